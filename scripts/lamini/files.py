@@ -1,0 +1,169 @@
+"""Reading and writing files so that nothing is ever half-written and bad rows are named.
+
+Every artifact is written to a temporary file in its own folder, flushed to disk, and renamed.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from lamini.errors import LaminiError
+
+
+@contextlib.contextmanager
+def atomic_writer(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; on success fsync it and rename it to `path`.
+
+    Args:
+        path: the file to create or replace; its folder is made when missing.
+        mode: "w" for UTF-8 text with `\\n` line ends, "wb" for bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, mode, **text) as handle:  # type: ignore[call-overload]
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Make a rename inside `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON with a stable key order, atomically."""
+    with atomic_writer(path) as handle:
+        json.dump(value, handle, indent=2, sort_keys=True, ensure_ascii=False)
+        handle.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        LaminiError: when the file is missing or not JSON; names the file and the position.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LaminiError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LaminiError(f"{path}: not valid JSON ({error}); restore or remake it") from error
+
+
+def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write one JSON object a line, atomically, and return how many were written."""
+    count = 0
+    with atomic_writer(path, "wb") as handle:
+        for row in rows:
+            handle.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+            count += 1
+    return count
+
+
+def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSONL file, one line at a time.
+
+    Raises:
+        LaminiError: on a missing file, or a line that is no JSON object; names file and line.
+    """
+    try:
+        handle = open(path, "rb")
+    except FileNotFoundError:
+        raise LaminiError(f"{path}: no such file") from None
+    with handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise LaminiError(f"{path}:{number}: not valid JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise LaminiError(f"{path}:{number}: expected a JSON object, found {row!r:.80}")
+            yield row
+
+
+def sha256_file(path: str | Path) -> str:
+    """The hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def stable_hash(*parts: Any, size: int = 16) -> str:
+    """A hex BLAKE2b digest of JSON-serialisable parts, equal on every machine and run.
+
+    Args:
+        parts: anything `json` can write; dict key order does not matter.
+        size: digest size in bytes.
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8"), digest_size=size).hexdigest()
+
+
+def derive_seed(*parts: Any) -> int:
+    """A 63-bit seed that depends on `parts` alone, so that no job's sampling affects another's."""
+    return int(stable_hash(*parts, size=8), 16) >> 1
+
+
+def resolve_path(path: str) -> Path:
+    """A path from the settings; `package:NAME/FILE` is a file inside an installed package.
+
+    Raises:
+        LaminiError: when the package is not installed or has no such file.
+    """
+    if not path.startswith("package:"):
+        return Path(path)
+    package, _, inside = path.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise LaminiError(f"{path}: package {package} is not installed; run `make install`")
+    found = Path(spec.submodule_search_locations[0]) / inside
+    if not found.exists():
+        raise LaminiError(f"{path}: package {package} has no {inside}")
+    return found
+
+
+def write_folder_manifest(folder: str | Path, facts: dict[str, Any]) -> Path:
+    """Write `manifest.json` into a finished folder: its files with size and SHA-256, and `facts`.
+
+    It is written last, and so proves that the folder is complete.
+    """
+    folder = Path(folder)
+    path = folder / "manifest.json"
+    files = {
+        str(item.relative_to(folder)): {"bytes": item.stat().st_size, "sha256": sha256_file(item)}
+        for item in sorted(folder.rglob("*"))
+        if item.is_file() and item != path and not item.name.startswith(".")
+    }
+    write_json(path, {**facts, "files": files})
+    return path

@@ -1,0 +1,130 @@
+"""Logging and progress, the same in every job.
+
+Each job logs to its own file and, shortly, to the terminal; long loops report through `Progress`:
+a bar on a terminal, else a plain line now and then, always with throughput and time left.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from lamini.errors import LaminiError
+
+LINE_EVERY_SECONDS = 30.0
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def start_logging(log_file: str | Path, job: str) -> logging.Logger:
+    """Send this process's log to `log_file` and to the terminal, prefixed with the job's name.
+
+    Args:
+        log_file: the rule's `log:`; appended to, so that a retry keeps what came before it.
+        job: short name shown on the terminal, such as "generate_pairs alpaca/0003".
+    """
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("lamini")
+    logger.setLevel(logging.INFO)
+    logger.handlers.clear()
+    logger.propagate = False
+    to_file = logging.FileHandler(log_file, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter(_FORMAT))
+    to_terminal = logging.StreamHandler(sys.stderr)
+    to_terminal.setFormatter(logging.Formatter(f"[{job}] %(message)s"))
+    logger.addHandler(to_file)
+    logger.addHandler(to_terminal)
+    sys.excepthook = _log_uncaught
+    return logger
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A `LaminiError` is for people: its message alone. Anything else keeps its traceback."""
+    logger = logging.getLogger("lamini")
+    if issubclass(kind, (LaminiError, KeyboardInterrupt)):
+        logger.error("%s", error or kind.__name__)
+    else:
+        logger.error("unexpected failure", exc_info=(kind, error, trace))
+
+
+def plain_progress() -> bool:
+    """Whether progress must be plain lines: no terminal, or `LAMINI_PLAIN_PROGRESS` is set."""
+    return bool(os.environ.get("LAMINI_PLAIN_PROGRESS")) or not sys.stderr.isatty()
+
+
+class Progress:
+    """Progress of one loop over `total` units.
+
+    Args:
+        total: how many units there are in all.
+        unit: what one is ("pairs", "requests", "steps").
+        done: how many were done before this process started.
+        details: called for each line; returns more to say ("spent $0.12, 3 in flight").
+    """
+
+    def __init__(
+        self,
+        total: int,
+        unit: str,
+        done: int = 0,
+        details: Callable[[], str] | None = None,
+    ) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self._details = details or (lambda: "")
+        self._first, self._started = done, time.monotonic()
+        self._last_line = self._started
+        self._logger = logging.getLogger("lamini")
+        self._bar = (
+            None
+            if plain_progress()
+            else tqdm(total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if exception[0] is None:
+            self._logger.info("%s", self.line())
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` more units as done, and say so when it is time."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+            self._bar.set_postfix_str(self._details(), refresh=False)
+        now = time.monotonic()
+        if now - self._last_line >= LINE_EVERY_SECONDS:
+            self._last_line = now
+            for handler in self._logger.handlers:
+                if self._bar is None or isinstance(handler, logging.FileHandler):
+                    handler.handle(
+                        self._logger.makeRecord("lamini", logging.INFO, "", 0, self.line(), (), None)
+                    )
+
+    def line(self) -> str:
+        """One plain line: how much is done, how fast, and how long it still takes."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        rate = (self.done - self._first) / seconds
+        left = (self.total - self.done) / rate if rate > 0 else float("inf")
+        eta = "done" if self.done >= self.total else f"ETA {format_seconds(left)}"
+        parts = [f"{self.done:,}/{self.total:,} {self.unit}", f"{rate:,.1f}/s", eta]
+        return ", ".join(part for part in [*parts, self._details()] if part)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for people: `1:02:03`, `4:05`, or `unknown` when it has no estimate."""
+    if seconds == float("inf"):
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,69 @@
+"""Settings: pydantic models of the configuration, with units, defaults and cross-checks.
+
+`load_settings` turns Snakemake's merged `config` into a checked `Config`; a wrong one becomes a
+single `SettingsError` that names every offending key. `python -m lamini.settings` writes or checks
+`config/schema.json`.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from lamini.errors import SettingsError
+from lamini.settings.root import Config
+
+__all__ = ["Config", "load_settings"]
+
+
+def load_settings(config: Mapping[str, Any]) -> Config:
+    """Check the whole configuration.
+
+    Args:
+        config: the merged mapping of all config files and overlays.
+
+    Raises:
+        SettingsError: names each wrong key, what was found and what is allowed.
+    """
+    try:
+        return Config.model_validate(dict(config))
+    except ValidationError as error:
+        lines = [f"  {_explain(item)}" for item in error.errors(include_url=False)]
+        raise SettingsError("\n".join(["the configuration is wrong:", *lines])) from None
+
+
+def _explain(item: Any) -> str:
+    """One validation error as `key: what is wrong (found ...)`."""
+    location = [part for part in item["loc"] if part != "[key]"]
+    key = ".".join(map(str, location))
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(location[-1]), _fields_at(location[:-1]), n=1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        return f"{key}: no such setting{hint}"
+    if item["type"] == "missing":
+        return f"{key}: missing"
+    if item["type"] == "value_error":
+        lines = message.splitlines()
+        return "\n  ".join(f"{key}: {line}" if key else line for line in lines)
+    return f"{key}: {message} (found {item['input']!r:.80})"
+
+
+def _fields_at(location: list[Any]) -> list[str]:
+    """Names of the settings that may stand at a place in the configuration."""
+    model: Any = Config
+    for part in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(part))
+            model = field.annotation if field else None
+        else:
+            arguments = getattr(model, "__args__", ())
+            model = arguments[-1] if arguments else None
+        for candidate in getattr(model, "__args__", ()):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                if getattr(model, "__origin__", None) is not dict:
+                    model = candidate
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return list(model.model_fields)
+    return []

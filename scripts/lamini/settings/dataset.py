@@ -1,0 +1,66 @@
+"""Settings of the merged dataset and its analysis (sections 3.2 and 3.3)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lamini.settings.base import Name, Settings, Version
+from lamini.settings.sources import HubData, LocalData
+
+
+class Deduplication(Settings):
+    """Which instructions are answered once only."""
+
+    exact: bool = True
+    """Drop an instruction that equals an earlier one of its source after normalisation."""
+    version: Version = 1
+
+
+class Mixture(Settings):
+    """A named selection of pairs: `d_all` is the paper's, an ablation is one more."""
+
+    sources: Annotated[list[Name], Field(min_length=1)]
+    version: Version = 1
+
+
+class Published(Settings):
+    """The released dataset, standing in for a generated one (`dataset: published`)."""
+
+    local: LocalData | None = None
+    hub: HubData | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Published":
+        if (self.local is None) == (self.hub is None):
+            raise ValueError("give exactly one of `local` and `hub`")
+        return self
+
+
+class Embeddings(Settings):
+    """Sentence embeddings and their t-SNE (Figure 3)."""
+
+    model: str
+    """Sentence-transformers model: hub id or folder; `package:NAME/PATH` inside a package."""
+    revision: str | None = None
+    samples: Annotated[int, Field(gt=1)] = 50_000
+    """Instructions per set at most."""
+    panels: list[tuple[Name, Name]] = [
+        ("self_instruct_without_topic", "alpaca"),
+        ("generated_p3", "original_p3"),
+    ]
+    """Pairs of sources drawn together."""
+    perplexity: Annotated[float, Field(gt=1)] = 30.0
+    version: Version = 1
+
+
+class Analysis(Settings):
+    """Statistics of the dataset (Tables 1 and 2, Figure 3)."""
+
+    tokenizer: Name
+    """Key of `tokenizers` whose tokens Table 1 counts."""
+    mattr_window: Annotated[int, Field(gt=1)] = 50
+    """Words in the moving window of Table 2."""
+    mattr_texts: Literal["mean", "concatenated"] = "mean"
+    """Mean over texts, or one value over all texts joined in order."""
+    embeddings: Embeddings
+    version: Version = 1

@@ -1,0 +1,77 @@
+"""Settings of the automatic evaluation and of free-text answers (section 4.2, Table 8)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lamini.settings.base import Name, Settings, Version
+
+
+class TaskData(Settings):
+    """Where a task's examples are."""
+
+    repo: str
+    """Dataset on the hub, and folder below the local mirror."""
+    config: str | None = None
+    """Configuration of the dataset; null: its only one (folder `default` in a mirror)."""
+    split: str
+    revision: str | None = None
+    """Commit or tag on the hub."""
+
+
+class Task(Settings):
+    """One of the downstream tasks."""
+
+    name: str
+    """As the paper writes it."""
+    category: str
+    """Task category of Table 8."""
+    metric: Literal["acc", "acc_norm", "f1"]
+    """Metric of Table 8, reported times 100."""
+    examples: Annotated[int, Field(gt=0)]
+    """Size of the evaluated split (Table 8)."""
+    data: TaskData
+    version: Version = 1
+
+
+class Evaluation(Settings):
+    """How the tasks are run."""
+
+    protocol: Literal["paper", "modern"] = "paper"
+    """Prompts of the authors' harness of 2023, or stock prompts of the pinned lm-eval."""
+    mirror: str | None = None
+    """Folder with local copies of the tasks' data; null: the hub."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Evaluate only the first examples of each task; null: all."""
+    batches: dict[Name, list[Name]] = {}
+    """Tasks that one job evaluates together, to load the model once. Others get a job each."""
+    tokens_per_batch: Annotated[int, Field(gt=0)] = 16_384
+    """Padded tokens computed at once; changes speed and memory only."""
+    max_encoder_tokens: Annotated[int, Field(gt=0)] = 2048
+    """Longest input of an encoder-decoder model; longer ones are cut from the left."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    version: Version = 1
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> "Evaluation":
+        seen: dict[str, str] = {}
+        for batch, tasks in self.batches.items():
+            for task in tasks:
+                if task in seen:
+                    raise ValueError(f"task {task} is in batches {seen[task]} and {batch}")
+                seen[task] = batch
+        return self
+
+
+class Answers(Settings):
+    """Free-text answers to the user-oriented instructions."""
+
+    instructions: str
+    """JSONL in self-instruct's layout (`user_oriented_instructions.jsonl`)."""
+    max_new_tokens: Annotated[int, Field(gt=0)] = 512
+    """Longest answer in the model's tokens."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0: greedy, and so deterministic."""
+    batch_size: Annotated[int, Field(gt=0)] = 16
+    """Instructions answered at once."""
+    version: Version = 1

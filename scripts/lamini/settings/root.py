@@ -1,0 +1,173 @@
+"""The whole configuration, and the checks that span its sections."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from lamini.settings.base import Name, Settings, Version
+from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
+from lamini.settings.evaluation import Answers, Evaluation, Task
+from lamini.settings.human_evaluation import HumanEvaluation
+from lamini.settings.sources import Download, Source, Topics
+from lamini.settings.students import Model, Recipe, Tokenizer
+from lamini.settings.teacher import Teacher
+
+
+class Report(Settings):
+    """What the report says of the run."""
+
+    title: str
+    reproduction: bool
+    """False marks every number as not a reproduction of the paper (the demo)."""
+    selected: list[Name]
+    """Models of Table 4, in its order."""
+    reference_lines: list[Name] = []
+    """Models drawn as horizontal lines in Figure 5."""
+    version: Version = 1
+
+
+class Config(Settings):
+    """Everything that a run depends on, checked as a whole before any job starts."""
+
+    seed: int = 42
+    """Seed of all sampling that has none of its own."""
+    dataset: Literal["generated", "published"] = "generated"
+    """Generate D_ALL with the teacher, or read the released one."""
+    published: Published | None = None
+    downloads: dict[Name, Download] = {}
+    """Public files by the name under which they are kept."""
+    sources: dict[Name, Source]
+    topics: Topics
+    deduplication: Deduplication = Deduplication()
+    mixtures: dict[Name, Mixture]
+    teacher: Teacher
+    analysis: Analysis
+    tokenizers: dict[Name, Tokenizer]
+    recipes: dict[Name, Recipe]
+    models: dict[Name, Model]
+    """Definitions of all models; `students` and `references` say which take part."""
+    students: list[Name]
+    """Students that are trained and evaluated."""
+    references: list[Name]
+    """Reference models that are evaluated."""
+    tasks: dict[Name, Task]
+    """Definitions of all tasks; `evaluated_tasks` says which take part."""
+    evaluated_tasks: list[Name]
+    evaluation: Evaluation = Evaluation()
+    answers: Answers
+    human_evaluation: HumanEvaluation = HumanEvaluation()
+    report: Report
+
+    @model_validator(mode="after")
+    def _check_references(self) -> "Config":
+        problems = [*_unknown_names(self), *_wrong_models(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def recipe(self, model: str) -> Recipe:
+        """The recipe of a student, with its own changes applied."""
+        definition = self.models[model]
+        assert definition.recipe is not None
+        base = self.recipes[definition.recipe].model_dump()
+        return Recipe.model_validate(base | definition.recipe_changes)
+
+    def is_wrapped(self, model: str) -> bool:
+        """Whether the model is asked in its tokenizer's prompt format.
+
+        By default the decoder-only students are, as in the authors' repository; baselines and
+        encoder-decoder models see the bare text.
+        """
+        definition = self.models[model]
+        if definition.wrapped is not None:
+            return definition.wrapped
+        return definition.role == "student" and definition.architecture == "decoder-only"
+
+    def evaluation_batches(self) -> dict[str, list[str]]:
+        """Evaluated tasks by the job that runs them; a task outside all batches has its own."""
+        batches = {
+            name: [task for task in tasks if task in self.evaluated_tasks]
+            for name, tasks in self.evaluation.batches.items()
+        }
+        batched = {task for tasks in batches.values() for task in tasks}
+        batches |= {task: [task] for task in self.evaluated_tasks if task not in batched}
+        return {name: tasks for name, tasks in batches.items() if tasks}
+
+
+def _unknown_names(config: Config) -> list[str]:
+    """Every name that refers to something, but to nothing that is defined."""
+    uses: list[tuple[str, str, str]] = []
+
+    def use(key: str, kind: str, names: object) -> None:
+        listed = names if isinstance(names, (list, tuple)) else [names]
+        uses.extend((key, kind, name) for name in listed if name is not None)
+
+    for name, mixture in config.mixtures.items():
+        use(f"mixtures.{name}.sources", "sources", mixture.sources)
+    for name, tokenizer in config.tokenizers.items():
+        use(f"tokenizers.{name}.model", "models", tokenizer.model)
+        if tokenizer.train:
+            use(f"tokenizers.{name}.train.mixture", "mixtures", tokenizer.train.mixture)
+    for name, model in config.models.items():
+        use(f"models.{name}.tokenizer", "tokenizers", model.tokenizer)
+        use(f"models.{name}.initialization", "models", model.initialization)
+        use(f"models.{name}.recipe", "recipes", model.recipe)
+        use(f"models.{name}.mixture", "mixtures", model.mixture)
+    use("students", "models", config.students)
+    use("references", "models", config.references)
+    use("evaluated_tasks", "tasks", config.evaluated_tasks)
+    for name, tasks in config.evaluation.batches.items():
+        use(f"evaluation.batches.{name}", "tasks", tasks)
+    use("analysis.tokenizer", "tokenizers", config.analysis.tokenizer)
+    for number, panel in enumerate(config.analysis.embeddings.panels):
+        use(f"analysis.embeddings.panels.{number}", "sources", panel)
+    for name, study in config.human_evaluation.studies.items():
+        use(f"human_evaluation.studies.{name}.models", "models", study.models)
+        use(f"human_evaluation.studies.{name}.mixture", "mixtures", study.mixture)
+    use("report.selected", "models", config.report.selected)
+    use("report.reference_lines", "models", config.report.reference_lines)
+    return [
+        f"{key}: unknown {kind[:-1]} {name!r}; defined under `{kind}`: "
+        f"{', '.join(sorted(getattr(config, kind)))}"
+        for key, kind, name in uses
+        if name not in getattr(config, kind)
+    ]
+
+
+def _wrong_models(config: Config) -> list[str]:
+    """Models in a place that is not for them, doubled, or with a recipe that cannot be."""
+    problems = []
+    for key, role in (("students", "student"), ("references", "reference")):
+        names = getattr(config, key)
+        problems += [f"{key}: {name} is listed twice" for name in {*names} if names.count(name) > 1]
+        problems += [
+            f"{key}: {name} has role {config.models[name].role}, not {role}"
+            for name in names
+            if name in config.models and config.models[name].role != role
+        ]
+    for name, model in config.models.items():
+        start = config.models.get(model.initialization or "")
+        if start and start.role != "reference":
+            problems.append(f"models.{name}.initialization: {model.initialization} is a student")
+        if start and start.architecture != model.architecture:
+            problems.append(f"models.{name}.architecture: its initialization is {start.architecture}")
+        if model.recipe in config.recipes:
+            try:
+                config.recipe(name)
+            except ValueError as error:
+                problems.append(f"models.{name}.recipe_changes: {error}")
+    evaluated = {*config.students, *config.references}
+    for name, study in config.human_evaluation.studies.items():
+        problems += [
+            f"human_evaluation.studies.{name}.models: {model} is neither in `students` nor in"
+            " `references`, so it has no answers"
+            for model in study.models
+            if model in config.models and model not in evaluated
+        ]
+    if config.dataset == "published" and config.published is None:
+        problems.append("published: needed, because `dataset` is `published`")
+    for name, source in config.sources.items():
+        if config.dataset == "generated" and source.generation and source.generation.same_subset:
+            if source.seeds.format not in ("p3", "flan"):
+                problems.append(f"sources.{name}.generation.same_subset: the seeds have no subsets")
+    return problems

@@ -1,0 +1,157 @@
+"""Settings of the models: tokenizers, weights, recipes, students and references (Table 3)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from lamini.settings.base import Fraction, Name, Settings, Version
+
+Architecture = Literal["encoder-decoder", "decoder-only"]
+
+
+class HubModel(Settings):
+    """A model or tokenizer on the Hugging Face hub."""
+
+    repo: str
+    revision: str
+    """Commit or tag; pinned."""
+
+
+class TrainedTokenizer(Settings):
+    """A tokenizer trained on a mixture's text: unigram in T5's form or byte-level BPE in GPT-2's."""
+
+    kind: Literal["t5", "gpt2"]
+    mixture: Name = "d_all"
+    vocabulary: Annotated[int, Field(gt=300)]
+    """Entries, special ones included."""
+    version: Version = 1
+
+
+class Tokenizer(Settings):
+    """A tokenizer and the prompt format that its models are trained and asked with."""
+
+    hub: HubModel | None = None
+    folder: str | None = None
+    train: TrainedTokenizer | None = None
+    model: Name | None = None
+    """The tokenizer of a model that the pipeline builds."""
+    prompt_format: Literal["alpaca", "bare"]
+    """`alpaca`: Alpaca's wrapper (decoder-only models); `bare`: the instruction alone."""
+    pad_token: str | None = None
+    """Padding token added when the tokenizer has none (`[PAD]` for GPT-2, as Alpaca does)."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Tokenizer":
+        given = [k for k in ("hub", "folder", "train", "model") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of hub, folder, train, model; found {given}")
+        return self
+
+
+class BuiltModel(Settings):
+    """Weights that the pipeline makes itself."""
+
+    kind: Literal["random", "gguf"]
+    """`random`: initialised from `config`; `gguf`: dequantised from `path`."""
+    config: dict[str, Any] = {}
+    """For `random`: `model_type` and the fields of its Hugging Face configuration."""
+    path: str | None = None
+    """For `gguf`: the file; `package:NAME/FILE` is a file inside an installed package."""
+    version: Version = 1
+
+    @model_validator(mode="after")
+    def _complete(self) -> "BuiltModel":
+        if self.kind == "random" and "model_type" not in self.config:
+            raise ValueError("kind `random` needs `config.model_type`")
+        if self.kind == "gguf" and self.path is None:
+            raise ValueError("kind `gguf` needs `path`")
+        return self
+
+
+class Weights(Settings):
+    """Where a reference model's weights are."""
+
+    hub: HubModel | None = None
+    folder: str | None = None
+    build: BuiltModel | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Weights":
+        given = [k for k in ("hub", "folder", "build") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of hub, folder, build; found {given}")
+        return self
+
+
+class Recipe(Settings):
+    """How a student is trained (section 4.1)."""
+
+    epochs: Annotated[float, Field(gt=0)] = 5
+    batch_pairs: Annotated[int, Field(gt=0)] = 1024
+    """Instruction-response pairs per optimiser step, over all devices."""
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "constant"]
+    warmup_ratio: Fraction
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    adam_betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_prompt_tokens: Annotated[int, Field(gt=0)]
+    """Longer prompts: the pair is left out and counted."""
+    max_response_tokens: Annotated[int, Field(gt=0)]
+    """Longer responses, end token included: the pair is left out and counted."""
+    loss_reduction: Literal["token_mean", "micro_batch_mean"] = "token_mean"
+    """Mean over the step's supervised tokens, or of each micro-batch's mean (the 2023 practice)."""
+    tokens_per_micro_batch: Annotated[int, Field(gt=0)] = 8192
+    """Padded tokens computed at once on one device; changes speed and memory only."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."""
+    gradient_checkpointing: bool = False
+    held_out_pairs: Annotated[int, Field(ge=0)] = 0
+    """Pairs kept out of training, by the seed, to measure a loss on."""
+    save_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """Minutes between two resumable checkpoints."""
+    seed: int = 42
+    version: Version = 1
+
+
+class Model(Settings):
+    """A student, or a reference model that it is compared with."""
+
+    name: str
+    """As the paper writes it."""
+    role: Literal["student", "reference"]
+    architecture: Architecture
+    family: str
+    """T5, Flan-T5, GPT-Neo, Cerebras-GPT, GPT-2, LLaMA ..."""
+    parameters: Annotated[int, Field(gt=0)]
+    """Number of parameters."""
+    tokenizer: Name
+    weights: Weights | None = None
+    """Of a reference model."""
+    initialization: Name | None = None
+    """Of a student: the reference model whose weights it starts from."""
+    recipe: Name | None = None
+    """Of a student: a key of `recipes`."""
+    recipe_changes: dict[str, Any] = {}
+    """Fields of the recipe that this student changes."""
+    mixture: Name = "d_all"
+    """Of a student: the data it is trained on."""
+    wrapped: bool | None = None
+    """Ask it in its tokenizer's prompt format; null: decoder-only students are, others are not."""
+    published_as: str | None = None
+    """Hub id of the released checkpoint, if any."""
+    recommended: bool = False
+    """Marked with a dagger in Table 3."""
+
+    @model_validator(mode="after")
+    def _role_fits(self) -> "Model":
+        student = ("initialization", "recipe")
+        for key in student:
+            if (getattr(self, key) is not None) != (self.role == "student"):
+                raise ValueError(
+                    f"`{key}` is for students: role is {self.role}, {key} {getattr(self, key)!r}"
+                )
+        if (self.weights is not None) != (self.role == "reference"):
+            raise ValueError(f"`weights` is for reference models; role is {self.role}")
+        return self
