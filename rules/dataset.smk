@@ -1,0 +1,56 @@
+"""The merged dataset (paper section 3.2), or the published one in its place.
+
+Inputs: results/pairs/{source}/{shard}.jsonl, or the released dataset.
+Outputs: results/dataset/{mixture}.parquet, its manifest and its card. What comes after depends on
+the manifest, which is compared by content, and takes the Parquet file as `ancient`.
+"""
+
+if flow.config.dataset == "generated":
+
+    rule merge_pairs:
+        """Merge the pair shards of a mixture's sources into one dataset."""
+        input:
+            lambda w: flow.mixture_pairs(w.mixture),
+        output:
+            dataset="results/dataset/{mixture}.parquet",
+            manifest="results/dataset/{mixture}.manifest.json",
+            card="results/dataset/{mixture}.card.md",
+        params:
+            settings=lambda w: flow.mixture_params(w.mixture),
+        log:
+            "results/logs/merge_pairs/{mixture}.log",
+        benchmark:
+            "results/benchmarks/merge_pairs/{mixture}.jsonl"
+        threads: 2
+        resources:
+            runtime=60,
+            mem_mb=8000,
+        conda:
+            "../envs/data.yaml"
+        script:
+            "../scripts/merge_pairs.py"
+
+else:
+
+    rule import_published:
+        """Read the released dataset in place of a generated one."""
+        input:
+            flow.published_files,
+        output:
+            dataset="results/dataset/{mixture}.parquet",
+            manifest="results/dataset/{mixture}.manifest.json",
+            card="results/dataset/{mixture}.card.md",
+        params:
+            settings=lambda w: flow.mixture_params(w.mixture),
+        log:
+            "results/logs/import_published/{mixture}.log",
+        benchmark:
+            "results/benchmarks/import_published/{mixture}.jsonl"
+        threads: 2
+        resources:
+            runtime=120,
+            mem_mb=8000,
+        conda:
+            "../envs/data.yaml"
+        script:
+            "../scripts/import_published.py"

@@ -1,0 +1,58 @@
+"""Automatic evaluation and free-text answers (paper section 4.2, Tables 4 and 8 to 13).
+
+Inputs: checkpoints, or reference models from the hub, a folder, or built here; the tasks' data.
+Outputs: results/evals/{model}/{task}.json, results/answers/{model}.jsonl.
+"""
+
+# One rule per batch of tasks (`evaluation.batches`), because a job loads its model once for several
+# tasks; a task that is added later gets a batch of its own and leaves finished ones alone.
+for batch, tasks in flow.batches.items():
+
+    rule:
+        name:
+            f"evaluate_{batch}"
+        # Evaluate one model on a batch of tasks.
+        input:
+            model=lambda w: flow.model_input(w.model),
+            data=flow.task_files(batch),
+        output:
+            evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
+        params:
+            settings=lambda w, batch=batch: flow.evaluation_params(w.model, batch),
+        log:
+            f"results/logs/evaluate_{batch}/{{model}}.log",
+        benchmark:
+            f"results/benchmarks/evaluate_{batch}/{{model}}.jsonl"
+        threads: 2
+        resources:
+            gpu=1,
+            runtime=lambda w, attempt: flow.evaluation_minutes(w.model, attempt),
+            mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
+        conda:
+            "../envs/eval.yaml"
+        script:
+            "../scripts/evaluate_model.py"
+
+
+rule generate_answers:
+    """Have one model answer the user-oriented instructions."""
+    input:
+        model=lambda w: flow.model_input(w.model),
+        instructions=flow.config.answers.instructions,
+    output:
+        answers="results/answers/{model}.jsonl",
+    params:
+        settings=lambda w: flow.answer_params(w.model),
+    log:
+        "results/logs/generate_answers/{model}.log",
+    benchmark:
+        "results/benchmarks/generate_answers/{model}.jsonl"
+    threads: 2
+    resources:
+        gpu=1,
+        runtime=lambda w, attempt: 120 * attempt,
+        mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
+    conda:
+        "../envs/eval.yaml"
+    script:
+        "../scripts/generate_answers.py"

@@ -1,0 +1,56 @@
+"""Instructions (paper section 3.1, Figures 2 and 7).
+
+Inputs: seed prompts of each source, from local files or the hub; the topic list; the teacher.
+Outputs: results/prompts/{source}.jsonl, and results/instructions/{source}/{shard}.jsonl for the
+sources whose instructions the teacher writes. The ledger beside each shard keeps every paid answer.
+"""
+
+
+rule prepare_prompts:
+    """Read the seed prompts of a source, one form for all collections."""
+    input:
+        lambda w: flow.seed_files(w.source),
+    output:
+        prompts="results/prompts/{source}.jsonl",
+        funnel="results/prompts/{source}.funnel.json",
+    params:
+        settings=lambda w: flow.prompt_params(w.source),
+    log:
+        "results/logs/prepare_prompts/{source}.log",
+    benchmark:
+        "results/benchmarks/prepare_prompts/{source}.jsonl"
+    resources:
+        runtime=240,
+        mem_mb=4000,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/prepare_prompts.py"
+
+
+rule generate_instructions:
+    """Have the teacher write one shard of new instructions."""
+    input:
+        prompts="results/prompts/{source}.jsonl",
+        topics=lambda w: flow.topics(w.source),
+    output:
+        instructions=ensure("results/instructions/{source}/{shard}.jsonl", non_empty=True),
+        rejects="results/instructions/{source}/{shard}.rejects.jsonl.zst",
+        report="results/instructions/{source}/{shard}.report.json",
+    params:
+        settings=lambda w: flow.instruction_params(w.source, w.shard),
+    log:
+        "results/logs/generate_instructions/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/generate_instructions/{source}/{shard}.jsonl"
+    wildcard_constraints:
+        source=one_of(flow.generated_sources),
+    threads: flow.teacher_threads()
+    resources:
+        teacher=1,
+        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=2000,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/generate_instructions.py"

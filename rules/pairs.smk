@@ -1,0 +1,88 @@
+"""Queries and pairs (paper section 3.2).
+
+Inputs: instruction shards, or the prompts of the sources that are answered as they are; the teacher.
+Outputs: results/queries/{source}/{shard}.jsonl, results/pairs/{source}/{shard}.jsonl. The ledger
+beside each pair shard keeps every paid answer.
+"""
+
+# One rule per source, because each writes as many shards as its source has.
+for source in flow.active_sources:
+
+    rule:
+        name:
+            f"select_queries_{source}"
+        # Choose the unique instructions of a source that are answered, and split them into shards.
+        input:
+            flow.query_inputs(source),
+        output:
+            queries=flow.files("queries", source),
+            funnel=f"results/queries/{source}.funnel.json",
+        params:
+            settings=flow.query_params(source),
+        log:
+            f"results/logs/select_queries/{source}.log",
+        benchmark:
+            f"results/benchmarks/select_queries/{source}.jsonl"
+        resources:
+            runtime=60,
+            mem_mb=8000,
+        conda:
+            "../envs/data.yaml"
+        script:
+            "../scripts/select_queries.py"
+
+
+rule generate_pairs:
+    """Have the teacher answer one shard of queries."""
+    input:
+        queries="results/queries/{source}/{shard}.jsonl",
+    output:
+        pairs="results/pairs/{source}/{shard}.jsonl",
+        report="results/pairs/{source}/{shard}.report.json",
+    params:
+        settings=lambda w: flow.pair_params(w.source),
+    log:
+        "results/logs/generate_pairs/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/generate_pairs/{source}/{shard}.jsonl"
+    threads: flow.teacher_threads()
+    resources:
+        teacher=1,
+        runtime=lambda w, attempt: 480 * attempt,
+        mem_mb=2000,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/generate_pairs.py"
+
+
+rule summarize_generation:
+    """Count requests, rejects, tokens and dollars of every source and stage."""
+    input:
+        prompts=expand("results/prompts/{source}.funnel.json", source=flow.active_sources),
+        queries=expand("results/queries/{source}.funnel.json", source=flow.active_sources),
+        instructions=[
+            path
+            for source in flow.generated_sources
+            for path in flow.files("instructions", source, ".report.json")
+        ],
+        pairs=[
+            path
+            for source in flow.active_sources
+            for path in flow.files("pairs", source, ".report.json")
+        ],
+    output:
+        "results/analysis/generation.csv",
+    params:
+        prices={name: price.as_params() for name, price in flow.config.teacher.prices.items()},
+    log:
+        "results/logs/summarize_generation.log",
+    benchmark:
+        "results/benchmarks/summarize_generation.jsonl"
+    resources:
+        runtime=20,
+        mem_mb=1000,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/summarize_generation.py"

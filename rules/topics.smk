@@ -1,0 +1,47 @@
+"""Topics (paper section 3.1).
+
+Inputs: the `category` table of a MediaWiki dump.
+Outputs: results/topics/topics.jsonl, and the funnel of its filters.
+"""
+
+
+rule download_file:
+    """Fetch one of the public files named under `downloads`."""
+    output:
+        "results/downloads/{download}",
+    params:
+        settings=lambda w: flow.config.downloads[w.download].as_params(),
+    log:
+        "results/logs/download_file/{download}.log",
+    benchmark:
+        "results/benchmarks/download_file/{download}.jsonl"
+    retries: 3
+    resources:
+        runtime=60,
+        mem_mb=1000,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/download_file.py"
+
+
+rule select_topics:
+    """Keep the common topics: categories with short titles, many subcategories and pages."""
+    input:
+        dump=flow.config.topics.dump,
+    output:
+        topics="results/topics/topics.jsonl",
+        funnel="results/topics/funnel.json",
+    params:
+        settings=flow.config.topics.as_params(),
+    log:
+        "results/logs/select_topics.log",
+    benchmark:
+        "results/benchmarks/select_topics.jsonl"
+    resources:
+        runtime=30,
+        mem_mb=2000,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/select_topics.py"

@@ -1,0 +1,57 @@
+"""The lock file, the environments and the package's requirements say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _pins(lines: list[str]) -> dict[str, str]:
+    found = (re.match(r"([A-Za-z0-9_.-]+)==([^\s;#]+)", line) for line in lines)
+    return {_normal(match[1]): match[2] for match in found if match}
+
+
+LOCK = _pins((ROOT / "requirements.lock").read_text().splitlines())
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+
+
+def test_every_line_of_the_lock_is_a_pin() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    wanted = [line for line in lines if line and not line.startswith("#")]
+    assert len(wanted) == len(LOCK)
+
+
+def test_the_lock_pins_the_torch_of_all_platforms() -> None:
+    assert LOCK["torch"] == "2.13.0"
+    assert not [name for name in LOCK if name.startswith("nvidia-")]
+
+
+def test_everything_the_package_asks_for_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    assert not [name for name in asked if _normal(name) not in LOCK]
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_environments_agree_with_the_lock(path: Path) -> None:
+    dependencies = yaml.safe_load(path.read_text())["dependencies"]
+    pip = next(item["pip"] for item in dependencies if isinstance(item, dict))
+    pins = _pins(pip)
+    assert len(pins) == len(pip), "every line pins one version"
+    assert {name: LOCK.get(name) for name in pins} == pins
+    assert "snakemake" in pins, "a remote job starts Snakemake again"
+
+
+def test_every_rule_names_an_environment_that_exists() -> None:
+    named = set()
+    for rules in (ROOT / "rules").glob("*.smk"):
+        named |= set(re.findall(r'"\.\./envs/(\w+\.yaml)"', rules.read_text()))
+    assert named == {path.name for path in ENVIRONMENTS}

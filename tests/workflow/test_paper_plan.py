@@ -1,0 +1,50 @@
+"""The paper's configuration plans every artifact of the paper, quickly."""
+
+import time
+
+from conftest import Checkout
+
+SHARDS = {
+    "self_instruct_without_topic": 27,
+    "self_instruct_with_topic": 28,
+    "generated_p3": 30,
+    "generated_flan": 29,
+    "alpaca": 5,
+    "original_p3": 46,
+    "original_flan": 93,
+}
+STUDENTS, REFERENCES, TASKS = 15, 17, 15
+
+
+def test_the_plan_of_the_paper_has_every_job(checkout: Checkout) -> None:
+    started = time.monotonic()
+    plan = checkout.plan()
+    seconds = time.monotonic() - started
+    generated = sum(SHARDS[s] for s in list(SHARDS)[:4])
+    expected = {
+        "download_file": 3,
+        "select_topics": 1,
+        "prepare_prompts": len(SHARDS),
+        "generate_instructions": generated,
+        **{f"select_queries_{source}": 1 for source in SHARDS},
+        "generate_pairs": sum(SHARDS.values()),
+        "merge_pairs": 1,
+        "measure_dataset": 1,
+        "embed_instructions": 1,
+        "project_embeddings": 1,
+        "summarize_generation": 1,
+        "tokenize_pairs": 2,
+        "train_model": STUDENTS,
+        "evaluate_record": STUDENTS + REFERENCES,
+        "evaluate_others": STUDENTS + REFERENCES,
+        "generate_answers": 19,
+        "make_rating_sheets": 2,
+    }
+    assert {rule: plan[rule] for rule in expected} == expected
+    assert seconds < 30, "a plan must not make people wait (10 s on an idle machine)"
+
+
+def test_every_score_of_the_paper_is_planned(checkout: Checkout) -> None:
+    summary = checkout.snakemake("--summary").stdout
+    for model in ("lamini-t5-61m", "lamini-gpt-1.5b", "llama-7b", "alpaca-7b", "gpt2-xl"):
+        assert summary.count(f"results/evals/{model}/") == TASKS
