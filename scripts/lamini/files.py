@@ -96,11 +96,9 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         LaminiError: on a missing file, or a line that is no JSON object; names file and line.
     """
-    try:
-        handle = open(path, "rb")
-    except FileNotFoundError:
-        raise LaminiError(f"{path}: no such file") from None
-    with handle:
+    if not Path(path).is_file():
+        raise LaminiError(f"{path}: no such file")
+    with open(path, "rb") as handle:
         for number, line in enumerate(handle, start=1):
             if not line.strip():
                 continue

@@ -108,7 +108,9 @@ class Progress:
             for handler in self._logger.handlers:
                 if self._bar is None or isinstance(handler, logging.FileHandler):
                     handler.handle(
-                        self._logger.makeRecord("lamini", logging.INFO, "", 0, self.line(), (), None)
+                        self._logger.makeRecord(
+                            "lamini", logging.INFO, "", 0, self.line(), (), None
+                        )
                     )
 
     def line(self) -> str:

@@ -18,6 +18,7 @@ from lamini.settings.students import Weights
 
 Params = dict[str, Any]
 
+
 class Workflow:
     """The configuration as the rules see it.
 
@@ -45,7 +46,7 @@ class Workflow:
 
     @cached_property
     def wildcards(self) -> dict[str, str]:
-        """What each wildcard may be, so that a typo is "no rule to produce" and launches nothing."""
+        """What each wildcard may be: a typo is "no rule to produce", and launches nothing."""
         return {
             "download": one_of(self.config.downloads),
             "source": one_of(self.active_sources),
@@ -164,7 +165,7 @@ class Workflow:
         return self.model_input(definition.model) if definition.model else []
 
     def model_input(self, model: str) -> list[str]:
-        """The manifest of a model that the pipeline trains or builds; none for one from elsewhere."""
+        """The manifest of a model that the pipeline trains or builds; none for any other."""
         definition = self.config.models[model]
         if definition.role == "student":
             return [f"results/checkpoints/{model}/final/manifest.json"]

@@ -54,16 +54,16 @@ def _fields_at(location: list[Any]) -> list[str]:
     """Names of the settings that may stand at a place in the configuration."""
     model: Any = Config
     for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        if _is_model(model):
             field = model.model_fields.get(str(part))
             model = field.annotation if field else None
         else:
             arguments = getattr(model, "__args__", ())
             model = arguments[-1] if arguments else None
-        for candidate in getattr(model, "__args__", ()):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                if getattr(model, "__origin__", None) is not dict:
-                    model = candidate
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return list(model.model_fields)
-    return []
+        if getattr(model, "__origin__", None) is not dict:
+            model = next(filter(_is_model, getattr(model, "__args__", ())), model)
+    return list(model.model_fields) if _is_model(model) else []
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

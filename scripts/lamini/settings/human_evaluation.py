@@ -20,7 +20,7 @@ class Study(Settings):
     """One rating study."""
 
     kind: Literal["models", "dataset"]
-    """`models`: answers of several models (Figure 6); `dataset`: instructions and responses (Figure 4)."""
+    """`models`: answers of several models (Figure 6); `dataset`: its text (Figure 4)."""
     models: list[Name] = []
     """For `models`: whose answers are rated."""
     mixture: Name = "d_all"

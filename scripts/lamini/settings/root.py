@@ -1,5 +1,6 @@
 """The whole configuration, and the checks that span its sections."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import model_validator
@@ -98,9 +99,9 @@ def _unknown_names(config: Config) -> list[str]:
     """Every name that refers to something, but to nothing that is defined."""
     uses: list[tuple[str, str, str]] = []
 
-    def use(key: str, kind: str, names: object) -> None:
-        listed = names if isinstance(names, (list, tuple)) else [names]
-        uses.extend((key, kind, name) for name in listed if name is not None)
+    def use(key: str, kind: str, names: str | Iterable[str] | None) -> None:
+        listed = [names] if isinstance(names, str) else names or []
+        uses.extend((key, kind, name) for name in listed)
 
     for name, mixture in config.mixtures.items():
         use(f"mixtures.{name}.sources", "sources", mixture.sources)
@@ -150,7 +151,9 @@ def _wrong_models(config: Config) -> list[str]:
         if start and start.role != "reference":
             problems.append(f"models.{name}.initialization: {model.initialization} is a student")
         if start and start.architecture != model.architecture:
-            problems.append(f"models.{name}.architecture: its initialization is {start.architecture}")
+            problems.append(
+                f"models.{name}.architecture: its initialization is {start.architecture}"
+            )
         if model.recipe in config.recipes:
             try:
                 config.recipe(name)
@@ -167,7 +170,7 @@ def _wrong_models(config: Config) -> list[str]:
     if config.dataset == "published" and config.published is None:
         problems.append("published: needed, because `dataset` is `published`")
     for name, source in config.sources.items():
-        if config.dataset == "generated" and source.generation and source.generation.same_subset:
-            if source.seeds.format not in ("p3", "flan"):
-                problems.append(f"sources.{name}.generation.same_subset: the seeds have no subsets")
+        same_subset = source.generation is not None and source.generation.same_subset
+        if same_subset and source.seeds.format not in ("p3", "flan"):
+            problems.append(f"sources.{name}.generation.same_subset: the seeds have no subsets")
     return problems

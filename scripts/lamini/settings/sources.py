@@ -33,7 +33,7 @@ class LocalData(Settings):
     """Seed data in local files."""
 
     path: str
-    """A file, or a folder with one JSONL (or JSON, Parquet) file per subset; relative to the root."""
+    """A file, or a folder with a JSONL, JSON or Parquet file per subset; relative to the root."""
 
 
 class HubData(Settings):
@@ -52,7 +52,7 @@ class SeedData(Settings):
     """Where a source's seed prompts come from, and how a row becomes a prompt."""
 
     format: Literal["self_instruct", "alpaca", "p3", "flan", "jsonl"]
-    """Column layout. `jsonl` takes any rows with an `instruction` column and, optionally, `input`."""
+    """Column layout. `jsonl`: any rows with an `instruction` column and, optionally, `input`."""
     local: LocalData | None = None
     hub: HubData | None = None
     max_per_subset: Annotated[int, Field(gt=0)] | None = None

@@ -18,7 +18,7 @@ class HubModel(Settings):
 
 
 class TrainedTokenizer(Settings):
-    """A tokenizer trained on a mixture's text: unigram in T5's form or byte-level BPE in GPT-2's."""
+    """A tokenizer trained on a mixture's text: T5's unigram form or GPT-2's byte-level BPE."""
 
     kind: Literal["t5", "gpt2"]
     mixture: Name = "d_all"

@@ -24,7 +24,7 @@ class Sampling(Settings):
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     """Longest answer, in the teacher's tokens."""
     extra_body: dict[str, Any] = {}
-    """Further fields of the request's JSON body (a grammar, a penalty: whatever the server takes)."""
+    """Further fields of the request's JSON body: a grammar, a penalty, what the server takes."""
 
 
 class InstructionRequests(Settings):

@@ -1,0 +1,155 @@
+"""The configuration is checked as a whole, and a wrong one is explained by its keys."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lamini.errors import SettingsError
+from lamini.settings import load_settings
+from lamini.settings.__main__ import SCHEMA, schema_text
+from lamini.settings.sources import SOURCES
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = copy.deepcopy(value)
+    return base
+
+
+def _load(*names: str) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name in names:
+        _merge(merged, yaml.safe_load((CONFIG / f"{name}.yaml").read_text()))
+    return merged
+
+
+@pytest.fixture
+def paper() -> dict[str, Any]:
+    return _load("config", "sources", "models", "tasks")
+
+
+def test_the_paper_is_all_there(paper: dict[str, Any]) -> None:
+    settings = load_settings(paper)
+    assert tuple(settings.sources) == SOURCES
+    assert sum(source.samples for source in settings.sources.values()) == 2_580_000
+    assert (len(settings.students), len(settings.evaluated_tasks)) == (15, 15)
+    assert {"llama-7b", "alpaca-7b"} <= set(settings.references)
+    rates = {name: settings.recipe(name).learning_rate for name in settings.students}
+    assert set(rates.values()) == {5e-4, 2e-5}
+    assert all((rates[n] == 5e-4) == ("t5" in n) for n in rates)
+
+
+def test_the_papers_numbers_are_those_of_the_published_tables(paper: dict[str, Any]) -> None:
+    import csv
+
+    settings = load_settings(paper)
+    with (CONFIG / "paper" / "models.csv").open() as handle:
+        for row in csv.DictReader(handle):
+            model = settings.models[row["name"].lower()]
+            assert model.name == row["name"]
+            assert model.recommended == (row["recommended"] == "yes")
+            start = settings.models[model.initialization or ""]
+            assert start.weights and start.weights.hub and start.weights.hub.repo == row["hub_id"]
+            assert settings.recipe(row["name"].lower()).learning_rate == float(row["learning_rate"])
+    with (CONFIG / "paper" / "tasks.csv").open() as handle:
+        published = {row["dataset"]: row for row in csv.DictReader(handle)}
+    for task in settings.tasks.values():
+        assert task.examples == int(published[task.name]["examples"])
+        assert task.metric == published[task.name]["metric"]
+
+
+def test_the_demo_is_a_valid_overlay() -> None:
+    demo = load_settings(_load("config", "sources", "models", "tasks", "demo"))
+    assert not demo.report.reproduction
+    assert sum(s.samples for s in demo.sources.values() if s.generation) >= 120
+    assert sum(s.samples for s in demo.sources.values()) >= 240
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("teacher.modle", "x", "teacher.modle: no such setting; did you mean `mode`?"),
+        ("sources.alpaca.shard", 2, "did you mean `shards`?"),
+        ("sources.alpaca.samples", -3, "sources.alpaca.samples:"),
+        ("sources.alpaca.shards", 50_001, "sources.alpaca.shards:"),
+        ("sources.alpaca.shards", 5000, None),
+        ("students", ["lamini-t5-62m"], "unknown model 'lamini-t5-62m'"),
+        ("students", ["t5-small"], "t5-small has role reference, not student"),
+        ("evaluated_tasks", ["rte2"], "unknown task 'rte2'"),
+        ("evaluation.batches", {"a": ["rte"], "b": ["rte"]}, "in batches a and b"),
+        ("models.lamini-t5-61m.recipe_changes", {"epoch": 3}, "recipe_changes"),
+        ("models.lamini-t5-61m.initialization", "gpt2", "its initialization is decoder-only"),
+        (
+            "models.t5-small.weights",
+            {"folder": "a", "hub": {"repo": "b", "revision": "c"}},
+            "one of",
+        ),
+        ("mixtures.d_all.sources", ["alpacca"], "unknown source 'alpacca'"),
+        ("teacher.backend", "local", "backend `local` needs `server`"),
+        ("teacher.budget_dollars", 10, None),
+        ("teacher.model", 3, "teacher.model:"),
+        ("recipes.decoder_only.learning_rate", 0, "learning_rate"),
+        ("human_evaluation.studies.models.models", ["smollm2"], "unknown model 'smollm2'"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(
+    paper: dict[str, Any], path: str, value: Any, message: str | None
+) -> None:
+    *parents, last = path.split(".")
+    place = paper
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    if message is None:
+        load_settings(paper)
+        return
+    with pytest.raises(SettingsError) as error:
+        load_settings(paper)
+    assert message in str(error.value)
+    assert (parents or [last])[0] in str(error.value)
+
+
+def test_a_shard_needs_a_sample(paper: dict[str, Any]) -> None:
+    paper["sources"]["alpaca"] |= {"samples": 3, "shards": 4}
+    with pytest.raises(SettingsError, match=r"4 shards cannot share 3 samples"):
+        load_settings(paper)
+
+
+def test_every_problem_is_named_at_once(paper: dict[str, Any]) -> None:
+    paper["students"] = ["nobody"]
+    paper["evaluated_tasks"] = ["nothing"]
+    with pytest.raises(SettingsError) as error:
+        load_settings(paper)
+    assert "nobody" in str(error.value)
+    assert "nothing" in str(error.value)
+
+
+def test_shard_sizes_add_up(paper: dict[str, Any]) -> None:
+    source = load_settings(paper).sources["alpaca"].model_copy(update={"samples": 10, "shards": 3})
+    assert source.shard_sizes() == [4, 3, 3]
+
+
+def test_the_schema_is_in_sync() -> None:
+    schema = Path(__file__).parents[2] / SCHEMA
+    assert schema.read_text(encoding="utf-8") == schema_text()
+    definitions = json.loads(schema.read_text())["$defs"]
+    undescribed = [n for n, d in definitions.items() if "description" not in d]
+    assert not undescribed
+
+
+def test_the_snakefile_imports_nothing_heavy() -> None:
+    probe = "import lamini.workflow, sys; print([m for m in sys.modules if '.' not in m])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    heavy = {"torch", "transformers", "numpy", "polars", "datasets", "lm_eval", "openai"}
+    assert not heavy & set(eval(done.stdout))
