@@ -1,0 +1,126 @@
+"""The two forms of a ledger on disk, read through once and then row by row.
+
+Plain: JSONL. Packed: the same in zstd frames of about a megabyte, so that single rows stay cheap to
+read; `zstd -d` turns it back into the plain one.
+"""
+
+import bisect
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import zstandard
+
+from lamini.errors import LaminiError
+
+_LINE = re.compile(rb'\{"key":"([0-9a-f]{16})[0-9a-f]{16}",')
+_LARGEST_FRAME = 1 << 26
+_RLE_BLOCK = 1
+
+
+def key_of_line(line: bytes) -> int | None:
+    """The first 64 bits of a row's key; None when the line is no whole row."""
+    found = _LINE.match(line)
+    return int(found[1], 16) if found and line.endswith(b"}\n") else None
+
+
+class LedgerFile:
+    """A plain ledger.
+
+    Args:
+        path: JSONL file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle = open(path, "rb")  # noqa: SIM115, closed by close()
+
+    def scan(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each whole line and where it starts."""
+        offset = 0
+        self._handle.seek(0)
+        for line in self._handle:
+            if not line.endswith(b"\n"):
+                return  # the torn end of a ledger that is being written
+            yield offset, line
+            offset += len(line)
+
+    def line_at(self, offset: int) -> bytes:
+        """The line that starts at `offset`."""
+        self._handle.seek(offset)
+        return self._handle.readline()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+
+
+class PackedFile(LedgerFile):
+    """A packed ledger; offsets count unpacked bytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._starts: list[int] = []
+        self._frames: list[tuple[int, int]] = []
+        self._cached = functools.lru_cache(maxsize=8)(self._unpack)
+        unpacked = 0
+        for offset, length, size in self._find_frames():
+            self._starts.append(unpacked)
+            self._frames.append((offset, length))
+            unpacked += size
+
+    def scan(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each line and where it starts in the unpacked file."""
+        for number, start in enumerate(self._starts):
+            offset = start
+            for line in self._unpack(number).splitlines(keepends=True):
+                yield offset, line
+                offset += len(line)
+
+    def line_at(self, offset: int) -> bytes:
+        """The line that starts at `offset` of the unpacked file."""
+        number = bisect.bisect_right(self._starts, offset) - 1
+        data = self._cached(number)
+        inside = offset - self._starts[number]
+        return data[inside : data.index(b"\n", inside) + 1]
+
+    def _unpack(self, number: int) -> bytes:
+        offset, length = self._frames[number]
+        self._handle.seek(offset)
+        try:
+            data = zstandard.ZstdDecompressor().decompress(self._handle.read(length))
+        except zstandard.ZstdError as error:
+            raise LaminiError(f"{self.path}: damaged at byte {offset} ({error})") from error
+        if not data.endswith(b"\n"):
+            raise self._foreign()
+        return data
+
+    def _find_frames(self) -> Iterator[tuple[int, int, int]]:
+        """Yield offset, packed length and unpacked length of each frame, from headers alone."""
+        offset, end = 0, self.path.stat().st_size
+        while offset < end:
+            self._handle.seek(offset)
+            head = self._handle.read(18)  # no frame header is longer
+            try:
+                frame = zstandard.get_frame_parameters(head)
+            except zstandard.ZstdError as error:
+                raise LaminiError(f"{self.path}: damaged at byte {offset} ({error})") from error
+            if not 0 < frame.content_size <= _LARGEST_FRAME:
+                raise self._foreign()
+            at, last = offset + zstandard.frame_header_size(head), False
+            while not last:
+                self._handle.seek(at)
+                block = int.from_bytes(self._handle.read(3), "little")
+                last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
+                at += 3 + (1 if kind == _RLE_BLOCK else size)
+                if at > end:
+                    raise LaminiError(f"{self.path}: cut short at byte {offset}; restore the file")
+            at += 4 if frame.has_checksum else 0
+            yield offset, at - offset, frame.content_size
+            offset = at
+
+    def _foreign(self) -> LaminiError:
+        return LaminiError(
+            f"{self.path}: not packed by this pipeline; unpack it: zstd -d {self.path}"
+        )
