@@ -10,6 +10,7 @@ Settings are in config/, what a machine offers is in config/profiles/.
 
 from snakemake.utils import min_version
 
+from lamini.roots import root_inputs
 from lamini.workflow import Workflow, one_of
 
 min_version("9.27")

@@ -35,7 +35,7 @@ else:
     rule import_published:
         """Read the released dataset in place of a generated one."""
         input:
-            flow.published_files,
+            root_inputs(flow.published_files),
         output:
             dataset="results/dataset/{mixture}.parquet",
             manifest="results/dataset/{mixture}.manifest.json",

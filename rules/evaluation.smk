@@ -14,7 +14,7 @@ for batch, tasks in flow.batches.items():
         # Evaluate one model on a batch of tasks.
         input:
             model=lambda w: flow.model_input(w.model),
-            data=flow.task_files(batch),
+            data=root_inputs(flow.task_files(batch)),
         output:
             evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
         params:
@@ -38,7 +38,7 @@ rule generate_answers:
     """Have one model answer the user-oriented instructions."""
     input:
         model=lambda w: flow.model_input(w.model),
-        instructions=flow.config.answers.instructions,
+        instructions=root_inputs([flow.config.answers.instructions])[0],
     output:
         answers="results/answers/{model}.jsonl",
     params:

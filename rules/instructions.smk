@@ -9,7 +9,7 @@ sources whose instructions the teacher writes. The ledger beside each shard keep
 rule prepare_prompts:
     """Read the seed prompts of a source, one form for all collections."""
     input:
-        lambda w: flow.seed_files(w.source),
+        lambda w: root_inputs(flow.seed_files(w.source)),
     output:
         prompts="results/prompts/{source}.jsonl",
         funnel="results/prompts/{source}.funnel.json",

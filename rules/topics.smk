@@ -28,12 +28,12 @@ rule download_file:
 rule select_topics:
     """Keep the common topics: categories with short titles, many subcategories and pages."""
     input:
-        dump=flow.config.topics.dump,
+        dump=root_inputs([flow.config.topics.dump])[0],
     output:
         topics="results/topics/topics.jsonl",
         funnel="results/topics/funnel.json",
     params:
-        settings=flow.config.topics.as_params(),
+        settings=flow.topic_params(),
     log:
         "results/logs/select_topics.log",
     benchmark:

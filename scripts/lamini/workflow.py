@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from lamini.errors import SettingsError
+from lamini.roots import fingerprint
 from lamini.settings import Config, load_settings
 from lamini.settings.sources import Source
 from lamini.settings.students import Weights
@@ -109,7 +110,7 @@ class Workflow:
     def seed_files(self, source: str) -> list[str]:
         """The local seed files of a source; none when they come from the hub."""
         local = self.source(source).seeds.local
-        return [local.path] if local and not local.path.startswith("package:") else []
+        return [local.path] if local else []
 
     def topics(self, source: str) -> list[str]:
         """The topic list, for sources that it guides."""
@@ -226,10 +227,16 @@ class Workflow:
         return {
             "source": source,
             "seeds": definition.seeds.as_params(),
+            "files": fingerprint(self.seed_files(source)),
             "samples": None if definition.generation else definition.samples,
             "seed": self.config.seed,
             "version": definition.version,
         }
+
+    def topic_params(self) -> Params:
+        """Of `select_topics`."""
+        topics = self.config.topics
+        return {"topics": topics.as_params(), "files": fingerprint([topics.dump])}
 
     def instruction_params(self, source: str, shard: str) -> Params:
         """Of `generate_instructions`."""
@@ -272,6 +279,7 @@ class Workflow:
             "mixture": mixture,
             **self.config.mixtures[mixture].as_params(),
             "published": published.as_params() if published else None,
+            "files": fingerprint(self.published_files),
         }
 
     def analysis_params(self) -> Params:
@@ -353,6 +361,7 @@ class Workflow:
             "model": self.asked_model_params(model),
             "tasks": {task: self.config.tasks[task].as_params() for task in self.batches[batch]},
             "evaluation": evaluation,
+            "files": fingerprint(self.task_files(batch)),
         }
 
     def answer_params(self, model: str) -> Params:
@@ -360,6 +369,7 @@ class Workflow:
         return {
             "model": self.asked_model_params(model),
             "answers": self.config.answers.as_params(),
+            "files": fingerprint([self.config.answers.instructions]),
             "seed": self.config.seed,
         }
 
