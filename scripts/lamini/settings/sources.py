@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lamini.settings.base import Name, Settings, Version
+from lamini.settings.teacher import InstructionRequests
 
 SOURCES = (
     "self_instruct_without_topic",
@@ -46,6 +47,8 @@ class HubData(Settings):
     split: str = "train"
     subsets: list[str] | None = None
     """Configurations (P3's and FLAN's subsets) to read; null: the repository's only one, or all."""
+    exclude_subsets: list[str] = []
+    """Regular expressions of configurations that are not read, when `subsets` is null."""
 
 
 class SeedData(Settings):
@@ -57,6 +60,11 @@ class SeedData(Settings):
     hub: HubData | None = None
     max_per_subset: Annotated[int, Field(gt=0)] | None = None
     """At most this many prompts of one subset, sampled with the seed; null: all."""
+    max_rows_per_subset: Annotated[int, Field(gt=0)] | None = None
+    """Read at most the first so many rows of each file or hub subset; null: all. Saves the time to
+    stream collections of which few rows are sampled."""
+    max_characters: Annotated[int, Field(gt=0)] | None = None
+    """Longer prompts are left out, and counted: they would not fit into the teacher's context."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "SeedData":
@@ -77,6 +85,12 @@ class InstructionGeneration(Settings):
     """Take the examples of one request from one subset (P3 and FLAN)."""
     max_requests_factor: Annotated[float, Field(ge=1)] = 4.0
     """A shard stops after this many times the requests it would need if all were accepted."""
+    max_example_characters: Annotated[int, Field(gt=0)] | None = None
+    """Longer prompts are not shown as examples; null: all may be."""
+    max_instruction_characters: Annotated[int, Field(gt=0)] = 4000
+    """Longer generated instructions are rejected."""
+    requests: InstructionRequests | None = None
+    """How this source is asked for; null: as `teacher.instructions` says."""
 
 
 class Source(Settings):

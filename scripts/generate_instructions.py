@@ -1,0 +1,22 @@
+"""Have the teacher write one shard of instructions."""
+
+from pathlib import Path
+
+from lamini.generation.instructions import generate_instructions
+from lamini.log import start_logging
+from lamini.settings.teacher import Teacher
+
+source, shard = snakemake.wildcards.source, snakemake.wildcards.shard
+start_logging(snakemake.log[0], f"generate_instructions {source}/{shard}")
+output = Path(snakemake.output.instructions)
+generate_instructions(
+    prompts=Path(snakemake.input.prompts),
+    topics=Path(snakemake.input.topics) if snakemake.input.get("topics") else None,
+    instructions=output,
+    rejects=Path(snakemake.output.rejects),
+    report=Path(snakemake.output.report),
+    ledger=output.with_suffix(".ledger.jsonl"),
+    shard=shard,
+    settings=snakemake.params.settings,
+    teacher=Teacher.model_validate(snakemake.config["teacher"]),
+)

@@ -1,0 +1,147 @@
+"""The teacher's answers to one shard of queries (section 3.2, Appendix B).
+
+Each query is sent after a system message that asks for answers as concise as possible. Nothing is
+dropped here: refusals, empty and truncated answers are marked, and the mixture decides.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lamini.files import derive_seed, read_jsonl, write_json, write_jsonl
+from lamini.generation.instructions import other_ledgers
+from lamini.generation.parsing import REFUSAL, clean
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.teacher import ResponseRequests, Teacher
+from lamini.teacher import Answer, Request, chat_request, open_teacher
+
+Row = dict[str, Any]
+TRUNCATED = ("length", "context_length", "content_filter")
+"""Finish reasons of an answer that the endpoint cut short or kept back."""
+
+
+def generate_pairs(
+    *,
+    queries: Path,
+    pairs: Path,
+    report: Path,
+    ledger: Path,
+    shard: str,
+    settings: dict[str, Any],
+    teacher: Teacher,
+) -> None:
+    """Have the teacher answer one shard of queries.
+
+    Args:
+        queries: what `select_queries` wrote.
+        pairs: JSONL to write, in the queries' order: `id`, `instruction`, `response`,
+            `instruction_source`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `model`,
+            `request` (key in the ledger), `flags` (of refusal, empty, truncated).
+        report: JSON of counts; holds nothing that differs when answers come from the ledger.
+        ledger: where the answers are kept.
+        shard: its name, four digits.
+        settings: the rule's params.
+        teacher: where the teacher is and how it may be asked.
+
+    Raises:
+        LaminiError: from the teacher; what was answered before is in the ledger.
+    """
+    total = sum(1 for _ in read_jsonl(queries))
+    requests = _requests(queries, settings)
+    counts: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
+    finish_reasons: Counter[str] = Counter()
+    models: Counter[str] = Counter()
+
+    def rows() -> Iterator[Row]:
+        asked = session.ask(requests)
+        for query, (request, answer) in zip(read_jsonl(queries), asked, strict=True):
+            row = _pair(query, request, answer)
+            counts["prompt_tokens"] += answer.prompt_tokens
+            counts["completion_tokens"] += answer.completion_tokens
+            finish_reasons[answer.finish_reason] += 1
+            models[answer.model] += 1
+            flags.update(row["flags"])
+            progress.advance()
+            yield row
+
+    with (
+        open_teacher(
+            teacher,
+            ledger,
+            other_ledgers(ledger),
+            job=f"generate_pairs {settings['source']}/{shard}",
+        ) as session,
+        Progress(total, "pairs", details=session.status) as progress,
+    ):
+        write_jsonl(pairs, rows())
+    write_json(
+        report,
+        {
+            "stage": "pairs",
+            "source": settings["source"],
+            "shard": shard,
+            "wanted": total,
+            "accepted": total - flags["empty"],
+            "requests": total,
+            "flags": dict(flags),
+            "prompt_tokens": counts["prompt_tokens"],
+            "completion_tokens": counts["completion_tokens"],
+            "finish_reasons": dict(finish_reasons),
+            "asked_model": settings["model"],
+            "models": dict(models),
+        },
+    )
+    record_provenance(
+        pairs,
+        rule="generate_pairs",
+        settings=settings,
+        inputs=[queries],
+        seed=settings["seed"],
+        extra={"shard": shard, "ledger": str(ledger)},
+    )
+
+
+def _requests(queries: Path, settings: dict[str, Any]) -> Iterator[Request]:
+    """One request per query; its seed depends on the instruction, not on its place.
+
+    So an answer is found again when the number of shards changes.
+    """
+    responses = ResponseRequests.model_validate(settings["responses"])
+    system = {"role": "system", "content": responses.system_message}
+    for query in read_jsonl(queries):
+        instruction = query["instruction"]
+        seed = None
+        if settings["seed_requests"]:
+            # 31 bits, which every server accepts.
+            seed = derive_seed("generate_pairs", settings["seed"], instruction) >> 32
+        messages = [system, {"role": "user", "content": instruction}]
+        yield chat_request(settings["model"], messages, responses.sampling, seed)
+
+
+def _pair(query: Row, request: Request, answer: Answer) -> Row:
+    response = clean(answer.text).strip()
+    return {
+        "id": query["id"],
+        "instruction": query["instruction"],
+        "response": response,
+        "instruction_source": query["instruction_source"],
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "model": answer.model,
+        "request": request.key,
+        "flags": response_flags(response, answer.finish_reason),
+    }
+
+
+def response_flags(response: str, finish_reason: str) -> list[str]:
+    """What is to be known of a response: `refusal`, `empty`, `truncated`; several may hold."""
+    flags = {
+        "refusal": REFUSAL.match(response) is not None,
+        "empty": not response,
+        "truncated": finish_reason in TRUNCATED,
+    }
+    return [name for name, holds in flags.items() if holds]

@@ -1,0 +1,198 @@
+"""Taking the generated instructions out of an answer, as models really write them.
+
+The prompt asks for `<example>...</example>`. Models also number the examples, write `<Example 3>`,
+forget a label or double it, talk before and after, copy what they were shown, answer what they ask,
+and stop in the middle. What can be told for certain is mended; the rest is rejected with a reason.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lamini.generation.normalization import normalized
+
+Reason = Literal[
+    "empty_answer",
+    "refusal",
+    "no_label",
+    "empty",
+    "truncated",
+    "unopened",
+    "answered",
+    "copied",
+    "too_long",
+    "duplicate",
+    "surplus",
+]
+"""Why something was rejected. The first three concern a whole answer, the others one example;
+`duplicate` (within the shard) and `surplus` (the shard was full) are for the caller to give."""
+
+# `<example>` and its relatives: `</Example>`, `<example 3>`, `<examples>`, `<\\example>`,
+# `<example id="1">`, `&lt;example&gt;`; not `<example.com>`.
+_LABEL = re.compile(
+    r"(?:<|&lt;)\s*(?P<slash>[/\\]?)\s*examples?(?:[ _#:-]?\d{1,3}|\s[^<>\n]{0,40}?)?\s*"
+    r"(?P<self_closed>/?)\s*(?:>|&gt;)",
+    re.IGNORECASE,
+)
+_PREFIXES = (
+    re.compile(r"(?:(?:example|instruction|task|prompt)\s*#?\d*|#\d+)\s*[:.)-]\s*", re.IGNORECASE),
+    re.compile(r"\(?\d{1,3}[.)]\s+"),
+    re.compile(r"[-*•]\s+"),
+)
+_BOLD = re.compile(r"^\*\*(.+?)\*\*", re.DOTALL)
+_RESPONSE = re.compile(
+    r"(?:^|(?<=[.?!:\"')\]]\s)|\n)[ \t*]*(?:expected |sample )?"
+    r"(?:response|answer|output|solution)\s*\**:\**[ \t]*",
+    re.IGNORECASE,
+)
+_SHORT_QUESTION = re.compile(r"^[ \t]*Q:", re.MULTILINE)
+_SHORT_RESPONSE = re.compile(r"^[ \t]*A:", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0085\u2028\u2029]")
+_WORD = re.compile(r"\w")
+_QUOTES = {'"': '"', "“": "”", "'": "'", "`": "`"}
+REFUSAL = re.compile(
+    r"^\W*(?:(?:i['’]?m|i am) (?:very |truly |really )?sorry\b|sorry,|i apologi[sz]e\b"
+    r"|as an ai\b|i (?:can['’]?t|can ?not|won['’]?t|will not|am unable to|am not able to)"
+    r" (?:assist|help|provide|fulfil|comply|create|generate|answer|respond|write|complete|do)\b"
+    r"|(?:unfortunately, )?i (?:do not|don['’]?t) have (?:access|the ability|personal)\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something that was not accepted."""
+
+    reason: Reason
+    text: str
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What one answer held, in its order."""
+
+    instructions: list[str] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def parse_examples(
+    text: str,
+    *,
+    truncated: bool,
+    shown: Sequence[str],
+    also_shown: Collection[str] = (),
+    max_characters: int = 4000,
+) -> Parsed:
+    """Take the instructions out of one answer.
+
+    Args:
+        text: the answer.
+        truncated: whether it ended because of its length.
+        shown: the request's examples. They tell what is part of the format: a leading number or
+            an "Answer:" within is kept where an example has it too.
+        also_shown: further texts whose copies are rejected, such as a demonstration's examples.
+        max_characters: longer instructions are rejected.
+
+    Returns:
+        Instructions and rejects. It never raises, whatever the text.
+    """
+    parsed = Parsed()
+    text = clean(text)
+    if not _WORD.search(text):
+        parsed.rejects.append(Reject("empty_answer", text))
+        return parsed
+    chunks = list(_chunks(text))
+    if not chunks:
+        parsed.rejects.append(Reject("refusal" if REFUSAL.match(text) else "no_label", text))
+        return parsed
+    copies = {normalized(example) for example in (*shown, *also_shown)}
+    for number, (chunk, opened, closed) in enumerate(chunks):
+        is_last = number == len(chunks) - 1
+        instruction = _tidy(chunk if opened else _after_preamble(chunk), shown)
+        reason: Reason | None = None
+        if not _WORD.search(instruction):
+            reason = "empty"
+        elif not opened and "\n" in instruction:
+            reason = "unopened"
+        elif not closed and is_last and truncated:
+            reason = "truncated"
+        elif _is_answered(instruction, shown):
+            reason = "answered"
+        elif len(instruction) > max_characters:
+            reason = "too_long"
+        elif normalized(instruction) in copies:
+            reason = "copied"
+        if reason is None:
+            parsed.instructions.append(instruction)
+        else:
+            parsed.rejects.append(Reject(reason, chunk.strip()))
+    return parsed
+
+
+def clean(text: str) -> str:
+    """The text with `\\n` line ends and without what no UTF-8 file or terminal should get."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _chunks(text: str) -> list[tuple[str, bool, bool]]:
+    """What stands between labels, and whether it was opened and closed by one.
+
+    Talk outside of labels is no chunk. A doubled label encloses nothing and makes none; only a
+    label that is opened and closed around nothing does.
+    """
+    chunks: list[tuple[str, bool, bool]] = []
+    is_open, at = False, 0
+    for label in _LABEL.finditer(text):
+        chunk = text[at : label.start()]
+        closes = bool(label["slash"]) or bool(label["self_closed"] and is_open)
+        if closes and is_open:
+            chunks.append((chunk, True, True))
+        elif closes and _WORD.search(chunk):
+            chunks.append((chunk, False, True))
+        elif not closes and is_open and _WORD.search(chunk):
+            chunks.append((chunk, True, False))
+        is_open, at = not closes, label.end()
+    if is_open and _WORD.search(text[at:]):
+        chunks.append((text[at:], True, False))
+    return chunks
+
+
+def _after_preamble(chunk: str) -> str:
+    """A chunk whose opening label is missing, without a line of talk ("Here are 20:") before it."""
+    lines = [line for line in chunk.strip().splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].rstrip().endswith(":"):
+        lines = lines[1:]
+    return "\n".join(lines)
+
+
+def _tidy(chunk: str, shown: Sequence[str]) -> str:
+    """An instruction without numbering, "Instruction:" or quotes that the examples do not have."""
+    text = _BOLD.sub(r"\1", chunk.strip())
+    for _ in _PREFIXES:
+        for prefix in _PREFIXES:
+            match = prefix.match(text)
+            if match and not any(prefix.match(example) for example in shown):
+                text = text[match.end() :].strip()
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+        inner = text[1:-1]
+        if text[0] not in inner and text[-1] not in inner:
+            text = inner.strip()
+    return text
+
+
+def _is_answered(text: str, shown: Sequence[str]) -> bool:
+    """Whether an answer follows the instruction, and the examples hold none.
+
+    An "Answer:" with nothing after it is how many prompts of P3 and FLAN end.
+    """
+    return _has_response(text) and not any(_has_response(example) for example in shown)
+
+
+def _has_response(text: str) -> bool:
+    labels = list(_RESPONSE.finditer(text))
+    if _SHORT_QUESTION.search(text):  # Else "A:" is the first of several options.
+        labels = [*labels, *_SHORT_RESPONSE.finditer(text)]
+    labels = [label for label in labels if label.start() > 0]
+    return bool(labels) and bool(_WORD.search(text, max(label.end() for label in labels)))

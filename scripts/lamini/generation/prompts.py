@@ -1,0 +1,237 @@
+"""The seed prompts of a source, one form for all collections, sampled with the seed.
+
+A sample is the rows with the smallest keyed hashes of their ids: it depends on the seed and the
+rows alone, not on the order of reading, and needs memory for the rows kept, not for those read.
+"""
+
+import heapq
+import logging
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lamini.errors import LaminiError
+from lamini.files import derive_seed, resolve_path, write_json, write_jsonl
+from lamini.generation.seeds import BadRow, prompt_of, read_seeds, seed_files
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.sources import SeedData
+
+_LISTED_REJECTS = 1000
+Row = dict[str, Any]
+
+
+def prepare_prompts(
+    *,
+    prompts: str | Path,
+    funnel: str | Path,
+    seeds: SeedData,
+    samples: int | None,
+    seed: int,
+    settings: dict[str, Any],
+) -> None:
+    """Write a source's prompts as rows of `id`, `instruction` and `subset`, in reading order.
+
+    Args:
+        prompts: the JSONL to write.
+        funnel: JSON with how many rows were read, rejected (by reason, the first thousand also by
+            place), kept after the limit per subset, and kept in the end.
+        seeds: where the rows come from, and their format.
+        samples: prompts kept at most; null: all.
+        seed: of the sampling.
+        settings: the rule's params, for the record.
+
+    Raises:
+        LaminiError: when the collection cannot be read, or gives no prompt at all.
+    """
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    places: list[Row] = []
+    rows: Iterable[Row] = _read(seeds, counts, rejected, places)
+    # One seed for all sources of a collection: what guides its generated source is then among
+    # what its original source answers.
+    if seeds.max_per_subset is not None:
+        rows = _sample_subsets(rows, seeds.max_per_subset, seed)
+    if samples is not None:
+        rows = _sample(_counted(rows, counts, "subset_limit"), samples, seed)
+    kept: Counter[str] = Counter()
+    total = write_jsonl(prompts, _by_subset(rows, kept))
+    if total == 0:
+        raise LaminiError(
+            f"{_origin(seeds)}: none of {counts['rows']} rows gives a prompt in the format"
+            f" `{seeds.format}`: {dict(rejected)}"
+        )
+    for reason, count in sorted(rejected.items()):
+        logging.getLogger("lamini").warning(
+            "%s: %d rows rejected: %s", _origin(seeds), count, reason
+        )
+    if samples is not None and total < samples:
+        logging.getLogger("lamini").warning(
+            "%s: only %d prompts for %d samples", _origin(seeds), total, samples
+        )
+    stages = [
+        {"stage": "rows", "left": counts["rows"]},
+        {"stage": "readable", "left": counts["readable"]},
+        {"stage": "subset_limit", "left": counts["subset_limit"] or total},
+        {"stage": "samples", "left": total},
+    ]
+    write_json(
+        funnel,
+        {
+            "source": settings["source"],
+            "stages": stages,
+            "rejected": rejected,
+            "rejected_rows": places,
+            "subsets": len(kept),
+            "prompts_per_subset": kept,
+        },
+    )
+    record_provenance(
+        prompts,
+        rule="prepare_prompts",
+        settings=settings,
+        inputs=_local_inputs(seeds),
+        seed=seed,
+        extra={"prompts": total, "rejected": dict(rejected)},
+    )
+
+
+def _origin(seeds: SeedData) -> str:
+    """The collection's place, for messages."""
+    if seeds.local is not None:
+        return seeds.local.path
+    assert seeds.hub is not None
+    return seeds.hub.repo
+
+
+def _local_inputs(seeds: SeedData) -> list[Path]:
+    return seed_files(resolve_path(seeds.local.path)) if seeds.local else []
+
+
+def _read(
+    seeds: SeedData, counts: Counter[str], rejected: Counter[str], places: list[Row]
+) -> Iterator[Row]:
+    """The rows that give a prompt; the others are counted and, at first, listed."""
+    with Progress(0, "seed rows") as progress:
+        for subset, number, row, place in read_seeds(seeds):
+            counts["rows"] += 1
+            progress.total = counts["rows"]
+            progress.advance()
+            try:
+                instruction = prompt_of(row, seeds.format)
+                if seeds.max_characters is not None and len(instruction) > seeds.max_characters:
+                    raise BadRow("too_long")
+            except BadRow as error:
+                rejected[str(error)] += 1
+                if len(places) < _LISTED_REJECTS:
+                    places.append({"place": place, "row": number, "reason": str(error)})
+                continue
+            counts["readable"] += 1
+            yield {"id": f"{place}:{number}", "instruction": instruction, "subset": subset}
+
+
+def _counted(rows: Iterable[Row], counts: Counter[str], stage: str) -> Iterator[Row]:
+    for row in rows:
+        counts[stage] += 1
+        yield row
+
+
+def _by_subset(rows: Iterable[Row], kept: Counter[str]) -> Iterator[Row]:
+    for row in rows:
+        kept[row["subset"]] += 1
+        yield row
+
+
+class _Smallest:
+    """The `size` rows with the smallest keys among those seen.
+
+    The heap holds `(-key, -place, row)`: its first entry is the one to go next.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._heap: list[tuple[int, int, Row]] = []
+
+    def offer(self, key: int, place: int, row: Row) -> None:
+        if len(self._heap) < self.size:
+            heapq.heappush(self._heap, (-key, -place, row))
+        elif -key > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (-key, -place, row))
+
+    def entries(self) -> Iterator[tuple[int, Row]]:
+        """Place and row of what is kept, in no particular order."""
+        return ((-place, row) for _, place, row in self._heap)
+
+
+def _key(row: Row, seed: int, purpose: str) -> int:
+    return derive_seed("prepare_prompts", purpose, seed, row["id"])
+
+
+def _sample_subsets(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
+    """At most `size` rows of each subset."""
+    subsets: dict[str, _Smallest] = {}
+    for place, row in enumerate(rows):
+        subset = subsets.setdefault(row["subset"], _Smallest(size))
+        subset.offer(_key(row, seed, "subset"), place, row)
+    return _in_order(entry for subset in subsets.values() for entry in subset.entries())
+
+
+def _sample(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
+    """At most `size` rows."""
+    sample = _Smallest(size)
+    for place, row in enumerate(rows):
+        sample.offer(_key(row, seed, "source"), place, row)
+    return _in_order(sample.entries())
+
+
+def _in_order(entries: Iterable[tuple[int, Row]]) -> list[Row]:
+    return [row for _, row in sorted(entries, key=lambda entry: entry[0])]
+
+
+class PromptPool:
+    """Prompts of a source by their place in its file, so that millions cost little memory.
+
+    Args:
+        path: what `prepare_prompts` wrote.
+        max_characters: longer prompts are not offered as examples; null: all are.
+        minimum: subsets with fewer prompts than this are not offered.
+        by_subset: whether prompts are offered per subset; else they are one pool.
+    """
+
+    def __init__(
+        self, path: str | Path, max_characters: int | None, minimum: int, by_subset: bool
+    ) -> None:
+        self._handle = open(path, "rb")  # noqa: SIM115 - closed by `close`
+        self.too_long = 0
+        offsets: dict[str, array[int]] = {}
+        at = 0
+        for line in self._handle:
+            row = orjson.loads(line)
+            if max_characters is not None and len(row["instruction"]) > max_characters:
+                self.too_long += 1
+            else:
+                pool = row["subset"] if by_subset else ""
+                offsets.setdefault(pool, array("Q")).append(at)
+            at += len(line)
+        self.offsets = {name: pool for name, pool in offsets.items() if len(pool) >= minimum}
+        self.too_small = len(offsets) - len(self.offsets)
+        if not self.offsets:
+            raise LaminiError(
+                f"{path}: no subset has {minimum} prompts"
+                f"{f' of at most {max_characters} characters' if max_characters else ''};"
+                " lower `generation.examples_per_request` or give more seeds"
+            )
+
+    def read(self, pool: str, index: int) -> Row:
+        """The prompt at a place of one pool: `id`, `instruction`, `subset`."""
+        self._handle.seek(self.offsets[pool][index])
+        row: Row = orjson.loads(self._handle.readline())
+        return row
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._handle.close()

@@ -1,0 +1,110 @@
+"""Common topics: the Wikipedia categories that pass the filters of section 3.1.
+
+A category is kept when its title has less than three words and it holds more than 10 subcategories
+and more than 50 pages; categories that only serve the upkeep of Wikipedia are then left out. The
+funnel says how many rows each filter left.
+"""
+
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.files import read_jsonl, write_json, write_jsonl
+from lamini.generation.dump import read_categories
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.sources import Topics
+
+_ROWS_IN_DUMP = 2_300_000  # For the progress line alone: the English Wikipedia's, in 2024.
+_PROGRESS_EVERY = 50_000
+
+
+def select_topics(
+    dump: str | Path, topics: str | Path, funnel: str | Path, settings: Topics
+) -> None:
+    """Write the topics of a dump in its order, and the funnel of the filters.
+
+    Args:
+        dump: the `category` table as `mysqldump` writes it, plain or gzip.
+        topics: JSONL of `topic`, `category_id`, `subcategories`, `pages`.
+        funnel: JSON; `stages` maps each filter to the rows that it left, in order.
+        settings: the filters.
+
+    Raises:
+        LaminiError: when the dump cannot be read, or no category passes.
+    """
+    excluded = _exclusion(settings.exclude_patterns)
+    left: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
+    kept: list[dict[str, Any]] = []
+    with Progress(_ROWS_IN_DUMP, "categories") as progress:
+        for category in read_categories(dump, broken):
+            left["rows"] += 1
+            if left["rows"] % _PROGRESS_EVERY == 0:
+                progress.advance(_PROGRESS_EVERY)
+            try:
+                words = category.title.decode("utf-8").replace("_", " ").split()
+            except UnicodeDecodeError:
+                broken["not_utf8"] += 1
+                continue
+            if not 0 < len(words) <= settings.max_words:
+                continue
+            left["words"] += 1
+            if category.subcategories < settings.min_subcategories:
+                continue
+            left["subcategories"] += 1
+            pages = category.members - category.subcategories - category.files
+            if pages < settings.min_pages:
+                continue
+            left["pages"] += 1
+            topic = " ".join(words)
+            if excluded and excluded.search(topic):
+                continue
+            left["not_maintenance"] += 1
+            kept.append(
+                {
+                    "topic": topic,
+                    "category_id": category.category_id,
+                    "subcategories": category.subcategories,
+                    "pages": pages,
+                }
+            )
+        progress.total = left["rows"]
+        progress.advance(left["rows"] - progress.done)
+    stages = ["rows", "words", "subcategories", "pages", "not_maintenance"]
+    counts = {stage: left[stage] for stage in stages}
+    for reason, count in sorted(broken.items()):
+        logging.getLogger("lamini").warning("%s: %d rows left out: %s", dump, count, reason)
+    if not kept:
+        raise LaminiError(f"{dump}: no category passes the filters of `topics`: {counts}")
+    write_jsonl(topics, kept)
+    write_json(
+        funnel, {"stages": [{"stage": k, "left": n} for k, n in counts.items()], "broken": broken}
+    )
+    record_provenance(
+        topics,
+        rule="select_topics",
+        settings=settings.as_params(),
+        inputs=[dump],
+        extra={"funnel": counts},
+    )
+
+
+def _exclusion(patterns: list[str]) -> re.Pattern[str] | None:
+    """One pattern of all maintenance categories; null when there is none."""
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise LaminiError(
+                f"topics.exclude_patterns: {pattern!r} is no regular expression ({error})"
+            ) from None
+    return re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE) if patterns else None
+
+
+def read_topics(path: str | Path) -> list[str]:
+    """The topics that `select_topics` wrote, in the dump's order."""
+    return [row["topic"] for row in read_jsonl(path)]

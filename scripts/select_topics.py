@@ -1,0 +1,13 @@
+"""Keep the common topics of a Wikipedia dump."""
+
+from lamini.generation.topics import select_topics
+from lamini.log import start_logging
+from lamini.settings.sources import Topics
+
+start_logging(snakemake.log[0], "select_topics")
+select_topics(
+    dump=snakemake.input.dump,
+    topics=snakemake.output.topics,
+    funnel=snakemake.output.funnel,
+    settings=Topics.model_validate(snakemake.params.settings["topics"]),
+)
