@@ -4,9 +4,9 @@ The first 64 bits of the keys are kept sorted beside the places; a lookup bisect
 compares the whole key of the row that it finds there.
 """
 
+import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,39 +15,38 @@ _MERGE_AT = 65536  # newest keys wait in a dict until there are so many
 
 
 class KeyIndex:
-    """Multimap from 64-bit key prefix to (file number, offset)."""
+    """Multimap from 64-bit key prefix to (file number, offset), used by several threads."""
 
     def __init__(self) -> None:
         self._prefixes, self._places = array("Q"), array("Q")
         self._recent: dict[int, int] = {}
         self._count = 0
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, prefix: int | None, file: int, offset: int) -> None:
+    def add(self, prefix: int, file: int, offset: int) -> None:
         """Remember where a row lies; of two rows with one prefix, both may be found."""
-        assert prefix is not None
         place = file << _OFFSET_BITS | offset
-        if prefix in self._recent:
-            self._merge()
-        self._recent[prefix] = place
-        self._count += 1
-        if len(self._recent) >= _MERGE_AT:
-            self._merge()
+        with self._lock:
+            if prefix in self._recent or len(self._recent) >= _MERGE_AT:
+                self._merge()
+            self._recent[prefix] = place
+            self._count += 1
 
-    def find(self, key: str) -> Iterator[tuple[int, int]]:
-        """Yield the places of rows whose key may be `key` (32 hex digits)."""
+    def find(self, key: str) -> list[tuple[int, int]]:
+        """The places of rows whose key may be `key` (32 hex digits)."""
         if not self._count:
-            return
+            return []
         prefix = int(key[:16], 16)
-        place = self._recent.get(prefix)
-        if place is not None:
-            yield _unpack(place)
-        at = bisect_left(self._prefixes, prefix)
-        while at < len(self._prefixes) and self._prefixes[at] == prefix:
-            yield _unpack(self._places[at])
-            at += 1
+        with self._lock:
+            places = [self._recent[prefix]] if prefix in self._recent else []
+            at = bisect_left(self._prefixes, prefix)
+            while at < len(self._prefixes) and self._prefixes[at] == prefix:
+                places.append(self._places[at])
+                at += 1
+        return [(place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)) for place in places]
 
     def _merge(self) -> None:
         prefixes = np.concatenate(
@@ -66,7 +65,3 @@ class KeyIndex:
         self._prefixes = array("Q", prefixes[order].tobytes())
         self._places = array("Q", places[order].tobytes())
         self._recent = {}
-
-
-def _unpack(place: int) -> tuple[int, int]:
-    return place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)

@@ -113,7 +113,7 @@ class Ledger:
                 " command again: what the ledger holds is not asked again"
             ) from error
         for line in lines:
-            self._index.add(key_of_line(line), 0, self._size)
+            self._index.add(int(line[8:24], 16), 0, self._size)
             self._size += len(line)
 
     def close(self) -> None:

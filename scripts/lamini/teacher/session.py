@@ -1,19 +1,65 @@
-"""One job's conversation with the teacher."""
+"""One job's conversation with the teacher: what callers use."""
 
 import contextlib
+import dataclasses
+import itertools
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
+import orjson
+
+from lamini.errors import LaminiError, StopRequested
+from lamini.files import write_json
 from lamini.settings.teacher import Teacher
+from lamini.teacher.client import Client, Job
+from lamini.teacher.ledger import Ledger, LedgerReader
+from lamini.teacher.money import Budget, dollars, most_tokens, progress_files
 from lamini.teacher.request import Answer, Request, Spend
+from lamini.teacher.server import check_local
+
+_PROGRESS_SECONDS = 5.0
+_MOST_COUNTED_MISSING = 100_000
 
 
 class TeacherSession:
-    """Asks requests; made by `open_teacher`."""
+    """Asks requests; made by `open_teacher`.
 
-    request_seeds: bool
-    """Whether requests shall carry a `seed` (pass one to `chat_request`)."""
-    spend: Spend
+    Args:
+        settings: where the teacher is and how it may be asked.
+        ledger: this job's ledger.
+        other_ledgers: looked up, never written.
+        job: name in the progress file; without one there is none.
+    """
+
+    def __init__(
+        self, settings: Teacher, ledger: Path, other_ledgers: Sequence[Path], job: str
+    ) -> None:
+        self._settings, self._ledger_path, self._job = settings, ledger, job
+        self.request_seeds = settings.seed_requests
+        """Whether requests shall carry a `seed` (pass one to `chat_request`)."""
+        self.spend = Spend()
+        self._ledger: Ledger | LedgerReader
+        if settings.mode == "replay":
+            self._ledger = LedgerReader([ledger])
+        else:
+            if settings.backend == "local" and settings.server:
+                check_local(settings.server)
+            self._ledger = Ledger(ledger)
+        others = [path for path in other_ledgers if path.resolve() != ledger.resolve()]
+        self._others = LedgerReader(others)
+        self._client: Client | None = None
+        self._jobs: dict[str, Job] = {}
+        self._started = time.monotonic()
+        self._written = 0.0
+        self._budget: Budget | None = None
 
     def ask(
         self, requests: Iterable[Request], look_ahead: int | None = None
@@ -21,7 +67,8 @@ class TeacherSession:
         """Yield each request with its answer, in the order given.
 
         `requests` is pulled from in the caller's thread, when the next answer is asked for: request
-        number i only after answer i - look_ahead was yielded.
+        number i only after answer i - look_ahead was yielded. Closing the iterator cancels what is
+        in flight.
 
         Args:
             requests: any iterable; equal requests are sent once.
@@ -34,11 +81,145 @@ class TeacherSession:
                 answer is missing. What was answered before is in the ledger.
             StopRequested: the job got SIGTERM.
         """
-        raise NotImplementedError
+        most = look_ahead or self._settings.max_concurrency
+        window: deque[tuple[Request, Answer | Job]] = deque()
+        pulled = iter(requests)
+        try:
+            while True:
+                for request in itertools.islice(pulled, most - len(window)):
+                    window.append((request, self._begin(request, pulled)))
+                if not window:
+                    return
+                request, pending = window[0]
+                answer = pending if isinstance(pending, Answer) else self._wait(pending)
+                window.popleft()
+                self._report("running")
+                yield request, answer
+        finally:
+            self._give_up([pending for _, pending in window if isinstance(pending, Job)])
 
     def status(self) -> str:
-        """One line for `lamini.log.Progress(details=...)`: in flight, 429s, tokens/s, spend."""
-        raise NotImplementedError
+        """For `lamini.log.Progress(details=...)`: in flight, 429s, retries, tokens/s, spend."""
+        spend = self.spend
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        tokens = spend.prompt_tokens + spend.completion_tokens
+        parts = [f"{self.in_flight} in flight", f"{tokens / seconds:,.0f} tokens/s"]
+        if self._client and self._settings.backend == "external":
+            parts[0] += f" of {self._client.concurrency}"
+        if spend.from_ledger:
+            parts.append(f"{spend.from_ledger:,} from ledgers")
+        if spend.rate_limited:
+            parts.append(f"{spend.rate_limited:,} times 429")
+        if spend.retries:
+            parts.append(f"{spend.retries:,} retries")
+        if self._settings.prices.get(self._settings.model) and spend.dollars:
+            parts.append(f"${spend.dollars:,.4f} spent")
+        return ", ".join(parts)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not yet answered."""
+        return self._client.in_flight if self._client else 0
+
+    def close(self, state: str) -> None:
+        """Stop; what has arrived is on disk afterwards. `state` goes into the progress file."""
+        try:
+            if self._client:
+                self._client.close()
+        finally:
+            self._ledger.close()
+            self._others.close()
+            self._report(state, always=True)
+
+    def _begin(self, request: Request, rest: Iterator[Request]) -> Answer | Job:
+        """Find a request's answer in the ledgers, or send it."""
+        key = request.key
+        if job := self._jobs.get(key):
+            return job
+        row = self._ledger.get(key) or self._others.get(key)
+        if row is not None:
+            self.spend.from_ledger += 1
+            return _answer(row)
+        if self._settings.mode == "replay":
+            raise self._missing(rest)
+        return self._send(request)
+
+    def _send(self, request: Request) -> Job:
+        if self._client is None:
+            self._budget = Budget(self._settings, self._ledger_path)
+            assert isinstance(self._ledger, Ledger)
+            self._client = Client(
+                self._settings,
+                self._ledger,
+                self._budget,
+                self.spend,
+                server_log=self._ledger_path.with_suffix("").with_suffix(".server.log"),
+            )
+            self._started = time.monotonic()
+        payload = _payload(request)
+        prompt, answer = most_tokens(payload, request.body.get("max_tokens"))
+        price = self._settings.prices.get(self._settings.model)
+        job = Job(request.key, payload, prompt, answer, dollars(price, prompt, answer))
+        self._jobs[request.key] = job
+        self._client.submit(job)
+        return job
+
+    def _wait(self, job: Job) -> Answer:
+        """Wait until an answer is on disk."""
+        assert self._client is not None
+        changed = self._client.changed
+        while True:
+            with changed:
+                if not job.answer and not self._client.failure:
+                    changed.wait(_PROGRESS_SECONDS)
+                if job.answer:
+                    self._jobs.pop(job.key, None)
+                    return job.answer
+                if self._client.failure:
+                    raise self._client.failure
+            self._report("running")
+
+    def _give_up(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._jobs.pop(job.key, None)
+        if self._client and jobs:
+            self._client.cancel(jobs)
+
+    def _missing(self, rest: Iterator[Request]) -> LaminiError:
+        """Count what a replay lacks, this request and all that follow it."""
+        following = itertools.islice(rest, _MOST_COUNTED_MISSING)
+        missing = 1 + sum(
+            self._ledger.get(request.key) is None and self._others.get(request.key) is None
+            for request in following
+        )
+        least = "at least " if missing > _MOST_COUNTED_MISSING else ""
+        return LaminiError(
+            f"{self._ledger_path}: {least}{missing:,} answers are missing, and teacher.mode is"
+            " `replay`; get the whole ledger, or set teacher.mode to `live`"
+        )
+
+    def _report(self, state: str, always: bool = False) -> None:
+        """Write the job's progress file now and then, for people who watch many jobs."""
+        now = time.monotonic()
+        if not self._job or (now - self._written < _PROGRESS_SECONDS and not always):
+            return
+        self._written = now
+        name = re.sub(r"[^\w.-]+", "_", self._job)
+        write_json(
+            progress_files(self._ledger_path) / f"{name}.json",
+            {
+                "job": self._job,
+                "state": state,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "updated": round(time.time(), 1),
+                "seconds": round(now - self._started, 1),
+                "in_flight": self.in_flight,
+                "ledger": str(self._ledger_path.resolve()),
+                "ledger_dollars": self._budget.spent if self._budget else 0.0,
+                **dataclasses.asdict(self.spend),
+            },
+        )
 
 
 @contextlib.contextmanager
@@ -47,12 +228,59 @@ def open_teacher(
 ) -> Iterator[TeacherSession]:
     """Open a session that keeps its answers in `ledger`.
 
+    A local server is started only when a request is in no ledger. SIGTERM raises `StopRequested`
+    in the main thread, after which, as after every other end, what has arrived is on disk.
+
     Args:
         settings: where the teacher is and how it may be asked.
-        ledger: append-only JSONL beside the shard (`*.ledger.jsonl`); its compacted form
+        ledger: append-only JSONL beside the shard (`*.ledger.jsonl`); its packed form
             (`*.ledger.jsonl.zst`) is read too.
         other_ledgers: looked up, never written (other shards of the same source).
-        job: name of the job in progress files and messages, such as "generate_pairs alpaca/0003".
+        job: name of the job in progress files, such as "generate_pairs alpaca/0003".
+
+    Raises:
+        LaminiError: another job writes this ledger, or the local model is missing.
     """
-    raise NotImplementedError
-    yield
+    session = TeacherSession(settings, Path(ledger), [Path(path) for path in other_ledgers], job)
+    state = "failed"
+    try:
+        with _stop_on_sigterm():
+            yield session
+        state = "done"
+    except (StopRequested, KeyboardInterrupt, GeneratorExit):
+        state = "stopped"
+        raise
+    finally:
+        session.close(state)
+
+
+@contextlib.contextmanager
+def _stop_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM, which a cluster sends before SIGKILL, into an exception."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StopRequested("stopped by SIGTERM; run the same command to go on (answers are kept)")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _payload(request: Request) -> bytes:
+    try:
+        return orjson.dumps(request.body)
+    except TypeError as error:
+        raise LaminiError(
+            f"a request cannot be written as JSON ({error}): {request!r:.200}"
+        ) from None
+
+
+def _answer(row: dict[str, object]) -> Answer:
+    """An answer as a ledger keeps it."""
+    names = [field.name for field in dataclasses.fields(Answer) if field.name != "cached"]
+    return Answer(**{name: row[name] for name in names}, cached=True)  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""How fast an endpoint may be asked: pacing, concurrency that finds its own level, cool-downs."""
+
+import random
+from collections.abc import Mapping
+
+from lamini.teacher.replies import RetryableError, parse_duration
+
+_CATCH_UP = 0.1  # seconds of unused rate that may be made up for after a stall
+_DECREASE = 0.7
+_SUSPECT_AFTER = 8  # failures in a row after which an endpoint is only probed
+_LONGEST_PROBE_WAIT = 15.0
+_DAY = 86400.0
+
+
+class Pace:
+    """Evenly spaced permission to use `per_minute` units of something.
+
+    Args:
+        per_minute: the rate.
+    """
+
+    def __init__(self, per_minute: float) -> None:
+        self.per_second = per_minute / 60
+        self._next = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next use is due."""
+        return self._next - now
+
+    def use(self, amount: float, now: float) -> None:
+        """Use `amount` units now; later uses move back accordingly (or forward, if negative)."""
+        self._next = max(self._next, now - _CATCH_UP) + amount / self.per_second
+
+
+class Limits:
+    """What is known of one endpoint's limits.
+
+    Concurrency doubles with each round of good answers up to `threshold`, then grows by one a
+    round, and falls by a third for each round in which the endpoint said that it is too much.
+
+    Args:
+        most: largest concurrency.
+        requests, tokens: this job's share of the configured limits a minute; None: as the reply
+            headers say.
+        share: this job's share of limits that headers report.
+    """
+
+    def __init__(
+        self, most: int, requests: float | None, tokens: float | None, share: float
+    ) -> None:
+        self.most = most
+        self.concurrency = (
+            1.0  # the first request is a probe: it learns limits, or that all is wrong
+        )
+        self._threshold = float(most)
+        self._lowered_at = 0.0
+        self._share = share
+        self.requests = Pace(requests) if requests else None
+        self.tokens = Pace(tokens) if tokens else None
+        self._learn_requests, self._learn_tokens = requests is None, tokens is None
+        self._learned: dict[str, str] = {}
+        self.closed_until = 0.0
+        self.failures = 0
+        self.failing_since: float | None = None
+        self.last_failure = ""
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request is due; 0 or less: now."""
+        waits = [self.closed_until - now]
+        if self.requests:
+            waits.append(self.requests.wait(now))
+        if self.tokens:
+            waits.append(self.tokens.wait(now))
+        return max(waits)
+
+    def sending(self, tokens: float, now: float) -> None:
+        """A request of about so many tokens is sent."""
+        if self.requests:
+            self.requests.use(1, now)
+        if self.tokens:
+            self.tokens.use(tokens, now)
+
+    def answered(self, unused_tokens: float, now: float) -> None:
+        """A good answer came, which took fewer (or more) tokens than was thought."""
+        if self.tokens:
+            self.tokens.use(-unused_tokens, now)
+        self.failures, self.failing_since = 0, None
+        if self.concurrency < self.most:
+            self.concurrency += 1 if self.concurrency < self._threshold else 1 / self.concurrency
+            self.concurrency = min(self.concurrency, self.most)
+
+    def failed(self, error: RetryableError, sent_at: float, now: float) -> None:
+        """An attempt failed, in a way that may pass."""
+        self.failures += 1
+        self.last_failure = str(error)
+        if self.failing_since is None:
+            self.failing_since = now
+        if error.overloaded:
+            # One decrease for all that were sent before it: they are one piece of news.
+            if sent_at >= self._lowered_at:
+                self._threshold = self.concurrency = max(1.0, self.concurrency * _DECREASE)
+                self._lowered_at = now
+            pause = error.retry_after
+            if pause is None:
+                pause = 0.5 * random.uniform(0.5, 1.5) * min(60, 2 ** min(self.failures - 1, 7))
+            self.closed_until = max(self.closed_until, now + pause)
+        elif error.retry_after:
+            self.closed_until = max(self.closed_until, now + error.retry_after)
+        elif self.failures >= _SUSPECT_AFTER:
+            self.concurrency = 1.0
+            pause = min(_LONGEST_PROBE_WAIT, 0.25 * 2 ** min(self.failures - _SUSPECT_AFTER, 10))
+            self.closed_until = max(self.closed_until, now + pause)
+
+    def down(self, after: float, now: float) -> bool:
+        """Whether nothing good has come for `after` seconds of trying."""
+        return self.failing_since is not None and now - self.failing_since >= after
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Take the account's limits a minute from `x-ratelimit-*` headers, where none is set."""
+        if self._learn_requests:
+            self.requests = self._learned_pace(headers, "requests", self.requests)
+        if self._learn_tokens:
+            self.tokens = self._learned_pace(headers, "tokens", self.tokens)
+
+    def _learned_pace(
+        self, headers: Mapping[str, str], what: str, pace: Pace | None
+    ) -> Pace | None:
+        limit = headers.get(f"x-ratelimit-limit-{what}")
+        if not limit or limit == self._learned.get(what):
+            return pace
+        self._learned[what] = limit
+        try:
+            most = float(limit)
+            used = most - float(headers.get(f"x-ratelimit-remaining-{what}", ""))
+        except ValueError:
+            return pace
+        reset = parse_duration(headers.get(f"x-ratelimit-reset-{what}", ""))
+        # Some accounts are limited by the day; the time until the used part is back tells.
+        daily = used > 0 and reset is not None and abs(reset * most / used / _DAY - 1) < 0.1
+        return Pace(most * self._share) if most > 0 and not daily else pace

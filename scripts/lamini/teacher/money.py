@@ -1,0 +1,118 @@
+"""What was spent, by all jobs of the run, and whether the next request may still be sent.
+
+The ledgers say what was spent before; the progress files of jobs that run now say the rest.
+"""
+
+import time
+from pathlib import Path
+
+from lamini.errors import LaminiError
+from lamini.files import read_json
+from lamini.settings.teacher import Price, Teacher
+from lamini.teacher.ledger import packed_path, read_ledger
+
+_REFRESH_SECONDS = 5.0
+_BYTES_PER_TOKEN = 3  # fewer than English has, so that estimates are on the safe side
+_ANSWER_TOKENS = 1024  # where the request itself sets no limit
+
+
+def results_folder(ledger: Path) -> Path:
+    """The results folder that a ledger lies in; its own folder outside of one."""
+    return next((up for up in ledger.parents if up.name == "results"), ledger.parent)
+
+
+def progress_files(ledger: Path) -> Path:
+    """The folder of the jobs' progress files."""
+    return results_folder(ledger) / "progress"
+
+
+def dollars(price: Price | None, prompt_tokens: float, completion_tokens: float) -> float:
+    """Cost of so many tokens; 0 for a model without a price."""
+    if price is None:
+        return 0.0
+    return (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+
+
+def most_tokens(payload: bytes, max_tokens: object) -> tuple[float, float]:
+    """The most prompt and completion tokens that a request is likely to take."""
+    answer = max_tokens if isinstance(max_tokens, int) else _ANSWER_TOKENS
+    return len(payload) / _BYTES_PER_TOKEN, answer
+
+
+class Budget:
+    """Watches `budget_dollars` over all ledgers of the results folder.
+
+    Other jobs' latest spending is known to within five seconds, so jobs side by side may pass the
+    budget by what they spend in that time.
+
+    Args:
+        settings: the budget and the prices.
+        ledger: this job's ledger, counted through `spent`.
+    """
+
+    def __init__(self, settings: Teacher, ledger: Path) -> None:
+        self.limit = settings.budget_dollars
+        self._price = settings.prices.get(settings.model)
+        self._prices = settings.prices
+        self._ledger = ledger
+        self._ledgers: dict[str, float] = {}
+        self._refreshed = 0.0
+        self._others = 0.0
+        self.spent = 0.0
+        """Dollars in this job's ledger."""
+        if self.limit is not None:
+            self._read_ledgers()
+
+    def allows(self, reserved: float, estimate: float) -> bool:
+        """Whether a request may be sent.
+
+        Args:
+            reserved: dollars that requests in flight may cost.
+            estimate: dollars that this one may cost.
+        """
+        if self.limit is None:
+            return True
+        now = time.monotonic()
+        if now - self._refreshed >= _REFRESH_SECONDS:
+            self._refreshed = now
+            self._read_progress()
+        return self.spent + self._others + reserved + estimate <= self.limit
+
+    def exhausted(self) -> LaminiError:
+        """The error that stops the job."""
+        return LaminiError(
+            f"the budget is used up: ${self.spent + self._others:.4f} of"
+            f" ${self.limit:.4f} are spent and the next request might pass it; raise"
+            " teacher.budget_dollars to go on (answers so far are kept)"
+        )
+
+    def _read_ledgers(self) -> None:
+        suffix = ".ledger.jsonl"
+        root = results_folder(self._ledger)
+        found = {*root.rglob(f"*{suffix}"), self._ledger}
+        found |= {path.with_suffix("") for path in root.rglob(f"*{suffix}.zst")}
+        for path in found:
+            if not path.exists() and not packed_path(path).exists():
+                continue
+            self._ledgers[str(path.resolve())] = sum(
+                dollars(
+                    self._prices.get(row.get("model", ""), self._price),
+                    row.get("prompt_tokens", 0),
+                    row.get("completion_tokens", 0),
+                )
+                for row in read_ledger(path)
+            )
+        self.spent = self._ledgers.pop(str(self._ledger.resolve()), 0.0)
+
+    def _read_progress(self) -> None:
+        """Add up the others: a running job's file knows more than its ledger did at the start."""
+        spent = dict(self._ledgers)
+        for path in progress_files(self._ledger).glob("*.json"):
+            try:
+                job = read_json(path)
+                name, known = str(job["ledger"]), float(job["ledger_dollars"])
+            except (LaminiError, KeyError, TypeError, ValueError):
+                continue  # not a job's file, or replaced while it was read
+            if name != str(self._ledger.resolve()):
+                spent[name] = max(spent.get(name, 0.0), known)
+        self._others = sum(spent.values())

@@ -1,0 +1,52 @@
+"""The local server's process: `python -m lamini.teacher.serve`, started by `lamini.teacher.server`.
+
+It reads its settings from standard input, writes its address to the file descriptor it is given,
+and ends with the process that started it, however that ends.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve until told to stop, or until the parent is gone."""
+    settings = json.loads(sys.stdin.readline())
+    _end_with_parent(settings["parent"])
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = settings["model"]
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.api_keys = [settings["secret"]]
+    parameters.n_parallel = settings["slots"]
+    parameters.n_ctx = settings["slots"] * settings["context_tokens"]
+    parameters.cpuparams.n_threads = settings["threads"]
+    parameters.cpuparams_batch.n_threads = settings["threads"]
+    parameters.ui = False
+    parameters.offline = True
+    parameters.cache_ram_mib = 0  # up to 8 GB of old prompts otherwise, in a job that asked for 2
+    server = xllamacpp.Server(parameters)
+    with os.fdopen(settings["address_to"], "w") as pipe:
+        pipe.write(server.listening_address + "\n")
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    threading.Event().wait()
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the parent's thread ends, even by SIGKILL."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before that was asked
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

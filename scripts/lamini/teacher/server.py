@@ -1,0 +1,162 @@
+"""The local teacher: a llama.cpp server on loopback that lives as long as the job needs it."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lamini.errors import LaminiError, StopRequested
+from lamini.files import resolve_path
+from lamini.settings.teacher import LocalServer
+
+logger = logging.getLogger("lamini")
+
+_STOP_SECONDS = 5.0
+_LOG_LINES_SHOWN = 5
+
+
+class ServerProcess:
+    """One server. Start and stop it from the same thread: it ends when that thread does.
+
+    Args:
+        settings: the model file and the server's size.
+        log_file: what the server says goes here, appended.
+
+    Raises:
+        LaminiError: the model file or the server's package is missing.
+    """
+
+    def __init__(self, settings: LocalServer, log_file: Path) -> None:
+        self.settings, self.log_file = settings, log_file
+        self.model = check_local(settings)
+        self.secret = secrets.token_urlsafe(24)
+        self.address = ""
+        self._process: subprocess.Popen | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Have a `start` that is under way in another thread end soon."""
+        self._cancelled = True
+
+    def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            LaminiError: it ended, or took longer than `start_timeout`; names its log.
+            StopRequested: it was cancelled.
+        """
+        began = time.monotonic()
+        read_end, write_end = os.pipe()
+        # An idle OpenMP thread that spins takes the core that a busy one needs.
+        environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log_file, "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "lamini.teacher.serve"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[write_end],
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the job, which then stops the server
+            )
+        os.close(write_end)
+        try:
+            self._send_settings(write_end)
+            self.address = self._read_address(read_end, began + self.settings.start_timeout)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            os.close(read_end)
+        logger.info(
+            "local teacher %s: %d slots at %s after %.1f s; its log: %s",
+            self.model.name,
+            self.settings.slots,
+            self.address,
+            time.monotonic() - began,
+            self.log_file,
+        )
+
+    def _send_settings(self, write_end: int) -> None:
+        """Through a pipe, because anybody may read the command line and it holds the key."""
+        assert self._process is not None and self._process.stdin is not None
+        settings = {
+            "parent": os.getpid(),
+            "address_to": write_end,
+            "secret": self.secret,
+            "model": str(self.model),
+            **self.settings.model_dump(include={"slots", "context_tokens", "threads"}),
+        }
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the address will not come
+            self._process.stdin.write(json.dumps(settings).encode() + b"\n")
+            self._process.stdin.close()
+
+    def _read_address(self, read_end: int, deadline: float) -> str:
+        text = b""
+        while not text.endswith(b"\n"):
+            ready, _, _ = select.select([read_end], [], [], 0.2)
+            if self._cancelled:
+                raise StopRequested("stopped while the local teacher was starting")
+            if not ready and time.monotonic() < deadline:
+                continue
+            if not ready:
+                raise LaminiError(
+                    f"the local teacher was not ready after {self.settings.start_timeout:g} s; see"
+                    f" {self.log_file}, or raise teacher.server.start_timeout"
+                )
+            block = os.read(read_end, 4096)
+            if not block:
+                raise self.ended()
+            text += block
+        return text.decode().strip()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def ended(self) -> LaminiError:
+        """The error to raise when it has ended by itself, with the end of its log."""
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_SECONDS)
+        lines = self.log_file.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
+        said = "\n  ".join(line.replace(self.secret, "[key]") for line in lines)
+        return LaminiError(
+            f"the local teacher ended with status {self._process.returncode}; see {self.log_file}:"
+            f"\n  {said}"
+        )
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def check_local(settings: LocalServer) -> Path:
+    """The model file, when all that the server needs is there.
+
+    Raises:
+        LaminiError: it is not.
+    """
+    model = resolve_path(settings.model_path)
+    if not model.is_file():
+        raise LaminiError(f"teacher.server.model_path: {model}: no such file")
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise LaminiError("teacher.backend local: package xllamacpp is missing; run `make install`")
+    return model
