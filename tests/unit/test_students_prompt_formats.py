@@ -29,5 +29,5 @@ def test_chat_template_renders_the_same_text(prompt_format: str, ending: str) ->
 
 
 def test_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="vicuna.*bare, alpaca"):
+    with pytest.raises(SettingsError, match=r"vicuna.*bare, alpaca"):
         render_prompt("vicuna", "x")

@@ -1,0 +1,1 @@
+"""What training starts from: tokenizers, initial weights, and the tokenised dataset."""

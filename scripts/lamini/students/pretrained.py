@@ -1,0 +1,137 @@
+"""Weights that the pipeline makes itself: random ones, and those of a GGUF file.
+
+Both become ordinary Hugging Face folders (configuration, safetensors, tokenizer), so that whatever
+reads a pretrained model from the hub reads these.
+"""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.files import derive_seed, resolve_path, write_folder_manifest
+from lamini.settings.students import BuiltModel
+from lamini.students.tokenizers import load_tokenizer
+
+logger = logging.getLogger("lamini")
+
+
+def build_model(
+    build: BuiltModel,
+    architecture: str,
+    tokenizer_location: dict[str, Any] | None,
+    seed: int,
+    output: str | Path,
+) -> None:
+    """Make a reference model's folder.
+
+    Args:
+        build: how the weights are made.
+        architecture: `encoder-decoder` or `decoder-only`.
+        tokenizer_location: `path` and `revision`; for random weights only, as a GGUF file brings
+            its own.
+        seed: of the random weights.
+        output: folder for the model and its `manifest.json`.
+    """
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    if build.kind == "random":
+        assert tokenizer_location is not None
+        model, tokenizer = random_model(build.config, architecture, tokenizer_location, seed)
+    else:
+        assert build.path is not None
+        model, tokenizer = gguf_model(resolve_path(build.path))
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    logger.info("%s weights: %s parameters", build.kind, f"{parameters:,}")
+    write_folder_manifest(
+        folder,
+        {"kind": build.kind, "parameters": parameters, "architecture": architecture},
+    )
+
+
+def random_model(
+    fields: dict[str, Any], architecture: str, tokenizer_location: dict[str, Any], seed: int
+) -> tuple[Any, Any]:
+    """A model of the given configuration with seeded random weights, and its tokenizer.
+
+    Args:
+        fields: `model_type` and fields of that type's Hugging Face configuration.
+        architecture: `encoder-decoder` or `decoder-only`.
+        tokenizer_location: `path` and `revision`; gives the vocabulary and the special ids.
+        seed: of the weights.
+
+    Raises:
+        LaminiError: when the configuration is not one of such a model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    tokenizer = load_tokenizer(**tokenizer_location)
+    special = {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+    }
+    if architecture == "encoder-decoder":  # T5 starts its decoder with the padding token
+        special["decoder_start_token_id"] = tokenizer.pad_token_id
+    maker = AutoModelForSeq2SeqLM if architecture == "encoder-decoder" else AutoModelForCausalLM
+    torch.manual_seed(derive_seed("build_model", seed))
+    try:
+        config = AutoConfig.for_model(**{**special, **fields})
+        model = maker.from_config(config, dtype=torch.float32)
+    except (TypeError, ValueError) as error:
+        raise LaminiError(
+            f"weights.build.config: no {architecture} model can be made from {fields}: {error}"
+        ) from error
+    if fields.get("tie_word_embeddings") is False:
+        separate_head(model)
+    return model, tokenizer
+
+
+def separate_head(model: Any) -> None:
+    """Give a model whose configuration says so an output head of its own.
+
+    transformers 5 ties T5's head to its embedding whatever the configuration says, unless a
+    checkpoint brings a head.
+    """
+    import torch
+
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head.weight is embedding.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+
+
+def gguf_model(path: Path) -> tuple[Any, Any]:
+    """The model in a GGUF file, dequantised to fp32, and its tokenizer.
+
+    transformers loads a GGUF file as a quantised model that can be neither saved nor trained; its
+    weights are therefore put into a fresh model of the same configuration.
+
+    Raises:
+        LaminiError: when the file is missing or of a kind that transformers can't read.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    if not path.is_file():
+        raise LaminiError(f"{path}: no such GGUF file")
+    place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(**place)
+        # Saved and read again, so that nothing of the file's own place stays in its settings.
+        with tempfile.TemporaryDirectory() as folder:
+            AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+            tokenizer = load_tokenizer(folder)
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise LaminiError(f"{path}: transformers can't read this GGUF file ({error})") from error
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(loaded.state_dict())
+    model.tie_weights()
+    return model, tokenizer

@@ -1,0 +1,66 @@
+"""The tokenised dataset on disk: one cache for all models of a tokenizer and prompt format.
+
+A folder with `tokens.bin` (all prompts and responses, one after another), `boundaries.npy` (where
+each begins), `unusable.jsonl` (pairs without a response to learn from) and `manifest.json`. The
+arrays are memory-mapped: opening 2.58M pairs takes milliseconds, and any pair is one slice away.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lamini.errors import LaminiError
+from lamini.files import read_json
+
+TOKENS = "tokens.bin"
+BOUNDARIES = "boundaries.npy"
+UNUSABLE = "unusable.jsonl"
+MANIFEST = "manifest.json"
+Integers = npt.NDArray[np.int64]
+
+
+class TokenCache:
+    """Reads tokenised pairs.
+
+    Args:
+        folder: a folder written by `tokenize_pairs`.
+
+    Raises:
+        LaminiError: when the folder is incomplete or its sizes disagree.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.facts: dict[str, Any] = read_json(self.folder / MANIFEST)
+        try:
+            self._boundaries = np.load(self.folder / BOUNDARIES, mmap_mode="r")
+            self._tokens = np.memmap(self.folder / TOKENS, dtype=self.facts["token_type"], mode="r")
+        except (OSError, ValueError) as error:
+            raise LaminiError(f"{self.folder}: {error}; run tokenize_pairs again") from error
+        if (
+            len(self._boundaries) != 2 * self.facts["pairs"] + 1
+            or len(self._tokens) != (self._boundaries[-1])
+        ):
+            raise LaminiError(
+                f"{self.folder}: its arrays do not fit its manifest; delete the folder and run"
+                " tokenize_pairs again"
+            )
+        self.prompt_lengths: Integers = np.diff(self._boundaries)[0::2]
+        """Tokens of each prompt, special ones included. Shape (pairs,)."""
+        self.response_lengths: Integers = np.diff(self._boundaries)[1::2]
+        """Tokens of each response, the end token included. Shape (pairs,)."""
+
+    def __len__(self) -> int:
+        return int(self.facts["pairs"])
+
+    def prompt(self, pair: int) -> Integers:
+        """Token ids of one prompt."""
+        start, end = self._boundaries[2 * pair : 2 * pair + 2]
+        return self._tokens[start:end].astype(np.int64)
+
+    def response(self, pair: int) -> Integers:
+        """Token ids of one response and its end token."""
+        start, end = self._boundaries[2 * pair + 1 : 2 * pair + 3]
+        return self._tokens[start:end].astype(np.int64)

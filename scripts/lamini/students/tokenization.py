@@ -1,0 +1,121 @@
+"""Tokenising a mixture into a token cache.
+
+Prompt and response are tokenised apart, so that no merge crosses their boundary: the prompt that a
+model is trained on has exactly the tokens of the prompt that it is asked with. Length limits belong
+to the recipes and are applied in training, so that all of a tokenizer's models share one cache.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
+from lamini.log import Progress
+from lamini.prompt_formats import render_prompt
+from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, Integers
+from lamini.students.tokenizers import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger("lamini")
+PAIRS_AT_ONCE = 4096
+
+
+def tokenize_pairs(
+    dataset: str | Path,
+    tokenizer_location: dict[str, Any],
+    prompt_format: str,
+    pad_token: str | None,
+    output: str | Path,
+) -> None:
+    """Tokenise all pairs of a mixture.
+
+    Args:
+        dataset: the mixture's parquet (`instruction`, `response`, ...).
+        tokenizer_location: `path` (folder or hub id) and `revision`.
+        prompt_format: how an instruction becomes a prompt (`lamini.prompt_formats`).
+        pad_token: added to the tokenizer when it has none.
+        output: folder of the cache.
+
+    Raises:
+        LaminiError: when the dataset has no pair to learn from.
+    """
+    tokenizer = load_tokenizer(**tokenizer_location, pad_token=pad_token)
+    pairs = pl.read_parquet(dataset, columns=["instruction", "response"])
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
+    lengths: list[Integers] = []
+    with atomic_writer(folder / TOKENS, "wb") as handle, Progress(len(pairs), "pairs") as progress:
+        for part in _tokenized_parts(pairs, tokenizer, prompt_format):
+            handle.write(np.concatenate(part).astype(token_type).tobytes())
+            lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
+            progress.advance(len(part) // 2)
+    boundaries = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    with atomic_writer(folder / BOUNDARIES, "wb") as handle:
+        np.save(handle, boundaries)
+    empty = (pairs["response"].str.strip_chars() == "").fill_null(True).arg_true().to_list()
+    if len(empty) == len(pairs):
+        raise LaminiError(f"{dataset}: none of its {len(pairs)} pairs has a response")
+    write_jsonl(folder / UNUSABLE, ({"pair": row, "reason": "empty_response"} for row in empty))
+    if empty:
+        logger.warning("%d pairs have no response; listed in %s", len(empty), folder / UNUSABLE)
+    write_folder_manifest(
+        folder,
+        {
+            "pairs": len(pairs),
+            "unusable": len(empty),
+            "dataset_sha256": sha256_file(dataset),
+            "prompt_format": prompt_format,
+            "tokenizer": tokenizer_location,
+            "token_type": token_type.name,
+            "vocabulary": len(tokenizer),
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "prompt_tokens": _length_facts(np.diff(boundaries)[0::2]),
+            "response_tokens": _length_facts(np.diff(boundaries)[1::2]),
+        },
+    )
+
+
+def _tokenized_parts(
+    pairs: pl.DataFrame, tokenizer: "PreTrainedTokenizerFast", prompt_format: str
+) -> Iterator[list[list[int]]]:
+    """Token ids of prompt, response, prompt, response ... of some thousand pairs at a time.
+
+    Prompts get what the tokenizer itself adds to a text (T5's end token, LLaMA's begin token), as
+    at inference. Responses get the end token and nothing else, and text in them that looks like a
+    special token is no special token: a response can't end in its middle.
+    """
+    backend = tokenizer.backend_tokenizer
+    end = [tokenizer.eos_token_id]
+    for part in pairs.iter_slices(PAIRS_AT_ONCE):
+        prompts = [render_prompt(prompt_format, text or "") for text in part["instruction"]]
+        responses = [text or "" for text in part["response"]]
+        backend.encode_special_tokens = False
+        encoded_prompts = backend.encode_batch_fast(prompts)
+        backend.encode_special_tokens = True
+        encoded_responses = backend.encode_batch_fast(responses, add_special_tokens=False)
+        yield [
+            ids
+            for prompt, response in zip(encoded_prompts, encoded_responses, strict=True)
+            for ids in (prompt.ids, response.ids + end)
+        ]
+
+
+def _length_facts(lengths: Integers) -> dict[str, float]:
+    """Total, mean and quantiles of token counts."""
+    quantiles = np.quantile(lengths, [0.5, 0.99], method="lower")
+    return {
+        "total": int(lengths.sum()),
+        "mean": round(float(lengths.mean()), 3),
+        "median": int(quantiles[0]),
+        "p99": int(quantiles[1]),
+        "longest": int(lengths.max()),
+    }

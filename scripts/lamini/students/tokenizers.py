@@ -1,0 +1,141 @@
+"""Tokenizers: loading them everywhere in the same way, and training the demo's own.
+
+A trained tokenizer has the form of the original it stands for: T5's unigram pieces with its special
+ids, or GPT-2's byte-level BPE with one special token. Training is deterministic to the byte.
+"""
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from lamini.errors import LaminiError
+from lamini.files import write_folder_manifest
+from lamini.settings.students import TrainedTokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger("lamini")
+END_OF_TEXT = "<|endoftext|>"
+
+
+def load_tokenizer(
+    path: str, revision: str | None = None, pad_token: str | None = None
+) -> "PreTrainedTokenizerFast":
+    """A tokenizer from a folder or the hub, with a padding token when it is to have one.
+
+    Args:
+        path: folder or hub id.
+        revision: commit or tag on the hub.
+        pad_token: added as a new last entry if the tokenizer has no padding token, as Alpaca's
+            training script does for LLaMA and the released LaMini-GPT models have it.
+
+    Raises:
+        LaminiError: when there is no usable tokenizer; names the place.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision or "main")
+    except (OSError, ValueError) as error:
+        raise LaminiError(f"{path}: no tokenizer could be loaded ({error})") from error
+    if not tokenizer.is_fast:
+        raise LaminiError(f"{path}: has no fast tokenizer (tokenizer.json); convert it first")
+    if tokenizer.eos_token_id is None:
+        raise LaminiError(f"{path}: the tokenizer has no end token; a response could not end")
+    for key in ("is_local", "local_files_only"):  # how it was found is not part of what it is
+        tokenizer.init_kwargs.pop(key, None)
+    if pad_token is not None and tokenizer.pad_token_id is None:
+        tokenizer.add_special_tokens({"pad_token": pad_token})
+    return tokenizer
+
+
+def train_tokenizer(dataset: str | Path, settings: TrainedTokenizer, output: str | Path) -> None:
+    """Train a tokenizer on the instructions and responses of a mixture, in their order.
+
+    Args:
+        dataset: the mixture's parquet.
+        settings: kind and number of entries.
+        output: folder for the Hugging Face tokenizer and its `manifest.json`.
+
+    Raises:
+        LaminiError: when the text has fewer distinct characters or pieces than are needed.
+    """
+    texts = pl.read_parquet(dataset, columns=["instruction", "response"])
+    train = _train_t5 if settings.kind == "t5" else _train_gpt2
+    tokenizer = train(_each_text(texts), settings.vocabulary)
+    logger.info("%s tokenizer: %d entries from %d pairs", settings.kind, len(tokenizer), len(texts))
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    write_folder_manifest(
+        folder, {"kind": settings.kind, "vocabulary": len(tokenizer), "pairs": len(texts)}
+    )
+
+
+def _each_text(texts: pl.DataFrame) -> Iterator[str]:
+    for instruction, response in texts.iter_rows():
+        yield instruction
+        yield response
+
+
+def _train_t5(texts: Iterator[str], vocabulary: int) -> Any:
+    """Unigram pieces by SentencePiece, with T5's ids: `<pad>` 0, `</s>` 1, `<unk>` 2."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    from transformers import T5Tokenizer
+
+    written = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=texts,
+            model_writer=written,
+            model_type="unigram",
+            vocab_size=vocabulary,
+            hard_vocab_limit=False,  # small texts may hold fewer pieces than asked for
+            pad_id=0,
+            eos_id=1,
+            unk_id=2,
+            bos_id=-1,
+            num_threads=1,  # several would add up scores in any order
+            max_sentence_length=1 << 20,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise LaminiError(
+            f"a T5 tokenizer of {vocabulary} entries can't be made: {error}"
+        ) from None
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(written.getvalue())
+    return T5Tokenizer(
+        vocab=[(piece.piece, piece.score) for piece in model.pieces],
+        extra_ids=0,  # sentinels belong to T5's pretraining, which these models never see
+        _spm_precompiled_charsmap=model.normalizer_spec.precompiled_charsmap,
+    )
+
+
+def _train_gpt2(texts: Iterator[str], vocabulary: int) -> Any:
+    """Byte-level BPE whose one special token is begin, end and unknown alike, as in GPT-2."""
+    import json
+
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import GPT2Tokenizer
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        # GPT-2's end token is its last entry: it is added by the tokenizer's class below.
+        vocab_size=vocabulary - 1,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    trained = json.loads(bpe.to_str())["model"]
+    return GPT2Tokenizer(
+        vocab={**trained["vocab"], END_OF_TEXT: len(trained["vocab"])},
+        merges=[tuple(merge) for merge in trained["merges"]],
+    )
