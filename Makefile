@@ -25,8 +25,14 @@ install: .venv/installed  ## create .venv from requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# The lock file is the kernel's: it is free again however the last run ended, and then Snakemake's
+# own lock is a left-over that may be removed.
 demo: install   ## run the whole pipeline on the embedded default
-	@$(OFFLINE) snakemake --profile demo
+	@mkdir -p results
+	@flock --nonblock --conflict-exit-code 75 results/.running sh -ec '\
+	  $(OFFLINE) snakemake --profile demo --unlock --quiet all; \
+	  $(OFFLINE) snakemake --profile demo' \
+	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is at work in this folder." >&2; exit $$code; }
 	@echo "The report: $(CURDIR)/results/report/index.html"
 
 test: check     ## everything CI runs

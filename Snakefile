@@ -29,7 +29,6 @@ wildcard_constraints:
     **flow.wildcards,
 
 
-include: "rules/targets.smk"
 include: "rules/topics.smk"
 include: "rules/instructions.smk"
 include: "rules/pairs.smk"
@@ -39,3 +38,60 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/human_evaluation.smk"
 include: "rules/report.smk"
+
+
+localrules:
+    all,
+    dataset,
+    models,
+    evals,
+    figures,
+    report,
+
+
+rule all:
+    """Everything: the report, and with it every artifact of the paper."""
+    input:
+        "results/report/index.html",
+        "results/run_config.yaml",
+
+
+rule dataset:
+    """The merged dataset with its analysis."""
+    input:
+        expand("results/dataset/{mixture}.manifest.json", mixture=flow.used_mixtures),
+        expand(
+            "results/analysis/{mixture}/statistics.csv", mixture=flow.analysed_mixture
+        ),
+
+
+rule models:
+    """A checkpoint of every student."""
+    input:
+        expand(
+            "results/checkpoints/{model}/final/manifest.json",
+            model=flow.config.students,
+        ),
+
+
+rule evals:
+    """Every model on every task."""
+    input:
+        expand(
+            "results/evals/{model}/{task}.json",
+            model=flow.evaluated_models,
+            task=flow.config.evaluated_tasks,
+        ),
+
+
+rule figures:
+    """Every table and figure."""
+    input:
+        [],
+        [],
+
+
+rule report:
+    """The report."""
+    input:
+        "results/report/index.html",

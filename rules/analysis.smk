@@ -15,18 +15,18 @@ rule measure_dataset:
         statistics="results/analysis/{mixture}/statistics.csv",
         diversity="results/analysis/{mixture}/diversity.csv",
         quality="results/analysis/{mixture}/quality.csv",
-    params:
-        settings=flow.analysis_params(),
     log:
         "results/logs/measure_dataset/{mixture}.log",
     benchmark:
         "results/benchmarks/measure_dataset/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
     threads: 2
     resources:
         runtime=120,
         mem_mb=16000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=flow.analysis_params(),
     script:
         "../scripts/measure_dataset.py"
 
@@ -38,19 +38,19 @@ rule embed_instructions:
         dataset=ancient("results/dataset/{mixture}.parquet"),
     output:
         embeddings="results/analysis/{mixture}/embeddings.parquet",
-    params:
-        settings=flow.embedding_params(),
     log:
         "results/logs/embed_instructions/{mixture}.log",
     benchmark:
         "results/benchmarks/embed_instructions/{mixture}.jsonl"
+    conda:
+        "../envs/eval.yaml"
     threads: 2
     resources:
         gpu=1,
         runtime=60,
         mem_mb=16000,
-    conda:
-        "../envs/eval.yaml"
+    params:
+        settings=flow.embedding_params(),
     script:
         "../scripts/embed_instructions.py"
 
@@ -62,16 +62,16 @@ rule project_embeddings:
     output:
         projection="results/analysis/{mixture}/projection.parquet",
         diversity="results/analysis/{mixture}/semantic_diversity.csv",
-    params:
-        settings=flow.embedding_params(),
     log:
         "results/logs/project_embeddings/{mixture}.log",
     benchmark:
         "results/benchmarks/project_embeddings/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
     resources:
         runtime=240,
         mem_mb=16000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=flow.embedding_params(),
     script:
         "../scripts/project_embeddings.py"

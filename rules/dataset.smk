@@ -15,18 +15,18 @@ if flow.config.dataset == "generated":
             dataset="results/dataset/{mixture}.parquet",
             manifest="results/dataset/{mixture}.manifest.json",
             card="results/dataset/{mixture}.card.md",
-        params:
-            settings=lambda w: flow.mixture_params(w.mixture),
         log:
             "results/logs/merge_pairs/{mixture}.log",
         benchmark:
             "results/benchmarks/merge_pairs/{mixture}.jsonl"
+        conda:
+            "../envs/data.yaml"
         threads: 2
         resources:
             runtime=60,
             mem_mb=8000,
-        conda:
-            "../envs/data.yaml"
+        params:
+            settings=lambda w: flow.mixture_params(w.mixture),
         script:
             "../scripts/merge_pairs.py"
 
@@ -40,17 +40,17 @@ else:
             dataset="results/dataset/{mixture}.parquet",
             manifest="results/dataset/{mixture}.manifest.json",
             card="results/dataset/{mixture}.card.md",
-        params:
-            settings=lambda w: flow.mixture_params(w.mixture),
         log:
             "results/logs/import_published/{mixture}.log",
         benchmark:
             "results/benchmarks/import_published/{mixture}.jsonl"
+        conda:
+            "../envs/data.yaml"
         threads: 2
         resources:
             runtime=120,
             mem_mb=8000,
-        conda:
-            "../envs/data.yaml"
+        params:
+            settings=lambda w: flow.mixture_params(w.mixture),
         script:
             "../scripts/import_published.py"

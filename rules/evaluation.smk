@@ -17,19 +17,19 @@ for batch, tasks in flow.batches.items():
             data=root_inputs(flow.task_files(batch)),
         output:
             evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
-        params:
-            settings=lambda w, batch=batch: flow.evaluation_params(w.model, batch),
         log:
             f"results/logs/evaluate_{batch}/{{model}}.log",
         benchmark:
             f"results/benchmarks/evaluate_{batch}/{{model}}.jsonl"
+        conda:
+            "../envs/eval.yaml"
         threads: 2
         resources:
             gpu=1,
             runtime=lambda w, attempt: flow.evaluation_minutes(w.model, attempt),
             mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
-        conda:
-            "../envs/eval.yaml"
+        params:
+            settings=lambda w, batch=batch: flow.evaluation_params(w.model, batch),
         script:
             "../scripts/evaluate_model.py"
 
@@ -41,18 +41,18 @@ rule generate_answers:
         instructions=root_inputs([flow.config.answers.instructions])[0],
     output:
         answers="results/answers/{model}.jsonl",
-    params:
-        settings=lambda w: flow.answer_params(w.model),
     log:
         "results/logs/generate_answers/{model}.log",
     benchmark:
         "results/benchmarks/generate_answers/{model}.jsonl"
+    conda:
+        "../envs/eval.yaml"
     threads: 2
     resources:
         gpu=1,
         runtime=lambda w, attempt: 120 * attempt,
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
-    conda:
-        "../envs/eval.yaml"
+    params:
+        settings=lambda w: flow.answer_params(w.model),
     script:
         "../scripts/generate_answers.py"

@@ -13,17 +13,17 @@ rule prepare_prompts:
     output:
         prompts="results/prompts/{source}.jsonl",
         funnel="results/prompts/{source}.funnel.json",
-    params:
-        settings=lambda w: flow.prompt_params(w.source),
     log:
         "results/logs/prepare_prompts/{source}.log",
     benchmark:
         "results/benchmarks/prepare_prompts/{source}.jsonl"
+    conda:
+        "../envs/data.yaml"
     resources:
         runtime=240,
         mem_mb=4000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=lambda w: flow.prompt_params(w.source),
     script:
         "../scripts/prepare_prompts.py"
 
@@ -34,23 +34,25 @@ rule generate_instructions:
         prompts="results/prompts/{source}.jsonl",
         topics=lambda w: flow.topics(w.source),
     output:
-        instructions=ensure("results/instructions/{source}/{shard}.jsonl", non_empty=True),
+        instructions=ensure(
+            "results/instructions/{source}/{shard}.jsonl", non_empty=True
+        ),
         rejects="results/instructions/{source}/{shard}.rejects.jsonl.zst",
         report="results/instructions/{source}/{shard}.report.json",
-    params:
-        settings=lambda w: flow.instruction_params(w.source, w.shard),
     log:
         "results/logs/generate_instructions/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/generate_instructions/{source}/{shard}.jsonl"
     wildcard_constraints:
         source=one_of(flow.generated_sources),
+    conda:
+        "../envs/data.yaml"
     threads: flow.teacher_threads()
     resources:
         teacher=1,
         runtime=lambda w, attempt: 240 * attempt,
         mem_mb=2000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=lambda w: flow.instruction_params(w.source, w.shard),
     script:
         "../scripts/generate_instructions.py"

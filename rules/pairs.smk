@@ -17,17 +17,17 @@ for source in flow.active_sources:
         output:
             queries=flow.files("queries", source),
             funnel=f"results/queries/{source}.funnel.json",
-        params:
-            settings=flow.query_params(source),
         log:
             f"results/logs/select_queries/{source}.log",
         benchmark:
             f"results/benchmarks/select_queries/{source}.jsonl"
+        conda:
+            "../envs/data.yaml"
         resources:
             runtime=60,
             mem_mb=8000,
-        conda:
-            "../envs/data.yaml"
+        params:
+            settings=flow.query_params(source),
         script:
             "../scripts/select_queries.py"
 
@@ -39,19 +39,19 @@ rule generate_pairs:
     output:
         pairs="results/pairs/{source}/{shard}.jsonl",
         report="results/pairs/{source}/{shard}.report.json",
-    params:
-        settings=lambda w: flow.pair_params(w.source),
     log:
         "results/logs/generate_pairs/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/generate_pairs/{source}/{shard}.jsonl"
+    conda:
+        "../envs/data.yaml"
     threads: flow.teacher_threads()
     resources:
         teacher=1,
         runtime=lambda w, attempt: 480 * attempt,
         mem_mb=2000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=lambda w: flow.pair_params(w.source),
     script:
         "../scripts/generate_pairs.py"
 
@@ -59,8 +59,12 @@ rule generate_pairs:
 rule summarize_generation:
     """Count requests, rejects, tokens and dollars of every source and stage."""
     input:
-        prompts=expand("results/prompts/{source}.funnel.json", source=flow.active_sources),
-        queries=expand("results/queries/{source}.funnel.json", source=flow.active_sources),
+        prompts=expand(
+            "results/prompts/{source}.funnel.json", source=flow.active_sources
+        ),
+        queries=expand(
+            "results/queries/{source}.funnel.json", source=flow.active_sources
+        ),
         instructions=[
             path
             for source in flow.generated_sources
@@ -73,16 +77,19 @@ rule summarize_generation:
         ],
     output:
         "results/analysis/generation.csv",
-    params:
-        prices={name: price.as_params() for name, price in flow.config.teacher.prices.items()},
     log:
         "results/logs/summarize_generation.log",
     benchmark:
         "results/benchmarks/summarize_generation.jsonl"
+    conda:
+        "../envs/data.yaml"
     resources:
         runtime=20,
         mem_mb=1000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        prices={
+            name: price.as_params()
+            for name, price in flow.config.teacher.prices.items()
+        },
     script:
         "../scripts/summarize_generation.py"

@@ -13,13 +13,13 @@ rule write_run_config:
     """Write the resolved configuration: every setting of this run, defaults included."""
     output:
         "results/run_config.yaml",
-    params:
-        settings=flow.config.as_params(),
     log:
         "results/logs/write_run_config.log",
     benchmark:
         "results/benchmarks/write_run_config.jsonl"
     conda:
         "../envs/data.yaml"
+    params:
+        settings=flow.config.as_params(),
     script:
         "../scripts/write_run_config.py"

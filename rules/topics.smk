@@ -9,18 +9,18 @@ rule download_file:
     """Fetch one of the public files named under `downloads`."""
     output:
         "results/downloads/{download}",
-    params:
-        settings=lambda w: flow.config.downloads[w.download].as_params(),
     log:
         "results/logs/download_file/{download}.log",
     benchmark:
         "results/benchmarks/download_file/{download}.jsonl"
     retries: 3
+    conda:
+        "../envs/data.yaml"
     resources:
         runtime=60,
         mem_mb=1000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=lambda w: flow.config.downloads[w.download].as_params(),
     script:
         "../scripts/download_file.py"
 
@@ -32,16 +32,16 @@ rule select_topics:
     output:
         topics="results/topics/topics.jsonl",
         funnel="results/topics/funnel.json",
-    params:
-        settings=flow.topic_params(),
     log:
         "results/logs/select_topics.log",
     benchmark:
         "results/benchmarks/select_topics.jsonl"
+    conda:
+        "../envs/data.yaml"
     resources:
         runtime=30,
         mem_mb=2000,
-    conda:
-        "../envs/data.yaml"
+    params:
+        settings=flow.topic_params(),
     script:
         "../scripts/select_topics.py"

@@ -14,19 +14,19 @@ rule train_tokenizer:
         dataset=lambda w: ancient(flow.tokenizer_dataset(w.tokenizer, "parquet")),
     output:
         manifest="results/tokenizers/{tokenizer}/manifest.json",
-    params:
-        settings=lambda w: flow.tokenizer_params(w.tokenizer),
     log:
         "results/logs/train_tokenizer/{tokenizer}.log",
     benchmark:
         "results/benchmarks/train_tokenizer/{tokenizer}.jsonl"
     wildcard_constraints:
         tokenizer=one_of(flow.trained_tokenizers),
+    conda:
+        "../envs/train.yaml"
     resources:
         runtime=60,
         mem_mb=8000,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.tokenizer_params(w.tokenizer),
     script:
         "../scripts/train_tokenizer.py"
 
@@ -37,19 +37,19 @@ rule build_model:
         lambda w: flow.build_inputs(w.model),
     output:
         manifest="results/pretrained/{model}/manifest.json",
-    params:
-        settings=lambda w: flow.build_params(w.model),
     log:
         "results/logs/build_model/{model}.log",
     benchmark:
         "results/benchmarks/build_model/{model}.jsonl"
     wildcard_constraints:
         model=one_of(flow.built_models),
+    conda:
+        "../envs/train.yaml"
     resources:
         runtime=30,
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 16, attempt),
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.build_params(w.model),
     script:
         "../scripts/build_model.py"
 
@@ -62,18 +62,18 @@ rule tokenize_pairs:
         tokenizer=lambda w: flow.tokenizer_input(w.tokenizer),
     output:
         manifest="results/tokenized/{mixture}/{tokenizer}/manifest.json",
-    params:
-        settings=lambda w: flow.tokenized_params(w.tokenizer),
     log:
         "results/logs/tokenize_pairs/{mixture}/{tokenizer}.log",
     benchmark:
         "results/benchmarks/tokenize_pairs/{mixture}/{tokenizer}.jsonl"
+    conda:
+        "../envs/train.yaml"
     threads: 2
     resources:
         runtime=120,
         mem_mb=8000,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.tokenized_params(w.tokenizer),
     script:
         "../scripts/tokenize_pairs.py"
 
@@ -83,27 +83,29 @@ rule train_model:
     """Fine-tune one student on its mixture, going on from its last checkpoint if there is one."""
     input:
         tokenized=lambda w: f"{flow.tokenized(w.model)}/manifest.json",
-        initialization=lambda w: flow.model_input(flow.config.models[w.model].initialization),
+        initialization=lambda w: flow.model_input(
+            flow.config.models[w.model].initialization
+        ),
     output:
         manifest="results/checkpoints/{model}/final/manifest.json",
         metrics="results/checkpoints/{model}/final/metrics.jsonl",
-    params:
-        settings=lambda w: flow.training_json(w.model),
-        folder=lambda w: flow.tokenized(w.model),
     log:
         "results/logs/train_model/{model}.log",
     benchmark:
         "results/benchmarks/train_model/{model}.jsonl"
     wildcard_constraints:
         model=one_of(flow.config.students),
-    threads: 2
     retries: 2
+    conda:
+        "../envs/train.yaml"
+    threads: 2
     resources:
         gpu=lambda w: flow.training_gpus(w.model),
         runtime=lambda w, attempt: flow.training_minutes(w.model, attempt),
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 24, attempt),
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.training_json(w.model),
+        folder=lambda w: flow.tokenized(w.model),
     shell:
         "python -m lamini.training --settings {params.settings:q} --tokenized {params.folder:q}"
         " --output results/checkpoints/{wildcards.model} --gpus {resources.gpu}"

@@ -1,0 +1,83 @@
+"""A run that is stopped or killed goes on where it was, and pays for no answer twice."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import ENVIRONMENT, Checkout
+
+PAIRS = "results/pairs/alpaca/0000.jsonl"
+LEDGER = "results/pairs/alpaca/0000.ledger.jsonl"
+MODEL = "results/checkpoints/lamini-demo-gpt2"
+
+
+def _start(checkout: Checkout, *targets: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(checkout.folder / "scripts")}
+    return subprocess.Popen(
+        ["snakemake", "--profile", "demo", *targets],
+        cwd=checkout.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the moment to interrupt never came"
+        time.sleep(0.05)
+
+
+def _processes_in(folder: Path) -> list[psutil.Process]:
+    """Processes that work in a checkout."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _interrupt(run: subprocess.Popen[bytes], how: signal.Signals, folder: Path) -> None:
+    """Ctrl-C reaches the whole group; SIGKILL only Snakemake, whose jobs must then end too."""
+    if how == signal.SIGKILL:
+        run.kill()
+    else:
+        os.killpg(run.pid, how)
+    run.wait(timeout=60)
+    _wait_until(lambda: not _processes_in(folder), 30)
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines if line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
+def test_requests_go_on_where_they_were(checkout: Checkout, how: signal.Signals) -> None:
+    ledger = checkout.folder / LEDGER
+    run = _start(checkout, PAIRS)
+    _wait_until(lambda: len(_rows(ledger)) >= 10, 180)
+    _interrupt(run, how, checkout.folder)
+    kept = {row["key"] for row in _rows(ledger) if "key" in row}
+    assert len(kept) >= 10
+    assert not (checkout.folder / PAIRS).exists()
+
+    checkout.snakemake("--profile", "demo", "--unlock")
+    checkout.snakemake("--profile", "demo", PAIRS)
+    keys = [row["key"] for row in _rows(ledger) if "key" in row]
+    assert len(keys) == len(set(keys)), "a finished request was sent again"
+    assert kept <= set(keys)
+    pairs = _rows(checkout.folder / PAIRS)
+    assert len(pairs) == len(keys)
