@@ -3,12 +3,14 @@
 import os
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lamini import __version__
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Endpoint, Teacher
 from lamini.teacher.limits import Limits
+from lamini.teacher.server import ServerProcess
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
@@ -23,7 +25,10 @@ class Target:
     weight: float
     limits: Limits
     proxy: str | None = None
+    ended: Callable[[], LaminiError | None] = lambda: None
+    """Says why the endpoint is gone for good, if it is."""
     in_flight: int = 0
+    sent: int = 0
 
 
 def external_targets(settings: Teacher) -> list[Target]:
@@ -38,16 +43,17 @@ def external_targets(settings: Teacher) -> list[Target]:
     ]
 
 
-def local_target(settings: Teacher, address: str, secret: str) -> Target:
+def local_target(settings: Teacher, server: ServerProcess) -> Target:
     """The server that this job has started; nothing else asks it, so it has no limits to find."""
     limits = Limits(settings.max_concurrency, None, None, share=1.0)
     limits.concurrency = settings.max_concurrency
     return Target(
-        url=f"{address}/v1/chat/completions",
-        headers=_headers(secret),
-        secret=secret,
+        url=f"{server.address}/v1/chat/completions",
+        headers=_headers(server.secret),
+        secret=server.secret,
         weight=1.0,
         limits=limits,
+        ended=server.ended,
     )
 
 

@@ -22,6 +22,7 @@ def main() -> None:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = settings["model"]
+    parameters.model_alias = {settings["name"]}
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.api_keys = [settings["secret"]]

@@ -27,14 +27,15 @@ class ServerProcess:
 
     Args:
         settings: the model file and the server's size.
+        name: the model's name in answers.
         log_file: what the server says goes here, appended.
 
     Raises:
         LaminiError: the model file or the server's package is missing.
     """
 
-    def __init__(self, settings: LocalServer, log_file: Path) -> None:
-        self.settings, self.log_file = settings, log_file
+    def __init__(self, settings: LocalServer, name: str, log_file: Path) -> None:
+        self.settings, self.name, self.log_file = settings, name, log_file
         self.model = check_local(settings)
         self.secret = secrets.token_urlsafe(24)
         self.address = ""
@@ -93,6 +94,7 @@ class ServerProcess:
             "address_to": write_end,
             "secret": self.secret,
             "model": str(self.model),
+            "name": self.name,
             **self.settings.model_dump(include={"slots", "context_tokens", "threads"}),
         }
         with contextlib.suppress(BrokenPipeError):  # it has ended: the address will not come
@@ -114,17 +116,17 @@ class ServerProcess:
                 )
             block = os.read(read_end, 4096)
             if not block:
-                raise self.ended()
+                raise self._death()
             text += block
         return text.decode().strip()
 
-    @property
-    def running(self) -> bool:
-        """Whether the process lives."""
-        return self._process is not None and self._process.poll() is None
+    def ended(self) -> LaminiError | None:
+        """Why it is gone, if it has ended by itself."""
+        gone = self._process is not None and self._process.poll() is not None
+        return self._death() if gone else None
 
-    def ended(self) -> LaminiError:
-        """The error to raise when it has ended by itself, with the end of its log."""
+    def _death(self) -> LaminiError:
+        """The error of a server that ended by itself, with the end of its log."""
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)

@@ -19,7 +19,8 @@ import orjson
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
 from lamini.settings.teacher import Teacher
-from lamini.teacher.client import Client, Job
+from lamini.teacher.client import Client, answer_of_row
+from lamini.teacher.dispatch import Job
 from lamini.teacher.ledger import Ledger, LedgerReader
 from lamini.teacher.money import Budget, dollars, most_tokens, progress_files
 from lamini.teacher.request import Answer, Request, Spend
@@ -139,7 +140,7 @@ class TeacherSession:
         row = self._ledger.get(key) or self._others.get(key)
         if row is not None:
             self.spend.from_ledger += 1
-            return _answer(row)
+            return answer_of_row(row, cached=True)
         if self._settings.mode == "replay":
             raise self._missing(rest)
         return self._send(request)
@@ -278,9 +279,3 @@ def _payload(request: Request) -> bytes:
         raise LaminiError(
             f"a request cannot be written as JSON ({error}): {request!r:.200}"
         ) from None
-
-
-def _answer(row: dict[str, object]) -> Answer:
-    """An answer as a ledger keeps it."""
-    names = [field.name for field in dataclasses.fields(Answer) if field.name != "cached"]
-    return Answer(**{name: row[name] for name in names}, cached=True)  # type: ignore[arg-type]

@@ -1,0 +1,231 @@
+"""Which request goes to which endpoint, when, and what becomes of its reply.
+
+Everything here runs in the client's thread, in its event loop.
+"""
+
+import asyncio
+import functools
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import aiohttp
+
+from lamini.errors import LaminiError
+from lamini.settings.teacher import Teacher
+from lamini.teacher.endpoints import Target
+from lamini.teacher.money import Budget
+from lamini.teacher.replies import Completion, RetryableError, read_reply
+from lamini.teacher.request import Answer, Spend
+
+_LONGEST_BACKOFF = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request on its way."""
+
+    key: str
+    payload: bytes
+    prompt_tokens: float
+    """The most that the prompt is likely to have; `answer_tokens`: the same of the answer."""
+    answer_tokens: float
+    dollars: float
+    attempts: int = 0
+    failures: int = 0
+    sent_at: float = 0.0
+    """Wall-clock time of the latest attempt, for the ledger."""
+    task: asyncio.Task | None = None
+    answer: Answer | None = None
+    """Set once it is on disk."""
+    cancelled: bool = False
+
+
+class Dispatcher:
+    """Sends jobs to endpoints as their limits allow, again when that may help.
+
+    Args:
+        settings: concurrency and patience.
+        loop: the client's.
+        targets: the endpoints.
+        session: open HTTP session, with its timeouts.
+        budget: asked before each request.
+        spend: requests are counted here.
+        keep: called with each job's completion.
+        fail: called with what ends it all.
+        drained: called when, after `stop_sending`, nothing is in flight any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Teacher,
+        loop: asyncio.AbstractEventLoop,
+        targets: list[Target],
+        session: aiohttp.ClientSession,
+        budget: Budget,
+        spend: Spend,
+        keep: Callable[[Job, Completion], None],
+        fail: Callable[[BaseException], None],
+        drained: Callable[[], None],
+    ) -> None:
+        self._settings, self._session = settings, session
+        self._budget, self._spend = budget, spend
+        self._keep, self._fail, self._drained = keep, fail, drained
+        self._loop = loop
+        self._queue: deque[Job] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._reserved = 0.0  # dollars that the requests in flight may cost
+        self._closed = False
+        self.targets = targets
+        self.in_flight = 0
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Send these after all that wait."""
+        self._queue.extend(jobs)
+        self._pump()
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Give up these, sent or not."""
+        for job in jobs:
+            job.cancelled = True
+            if job.task:
+                job.task.cancel()
+        self._pump()
+
+    def stop_sending(self) -> None:
+        """Send nothing more; replies to what is in flight are still taken in."""
+        self._closed = True
+
+    def _pump(self) -> None:
+        """Send what may be sent now, and come back when more may be."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue and not self._closed:
+            job = self._queue[0]
+            if job.cancelled:
+                self._queue.popleft()
+                continue
+            if self.in_flight >= self._settings.max_concurrency:
+                return
+            now = time.monotonic()
+            target, wait = self._choose(now)
+            if target is None:
+                if wait is not None:
+                    self._timer = self._loop.call_later(wait, self._pump)
+                return
+            if not self._budget.allows(self._reserved, job.dollars):
+                if not self.in_flight:
+                    self._fail(self._budget.exhausted())
+                return  # those in flight may turn out cheaper than they might have been
+            self._queue.popleft()
+            self._send(job, target, now)
+
+    def _choose(self, now: float) -> tuple[Target | None, float | None]:
+        """The endpoint furthest behind its share of those that may be asked.
+
+        Returns:
+            the endpoint, or None and how long until one may be asked (None: until a reply).
+        """
+        best, wait = None, None
+        for target in self.targets:
+            if target.in_flight >= int(target.limits.concurrency):
+                continue
+            until = target.limits.wait(now)
+            if until > 0:
+                wait = until if wait is None else min(wait, until)
+            elif best is None or target.sent / target.weight < best.sent / best.weight:
+                best = target
+        return best, wait
+
+    def _send(self, job: Job, target: Target, now: float) -> None:
+        job.attempts += 1
+        job.sent_at = round(time.time(), 3)
+        target.in_flight += 1
+        target.sent += 1
+        self.in_flight += 1
+        self._reserved += job.dollars
+        self._spend.sent += 1
+        self._spend.retries += job.attempts > 1
+        target.limits.sending(job.prompt_tokens + job.answer_tokens, now)
+        job.task = self._loop.create_task(self._post(job, target))
+        job.task.add_done_callback(functools.partial(self._finished, job, target, now))
+
+    async def _post(self, job: Job, target: Target) -> Completion:
+        """One attempt at one request."""
+        try:
+            async with self._session.post(
+                target.url, data=job.payload, headers=target.headers, proxy=target.proxy
+            ) as response:
+                raw = await response.read()
+                target.limits.learn(response.headers)
+                return read_reply(target.url, response.status, response.headers, raw)
+        except aiohttp.InvalidURL:
+            raise LaminiError(f"{target.url}: no URL; correct teacher.endpoints") from None
+        except TimeoutError:
+            raise RetryableError(f"no reply within {self._settings.timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise RetryableError(f"{type(error).__name__}: {error}") from None
+
+    def _finished(self, job: Job, target: Target, sent_at: float, task: asyncio.Task) -> None:
+        """An attempt has ended, one way or another."""
+        self.in_flight -= 1
+        target.in_flight -= 1
+        self._reserved = self._reserved - job.dollars if self.in_flight else 0.0
+        job.task = None
+        if not task.cancelled():
+            now = time.monotonic()
+            error = task.exception()
+            if error is None:
+                completion = task.result()
+                used = completion.prompt_tokens + completion.completion_tokens
+                target.limits.answered(job.prompt_tokens + job.answer_tokens - used, now)
+                self._keep(job, completion)
+            elif isinstance(error, RetryableError):
+                target.limits.failed(error, sent_at, now)
+                self._spend.rate_limited += error.rate_limited
+                self._retry(job, error, target, now)
+            else:
+                self._fail(error)
+        if self._closed and not self.in_flight:
+            self._drained()
+        self._pump()
+
+    def _retry(self, job: Job, error: RetryableError, target: Target, now: float) -> None:
+        """Send again when it makes sense, now that the endpoint's limits know of the failure."""
+        ended = target.ended()
+        if ended or job.cancelled:
+            if ended:
+                self._fail(ended)
+        elif all(each.limits.down(self._settings.down_after, now) for each in self.targets):
+            self._fail(
+                LaminiError(
+                    f"{target.url}: no good answer for {self._settings.down_after:g} s (last:"
+                    f" {error}); run the same command again when it is back"
+                )
+            )
+        elif error.overloaded:
+            self._queue.appendleft(job)  # the endpoint's cool-down holds it back
+        else:
+            job.failures += 1
+            # With a sick endpoint it is not this request's fault; then only `down` ends it.
+            if (
+                job.failures >= self._settings.max_attempts
+                and target.limits.failures < job.failures
+            ):
+                self._fail(
+                    LaminiError(
+                        f"{target.url}: request {job.key} failed {job.failures} times (last:"
+                        f" {error}); raise teacher.max_attempts or teacher.timeout"
+                    )
+                )
+                return
+            backoff = min(_LONGEST_BACKOFF, 0.25 * 2 ** min(job.failures, 10))
+            self._loop.call_later(backoff * random.uniform(0.5, 1.5), self._again, job)
+
+    def _again(self, job: Job) -> None:
+        self._queue.appendleft(job)
+        self._pump()
