@@ -102,11 +102,16 @@ class Recipe(Settings):
     """Longer responses, end token included: the pair is left out and counted."""
     loss_reduction: Literal["token_mean", "micro_batch_mean"] = "token_mean"
     """Mean over the step's supervised tokens, or of each micro-batch's mean (the 2023 practice)."""
+    micro_batch_pairs: Annotated[int, Field(gt=0)] = 128
+    """For `micro_batch_mean`: pairs in each group; the released checkpoints had 128."""
     tokens_per_micro_batch: Annotated[int, Field(gt=0)] = 8192
     """Padded tokens computed at once on one device; changes speed and memory only."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """`auto`: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."""
     gradient_checkpointing: bool = False
+    """Compute activations twice to hold fewer of them; changes speed and memory only."""
+    shard_optimizer: bool = False
+    """Spread the optimiser's state over the GPUs, for models that do not fit otherwise."""
     held_out_pairs: Annotated[int, Field(ge=0)] = 0
     """Pairs kept out of training, by the seed, to measure a loss on."""
     save_minutes: Annotated[float, Field(gt=0)] = 30.0

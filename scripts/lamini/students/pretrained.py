@@ -4,13 +4,15 @@ Both become ordinary Hugging Face folders (configuration, safetensors, tokenizer
 reads a pretrained model from the hub reads these.
 """
 
+import copy
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import derive_seed, resolve_path, write_folder_manifest
+from lamini.files import derive_seed, read_json, resolve_path, write_folder_manifest, write_json
 from lamini.settings.students import BuiltModel
 from lamini.students.tokenizers import load_tokenizer
 
@@ -42,16 +44,33 @@ def build_model(
     else:
         assert build.path is not None
         model, tokenizer = gguf_model(resolve_path(build.path))
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_model(model, tokenizer, folder)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     logger.info("%s weights: %s parameters", build.kind, f"{parameters:,}")
     write_folder_manifest(
         folder,
         {"kind": build.kind, "parameters": parameters, "architecture": architecture},
     )
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Save weights, configuration, generation settings and tokenizer as one Hugging Face folder.
+
+    transformers 5 writes `tie_word_embeddings: true` for a T5 whose head is its own (Flan-T5);
+    version 4 would then drop the head in silence, so the truth is written instead.
+    """
+    for settings in (model.config, model.generation_config):
+        settings.eos_token_id = tokenizer.eos_token_id
+        settings.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    config = read_json(folder / "config.json")
+    config["tie_word_embeddings"] = (
+        model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    )
+    write_json(folder / "config.json", config)
+    for weights in folder.glob("*.safetensors"):  # safetensors lets only their owner read them
+        shutil.copymode(folder / "config.json", weights)
 
 
 def random_model(
@@ -117,20 +136,21 @@ def gguf_model(path: Path) -> tuple[Any, Any]:
         LaminiError: when the file is missing or of a kind that transformers can't read.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if not path.is_file():
         raise LaminiError(f"{path}: no such GGUF file")
     place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
     try:
         loaded = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
-        config = AutoConfig.from_pretrained(**place)
         # Saved and read again, so that nothing of the file's own place stays in its settings.
         with tempfile.TemporaryDirectory() as folder:
             AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
             tokenizer = load_tokenizer(folder)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise LaminiError(f"{path}: transformers can't read this GGUF file ({error})") from error
+    config = copy.deepcopy(loaded.config)
+    config.__dict__.pop("quantization_config", None)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(loaded.state_dict())
     model.tie_weights()

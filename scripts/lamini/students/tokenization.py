@@ -21,7 +21,7 @@ from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, Integers
 from lamini.students.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import TokenizersBackend
 
 logger = logging.getLogger("lamini")
 PAIRS_AT_ONCE = 4096
@@ -85,7 +85,7 @@ def tokenize_pairs(
 
 
 def _tokenized_parts(
-    pairs: pl.DataFrame, tokenizer: "PreTrainedTokenizerFast", prompt_format: str
+    pairs: pl.DataFrame, tokenizer: "TokenizersBackend", prompt_format: str
 ) -> Iterator[list[list[int]]]:
     """Token ids of prompt, response, prompt, response ... of some thousand pairs at a time.
 

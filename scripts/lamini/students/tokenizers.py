@@ -17,7 +17,7 @@ from lamini.files import write_folder_manifest
 from lamini.settings.students import TrainedTokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import TokenizersBackend
 
 logger = logging.getLogger("lamini")
 END_OF_TEXT = "<|endoftext|>"
@@ -25,7 +25,7 @@ END_OF_TEXT = "<|endoftext|>"
 
 def load_tokenizer(
     path: str, revision: str | None = None, pad_token: str | None = None
-) -> "PreTrainedTokenizerFast":
+) -> "TokenizersBackend":
     """A tokenizer from a folder or the hub, with a padding token when it is to have one.
 
     Args:
@@ -37,13 +37,13 @@ def load_tokenizer(
     Raises:
         LaminiError: when there is no usable tokenizer; names the place.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, TokenizersBackend
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision or "main")
     except (OSError, ValueError) as error:
         raise LaminiError(f"{path}: no tokenizer could be loaded ({error})") from error
-    if not tokenizer.is_fast:
+    if not isinstance(tokenizer, TokenizersBackend):
         raise LaminiError(f"{path}: has no fast tokenizer (tokenizer.json); convert it first")
     if tokenizer.eos_token_id is None:
         raise LaminiError(f"{path}: the tokenizer has no end token; a response could not end")
@@ -109,7 +109,7 @@ def _train_t5(texts: Iterator[str], vocabulary: int) -> Any:
         raise LaminiError(
             f"a T5 tokenizer of {vocabulary} entries can't be made: {error}"
         ) from None
-    model = sentencepiece_model_pb2.ModelProto()
+    model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     model.ParseFromString(written.getvalue())
     return T5Tokenizer(
         vocab=[(piece.piece, piece.score) for piece in model.pieces],
@@ -137,5 +137,5 @@ def _train_gpt2(texts: Iterator[str], vocabulary: int) -> Any:
     trained = json.loads(bpe.to_str())["model"]
     return GPT2Tokenizer(
         vocab={**trained["vocab"], END_OF_TEXT: len(trained["vocab"])},
-        merges=[tuple(merge) for merge in trained["merges"]],
+        merges=[tuple(merge) for merge in trained["merges"]],  # type: ignore[misc]
     )

@@ -1,0 +1,65 @@
+"""Train one student: `python -m lamini.training`, or the same under `accelerate launch`.
+
+Exit codes: 0, the model is in OUTPUT/final; 85, stopped by a signal after saving, to be run again;
+any other, failed.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from lamini.errors import LaminiError, StopRequested
+from lamini.log import start_logging
+from lamini.training.interrupts import EXIT_STOPPED
+from lamini.training.job import TrainingJob
+from lamini.training.launch import launch, launched_already
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    job = TrainingJob.from_json(parsed.settings)
+    logger = start_logging(parsed.log, f"train_model {job.model}")
+    try:
+        processes = parsed.processes or _gpu_processes(parsed.gpus)
+        if processes > 1 and not launched_already():
+            return launch(processes, arguments)
+        from lamini.training.run import train_student
+
+        train_student(job, parsed.tokenized, parsed.output, parsed.gpus)
+    except StopRequested as stop:
+        logger.warning("%s", stop)
+        return EXIT_STOPPED
+    except LaminiError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m lamini.training", description=__doc__)
+    parser.add_argument("--settings", required=True, help="the rule's settings, as JSON")
+    parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
+    parser.add_argument("--output", required=True, type=Path, help="gets final/ and work/")
+    parser.add_argument("--log", required=True, type=Path)
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs of this machine to use")
+    parser.add_argument(
+        "--processes", type=int, help="processes on this machine; default: one for each GPU"
+    )
+    return parser
+
+
+def _gpu_processes(gpus: int) -> int:
+    """One process for each GPU that is there; a missing one is reported by `ranks`."""
+    if gpus < 2:
+        return 1
+    import torch
+
+    return gpus if torch.cuda.is_available() else 1
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.exit(code)

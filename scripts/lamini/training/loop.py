@@ -1,0 +1,265 @@
+"""The training loop: one optimiser step after another, stoppable and exactly resumable."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lamini.errors import LaminiError, StopRequested
+from lamini.files import derive_seed
+from lamini.log import Progress as ProgressLog
+from lamini.students.token_cache import Integers, TokenCache
+from lamini.training.batches import make_batch
+from lamini.training.checkpoints import Checkpoints, Progress
+from lamini.training.interrupts import StopSignals
+from lamini.training.job import TrainingJob
+from lamini.training.layout import MicroBatch, lay_out
+from lamini.training.losses import token_losses
+from lamini.training.optimizer import Optimizer
+from lamini.training.pairs import Selection
+from lamini.training.plan import StepPlan, pair_weights
+from lamini.training.precision import (
+    LossScale,
+    autocast,
+    choose_precision,
+    protect_t5_from_overflow,
+)
+from lamini.training.ranks import Ranks
+from lamini.training.schedule import learning_rate
+from lamini.training.telemetry import Telemetry
+
+logger = logging.getLogger("lamini")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a set of pairs came to, over all ranks."""
+
+    loss: float
+    tokens: int
+    """Positions with a token of a pair."""
+    padded_tokens: int
+    """Positions computed."""
+
+
+class Trainer:
+    """Trains one model.
+
+    Args:
+        job: what is trained, and how.
+        model: the initial model, in fp32.
+        start_token: fills padding, and starts an encoder-decoder's responses.
+        cache: the tokenised pairs.
+        selection: which of them are used for what.
+        work: folder for checkpoints and telemetry.
+        ranks: the processes of the run.
+        fingerprint: of what the run computes.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: TrainingJob,
+        model: Any,
+        start_token: int,
+        cache: TokenCache,
+        selection: Selection,
+        work: Path,
+        ranks: Ranks,
+        fingerprint: str,
+    ) -> None:
+        self._job, self._recipe, self._ranks = job, job.recipe, ranks
+        self._cache, self._selection, self._start_token = cache, selection, start_token
+        self.plan = StepPlan(selection.training, job.recipe)
+        self._model = model.to(ranks.device)
+        self._precision = choose_precision(job.recipe.precision, ranks.device)
+        if self._precision == "fp16":
+            protect_t5_from_overflow(model)
+        self._scale = LossScale(enabled=self._precision == "fp16")
+        self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._optimizer = Optimizer(self._parameters, job.recipe, ranks)
+        self._checkpoints = Checkpoints(work, fingerprint, ranks)
+        self._telemetry = Telemetry(work, model, job.architecture, ranks)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train to the end and return the rows of `metrics.jsonl`.
+
+        Raises:
+            StopRequested: when a signal came; the state is saved.
+            LaminiError: when the loss is not finite, or a checkpoint can't be written.
+        """
+        with StopSignals() as signals:
+            progress = self._begin()
+            saved_step, saved_at = progress.step, time.monotonic()
+            log = ProgressLog(self.plan.steps, "steps", progress.step, self._telemetry.line)
+            with log:
+                while progress.step < self.plan.steps:
+                    row = self._step(progress.step)
+                    if self.plan.ends_epoch(progress.step):
+                        row["held_out_loss"] = self.held_out_loss()
+                    progress.metrics.append(row)
+                    progress.step += 1
+                    self._telemetry.record(row)
+                    log.advance()
+                    stop = self._ranks.any(signals.received is not None)
+                    due = time.monotonic() - saved_at > 60 * self._recipe.save_minutes
+                    if stop or self._ranks.any(due) or progress.step == self.plan.steps:
+                        self._save(progress)
+                        saved_step, saved_at = progress.step, time.monotonic()
+                    if stop and progress.step < self.plan.steps:
+                        raise StopRequested(
+                            f"stopped after step {saved_step} of {self.plan.steps}, which is"
+                            " saved; run the same command to go on"
+                        )
+        self._telemetry.close()
+        return progress.metrics
+
+    def clean_up(self) -> None:
+        """Delete the checkpoints; call once the result is safe."""
+        if self._ranks.first:
+            self._checkpoints.remove()
+
+    def held_out_loss(self) -> float | None:
+        """The mean loss per supervised token of the held-out pairs; none when there are none."""
+        pairs = self._selection.held_out
+        if len(pairs) == 0:
+            return None
+        self._model.eval()
+        with torch.no_grad():
+            sums = self._compute(pairs, backward=False)
+        return _rounded(sums.loss)
+
+    def _begin(self) -> Progress:
+        progress = self._checkpoints.load(self._parameters, self._optimizer)
+        if progress is not None:
+            self._scale.load_state(progress.scale)
+            return progress
+        first = dict.fromkeys(_COLUMNS) | {
+            "step": 0,
+            "epoch": 0.0,
+            "held_out_loss": self.held_out_loss(),
+        }
+        return Progress(step=0, metrics=[first], scale=self._scale.state())
+
+    def _save(self, progress: Progress) -> None:
+        progress.scale = self._scale.state()
+        self._checkpoints.save(progress, self._parameters, self._optimizer)
+
+    def _step(self, step: int) -> dict[str, Any]:
+        """One optimiser step; returns its row of metrics."""
+        started = time.monotonic()
+        # Dropout draws from its step's own seed, so that no generator's state needs saving.
+        torch.manual_seed(derive_seed("dropout", self._recipe.seed, step, self._ranks.rank))
+        self._model.train()
+        pairs = self.plan.pairs(step)
+        sums = self._compute(pairs, backward=True)
+        rate = learning_rate(self._recipe, step, self.plan.steps)
+        norm = self._update(rate)
+        if not np.isfinite(sums.loss) or not (np.isfinite(norm) or self._scale.enabled):
+            raise LaminiError(
+                f"{self._job.model}: loss {sums.loss}, gradient norm {norm} in step {step + 1};"
+                " earlier checkpoints are kept; lower learning_rate, or set precision to fp32"
+            )
+        supervised = int(self._cache.response_lengths[pairs].sum())
+        self._telemetry.measure(
+            int(self._cache.prompt_lengths[pairs].sum()), supervised, time.monotonic() - started
+        )
+        return {
+            "step": step + 1,
+            "epoch": _rounded((step + 1) / self.plan.steps_per_epoch),
+            "loss": _rounded(sums.loss),
+            "held_out_loss": None,
+            "learning_rate": rate,
+            "gradient_norm": _rounded(norm) if np.isfinite(norm) else None,
+            "pairs": len(pairs),
+            "supervised_tokens": supervised,
+            "tokens": sums.tokens,
+            "padding_share": _rounded(1 - sums.tokens / sums.padded_tokens),
+        }
+
+    def _compute(self, pairs: Integers, backward: bool) -> Sums:
+        """Loss, and with `backward` this rank's part of the gradient, of a set of pairs."""
+        prompts = self._cache.prompt_lengths[pairs]
+        responses = self._cache.response_lengths[pairs]
+        weights = (
+            pair_weights(responses, self._recipe)
+            if backward
+            else np.full(len(pairs), 1.0 / responses.sum())
+        )
+        layout = lay_out(
+            self._job.architecture,
+            prompts,
+            responses,
+            self._recipe.tokens_per_micro_batch,
+            self._ranks.world,
+        )
+        loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
+        for micro_batch in layout[self._ranks.rank]:
+            loss += self._micro_batch(pairs, weights, micro_batch, backward)
+        fed = prompts.sum() + responses.sum()
+        if self._job.architecture == "decoder-only":
+            fed -= len(pairs)  # their end tokens are predicted, never fed
+        return Sums(
+            loss=float(self._ranks.sum(loss)),
+            tokens=int(fed),
+            padded_tokens=sum(batch.padded_tokens for share in layout for batch in share),
+        )
+
+    def _micro_batch(
+        self, pairs: Integers, weights: np.ndarray, layout: MicroBatch, backward: bool
+    ) -> torch.Tensor:
+        batch = make_batch(
+            self._cache,
+            pairs,
+            weights,
+            layout,
+            architecture=self._job.architecture,
+            start_token=self._start_token,
+            device=self._ranks.device,
+        )
+        with autocast(self._precision, self._ranks.device):
+            losses = token_losses(self._model, batch, self._job.architecture)
+        loss = (losses * batch.weights).sum()
+        if backward:
+            (loss * self._scale.value).backward()
+        return loss.detach().double()
+
+    def _update(self, rate: float) -> float:
+        """Clip and apply the summed gradient; returns its norm before clipping."""
+        parameters = list(self._parameters.values())
+        self._ranks.sum_gradients(parameters)
+        self._scale.undo(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self._recipe.max_gradient_norm)
+        # All ranks have the same sum, so all come to the same verdict.
+        finite = bool(torch.isfinite(norm))
+        if finite:
+            self._optimizer.step(rate)
+        elif not self._scale.enabled:
+            return float(norm)
+        self._scale.adapt(finite)
+        for parameter in parameters:
+            parameter.grad = None
+        return float(norm)
+
+
+_COLUMNS = (
+    "step",
+    "epoch",
+    "loss",
+    "held_out_loss",
+    "learning_rate",
+    "gradient_norm",
+    "pairs",
+    "supervised_tokens",
+    "tokens",
+    "padding_share",
+)
+
+
+def _rounded(value: float) -> float:
+    """Seven significant digits: what fp32 holds."""
+    return float(f"{value:.7g}")

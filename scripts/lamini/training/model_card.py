@@ -1,0 +1,67 @@
+"""The model card: what the model is, how it was trained, and how it is asked."""
+
+from typing import Any
+
+from lamini.prompt_formats import render_prompt
+from lamini.training.job import TrainingJob
+
+_LEFT_UNSAID = ("max_prompt_tokens", "tokens_per_micro_batch", "save_minutes", "version")
+
+
+def model_card(job: TrainingJob, facts: dict[str, Any]) -> str:
+    """The text of `README.md` beside the weights.
+
+    Args:
+        job: what was trained.
+        facts: of the run (`export.run_facts`).
+    """
+    recipe = {k: v for k, v in job.recipe.as_params().items() if k not in _LEFT_UNSAID}
+    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
+    left_out = sum(facts["pairs_left_out"].values())
+    return f"""---
+base_model: {job.initialization.path}
+library_name: transformers
+pipeline_tag: {"text-generation" if _causal(job) else "text2text-generation"}
+language: en
+license: other
+license_name: that-of-the-base-model-and-the-data
+---
+
+# {job.name}
+
+{job.initialization.path} fine-tuned on instruction-response pairs as LaMini-LM is
+([arXiv 2304.14402](https://arxiv.org/abs/2304.14402), section 4.1).
+
+## Prompt
+
+```
+{render_prompt(job.prompt_format, "{instruction}")}
+```
+
+## Training
+
+| | |
+|---|---|
+| pairs trained on | {facts["pairs_used"]:,} |
+| pairs held out | {facts["pairs_held_out"]:,} |
+| pairs left out | {left_out:,} (`left_out.jsonl`) |
+| optimiser steps | {facts["steps"]:,} |
+| loss of the first and the last step | {facts["loss_first"]} → {facts["loss_last"]} |
+| held-out loss before and after | {facts["held_out_before"]} → {facts["held_out_after"]} |
+| SHA-256 of the dataset | `{facts["dataset_sha256"]}` |
+
+Losses are nats per supervised token: the response and its end token. The curve is in
+`metrics.jsonl`.
+
+| setting | value |
+|---|---|
+{settings}
+
+## Licence
+
+The licences of the base model and of the data apply.
+"""
+
+
+def _causal(job: TrainingJob) -> bool:
+    return job.architecture == "decoder-only"

@@ -1,0 +1,111 @@
+"""Number formats: weights, gradients and optimiser stay fp32, matrix products may be shorter."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_SHORT = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """What `auto` means on a device: bf16 from Ampere on, fp16 on older GPUs, fp32 on a CPU."""
+    if wanted != "auto":
+        return wanted  # type: ignore[return-value]
+    if device.type != "cuda":
+        return "fp32"
+    # `is_bf16_supported` also counts slow emulation, on a V100 for one.
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+def autocast(
+    precision: Precision, device: torch.device
+) -> contextlib.AbstractContextManager[object]:
+    """Run matrix products in `precision`; everything delicate stays in fp32."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=_SHORT[precision])
+
+
+class LossScale:
+    """The factor that keeps small fp16 gradients from vanishing.
+
+    It is halved when a gradient overflows, that step being left out, and doubled after many steps
+    without. Every rank keeps its own; all see the same gradients.
+
+    Args:
+        enabled: otherwise the factor is always one.
+    """
+
+    _GROWS_AFTER = 2000
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self.value = 2.0**16 if enabled else 1.0
+        self._steps = 0
+
+    def undo(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Divide the gradients by the factor."""
+        if self.enabled:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(self.value)
+
+    def adapt(self, finite: bool) -> None:
+        """Take note of whether a step's gradient was finite."""
+        if not self.enabled:
+            return
+        self._steps = self._steps + 1 if finite else 0
+        if not finite:
+            self.value /= 2
+        elif self._steps % self._GROWS_AFTER == 0:
+            self.value *= 2
+
+    def state(self) -> dict[str, float]:
+        """What `load_state` takes."""
+        return {"value": self.value, "steps": self._steps}
+
+    def load_state(self, state: dict[str, float]) -> None:
+        """Go on from a saved state."""
+        self.value, self._steps = state["value"], int(state["steps"])
+
+
+def protect_t5_from_overflow(model: torch.nn.Module) -> int:
+    """Compute T5's `wo`, whose results exceed fp16's range, in fp32 even under autocast.
+
+    transformers does so only for a model cast to fp16 as a whole, and not under autocast, where
+    fp16 T5 training becomes NaN. The product that is `wo`'s input is formed in fp32 as well.
+
+    Returns:
+        How many feed-forward blocks were changed.
+    """
+    blocks = [module for module in model.modules() if _is_t5_feed_forward(module)]
+    for block in blocks:
+        gated = hasattr(block, "wi_0")
+        block.forward = (_gated_in_fp32 if gated else _plain_in_fp32)(block)  # type: ignore[assignment]
+    return len(blocks)
+
+
+def _is_t5_feed_forward(module: torch.nn.Module) -> bool:
+    return type(module).__name__ in ("T5DenseActDense", "T5DenseGatedActDense")
+
+
+def _plain_in_fp32(block: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    def forward(states: torch.Tensor) -> torch.Tensor:
+        return _leave(block, block.act(block.wi(states)).float())
+
+    return forward
+
+
+def _gated_in_fp32(block: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    def forward(states: torch.Tensor) -> torch.Tensor:
+        return _leave(block, block.act(block.wi_0(states)).float() * block.wi_1(states).float())
+
+    return forward
+
+
+def _leave(block: Any, inner: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(inner.device.type, enabled=False):
+        return block.wo(block.dropout(inner))

@@ -1,0 +1,98 @@
+"""One training run in one process, from settings to `final/`."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from lamini.errors import LaminiError
+from lamini.provenance import record_provenance
+from lamini.students.token_cache import TokenCache
+from lamini.training.export import export_model, run_facts
+from lamini.training.job import TrainingJob
+from lamini.training.loop import Trainer
+from lamini.training.pairs import select_pairs
+from lamini.training.ranks import Ranks
+from lamini.training.start import load_start
+
+logger = logging.getLogger("lamini")
+
+
+def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) -> None:
+    """Train a student, going on from its last checkpoint if there is one.
+
+    Args:
+        job: what is trained, and how.
+        tokenized: folder of the token cache.
+        output: gets `work/` (checkpoints, TensorBoard) and, at the end, `final/`.
+        gpus: devices of this machine that may be used.
+
+    Raises:
+        StopRequested: when a signal came; the state is saved and `final/` is not written.
+        LaminiError: on bad input, before anything expensive, or when training fails.
+    """
+    cache = TokenCache(tokenized)
+    selection = select_pairs(cache, job.recipe)
+    ranks = Ranks(gpus)
+    try:
+        _seed_everything(job.recipe.seed)
+        model, tokenizer = load_start(job)
+        if len(tokenizer) != cache.facts["vocabulary"]:
+            raise LaminiError(
+                f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
+                f" tokenizer has {len(tokenizer)}; run tokenize_pairs again"
+            )
+        start_token = getattr(model.config, "decoder_start_token_id", None)
+        trainer = Trainer(
+            job=job,
+            model=model,
+            start_token=tokenizer.eos_token_id if start_token is None else start_token,
+            cache=cache,
+            selection=selection,
+            work=output / "work",
+            ranks=ranks,
+            fingerprint=job.fingerprint(tokenized),
+        )
+        _show_start(job, trainer, model, ranks)
+        metrics = trainer.run()
+        if ranks.first:
+            manifest = export_model(
+                job,
+                model.to("cpu"),
+                tokenizer,
+                metrics,
+                run_facts(job, metrics, cache, selection),
+                left_out=selection.left_out,
+                folder=output / "final",
+            )
+            record_provenance(
+                manifest,
+                rule="train_model",
+                settings=job.as_params(),
+                inputs=job.input_manifests(tokenized),
+                seed=job.recipe.seed,
+            )
+            trainer.clean_up()
+        ranks.wait()
+    finally:
+        ranks.close()
+
+
+def _seed_everything(seed: int) -> None:
+    torch.manual_seed(seed)
+    # The same bytes from the same machine: kernels that add up in any order are not used.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _show_start(job: TrainingJob, trainer: Trainer, model: torch.nn.Module, ranks: Ranks) -> None:
+    if ranks.first:
+        logger.info(
+            "%s: %s parameters, %d steps of %d pairs, on %d x %s",
+            job.model,
+            f"{sum(p.numel() for p in model.parameters()):,}",
+            trainer.plan.steps,
+            job.recipe.batch_pairs,
+            ranks.world,
+            ranks.device,
+        )

@@ -1,0 +1,124 @@
+"""What a run tells while it goes on: speed, utilisation, and curves for TensorBoard.
+
+All of it goes to the log and to the working folder; the results hold no time.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lamini.settings.students import Architecture
+from lamini.training.ranks import Ranks
+
+# Dense 16-bit tensor-core peaks in FLOP/s, from the makers' data sheets.
+_PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
+_SMOOTHING = 0.9
+
+
+class Telemetry:
+    """Speeds and curves of one run.
+
+    Args:
+        work: folder for TensorBoard's files.
+        model: the model, whose size gives the work per token.
+        architecture: of the model.
+        ranks: the processes of the run; the first one writes.
+    """
+
+    def __init__(self, work: Path, model: Any, architecture: Architecture, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._work = MatmulWork(model, architecture)
+        self._writer: Any = None
+        if ranks.first:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            self._writer = SummaryWriter(str(work / "tensorboard"))
+        self._speeds: dict[str, float] = {}
+        self._row: dict[str, Any] = {}
+
+    def measure(self, prompt_tokens: int, response_tokens: int, seconds: float) -> None:
+        """Take note of one step's tokens, over all ranks, and time."""
+        speeds = {
+            "tokens_per_second": (prompt_tokens + response_tokens) / seconds,
+            "supervised_tokens_per_second": response_tokens / seconds,
+        }
+        peak = self._peak()
+        if peak is not None:
+            flops = self._work.flops(prompt_tokens, response_tokens)
+            speeds["model_flops_utilisation"] = flops / seconds / peak
+        for name, value in speeds.items():
+            before = self._speeds.get(name, value)
+            self._speeds[name] = _SMOOTHING * before + (1 - _SMOOTHING) * value
+
+    def record(self, row: dict[str, Any]) -> None:
+        """Add a step's row of metrics to the curves."""
+        self._row = row
+        if self._writer is None:
+            return
+        values = {**row, **self._speeds}
+        if self._ranks.device.type == "cuda":
+            values["memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        for name, value in values.items():
+            if name not in ("step", "epoch") and value is not None:
+                self._writer.add_scalar(name, value, row["step"])
+
+    def line(self) -> str:
+        """Loss, learning rate and speed, for people."""
+        if not self._row:
+            return ""
+        speed = self._speeds
+        parts = [
+            f"loss {self._row['loss']:.4f}",
+            f"learning rate {self._row['learning_rate']:.2e}",
+            f"{speed['tokens_per_second']:,.0f} tokens/s",
+            f"{speed['supervised_tokens_per_second']:,.0f} supervised/s",
+            f"padding {self._row['padding_share']:.1%}",
+        ]
+        if "model_flops_utilisation" in speed:
+            parts.append(f"MFU {speed['model_flops_utilisation']:.1%}")
+        return ", ".join(parts)
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _peak(self) -> float | None:
+        if self._ranks.device.type != "cuda":
+            return None
+        name = torch.cuda.get_device_name(self._ranks.device)
+        peaks = [peak for card, peak in _PEAKS.items() if card in name]
+        return peaks[0] * self._ranks.world if peaks else None
+
+
+class MatmulWork:
+    """Floating-point operations of a model's matrix products, forward and backward.
+
+    Six per weight and token that passes it: an encoder's weights see prompts only, a decoder's
+    responses (and prompts too, in a decoder-only model), the head supervised tokens. Attention
+    scores are left out; at these lengths they are below three percent.
+
+    Args:
+        model: a Hugging Face model.
+        architecture: of the model.
+    """
+
+    def __init__(self, model: Any, architecture: Architecture) -> None:
+        self._causal = architecture == "decoder-only"
+        self._head = model.get_output_embeddings().weight.numel()
+        self._encoder = 0 if self._causal else _matrix_weights(model.encoder)
+        self._decoder = _matrix_weights(model.base_model if self._causal else model.decoder)
+
+    def flops(self, prompt_tokens: int, response_tokens: int) -> float:
+        """Operations of one training pass over that many tokens."""
+        decoded = response_tokens + (prompt_tokens if self._causal else 0)
+        products = (
+            self._encoder * prompt_tokens + self._decoder * decoded + self._head * response_tokens
+        )
+        return 6.0 * products
+
+
+def _matrix_weights(module: torch.nn.Module) -> int:
+    tables = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Embedding)}
+    return sum(p.numel() for p in module.parameters() if p.ndim == 2 and id(p) not in tables)
