@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from lamini.generation.instructions import generate_instructions
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.settings.teacher import Teacher
 
 source, shard = snakemake.wildcards.source, snakemake.wildcards.shard
-start_logging(snakemake.log[0], f"generate_instructions {source}/{shard}")
+start_job(snakemake.log[0], f"generate_instructions {source}/{shard}")
 output = Path(snakemake.output.instructions)
 generate_instructions(
     prompts=Path(snakemake.input.prompts),

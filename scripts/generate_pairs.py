@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from lamini.generation.pairs import generate_pairs
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.settings.teacher import Teacher
 
 source, shard = snakemake.wildcards.source, snakemake.wildcards.shard
-start_logging(snakemake.log[0], f"generate_pairs {source}/{shard}")
+start_job(snakemake.log[0], f"generate_pairs {source}/{shard}")
 output = Path(snakemake.output.pairs)
 generate_pairs(
     queries=Path(snakemake.input.queries),

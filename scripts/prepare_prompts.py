@@ -1,10 +1,10 @@
 """Read the seed prompts of one source."""
 
 from lamini.generation.prompts import prepare_prompts
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.settings.sources import SeedData
 
-start_logging(snakemake.log[0], f"prepare_prompts {snakemake.wildcards.source}")
+start_job(snakemake.log[0], f"prepare_prompts {snakemake.wildcards.source}")
 settings = snakemake.params.settings
 prepare_prompts(
     prompts=snakemake.output.prompts,

@@ -1,10 +1,10 @@
 """Keep the common topics of a Wikipedia dump."""
 
 from lamini.generation.topics import select_topics
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.settings.sources import Topics
 
-start_logging(snakemake.log[0], "select_topics")
+start_job(snakemake.log[0], "select_topics")
 select_topics(
     dump=snakemake.input.dump,
     topics=snakemake.output.topics,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from lamini.generation.summary import summarize_generation
-from lamini.log import start_logging
+from lamini.job import start_job
 
-start_logging(snakemake.log[0], "summarize_generation")
+start_job(snakemake.log[0], "summarize_generation")
 stages = ("prompts", "instructions", "queries", "pairs")
 summarize_generation(
     **{stage: [Path(path) for path in snakemake.input[stage]] for stage in stages},

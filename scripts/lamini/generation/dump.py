@@ -121,7 +121,7 @@ class _Reader:
     def _rows(self, pattern: re.Pattern[bytes]) -> Iterator[Category]:
         """The rows of one `INSERT` statement, from the first one to the semicolon."""
         while True:
-            if len(self._window) - self._at < ROW_BYTES and not self._ended:
+            while len(self._window) - self._at < ROW_BYTES and not self._ended:
                 self._more()
             row = pattern.match(self._window, self._at)
             if row is not None:

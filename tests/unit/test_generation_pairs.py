@@ -1,0 +1,193 @@
+"""Queries, pairs and the summary: what is left, what is asked, what is marked, what it cost."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from writing_endpoint import WritingEndpoint
+
+from lamini.errors import LaminiError
+from lamini.files import read_jsonl, write_jsonl
+from lamini.generation.pairs import generate_pairs, response_flags
+from lamini.generation.queries import select_queries
+from lamini.generation.summary import summarize_generation
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+
+
+def rows(*instructions: str, start: int = 0) -> list[dict]:
+    return [
+        {"id": f"id{n}", "instruction": text, "subset": "s", "request": "k"}
+        for n, text in enumerate(instructions, start)
+    ]
+
+
+def select(inputs: list[Path], shards: int, exact: bool = True) -> tuple[list[list[dict]], dict]:
+    outputs = [Path(f"queries/{n:04}.jsonl") for n in range(shards)]
+    select_queries(
+        inputs=inputs,
+        queries=outputs,
+        funnel=Path("queries/funnel.json"),
+        settings={"source": "some", "deduplication": {"exact": exact}, "shards": shards},
+    )
+    funnel = json.loads(Path("queries/funnel.json").read_text())
+    return [list(read_jsonl(path)) for path in outputs], funnel
+
+
+def test_the_first_of_equal_instructions_stays_across_shards():
+    write_jsonl("a.jsonl", rows("Name a tree.", "Sing!", "Name  a\nTREE."))
+    write_jsonl("b.jsonl", rows("sing!", "Ｓing!", "Dance.", "Straße?", "STRASSE?", start=3))
+    shards, funnel = select([Path("a.jsonl"), Path("b.jsonl")], 3)
+    assert [[row["id"] for row in shard] for shard in shards] == [["id0", "id1"], ["id5"], ["id6"]]
+    assert shards[0][0] == {
+        "id": "id0", "instruction": "Name a tree.", "instruction_source": "some", "subset": "s"
+    }  # fmt: skip
+    assert [stage["left"] for stage in funnel["stages"]] == [8, 4]
+    assert [len(shard) for shard in select([Path("a.jsonl"), Path("b.jsonl")], 3, False)[0]] == [
+        3, 3, 2
+    ]  # fmt: skip
+
+
+def test_shards_that_cannot_be_filled_are_an_error():
+    write_jsonl("a.jsonl", rows("Sing!", "sing!"))
+    with pytest.raises(LaminiError, match="1 unique instructions cannot fill 2 shards"):
+        select([Path("a.jsonl")], 2)
+
+
+ANSWERS = {
+    "Name a tree.": ("Oak.", "stop"),
+    "Cut.": ("It begins with", "length"),
+    "Nothing.": ("", "stop"),
+    "Refuse.": ("I'm sorry, but I can't assist with that.", "stop"),
+    "Filtered.": ("", "content_filter"),
+}
+
+
+def pairs(endpoint: WritingEndpoint, shard: str = "0000", **changes) -> list[dict]:
+    settings = {
+        "source": "some",
+        "model": "m",
+        "responses": {"system_message": "Be brief.", "sampling": {"max_tokens": 9}},
+        "seed_requests": False,
+        "seed": 42,
+    } | changes
+    generate_pairs(
+        queries=Path(f"{shard}.jsonl"),
+        pairs=Path(f"pairs/{shard}.jsonl"),
+        report=Path(f"pairs/{shard}.report.json"),
+        ledger=Path(f"pairs/{shard}.ledger.jsonl"),
+        shard=shard,
+        settings=settings,
+        teacher=endpoint.settings(),
+    )
+    return list(read_jsonl(f"pairs/{shard}.jsonl"))
+
+
+def queries(path: str, *instructions: str) -> None:
+    write_jsonl(path, [row | {"instruction_source": "some"} for row in rows(*instructions)])
+
+
+def answering(body: dict) -> tuple[str, str]:
+    return ANSWERS[body["messages"][-1]["content"]]
+
+
+def test_every_query_is_answered_in_order_and_marked():
+    queries("0000.jsonl", *ANSWERS)
+    with WritingEndpoint(write=answering) as endpoint:
+        found = pairs(endpoint)
+        report = Path("pairs/0000.report.json").read_bytes()
+        assert pairs(endpoint) == found
+    assert len(endpoint.requests) == len(ANSWERS)
+    assert Path("pairs/0000.report.json").read_bytes() == report
+    assert [row["instruction"] for row in found] == list(ANSWERS)
+    assert [row["response"] for row in found] == [text for text, _ in ANSWERS.values()]
+    assert [row["flags"] for row in found] == [
+        [], ["truncated"], ["empty"], ["refusal"], ["empty", "truncated"]
+    ]  # fmt: skip
+    assert found[0] | {"request": ""} == {
+        "id": "id0",
+        "instruction": "Name a tree.",
+        "response": "Oak.",
+        "instruction_source": "some",
+        "finish_reason": "stop",
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "model": "the-model",
+        "request": "",
+        "flags": [],
+    }
+    assert endpoint.requests[0] == {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": endpoint.requests[0]["messages"][1]["content"]},
+        ],
+    }
+
+
+def test_answers_are_found_again_when_queries_move_to_another_shard():
+    queries("0000.jsonl", "Name a tree.", "Cut.")
+    queries("0001.jsonl", "Cut.", "Nothing.")
+    with WritingEndpoint(write=answering) as endpoint:
+        pairs(endpoint, "0000", seed_requests=True)
+        pairs(endpoint, "0001", seed_requests=True)
+    assert len(endpoint.requests) == 3
+    assert all(0 <= body["seed"] < 2**31 for body in endpoint.requests)
+
+
+def test_an_answer_is_only_text():
+    text = 'One\n{"id": "x"}\n\x00\u2028Two\u0085</script>'
+    queries("0000.jsonl", "Name a tree.")
+    with WritingEndpoint(write=lambda body: (text, "stop")) as endpoint:
+        found = pairs(endpoint)
+    assert len(Path("pairs/0000.jsonl").read_text(encoding="utf-8").splitlines()) == len(found) == 1
+    assert found[0]["response"].startswith('One\n{"id": "x"}\n')
+
+
+def test_flags():
+    assert response_flags("Sorry, I cannot.", "stop") == ["refusal"]
+    assert response_flags("A tree.", "length") == ["truncated"]
+
+
+def test_the_summary_adds_up_shards(tmp_path):
+    asked = {
+        "stage": "instructions", "source": "si", "wanted": 10, "accepted": 9, "requests": 3,
+        "asked": 30, "well_formed": 12, "rejected": {"empty": 2, "copied": 1}, "complete": False,
+        "prompt_tokens": 1000, "completion_tokens": 500, "asked_model": "m",
+    }  # fmt: skip
+    answered = {
+        "stage": "pairs", "source": "si", "wanted": 18, "accepted": 17, "requests": 18,
+        "flags": {"empty": 1}, "prompt_tokens": 10, "completion_tokens": 10, "asked_model": "x",
+    }  # fmt: skip
+    funnels = {
+        "prompts": {"source": "si", "stages": [{"left": 9}, {"left": 7}], "rejected": {"x": 2}},
+        "queries": {"source": "si", "stages": [{"left": 18}, {"left": 17}], "shards": 2},
+    }
+    files = {
+        "prompts": [funnels["prompts"]], "queries": [funnels["queries"]],
+        "instructions": [asked, asked | {"rejected": {}}], "pairs": [answered],
+    }  # fmt: skip
+    places: dict[str, list[Path]] = {}
+    for stage, contents in files.items():
+        places[stage] = [tmp_path / f"{stage}{n}.json" for n in range(len(contents))]
+        for path, content in zip(places[stage], contents, strict=True):
+            path.write_text(json.dumps(content))
+    prices = {"m": {"prompt": 0.5, "completion": 1.5}}
+    summarize_generation(**places, summary=tmp_path / "generation.csv", prices=prices)
+    with open(tmp_path / "generation.csv", newline="") as handle:
+        table = {row["stage"]: row for row in csv.DictReader(handle)}
+    assert list(table) == ["prompts", "instructions", "queries", "pairs"]
+    made = table["instructions"]
+    assert (made["requests"], made["accepted"], made["asked"]) == ("6", "18", "60")
+    assert (made["parse_rate"], made["rejected_empty"]) == ("0.4000", "2")
+    assert float(made["dollars"]) == pytest.approx(2 * (1000 * 0.5 + 500 * 1.5) / 1e6)
+    assert table["pairs"]["flagged_empty"] == "1"
+    assert table["pairs"]["dollars"] == ""
+    assert table["queries"]["rejected_rows"] == "1"
+    assert table["prompts"]["rejected_rows"] == "2"

@@ -1,0 +1,193 @@
+"""Seed prompts: every collection's columns, bad rows, sampling, and the hub's way of reading."""
+
+import json
+from pathlib import Path
+
+import polars
+import pytest
+
+from lamini.errors import LaminiError
+from lamini.generation.prompts import PromptPool, prepare_prompts
+from lamini.generation.seeds import BadRow, prompt_of
+from lamini.settings.sources import SeedData
+
+
+def write(path: Path, rows: list) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(seeds: SeedData, samples: int | None = None, seed: int = 1) -> tuple[list, dict]:
+        prepare_prompts(
+            prompts=tmp_path / "prompts.jsonl",
+            funnel=tmp_path / "funnel.json",
+            seeds=seeds,
+            samples=samples,
+            seed=seed,
+            settings={"source": "some"},
+        )
+        lines = (tmp_path / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
+        return list(map(json.loads, lines)), json.loads((tmp_path / "funnel.json").read_text())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "prompt"),
+    [
+        (
+            "self_instruct",
+            {"instruction": "Do.", "instances": [{"input": "", "output": "x"}]},
+            "Do.",
+        ),
+        ("self_instruct", {"instruction": "Do.", "instances": [{"input": " it\n"}]}, "Do.:it"),
+        ("self_instruct", {"instruction": "Do.", "instances": []}, "Do."),
+        ("alpaca", {"instruction": " Do.", "input": "this", "output": "x"}, "Do.:this"),
+        ("alpaca", {"instruction": "Do.", "input": "<noinput>"}, "Do."),
+        ("alpaca", {"instruction": "Do.", "input": None}, "Do."),
+        ("p3", {"inputs": [1, 2], "inputs_pretokenized": "\nRead.\nAnswer: "}, "Read.\nAnswer:"),
+        ("p3", {"inputs": "Read."}, "Read."),
+        ("flan", {"inputs": "Read.", "targets": "x", "task": "t"}, "Read."),
+        ("jsonl", {"instruction": "Do."}, "Do."),
+    ],
+)
+def test_rows_of_every_collection(form, row, prompt):
+    assert prompt_of(row, form) == prompt
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "reason"),
+    [
+        ("jsonl", None, "not_json"),
+        ("jsonl", ["x"], "not_an_object"),
+        ("alpaca", {"input": "x"}, "no_instruction"),
+        ("alpaca", {"instruction": 3}, "instruction_not_text"),
+        ("alpaca", {"instruction": " \n"}, "instruction_empty"),
+        ("alpaca", {"instruction": "Do.", "input": 3}, "input_not_text"),
+        ("self_instruct", {"instruction": "Do.", "instances": "x"}, "instances_not_a_list"),
+        ("p3", {"inputs": [1, 2]}, "inputs_not_text"),
+        ("flan", {"targets": "x"}, "no_inputs"),
+    ],
+)
+def test_bad_rows_say_why(form, row, reason):
+    with pytest.raises(BadRow, match=f"^{reason}$"):
+        prompt_of(row, form)
+
+
+def test_bad_rows_are_counted_and_located(prepare, tmp_path):
+    path = write(tmp_path / "seeds.jsonl", [{"instruction": "Do."}, {"inputs": "x"}])
+    path.write_bytes(path.read_bytes() + b'{"instruction": "cut\n' + b'{"instruction": "Go on."}\n')
+    seeds = SeedData(format="jsonl", local={"path": str(path)}, max_characters=5)
+    rows, funnel = prepare(seeds)
+    assert [row["id"] for row in rows] == ["seeds:1"]
+    assert funnel["rejected"] == {"no_instruction": 1, "not_json": 1, "too_long": 1}
+    assert funnel["rejected_rows"] == [
+        {"place": "seeds", "row": 2, "reason": "no_instruction"},
+        {"place": "seeds", "row": 3, "reason": "not_json"},
+        {"place": "seeds", "row": 4, "reason": "too_long"},
+    ]
+    assert [stage["left"] for stage in funnel["stages"]] == [4, 1, 1, 1]
+
+
+def test_a_folder_of_mixed_files_and_the_task_column(prepare, tmp_path):
+    folder = tmp_path / "flan"
+    write(folder / "b.jsonl", [{"inputs": "b1"}, {"inputs": "b2", "task": "other"}])
+    (folder / "a.json").write_text('[{"inputs": "a1"}]', encoding="utf-8")
+    polars.DataFrame({"inputs": ["c1"], "ids": [[1, 2]]}).write_parquet(folder / "c.parquet")
+    write(folder / "deep" / "b.jsonl", [{"inputs": "d1"}])
+    rows, _ = prepare(SeedData(format="flan", local={"path": str(folder)}))
+    assert [(row["id"], row["instruction"], row["subset"]) for row in rows] == [
+        ("a:1", "a1", "a"),
+        ("b:1", "b1", "b"),
+        ("b:2", "b2", "other"),
+        ("c:1", "c1", "c"),
+        ("deep/b:1", "d1", "b"),
+    ]
+
+
+def test_samples_depend_on_the_seed_and_the_rows_alone(prepare, tmp_path):
+    folder = tmp_path / "p3"
+    for name, count in (("big", 400), ("small", 7)):
+        write(folder / f"{name}.jsonl", [{"inputs": f"{name} {n}"} for n in range(count)])
+    seeds = SeedData(format="p3", local={"path": str(folder)}, max_per_subset=50)
+    rows, funnel = prepare(seeds)
+    assert funnel["prompts_per_subset"] == {"big": 50, "small": 7}
+    assert funnel["stages"][2] == {"stage": "subset_limit", "left": 57}
+    numbers = [int(row["id"].split(":")[1]) for row in rows[:50]]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] > 300  # The whole subset is drawn from, not its beginning.
+    sample, funnel = prepare(seeds, samples=20)
+    assert len(sample) == 20
+    assert funnel["stages"][2:] == [
+        {"stage": "subset_limit", "left": 57},
+        {"stage": "samples", "left": 20},
+    ]
+    ids = {row["id"] for row in sample}
+    assert ids <= {row["id"] for row in rows}
+    assert {row["id"] for row in prepare(seeds, samples=20, seed=2)[0]} != ids
+    write(folder / "aaa_new.jsonl", [{"inputs": "new"}])
+    kept = {row["id"] for row in prepare(seeds, samples=20)[0]} - {"aaa_new:1"}
+    assert kept <= ids
+
+
+def test_few_rows_of_a_file_are_read_when_told(prepare, tmp_path):
+    path = write(tmp_path / "seeds.jsonl", [{"instruction": str(n)} for n in range(9)])
+    seeds = SeedData(format="jsonl", local={"path": str(path)}, max_rows_per_subset=4)
+    assert prepare(seeds)[1]["stages"][0] == {"stage": "rows", "left": 4}
+
+
+def test_the_hub_is_streamed_by_subset(prepare, tmp_path):
+    repo = tmp_path / "collection"
+    for name in ("one", "two", "two_score_eval"):
+        rows = {"inputs": [[1], [2]], "inputs_pretokenized": [f"{name} a", f"{name} b"]}
+        (repo / name).mkdir(parents=True)
+        polars.DataFrame(rows).write_parquet(repo / name / "train.parquet")
+    configs = "".join(
+        f"- config_name: {name}\n  data_files: {name}/train.parquet\n"
+        for name in ("two", "two_score_eval", "one")
+    )
+    (repo / "README.md").write_text(f"---\nconfigs:\n{configs}---\n", encoding="utf-8")
+    hub = {"repo": str(repo), "revision": "main", "exclude_subsets": ["_score_eval$"]}
+    rows, _ = prepare(SeedData(format="p3", hub=hub))
+    assert [(row["subset"], row["instruction"]) for row in rows] == [
+        ("one", "one a"), ("one", "one b"), ("two", "two a"), ("two", "two b")
+    ]  # fmt: skip
+    named = SeedData(format="p3", hub=hub | {"subsets": ["two_score_eval"]}, max_rows_per_subset=1)
+    assert [row["id"] for row in prepare(named)[0]] == ["two_score_eval:1"]
+    with pytest.raises(LaminiError, match=r"check `seeds.hub`"):
+        prepare(SeedData(format="p3", hub=hub | {"subsets": ["three"]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.jsonl", None, "no such file"),
+        ("seeds.json", b"{}", "expected a JSON list"),
+        ("seeds.json", b"[", "not valid JSON"),
+        ("seeds.parquet", b"PAR1", "not a readable Parquet"),
+        ("seeds.txt", b"x", "seed files end in"),
+        ("seeds.jsonl", b'{"a": 1}\n', "none of 1 rows gives a prompt"),
+    ],
+)
+def test_wrong_files_are_errors(prepare, tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(LaminiError, match=message):
+        prepare(SeedData(format="jsonl", local={"path": str(tmp_path / name)}))
+
+
+def test_the_pool_offers_what_fits(tmp_path):
+    rows = [{"id": str(n), "instruction": "é" * n, "subset": "ab"[n % 2]} for n in range(1, 8)]
+    path = write(tmp_path / "prompts.jsonl", rows)
+    pool = PromptPool(path, max_characters=6, minimum=1, by_subset=True)
+    assert pool.too_long == 1
+    read = {pool.read(name, n)["id"] for name in "ab" for n in range(3)}
+    assert read == {str(n) for n in range(1, 7)}
+    pool.close()
+    with pytest.raises(LaminiError, match="no subset has 4 prompts of at most 6 characters"):
+        PromptPool(path, max_characters=6, minimum=4, by_subset=True)

@@ -1,0 +1,164 @@
+"""The category dump: its SQL, its oddities, the filters of section 3.1."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamini.errors import LaminiError
+from lamini.generation import dump as dump_module
+from lamini.generation.dump import read_categories, unescape
+from lamini.generation.topics import read_topics, select_topics
+from lamini.settings.sources import Topics
+
+HEAD = b"""-- MySQL dump 10.19
+DROP TABLE IF EXISTS `category`;
+CREATE TABLE `category` (
+  `cat_id` int(10) unsigned NOT NULL AUTO_INCREMENT,
+  `cat_title` varbinary(255) NOT NULL DEFAULT '',
+  `cat_pages` int(11) NOT NULL DEFAULT 0,
+  `cat_subcats` int(11) NOT NULL DEFAULT 0,
+  `cat_files` int(11) NOT NULL DEFAULT 0,
+  PRIMARY KEY (`cat_id`),
+  UNIQUE KEY `cat_title` (`cat_title`)
+) ENGINE=InnoDB AUTO_INCREMENT=2 DEFAULT CHARSET=binary;
+"""
+TAIL = b"/*!40000 ALTER TABLE `category` ENABLE KEYS */;\n"
+
+
+def insert(*rows: bytes) -> bytes:
+    return b"INSERT INTO `category` VALUES " + b",".join(rows) + b";\n"
+
+
+def write_dump(path: Path, *statements: bytes, head: bytes = HEAD) -> Path:
+    path.write_bytes(head + b"".join(statements) + TAIL)
+    return path
+
+
+def read(path: Path) -> tuple[list, Counter]:
+    broken: Counter[str] = Counter()
+    return list(read_categories(path, broken)), broken
+
+
+def test_titles_that_look_like_sql_stay_titles(tmp_path):
+    rows = [
+        rb"(1,'L\'Or\xc3\xa9al',9,1,0)".replace(rb"\xc3\xa9", b"\xc3\xa9"),
+        rb"(2,'Sets_(1,\'a\',2,3,4),(5,\'b\',6,7,8);',-3,0,0)",
+        rb"(3,'Back\\slash\\',4,0,0)",
+        b"(4,'It''s',5,0,0)",
+        rb"(5,'Say_\"hi\"\n',6,0,0)",
+        rb"(6,'INSERT_INTO_`category`_VALUES_(7,\'x\',1,1,1);',7,0,0)",
+    ]
+    found, broken = read(write_dump(tmp_path / "d.sql", insert(*rows[:3]), insert(*rows[3:])))
+    assert [c.title for c in found] == [
+        "L'Oréal".encode(),
+        b"Sets_(1,'a',2,3,4),(5,'b',6,7,8);",
+        b"Back\\slash\\",
+        b"It's",
+        b'Say_"hi"\n',
+        b"INSERT_INTO_`category`_VALUES_(7,'x',1,1,1);",
+    ]
+    assert [c.members for c in found] == [9, -3, 4, 5, 6, 7]
+    assert not broken
+
+
+def escaped(title: bytes) -> bytes:
+    for raw, sql in ((b"\\", b"\\\\"), (b"'", b"\\'"), (b'"', b'\\"'), (b"\n", b"\\n"),
+                     (b"\r", b"\\r"), (b"\0", b"\\0"), (b"\x1a", b"\\Z")):  # fmt: skip
+        title = title.replace(raw, sql)
+    return title
+
+
+@given(title=st.binary(max_size=255))
+def test_unescape_undoes_what_mysqldump_does(title):
+    assert unescape(escaped(title)) == title
+
+
+@given(titles=st.lists(st.binary(max_size=80), min_size=1, max_size=30), chunk=st.integers(50, 900))
+def test_any_titles_in_chunks_of_any_size(tmp_path_factory, titles, chunk):
+    rows = [b"(%d,'%s',5,2,1)" % (n, escaped(t)) for n, t in enumerate(titles)]
+    path = tmp_path_factory.mktemp("dump") / "d.sql"
+    write_dump(path, insert(*rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dump_module, "CHUNK_BYTES", chunk)
+        found, broken = read(path)
+    assert [c.title for c in found] == titles
+    assert not broken
+
+
+def test_columns_may_stand_in_any_order_and_number(tmp_path):
+    head = HEAD.replace(
+        b"  `cat_files` int(11) NOT NULL DEFAULT 0,\n",
+        b"  `cat_hidden` tinyint(1) DEFAULT NULL,\n  `cat_files` int(11) NOT NULL DEFAULT 0,\n",
+    )
+    found, _ = read(write_dump(tmp_path / "d.sql", insert(b"(1,'A',9,2,NULL,3)"), head=head))
+    assert found[0][2:] == (9, 2, 3)
+    named = b"INSERT INTO `category` (`cat_title`,`cat_id`,`cat_files`,`cat_pages`,`cat_subcats`) "
+    found, _ = read(write_dump(tmp_path / "e.sql", named + b"VALUES ('A',1,3,9,2);\n"))
+    assert found[0] == (1, b"A", 9, 2, 3)
+
+
+def test_a_broken_row_is_counted_and_its_neighbours_are_read(tmp_path):
+    rows = insert(b"(1,'A',1,1,0)", b"(2,'B',oops,1,0)", b"(3,'C',1,1,0)")
+    found, broken = read(write_dump(tmp_path / "d.sql", rows, insert(b"(4,'D',1,1,0)")))
+    assert [c.title for c in found] == [b"A", b"C", b"D"]
+    assert broken == {"unreadable_row": 1}
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_dump_that_is_cut_short_is_an_error(tmp_path, compress):
+    whole = HEAD + insert(*(b"(%d,'Title_%d',1,1,0)" % (n, n * n) for n in range(5000)))
+    cut = gzip.compress(whole)[:-5000] if compress else whole[:-50]
+    (tmp_path / "d.sql").write_bytes(cut)
+    with pytest.raises(LaminiError, match="download it again"):
+        read(tmp_path / "d.sql")
+
+
+def test_other_tables_and_missing_files_are_errors(tmp_path):
+    path = tmp_path / "d.sql"
+    path.write_bytes(b"INSERT INTO `page` VALUES (1,'A',1,1,0);\n")
+    with pytest.raises(LaminiError, match="no rows of the table `category`"):
+        read(path)
+    with pytest.raises(LaminiError, match="no such file"):
+        read(tmp_path / "missing.sql")
+    with pytest.raises(LaminiError, match="lacks the columns"):
+        read(write_dump(path, insert(b"(1,'A')"), head=b""))
+
+
+def test_filters_and_funnel(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        b"(1,'Machine_learning',235,35,0)",  # 200 pages proper
+        b"(2,'Design_bureaus',62,11,0)",  # exactly on both limits: 11 and 51
+        b"(3,'Three_word_title',900,50,0)",
+        b"(4,'Few_subcategories',900,10,0)",
+        b"(5,'Few_pages',61,11,0)",  # 50 pages proper
+        b"(6,'Mostly_files',900,20,840)",
+        b"(7,'Music_stubs',900,20,0)",
+        b"(8,'Bro\xff\xfeken',900,20,0)",
+        b"(9,'\xd0\x9c\xd0\xbe\xd1\x81\xd0\xba\xd0\xb2\xd0\xb0',900,20,0)",
+    ]
+    dump = write_dump(tmp_path / "d.sql", insert(*rows))
+    settings = Topics(dump=str(dump), exclude_patterns=[r"\bstubs?\b"])
+    select_topics(dump, tmp_path / "topics.jsonl", tmp_path / "funnel.json", settings)
+    assert read_topics(tmp_path / "topics.jsonl") == [
+        "Machine learning",
+        "Design bureaus",
+        "Москва",
+    ]
+    funnel = json.loads((tmp_path / "funnel.json").read_text())
+    assert [stage["left"] for stage in funnel["stages"]] == [9, 7, 6, 4, 3]
+    assert funnel["broken"] == {"not_utf8": 1}
+
+
+def test_nothing_left_and_wrong_patterns_are_errors(tmp_path):
+    dump = write_dump(tmp_path / "d.sql", insert(b"(1,'A',1,1,0)"))
+    places = (dump, tmp_path / "topics.jsonl", tmp_path / "funnel.json")
+    with pytest.raises(LaminiError, match="no category passes"):
+        select_topics(*places, Topics(dump=str(dump)))
+    with pytest.raises(LaminiError, match="no regular expression"):
+        select_topics(*places, Topics(dump=str(dump), exclude_patterns=["("]))
