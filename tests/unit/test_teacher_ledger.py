@@ -107,9 +107,7 @@ def test_damaged_line_in_the_middle_costs_only_itself(tmp_path, caplog):
 def test_second_writer_is_told_who_is_first(tmp_path):
     path = tmp_path / "a.ledger.jsonl"
     ledger = Ledger(path)
-    with pytest.raises(
-        LaminiError, match=rf"another job \(process {os.getpid()} on .*paid for twice"
-    ):
+    with pytest.raises(LaminiError, match=rf"another job \(process {os.getpid()} on .*twice"):
         Ledger(path)
     with FakeEndpoint() as endpoint, pytest.raises(LaminiError, match="another job"):
         ask_all(teacher_settings(endpoint), path, 1)
@@ -207,7 +205,7 @@ with open_teacher(settings, Path(sys.argv[2])) as teacher:
 
 
 def test_kill_at_random_moments_pays_again_only_what_was_in_flight(tmp_path):
-    path, count, kills = tmp_path / "a.ledger.jsonl", 1500, 10
+    path, count, kills = tmp_path / "a.ledger.jsonl", 1000, 6
     generator = random.Random(5)
     seen: set[str] = set()
     with FakeEndpoint(latency=0.03) as endpoint:

@@ -185,16 +185,22 @@ class Dispatcher:
                 target.limits.answered(job.prompt_tokens + job.answer_tokens - used, now)
                 self._keep(job, completion)
             elif isinstance(error, RetryableError):
-                target.limits.failed(error, sent_at, now)
+                others_well = any(
+                    each is not target and each.limits.failing_since is None
+                    for each in self.targets
+                )
+                target.limits.failed(error, sent_at, now, others_well=others_well)
                 self._spend.rate_limited += error.rate_limited
-                self._retry(job, error, target, now)
+                self._retry(job, error, target, now, others_well)
             else:
                 self._fail(error)
         if self._closed and not self.in_flight:
             self._drained()
         self._pump()
 
-    def _retry(self, job: Job, error: RetryableError, target: Target, now: float) -> None:
+    def _retry(
+        self, job: Job, error: RetryableError, target: Target, now: float, others_well: bool
+    ) -> None:
         """Send again when it makes sense, now that the endpoint's limits know of the failure."""
         ended = target.ended()
         if ended or job.cancelled:
@@ -223,7 +229,8 @@ class Dispatcher:
                     )
                 )
                 return
-            backoff = min(_LONGEST_BACKOFF, 0.25 * 2 ** min(job.failures, 10))
+            doublings = 0 if others_well else min(job.failures, 10)
+            backoff = min(_LONGEST_BACKOFF, 0.25 * 2**doublings)
             self._loop.call_later(backoff * random.uniform(0.5, 1.5), self._again, job)
 
     def _again(self, job: Job) -> None:

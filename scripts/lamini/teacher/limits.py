@@ -7,7 +7,9 @@ from lamini.teacher.replies import RetryableError, parse_duration
 
 _CATCH_UP = 0.1  # seconds of unused rate that may be made up for after a stall
 _DECREASE = 0.7
-_SUSPECT_AFTER = 8  # failures in a row after which an endpoint is only probed
+# Failures in a row after which an endpoint is only probed; fewer, when another one is well.
+_SUSPECT_AFTER = 8
+_SUSPECT_AFTER_BESIDE_OTHERS = 2
 _LONGEST_PROBE_WAIT = 15.0
 _DAY = 86400.0
 
@@ -89,8 +91,17 @@ class Limits:
             self.concurrency += 1 if self.concurrency < self._threshold else 1 / self.concurrency
             self.concurrency = min(self.concurrency, self.most)
 
-    def failed(self, error: RetryableError, sent_at: float, now: float) -> None:
-        """An attempt failed, in a way that may pass."""
+    def failed(
+        self, error: RetryableError, sent_at: float, now: float, *, others_well: bool
+    ) -> None:
+        """An attempt failed, in a way that may pass.
+
+        Args:
+            error: how it failed.
+            sent_at, now: when it was sent, and now.
+            others_well: whether another endpoint answers meanwhile.
+        """
+        suspect_after = _SUSPECT_AFTER_BESIDE_OTHERS if others_well else _SUSPECT_AFTER
         self.failures += 1
         self.last_failure = str(error)
         if self.failing_since is None:
@@ -106,9 +117,9 @@ class Limits:
             self.closed_until = max(self.closed_until, now + pause)
         elif error.retry_after:
             self.closed_until = max(self.closed_until, now + error.retry_after)
-        elif self.failures >= _SUSPECT_AFTER:
+        elif self.failures >= suspect_after:
             self.concurrency = 1.0
-            pause = min(_LONGEST_PROBE_WAIT, 0.25 * 2 ** min(self.failures - _SUSPECT_AFTER, 10))
+            pause = min(_LONGEST_PROBE_WAIT, 0.25 * 2 ** min(self.failures - suspect_after, 10))
             self.closed_until = max(self.closed_until, now + pause)
 
     def down(self, after: float, now: float) -> bool:
