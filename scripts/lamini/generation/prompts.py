@@ -22,6 +22,7 @@ from lamini.provenance import record_provenance
 from lamini.settings.sources import SeedData
 
 _LISTED_REJECTS = 1000
+_PROGRESS_EVERY = 1000
 Row = dict[str, Any]
 
 
@@ -119,8 +120,9 @@ def _read(
     with Progress(0, "seed rows") as progress:
         for subset, number, row, place in read_seeds(seeds):
             counts["rows"] += 1
-            progress.total = counts["rows"]
-            progress.advance()
+            if counts["rows"] % _PROGRESS_EVERY == 0:
+                progress.total = counts["rows"]
+                progress.advance(_PROGRESS_EVERY)
             try:
                 instruction = prompt_of(row, seeds.format)
                 if seeds.max_characters is not None and len(instruction) > seeds.max_characters:
@@ -132,6 +134,8 @@ def _read(
                 continue
             counts["readable"] += 1
             yield {"id": f"{place}:{number}", "instruction": instruction, "subset": subset}
+        progress.total = counts["rows"]
+        progress.advance(counts["rows"] - progress.done)
 
 
 def _counted(rows: Iterable[Row], counts: Counter[str], stage: str) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import read_jsonl, write_json, write_jsonl
+from lamini.files import read_jsonl, sha256_file, write_json, write_jsonl
 from lamini.generation.normalization import fingerprint
 from lamini.log import Progress
 from lamini.provenance import record_provenance
@@ -60,24 +60,29 @@ def select_queries(
             "shards": len(queries),
         },
     )
-    for path in queries:
-        record_provenance(
-            path, rule="select_queries", settings=settings, inputs=inputs, extra={"queries": left}
-        )
+    record = record_provenance(
+        funnel,
+        rule="select_queries",
+        settings=settings,
+        inputs=inputs,
+        extra={"shards": {str(path): sha256_file(path) for path in queries}},
+    )
+    for path in queries:  # All have the same inputs, which would be hashed again for each.
+        extra = {"inputs": f"as of {funnel}, see {record}"}
+        record_provenance(path, rule="select_queries", settings=settings, extra=extra)
 
 
 def _first_ones(inputs: Sequence[Path]) -> bytearray:
     """For each row of all inputs, 1 when no row before it is the same after normalisation."""
     seen: set[bytes] = set()
     keep = bytearray()
-    with Progress(0, "instructions") as progress:
+    with Progress(len(inputs), "files") as progress:
         for path in inputs:
             for row in read_jsonl(path):
                 mark = fingerprint(row["instruction"])
                 keep.append(mark not in seen)
                 seen.add(mark)
-                progress.total += 1
-                progress.advance()
+            progress.advance()
     return keep
 
 
