@@ -43,14 +43,26 @@ def test_the_first_of_equal_instructions_stays_across_shards():
     write_jsonl("a.jsonl", rows("Name a tree.", "Sing!", "Name  a\nTREE."))
     write_jsonl("b.jsonl", rows("sing!", "Ｓing!", "Dance.", "Straße?", "STRASSE?", start=3))
     shards, funnel = select([Path("a.jsonl"), Path("b.jsonl")], 3)
-    assert [[row["id"] for row in shard] for shard in shards] == [["id0", "id1"], ["id5"], ["id6"]]
+    assert [[row["id"] for row in shard] for shard in shards] == [
+        ["some/id0", "some/id1"], ["some/id5"], ["some/id6"]
+    ]  # fmt: skip
     assert shards[0][0] == {
-        "id": "id0", "instruction": "Name a tree.", "instruction_source": "some", "subset": "s"
-    }  # fmt: skip
+        "id": "some/id0",
+        "instruction": "Name a tree.",
+        "instruction_source": "some",
+        "subset": "s",
+    }
     assert [stage["left"] for stage in funnel["stages"]] == [8, 4]
     assert [len(shard) for shard in select([Path("a.jsonl"), Path("b.jsonl")], 3, False)[0]] == [
         3, 3, 2
     ]  # fmt: skip
+
+
+def test_generated_instructions_keep_their_ids():
+    made = [row | {"instruction_source": "some"} for row in rows("Sing!", "Dance.")]
+    write_jsonl("a.jsonl", made)
+    shards, _ = select([Path("a.jsonl")], 1)
+    assert [row["id"] for row in shards[0]] == ["id0", "id1"]
 
 
 def test_shards_that_cannot_be_filled_are_an_error():

@@ -91,8 +91,10 @@ def _selected(inputs: Sequence[Path], keep: bytearray | None, source: str) -> It
     for path in inputs:
         for row in read_jsonl(path):
             if keep is None or keep[number]:
+                generated = "instruction_source" in row
                 yield {
-                    "id": row["id"],
+                    # Sources may share a collection, and so the ids of its prompts.
+                    "id": row["id"] if generated else f"{source}/{row['id']}",
                     "instruction": row["instruction"],
                     "instruction_source": source,
                     "subset": row["subset"],
