@@ -7,70 +7,22 @@ size of a round depends on earlier answers alone: the same ledger gives the same
 
 import contextlib
 import io
-import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import orjson
 import zstandard
 
-from lamini.errors import LaminiError
 from lamini.files import atomic_writer, write_json, write_jsonl
-from lamini.generation.normalization import fingerprint
-from lamini.generation.parsing import Parsed, Reject, parse_examples
 from lamini.generation.prompts import PromptPool
-from lamini.generation.requests import InstructionPrompt, Message, PromptMaker
+from lamini.generation.requests import InstructionPrompt, PromptMaker
+from lamini.generation.shard import Shard, ShardSettings
 from lamini.generation.topics import read_topics
 from lamini.log import Progress
 from lamini.provenance import record_provenance
-from lamini.settings.sources import InstructionGeneration
-from lamini.settings.teacher import InstructionRequests, Teacher
-from lamini.teacher import Answer, Request, TeacherSession, chat_request, open_teacher
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ShardSettings:
-    """What one shard's instructions depend on, beside its prompts and topics."""
-
-    source: str
-    shard: str
-    model: str
-    generation: InstructionGeneration
-    requests: InstructionRequests
-    seed_requests: bool
-    count: int
-    """Accepted instructions wanted."""
-    seed: int
-
-    @classmethod
-    def from_params(cls, params: dict[str, Any], shard: str) -> "ShardSettings":
-        """Read the rule's params; a source's own way of asking stands before the teacher's."""
-        generation = InstructionGeneration.model_validate(params["generation"])
-        return cls(
-            source=params["source"],
-            shard=shard,
-            model=params["model"],
-            generation=generation,
-            requests=generation.requests or InstructionRequests.model_validate(params["requests"]),
-            seed_requests=params["seed_requests"],
-            count=params["count"],
-            seed=params["seed"],
-        )
-
-    @property
-    def requests_needed(self) -> int:
-        """Requests that would do if every instruction were accepted."""
-        return -(-self.count // self.generation.instructions_per_request)
-
-    @property
-    def max_requests(self) -> int:
-        """The ceiling, after which the shard ends with what it has."""
-        return int(self.requests_needed * self.generation.max_requests_factor)
+from lamini.settings.teacher import Teacher
+from lamini.teacher import Request, TeacherSession, open_teacher
 
 
 def generate_instructions(
@@ -131,7 +83,7 @@ def generate_instructions(
                 job=f"generate_instructions {wanted.source}/{shard}",
             )
         )
-        result = _Shard(wanted, log)
+        result = Shard(wanted, log)
         with Progress(wanted.count, "instructions", details=session.status) as progress:
             while size := result.next_round():
                 _ask_round(session, maker, result, size, progress)
@@ -167,7 +119,7 @@ def _compressed_jsonl(path: Path) -> Iterator[io.BufferedIOBase]:
 
 
 def _ask_round(
-    session: TeacherSession, maker: PromptMaker, result: "_Shard", size: int, progress: Progress
+    session: TeacherSession, maker: PromptMaker, result: Shard, size: int, progress: Progress
 ) -> None:
     """Ask the next `size` requests, and take in all of their answers in order."""
     pending: deque[InstructionPrompt] = deque()
@@ -183,143 +135,3 @@ def _ask_round(
         before = len(result.rows)
         result.take(pending.popleft(), request, answer)
         progress.advance(len(result.rows) - before)
-
-
-@dataclass
-class _Shard:
-    """The instructions so far, and what became of the rest."""
-
-    wanted: ShardSettings
-    log: io.BufferedIOBase
-    rows: list[Row] = field(default_factory=list)
-    requests: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    finish_reasons: Counter[str] = field(default_factory=Counter)
-    models: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    first_reject: str = ""
-
-    def __post_init__(self) -> None:
-        self._known: set[bytes] = set()
-        self._asked: Counter[str] = Counter()
-        self._demonstrated = _demonstrated(self.wanted.requests.demonstrations)
-
-    def next_round(self) -> int:
-        """How many requests to ask next; 0: the shard is done."""
-        missing = self.wanted.count - len(self.rows)
-        left = self.wanted.max_requests - self.requests
-        if missing <= 0 or left <= 0:
-            return 0
-        if not self.requests:
-            return min(left, self.wanted.requests_needed)
-        if not self.rows:
-            return min(left, self.requests)
-        return min(left, max(1, missing * self.requests // len(self.rows)))
-
-    def request(self, prompt: InstructionPrompt) -> Request:
-        """The request of a prompt; a second equal one asks for a second answer."""
-        messages: list[Message] = [m.as_params() for m in self.wanted.requests.demonstrations]
-        messages.append({"role": "user", "content": prompt.text})
-        seed = prompt.seed if self.wanted.seed_requests else None
-        sampling = self.wanted.requests.sampling
-        request = chat_request(self.wanted.model, messages, sampling, seed)
-        repeats = self._asked[request.key]
-        self._asked[request.key] += 1
-        if not repeats:
-            return request
-        return chat_request(self.wanted.model, messages, sampling, seed, sample=repeats)
-
-    def take(self, prompt: InstructionPrompt, request: Request, answer: Answer) -> None:
-        """Take in one answer."""
-        self.requests += 1
-        self.counts["prompt_tokens"] += answer.prompt_tokens
-        self.counts["completion_tokens"] += answer.completion_tokens
-        self.finish_reasons[answer.finish_reason] += 1
-        self.models[answer.model] += 1
-        parsed = parse_examples(
-            answer.text,
-            truncated=answer.finish_reason == "length",
-            shown=prompt.examples,
-            also_shown=self._demonstrated,
-            max_characters=self.wanted.generation.max_instruction_characters,
-        )
-        self._accept(parsed, prompt, request.key)
-        for reject in parsed.rejects:
-            self._reject(reject, request.key)
-
-    def _accept(self, parsed: Parsed, prompt: InstructionPrompt, key: str) -> None:
-        self.counts["well_formed"] += len(parsed.instructions)
-        for instruction in parsed.instructions:
-            mark = fingerprint(instruction)
-            if mark in self._known:
-                self._reject(Reject("duplicate", instruction), key)
-            elif len(self.rows) >= self.wanted.count:
-                self._reject(Reject("surplus", instruction), key)
-            else:
-                self._known.add(mark)
-                self.rows.append(self._row(instruction, prompt, key))
-
-    def _row(self, instruction: str, prompt: InstructionPrompt, key: str) -> Row:
-        return {
-            "id": f"{self.wanted.source}/{self.wanted.shard}/{len(self.rows)}",
-            "instruction": instruction,
-            "instruction_source": self.wanted.source,
-            "subset": prompt.subset,
-            "topics": prompt.topics,
-            "examples": prompt.example_ids,
-            "request": key,
-        }
-
-    def _reject(self, reject: Reject, key: str) -> None:
-        self.rejected[reject.reason] += 1
-        self.first_reject = self.first_reject or f"{reject.reason}: {reject.text!r:.300}"
-        row = {"request": key, "reason": reject.reason, "text": reject.text}
-        self.log.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-
-    def check(self, rejects: Path) -> None:
-        """Say what went wrong when there are fewer instructions than there should be."""
-        missing = self.wanted.count - len(self.rows)
-        if missing <= 0:
-            return
-        place = f"{self.wanted.source}/{self.wanted.shard}"
-        told = f"after {self.requests} requests, the ceiling; rejected: {dict(self.rejected)}"
-        if not self.rows:
-            raise LaminiError(
-                f"{place}: no instruction was accepted {told}. The first answer was rejected as"
-                f" {self.first_reject}. Check `teacher.model`, its sampling and demonstrations"
-            )
-        logging.getLogger("lamini").warning(
-            "%s: only %d of %d instructions %s. See %s, and raise"
-            " `generation.max_requests_factor` if the rejects are in order",
-            *(place, len(self.rows), self.wanted.count, told, rejects),
-        )
-
-    def report(self) -> Row:
-        """Counts of this shard; `well_formed` instructions over `asked` ones is its parse rate."""
-        return {
-            "stage": "instructions",
-            "source": self.wanted.source,
-            "shard": self.wanted.shard,
-            "wanted": self.wanted.count,
-            "accepted": len(self.rows),
-            "complete": len(self.rows) >= self.wanted.count,
-            "requests": self.requests,
-            "max_requests": self.wanted.max_requests,
-            "asked": self.requests * self.wanted.generation.instructions_per_request,
-            "well_formed": self.counts["well_formed"],
-            "rejected": dict(self.rejected),
-            "prompt_tokens": self.counts["prompt_tokens"],
-            "completion_tokens": self.counts["completion_tokens"],
-            "finish_reasons": dict(self.finish_reasons),
-            "asked_model": self.wanted.model,
-            "models": dict(self.models),
-        }
-
-
-def _demonstrated(messages: list[Any]) -> list[str]:
-    """The instructions that demonstration turns hold; a copy of one is no new instruction."""
-    return [
-        instruction
-        for message in messages
-        for instruction in parse_examples(message.content, truncated=False, shown=()).instructions
-    ]
