@@ -11,7 +11,7 @@ start_job(snakemake.log[0], f"generate_instructions {source}/{shard}")
 output = Path(snakemake.output.instructions)
 generate_instructions(
     prompts=Path(snakemake.input.prompts),
-    topics=Path(snakemake.input.topics) if snakemake.input.get("topics") else None,
+    topics=next(map(Path, snakemake.input.topics), None),  # a list of one file or none
     instructions=output,
     rejects=Path(snakemake.output.rejects),
     report=Path(snakemake.output.report),
