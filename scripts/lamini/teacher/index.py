@@ -35,6 +35,13 @@ class KeyIndex:
             self._recent[prefix] = place
             self._count += 1
 
+    def load(self, prefixes: "array[int]", file: int, offsets: "array[int]") -> None:
+        """Add many rows of one file at once."""
+        places = np.frombuffer(offsets, np.uint64) | np.uint64(file << _OFFSET_BITS)
+        with self._lock:
+            self._sort_in(np.frombuffer(prefixes, np.uint64), places)
+            self._count += len(prefixes)
+
     def find(self, key: str) -> list[tuple[int, int]]:
         """The places of rows whose key may be `key` (32 hex digits)."""
         if not self._count:
@@ -49,19 +56,15 @@ class KeyIndex:
         return [(place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)) for place in places]
 
     def _merge(self) -> None:
-        prefixes = np.concatenate(
-            [
-                np.frombuffer(self._prefixes, np.uint64),
-                np.fromiter(self._recent.keys(), np.uint64, len(self._recent)),
-            ]
+        recent, self._recent = self._recent, {}
+        self._sort_in(
+            np.fromiter(recent.keys(), np.uint64, len(recent)),
+            np.fromiter(recent.values(), np.uint64, len(recent)),
         )
-        places = np.concatenate(
-            [
-                np.frombuffer(self._places, np.uint64),
-                np.fromiter(self._recent.values(), np.uint64, len(self._recent)),
-            ]
-        )
+
+    def _sort_in(self, prefixes: np.ndarray, places: np.ndarray) -> None:
+        prefixes = np.concatenate([np.frombuffer(self._prefixes, np.uint64), prefixes])
+        places = np.concatenate([np.frombuffer(self._places, np.uint64), places])
         order = np.argsort(prefixes, kind="stable")
         self._prefixes = array("Q", prefixes[order].tobytes())
         self._places = array("Q", places[order].tobytes())
-        self._recent = {}

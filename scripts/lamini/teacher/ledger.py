@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,12 +161,15 @@ def open_packed(path: Path) -> list[LedgerFile]:
 def index_file(index: KeyIndex, number: int, file: LedgerFile) -> None:
     """Put all rows of a file into the index; damaged lines are named and passed over."""
     damaged = 0
+    prefixes, offsets = array("Q"), array("Q")
     for offset, line in file.scan():
         key = key_of_line(line)
         if key is None:
             damaged += 1
         else:
-            index.add(key, number, offset)
+            prefixes.append(key)
+            offsets.append(offset)
+    index.load(prefixes, number, offsets)
     if damaged:
         logger.warning("%s: %d damaged lines passed over; they are asked again", file.path, damaged)
 
