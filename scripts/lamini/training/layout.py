@@ -18,7 +18,9 @@ import numpy as np
 from lamini.settings.students import Architecture
 from lamini.students.token_cache import Integers
 
-ROW_TOKENS = 640
+_MICRO_BATCH_COST = 256
+"""What starting one more micro-batch costs, in tokens that could be computed in that time."""
+ROW_TOKENS = 512
 """Encoder and decoder positions of a packed row; attention within it costs its square."""
 
 
@@ -76,23 +78,35 @@ def lay_out(
 
 
 def _fill(rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int) -> list[MicroBatch]:
-    """Cut rows, longest first, into micro-batches of at most `budget` padded tokens."""
-    batches = []
+    """Cut rows, longest first, into micro-batches of at most `budget` padded tokens.
+
+    The cuts are the best there are (dynamic programming): padding and the fixed cost of a
+    micro-batch, together, are least.
+    """
     # Longest first: if memory does not suffice, the first micro-batch of a run says so.
     order = np.lexsort((np.arange(len(rows)), -shapes[:, 1], -shapes.sum(axis=1)))
-    start = 0
-    while start < len(order):
-        widest = shapes[order[start]]
-        end = start + 1
-        while end < len(order):
-            wider = np.maximum(widest, shapes[order[end]])
-            if (end + 1 - start) * wider.sum() > budget:
-                break
-            widest, end = wider, end + 1
+    ordered, count = shapes[order], len(order)
+    least = np.full(count + 1, np.inf)
+    least[0] = 0
+    cut_before = np.zeros(count + 1, dtype=np.int64)
+    for start in range(count):
+        widest = np.maximum.accumulate(ordered[start:], axis=0).sum(axis=1)
+        padded = widest * np.arange(1, count - start + 1)
+        # Padded tokens only grow with the rows, so those that fit are a prefix, of one at least.
+        fitting = max(1, int(np.searchsorted(padded, budget, side="right")))
+        cost = least[start] + padded[:fitting] + _MICRO_BATCH_COST
+        ends = slice(start + 1, start + 1 + fitting)
+        cut_before[ends] = np.where(cost < least[ends], start, cut_before[ends])
+        least[ends] = np.minimum(cost, least[ends])
+    batches = []
+    end = count
+    while end > 0:
+        start = int(cut_before[end])
+        encoder, decoder = ordered[start:end].max(axis=0)
         taken = tuple(rows[i] for i in order[start:end])
-        batches.append(MicroBatch(taken, int(widest[0]), int(widest[1])))
-        start = end
-    return batches
+        batches.append(MicroBatch(taken, int(encoder), int(decoder)))
+        end = start
+    return batches[::-1]
 
 
 def pack_rows(prompts: Integers, responses: Integers) -> list[tuple[int, ...]]:

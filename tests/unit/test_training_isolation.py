@@ -1,0 +1,114 @@
+"""Pairs computed together see nothing of each other: losses and gradients are those of one alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training_cases import CONFIGS, architecture, tiny_cache, tiny_model
+
+from lamini.students.token_cache import TokenCache
+from lamini.training import losses as losses_module
+from lamini.training.batches import make_batch, segment_mask
+from lamini.training.layout import MicroBatch, lay_out
+from lamini.training.losses import token_losses
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
+    return tiny_cache(tmp_path_factory.mktemp("cache"))
+
+
+def _reference(model: Any, cache: TokenCache, pair: int, name: str) -> torch.Tensor:
+    """Per-token losses of one pair by the model's own forward, as its users would compute it."""
+    prompt, response = torch.tensor(cache.prompt(pair)), torch.tensor(cache.response(pair))
+    if architecture(name) == "encoder-decoder":
+        logits = model(input_ids=prompt[None], labels=response[None]).logits[0]
+    else:
+        logits = model(input_ids=torch.cat([prompt, response])[None]).logits[0]
+        logits = logits[len(prompt) - 1 : -1]
+    return torch.nn.functional.cross_entropy(logits, response, reduction="none")
+
+
+def _together(model: Any, cache: TokenCache, layout: MicroBatch, name: str) -> torch.Tensor:
+    batch = make_batch(
+        cache,
+        np.arange(len(cache)),
+        np.full(len(cache), 1.0),
+        layout,
+        architecture=architecture(name),
+        start_token=0,
+        device=CPU,
+    )
+    return token_losses(model, batch, architecture(name))
+
+
+def _gradient(model: Any) -> torch.Tensor:
+    gradient = torch.cat([p.grad.flatten().double() for p in model.parameters()])
+    model.zero_grad()
+    return gradient
+
+
+def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, float]:
+    """Largest loss difference of a token, and the relative gradient error."""
+    model = tiny_model(name).train()
+    lengths = (cache.prompt_lengths, cache.response_lengths)
+    layouts = lay_out(architecture(name), *lengths, budget)[0]
+    worst = 0.0
+    for layout in layouts:
+        together = _together(model, cache, layout, name)
+        order = [pair for row in layout.rows for pair in row]
+        alone = torch.cat([_reference(model, cache, pair, name) for pair in order])
+        worst = max(worst, float((together - alone).detach().abs().max()))
+        together.sum().backward()
+    gradient_together = _gradient(model)
+    for pair in range(len(cache)):
+        _reference(model, cache, pair, name).sum().backward()
+    gradient_alone = _gradient(model)
+    error = (gradient_together - gradient_alone).norm() / gradient_alone.norm()
+    return worst, float(error)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_together_is_as_alone(name: str, cache: TokenCache) -> None:
+    loss, gradient = _compare(name, cache)
+    assert loss < 2e-5
+    assert gradient < 1e-6
+
+
+@pytest.mark.parametrize("leak", ["encoder", "cross", "causal", "decoder"])
+@pytest.mark.parametrize("name", ["t5", "t5-v1.1"])
+def test_a_mask_that_leaks_by_one_position_is_found(
+    name: str, leak: str, cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = {"encoder": 0, "decoder": 1, "cross": 2, "causal": 1}
+
+    count = 0
+
+    def leaky(queries: Any, keys: Any, dtype: Any, causal: bool = False) -> torch.Tensor:
+        nonlocal count
+        mask = segment_mask(queries, keys, dtype, causal)
+        if count % 3 == calls[leak]:
+            if leak == "causal":  # each position sees the next one
+                mask = mask.roll(-1, dims=2)
+                mask[:, :, -1] = 0
+            else:  # the first position of a pair sees the last one of the pair before
+                border = (queries[:, 1:] != queries[:, :-1]).nonzero()
+                for row, at in border.tolist():
+                    before = (keys[row] == queries[row, at]).nonzero()
+                    mask[row, 0, at + 1, before.max()] = 0
+        count += 1
+        return mask
+
+    monkeypatch.setattr(losses_module, "segment_mask", leaky)
+    loss, gradient = _compare(name, cache)
+    assert loss > 1e-3
+    assert gradient > 1e-4
+
+
+def test_rows_hold_several_pairs(cache: TokenCache) -> None:
+    """Otherwise the tests above would compare nothing."""
+    layouts = lay_out("encoder-decoder", cache.prompt_lengths, cache.response_lengths, 600)[0]
+    assert max(len(row) for layout in layouts for row in layout.rows) >= 4

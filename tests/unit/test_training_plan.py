@@ -1,0 +1,115 @@
+"""What a step sees, how it is laid out, and how little of it is padding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_cases import recipe, tiny_cache
+
+from lamini.errors import LaminiError
+from lamini.files import write_jsonl
+from lamini.students.token_cache import UNUSABLE
+from lamini.training.layout import lay_out
+from lamini.training.pairs import select_pairs
+from lamini.training.plan import StepPlan, pair_weights
+from lamini.training.schedule import learning_rate
+
+
+def _lengths(mean: float, spread: float, count: int, seed: int) -> np.ndarray:
+    """Lengths as the paper's pairs have them (mean tokens, lognormal)."""
+    generator = np.random.default_rng(seed)
+    drawn = generator.lognormal(np.log(mean) - spread**2 / 2, spread, count)
+    return np.clip(drawn, 1, 511).astype(np.int64)
+
+
+def test_each_epoch_takes_every_pair_once_in_its_own_order() -> None:
+    training = np.arange(100, 150)
+    plan = StepPlan(training, recipe(epochs=3, batch_pairs=16))
+    assert (plan.steps_per_epoch, plan.steps) == (4, 12)
+    epochs = [np.concatenate([plan.pairs(4 * e + s) for s in range(4)]) for e in range(3)]
+    for epoch in epochs:
+        assert (np.sort(epoch) == training).all()
+    assert (epochs[0] != epochs[1]).any()
+    assert [plan.ends_epoch(step) for step in range(4)] == [False, False, False, True]
+    again = StepPlan(training, recipe(epochs=3, batch_pairs=16))
+    assert (again.pairs(9) == plan.pairs(9)).all()
+
+
+@pytest.mark.parametrize("architecture", ["decoder-only", "encoder-decoder"])
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("budget", [1, 700, 8192])
+def test_a_layout_holds_each_pair_once_within_its_budget(
+    architecture: str, ranks: int, budget: int
+) -> None:
+    prompts, responses = _lengths(46, 0.9, 200, 1), _lengths(31, 0.9, 200, 2)
+    shares = lay_out(architecture, prompts, responses, budget, ranks)
+    assert len(shares) == ranks
+    batches = [batch for share in shares for batch in share]
+    pairs = sorted(pair for batch in batches for row in batch.rows for pair in row)
+    assert pairs == list(range(200))
+    for batch in batches:
+        assert batch.padded_tokens <= budget or len(batch.rows) == 1
+        for row in batch.rows:
+            sums = prompts[list(row)].sum(), responses[list(row)].sum()
+            if architecture == "encoder-decoder":
+                assert sums[0] <= batch.encoder
+                assert sums[1] <= batch.decoder
+            else:
+                assert sum(sums) - 1 <= batch.decoder
+    if ranks > 1 and budget > 1:
+        loads = [sum(batch.padded_tokens for batch in share) for share in shares]
+        assert max(loads) < 1.5 * min(loads)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "wrapper", "most"), [("decoder-only", 34, 0.04), ("encoder-decoder", 0, 0.06)]
+)
+def test_padding_at_the_papers_batch(architecture: str, wrapper: int, most: float) -> None:
+    prompts = _lengths(50.6 if wrapper else 46.4, 0.85, 1024, 1) + wrapper
+    responses = _lengths(32.9 if wrapper else 30.7, 0.95, 1024, 2)
+    batches = lay_out(architecture, prompts, responses, 8192)[0]
+    fed = prompts.sum() + responses.sum() - (1024 if wrapper else 0)
+    assert 1 - fed / sum(batch.padded_tokens for batch in batches) < most
+
+
+def test_weights_are_those_of_the_two_reductions() -> None:
+    supervised = np.array([3, 5, 2, 10, 7])
+    mean = pair_weights(supervised, recipe())
+    assert mean == pytest.approx(np.full(5, 1 / 27))
+    older = pair_weights(supervised, recipe(loss_reduction="micro_batch_mean", micro_batch_pairs=2))
+    assert older == pytest.approx([1 / 24, 1 / 24, 1 / 36, 1 / 36, 1 / 21])
+    assert (older * supervised).sum() == pytest.approx(1.0)
+
+
+def test_what_cannot_be_trained_on_is_counted_and_listed(tmp_path: Path) -> None:
+    cache = tiny_cache(tmp_path)
+    write_jsonl(tmp_path / UNUSABLE, [{"pair": 2, "reason": "empty_response"}])
+    selection = select_pairs(cache, recipe(max_prompt_tokens=30, max_response_tokens=25))
+    counts = selection.counts()
+    assert set(counts) == {"empty_response", "prompt_too_long", "response_too_long"}
+    assert len(selection.training) + 4 + sum(counts.values()) == len(cache)
+    kept = np.concatenate([selection.training, selection.held_out])
+    assert len(np.unique(kept)) == len(kept)
+    assert 2 not in kept
+    assert cache.prompt_lengths[kept].max() <= 30
+    assert cache.response_lengths[kept].max() <= 25
+
+
+def test_nothing_left_to_train_on_says_what_to_change(tmp_path: Path) -> None:
+    cache = tiny_cache(tmp_path)
+    with pytest.raises(LaminiError, match="held_out_pairs is 24"):
+        select_pairs(cache, recipe(held_out_pairs=24))
+
+
+def test_schedules_are_those_of_transformers() -> None:
+    import torch
+    from transformers import get_scheduler
+
+    for name in ("cosine", "linear"):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=3e-4)
+        theirs = get_scheduler(name, optimizer, num_warmup_steps=3, num_training_steps=30)
+        ours = recipe(schedule=name, learning_rate=3e-4, warmup_ratio=0.1)
+        for step in range(30):
+            assert learning_rate(ours, step, 30) == pytest.approx(theirs.get_last_lr()[0])
+            optimizer.step()
+            theirs.step()

@@ -1,0 +1,131 @@
+"""Small models and token caches that the tests of training share."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from lamini.files import write_folder_manifest, write_jsonl
+from lamini.settings.students import Recipe
+from lamini.students.pretrained import separate_head
+from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, TokenCache
+
+VOCABULARY = 97
+_T5 = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "t5": {"model_type": "t5", **_T5},
+    "t5-v1.1": {
+        "model_type": "t5",
+        **_T5,
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": False,
+    },
+    "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128},
+    "gpt-neo": {
+        "model_type": "gpt_neo",
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 8,
+        "max_position_embeddings": 128,
+    },
+    "cerebras-gpt": {
+        "model_type": "gpt2",
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": 128,
+        "activation_function": "gelu",
+        "n_inner": 96,
+    },
+    "llama": {
+        "model_type": "llama",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    },
+}
+
+
+def architecture(name: str) -> str:
+    return "encoder-decoder" if name.startswith("t5") else "decoder-only"
+
+
+def tiny_model(name: str, seed: int = 0, dropout: bool = False) -> Any:
+    """A random model, without dropout unless asked for, with weights large enough to matter."""
+    torch.manual_seed(seed)
+    special = {"vocab_size": VOCABULARY, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1}
+    config = AutoConfig.for_model(**special, decoder_start_token_id=0, **CONFIGS[name])
+    if not dropout:
+        for key in list(vars(config)):
+            if "drop" in key:
+                setattr(config, key, 0.0)
+    maker = AutoModelForSeq2SeqLM if name.startswith("t5") else AutoModelForCausalLM
+    model = maker.from_config(config, dtype=torch.float32)
+    if name == "t5-v1.1":
+        separate_head(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model
+
+
+def tiny_cache(folder: Path, pairs: int = 24, longest: int = 40) -> TokenCache:
+    """A cache of random tokens whose lengths vary a lot."""
+    generator = np.random.default_rng(7)
+    parts = []
+    for _ in range(pairs):
+        prompt, response = generator.integers(1, longest, size=2)
+        parts.append(generator.integers(2, VOCABULARY, size=prompt))
+        parts.append(np.append(generator.integers(2, VOCABULARY, size=response - 1), 1))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TOKENS).write_bytes(np.concatenate(parts).astype(np.uint16).tobytes())
+    np.save(folder / BOUNDARIES, np.cumsum([0, *map(len, parts)]))
+    write_jsonl(folder / UNUSABLE, [])
+    facts = {"pairs": pairs, "token_type": "uint16", "vocabulary": VOCABULARY}
+    write_folder_manifest(folder, facts | {"dataset_sha256": "0" * 64})
+    return TokenCache(folder)
+
+
+def recipe(**changes: Any) -> Recipe:
+    """A short recipe."""
+    settings: dict[str, Any] = {
+        "epochs": 2,
+        "batch_pairs": 8,
+        "learning_rate": 1e-2,
+        "schedule": "cosine",
+        "warmup_ratio": 0.1,
+        "max_prompt_tokens": 64,
+        "max_response_tokens": 64,
+        "held_out_pairs": 4,
+        "tokens_per_micro_batch": 120,
+        "save_minutes": 1e-6,
+    }
+    return Recipe(**{**settings, **changes})
+
+
+WORDS = (
+    "the sea is blue and red birds sing of a green hill where rivers run to the old town".split()
+)
+
+
+def write_dataset(path: Path, pairs: int = 120) -> Path:
+    """A mixture's parquet with simple sentences, a few of them hostile."""
+    generator = np.random.default_rng(3)
+    sentences = [
+        " ".join(generator.choice(WORDS, size=generator.integers(3, 15))) for _ in range(2 * pairs)
+    ]
+    rows = {"instruction": sentences[::2], "response": sentences[1::2]}
+    rows["response"][3] = "it ends </s> here <|endoftext|> not"
+    rows["response"][5] = " \n"
+    rows["instruction"][7] = "the sea " * 500
+    rows["response"][9] = "the sea " * 500
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame({**rows, "instruction_source": ["alpaca"] * pairs}).write_parquet(path)
+    return path
