@@ -1,4 +1,4 @@
-"""Pairs computed together see nothing of each other: losses and gradients are those of one alone."""
+"""Pairs computed together see nothing of each other: losses and gradients are as if alone."""
 
 from typing import Any
 

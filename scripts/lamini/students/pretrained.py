@@ -65,9 +65,8 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     config = read_json(folder / "config.json")
-    config["tie_word_embeddings"] = (
-        model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    )
+    shared = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    config["tie_word_embeddings"] = shared
     write_json(folder / "config.json", config)
     for weights in folder.glob("*.safetensors"):  # safetensors lets only their owner read them
         shutil.copymode(folder / "config.json", weights)
@@ -114,16 +113,18 @@ def random_model(
 
 
 def separate_head(model: Any) -> None:
-    """Give a model whose configuration says so an output head of its own.
+    """Give a model whose configuration says so an output head of its own, drawn at random.
 
     transformers 5 ties T5's head to its embedding whatever the configuration says, unless a
-    checkpoint brings a head.
+    checkpoint brings a head with other values.
     """
     import torch
 
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head.weight is embedding.weight:
-        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+        # T5's own initialisation of a separate head: states of unit variance give such logits.
+        drawn = torch.randn_like(head.weight) * head.weight.shape[1] ** -0.5
+        head.weight = torch.nn.Parameter(drawn)
 
 
 def gguf_model(path: Path) -> tuple[Any, Any]:

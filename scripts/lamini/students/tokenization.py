@@ -94,7 +94,7 @@ def _tokenized_parts(
     special token is no special token: a response can't end in its middle.
     """
     backend = tokenizer.backend_tokenizer
-    end = [tokenizer.eos_token_id]
+    end = tokenizer.eos_token_id
     for part in pairs.iter_slices(PAIRS_AT_ONCE):
         prompts = [render_prompt(prompt_format, text or "") for text in part["instruction"]]
         responses = [text or "" for text in part["response"]]
@@ -105,8 +105,13 @@ def _tokenized_parts(
         yield [
             ids
             for prompt, response in zip(encoded_prompts, encoded_responses, strict=True)
-            for ids in (prompt.ids, response.ids + end)
+            for ids in (prompt.ids, _ended(response.ids, end))
         ]
+
+
+def _ended(ids: list[int], end: int) -> list[int]:
+    """Ids with the end token last and only there: T5's pieces include `</s>` as plain text."""
+    return [*(ids if end not in ids else [i for i in ids if i != end]), end]
 
 
 def _length_facts(lengths: Integers) -> dict[str, float]:

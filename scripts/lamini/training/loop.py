@@ -116,7 +116,8 @@ class Trainer:
                             " saved; run the same command to go on"
                         )
         self._telemetry.close()
-        return progress.metrics
+        # Rows from a checkpoint come back with their keys sorted.
+        return [{column: row[column] for column in _COLUMNS} for row in progress.metrics]
 
     def clean_up(self) -> None:
         """Delete the checkpoints; call once the result is safe."""
