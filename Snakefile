@@ -10,6 +10,7 @@ Settings are in config/, what a machine offers is in config/profiles/.
 
 from snakemake.utils import min_version
 
+from lamini.products import Products
 from lamini.roots import root_inputs
 from lamini.workflow import Workflow, one_of
 
@@ -23,6 +24,7 @@ configfile: "config/tasks.yaml"
 
 
 flow = Workflow.from_snakemake(config)
+products = Products(flow)
 
 
 wildcard_constraints:
@@ -52,6 +54,8 @@ localrules:
 rule all:
     """Everything: the report, and with it every artifact of the paper."""
     input:
+        products.table_files(),
+        products.figure_files(),
         "results/report/index.html",
         "results/run_config.yaml",
 
@@ -87,8 +91,8 @@ rule evals:
 rule figures:
     """Every table and figure."""
     input:
-        [],
-        [],
+        products.table_files(),
+        products.figure_files(),
 
 
 rule report:

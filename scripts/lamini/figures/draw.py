@@ -1,0 +1,37 @@
+"""From a figure's name to its files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lamini.figures.learning_curves import draw_learning_curves
+from lamini.figures.projection import draw_projection
+from lamini.figures.ratings import draw_dataset_ratings, draw_model_ratings
+from lamini.figures.scores import draw_scores
+from lamini.provenance import record_provenance
+
+Drawer = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], None]
+
+DRAWERS: dict[str, Drawer] = {
+    "projection": draw_projection,
+    "scores": draw_scores,
+    "dataset_ratings": draw_dataset_ratings,
+    "model_ratings": draw_model_ratings,
+    "learning_curves": draw_learning_curves,
+}
+
+
+def draw_figure(
+    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, str | Path]
+) -> None:
+    """Draw one figure.
+
+    Args:
+        inputs: named input files of the rule.
+        params: `kind` (a key of `DRAWERS`) and what that drawer takes.
+        outputs: paths by form: "pdf", "png", "csv".
+    """
+    DRAWERS[params["kind"]](inputs, params, outputs)
+    files = [f for value in inputs.values() for f in ([value] if isinstance(value, str) else value)]
+    for path in outputs.values():
+        record_provenance(path, rule="draw_figure", settings=params, inputs=files)

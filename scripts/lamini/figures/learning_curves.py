@@ -1,0 +1,41 @@
+"""Learning curves: training loss at each step, and held-out loss where it was measured."""
+
+import math
+from typing import Any
+
+from lamini.figures.style import COLOURS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.files import read_jsonl
+
+
+def draw_learning_curves(
+    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]
+) -> None:
+    """One panel a student.
+
+    Args:
+        inputs: `metrics` (JSONL files, in the order of the students).
+        params: `students` (key, name), `reproduction`.
+        outputs: paths by form.
+    """
+    paths = [inputs["metrics"]] if isinstance(inputs["metrics"], str) else list(inputs["metrics"])
+    columns = min(3, len(paths))
+    lines = math.ceil(len(paths) / columns)
+    figure, axes = subplots(lines, columns, figsize=(PAGE_WIDTH, 0.4 + 1.9 * lines), squeeze=False)
+    data = []
+    for axis, path, student in zip(axes.flat, paths, params["students"], strict=False):
+        rows = list(read_jsonl(path))
+        trained = [(r["step"], r["loss"]) for r in rows if r["loss"] is not None]
+        held_out = [(r["step"], r["held_out_loss"]) for r in rows if r["held_out_loss"] is not None]
+        axis.plot(*zip(*trained, strict=True), color=COLOURS[0], linewidth=0.8, label="training")
+        if held_out:
+            axis.plot(
+                *zip(*held_out, strict=True), color=COLOURS[5], marker="o", markersize=3,
+                linestyle="--", linewidth=0.8, label="held out",
+            )  # fmt: skip
+        axis.set(title=student["name"], xlabel="step", ylabel="loss, nats per token")
+        axis.legend()
+        data += [[student["key"], row["step"], row["loss"], row["held_out_loss"]] for row in rows]
+    for axis in axes.flat[len(paths) :]:
+        axis.set_visible(False)
+    mark_demo(figure, params["reproduction"])
+    save_figure(figure, outputs, ["model", "step", "loss", "held_out_loss"], data)

@@ -1,0 +1,127 @@
+"""Figure 5: average score against model size, encoder-decoder beside decoder-only."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.tables.evaluation_tables import average, read_scores
+from lamini.tables.published import published_models, published_scores
+
+KINDS = {"encoder-decoder": 0, "decoder-only": 1}
+ENCODER_DECODER = ("T5", "Flan-T5")
+PUBLISHED_LINES = ("LLaMA-7B", "Alpaca-7B")
+
+
+def draw_scores(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]) -> None:
+    """Draw ours (filled) and the published (hollow), with lines for the reference models.
+
+    Args:
+        inputs: `evals` (JSON files), `published` (CSV).
+        params: `models` (key, name, role, architecture, family, parameters), `reference_lines`
+            (keys), `tasks` (keys), `reproduction`.
+        outputs: paths by form.
+    """
+    rows = [*_published(inputs["published"]), *_ours(inputs["evals"], params)]
+    lines = {
+        model["name"] for model in params["models"] if model["key"] in params["reference_lines"]
+    }
+    figure, axis = subplots(figsize=(PAGE_WIDTH, 3.6))
+    _points(axis, [row for row in rows if row["model"] not in {*lines, *PUBLISHED_LINES}])
+    _lines(axis, rows, lines)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: _size(n)))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set(xlabel="parameters", ylabel="average score of the tasks")
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    mark_demo(figure, params["reproduction"])
+    columns = ["model", "family", "architecture", "parameters", "score", "average"]
+    save_figure(figure, outputs, columns, [[row[c] for c in columns] for row in rows])
+
+
+def _published(path: str) -> list[dict[str, Any]]:
+    """The published students and 7B models."""
+    scores = published_scores(path)
+    units = {"M": 1e6, "B": 1e9}
+    return [
+        {
+            "model": model["model"],
+            "family": model["family"],
+            "architecture": KIND_NAMES[model["family"] not in ENCODER_DECODER],
+            "parameters": float(model["params"][:-1]) * units[model["params"][-1]],
+            "score": "published",
+            "average": scores[model["model"]]["Average"],
+        }
+        for model in published_models(path)
+        if model["kind"] == "lamini" or model["model"] in PUBLISHED_LINES
+    ]
+
+
+KIND_NAMES = tuple(KINDS)
+
+
+def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """This run's students and reference lines with a score on every task."""
+    results = read_scores([paths] if isinstance(paths, str) else paths)
+    rows = []
+    for model in params["models"]:
+        if model["role"] != "student" and model["key"] not in params["reference_lines"]:
+            continue
+        scores = results[model["key"]]
+        mean = average(scores[task]["score"] for task in params["tasks"])
+        rows.append(
+            {
+                "model": model["name"],
+                "family": model["family"],
+                "architecture": model["architecture"],
+                "parameters": float(model["parameters"]),
+                "score": "ours",
+                "average": None if mean is None else round(mean, 4),
+            }
+        )
+    return rows
+
+
+def _points(axis: Axes, rows: list[dict[str, Any]]) -> None:
+    families = list(dict.fromkeys(row["family"] for row in rows))
+    for number, family in enumerate(families):
+        for score in ("published", "ours"):
+            part = [r for r in rows if (r["family"], r["score"]) == (family, score)]
+            part = sorted((r for r in part if r["average"] is not None), key=_parameters)
+            if not part:
+                continue
+            colour = COLOURS[number % len(COLOURS)]
+            decoder = part[0]["architecture"] == "decoder-only"
+            axis.plot(
+                [row["parameters"] for row in part],
+                [row["average"] for row in part],
+                color=colour,
+                linestyle="--" if decoder else "-",
+                linewidth=1.0,
+                marker=MARKERS[number % len(MARKERS)],
+                markersize=5.5,
+                markerfacecolor=colour if score == "ours" else "white",
+                label=f"{family}, {score} ({'dec' if decoder else 'enc-dec'})",
+            )
+
+
+def _parameters(row: dict[str, Any]) -> float:
+    return float(row["parameters"])
+
+
+def _lines(axis: Axes, rows: list[dict[str, Any]], ours: set[str]) -> None:
+    for number, row in enumerate(r for r in rows if r["model"] in {*ours, *PUBLISHED_LINES}):
+        if row["average"] is None:
+            continue
+        axis.axhline(
+            row["average"],
+            color="#555555",
+            linewidth=0.9,
+            linestyle=(0, (5, 1 + 2 * number)),
+            label=f"{row['model']}, {row['score']}",
+        )
+
+
+def _size(parameters: float) -> str:
+    return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"

@@ -1,0 +1,81 @@
+"""One look for all figures, and files that are the same at each run."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from lamini.files import atomic_writer
+
+COLUMN_WIDTH = 3.3
+PAGE_WIDTH = 6.9
+"""Inches, of a two-column page."""
+
+# Distinct in colour, and by lightness in print without colour (after Okabe and Ito).
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+MARKERS = ("o", "^", "s", "D", "v", "P")
+RATING_COLOURS = {"A": "#1B5E8C", "B": "#6FA8CF", "C": "#F2C9A1", "D": "#C1693C"}
+DEMO_LINE = "embedded demo: not a reproduction of the paper"
+
+plt.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 8,
+        "axes.titlesize": 9,
+        "axes.labelsize": 8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#DDDDDD",
+        "grid.linewidth": 0.5,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "legend.fontsize": 7,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "figure.constrained_layout.use": True,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "lamini",
+    }
+)
+
+
+subplots = plt.subplots
+"""As matplotlib's, with this module's look."""
+
+
+def mark_demo(figure: Figure, reproduction: bool) -> None:
+    """Say in the figure itself that its numbers are the demo's."""
+    if not reproduction:
+        figure.supxlabel(DEMO_LINE, fontsize=6.5, color="#B00020", style="italic")
+
+
+def save_figure(
+    figure: Figure,
+    outputs: dict[str, str | Path],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Write the figure and the data it was drawn from.
+
+    Args:
+        figure: the drawing.
+        outputs: paths by form: "pdf", "png", "csv".
+        columns: headings of the data.
+        rows: the data.
+    """
+    with atomic_writer(outputs["pdf"], "wb") as handle:
+        figure.savefig(handle, format="pdf", metadata={"CreationDate": None, "Producer": None})
+    with atomic_writer(outputs["png"], "wb") as handle:
+        figure.savefig(handle, format="png", dpi=200, metadata={"Software": None})
+    plt.close(figure)
+    with atomic_writer(outputs["csv"]) as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

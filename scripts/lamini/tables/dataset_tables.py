@@ -1,0 +1,178 @@
+"""Tables 1 and 2, and what the paper does not show: generation, quality, semantic diversity."""
+
+from typing import Any
+
+from lamini.tables.published import number, read_csv
+from lamini.tables.table import Cell, Table, text_cell
+
+Params = dict[str, Any]
+Inputs = dict[str, Any]
+
+
+def statistics_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Table 1: samples, tokens and mean lengths of each subset."""
+    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
+    rows = []
+    for row in read_csv(inputs["statistics"]):
+        before = published.get(_published_key(row, params), {})
+        rows.append(
+            [
+                text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
+                text_cell(row["instruction_source"]),
+                Cell(number(row["samples"]), ours=True),
+                text_cell(_millions(before.get("samples_millions"))),
+                Cell(number(row["instruction_tokens"]), ours=True),
+                text_cell(_millions(before.get("instruction_tokens_millions"))),
+                Cell(number(row["instruction_mean_tokens"]), ours=True, digits=2),
+                Cell(number(before.get("instruction_mean_tokens")), digits=2),
+                Cell(number(row["response_tokens"]), ours=True),
+                text_cell(_millions(before.get("response_tokens_millions"))),
+                Cell(number(row["response_mean_tokens"]), ours=True, digits=2),
+                Cell(number(before.get("response_mean_tokens")), digits=2),
+            ]
+        )
+    return Table(
+        name=name,
+        title="Statistics of the dataset, ours and as published.",
+        columns=[
+            "Dataset",
+            "Source",
+            "Samples",
+            "published",
+            "Instruction tokens",
+            "published",
+            "Mean length",
+            "published",
+            "Response tokens",
+            "published",
+            "Mean length",
+            "published",
+        ],
+        rows=rows,
+        notes=[f"Lengths are in tokens of the tokenizer `{params['tokenizer']}`."],
+        reproduction=params["reproduction"],
+    )
+
+
+def _published_key(row: dict[str, str], params: Params) -> str:
+    """The published row of a source; the whole dataset's has no source."""
+    return "" if row["instruction_source"] == params["mixture"] else row["instruction_source"]
+
+
+def _millions(text: str | None) -> str | None:
+    return f"{text}M" if text else None
+
+
+def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Table 2: MATTR of instructions and responses."""
+    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
+    rows = []
+    for row in read_csv(inputs["diversity"]):
+        before = published.get(_published_key(row, params), {})
+        rows.append(
+            [
+                text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
+                text_cell(row["instruction_source"]),
+                Cell(number(row["instruction_mattr"]), ours=True, digits=2),
+                Cell(number(before.get("instruction_mattr")), digits=2),
+                Cell(number(row["response_mattr"]), ours=True, digits=2),
+                Cell(number(before.get("response_mattr")), digits=2),
+            ]
+        )
+    return Table(
+        name=name,
+        title="Lexical diversity: MATTR (×100), ours and as published.",
+        columns=["Dataset", "Source", "Instructions", "published", "Responses", "published"],
+        rows=rows,
+        notes=[
+            f"Window of {params['window']} words; "
+            + (
+                "mean over texts, a text shorter than the window counts with its type-token ratio."
+                if params["texts"] == "mean"
+                else "over all texts joined in order."
+            )
+        ],
+        reproduction=params["reproduction"],
+    )
+
+
+def generation_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """What each source and stage asked of the teacher, got, rejected and cost."""
+    rows = []
+    for row in read_csv(inputs["generation"]):
+        if row["stage"] not in ("instructions", "pairs"):
+            continue
+        rejected = {
+            key.removeprefix("rejected_"): int(value)
+            for key, value in row.items()
+            if key.startswith("rejected_") and value not in ("", "0")
+        }
+        flagged = {
+            key.removeprefix("flagged_"): int(value)
+            for key, value in row.items()
+            if key.startswith("flagged_") and value not in ("", "0")
+        }
+        rate = number(row["parse_rate"])
+        rows.append(
+            [
+                text_cell(row["source"]),
+                text_cell(row["stage"]),
+                *(Cell(number(row[key]), ours=True) for key in ("requests", "wanted", "accepted")),
+                Cell(None if rate is None else 100 * rate, ours=True, digits=1),
+                text_cell(_counted(rejected or flagged)),
+                *(Cell(number(row[k]), ours=True) for k in ("prompt_tokens", "completion_tokens")),
+                Cell(number(row["dollars"]), ours=True, digits=2),
+            ]
+        )
+    return Table(
+        name=name,
+        title="What was asked of the teacher, and what came of it.",
+        columns=[
+            "Source",
+            "Stage",
+            "Requests",
+            "Wanted",
+            "Accepted",
+            "Parsed, %",
+            "Rejected or flagged",
+            "Prompt tokens",
+            "Completion tokens",
+            "US$",
+        ],
+        rows=rows,
+        notes=[
+            "Instructions are rejected for the reason given; answers are flagged and kept.",
+            "`surplus`: well-formed instructions beyond what the shard still needed.",
+        ],
+        reproduction=params["reproduction"],
+    )
+
+
+def _counted(counts: dict[str, int]) -> str | None:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or None
+
+
+def plain_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """An analysis CSV as it is, with readable headings and numbers as numbers."""
+    (path,) = (value for key, value in inputs.items() if key != "published")
+    records = read_csv(path)
+    columns = list(records[0]) if records else params["columns"]
+    return Table(
+        name=name,
+        title=params["title"],
+        columns=[column.replace("_", " ").capitalize() for column in columns],
+        rows=[
+            [_cell(record[column], params["digits"]) for column in columns] for record in records
+        ],
+        notes=params["notes"],
+        reproduction=params["reproduction"],
+    )
+
+
+def _cell(text: str, digits: int) -> Cell:
+    try:
+        value = float(text)
+    except ValueError:
+        return text_cell(text or None)
+    whole = value.is_integer() and "." not in text
+    return Cell(int(value) if whole else value, ours=True, digits=0 if whole else digits)

@@ -1,0 +1,95 @@
+"""Tables 5, 6 and 7: the rating levels, and answers on which models differ most."""
+
+from collections import defaultdict
+from typing import Any
+
+from lamini.files import read_json, read_jsonl
+from lamini.tables.published import read_csv
+from lamini.tables.table import Table, text_cell
+
+Params = dict[str, Any]
+Inputs = dict[str, Any]
+LEVELS = "ABCD"
+SHOWN_CHARACTERS = 400
+
+CRITERIA = {
+    "A": "Valid and satisfying: correct, as good as a person's; the format may differ.",
+    "B": "Acceptable, with minor errors: something off topic, a small mistake, a part missing.",
+    "C": "Relevant to the instruction, but with significant errors in content.",
+    "D": "Invalid or unacceptable.",
+}
+
+
+def level_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Table 7: the four rating levels of Appendix C, in our words."""
+    return Table(
+        name=name,
+        title="Levels of the human evaluation.",
+        columns=["Level", "A text deserves it when it is"],
+        rows=[[text_cell(f"Rate-{level}"), text_cell(CRITERIA[level])] for level in LEVELS],
+        notes=["After Appendix C of the paper, which follows self-instruct's protocol."],
+    )
+
+
+def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Tables 5 and 6: the instruction on which the compared models' ratings lie furthest apart.
+
+    Args:
+        name: "05" (students ahead of the references) or "06" (references ahead).
+        inputs: `ratings` (CSV), `items` (JSONL), `key` (JSON).
+        params: `students`, `references` (keys of models), `names` (key to name), `ahead`.
+    """
+    ratings = [row for row in read_csv(inputs["ratings"]) if row["rating"] in tuple(LEVELS)]
+    human = any(row["rater"] == "human" for row in ratings)
+    groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for row in ratings:
+        if row["rater"] == ("human" if human else "machine"):
+            groups[row["group"]][row["subject"]].append(row)
+    best = max(groups, key=lambda g: (_lead(groups[g], params), g), default=None)
+    items = {item["item"]: item for item in read_jsonl(inputs["items"])}
+    rows, instruction = [], "no ratings yet"
+    for subject in params["students"] + params["references"]:
+        rated = groups[best].get(subject, []) if best is not None else []
+        for row in rated[:1]:
+            item = items[row["item"]]
+            instruction = item["instruction"]
+            rows.append([
+                text_cell(params["names"][subject]), text_cell(_shorten(item["text"])),
+                text_cell("/".join(sorted(r["rating"] for r in rated))),
+            ])  # fmt: skip
+    who = "students" if params["ahead"] == "students" else "reference models"
+    return Table(
+        name=name,
+        title=f"Answers to “{_shorten(instruction)}”, where the {who} are furthest ahead.",
+        columns=["Model", "Response", "Rate"],
+        rows=rows,
+        notes=[
+            "Chosen by rule: the largest gap between the mean ratings of students and references.",
+            "Rated by people." if human else "Rated by a machine, not by people.",
+        ],
+        reproduction=params["reproduction"],
+    )
+
+
+def _lead(group: dict[str, list[dict[str, str]]], params: Params) -> float:
+    """How far one side's mean rating is ahead of the other's (A = 3 ... D = 0)."""
+
+    def mean(models: list[str]) -> float | None:
+        values = [3 - LEVELS.index(row["rating"]) for m in models for row in group.get(m, [])]
+        return sum(values) / len(values) if values else None
+
+    students, references = mean(params["students"]), mean(params["references"])
+    if students is None or references is None:
+        return float("-inf")
+    return students - references if params["ahead"] == "students" else references - students
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS].rstrip() + " …"
+
+
+def agreement_note(summary: str) -> str:
+    """One line on how many ratings a study has, and by whom."""
+    facts = read_json(summary)
+    return ", ".join(f"{rater}: {count}" for rater, count in facts.get("rated", {}).items())

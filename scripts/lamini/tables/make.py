@@ -1,0 +1,50 @@
+"""From a table's name to its files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lamini.provenance import record_provenance
+from lamini.tables.dataset_tables import (
+    diversity_table,
+    generation_table,
+    plain_table,
+    statistics_table,
+)
+from lamini.tables.evaluation_tables import score_table, task_table
+from lamini.tables.human_tables import disagreement_table, level_table
+from lamini.tables.model_tables import collection_table, training_table
+from lamini.tables.table import Table, write_table
+
+Builder = Callable[[str, dict[str, Any], dict[str, Any]], Table]
+
+BUILDERS: dict[str, Builder] = {
+    "statistics": statistics_table,
+    "diversity": diversity_table,
+    "collection": collection_table,
+    "scores": score_table,
+    "disagreement": disagreement_table,
+    "levels": level_table,
+    "tasks": task_table,
+    "generation": generation_table,
+    "training": training_table,
+    "plain": plain_table,
+}
+
+
+def make_table(
+    name: str, inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, str | Path]
+) -> None:
+    """Make one table.
+
+    Args:
+        name: "01" ... "13", or the name of a table that the paper does not have.
+        inputs: named input files of the rule.
+        params: `kind` (a key of `BUILDERS`) and what that builder takes.
+        outputs: paths by form: "csv", "md", "tex", "json".
+    """
+    table = BUILDERS[params["kind"]](name, inputs, params)
+    write_table(table, outputs)
+    files = [f for value in inputs.values() for f in ([value] if isinstance(value, str) else value)]
+    for path in outputs.values():
+        record_provenance(path, rule="make_table", settings=params, inputs=files)

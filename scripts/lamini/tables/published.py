@@ -1,0 +1,43 @@
+"""The published numbers, from `config/paper/*.csv`."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file.
+
+    Raises:
+        LaminiError: when the file is missing or has no header.
+    """
+    if not Path(path).is_file():
+        raise LaminiError(f"{path}: no such file")
+    with open(path, encoding="utf-8", newline="") as handle:
+        reader = csv.DictReader(handle)
+        if reader.fieldnames is None:
+            raise LaminiError(f"{path}: empty; restore it")
+        return list(reader)
+
+
+def number(text: str | None) -> float | None:
+    """A CSV field as a number; None where it is empty."""
+    return float(text) if text not in (None, "") else None
+
+
+def published_scores(path: str | Path) -> dict[str, dict[str, float]]:
+    """Published scores by model name and task name; the average under "Average"."""
+    scores: dict[str, dict[str, float]] = {}
+    for row in read_csv(path):
+        scores.setdefault(row["model"], {})[row["task"]] = float(row["score"])
+    return scores
+
+
+def published_models(path: str | Path) -> list[dict[str, Any]]:
+    """Models of the published evaluation, in its order: name, family, params, kind."""
+    seen: dict[str, dict[str, Any]] = {}
+    for row in read_csv(path):
+        seen.setdefault(row["model"], {k: row[k] for k in ("model", "family", "params", "kind")})
+    return list(seen.values())

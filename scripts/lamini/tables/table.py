@@ -1,0 +1,211 @@
+"""One table: its cells, and its four forms on disk.
+
+A cell of ours is told apart from a published one, so that a run that does not reproduce the paper
+can mark each of its numbers.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lamini.files import atomic_writer, write_json
+
+MISSING = "–"
+MARK = "†"
+MARK_NOTE = f"{MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "†": r"$^\dagger$",
+    "–": "--",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "→": r"$\rightarrow$",
+    "Δ": r"$\Delta$",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value.
+
+    Args:
+        value: a number, a text, or None where there is no value.
+        ours: whether this run measured it.
+        digits: decimals shown of a number.
+        bold: shown in bold, such as the best of a row.
+    """
+
+    value: float | int | str | None
+    ours: bool = False
+    digits: int = 0
+    bold: bool = False
+
+    def text(self, mark: str = "") -> str:
+        """The value as shown; `mark` follows a number of ours."""
+        if self.value is None or self.value == "":
+            return MISSING
+        if isinstance(self.value, str):
+            return self.value
+        shown = f"{self.value:,.{self.digits}f}"
+        return shown + (mark if self.ours else "")
+
+
+@dataclass
+class Table:
+    """A table with its caption.
+
+    Args:
+        name: as in the file name: "04", "generation".
+        title: caption.
+        columns: headings.
+        rows: as many cells each as there are columns.
+        notes: lines below the table.
+        reproduction: whether numbers of ours may stand unmarked.
+    """
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = field(default_factory=list)
+    reproduction: bool = True
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.name}: {len(row)} cells, {len(self.columns)} columns"
+                )
+
+    @property
+    def heading(self) -> str:
+        """Caption with the table's number, if it has one."""
+        return f"Table {int(self.name)}. {self.title}" if self.name.isdigit() else self.title
+
+    @property
+    def marked(self) -> bool:
+        """Whether a number of ours carries the mark."""
+        ours = any(c.ours and isinstance(c.value, (int, float)) for row in self.rows for c in row)
+        return ours and not self.reproduction
+
+    @property
+    def mark(self) -> str:
+        """What follows each number of ours."""
+        return "" if self.reproduction else MARK
+
+    def all_notes(self) -> list[str]:
+        """The notes, the mark's among them."""
+        return [*self.notes, *([MARK_NOTE] if self.marked else [])]
+
+
+def write_table(table: Table, outputs: dict[str, str | Path]) -> None:
+    """Write a table in each of its forms.
+
+    Args:
+        table: what to write.
+        outputs: paths by form: "csv", "md", "tex", "json".
+    """
+    writers = {"csv": _write_csv, "md": _write_markdown, "tex": _write_latex, "json": _write_json}
+    for form, path in outputs.items():
+        writers[form](table, Path(path))
+
+
+def _write_csv(table: Table, path: Path) -> None:
+    with atomic_writer(path) as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(table.columns)
+        for row in table.rows:
+            writer.writerow([_raw(cell) for cell in row])
+
+
+def _raw(cell: Cell) -> str:
+    """A number to its shown precision without separators or marks; nothing where it is missing."""
+    if cell.value is None:
+        return ""
+    return cell.value if isinstance(cell.value, str) else f"{cell.value:.{cell.digits}f}"
+
+
+def _write_markdown(table: Table, path: Path) -> None:
+    numeric = _numeric_columns(table)
+    lines = [f"**{table.heading}**", ""]
+    lines.append(_markdown_row(table.columns))
+    lines.append("|" + "|".join("--:" if number else ":--" for number in numeric) + "|")
+    for row in table.rows:
+        texts = [cell.text(table.mark) for cell in row]
+        lines.append(
+            _markdown_row([f"**{t}**" if c.bold else t for t, c in zip(texts, row, strict=True)])
+        )
+    for note in table.all_notes():
+        lines += ["", note]
+    with atomic_writer(path) as handle:
+        handle.write("\n".join(lines) + "\n")
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    escaped = (t.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for t in texts)
+    return "| " + " | ".join(escaped) + " |"
+
+
+def _write_latex(table: Table, path: Path) -> None:
+    numeric = _numeric_columns(table)
+    wide = len(table.columns) > 8
+    lines = ["% needs \\usepackage{booktabs,graphicx}", "\\begin{table}", "\\centering"]
+    lines.append(f"\\caption{{{_latex(table.title)}}}")
+    lines.append(f"\\label{{tab:{table.name}}}")
+    lines += ["\\resizebox{\\textwidth}{!}{%"] if wide else []
+    lines.append("\\begin{tabular}{" + "".join("r" if number else "l" for number in numeric) + "}")
+    lines += ["\\toprule", " & ".join(map(_latex, table.columns)) + " \\\\", "\\midrule"]
+    for row in table.rows:
+        texts = [_latex(cell.text(table.mark)) for cell in row]
+        bold = [f"\\textbf{{{t}}}" if c.bold else t for t, c in zip(texts, row, strict=True)]
+        lines.append(" & ".join(bold) + " \\\\")
+    lines += ["\\bottomrule", "\\end{tabular}" + ("}" if wide else "")]
+    lines += [f"\n\\smallskip{{\\footnotesize {_latex(note)}}}" for note in table.all_notes()]
+    lines.append("\\end{table}")
+    with atomic_writer(path) as handle:
+        handle.write("\n".join(lines) + "\n")
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text.replace("\n", " "))
+
+
+def _numeric_columns(table: Table) -> list[bool]:
+    """Columns whose values are all numbers or missing, and not all missing."""
+    columns = [[row[i].value for row in table.rows] for i in range(len(table.columns))]
+    return [
+        any(isinstance(v, (int, float)) for v in values)
+        and not any(isinstance(v, str) for v in values)
+        for values in columns
+    ]
+
+
+def _write_json(table: Table, path: Path) -> None:
+    write_json(
+        path,
+        {
+            "name": table.name,
+            "heading": table.heading,
+            "columns": table.columns,
+            "numeric": _numeric_columns(table),
+            "rows": [[asdict(c) | {"text": c.text(table.mark)} for c in row] for row in table.rows],
+            "notes": table.all_notes(),
+        },
+    )
+
+
+def text_cell(value: Any) -> Cell:
+    """A cell of text."""
+    return Cell(None if value is None else str(value))
