@@ -110,9 +110,8 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe(**{**settings, **changes})
 
 
-WORDS = (
-    "the sea is blue and red birds sing of a green hill where rivers run to the old town".split()
-)
+SENTENCE = "the sea is blue and red birds sing of a green hill where rivers run to the old town"
+WORDS = SENTENCE.split()
 
 
 def write_dataset(path: Path, pairs: int = 120) -> Path:
