@@ -20,6 +20,12 @@ class Mixture(Settings):
     """A named selection of pairs: `d_all` is the paper's, an ablation is one more."""
 
     sources: Annotated[list[Name], Field(min_length=1)]
+    exclude_flags: list[Literal["refusal", "truncated"]] = []
+    """Leave out pairs whose response has one of these flags; empty ones are always left out."""
+    unique_instructions: bool = False
+    """Keep an instruction once in the whole mixture, where its first source has it."""
+    license: str = "cc-by-nc-4.0"
+    """Licence in the dataset's card, as the hub writes it; the default is the released data's."""
     version: Version = 1
 
 
@@ -44,12 +50,15 @@ class Embeddings(Settings):
     revision: str | None = None
     samples: Annotated[int, Field(gt=1)] = 50_000
     """Instructions per set at most."""
-    panels: list[tuple[Name, Name]] = [
+    panels: Annotated[list[tuple[Name, Name]], Field(min_length=1)] = [
         ("self_instruct_without_topic", "alpaca"),
         ("generated_p3", "original_p3"),
     ]
     """Pairs of sources drawn together."""
     perplexity: Annotated[float, Field(gt=1)] = 30.0
+    """Of the t-SNE; lowered, and logged, where a panel has too few instructions for it."""
+    replicates: Annotated[int, Field(ge=20)] = 200
+    """Resamples behind the intervals of semantic diversity."""
     version: Version = 1
 
 
@@ -60,7 +69,9 @@ class Analysis(Settings):
     """Key of `tokenizers` whose tokens Table 1 counts."""
     mattr_window: Annotated[int, Field(gt=1)] = 50
     """Words in the moving window of Table 2."""
-    mattr_texts: Literal["mean", "concatenated"] = "mean"
-    """Mean over texts, or one value over all texts joined in order."""
+    mattr_texts: Literal["mean", "concatenated", "shuffled"] = "mean"
+    """`mean`: mean over texts, those shorter than the window counting with their plain type-token
+    ratio. `concatenated`: one value over all texts joined in the dataset's order. `shuffled`: the
+    same, joined in a random order."""
     embeddings: Embeddings
     version: Version = 1

@@ -1,0 +1,195 @@
+"""Merging pair shards into one dataset (section 3.2).
+
+Rows are sorted by source (in the mixture's order), shard and id. Shards are parsed two at a time
+beside the writer, so that memory depends on the size of a shard and not on their number.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from lamini.dataset.card import write_card
+from lamini.dataset.writer import SCHEMA, DatasetWriter, schema_facts
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, read_jsonl, sha256_file, write_json
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.dataset import Mixture
+
+logger = logging.getLogger("lamini")
+REQUIRED = ("instruction", "response", "instruction_source", "id")
+_READERS = 2
+
+
+def merge_pairs(
+    *,
+    pairs: Sequence[str | Path],
+    dataset: str | Path,
+    manifest: str | Path,
+    card: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Merge the pair shards of a mixture.
+
+    Args:
+        pairs: all shards, `pairs/{source}/{shard}.jsonl`, in any order.
+        dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`.
+        manifest: JSON to write: hash, rows and what was left out per source, schema, settings.
+        card: Hugging Face dataset card to write.
+        settings: the rule's params: `mixture` (its name) and the fields of `Mixture`.
+
+    Raises:
+        LaminiError: on a damaged shard (names the row), a shard of another source, or when no row
+            is left.
+    """
+    mixture = mixture_of(settings)
+    shards = _in_order(pairs, mixture)
+    with (
+        atomic_writer(dataset, "wb") as handle,
+        Progress(len(shards), "shards") as progress,
+        DatasetWriter(handle, mixture) as writer,
+    ):
+        for source, table in _read_ahead(shards):
+            writer.add(source, table)
+            progress.advance()
+    finish_dataset(
+        writer.facts(),
+        rule="merge_pairs",
+        inputs=[path for _, path in shards],
+        dataset=dataset,
+        manifest=manifest,
+        card=card,
+        settings=settings,
+    )
+
+
+def mixture_of(settings: Mapping[str, Any]) -> Mixture:
+    """The mixture's settings among a rule's params."""
+    return Mixture.model_validate({key: settings[key] for key in Mixture.model_fields})
+
+
+def finish_dataset(
+    facts: dict[str, Any],
+    *,
+    rule: str,
+    inputs: Sequence[str | Path],
+    dataset: str | Path,
+    manifest: str | Path,
+    card: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the manifest and card of a complete Parquet file, and record where they come from.
+
+    Raises:
+        LaminiError: when the dataset has no rows; the Parquet file is removed.
+    """
+    name = settings["mixture"]
+    if not facts["rows"]:
+        Path(dataset).unlink()
+        raise LaminiError(f"{dataset}: no pair of mixture {name} is left; check its sources' pairs")
+    for source, counts in facts["sources"].items():
+        dropped = ", ".join(f"{n:,} {reason}" for reason, n in counts["dropped"].items() if n)
+        logger.info(
+            "%s: %s pairs%s", source, f"{counts['rows']:,}", dropped and f"; left out: {dropped}"
+        )
+    # Not the given files' fingerprint: it changes with their time, and the manifest must not, as
+    # everything that comes after depends on it.
+    about = {key: value for key, value in settings.items() if key != "files"}
+    description = {
+        "mixture": name,
+        "sha256": sha256_file(dataset),
+        "bytes": Path(dataset).stat().st_size,
+        "schema": schema_facts(),
+        "settings": about,
+        **facts,
+    }
+    write_card(card, description)
+    write_json(manifest, description)
+    record_provenance(dataset, rule=rule, settings=settings, inputs=inputs)
+    for artifact in (card, manifest):
+        proof = {"dataset_sha256": description["sha256"]}
+        record_provenance(artifact, rule=rule, settings=settings, extra=proof)
+
+
+def _in_order(pairs: Sequence[str | Path], mixture: Mixture) -> list[tuple[str, Path]]:
+    """Source and path of each shard, by the mixture's order of sources and the shard's name."""
+    paths = [Path(path) for path in pairs]
+    for path in paths:
+        if path.parent.name not in mixture.sources:
+            raise LaminiError(f"{path}: {path.parent.name} is not a source of the mixture")
+    missing = set(mixture.sources) - {path.parent.name for path in paths}
+    if missing:
+        raise LaminiError(f"no pair shards of {', '.join(sorted(missing))}; make them first")
+    paths.sort(key=lambda path: (mixture.sources.index(path.parent.name), path.name))
+    return [(path.parent.name, path) for path in paths]
+
+
+def _read_ahead(shards: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, pa.Table]]:
+    """The shards' rows in order, the next ones being read while the last is worked on."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        rest = iter(shards)
+        waiting: list[tuple[str, Future[pa.Table]]] = []
+        try:
+            while True:
+                for source, path in islice(rest, _READERS - len(waiting)):
+                    waiting.append((source, pool.submit(read_pairs, path, source)))
+                if not waiting:
+                    return
+                source, future = waiting.pop(0)
+                yield source, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def read_pairs(path: str | Path, source: str) -> pa.Table:
+    """The rows of one shard, sorted by id, in the columns of `SCHEMA`.
+
+    Raises:
+        LaminiError: on a row that is no pair of `source`; names file and line.
+    """
+    path = Path(path)
+    size = path.stat().st_size if path.is_file() else 0
+    if size == 0 and path.is_file():
+        return SCHEMA.empty_table()
+    try:
+        table = pyarrow.json.read_json(
+            path,
+            # One block: a line may be as long as the file.
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=size + 1),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=SCHEMA, unexpected_field_behavior="ignore"
+            ),
+        ).select(SCHEMA.names)
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        _name_bad_row(path, source)
+        raise LaminiError(f"{path}: not readable as pairs ({error}); remake it") from error
+    of_source = pc.all(pc.equal(table["instruction_source"], source), min_count=0).as_py()
+    if not of_source or any(table[column].null_count for column in REQUIRED):
+        _name_bad_row(path, source)
+    return table.sort_by("id").combine_chunks()
+
+
+def _name_bad_row(path: Path, source: str) -> None:
+    """Raise the error that names the first bad row of a shard; slow, as only errors come here."""
+    for number, row in enumerate(read_jsonl(path), start=1):
+        for column in REQUIRED:
+            if not isinstance(row.get(column), str):
+                found = f"{row.get(column)!r:.80}"
+                raise LaminiError(
+                    f"{path}: row {number}: `{column}` must be text, found {found};"
+                    " remake the shard"
+                )
+        if row["instruction_source"] != source:
+            raise LaminiError(
+                f"{path}: row {number} is of {row['instruction_source']}, not of {source};"
+                " remake the shard"
+            )

@@ -1,0 +1,194 @@
+"""The released dataset in place of a generated one (`dataset: published`).
+
+It comes as Parquet, JSON or JSONL files, or from the hub, in any order. Each source's rows first go
+to a temporary file of their own, so that one pass over the data and little memory sort them.
+"""
+
+import contextlib
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lamini.dataset.merge import finish_dataset, mixture_of
+from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, read_json, read_jsonl, resolve_path
+from lamini.generation.parsing import REFUSAL
+from lamini.generation.seeds import seed_files
+from lamini.log import Progress
+from lamini.settings.dataset import Published
+from lamini.settings.sources import HubData
+
+logger = logging.getLogger("lamini")
+ROWS_AT_ONCE = 1 << 14
+_TEXTS = pa.schema([(name, pa.string()) for name in PUBLISHED_COLUMNS])
+
+
+def import_published(
+    *,
+    dataset: str | Path,
+    manifest: str | Path,
+    card: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the released dataset in the form of a merged one.
+
+    Args:
+        dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`; what the
+            released data does not have is null. Flags are found from the text.
+        manifest: JSON to write, as `merge_pairs` writes it, with `other_sources` (rows of sources
+            that the mixture does not have).
+        card: dataset card to write.
+        settings: the rule's params: `mixture`, the fields of `Mixture`, and `published`.
+
+    Raises:
+        LaminiError: when the data cannot be read, lacks a column, or has no row of a source.
+    """
+    mixture = mixture_of(settings)
+    published = Published.model_validate(settings["published"])
+    folder = Path(dataset).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".published.") as spool:
+        spools = {source: Path(spool) / source for source in mixture.sources}
+        others = _split(_batches(published), spools)
+        missing = [source for source, path in spools.items() if not path.exists()]
+        if missing:
+            raise LaminiError(
+                f"the published data has no rows of {', '.join(missing)}; it has"
+                f" {', '.join(sorted(others)) or 'no other sources'};"
+                f" check `mixtures.{settings['mixture']}.sources` and `published`"
+            )
+        with atomic_writer(dataset, "wb") as handle, DatasetWriter(handle, mixture) as writer:
+            for source, path in spools.items():
+                for table in _complete(source, path):
+                    writer.add(source, table)
+    inputs = list(seed_files(resolve_path(published.local.path))) if published.local else []
+    finish_dataset(
+        {**writer.facts(), "other_sources": dict(sorted(others.items()))},
+        rule="import_published",
+        inputs=inputs,
+        dataset=dataset,
+        manifest=manifest,
+        card=card,
+        settings=settings,
+    )
+
+
+def _batches(published: Published) -> Iterator[pa.Table]:
+    """The published rows in their order, in the three columns."""
+    if published.hub is not None:
+        yield from _from_hub(published.hub)
+        return
+    assert published.local is not None
+    for path in seed_files(resolve_path(published.local.path)):
+        yield from _from_file(path)
+
+
+def _from_file(path: Path) -> Iterator[pa.Table]:
+    try:
+        if path.suffix == ".parquet":
+            for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=PUBLISHED_COLUMNS):
+                yield _checked(pa.Table.from_batches([batch]), str(path))
+        else:
+            rows = read_jsonl(path) if path.suffix == ".jsonl" else iter(_json_rows(path))
+            for part in _parts(rows):
+                yield _checked(_table(part, path), str(path))
+    except pa.ArrowInvalid as error:
+        raise LaminiError(f"{path}: not readable as published pairs ({error})") from error
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LaminiError(f"{path}: expected a JSON list of objects")
+    return rows
+
+
+def _parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    part: list[dict[str, Any]] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == ROWS_AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> pa.Table:
+    for column in PUBLISHED_COLUMNS:
+        if bad := next((row for row in rows if not isinstance(row.get(column), str)), None):
+            raise LaminiError(f"{path}: `{column}` must be text in every row, found {bad!r:.120}")
+    return pa.table({c: [row[c] for row in rows] for c in PUBLISHED_COLUMNS}, schema=_TEXTS)
+
+
+def _from_hub(hub: HubData) -> Iterator[pa.Table]:
+    from datasets import load_dataset
+
+    place = f"{hub.repo} at revision {hub.revision}"
+    try:
+        rows = load_dataset(hub.repo, split=hub.split, revision=hub.revision, streaming=True)
+        for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
+            yield _checked(batch, place)
+    except LaminiError:
+        raise
+    except Exception as error:  # the hub's client has dozens of kinds
+        raise LaminiError(
+            f"{place}: the hub does not give it ({type(error).__name__}: {error!s:.300});"
+            " check `published.hub`, or name local files under `published.local`"
+        ) from error
+
+
+def _checked(table: pa.Table, place: str) -> pa.Table:
+    """The three columns as text; nulls become empty texts, which are left out and counted."""
+    missing = [name for name in PUBLISHED_COLUMNS if name not in table.column_names]
+    if missing:
+        raise LaminiError(
+            f"{place}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}"
+        )
+    columns = [table[name].cast(pa.string()).fill_null("") for name in PUBLISHED_COLUMNS]
+    return pa.table(columns, schema=_TEXTS)
+
+
+def _split(batches: Iterator[pa.Table], spools: Mapping[str, Path]) -> Counter[str]:
+    """Write each source's rows to its file; returns the rows of all other sources."""
+    others: Counter[str] = Counter()
+    with contextlib.ExitStack() as stack, Progress(0, "published pairs") as progress:
+        writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        for batch in batches:
+            progress.total += len(batch)
+            for source in batch["instruction_source"].unique().to_pylist():
+                rows = batch.filter(pa.compute.equal(batch["instruction_source"], source))
+                if source not in spools:
+                    others[source] += len(rows)
+                    continue
+                if source not in writers:
+                    writer = pa.ipc.new_stream(spools[source], _TEXTS)
+                    writers[source] = stack.enter_context(writer)
+                writers[source].write_table(rows)
+            progress.advance(len(batch))
+    return others
+
+
+def _complete(source: str, spool: Path) -> Iterator[pa.Table]:
+    """One source's rows in all columns of a dataset, in the published order."""
+    number = 0
+    with pa.ipc.open_stream(spool) as reader:
+        for batch in reader:
+            rows = len(batch)
+            answers = batch.column("response").to_pylist()
+            known = {
+                **{name: batch.column(name) for name in PUBLISHED_COLUMNS},
+                "id": pa.array([f"{source}/{number + row}" for row in range(rows)]),
+                "flags": [["refusal"] if REFUSAL.match(answer) else [] for answer in answers],
+            }
+            number += rows
+            yield pa.table(
+                [known.get(f.name, pa.nulls(rows, f.type)) for f in SCHEMA], schema=SCHEMA
+            )

@@ -1,0 +1,170 @@
+"""The one writer of merged datasets: what a row is, which are left out, and what is counted.
+
+Rows come in tables of one source each and leave as row groups of a fixed size, so that the file's
+bytes do not depend on how many shards it came from, and memory holds one row group.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import IO, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lamini.generation.normalization import fingerprint
+from lamini.settings.dataset import Mixture
+
+SCHEMA = pa.schema(
+    [
+        ("instruction", pa.string()),
+        ("response", pa.string()),
+        ("instruction_source", pa.string()),
+        ("id", pa.string()),
+        ("finish_reason", pa.string()),
+        ("flags", pa.list_(pa.string())),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("model", pa.string()),
+        ("request", pa.string()),
+    ]
+)
+"""Columns of a dataset; the first three are the released dataset's."""
+
+PUBLISHED_COLUMNS = ("instruction", "response", "instruction_source")
+ROW_GROUP = 1 << 16
+_REPETITIVE = ["instruction_source", "finish_reason", "flags.list.element", "model"]
+# A text with nothing but spaces, control and format characters (zero-width ones among them) is
+# empty to a reader.
+_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class DatasetWriter:
+    """Writes a mixture's Parquet file, source after source.
+
+    Args:
+        handle: binary file to write to.
+        mixture: what is left out.
+    """
+
+    def __init__(self, handle: IO[bytes], mixture: Mixture) -> None:
+        self._mixture = mixture
+        self._seen: set[bytes] = set()
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._counts: dict[str, dict[str, Counter[str]]] = {}
+        # Texts hardly repeat: a dictionary of them costs time and saves nothing.
+        self._writer = pq.ParquetWriter(
+            handle, SCHEMA, compression="zstd", compression_level=3, use_dictionary=_REPETITIVE
+        )
+
+    def add(self, source: str, table: pa.Table) -> None:
+        """Write the rows of one source that the mixture keeps; they follow those added before.
+
+        Args:
+            source: name of the rows' source.
+            table: rows in the columns of `SCHEMA`, without nulls in the first four.
+        """
+        counts = self._counts.setdefault(source, _no_counts())
+        keep = np.ones(len(table), np.bool_)
+        for reason, wrong in _tests(table, self._mixture):
+            counts["dropped"][reason] += int((keep & wrong).sum())
+            keep &= ~wrong
+        if self._mixture.unique_instructions:
+            keep = self._first_ones(table, keep, counts["dropped"])
+        kept = table if keep.all() else table.filter(pa.array(keep))
+        counts["rows"]["read"] += len(table)
+        counts["rows"]["kept"] += len(kept)
+        _count(counts["flags"], pc.list_flatten(kept["flags"]))
+        _count(counts["finish_reasons"], kept["finish_reason"])
+        _count(counts["models"], kept["model"])
+        self._waiting.append(kept)
+        self._waiting_rows += len(kept)
+        if self._waiting_rows >= ROW_GROUP:
+            self._write(keep_rest=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Write what waits, unless work failed, and the file's footer."""
+        if exception[0] is None:
+            self._write(keep_rest=False)
+        self._writer.close()
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the rows: in all, and of each source."""
+        sources = {
+            source: {
+                "rows": counts["rows"]["kept"],
+                "read": counts["rows"]["read"],
+                **{k: dict(sorted(counts[k].items())) for k in _COUNTED},
+            }
+            for source, counts in self._counts.items()
+        }
+        return {"rows": sum(source["rows"] for source in sources.values()), "sources": sources}
+
+    def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
+        """`keep` without the rows whose instruction was written before."""
+        for row in np.flatnonzero(keep):
+            mark = fingerprint(table["instruction"][int(row)].as_py())
+            if mark in self._seen:
+                keep[row] = False
+                dropped["duplicate_instruction"] += 1
+            else:
+                self._seen.add(mark)
+        return keep
+
+    def _write(self, *, keep_rest: bool) -> None:
+        if not self._waiting:
+            return
+        # One chunk per column: where pages end must not depend on where shards do.
+        table = pa.concat_tables(self._waiting).combine_chunks()
+        whole = len(table) - len(table) % ROW_GROUP if keep_rest else len(table)
+        if whole:
+            self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP)
+        rest = table.slice(whole)
+        self._waiting, self._waiting_rows = ([rest], len(rest)) if len(rest) else ([], 0)
+
+
+_COUNTED = ("dropped", "flags", "finish_reasons", "models")
+
+
+def _no_counts() -> dict[str, Counter[str]]:
+    return {name: Counter() for name in ("rows", *_COUNTED)}
+
+
+def _tests(table: pa.Table, mixture: Mixture) -> list[tuple[str, Mask]]:
+    """Reasons to leave rows out, the first that holds counting, each with its rows."""
+    tests = [
+        ("empty_instruction", is_empty(table["instruction"])),
+        ("empty_response", is_empty(table["response"])),
+    ]
+    return tests + [(flag, has_flag(table["flags"], flag)) for flag in mixture.exclude_flags]
+
+
+def is_empty(texts: pa.ChunkedArray) -> Mask:
+    """Which texts have no visible character."""
+    return ~np.asarray(pc.match_substring_regex(texts, _VISIBLE))
+
+
+def has_flag(flags: pa.ChunkedArray, flag: str) -> Mask:
+    """Which rows' `flags` hold `flag`."""
+    rows = np.asarray(pc.list_parent_indices(flags))
+    found = np.zeros(len(flags), np.bool_)
+    found[rows[np.asarray(pc.equal(pc.list_flatten(flags), flag))]] = True
+    return found
+
+
+def _count(counter: Counter[str], values: pa.ChunkedArray) -> None:
+    for item in pc.value_counts(values).to_pylist():
+        if item["values"] is not None:
+            counter[item["values"]] += item["counts"]
+
+
+def schema_facts() -> Mapping[str, str]:
+    """Columns and their types, for the manifest."""
+    return {field.name: str(field.type) for field in SCHEMA}

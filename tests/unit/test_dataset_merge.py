@@ -1,0 +1,264 @@
+"""Merging: what is kept, in which order, and that the bytes depend on nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lamini.dataset import writer
+from lamini.dataset.merge import merge_pairs
+from lamini.errors import LaminiError
+from lamini.files import sha256_file
+
+HOSTILE = [
+    "plain",
+    "🎉👩‍👩‍👧 emoji",
+    "مرحبا بالعالم",
+    "zero\u200bwidth",
+    "nul\x00inside",
+    'quotes " and \\ and \n newline',
+    "x" * 1_000_000,
+    "\u2028line separator",
+]
+
+
+def pair(source: str, number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"{source}/{number:05}",
+        "instruction": f"Do thing {number}.",
+        "response": f"Done {number}.",
+        "instruction_source": source,
+        "finish_reason": "stop",
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "model": "teacher",
+        "request": f"key{number}",
+        "flags": [],
+        **changes,
+    }
+
+
+def write_shards(root: Path, source: str, rows: list[dict[str, Any]], shards: int) -> list[Path]:
+    paths = []
+    for shard in range(shards):
+        path = root / "pairs" / source / f"{shard:04}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in rows[shard::shards]]
+        path.write_bytes(b"".join(lines))
+        paths.append(path)
+    return paths
+
+
+def params(*sources: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "mixture": "mix",
+        "sources": list(sources),
+        "exclude_flags": [],
+        "unique_instructions": False,
+        "license": "cc-by-nc-4.0",
+        "version": 1,
+        "published": None,
+        "files": None,
+        **changes,
+    }
+
+
+def merge(root: Path, pairs: list[Path], settings: dict[str, Any]) -> dict[str, Any]:
+    merge_pairs(
+        pairs=pairs,
+        dataset=root / "mix.parquet",
+        manifest=root / "mix.manifest.json",
+        card=root / "mix.card.md",
+        settings=settings,
+    )
+    return json.loads((root / "mix.manifest.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # provenance goes below the working folder
+
+
+def test_rows_stand_in_the_order_of_sources_shards_and_ids(tmp_path: Path) -> None:
+    rows = {s: [pair(s, n) for n in range(7)][::-1] for s in ("alpaca", "original_p3")}
+    shards = [p for s, found in rows.items() for p in write_shards(tmp_path, s, found, 2)]
+    manifest = merge(tmp_path, shards[::-1], params("original_p3", "alpaca"))
+    frame = pl.read_parquet(tmp_path / "mix.parquet")
+    assert frame.columns[:3] == ["instruction", "response", "instruction_source"]
+    expected = [
+        r["id"]
+        for source in ("original_p3", "alpaca")
+        for shard in (0, 1)
+        for r in sorted(rows[source][shard::2], key=lambda row: row["id"])
+    ]
+    assert frame["id"].to_list() == expected
+    assert manifest["rows"] == 14
+    assert manifest["sha256"] == sha256_file(tmp_path / "mix.parquet")
+    assert list(manifest["sources"]) == ["alpaca", "original_p3"]  # JSON keys are sorted
+    assert (tmp_path / "results/provenance").is_dir() or list(tmp_path.rglob("mix.parquet.json"))
+
+
+def test_hostile_texts_come_back_as_they_were(tmp_path: Path) -> None:
+    rows = [pair("alpaca", n, instruction=t, response=t) for n, t in enumerate(HOSTILE)]
+    merge(tmp_path, write_shards(tmp_path, "alpaca", rows, 1), params("alpaca"))
+    frame = pl.read_parquet(tmp_path / "mix.parquet")
+    assert frame["instruction"].to_list() == HOSTILE
+    assert frame["response"].to_list() == HOSTILE
+
+
+@given(
+    texts=st.lists(
+        st.text(st.sampled_from(" \t\n\x00\u200b\ufeff\u00a0\u3000aé字🎉ـ"), max_size=4),
+        min_size=1,
+        max_size=20,
+    ),
+    shards=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None)
+def test_left_out_rows_are_those_without_visible_text(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], shards: int
+) -> None:
+    root = tmp_path_factory.mktemp("merge")
+    invisible = set(" \t\n\x00\u200b\ufeff\u00a0\u3000")
+    rows = [pair("alpaca", n, response=text) for n, text in enumerate(texts)]
+    rows.append(pair("alpaca", 99))
+    manifest = merge(root, write_shards(root, "alpaca", rows, shards), params("alpaca"))
+    empty = sum(set(text) <= invisible for text in texts)
+    counts = manifest["sources"]["alpaca"]
+    assert counts["dropped"] == {"empty_instruction": 0, "empty_response": empty}
+    assert counts["rows"] == len(rows) - empty == manifest["rows"]
+    kept = set(pl.read_parquet(root / "mix.parquet")["id"])
+    assert kept == {row["id"] for row in rows if not set(row["response"]) <= invisible}
+    shutil.rmtree(root)
+
+
+def test_bytes_do_not_depend_on_shards_when_ids_are_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROW_GROUP", 64)
+    rows = [pair("alpaca", n) for n in range(1000)]
+    seen = set()
+    for pieces in (1, 3, 50):
+        root = tmp_path / str(pieces)
+        paths, size = [], -(-1000 // pieces)
+        for shard in range(pieces):
+            path = root / "pairs/alpaca" / f"{shard:04}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = rows[shard * size : (shard + 1) * size]
+            path.write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in part))
+            paths.append(path)
+        merge(root, paths, params("alpaca"))
+        seen.add((root / "mix.parquet").read_bytes())
+        assert pq.ParquetFile(root / "mix.parquet").num_row_groups == 16
+    assert len(seen) == 1
+
+
+def test_a_mixture_can_leave_out_flags_and_repetitions(tmp_path: Path) -> None:
+    rows = [
+        pair("alpaca", 0, instruction="Same  thing"),
+        pair("alpaca", 1, instruction="same thing"),
+        pair("alpaca", 2, flags=["refusal", "truncated"]),
+        pair("alpaca", 3, flags=["truncated"], finish_reason="length"),
+        pair("alpaca", 4, flags=["refusal"], instruction="Same thing"),
+        pair("alpaca", 5),
+    ]
+    shards = write_shards(tmp_path, "alpaca", rows, 1)
+    wanted = params("alpaca", exclude_flags=["refusal"], unique_instructions=True)
+    manifest = merge(tmp_path, shards, wanted)
+    assert [int(i[-1]) for i in pl.read_parquet(tmp_path / "mix.parquet")["id"]] == [0, 3, 5]
+    assert manifest["sources"]["alpaca"] == {
+        "rows": 3,
+        "read": 6,
+        "dropped": {
+            "empty_instruction": 0,
+            "empty_response": 0,
+            "refusal": 2,
+            "duplicate_instruction": 1,
+        },
+        "flags": {"truncated": 1},
+        "finish_reasons": {"stop": 2, "length": 1},
+        "models": {"teacher": 3},
+    }
+    card = (tmp_path / "mix.card.md").read_text()
+    assert "| alpaca | 3 | 3 | 0 | 1 |" in card
+    assert "responses flagged `refusal`" in card
+
+
+def test_memory_does_not_keep_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROW_GROUP", 10)
+    held = []
+    original = writer.DatasetWriter.add
+
+    def watched(self: writer.DatasetWriter, source: str, table: Any) -> None:
+        original(self, source, table)
+        held.append(self._waiting_rows)
+
+    monkeypatch.setattr(writer.DatasetWriter, "add", watched)
+    rows = [pair("alpaca", n) for n in range(333)]
+    merge(tmp_path, write_shards(tmp_path, "alpaca", rows, 37), params("alpaca"))
+    assert max(held) < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": "a", "instruction": ', "0000.jsonl:2"),
+        (b'{"id": "a", "instruction": "x", "instruction_source": "alpaca"}', "row 2: `response`"),
+        (
+            b'{"id":"a","instruction":7,"response":"y","instruction_source":"alpaca"}',
+            "row 2: `instruction` must be text, found 7",
+        ),
+        (
+            b'{"id":"a","instruction":"x","response":"y","instruction_source":"flan"}',
+            "row 2 is of flan, not of alpaca",
+        ),
+        (b'{"id":"a","instruction":"\xff","response":"y","instruction_source":"alpaca"}', "000"),
+        (b"[1, 2]", "0000.jsonl"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    (path,) = write_shards(tmp_path, "alpaca", [pair("alpaca", 0)], 1)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(LaminiError, match=r".*") as raised:
+        merge(tmp_path, [path], params("alpaca"))
+    assert message in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert not (tmp_path / "mix.parquet").exists()
+
+
+def test_shards_of_other_or_missing_sources_are_refused(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path, "alpaca", [pair("alpaca", 0)], 1)
+    with pytest.raises(LaminiError, match="alpaca is not a source"):
+        merge(tmp_path, shards, params("original_p3"))
+    with pytest.raises(LaminiError, match="no pair shards of original_p3"):
+        merge(tmp_path, shards, params("alpaca", "original_p3"))
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path, "alpaca", [pair("alpaca", 0, response=" ")], 1)
+    shards[0].with_name("0001.jsonl").write_bytes(b"")
+    with pytest.raises(LaminiError, match="no pair of mixture mix is left"):
+        merge(tmp_path, [*shards, shards[0].with_name("0001.jsonl")], params("alpaca"))
+    assert not (tmp_path / "mix.parquet").exists()
+
+
+def test_the_card_is_a_hub_card_that_loads(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    rows = [pair("alpaca", n) for n in range(5)]
+    merge(tmp_path, write_shards(tmp_path, "alpaca", rows, 1), params("alpaca"))
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    shutil.copy(tmp_path / "mix.parquet", folder)
+    shutil.copy(tmp_path / "mix.card.md", folder / "README.md")
+    loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["response"] == [row["response"] for row in rows]
