@@ -288,6 +288,7 @@ class Workflow:
             **self.config.analysis.model_dump(mode="json", exclude={"embeddings"}),
             "tokenizer_location": self.tokenizer_location(self.config.analysis.tokenizer),
             "symbols": {name: self.source(name).symbol for name in self.config.sources},
+            "seed": self.config.seed,
         }
 
     def embedding_params(self) -> Params:

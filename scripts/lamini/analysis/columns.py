@@ -1,0 +1,49 @@
+"""Reading a merged dataset source after source, some columns and a few rows at a time."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer
+
+ROWS_AT_ONCE = 1 << 14
+
+
+def read_batches(
+    dataset: str | Path, columns: Sequence[str]
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield each batch with the source that all its rows are of, in the dataset's order.
+
+    Args:
+        dataset: the mixture's Parquet file.
+        columns: what to read; `instruction_source` need not be among them.
+
+    Raises:
+        LaminiError: when the file cannot be read or lacks a column.
+    """
+    names = [*columns, *({"instruction_source"} - set(columns))]
+    try:
+        file = pq.ParquetFile(dataset)
+        if missing := set(names) - set(file.schema_arrow.names):
+            raise LaminiError(f"{dataset}: no column {', '.join(sorted(missing))}; merge it again")
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
+            first = 0
+            runs = pa.compute.run_end_encode(batch.column("instruction_source"))
+            for source, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                yield source, batch.slice(first, end - first)
+                first = end
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LaminiError(f"{dataset}: not a readable Parquet file ({error})") from error
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows under a header, atomically; floats in full precision."""
+    with atomic_writer(path) as handle:
+        writer = csv.DictWriter(handle, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,153 @@
+"""Sentence embeddings of a sample of each compared source's instructions (section 3.3.2).
+
+The embeddings are kept as an artifact: computing them takes a GPU, drawing them does not.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lamini.analysis.columns import read_batches
+from lamini.analysis.words import Integers
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, derive_seed, read_json, resolve_path
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.dataset import Embeddings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger("lamini")
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+TEXTS_AT_ONCE = 4096
+_BATCH = 64
+
+
+def embed_instructions(
+    *,
+    manifest: str | Path,
+    dataset: str | Path,
+    embeddings: str | Path,
+    settings: Embeddings,
+    seed: int,
+) -> None:
+    """Embed up to `samples` instructions of each source that a panel shows.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        embeddings: Parquet to write: `id`, `instruction_source`, `instruction`, `embedding` (unit
+            length or not, as the model has it; float32 of a fixed size), in the dataset's order.
+        settings: model, sample size and panels.
+        seed: of the sample; a source's sample does not depend on other sources.
+
+    Raises:
+        LaminiError: when a panel's source is not in the dataset, or the model cannot be loaded.
+    """
+    facts = read_json(manifest)
+    samples = _choose(facts, settings, seed, dataset)
+    model = load_model(settings)
+    size = model.get_embedding_dimension()
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("instruction_source", pa.string()),
+            ("instruction", pa.string()),
+            ("embedding", pa.list_(pa.float32(), size)),
+        ]
+    )
+    total = sum(map(len, samples.values()))
+    with (
+        atomic_writer(embeddings, "wb") as handle,
+        Progress(total, "instructions") as progress,
+        pq.ParquetWriter(handle, schema, compression="zstd") as writer,
+    ):
+        for table in _in_parts(_sampled(dataset, samples)):
+            vectors = embed(model, table["instruction"].to_pylist())
+            column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), size)
+            with_vectors = table.append_column("embedding", column)
+            writer.write_table(with_vectors.select(schema.names).cast(schema))
+            progress.advance(len(table))
+    record_provenance(
+        embeddings,
+        rule="embed_instructions",
+        settings=settings.as_params(),
+        inputs=[manifest],
+        seed=seed,
+        extra={"samples": {source: len(rows) for source, rows in samples.items()}},
+    )
+
+
+def load_model(settings: Embeddings) -> "SentenceTransformer":
+    """The sentence-transformers model, on a GPU where there is one.
+
+    Raises:
+        LaminiError: when it cannot be loaded; names the place.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    place = str(resolve_path(settings.model))
+    try:
+        return SentenceTransformer(place, revision=settings.revision)
+    except (OSError, ValueError) as error:
+        raise LaminiError(
+            f"{settings.model}: no sentence-transformers model could be loaded ({error!s:.300});"
+            " check `analysis.embeddings.model`"
+        ) from error
+
+
+def embed(model: "SentenceTransformer", texts: list[str]) -> Vectors:
+    """Embeddings of texts, shape (texts, dimensions), float32."""
+    vectors = model.encode(texts, batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True)
+    return np.asarray(vectors, np.float32)
+
+
+def _choose(
+    facts: Mapping[str, Any], settings: Embeddings, seed: int, dataset: str | Path
+) -> dict[str, Integers]:
+    """For each source of the panels, in the dataset's order, which of its rows are sampled."""
+    wanted = {source for panel in settings.panels for source in panel}
+    rows = {name: source["rows"] for name, source in facts["sources"].items() if source["rows"]}
+    if missing := wanted - set(rows):
+        raise LaminiError(
+            f"{dataset} has no pairs of {', '.join(sorted(missing))}; it has {', '.join(rows)};"
+            " check `analysis.embeddings.panels`"
+        )
+    samples = {}
+    for source in (name for name in rows if name in wanted):
+        random = np.random.default_rng(derive_seed("embed_instructions", seed, source))
+        count = min(settings.samples, rows[source])
+        samples[source] = np.sort(random.choice(rows[source], count, replace=False))
+        logger.info("%s: %d of %d instructions", source, count, rows[source])
+    return samples
+
+
+def _sampled(dataset: str | Path, samples: Mapping[str, Integers]) -> Iterator[pa.RecordBatch]:
+    """The sampled rows of each batch."""
+    read = dict.fromkeys(samples, 0)
+    for source, batch in read_batches(dataset, ["id", "instruction"]):
+        if source not in samples:
+            continue
+        rows = samples[source] - read[source]
+        read[source] += len(batch)
+        yield batch.take(pa.array(rows[(rows >= 0) & (rows < len(batch))]))
+
+
+def _in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Tables of `TEXTS_AT_ONCE` rows, the last one shorter, however the batches are cut."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        table = pa.Table.from_batches(waiting)
+        while len(table) >= TEXTS_AT_ONCE:
+            yield table.slice(0, TEXTS_AT_ONCE)
+            table = table.slice(TEXTS_AT_ONCE)
+        waiting = table.to_batches()
+    if waiting and (table := pa.Table.from_batches(waiting)):
+        yield table

@@ -1,0 +1,148 @@
+"""Embeddings in the plane by t-SNE (Figure 3), and what can be said of them in numbers."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lamini.analysis.columns import write_csv
+from lamini.analysis.embeddings import Vectors
+from lamini.analysis.semantics import COLUMNS, semantic_diversity
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, derive_seed
+from lamini.provenance import record_provenance
+from lamini.settings.dataset import Embeddings
+
+logger = logging.getLogger("lamini")
+Positions = np.ndarray[Any, np.dtype[np.float64]]
+FEWEST = 5
+"""Instructions in a panel below which t-SNE says nothing."""
+FEWEST_OF_SOURCE = 4
+"""Instructions of a source below which its halves have no pairs to compare."""
+
+
+def project_embeddings(
+    *,
+    embeddings: str | Path,
+    projection: str | Path,
+    diversity: str | Path,
+    settings: Embeddings,
+    seed: int,
+) -> None:
+    """Lay each panel's instructions out in the plane, and measure each source's diversity.
+
+    Args:
+        embeddings: what `embed_instructions` wrote.
+        projection: Parquet to write: `panel` (from 0), `instruction_source`, `instruction`, `x`,
+            `y` (float32; t-SNE's own units).
+        diversity: CSV to write, in `lamini.analysis.semantics.COLUMNS`.
+        settings: panels, perplexity, replicates.
+        seed: of the layout and of the intervals.
+
+    Raises:
+        LaminiError: when a panel has fewer than `FEWEST` instructions, or a source fewer than
+            `FEWEST_OF_SOURCE`.
+    """
+    sample = pq.read_table(embeddings)
+    panels = []
+    for number, sources in enumerate(settings.panels):
+        shown = sample.filter(pc.is_in(sample["instruction_source"], pa.array(sources)))
+        if len(shown) < FEWEST:
+            raise LaminiError(
+                f"{embeddings}: panel {number} ({' and '.join(sources)}) has {len(shown)}"
+                f" instructions, t-SNE needs {FEWEST}; raise `analysis.embeddings.samples`"
+            )
+        logger.info("panel %d: t-SNE of %d instructions", number, len(shown))
+        layout_seed = derive_seed("project_embeddings", seed, *sources)
+        positions = lay_out(vectors_of(shown), settings.perplexity, layout_seed)
+        panels.append(_panel(number, shown, positions))
+    with atomic_writer(projection, "wb") as handle:
+        pq.write_table(pa.concat_tables(panels), handle, compression="zstd")
+    write_csv(diversity, COLUMNS, _diversities(sample, settings, seed))
+    for artifact in (projection, diversity):
+        record_provenance(
+            artifact,
+            rule="project_embeddings",
+            settings=settings.as_params(),
+            inputs=[embeddings],
+            seed=seed,
+        )
+
+
+def vectors_of(sample: pa.Table) -> Vectors:
+    """The embeddings of a table's rows, shape (rows, dimensions)."""
+    column = sample["embedding"].combine_chunks()
+    return column.flatten().to_numpy().reshape(len(sample), -1)
+
+
+def usable_perplexity(perplexity: float, rows: int) -> float:
+    """The perplexity, or the largest that so many points allow: a third of the others."""
+    most = max((rows - 1) / 3, 1.0)
+    if perplexity > most:
+        logger.info(
+            "perplexity %.4g is too high for %d points: %.4g is used", perplexity, rows, most
+        )
+    return min(perplexity, most)
+
+
+def lay_out(vectors: Vectors, perplexity: float, seed: int) -> Positions:
+    """t-SNE by cosine distance; the same vectors and seed give the same positions.
+
+    Args:
+        vectors: shape (points, dimensions).
+        perplexity: lowered where there are too few points for it.
+        seed: of the nearest-neighbour search; the start is PCA, which has none.
+
+    Returns:
+        Positions, shape (points, 2).
+    """
+    from openTSNE import TSNE
+
+    # One thread: sums over threads would come out in another order each time.
+    layout = TSNE(
+        perplexity=usable_perplexity(perplexity, len(vectors)),
+        metric="cosine",
+        initialization="pca",
+        random_state=seed % 2**31,
+        n_jobs=1,
+    )
+    return np.asarray(layout.fit(vectors.astype(np.float64)))
+
+
+def _panel(number: int, shown: pa.Table, positions: Positions) -> pa.Table:
+    return pa.table(
+        {
+            "panel": pa.array(np.full(len(shown), number, np.int32)),
+            "instruction_source": shown["instruction_source"],
+            "instruction": shown["instruction"],
+            "x": pa.array(positions[:, 0].astype(np.float32)),
+            "y": pa.array(positions[:, 1].astype(np.float32)),
+        }
+    )
+
+
+def _diversities(sample: pa.Table, settings: Embeddings, seed: int) -> list[dict[str, Any]]:
+    """One row per source, each measured on as many instructions as the smallest one has."""
+    sources = list(dict.fromkeys(source for panel in settings.panels for source in panel))
+    vectors = {
+        source: vectors_of(sample.filter(pc.equal(sample["instruction_source"], source)))
+        for source in sources
+    }
+    smallest = min(sources, key=lambda source: len(vectors[source]))
+    size = len(vectors[smallest])
+    if size < FEWEST_OF_SOURCE:
+        raise LaminiError(
+            f"{smallest} has {size} embedded instructions, its diversity needs {FEWEST_OF_SOURCE};"
+            " raise `analysis.embeddings.samples`, or take it out of `analysis.embeddings.panels`"
+        )
+    rows = []
+    for source in sources:
+        random = np.random.default_rng(derive_seed("semantic_diversity", seed, source))
+        chosen = np.sort(random.choice(len(vectors[source]), size, replace=False))
+        measured = semantic_diversity(vectors[source][chosen], settings.replicates, random)
+        rows.append({"instruction_source": source, "samples": size, **measured})
+    return rows

@@ -1,0 +1,122 @@
+"""Table 1, Table 2 and the quality of a merged dataset, in one pass over its rows."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.mattr import LexicalDiversity
+from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
+from lamini.analysis.quality import TEXTS, Quality
+from lamini.analysis.tokens import TokenCounter
+from lamini.errors import LaminiError
+from lamini.files import read_json
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+
+STATISTICS_COLUMNS = (
+    "instruction_source",
+    "symbol",
+    "samples",
+    *(f"{text}_{value}" for text in TEXTS for value in ("tokens", "mean_tokens")),
+)
+DIVERSITY_COLUMNS = ("instruction_source", *(f"{text}_mattr" for text in TEXTS))
+
+
+def measure_dataset(
+    *,
+    manifest: str | Path,
+    dataset: str | Path,
+    statistics: str | Path,
+    diversity: str | Path,
+    quality: str | Path,
+    settings: Mapping[str, Any],
+    seed: int,
+) -> None:
+    """Measure a merged dataset per source and in all; the last row of each CSV has its name.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        statistics: CSV to write (Table 1): samples, tokens and mean tokens a sample.
+        diversity: CSV to write (Table 2): MATTR, times 100.
+        quality: CSV to write, in `lamini.analysis.quality.COLUMNS`.
+        settings: the rule's params: fields of `Analysis`, `tokenizer_location`, `symbols` (the
+            paper's name of each source).
+        seed: of the order in which texts are joined, for `mattr_texts: shuffled`.
+
+    Raises:
+        LaminiError: when dataset and manifest do not belong together, or there is no tokenizer.
+    """
+    facts = read_json(manifest)
+    counter = TokenCounter(settings["tokenizer_location"])
+    lexical = {
+        text: LexicalDiversity(settings["mattr_texts"], settings["mattr_window"], seed)
+        for text in TEXTS
+    }
+    found, tokens = Quality(), Counter[tuple[str, str]]()
+    columns = [*TEXTS, "flags"]
+    with Progress(facts["rows"], "pairs") as progress:
+        for source, batch in read_batches(dataset, columns):
+            if source not in facts["sources"]:
+                raise LaminiError(f"{dataset}: {source} is not in {manifest}; merge it again")
+            for text in TEXTS:
+                tokens[source, text] += int(counter.count(batch[text]).sum())
+                lexical[text].add(source, batch[text])
+            found.add(source, batch)
+            progress.advance(len(batch))
+    if progress.done != facts["rows"]:
+        raise LaminiError(
+            f"{dataset}: has {progress.done} rows, {manifest} says {facts['rows']}; merge it again"
+        )
+    rows = {source: facts["sources"][source]["rows"] for source in facts["settings"]["sources"]}
+    write_csv(statistics, STATISTICS_COLUMNS, _statistics(facts, rows, tokens, settings["symbols"]))
+    write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts["mixture"], rows, lexical))
+    write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
+    for artifact in (statistics, diversity, quality):
+        record_provenance(
+            artifact, rule="measure_dataset", settings=settings, inputs=[manifest], seed=seed
+        )
+
+
+def _statistics(
+    facts: Mapping[str, Any],
+    rows: Mapping[str, int],
+    tokens: Counter[tuple[str, str]],
+    symbols: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Table 1: a row per source that has samples, and one of all."""
+    lines = []
+    for source in rows:
+        counts = {text: tokens[source, text] for text in TEXTS}
+        lines.append(_statistics_row(source, symbols.get(source, ""), rows[source], counts))
+    total = {text: sum(tokens[source, text] for source in rows) for text in TEXTS}
+    name = facts["mixture"]
+    return [*lines, _statistics_row(name, name.upper(), sum(rows.values()), total)]
+
+
+def _statistics_row(
+    name: str, symbol: str, samples: int, tokens: Mapping[str, int]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"instruction_source": name, "symbol": symbol, "samples": samples}
+    for text, count in tokens.items():
+        row[f"{text}_tokens"] = count
+        row[f"{text}_mean_tokens"] = count / samples if samples else 0.0
+    return row
+
+
+def _diversity(
+    mixture: str, rows: Mapping[str, int], lexical: Mapping[str, LexicalDiversity]
+) -> list[dict[str, Any]]:
+    """Table 2, times 100: a row per source, and one of all."""
+    lines = [
+        {
+            "instruction_source": s,
+            **{f"{t}_mattr": 100 * d.of_source(s) for t, d in lexical.items()},
+        }
+        for s, samples in rows.items()
+        if samples
+    ]
+    total = {f"{text}_mattr": 100 * measured.of_all() for text, measured in lexical.items()}
+    return [*lines, {"instruction_source": mixture, **total}]

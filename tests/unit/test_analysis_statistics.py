@@ -1,0 +1,182 @@
+"""Tables 1 and 2 and the quality counts, against counting by hand."""
+
+import csv
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_dataset_merge import merge, pair, params, write_shards
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
+
+from lamini.analysis.quality import Quality
+from lamini.analysis.statistics import measure_dataset
+from lamini.errors import LaminiError
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One token a word or sign; its file asks to cut and pad, which counting must not do."""
+    backend = Tokenizer(WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
+    backend.pre_tokenizer = Whitespace()
+    backend.enable_truncation(3)
+    backend.enable_padding(length=5)
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>").save_pretrained(folder)
+    return folder
+
+
+ROWS = [
+    pair("original_p3", 0, instruction="one two three four", response="a b a b"),
+    pair("original_p3", 1, instruction="ONE  two three four", response="a b a b"),
+    pair("original_p3", 2, instruction="other", response="", flags=["empty"]),
+    pair("original_p3", 3, instruction="other", response="x " * 10, flags=["truncated"]),
+    pair("alpaca", 0, instruction="one two three four", response="different"),
+    pair("alpaca", 1, instruction="new", response="I am sorry", flags=["refusal"]),
+]
+
+
+def measure(root: Path, tokenizer: Path, **changes: Any) -> dict[str, list[dict[str, str]]]:
+    settings = {
+        "tokenizer": "words",
+        "mattr_window": 4,
+        "mattr_texts": "mean",
+        "version": 1,
+        "tokenizer_location": {"path": str(tokenizer), "revision": None},
+        "symbols": {"original_p3": "D_P3", "alpaca": "D̂_A"},
+        "seed": 1,
+    }
+    names = ("statistics", "diversity", "quality")
+    measure_dataset(
+        manifest=root / "mix.manifest.json",
+        dataset=root / "mix.parquet",
+        settings={**settings, **changes},
+        seed=1,
+        **{name: root / f"{name}.csv" for name in names},
+    )
+    return {
+        name: list(csv.DictReader((root / f"{name}.csv").read_text("utf-8").splitlines()))
+        for name in names
+    }
+
+
+def merged(root: Path, rows: list[dict[str, Any]]) -> None:
+    shards = []
+    for source in ("original_p3", "alpaca"):
+        found = [row for row in rows if row["instruction_source"] == source]
+        shards += write_shards(root, source, found, 2)
+    merge(root, shards, params("original_p3", "alpaca"))
+
+
+def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
+    merged(tmp_path, ROWS)
+    tables = measure(tmp_path, tokenizer)
+    first, second, total = tables["statistics"]
+    assert [first["instruction_source"], first["symbol"]] == ["original_p3", "D_P3"]
+    assert [first[k] for k in ("samples", "instruction_tokens", "response_tokens")] == [
+        "3",
+        "9",
+        "18",
+    ]
+    assert float(first["instruction_mean_tokens"]) == 3.0
+    assert float(first["response_mean_tokens"]) == 6.0
+    assert [second["samples"], second["instruction_tokens"]] == ["2", "5"]
+    assert [total["instruction_source"], total["symbol"], total["samples"]] == ["mix", "MIX", "5"]
+    assert total["response_tokens"] == "22"
+    p3, alpaca, everything = tables["diversity"]
+    assert float(p3["instruction_mattr"]) == 100.0
+    # "a b a b" twice has half its words as types; ten times "x" a quarter in each window.
+    assert float(p3["response_mattr"]) == pytest.approx(100 * (0.5 + 0.5 + 0.25) / 3)
+    assert float(alpaca["response_mattr"]) == 100.0
+    assert float(everything["response_mattr"]) == pytest.approx(100 * (1.25 + 2) / 5)
+    p3, alpaca, everything = tables["quality"]
+    expected = {"read": 4, "empty_responses": 1, "samples": 3, "refusals": 0, "truncated": 1}
+    expected |= {"duplicate_instructions": 1, "duplicate_pairs": 1, "excluded": 0}
+    assert {k: int(p3[k]) for k in expected} == expected
+    assert alpaca["duplicates_of_other_sources"] == alpaca["refusals"] == "1"
+    assert alpaca["duplicate_instructions"] == alpaca["duplicate_pairs"] == "0"
+    assert everything["read"] == "6"
+    assert everything["response_characters_p100"] == "20"
+
+
+def test_measuring_twice_gives_the_same_bytes(tmp_path: Path, tokenizer: Path) -> None:
+    merged(tmp_path, ROWS)
+    for texts in ("concatenated", "shuffled"):
+        first = measure(tmp_path, tokenizer, mattr_texts=texts)
+        assert measure(tmp_path, tokenizer, mattr_texts=texts) == first
+
+
+def test_a_dataset_of_another_manifest_is_refused(tmp_path: Path, tokenizer: Path) -> None:
+    merged(tmp_path, ROWS[:2] + ROWS[4:])
+    other = (tmp_path / "mix.parquet").read_bytes()
+    merged(tmp_path, ROWS)
+    (tmp_path / "mix.parquet").write_bytes(other)
+    with pytest.raises(LaminiError, match="has 4 rows"):
+        measure(tmp_path, tokenizer)
+    (tmp_path / "mix.parquet").write_bytes(b"not parquet")
+    with pytest.raises(LaminiError, match="not a readable Parquet file"):
+        measure(tmp_path, tokenizer)
+
+
+def same(text: str) -> str:
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(text.split())
+
+
+PAIRS = st.lists(
+    st.tuples(
+        st.sampled_from(["alpaca", "generated_p3", "original_p3"]),
+        st.sampled_from(["a", "A", " a ", "b", "ﬁ", "fi", "ẞ", "ss"]),
+        st.sampled_from(["x", "X", "y"]),
+    ),
+    max_size=30,
+).map(sorted)
+
+
+@given(pairs=PAIRS, size=st.integers(1, 7))
+@settings(max_examples=100, deadline=None)
+def test_duplicates_are_those_of_a_plain_search(
+    pairs: list[tuple[str, str, str]], size: int
+) -> None:
+    import pyarrow as pa
+
+    quality = Quality()
+    sources = sorted({source for source, _, _ in pairs})
+    for source in sources:
+        rows = [pair for pair in pairs if pair[0] == source]
+        for first in range(0, len(rows), size):
+            part = rows[first : first + size]
+            flags = pa.array([[] for _ in part], pa.list_(pa.string()))
+            texts = [pa.array([row[n] for row in part]) for n in (1, 2)]
+            names = ["instruction", "response", "flags"]
+            quality.add(source, pa.RecordBatch.from_arrays([*texts, flags], names))
+    manifest = {
+        "mixture": "mix",
+        "settings": {"sources": sources},
+        "sources": {source: {"read": 0, "dropped": {}} for source in sources},
+    }
+    found = {row["instruction_source"]: row for row in quality.rows(manifest)}
+    for source in sources:
+        own = foreign = repeated = 0
+        for place, (origin, instruction, response) in enumerate(pairs):
+            if origin != source:
+                continue
+            before = [b for b in pairs[:place] if same(b[1]) == same(instruction)]
+            if any(b[0] == source for b in before):
+                own += 1
+            elif before:
+                foreign += 1
+            repeated += any(same(b[2]) == same(response) for b in before)
+        assert found[source]["duplicate_instructions"] == own
+        assert found[source]["duplicates_of_other_sources"] == foreign
+        assert found[source]["duplicate_pairs"] == repeated
