@@ -1,6 +1,7 @@
 """Write the resolved configuration: every setting of this run, defaults included."""
 
 import yaml
+
 from lamini.files import atomic_writer
 from lamini.job import start_job
 

@@ -150,7 +150,7 @@ class Products:
     def table_inputs(self, table: str) -> dict[str, Any]:
         """Named inputs of a table."""
         analysis = f"results/analysis/{self.flow.analysed_mixture}"
-        ratings = self._study_files("ratings.csv", "items.jsonl", "key.json")
+        ratings = self._study_files(ratings="ratings.csv", rated="items.jsonl")
         own: dict[str, dict[str, Any]] = {
             "01": {"statistics": f"{analysis}/statistics.csv"} | _published("dataset_statistics"),
             "02": {"diversity": f"{analysis}/diversity.csv"} | _published("dataset_statistics"),
@@ -238,10 +238,10 @@ class Products:
     def _dataset_study(self) -> str | None:
         return self._study("dataset")
 
-    def _study_files(self, *names: str) -> dict[str, str]:
-        """Files of the model study by the first part of their names."""
+    def _study_files(self, **names: str) -> dict[str, str]:
+        """Files of the model study by the names of the inputs that they become."""
         folder = f"results/human_eval/{self._model_study}"
-        return {name.partition(".")[0]: f"{folder}/{name}" for name in names}
+        return {name: f"{folder}/{file}" for name, file in names.items()}
 
     def _study(self, kind: str) -> str | None:
         studies = self.config.human_evaluation.studies

@@ -63,6 +63,13 @@ def _millions(text: str | None) -> str | None:
     return f"{text}M" if text else None
 
 
+_COMBINATIONS = {
+    "mean": "mean over texts; one shorter than the window counts with its type-token ratio",
+    "concatenated": "over all texts joined in the dataset's order",
+    "shuffled": "over all texts joined in a random order",
+}
+
+
 def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
     """Table 2: MATTR of instructions and responses."""
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
@@ -84,14 +91,7 @@ def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
         title="Lexical diversity: MATTR (×100), ours and as published.",
         columns=["Dataset", "Source", "Instructions", "published", "Responses", "published"],
         rows=rows,
-        notes=[
-            f"Window of {params['window']} words; "
-            + (
-                "mean over texts, a text shorter than the window counts with its type-token ratio."
-                if params["texts"] == "mean"
-                else "over all texts joined in order."
-            )
-        ],
+        notes=[f"Window of {params['window']} words, {_COMBINATIONS[params['texts']]}."],
         reproduction=params["reproduction"],
     )
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from lamini.files import read_json, read_jsonl
+from lamini.files import read_jsonl
 from lamini.tables.published import read_csv
 from lamini.tables.table import Table, text_cell
 
@@ -36,7 +36,7 @@ def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
 
     Args:
         name: "05" (students ahead of the references) or "06" (references ahead).
-        inputs: `ratings` (CSV), `items` (JSONL), `key` (JSON).
+        inputs: `ratings` (CSV), `rated` (JSONL of the rated items).
         params: `students`, `references` (keys of models), `names` (key to name), `ahead`.
     """
     ratings = [row for row in read_csv(inputs["ratings"]) if row["rating"] in tuple(LEVELS)]
@@ -46,7 +46,7 @@ def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
         if row["rater"] == ("human" if human else "machine"):
             groups[row["group"]][row["subject"]].append(row)
     best = max(groups, key=lambda g: (_lead(groups[g], params), g), default=None)
-    items = {item["item"]: item for item in read_jsonl(inputs["items"])}
+    items = {item["item"]: item for item in read_jsonl(inputs["rated"])}
     rows, instruction = [], "no ratings yet"
     for subject in params["students"] + params["references"]:
         rated = groups[best].get(subject, []) if best is not None else []
@@ -87,9 +87,3 @@ def _lead(group: dict[str, list[dict[str, str]]], params: Params) -> float:
 def _shorten(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS].rstrip() + " …"
-
-
-def agreement_note(summary: str) -> str:
-    """One line on how many ratings a study has, and by whom."""
-    facts = read_json(summary)
-    return ", ".join(f"{rater}: {count}" for rater, count in facts.get("rated", {}).items())

@@ -1,0 +1,106 @@
+"""Figures are drawn from their files, the same at each run, with the data beside them."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from lamini.figures.draw import draw_figure
+
+PAPER = Path(__file__).parents[2] / "config/paper"
+SYMBOLS = {"alpaca": "D\u0302_A", "original_p3": "D_P3"}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _draw(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> list[dict[str, str]]:
+    """Draw twice, compare every byte, and return the data."""
+    forms = ("pdf", "png", "csv")
+    bytes_of = []
+    for run in ("a", "b"):
+        outputs: dict[str, str | Path] = {form: f"{name}-{run}.{form}" for form in forms}
+        draw_figure(inputs, params | {"reproduction": False}, outputs)
+        bytes_of.append([Path(outputs[form]).read_bytes() for form in forms])
+    assert bytes_of[0] == bytes_of[1]
+    assert bytes_of[0][0].startswith(b"%PDF")
+    assert bytes_of[0][1].startswith(b"\x89PNG")
+    with open(f"{name}-a.csv", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _ratings(rows: list[tuple[str, str, str, str]]) -> str:
+    with open("ratings.csv", "w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["part", "subject", "rater", "rating"])
+        writer.writerows(rows)
+    return "ratings.csv"
+
+
+def test_projection() -> None:
+    points = pl.DataFrame(
+        {
+            "panel": [0] * 6,
+            "instruction_source": ["alpaca", "original_p3"] * 3,
+            "instruction": list("abcdef"),
+            "x": [0.0, 1, 2, 3, 4, 5],
+            "y": [0.5] * 6,
+        }
+    )
+    points.write_parquet("projection.parquet")
+    params = {"kind": "projection", "panels": [["alpaca", "original_p3"]], "symbols": SYMBOLS}
+    assert len(_draw("f3", {"projection": "projection.parquet"}, params)) == 6
+
+
+def test_dataset_ratings_prefer_people() -> None:
+    path = _ratings(
+        [
+            ("instruction", "alpaca", "human", "A"),
+            ("response", "alpaca", "human", "C"),
+            ("response", "alpaca", "machine", "D"),
+            ("response", "original_p3", "human", ""),
+        ]
+    )
+    rows = _draw("f4", {"ratings": path}, {"kind": "dataset_ratings", "symbols": SYMBOLS})
+    drawn = {(row["part"], row["subset"]): row for row in rows}
+    assert drawn["response", "Y\u0302_A"]["rate_c"] == "1"
+    assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "a machine's rating is never mixed in"
+    assert {row["subset"] for row in rows} == {"X\u0302_A", "Y\u0302_A", "X_P3", "Y_P3"}
+
+
+def test_model_ratings_are_sorted_best_first() -> None:
+    path = _ratings([("", "m1", "machine", "B"), ("", "m2", "machine", "A")])
+    params = {"kind": "model_ratings", "names": {"m1": "One", "m2": "Two"}}
+    published = str(PAPER / "human_evaluation_models.csv")
+    rows = _draw("f6", {"ratings": path, "published": published}, params)
+    assert [row["model"] for row in rows if row["score"] == "ours"] == ["Two", "One"]
+    assert sum(row["score"] == "published" for row in rows) == 19
+
+
+def test_scores_show_the_published_models_and_ours() -> None:
+    result = {"model": "mine", "task": "rte", "score": 61.0}
+    Path("rte.json").write_text(json.dumps(result))
+    model = {"key": "mine", "name": "Mine", "role": "student", "architecture": "decoder-only"}
+    model |= {"family": "GPT-2", "parameters": 124e6}
+    params = {"kind": "scores", "models": [model], "reference_lines": [], "tasks": ["rte"]}
+    published = str(PAPER / "eval_results.csv")
+    rows = _draw("f5", {"evals": ["rte.json"], "published": published}, params)
+    ours = [row for row in rows if row["score"] == "ours"]
+    assert [(row["model"], float(row["average"])) for row in ours] == [("Mine", 61.0)]
+    assert len(rows) == 1 + 15 + 2
+
+
+def test_learning_curves() -> None:
+    lines = [
+        {"step": 0, "loss": None, "held_out_loss": 3.0},
+        {"step": 1, "loss": 2.9, "held_out_loss": None},
+        {"step": 2, "loss": 2.5, "held_out_loss": 2.6},
+    ]
+    Path("metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    params = {"kind": "learning_curves", "students": [{"key": "s", "name": "S"}]}
+    assert len(_draw("curves", {"metrics": ["metrics.jsonl"]}, params)) == 3

@@ -1,0 +1,159 @@
+"""Tables hold the numbers of their files, marked where they are the demo's."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamini.errors import LaminiError
+from lamini.tables.evaluation_tables import average
+from lamini.tables.make import make_table
+from lamini.tables.published import read_csv
+from lamini.tables.table import MARK, MISSING, Cell, Table, write_table
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = str(ROOT / "config/paper/eval_results.csv")
+TASKS = {"rte": "RTE", "sst2": "SST"}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _outputs(folder: Path, name: str) -> dict[str, str | Path]:
+    return {form: str(folder / f"{name}.{form}") for form in ("csv", "md", "tex", "json")}
+
+
+def _evals(folder: Path, model: str, scores: dict[str, float]) -> list[str]:
+    paths = []
+    for task, score in scores.items():
+        path = folder / f"{model}-{task}.json"
+        result = {"model": model, "task": task, "score": score}
+        result |= {"interval": [score - 2, score + 2], "examples": 12, "data": {"source": "mirror"}}
+        path.write_text(json.dumps(result))
+        paths.append(str(path))
+    return paths
+
+
+def _score_params(**changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "scores",
+        "title": "Scores.",
+        "models": [{"key": "lamini-t5-61m", "name": "LaMini-T5-61M", "parameters": 60_500_000}],
+        "published_models": ["T5-small", "LaMini-T5-61M"],
+        "tasks": TASKS,
+        "reproduction": True,
+        **changes,
+    }
+
+
+def _rows(path: str | Path) -> list[list[str]]:
+    with open(path, newline="") as handle:
+        return list(csv.reader(handle))
+
+
+def test_scores_stand_beside_the_published_ones(tmp_path: Path) -> None:
+    evals = _evals(tmp_path, "lamini-t5-61m", {"rte": 53.7, "sst2": 70.0})
+    outputs = _outputs(tmp_path, "table")
+    make_table("09", {"evals": evals, "published": PUBLISHED}, _score_params(), outputs)
+    heading, *rows = _rows(outputs["csv"])
+    assert heading == ["Model", "Parameters", "Score", "RTE", "SST", "Average"]
+    assert rows[:3] == [
+        ["T5-small", "61M", "published", "53.4", "71.0", "62.2"],
+        ["LaMini-T5-61M", "61M", "ours", "53.7", "70.0", "61.9"],
+        ["LaMini-T5-61M", "61M", "published", "52.7", "76.8", "64.8"],
+    ]
+    assert rows[3][3:5] == ["+1.0°", "-6.8"], "the published RTE score lies in our interval"
+
+
+def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
+    evals = _evals(tmp_path, "demo", {"rte": 50.0, "sst2": 60.0})
+    model = {"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}
+    params = _score_params(models=[model], reproduction=False)
+    outputs = _outputs(tmp_path, "table")
+    make_table("09", {"evals": evals, "published": PUBLISHED}, params, outputs)
+    table = json.loads(Path(outputs["json"]).read_text())
+    for row in table["rows"]:
+        for cell in row[3:]:
+            assert cell["text"].endswith(MARK) == (row[2]["value"] == "ours")
+    assert any(MARK in note for note in table["notes"])
+    assert f"50.0{MARK}" in Path(outputs["md"]).read_text()
+    assert r"50.0$^\dagger$" in Path(outputs["tex"]).read_text()
+    assert MARK not in Path(outputs["csv"]).read_text()
+
+
+def test_an_average_needs_every_task() -> None:
+    assert average([1.0, 2.0, 4.5]) == 2.5
+    assert average([1.0, None]) is None
+    assert average([]) is None
+
+
+def test_our_average_is_that_of_the_paper() -> None:
+    by_model: dict[str, dict[str, float]] = {}
+    for row in read_csv(PUBLISHED):
+        by_model.setdefault(row["model"], {})[row["task"]] = float(row["score"])
+    assert len(by_model) == 32
+    for model, scores in by_model.items():
+        printed = scores.pop("Average")
+        mean = average(scores.values())
+        assert mean is not None
+        assert abs(mean - printed) <= 0.11, model
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    text = "a|b <script>&_% $x$ {y}\nnext \\ ~^"
+    outputs = _outputs(tmp_path, "table")
+    write_table(Table("x", text, ["A"], [[Cell(text)]]), outputs)
+    markdown = Path(outputs["md"]).read_text()
+    assert "\\|" in markdown
+    assert "<script>" not in markdown.splitlines()[4]
+    latex = Path(outputs["tex"]).read_text()
+    assert r"\&\_\% \$x\$ \{y\}" in latex
+    assert _rows(outputs["csv"])[1] == [text]
+
+
+def test_a_missing_value_shows_as_missing() -> None:
+    assert Cell(None).text() == MISSING
+    assert Cell(None, ours=True).text(MARK) == MISSING
+    assert Cell(1234.5, digits=1).text() == "1,234.5"
+
+
+def test_a_row_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 cells, 1 columns"):
+        Table("x", "t", ["A"], [[Cell(1), Cell(2)]])
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(LaminiError, match=r"nowhere\.csv: no such file"):
+        read_csv("nowhere.csv")
+
+
+def test_the_widest_gap_is_shown(tmp_path: Path) -> None:
+    rated = [
+        ("i1", "g1", "s", "A"), ("i2", "g1", "r", "B"),
+        ("i3", "g2", "s", "D"), ("i4", "g2", "r", "A"),
+    ]  # fmt: skip
+    with open("ratings.csv", "w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["item", "group", "subject", "rater", "rating"])
+        writer.writerows([item, group, model, "machine", r] for item, group, model, r in rated)
+    lines = [
+        json.dumps({"item": item, "instruction": f"do {group}", "text": f"answer {item}"})
+        for item, group, *_ in rated
+    ]
+    Path("items.jsonl").write_text("\n".join(lines) + "\n")
+    params = {
+        "kind": "disagreement", "students": ["s"], "references": ["r"],
+        "names": {"s": "Student", "r": "Reference"}, "reproduction": True,
+    }  # fmt: skip
+    for ahead, group in (("students", "g1"), ("references", "g2")):
+        outputs = _outputs(tmp_path, ahead)
+        inputs = {"ratings": "ratings.csv", "rated": "items.jsonl"}
+        make_table("05", inputs, params | {"ahead": ahead}, outputs)
+        table = json.loads(Path(outputs["json"]).read_text())
+        assert f"do {group}" in table["heading"]
+        assert [row[0]["value"] for row in table["rows"]] == ["Student", "Reference"]
+        assert any("machine" in note for note in table["notes"])
