@@ -30,6 +30,11 @@ def render_prompt(prompt_format: str, instruction: str) -> str:
     return f"{before}{instruction}{after}"
 
 
+def prompt_head(prompt_format: str) -> str:
+    """What a format puts before the instruction."""
+    return _wrapper(prompt_format)[0]
+
+
 def chat_template(prompt_format: str) -> str:
     """A Jinja chat template that renders the last message's text in the format.
 

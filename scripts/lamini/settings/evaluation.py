@@ -17,6 +17,13 @@ class TaskData(Settings):
     split: str
     revision: str | None = None
     """Commit or tag on the hub."""
+    sha256: str | None = None
+    """Digest of the rows, as each result records it; null: not checked."""
+
+    @property
+    def path(self) -> str:
+        """Where a local mirror keeps the examples, below its folder."""
+        return f"{self.repo}/{self.config or 'default'}/{self.split}.jsonl"
 
 
 class Task(Settings):
@@ -47,9 +54,15 @@ class Evaluation(Settings):
     """Tasks that one job evaluates together, to load the model once. Others get a job each."""
     tokens_per_batch: Annotated[int, Field(gt=0)] = 16_384
     """Padded tokens computed at once; changes speed and memory only."""
-    max_encoder_tokens: Annotated[int, Field(gt=0)] = 2048
-    """Longest input of an encoder-decoder model; longer ones are cut from the left."""
+    max_encoder_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Longest input of an encoder-decoder model; longer ones are cut from the left. Null: the
+    protocol's, 2,048 for `paper`, and for `modern` what lm-eval finds in the model's settings."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 where the GPU has it, else fp32. Each result says which it was."""
+    samples: bool = False
+    """Also write what was sent to the model and what came back, one file per task."""
+    replicates: Annotated[int, Field(ge=100)] = 2000
+    """Resamples behind the interval of each score."""
     version: Version = 1
 
     @model_validator(mode="after")
@@ -74,4 +87,6 @@ class Answers(Settings):
     """0: greedy, and so deterministic."""
     batch_size: Annotated[int, Field(gt=0)] = 16
     """Instructions answered at once."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """As for the evaluation."""
     version: Version = 1

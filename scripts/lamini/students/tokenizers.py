@@ -39,6 +39,9 @@ def load_tokenizer(
     """
     from transformers import AutoTokenizer, TokenizersBackend
 
+    # transformers would make an empty tokenizer of the model's class.
+    if Path(path).is_dir() and not any(Path(path).glob("*token*")):
+        raise LaminiError(f"{path}: has no tokenizer; copy its tokenizer.json there")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision or "main")
     except (OSError, ValueError) as error:

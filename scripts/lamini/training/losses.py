@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from lamini.settings.students import Architecture
+from lamini.students.heads import output_logits
 from lamini.training.batches import Batch, segment_mask
 
 
@@ -22,10 +23,7 @@ def token_losses(model: Any, batch: Batch, architecture: Architecture) -> torch.
     """
     encode = _packed_states if architecture == "encoder-decoder" else _causal_states
     states = encode(model, batch).flatten(0, 1)[batch.positions]
-    # T5 scales its states before a head that shares its embedding (`scale_decoder_outputs`).
-    if getattr(model.config, "scale_decoder_outputs", False):
-        states = states * model.config.d_model**-0.5
-    logits = model.get_output_embeddings()(states)
+    logits = output_logits(model, states)
     return functional.cross_entropy(logits.float(), batch.labels, reduction="none")
 
 

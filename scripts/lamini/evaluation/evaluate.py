@@ -1,0 +1,202 @@
+"""One model on a batch of tasks: a result file for each, written as it is finished."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import zstandard
+
+from lamini.errors import LaminiError
+from lamini.evaluation.data import DataFacts
+from lamini.evaluation.models import AskedModel, choose_device, choose_precision, load_model
+from lamini.evaluation.results import summarize
+from lamini.evaluation.tasks import build_task, check_examples
+from lamini.files import (
+    atomic_writer,
+    derive_seed,
+    read_json,
+    sha256_file,
+    stable_hash,
+    write_json,
+)
+from lamini.provenance import package_versions, record_provenance
+from lamini.settings.evaluation import Evaluation, Task
+
+logger = logging.getLogger("lamini")
+Row = dict[str, Any]
+
+
+def evaluate_model(
+    *,
+    evals: Sequence[str | Path],
+    settings: Mapping[str, Any],
+    tokens_per_batch: int | None = None,
+    inputs: Sequence[str | Path] = (),
+) -> None:
+    """Evaluate one model on a batch of tasks.
+
+    The tasks' data are read and checked before the model is loaded. A task that fails leaves the
+    finished ones in `work/`, from where the next run takes them.
+
+    Args:
+        evals: a JSON file for each task, in the tasks' order: `model`, `task`, `metric`, `score`,
+            `standard_error`, `interval` (all times 100), `examples`, `truncated`, `values` (of
+            each example), and what they were measured with.
+        settings: the rule's params.
+        tokens_per_batch: padded tokens computed at once; null: the default.
+        inputs: the rule's input files, for the record.
+
+    Raises:
+        LaminiError: names the file, row or model that is wrong.
+    """
+    asked = AskedModel.model_validate(settings["model"])
+    speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
+    evaluation = Evaluation.model_validate(settings["evaluation"] | speed)
+    tasks = {name: Task.model_validate(task) for name, task in settings["tasks"].items()}
+    outputs = dict(zip(tasks, map(Path, evals), strict=True))
+    made_from = stable_hash(dict(settings), _manifest_hash(asked))
+    pending: dict[str, tuple[Any, DataFacts]] = {}
+    for name, output in outputs.items():
+        if _take_finished(output, made_from):
+            logger.info("%s: finished by an earlier run", name)
+            continue
+        pending[name] = build_task(name, tasks[name], evaluation.protocol, evaluation.mirror)
+        check_examples(name, pending[name][0], tasks[name], evaluation.mirror, evaluation.limit)
+    if pending:
+        language_model = _language_model(asked, evaluation)
+        for name, (task, facts) in pending.items():
+            result, samples = _run(language_model, name, task, tasks[name], evaluation)
+            result |= {"data": facts.as_params(), **_measured_with(asked, evaluation)}
+            _keep_finished(outputs[name], {"model": asked.model, **result}, made_from)
+            if evaluation.samples:
+                _write_samples(outputs[name].with_suffix(".samples.jsonl.zst"), samples)
+    for name, output in outputs.items():
+        write_json(output, read_json(_work_file(output))["result"])
+        record_provenance(
+            output, rule="evaluate_model", settings=settings, inputs=inputs, extra={"task": name}
+        )
+    for output in outputs.values():
+        _work_file(output).unlink()
+
+
+def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
+    from lamini.evaluation.harness import LaminiLM
+
+    device = choose_device()
+    precision = choose_precision(evaluation.precision, device)
+    model, tokenizer = load_model(asked, precision, device)
+    return LaminiLM(
+        model,
+        tokenizer=tokenizer,
+        prompt_format=asked.prompt_format,
+        protocol=evaluation.protocol,
+        max_encoder_tokens=evaluation.max_encoder_tokens,
+        tokens_per_batch=evaluation.tokens_per_batch,
+    )
+
+
+def _run(
+    language_model: Any, name: str, task: Any, settings: Task, evaluation: Evaluation
+) -> tuple[Row, list[Row]]:
+    """Evaluate one task; its result, and what was sent and came back for each example."""
+    import lm_eval
+
+    logger.info("%s: %d examples", name, len(task.eval_docs))
+    before = language_model.encoder.truncated
+    measured = lm_eval.evaluate(
+        language_model, {"tasks": {name: task}}, limit=evaluation.limit, bootstrap_iters=0
+    )
+    samples = sorted(measured["samples"][name], key=lambda sample: sample["doc_id"])
+    values = []
+    for sample in samples:
+        if not all(map(math.isfinite, _likelihoods(sample))):
+            raise LaminiError(
+                f"{name}: example {sample['doc_id']} has a log-likelihood that is no number; the"
+                " model's weights are damaged, or its precision too short"
+                " (`evaluation.precision: fp32`)"
+            )
+        if settings.metric not in sample:
+            raise LaminiError(
+                f"tasks.{name}.metric: the task does not measure {settings.metric}; it has"
+                f" {', '.join(sample['metrics'])}"
+            )
+        values.append(float(sample[settings.metric]))
+    truncated = language_model.encoder.truncated - before
+    if truncated:
+        logger.warning("%s: the context of %d requests was cut from the left", name, truncated)
+    sent = [
+        [language_model.encoder.texts(*arguments[:2]) for arguments in sample["arguments"]]
+        for sample in samples
+    ]
+    seed = derive_seed("evaluate_model", name)
+    result = {
+        "task": name,
+        "metric": settings.metric,
+        **summarize(values, evaluation.replicates, seed),
+        "examples": len(values),
+        "examples_published": settings.examples,
+        "task_version": task.VERSION,
+        "requests_hash": stable_hash(sent),
+        "truncated": truncated,
+        "values": [round(value, 6) for value in values],
+    }
+    return result, [_sample(s, t, settings.metric) for s, t in zip(samples, sent, strict=True)]
+
+
+def _likelihoods(sample: Row) -> list[float]:
+    """Log-likelihood of each choice; nothing for tasks that generate."""
+    return [answer[0] for answer in sample["filtered_resps"] if not isinstance(answer, str)]
+
+
+def _sample(sample: Row, sent: list[tuple[str, str]], metric: str) -> Row:
+    return {
+        "example": sample["doc_id"],
+        "sent": [{"context": context, "continuation": text} for context, text in sent],
+        "answers": sample["filtered_resps"],
+        "target": sample["target"],
+        metric: sample[metric],
+    }
+
+
+def _write_samples(path: Path, samples: list[Row]) -> None:
+    packer = zstandard.ZstdCompressor(level=9)
+    with atomic_writer(path, "wb") as handle, packer.stream_writer(handle, closefd=False) as packed:
+        for sample in samples:
+            packed.write(orjson.dumps(sample, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
+    versions = package_versions()
+    return {
+        "protocol": evaluation.protocol,
+        "precision": choose_precision(evaluation.precision, choose_device()),
+        "prompt_format": asked.prompt_format,
+        "model_path": asked.path,
+        "model_revision": asked.revision,
+        "model_manifest_sha256": _manifest_hash(asked),
+        "packages": {name: versions[name] for name in ("lm_eval", "torch", "transformers")},
+    }
+
+
+def _manifest_hash(asked: AskedModel) -> str | None:
+    return sha256_file(asked.manifest) if asked.manifest else None
+
+
+# --- Finished tasks of a job that was stopped. Snakemake removes a failed job's declared outputs;
+# --- so they wait in a folder that no rule declares until all are there.
+
+
+def _work_file(output: Path) -> Path:
+    return output.parent / "work" / output.name
+
+
+def _keep_finished(output: Path, result: Row, made_from: str) -> None:
+    write_json(_work_file(output), {"made_from": made_from, "result": result})
+
+
+def _take_finished(output: Path, made_from: str) -> bool:
+    path = _work_file(output)
+    return path.is_file() and read_json(path)["made_from"] == made_from

@@ -1,0 +1,123 @@
+"""The models that are asked: loaded from a checkpoint, a folder or the hub, or refused clearly."""
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+
+from lamini.errors import LaminiError
+from lamini.files import read_json
+from lamini.settings.base import Settings
+from lamini.settings.students import Architecture
+from lamini.students.tokenizers import load_tokenizer
+
+logger = logging.getLogger("lamini")
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class AskedModel(Settings):
+    """A model as evaluation and answers see it."""
+
+    model: str
+    """Its key in the configuration."""
+    architecture: Architecture
+    prompt_format: str | None
+    """The wrapper that it is asked in; null: the bare text."""
+    path: str
+    """Folder or hub id."""
+    revision: str | None
+    """Commit or tag on the hub."""
+
+    @property
+    def manifest(self) -> Path | None:
+        """The manifest of a model that the pipeline made; none for any other."""
+        path = Path(self.path) / "manifest.json"
+        return path if path.is_file() else None
+
+
+def choose_device() -> torch.device:
+    """The first GPU that this job may use, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(wanted: str, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+    """What `auto` means on a device: bf16 from Ampere on, else fp32.
+
+    fp16, fast on older GPUs, overflows in T5, and is taken only when asked for.
+    """
+    if wanted != "auto":
+        return wanted  # type: ignore[return-value]
+    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "bf16" if modern else "fp32"
+
+
+def load_model(asked: AskedModel, precision: str, device: torch.device) -> tuple[Any, Any]:
+    """The model, ready to be asked, and its tokenizer.
+
+    Raises:
+        LaminiError: when there is none, it is damaged or incomplete, its architecture is another,
+            or the device's memory does not hold it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers.utils.logging import disable_progress_bar
+
+    _check_folder(asked)
+    if Path(asked.path).is_dir():
+        disable_progress_bar()  # a bar is for downloads, which take longer than loading
+    revision = asked.revision or "main"
+    causal = asked.architecture == "decoder-only"
+    loader = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
+    try:
+        config = AutoConfig.from_pretrained(asked.path, revision=revision)
+        if bool(config.is_encoder_decoder) == causal:
+            raise LaminiError(
+                f"models.{asked.model}: architecture is {asked.architecture}, but {asked.path}"
+                f" holds a model of type {config.model_type}, which is not"
+            )
+        model, found = loader.from_pretrained(  # type: ignore[misc]
+            asked.path,
+            revision=revision,
+            dtype=_TYPES[precision],
+            config=config,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise LaminiError(
+            f"models.{asked.model}: {asked.path} can't be loaded ({error!s:.400}). Without a"
+            " network, download the model elsewhere, copy its folder here, and name it under"
+            f" `models.{asked.model}.weights.folder`"
+        ) from error
+    if missing := sorted(found["missing_keys"]):
+        raise LaminiError(
+            f"models.{asked.model}: {asked.path} lacks {len(missing)} weights of a"
+            f" {config.model_type}, such as {missing[0]}; they would be random"
+        )
+    tokenizer = load_tokenizer(asked.path, asked.revision)
+    try:
+        torch.nn.Module.to(model, device)
+        model.eval()
+    except torch.OutOfMemoryError as error:
+        needed = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
+        raise LaminiError(
+            f"models.{asked.model}: its weights take {needed:.1f} GiB in {precision}, more than"
+            " the GPU has free; ask for a larger GPU, or set `evaluation.precision: bf16`"
+        ) from error
+    logger.info("%s on %s in %s", asked.path, device, precision)
+    return model, tokenizer
+
+
+def _check_folder(asked: AskedModel) -> None:
+    """Refuse a folder of ours that is not as its manifest says: a copy that broke off, say."""
+    if asked.manifest is None:
+        return
+    folder = asked.manifest.parent
+    for name, facts in read_json(asked.manifest)["files"].items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != facts["bytes"]:
+            found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
+            raise LaminiError(
+                f"{file}: {found}, not {facts['bytes']} bytes as its manifest says; remove"
+                f" {asked.manifest} and run again, or copy the folder again"
+            )

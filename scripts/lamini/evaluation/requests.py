@@ -1,0 +1,152 @@
+"""From texts to tokens: what exactly is sent to a model for a context and a continuation.
+
+| | decoder-only | encoder-decoder |
+|---|---|---|
+| `paper` | context and continuation tokenised apart, no special tokens | both with the end token |
+| `modern` | tokenised as one text and split, as lm-eval does | the context with the end token |
+
+A wrapped model gets the whole context as its instruction, and the continuation, leading space
+included, after `### Response:`. Too long a context is cut from the left, inside the wrapper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lamini.errors import LaminiError
+from lamini.prompt_formats import prompt_head, render_prompt
+from lamini.students.token_cache import Integers
+
+_TEXTS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """A continuation to score after a context, in tokens."""
+
+    context: Integers
+    """Shape (C,), C at least one."""
+    continuation: Integers
+    """Shape (T,), T at least one."""
+
+
+@dataclass
+class RequestEncoder:
+    """Tokenises requests in one protocol for one model.
+
+    Args:
+        tokenizer: a fast Hugging Face tokenizer.
+        architecture: of the model.
+        protocol: `paper` or `modern`.
+        prompt_format: wrapper of the contexts; null: the bare context.
+        max_tokens: most tokens that the model sees at once; of an encoder-decoder, its encoder.
+        prefix_token: stands for an empty context.
+    """
+
+    tokenizer: Any
+    architecture: str
+    protocol: str
+    prompt_format: str | None
+    max_tokens: int
+    prefix_token: int
+    truncated: int = 0
+    """Requests whose context was cut so far."""
+
+    def texts(self, context: str, continuation: str) -> tuple[str, str]:
+        """The texts that are tokenised: the context in its wrapper, and the continuation."""
+        if self.prompt_format is not None:
+            context = render_prompt(self.prompt_format, context)
+        return context, continuation
+
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest]:
+        """Tokenise (context, continuation) pairs; equal texts are tokenised once.
+
+        Raises:
+            LaminiError: when a continuation is empty, or alone longer than the model's input.
+        """
+        texts = [self.texts(*pair) for pair in pairs]
+        encode = self._jointly if self._joint else self._apart
+        requests = []
+        for (context, continuation), text in zip(encode(texts), texts, strict=True):
+            if not len(continuation):
+                raise LaminiError(f"nothing to score: the continuation {text[1]!r} has no tokens")
+            given = context if len(context) else np.array([self.prefix_token])
+            requests.append(TokenRequest(self._cut(given, continuation, text), continuation))
+        return requests
+
+    @property
+    def _causal(self) -> bool:
+        return self.architecture == "decoder-only"
+
+    @property
+    def _joint(self) -> bool:
+        return self._causal and self.protocol == "modern"
+
+    def _apart(self, texts: list[tuple[str, str]]) -> list[tuple[Integers, Integers]]:
+        paper = self.protocol == "paper"
+        if not paper:
+            texts = [_move_spaces(*text) for text in texts]
+        contexts = self._tokens([context for context, _ in texts], special=not self._causal)
+        ended = paper and not self._causal
+        continuations = self._tokens([text for _, text in texts], special=ended)
+        return [(contexts[context], continuations[text]) for context, text in texts]
+
+    def _jointly(self, texts: list[tuple[str, str]]) -> list[tuple[Integers, Integers]]:
+        moved = [_move_spaces(*text) if text[0] else text for text in texts]
+        contexts = self._tokens([context for context, _ in moved if context], special=None)
+        whole = self._tokens([c + t for c, t in moved if c], special=None)
+        alone = self._tokens([t for c, t in moved if not c], special=False)
+        pairs = []
+        for context, continuation in moved:
+            if context:
+                tokens = contexts[context]
+                pairs.append((tokens, whole[context + continuation][len(tokens) :]))
+            else:
+                pairs.append((np.array([], dtype=np.int64), alone[continuation]))
+        return pairs
+
+    def _tokens(self, texts: list[str], special: bool | None) -> dict[str, Integers]:
+        """Tokens of each distinct text; `special` null leaves it to the tokenizer."""
+        distinct = list(dict.fromkeys(texts))
+        options = {} if special is None else {"add_special_tokens": special}
+        tokens: dict[str, Integers] = {}
+        for start in range(0, len(distinct), _TEXTS_AT_ONCE):
+            part = distinct[start : start + _TEXTS_AT_ONCE]
+            ids = self.tokenizer(
+                part, return_attention_mask=False, return_token_type_ids=False, verbose=False,
+                **options,
+            )["input_ids"]  # fmt: skip
+            tokens |= {t: np.array(i, dtype=np.int64) for t, i in zip(part, ids, strict=True)}
+        return tokens
+
+    def _cut(self, context: Integers, continuation: Integers, text: tuple[str, str]) -> Integers:
+        """Drop what does not fit from the left of the context, but nothing of its wrapper."""
+        room = self.max_tokens
+        if self._causal:  # the last token is predicted, never fed
+            room += 1 - len(continuation)
+        if len(context) <= room:
+            return context
+        head = self._head(text[0])
+        if room <= head:
+            raise LaminiError(
+                f"a continuation of {len(continuation)} tokens leaves no room for its context in"
+                f" the model's {self.max_tokens}: {text[1]!r:.80}"
+            )
+        self.truncated += 1
+        return np.concatenate([context[:head], context[len(context) - (room - head) :]])
+
+    def _head(self, context: str) -> int:
+        """How many tokens the wrapper puts before the instruction."""
+        if self.prompt_format is None:
+            return 0
+        characters = len(prompt_head(self.prompt_format))
+        offsets = self.tokenizer(context, return_offsets_mapping=True, verbose=False)
+        return sum(end <= characters for _, end in offsets["offset_mapping"])
+
+
+def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
+    """Spaces at the context's end belong to the first word that follows, as tokenizers see it."""
+    bare = context.rstrip()
+    return bare, context[len(bare) :] + continuation

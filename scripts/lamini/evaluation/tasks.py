@@ -1,0 +1,168 @@
+"""Task definitions: lm-eval's own, on our examples, with the protocol's prompts."""
+
+import functools
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamini.errors import LaminiError
+from lamini.evaluation import squad
+from lamini.evaluation.data import DataFacts, load_examples, place_of
+from lamini.evaluation.protocols import paper_definition
+from lamini.settings.evaluation import Task
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
+logger = logging.getLogger("lamini")
+
+# lm-eval's index of all its tasks takes some 20 seconds of a processor to read; these need none.
+_DEFINITIONS = {
+    "openbookqa": "openbookqa/openbookqa.yaml",
+    "sciq": "sciq/sciq.yaml",
+    "race": "race/race.yaml",
+    "arc_challenge": "arc/arc_challenge.yaml",
+    "piqa": "piqa/piqa.yaml",
+    "record": "super_glue/record/default.yaml",
+    "sst2": "glue/sst2/default.yaml",
+    "mrpc": "glue/mrpc/default.yaml",
+    "rte": "glue/rte/default.yaml",
+    "mnli": "glue/mnli/default.yaml",
+    "mnli_mismatch": "glue/mnli/mismatch.yaml",
+    "wsc273": "wsc273/default.yaml",
+    "winogrande": "winogrande/default.yaml",
+    "wic": "super_glue/wic/default.yaml",
+    "hellaswag": "hellaswag/hellaswag.yaml",
+}
+
+
+def build_task(
+    name: str, settings: Task, protocol: str, mirror: str | None
+) -> tuple["ConfigurableTask", DataFacts]:
+    """An lm-eval task on its examples, zero-shot.
+
+    Only the evaluated split is read: lm-eval would also load the training split, for few-shot
+    examples that nobody asks for.
+
+    Args:
+        name: of the task in lm-eval.
+        settings: metric and data.
+        protocol: `paper` or `modern`.
+        mirror: folder of local copies of the data; null: the hub.
+
+    Raises:
+        LaminiError: when lm-eval has no such task, or an example does not fit it.
+    """
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    _quieten()
+    squad.provide()
+    definition = load_yaml(_definition_file(name))
+    for key in ("tag", "group", "task_list", "dataset_path", "dataset_name", "dataset_kwargs"):
+        definition.pop(key, None)
+    if protocol == "paper":
+        definition |= paper_definition(name)
+    examples, facts = load_examples(settings.data, mirror)
+    place = place_of(settings.data, mirror)
+    split = settings.data.split
+    try:
+        # lm-eval would do this anew each time that it looks at the examples.
+        prepare = definition.pop("process_docs", None)
+        prepared = prepare(examples) if prepare else examples
+    except Exception as error:  # a definition may fail on unfit rows in any way
+        raise _unfit(name, examples.column_names, place, error) from error
+    definition |= {
+        "training_split": None,
+        "validation_split": None,
+        "fewshot_split": None,
+        "test_split": split,
+        "num_fewshot": 0,
+        "custom_dataset": lambda **_: {split: prepared},
+    }
+    try:
+        return ConfigurableTask(config=definition), facts
+    except Exception as error:
+        raise _unfit(name, examples.column_names, place, error) from error
+
+
+def _quieten() -> None:
+    """lm-eval warns of every task that it runs as its authors meant it.
+
+    Both libraries draw a bar for each step of a task's preparation; none takes long.
+    """
+    import datasets
+    import lm_eval.api.task
+    from tqdm import tqdm
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
+    lm_eval.api.task.tqdm = functools.partial(tqdm, disable=True)
+
+
+def check_examples(
+    name: str, task: "ConfigurableTask", settings: Task, mirror: str | None, limit: int | None
+) -> None:
+    """Look at every example that will be evaluated, before a model computes anything.
+
+    Raises:
+        LaminiError: names the row without choices, with an empty one, or a label out of range.
+    """
+    place = place_of(settings.data, mirror)
+    for number, row in enumerate(task.eval_docs, start=1):
+        if limit is not None and number > limit:
+            break
+        try:
+            problem = _problem(task, row)
+        except Exception as error:  # a definition may fail on a damaged row in any way
+            problem = f"does not fit ({type(error).__name__}: {error})"
+        if problem:
+            raise LaminiError(f"{place}: row {number} of task {name} {problem}; restore the data")
+
+
+def _problem(task: "ConfigurableTask", row: Any) -> str | None:
+    """What is wrong with an example of a multiple-choice task; nothing for other kinds."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return None
+    choices = task.doc_to_choice(row)
+    if not choices:
+        return "has no choices"
+    if any(not str(choice).strip() for choice in choices):
+        return "has an empty choice"
+    # Where the choices are contexts, their number stands in the text's place.
+    label = task.doc_to_text(row) if task.multiple_input else task.doc_to_target(row)
+    if isinstance(label, str):
+        return None if label in choices else f"has the answer {label!r:.80}, which is no choice"
+    labels = label if isinstance(label, list) else [label]
+    if any(isinstance(item, int) and not 0 <= item < len(choices) for item in labels):
+        return f"has label {label}, but {len(choices)} choices"
+    return None
+
+
+def _unfit(name: str, columns: list[str], place: str, error: Exception) -> LaminiError:
+    """A missing column is the usual cause; the error alone does not say so."""
+    missing = str(error).strip("'\"")
+    if isinstance(error, KeyError) and missing not in columns:
+        return LaminiError(
+            f"{place}: task {name} needs the column {missing!r}; found {', '.join(columns)}"
+        )
+    return LaminiError(
+        f"{place}: the examples do not fit task {name} ({type(error).__name__}: {error}); found"
+        f" the columns {', '.join(columns)}"
+    )
+
+
+def _definition_file(name: str) -> Path:
+    """The file that defines a task in lm-eval."""
+    import lm_eval.tasks
+
+    folder = Path(lm_eval.tasks.__file__).parent
+    if name in _DEFINITIONS:
+        return folder / _DEFINITIONS[name]
+    logger.info("%s: reading lm-eval's index of tasks", name)
+    index: Mapping[str, Any] = lm_eval.tasks.TaskManager().task_index
+    entry = index.get(name)
+    if entry is None or entry.yaml_path is None:
+        raise LaminiError(f"tasks.{name}: the pinned lm-eval has no task of this name")
+    return Path(entry.yaml_path)

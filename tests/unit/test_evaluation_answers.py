@@ -1,0 +1,106 @@
+"""Free-text answers: as if each were asked alone, resumable, with what is cut marked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from evaluation_cases import ROOT, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
+
+from lamini.errors import LaminiError
+from lamini.evaluation import answers as module
+from lamini.evaluation.answers import generate_answers
+from lamini.evaluation.models import AskedModel
+from lamini.prompt_formats import render_prompt
+
+INSTRUCTIONS = ROOT / "config/demo/user_oriented_instructions.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module", params=["gpt2", "t5"])
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AskedModel:
+    folder = tmp_path_factory.mktemp("models")
+    tokenizer: Any = gpt2_tokenizer()
+    changes = {"n_positions": 512} if request.param == "gpt2" else {}
+    if request.param == "t5":
+        tokenizer = t5_tokenizer(folder / "made")
+    model = small_model(request.param, tokenizer, **changes)
+    wrapper = "alpaca" if request.param == "gpt2" else None
+    return saved_model(folder / "small", model, tokenizer, prompt_format=wrapper)
+
+
+def _run(asked: AskedModel, output: str, **changes: Any) -> list[dict[str, Any]]:
+    chosen = {"instructions": str(INSTRUCTIONS), "max_new_tokens": 8, "batch_size": 5}
+    settings = {"model": asked.as_params(), "answers": chosen | changes, "seed": 1}
+    generate_answers(instructions=INSTRUCTIONS, answers=output, settings=settings)
+    return [json.loads(line) for line in Path(output).read_text().splitlines()]
+
+
+def test_answers_are_as_if_asked_alone(asked: AskedModel) -> None:
+    rows = _run(asked, "results/answers/small.jsonl")
+    given = [json.loads(line) for line in INSTRUCTIONS.read_text().splitlines()]
+    assert [row["id"] for row in rows] == [row["id"] for row in given]
+    with_input = next(row for row in given if row["instances"][0]["input"])
+    answered = next(row for row in rows if row["id"] == with_input["id"])
+    assert answered["instruction"].startswith(f"{with_input['instruction']}:")
+    assert answered["prompt"] == render_prompt(
+        asked.prompt_format or "bare", answered["instruction"]
+    )
+    assert all(row["truncated"] == (row["response_tokens"] == 8) for row in rows)
+    assert {row["model"] for row in rows} == {"small"}
+    alone = _run(asked, "results/answers/alone.jsonl", batch_size=1)
+    same = sum(a["response"] == b["response"] for a, b in zip(rows, alone, strict=True))
+    assert same >= len(rows) - 1, "only a near tie may fall otherwise in a batch"
+
+
+def test_a_stopped_run_goes_on(asked: AskedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _run(asked, "results/answers/whole.jsonl")
+    right, calls = module._generate, []
+
+    def stopping(*arguments: Any) -> Any:
+        calls.append(len(arguments[2]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return right(*arguments)
+
+    monkeypatch.setattr(module, "_generate", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        _run(asked, "results/answers/small.jsonl")
+    work = Path("results/answers/work/small.jsonl")
+    with open(work, "ab") as torn:
+        torn.write(b'{"made_from": "half a li')
+    assert _run(asked, "results/answers/small.jsonl") == whole
+    assert sum(calls[3:]) == len(whole) - 10
+    assert not work.exists()
+
+
+def test_sampling_depends_on_the_seed_alone(asked: AskedModel) -> None:
+    torch.manual_seed(5)
+    first = _run(asked, "results/answers/a.jsonl", temperature=1.0)
+    torch.manual_seed(6)
+    assert _run(asked, "results/answers/b.jsonl", temperature=1.0) == first
+    assert _run(asked, "results/answers/c.jsonl", temperature=0.0) != first
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "a", "instruction": " ", "instances": []}', "row 1: instruction_empty"),
+        ('{"instruction": "Sing", "instances": []}', "row 1: id None"),
+        ("", "has no instructions"),
+    ],
+)
+def test_wrong_instructions_are_named(line: str, message: str) -> None:
+    Path("wrong.jsonl").write_text(f"{line}\n")
+    nowhere = {
+        "model": "x", "architecture": "decoder-only", "prompt_format": None, "path": "nowhere",
+        "revision": None,
+    }  # fmt: skip
+    settings = {"model": nowhere, "answers": {"instructions": "wrong.jsonl"}, "seed": 1}
+    with pytest.raises(LaminiError, match=message):
+        generate_answers(instructions="wrong.jsonl", answers="out.jsonl", settings=settings)

@@ -1,0 +1,237 @@
+"""One model on a batch of tasks: the result files, and what is said when something is wrong."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import torch
+import zstandard
+from evaluation_cases import MIRROR, TASKS, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
+from safetensors.torch import load_file, save_file
+
+from lamini.errors import LaminiError
+from lamini.evaluation import evaluate as module
+from lamini.evaluation.data import mirror_examples
+from lamini.evaluation.evaluate import evaluate_model
+from lamini.evaluation.models import AskedModel, load_model
+from lamini.evaluation.results import summarize
+from lamini.settings.evaluation import Evaluation
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> AskedModel:
+    tokenizer = gpt2_tokenizer()
+    model = small_model("gpt2", tokenizer, n_positions=1024)
+    folder = tmp_path_factory.mktemp("models") / "small"
+    return saved_model(folder, model, tokenizer, prompt_format="alpaca")
+
+
+def _settings(asked: AskedModel, tasks: list[str], **evaluation: Any) -> dict[str, Any]:
+    chosen = Evaluation(**{"mirror": MIRROR, "replicates": 200, **evaluation})
+    return {
+        "model": asked.as_params(),
+        "tasks": {name: TASKS[name].as_params() for name in tasks},
+        "evaluation": chosen.model_dump(mode="json", exclude={"batches", "tokens_per_batch"}),
+    }
+
+
+def _run(settings: dict[str, Any], folder: str = "results/evals/small") -> dict[str, Any]:
+    paths = {name: Path(folder) / f"{name}.json" for name in settings["tasks"]}
+    evaluate_model(evals=list(paths.values()), settings=settings, tokens_per_batch=2048)
+    return {name: json.loads(path.read_text()) for name, path in paths.items()}
+
+
+def test_a_result_says_what_was_measured_on_what(asked: AskedModel) -> None:
+    settings = _settings(asked, ["rte", "record"], samples=True)
+    results = _run(settings)
+    result = results["rte"]
+    assert (result["model"], result["task"], result["metric"]) == ("small", "rte", "acc")
+    assert result["score"] == pytest.approx(100 * np.mean(result["values"]))
+    assert result["interval"][0] <= result["score"] <= result["interval"][1]
+    assert (result["examples"], result["examples_published"]) == (12, 277)
+    assert result["data"]["source"] == "mirror"
+    assert result["data"]["rows"] == 12
+    assert (result["protocol"], result["prompt_format"]) == ("paper", "alpaca")
+    assert result["truncated"] == 0
+    assert len(result["model_manifest_sha256"]) == 64
+    assert 0 <= results["record"]["score"] <= 100
+    text = json.dumps(result)
+    assert str(Path.cwd()) not in text
+    packed = Path("results/evals/small/rte.samples.jsonl.zst").read_bytes()
+    lines = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    samples = [orjson.loads(line) for line in lines.splitlines()]
+    assert len(samples) == 12
+    assert samples[0]["sent"][0]["context"].startswith("Below is an instruction")
+    assert samples[0]["sent"][0]["context"].endswith("### Response:")
+    assert [sample["acc"] for sample in samples] == result["values"]
+    assert not Path("results/evals/small/work/rte.json").exists()
+    again = _run(settings, "results/evals/again")
+    assert again["rte"] == result
+    assert (
+        Path("results/evals/again/rte.json").read_bytes()
+        == Path("results/evals/small/rte.json").read_bytes()
+    )
+
+
+def test_a_stopped_job_goes_on_after_its_last_finished_task(
+    asked: AskedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, computed = _settings(asked, ["rte", "wic", "sst2"]), []
+    right = module._run
+
+    def stopping(model: Any, name: str, *others: Any) -> Any:
+        if name == "sst2" and computed == ["rte", "wic"]:
+            computed.append("stopped")
+            raise KeyboardInterrupt
+        computed.append(name)
+        return right(model, name, *others)
+
+    monkeypatch.setattr(module, "_run", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        _run(settings)
+    results = _run(settings)
+    assert computed == ["rte", "wic", "stopped", "sst2"]
+    assert results == _run(settings, "results/evals/at_once")
+
+
+def test_other_settings_take_nothing_over(asked: AskedModel) -> None:
+    Path("results/evals/small/work").mkdir(parents=True)
+    kept = {"made_from": "others", "result": {"score": -1}}
+    Path("results/evals/small/work/rte.json").write_text(json.dumps(kept))
+    assert _run(_settings(asked, ["rte"]))["rte"]["score"] >= 0
+
+
+def test_only_the_first_examples_when_limited(asked: AskedModel) -> None:
+    assert _run(_settings(asked, ["piqa"], limit=5))["piqa"]["examples"] == 5
+
+
+def _damaged(task: str, change: Any) -> str:
+    """A mirror whose second row of one task is damaged."""
+    shutil.rmtree("mirror", ignore_errors=True)
+    source = Path(MIRROR) / TASKS[task].data.path
+    target = Path("mirror") / TASKS[task].data.path
+    target.parent.mkdir(parents=True)
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    change(rows)
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return "mirror"
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        ("rte", lambda rows: rows[1].pop("sentence2"), r"validation\.jsonl: row 2 has no column"),
+        ("rte", lambda rows: [row.pop("label") for row in rows], r"needs the column 'label'|label"),
+        ("rte", lambda rows: rows[1].update(label=2), r"row 2 of task rte has label 2, but 2 choi"),
+        ("rte", lambda rows: rows[1].update(label=-1), r"row 2 of task rte has label -1"),
+        (
+            "hellaswag",
+            lambda rows: rows[1].update(endings=[]),
+            r"row 2 of task hellaswag has no choices",
+        ),
+        (
+            "openbookqa",
+            lambda rows: rows[1]["choices"].update(text=["a", "", "c", "d"]),
+            r"row 2 of task openbookqa has an empty choice",
+        ),
+        ("piqa", lambda rows: rows.clear(), r"validation\.jsonl: has no examples"),
+        (
+            "winogrande",
+            lambda rows: rows[1].update(answer="3"),
+            r"row 2 of task winogrande does not fit \(KeyError",
+        ),
+    ],
+)
+def test_damaged_examples_are_named_before_a_model_is_loaded(
+    task: str, change: Any, message: str
+) -> None:
+    nowhere = AskedModel(
+        model="x", architecture="decoder-only", prompt_format=None, path="nowhere", revision=None
+    )
+    with pytest.raises(LaminiError, match=message):
+        _run(_settings(nowhere, [task], mirror=_damaged(task, change)))
+
+
+def test_other_data_than_agreed_is_refused(asked: AskedModel) -> None:
+    settings = _settings(asked, ["rte"])
+    found = _run(settings)["rte"]["data"]["sha256"]
+    settings["tasks"]["rte"]["data"]["sha256"] = found
+    _run(settings, "results/evals/same")
+    settings["tasks"]["rte"]["data"]["sha256"] = "0" * 64
+    with pytest.raises(LaminiError, match="have digest"):
+        _run(settings, "results/evals/other")
+
+
+def test_without_a_hub_one_is_told_what_to_do(
+    asked: AskedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(LaminiError, match="snakemake task_data"):
+        _run(_settings(asked, ["rte"], mirror=None))
+    with pytest.raises(LaminiError, match="snakemake task_data"):
+        mirror_examples(TASKS["rte"].data, "out.jsonl")
+
+
+def test_unusable_models_are_refused_with_the_remedy(asked: AskedModel, tmp_path: Path) -> None:
+    with pytest.raises(LaminiError, match=r"weights\.folder"):
+        load_model(asked.model_copy(update={"path": "nowhere/at-all"}), "fp32", CPU)
+    with pytest.raises(LaminiError, match="architecture is encoder-decoder, but"):
+        load_model(asked.model_copy(update={"architecture": "encoder-decoder"}), "fp32", CPU)
+    half = tmp_path / "half"
+    shutil.copytree(asked.path, half)
+    weights = half / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(LaminiError, match=r"model\.safetensors: 1000 bytes, not"):
+        load_model(asked.model_copy(update={"path": str(half)}), "fp32", CPU)
+    (half / "manifest.json").unlink()
+    with pytest.raises(LaminiError, match="can't be loaded"):
+        load_model(asked.model_copy(update={"path": str(half)}), "fp32", CPU)
+    kept = load_file(Path(asked.path) / "model.safetensors")
+    save_file({k: v for k, v in kept.items() if "h.1." not in k}, weights, {"format": "pt"})
+    with pytest.raises(LaminiError, match="lacks 12 weights of a gpt2"):
+        load_model(asked.model_copy(update={"path": str(half)}), "fp32", CPU)
+    bare = tmp_path / "bare"
+    shutil.copytree(asked.path, bare, ignore=shutil.ignore_patterns("tokenizer*", "manifest*"))
+    with pytest.raises(LaminiError, match="tokenizer"):
+        load_model(asked.model_copy(update={"path": str(bare)}), "fp32", CPU)
+
+
+def test_a_likelihood_that_is_no_number_names_the_example(tmp_path: Path) -> None:
+    tokenizer = gpt2_tokenizer()
+    model = small_model("gpt2", tokenizer, n_positions=1024)
+    with torch.no_grad():
+        model.transformer.ln_f.weight.fill_(float("nan"))
+    broken = saved_model(tmp_path / "broken", model, tokenizer)
+    with pytest.raises(LaminiError, match="rte: example 0 has a log-likelihood that is no number"):
+        _run(_settings(broken, ["rte"]))
+
+
+def test_encoder_decoders_are_evaluated_too(tmp_path: Path) -> None:
+    tokenizer = t5_tokenizer(tmp_path / "tokenizer")
+    t5 = saved_model(tmp_path / "t5", small_model("t5", tokenizer), tokenizer)
+    results = _run(_settings(t5, ["rte", "winogrande"]))
+    assert results["winogrande"]["examples"] == 12
+
+
+def test_intervals_cover_what_they_claim() -> None:
+    generator, covered = np.random.default_rng(0), 0
+    for number in range(200):
+        values = (generator.random(150) < 0.6).astype(float)
+        low, high = summarize(values.tolist(), 500, number)["interval"]  # type: ignore[misc]
+        covered += low <= 60 <= high
+    assert 180 <= covered <= 199
+    summary = summarize([1, 0, 1, 1], 500, 1)
+    assert summary["score"] == 75
+    assert summary["standard_error"] == pytest.approx(25.0)
+    assert summarize([0.5, 0.25], 500, 1) == summarize([0.5, 0.25], 500, 1)

@@ -1,0 +1,120 @@
+"""Work that requests share is done once, and changes no answer."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_cases import CONFIGS, VOCABULARY, architecture, tiny_model
+
+from lamini.errors import LaminiError
+from lamini.evaluation import scoring
+from lamini.evaluation.requests import TokenRequest
+from lamini.evaluation.scoring import Scorer
+from lamini.evaluation.tries import MOST_TOKENS, build_rows
+
+texts = st.lists(st.integers(0, 2), min_size=1, max_size=40)
+
+
+def _requests(count: int = 60, seed: int = 1) -> list[TokenRequest]:
+    """Requests of which many share a context, or the beginning of one, and some everything."""
+    generator = np.random.default_rng(seed)
+    stems = [generator.integers(2, VOCABULARY, size=n) for n in (20, 30, 40)]
+    requests = []
+    for number in range(count):
+        stem = stems[number % 3]
+        own = generator.integers(2, VOCABULARY, size=(number // 12) % 3 * 4)
+        continuation = generator.integers(2, VOCABULARY, size=1 + number % 4)
+        requests.append(TokenRequest(np.concatenate([stem, own]), continuation))
+    return [*requests, requests[0], TokenRequest(np.array([5]), np.array([7]))]
+
+
+def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
+    """The definition, by the model's own forward."""
+    context, continuation = torch.tensor(request.context), torch.tensor(request.continuation)
+    with torch.no_grad():
+        if model.config.is_encoder_decoder:
+            logits = model(input_ids=context[None], labels=continuation[None]).logits[0]
+        else:
+            logits = model(input_ids=torch.cat([context, continuation])[None]).logits[0]
+            logits = logits[len(context) - 1 : -1]
+    likelihoods = logits.log_softmax(-1).gather(1, continuation[:, None])
+    return float(likelihoods.sum()), bool((logits.argmax(-1) == continuation).all())
+
+
+@pytest.mark.parametrize("budget", [64, 4096])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_together_is_as_alone(name: str, budget: int) -> None:
+    model, requests = tiny_model(name).eval(), _requests()
+    counted: list[int] = []
+    scores = Scorer(model, architecture(name), budget).score(requests, counted.append)
+    assert sum(counted) == len(requests)
+    for request, (likelihood, greedy) in zip(requests, scores, strict=True):
+        expected, expected_greedy = _alone(model, request)
+        assert likelihood == pytest.approx(expected, abs=1e-4)
+        assert greedy == expected_greedy
+
+
+def test_greedy_continuations_are_found() -> None:
+    model = tiny_model("gpt2").eval()
+    context = np.arange(2, 20)
+    with torch.no_grad():
+        best = int(model(torch.tensor(context)[None]).logits[0, -1].argmax())
+    requests = [TokenRequest(context, np.array([token])) for token in (best, (best + 1) % 90)]
+    assert [greedy for _, greedy in Scorer(model, "decoder-only", 512).score(requests)] == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if not name.startswith("t5")])
+def test_a_mask_that_leaks_by_one_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = scoring._ancestor_mask
+    monkeypatch.setattr(scoring, "_ancestor_mask", lambda ends: right(ends + 1))
+    model, requests = tiny_model(name).eval(), _requests()
+    scores = Scorer(model, "decoder-only", 4096).score(requests)
+    errors = [abs(s[0] - _alone(model, r)[0]) for s, r in zip(scores, requests, strict=True)]
+    assert max(errors) > 1e-3
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=12))
+def test_every_sequence_can_be_read_from_its_row(pairs: list[tuple[list[int], list[int]]]) -> None:
+    requests = [TokenRequest(np.array(c), np.array(t)) for c, t in pairs]
+    rows = build_rows(requests)
+    assert sorted(n for row in rows for n in row.requests) == list(range(len(requests)))
+    for row in rows:
+        for number, nodes in zip(row.requests, row.nodes, strict=True):
+            request = requests[number]
+            sequence = np.concatenate([request.context, request.continuation[:-1]])
+            last = int(nodes[-1])
+            path = [k for k in range(last + 1) if last < row.ends[k]]
+            assert row.tokens[path].tolist() == sequence.tolist()
+            assert row.depths[path].tolist() == list(range(len(sequence)))
+            assert nodes.tolist() == path[len(request.context) - 1 :]
+
+
+def test_what_is_shared_stands_in_a_row_once() -> None:
+    context = np.arange(300) % 90
+    requests = [TokenRequest(context, np.array([choice, 1, 2])) for choice in range(10)]
+    (row,) = build_rows(requests)
+    assert len(row.tokens) == 300 + 10 * 2
+    many = [TokenRequest(np.append(context, n), np.arange(50)) for n in range(90)]
+    assert all(len(row.tokens) <= MOST_TOKENS for row in build_rows(many))
+
+
+def test_a_batch_that_does_not_fit_is_halved() -> None:
+    def compute(batch: list[int]) -> list[tuple[float, bool]]:
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError
+        return [(float(item), True) for item in batch]
+
+    assert [s for s, _ in scoring._halving(list(range(7)), compute)] == list(range(7))
+
+    def never(batch: list[int]) -> list[tuple[float, bool]]:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(LaminiError, match="larger GPU"):
+        scoring._halving([1, 2], never)
