@@ -57,6 +57,7 @@ rule all:
         products.table_files(),
         products.figure_files(),
         "results/report/index.html",
+        [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
         "results/run_config.yaml",
 
 

@@ -1,1 +1,106 @@
-"""x"""
+"""Human evaluation (paper sections 3.3.3 and 4.2, Appendix C, Figures 4 and 6).
+
+Inputs: results/answers/{model}.jsonl or results/dataset/{mixture}.parquet; the teacher, where it
+judges; finished rating files, config/ratings/{study}/*.json.
+Outputs: results/human_eval/{study}/: blinded items.jsonl and the key.json that unblinds them, one
+annotation page per annotator, verdicts.jsonl of the judge, ratings.csv and summary.json.
+"""
+
+
+rule select_items:
+    """Choose what a study rates, hide where it comes from, and assign it to annotators."""
+    input:
+        unpack(lambda w: flow.study_inputs(w.study)),
+    output:
+        rated=ensure("results/human_eval/{study}/items.jsonl", non_empty=True),
+        key="results/human_eval/{study}/key.json",
+        funnel="results/human_eval/{study}/funnel.json",
+    log:
+        "results/logs/select_items/{study}.log",
+    benchmark:
+        "results/benchmarks/select_items/{study}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        settings=lambda w: flow.study_params(w.study),
+    script:
+        "../scripts/select_items.py"
+
+
+# One rule per study, because each has as many pages as annotators.
+for study in flow.studies:
+
+    rule:
+        name:
+            f"make_rating_sheets_{study}"
+        # Write one annotation page for each annotator, which never sees the key.
+        input:
+            rated=f"results/human_eval/{study}/items.jsonl",
+        output:
+            sheets=flow.rating_sheets(study),
+        log:
+            f"results/logs/make_rating_sheets/{study}.log",
+        benchmark:
+            f"results/benchmarks/make_rating_sheets/{study}.jsonl"
+        conda:
+            "../envs/data.yaml"
+        resources:
+            runtime=10,
+            mem_mb=1000,
+        params:
+            settings=flow.sheet_params(study),
+        script:
+            "../scripts/make_rating_sheets.py"
+
+
+rule judge_items:
+    """Have the teacher rate a study's items by the protocol that people follow."""
+    input:
+        rated="results/human_eval/{study}/items.jsonl",
+    output:
+        verdicts="results/human_eval/{study}/verdicts.jsonl",
+    log:
+        "results/logs/judge_items/{study}.log",
+    benchmark:
+        "results/benchmarks/judge_items/{study}.jsonl"
+    wildcard_constraints:
+        study=one_of(flow.judged_studies),
+    conda:
+        "../envs/data.yaml"
+    threads: flow.teacher_threads()
+    resources:
+        teacher=1,
+        runtime=lambda w, attempt: 60 * attempt,
+        mem_mb=2000,
+    params:
+        settings=lambda w: flow.judge_params(w.study),
+    script:
+        "../scripts/judge_items.py"
+
+
+rule collect_ratings:
+    """Check the rating files of people, join the judge's verdicts, and measure agreement."""
+    input:
+        rated="results/human_eval/{study}/items.jsonl",
+        key="results/human_eval/{study}/key.json",
+        verdicts=lambda w: flow.verdicts(w.study),
+        ratings=lambda w: root_inputs(flow.rating_files(w.study)),
+    output:
+        ratings="results/human_eval/{study}/ratings.csv",
+        summary="results/human_eval/{study}/summary.json",
+    log:
+        "results/logs/collect_ratings/{study}.log",
+    benchmark:
+        "results/benchmarks/collect_ratings/{study}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=30,
+        mem_mb=2000,
+    params:
+        settings=lambda w: flow.rating_params(w.study),
+    script:
+        "../scripts/collect_ratings.py"

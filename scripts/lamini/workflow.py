@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lamini.errors import SettingsError
-from lamini.roots import fingerprint
+from lamini.roots import fingerprint, root_inputs
 from lamini.settings import Config, load_settings
+from lamini.settings.human_evaluation import Study, annotator_names
 from lamini.settings.sources import Source
 from lamini.settings.students import Weights
 
@@ -104,6 +106,10 @@ class Workflow:
     def shards(self, source: str) -> list[str]:
         """Shard names of a source: "0000", "0001" ..."""
         return [f"{shard:04}" for shard in range(self.source(source).shards)]
+    def study(self, name: str) -> Study:
+        """Settings of one study."""
+        return self.config.human_evaluation.studies[name]
+
 
     # --- Inputs -----------------------------------------------------------------------------------
 
@@ -191,12 +197,36 @@ class Workflow:
         definition = self.config.models[model]
         return f"results/tokenized/{definition.mixture}/{definition.tokenizer}"
 
-    def study_answers(self, study: str) -> list[str]:
-        """Answers that a study of models rates."""
-        definition = self.config.human_evaluation.studies[study]
-        if definition.kind != "models":
-            return []
-        return [f"results/answers/{model}.jsonl" for model in definition.models]
+    @cached_property
+    def judged_studies(self) -> list[str]:
+        """Studies that the teacher rates as well."""
+        return [name for name in self.studies if self.study(name).judge]
+
+    def study_inputs(self, study: str) -> dict[str, Any]:
+        """What a study rates: the models' answers, or the dataset by its manifest."""
+        from snakemake.io import ancient
+
+        definition = self.study(study)
+        if definition.kind == "models":
+            exclude = [definition.exclude] if definition.exclude else []
+            answers = [f"results/answers/{model}.jsonl" for model in definition.models]
+            return {"answers": answers, "exclude": root_inputs(exclude)}
+        dataset = f"results/dataset/{definition.mixture}"
+        return {"manifest": f"{dataset}.manifest.json", "dataset": ancient(f"{dataset}.parquet")}
+
+    def rating_sheets(self, study: str) -> list[str]:
+        """The annotation pages of a study, one for each annotator."""
+        names = annotator_names(self.study(study).annotators)
+        return [f"results/human_eval/{study}/sheets/{name}.html" for name in names]
+
+    def verdicts(self, study: str) -> list[str]:
+        """The judge's ratings, where the study has a judge."""
+        return [f"results/human_eval/{study}/verdicts.jsonl"] if self.study(study).judge else []
+
+    def rating_files(self, study: str) -> list[str]:
+        """Finished rating files of a study: what lies in its folder now."""
+        folder = self.study(study).ratings or f"config/ratings/{study}"
+        return sorted(str(path) for path in Path(folder).glob("*.json"))
 
     # --- Locations of models and tokenizers -------------------------------------------------------
 
@@ -375,9 +405,45 @@ class Workflow:
         }
 
     def study_params(self, study: str) -> Params:
-        """Of the rules of a study."""
-        definition = self.config.human_evaluation.studies[study]
-        return {"study": study, **definition.as_params(), "seed": self.config.seed}
+        """Of `select_items`."""
+        definition = self.study(study)
+        later = {"ratings", "judge", "replicates"}
+        return {
+            "study": study,
+            **definition.model_dump(mode="json", exclude=later),
+            "files": fingerprint([definition.exclude]) if definition.exclude else None,
+            "seed": self.config.seed,
+        }
+
+    def sheet_params(self, study: str) -> Params:
+        """Of `make_rating_sheets_{study}`."""
+        definition = self.study(study)
+        return {"study": study, "kind": definition.kind, "version": definition.version}
+
+    def judge_params(self, study: str) -> Params:
+        """Of `judge_items`."""
+        judge = self.study(study).judge
+        assert judge is not None
+        return {
+            "study": study,
+            "model": self.config.teacher.model,
+            "judge": judge.as_params(),
+            "seed_requests": self.config.teacher.seed_requests,
+            "seed": self.config.seed,
+        }
+
+    def rating_params(self, study: str) -> Params:
+        """Of `collect_ratings`."""
+        definition = self.study(study)
+        return {
+            "study": study,
+            "kind": definition.kind,
+            "annotators": annotator_names(definition.annotators),
+            "replicates": definition.replicates,
+            "files": fingerprint(self.rating_files(study)),
+            "seed": self.config.seed,
+            "version": definition.version,
+        }
 
     # --- Resources: what a job needs, by model and attempt ----------------------------------------
 

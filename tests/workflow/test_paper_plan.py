@@ -38,7 +38,8 @@ def test_the_plan_of_the_paper_has_every_job(checkout: Checkout) -> None:
         "evaluate_record": STUDENTS + REFERENCES,
         "evaluate_others": STUDENTS + REFERENCES,
         "generate_answers": 19,
-        "make_rating_sheets": 2,
+        **{f"make_rating_sheets_{study}": 1 for study in ("dataset", "models")},
+        "collect_ratings": 2,
     }
     assert {rule: plan[rule] for rule in expected} == expected
     assert seconds < 30, "a plan must not make people wait (10 s on an idle machine)"

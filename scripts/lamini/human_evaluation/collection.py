@@ -1,0 +1,164 @@
+"""From rating files and verdicts to `ratings.csv` and `summary.json`.
+
+People's ratings and the judge's lie side by side in the table, each row with its `rater`, and every
+number of the summary is of one of the two alone.
+"""
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, read_json, read_jsonl, write_json
+from lamini.human_evaluation.items import Item, read_items
+from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_files import read_ratings
+from lamini.human_evaluation.statistics import (
+    annotator_agreement,
+    judge_agreement,
+    level_shares,
+    pairwise_comparisons,
+)
+from lamini.provenance import record_provenance
+
+COLUMNS = (
+    "item", "group", "source_id", "stratum", "subject", "part", "rater", "annotator", "rating",
+    "comment",
+)  # fmt: skip
+RATERS = ("human", "machine")
+Row = dict[str, str]
+
+
+def collect_ratings(
+    *,
+    items: str | Path,
+    key: str | Path,
+    verdicts: Sequence[str | Path],
+    rating_files: Sequence[str | Path],
+    ratings: str | Path,
+    summary: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Merge, unblind and summarise the ratings of a study.
+
+    Args:
+        items: `items.jsonl`.
+        key: `key.json`, which says what each item is.
+        verdicts: the judge's ratings, or none.
+        rating_files: what people sent back; some, all, or none yet.
+        ratings: CSV to write: a row for each item and rater that it is assigned to, `rater` being
+            `human` or `machine`; `rating` is empty where there is none yet.
+        summary: JSON to write: how many are rated, level shares, comparisons, agreement.
+        settings: the rule's params.
+
+    Raises:
+        LaminiError: lists what is wrong with the rating files; verdicts of other items.
+    """
+    rated = read_items(items)
+    subjects = read_json(key)
+    rows = human_rows(rated, subjects, rating_files, settings)
+    machine = machine_rows(rated, subjects, verdicts)
+    with atomic_writer(ratings) as handle:
+        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows + machine)
+    facts = summarize(rows, machine, settings)
+    write_json(summary, facts)
+    _log(facts)
+    for path in (ratings, summary):
+        record_provenance(
+            path,
+            rule="collect_ratings",
+            settings=settings,
+            inputs=[items, key, *verdicts, *rating_files],
+            seed=settings["seed"],
+        )
+
+
+def human_rows(
+    items: Sequence[Item],
+    key: Mapping[str, Row],
+    rating_files: Sequence[str | Path],
+    settings: Mapping[str, Any],
+) -> list[Row]:
+    """A row for each item and person that it is assigned to, rated or not."""
+    found = {(r.item, r.annotator): r for r in read_ratings(rating_files, items, settings)}
+    rows = []
+    for item in items:
+        for annotator in item.annotators:
+            rating = found.get((item.item, annotator))
+            known = {"rating": rating.rating, "comment": rating.comment} if rating else {}
+            rows.append(_row(item, key, "human", annotator) | known)
+    return rows
+
+
+def machine_rows(
+    items: Sequence[Item], key: Mapping[str, Row], verdicts: Sequence[str | Path]
+) -> list[Row]:
+    """A row for each verdict of the judge."""
+    known = {item.item: item for item in items}
+    rows = []
+    for path in verdicts:
+        for verdict in read_jsonl(path):
+            item = known.get(verdict["item"])
+            if item is None or item.digest != verdict["digest"]:
+                raise LaminiError(f"{path}: judges other items than {verdict['item']}; remake it")
+            row = _row(item, key, "machine", verdict["model"])
+            rows.append(row | {"rating": verdict["rating"] or ""})
+    return rows
+
+
+def summarize(
+    human: Sequence[Row], machine: Sequence[Row], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `summary.json` holds; each part says whose ratings it counts."""
+    rated = {
+        rater: [row for row in rows if row["rating"] in LEVELS]
+        for rater, rows in zip(RATERS, (human, machine), strict=True)
+    }
+    replicates, seed = settings["replicates"], settings["seed"]
+    assigned = Counter(row["annotator"] for row in human)
+    done = Counter(row["annotator"] for row in rated["human"])
+    return {
+        "study": settings["study"],
+        "kind": settings["kind"],
+        "items": len({row["item"] for row in human}),
+        "instructions": len({row["group"] for row in human}),
+        "assigned": {"human": len(human), "machine": len(machine)},
+        "rated": {rater: len(rows) for rater, rows in rated.items()},
+        "complete": len(rated["human"]) == len(human),
+        "annotators": {
+            name: {"assigned": assigned[name], "rated": done[name]}
+            for name in settings["annotators"]
+        },
+        "judge": sorted({row["annotator"] for row in machine}),
+        "shares": {rater: level_shares(rows, replicates, seed) for rater, rows in rated.items()},
+        "comparisons": {
+            rater: pairwise_comparisons(rows, replicates, seed) for rater, rows in rated.items()
+        },
+        "annotator_agreement": annotator_agreement(rated["human"]),
+        "judge_agreement": judge_agreement(rated["human"], rated["machine"]),
+    }
+
+
+def _row(item: Item, key: Mapping[str, Row], rater: str, annotator: str) -> Row:
+    if item.item not in key:
+        raise LaminiError(f"the key has no item {item.item}; remake items and key together")
+    return {
+        "item": item.item, "group": item.group, **key[item.item], "part": item.part,
+        "rater": rater, "annotator": annotator, "rating": "", "comment": "",
+    }  # fmt: skip
+
+
+def _log(facts: Mapping[str, Any]) -> None:
+    logger = logging.getLogger("lamini")
+    people, machine = facts["rated"]["human"], facts["rated"]["machine"]
+    logger.info(
+        "%d of %d ratings by people, %d by a machine", people, facts["assigned"]["human"], machine
+    )
+    for name, counts in facts["annotators"].items():
+        if 0 < counts["rated"] < counts["assigned"]:
+            logger.info("%s: %d of %d", name, counts["rated"], counts["assigned"])

@@ -1,0 +1,258 @@
+"""What a study rates: which instructions, whose texts, blinded, and by whom.
+
+`models` (section 4.2): the first instructions of each app, without those that the downstream tasks
+cover. `dataset` (section 3.3.3): random pairs of each source, instruction and response rated apart.
+"""
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write_jsonl
+from lamini.human_evaluation.assignment import assign_groups
+from lamini.human_evaluation.items import Item, Part, make_item
+from lamini.provenance import record_provenance
+from lamini.settings.human_evaluation import annotator_names
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text to rate, before it is blinded."""
+
+    source_id: str
+    """Id of its instruction or pair."""
+    stratum: str
+    """App or source, over which the work is balanced."""
+    subject: str
+    """Model or source that its rating counts for."""
+    part: Part
+    instruction: str
+    text: str
+
+
+def select_items(
+    *,
+    inputs: Mapping[str, Any],
+    items: str | Path,
+    key: str | Path,
+    funnel: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the blinded items of a study in the order in which they are shown, and their key.
+
+    Args:
+        inputs: `answers` (one file a model, in the order of `settings["models"]`) and `exclude`
+            (a CSV, or none); or `dataset` (Parquet) with its `manifest`.
+        items: JSONL to write, see `lamini.human_evaluation.items.Item`.
+        key: JSON to write: subject, stratum and source id of each item.
+        funnel: JSON to write: how many instructions each step of the selection left.
+        settings: the rule's params.
+
+    Raises:
+        LaminiError: answers that do not belong together, an unknown exclusion, too few
+            instructions or pairs.
+    """
+    files: list[str | Path]
+    if settings["kind"] == "models":
+        exclude = [str(path) for path in inputs["exclude"]]
+        answers = [Path(path) for path in inputs["answers"]]
+        texts, stages = answer_texts(answers, exclude, settings)
+        files = [*answers, *exclude]
+    else:
+        texts, stages = dataset_texts(inputs["dataset"], settings)
+        files = [inputs["manifest"]]
+    blinded, unblinding = blind(texts, settings)
+    write_jsonl(items, (item.as_row() for item in blinded))
+    write_json(key, unblinding)
+    groups = len({item.group for item in blinded})
+    write_json(
+        funnel,
+        {"study": settings["study"], "stages": stages, "groups": groups, "items": len(blinded)},
+    )
+    for path in (items, key, funnel):
+        record_provenance(
+            path, rule="select_items", settings=settings, inputs=files, seed=settings["seed"]
+        )
+
+
+def blind(texts: Iterable[Text], settings: Mapping[str, Any]) -> tuple[list[Item], dict[str, Row]]:
+    """Hide where texts are from, shuffle them within each group, and assign the groups.
+
+    The order within a group is a hash's, so that it does not change for the others when a model is
+    added. The parts of a pair keep theirs: an instruction is read before its response.
+    """
+    study, seed = settings["study"], settings["seed"]
+    place = (study, seed)
+    groups: dict[str, list[tuple[tuple[str, str], Item]]] = {}
+    strata, key = {}, {}
+    for text in texts:
+        group = stable_hash("group", *place, text.source_id, size=6)
+        item = make_item(
+            place=place,
+            group=group,
+            subject=text.subject,
+            part=text.part,
+            instruction=text.instruction,
+            text=text.text,
+        )
+        order = (text.part, stable_hash("order", *place, group, text.subject))
+        groups.setdefault(group, []).append((order, item))
+        strata[group] = text.stratum
+        key[item.item] = {
+            "subject": text.subject,
+            "stratum": text.stratum,
+            "source_id": text.source_id,
+        }
+    names = annotator_names(settings["annotators"])
+    assigned = assign_groups(strata, names, settings["rated_twice"], derive_seed(study, seed))
+    items = [
+        replace(item, annotators=annotators)
+        for group, annotators in assigned.items()
+        for _, item in sorted(groups[group], key=lambda pair: pair[0])
+    ]
+    if len(key) != len(items):
+        raise LaminiError(f"{study}: two of {len(items)} items have the same name; change `seed`")
+    return items, key
+
+
+def answer_texts(
+    answers: list[Path], exclude: list[str], settings: Mapping[str, Any]
+) -> tuple[list[Text], list[Row]]:
+    """The chosen instructions' answers of all models, and the funnel of the choice."""
+    by_model = {
+        model: _by_id(path) for model, path in zip(settings["models"], answers, strict=True)
+    }
+    first_model, first = next(iter(by_model.items()))
+    for rows, path in zip(by_model.values(), answers, strict=True):
+        for identifier in {**first, **rows}:
+            ours, theirs = rows.get(identifier), first.get(identifier)
+            if ours is None or theirs is None or ours["instruction"] != theirs["instruction"]:
+                raise LaminiError(
+                    f"{path}: instruction {identifier} is not the same as in the answers of"
+                    f" {first_model}; remake both from the same instructions"
+                )
+    chosen, stages = choose_instructions(list(first.values()), exclude, settings)
+    texts = [
+        Text(
+            source_id=row["id"],
+            stratum=row["motivation_app"],
+            subject=model,
+            part="response",
+            instruction=row["instruction"],
+            text=rows[row["id"]]["response"],
+        )
+        for row in chosen
+        for model, rows in by_model.items()
+    ]
+    return texts, stages
+
+
+def choose_instructions(
+    rows: list[Row], exclude: list[str], settings: Mapping[str, Any]
+) -> tuple[list[Row], list[Row]]:
+    """The rule of section 4.2: at most some of each app, minus those that the tasks cover.
+
+    Of each app the first ones stay, in the file's order: on self-instruct's 252 instructions two of
+    each app are 123, of which the reviewed exclusions take nine, and the paper's 114 are left.
+
+    Args:
+        rows: `id` and `motivation_app` of all instructions.
+        exclude: path of the exclusions, or none.
+        settings: `max_per_app`, `instructions` (null: all that is left), `study`, `seed`.
+
+    Returns:
+        The chosen rows in their order, and how many each step left.
+    """
+    apps: Counter[str] = Counter()
+    capped = []
+    for row in rows:
+        apps[row["motivation_app"]] += 1
+        if apps[row["motivation_app"]] <= settings["max_per_app"]:
+            capped.append(row)
+    covered = _exclusions(exclude, {row["id"] for row in rows})
+    left = [row for row in capped if row["id"] not in covered]
+    wanted = settings["instructions"] or len(left)
+    if not 0 < wanted <= len(left):
+        raise LaminiError(
+            f"human_evaluation.studies.{settings['study']}.instructions: {wanted} are wanted, but"
+            f" only {len(left)} of {len(rows)} are left after max_per_app and exclude; lower it,"
+            " or use null for all"
+        )
+    draw = random.Random(derive_seed("choose_instructions", settings["study"], settings["seed"]))
+    chosen = sorted(draw.sample(range(len(left)), wanted))
+    counts = {
+        "instructions": len(rows),
+        "max_per_app": len(capped),
+        "exclude": len(left),
+        "sampled": wanted,
+    }
+    return [left[n] for n in chosen], [{"stage": s, "left": n} for s, n in counts.items()]
+
+
+def _exclusions(paths: list[str], known: set[str]) -> set[str]:
+    excluded: set[str] = set()
+    for path in paths:
+        with open(path, encoding="utf-8", newline="") as handle:
+            reader = csv.DictReader(handle)
+            if reader.fieldnames is None or "id" not in reader.fieldnames:
+                raise LaminiError(f"{path}: needs the columns id, covered_by and reason")
+            for line, row in enumerate(reader, start=2):
+                if row["id"] not in known:
+                    raise LaminiError(f"{path}:{line}: there is no instruction {row['id']!r}")
+                excluded.add(row["id"])
+    return excluded
+
+
+def _by_id(path: Path) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for number, row in enumerate(read_jsonl(path), start=1):
+        missing = {"id", "instruction", "motivation_app", "response"} - set(row)
+        if missing:
+            raise LaminiError(f"{path}:{number}: lacks {', '.join(sorted(missing))}")
+        if row["id"] in rows:
+            raise LaminiError(f"{path}:{number}: a second answer to {row['id']}")
+        rows[row["id"]] = row
+    if not rows:
+        raise LaminiError(f"{path}: holds no answers")
+    return rows
+
+
+def dataset_texts(dataset: str | Path, settings: Mapping[str, Any]) -> tuple[list[Text], list[Row]]:
+    """Random pairs of each source, as two texts each, and how many there were to choose from."""
+    import polars as pl
+
+    rows = pl.scan_parquet(dataset).with_row_index("row")
+    places = rows.select("row", "instruction_source").collect()
+    chosen: list[int] = []
+    wanted = settings["samples_per_source"]
+    for (source,), found in sorted(places.group_by("instruction_source", maintain_order=True)):
+        if len(found) < wanted:
+            raise LaminiError(
+                f"{dataset}: {source} has {len(found)} pairs, fewer than samples_per_source"
+                f" ({wanted}) of human_evaluation.studies.{settings['study']}"
+            )
+        draw = random.Random(derive_seed("dataset_texts", settings["seed"], source))
+        chosen += [found["row"][n] for n in draw.sample(range(len(found)), wanted)]
+    columns = ["row", "instruction", "response", "instruction_source"]
+    sampled = rows.filter(pl.col("row").is_in(chosen)).select(columns).collect()
+    texts = [
+        Text(
+            source_id=f"{settings['mixture']}/{pair['row']}",
+            stratum=pair["instruction_source"],
+            subject=pair["instruction_source"],
+            part=part,
+            instruction=pair["instruction"],
+            text=pair[part],
+        )
+        for pair in sampled.sort("row").iter_rows(named=True)
+        for part in ("instruction", "response")
+    ]
+    counts = {"pairs": len(places), "sampled": len(chosen)}
+    return texts, [{"stage": stage, "left": left} for stage, left in counts.items()]
