@@ -26,7 +26,7 @@ rule measure_dataset:
         runtime=120,
         mem_mb=16000,
     params:
-        settings=flow.analysis_params(),
+        settings=lambda w: flow.analysis_params(w.mixture),
     script:
         "../scripts/measure_dataset.py"
 
@@ -72,6 +72,32 @@ rule project_embeddings:
         runtime=240,
         mem_mb=16000,
     params:
-        settings=flow.embedding_params(),
+        settings=flow.projection_params(),
     script:
         "../scripts/project_embeddings.py"
+
+
+rule find_contamination:
+    """Find the words that pairs share with the evaluated examples of the downstream tasks."""
+    input:
+        manifest="results/dataset/{mixture}.manifest.json",
+        dataset=ancient("results/dataset/{mixture}.parquet"),
+        data=root_inputs(flow.evaluated_files),
+    output:
+        contamination="results/analysis/{mixture}/contamination.csv",
+        hits="results/analysis/{mixture}/contamination.parquet",
+        examples="results/analysis/{mixture}/contaminated_examples.parquet",
+    log:
+        "results/logs/find_contamination/{mixture}.log",
+    benchmark:
+        "results/benchmarks/find_contamination/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        runtime=60,
+        mem_mb=8000,
+    params:
+        settings=flow.contamination_params(),
+    script:
+        "../scripts/find_contamination.py"

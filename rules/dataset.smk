@@ -1,6 +1,7 @@
 """The merged dataset (paper section 3.2), or the published one in its place.
 
-Inputs: results/pairs/{source}/{shard}.jsonl, or the released dataset.
+Inputs: results/pairs/{source}/{shard}.jsonl, or the released dataset; for a decontaminated mixture
+also results/analysis/{mixture}/contamination.parquet of the mixture that it is taken from.
 Outputs: results/dataset/{mixture}.parquet, its manifest and its card. What comes after depends on
 the manifest, which is compared by content, and takes the Parquet file as `ancient`.
 """
@@ -10,7 +11,8 @@ if flow.config.dataset == "generated":
     rule merge_pairs:
         """Merge the pair shards of a mixture's sources into one dataset."""
         input:
-            lambda w: flow.mixture_pairs(w.mixture),
+            pairs=lambda w: flow.mixture_pairs(w.mixture),
+            hits=lambda w: flow.mixture_hits(w.mixture),
         output:
             dataset="results/dataset/{mixture}.parquet",
             manifest="results/dataset/{mixture}.manifest.json",
@@ -35,7 +37,8 @@ else:
     rule import_published:
         """Read the released dataset in place of a generated one."""
         input:
-            root_inputs(flow.published_files),
+            published=root_inputs(flow.published_files),
+            hits=lambda w: flow.mixture_hits(w.mixture),
         output:
             dataset="results/dataset/{mixture}.parquet",
             manifest="results/dataset/{mixture}.manifest.json",

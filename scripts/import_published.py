@@ -5,6 +5,7 @@ from lamini.job import start_job
 
 start_job(snakemake.log[0], f"import_published {snakemake.wildcards.mixture}")
 import_published(
+    hits=snakemake.input.hits,
     dataset=snakemake.output.dataset,
     manifest=snakemake.output.manifest,
     card=snakemake.output.card,

@@ -5,7 +5,8 @@ from lamini.job import start_job
 
 start_job(snakemake.log[0], f"merge_pairs {snakemake.wildcards.mixture}")
 merge_pairs(
-    pairs=list(snakemake.input),
+    pairs=snakemake.input.pairs,
+    hits=snakemake.input.hits,
     dataset=snakemake.output.dataset,
     manifest=snakemake.output.manifest,
     card=snakemake.output.card,

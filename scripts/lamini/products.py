@@ -107,6 +107,13 @@ class Products:
                 digits=3,
             ),
         }
+        tables["contamination"] = {
+            "kind": "contamination",
+            **mixture,
+            "sources": self.config.mixtures[self.flow.analysed_mixture].sources,
+            "ngrams": sorted(analysis.contamination.ngrams),
+            "tasks": {task: self.config.tasks[task].name for task in self.config.evaluated_tasks},
+        }
         if self.config.dataset == "generated":
             tables["generation"] = {"kind": "generation"}
         if self._model_study:
@@ -162,6 +169,7 @@ class Products:
             "generation": {"generation": "results/analysis/generation.csv"},
             "training": {"manifests": self._manifests()},
             "quality": {"analysis": f"{analysis}/quality.csv"},
+            "contamination": {"analysis": f"{analysis}/contamination.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
         }
         if table in own:

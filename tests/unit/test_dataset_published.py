@@ -33,6 +33,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(published: dict[str, Any], sources: list[str]) -> dict[str, Any]:
     import_published(
+        hits=[],
         dataset="results/dataset/mix.parquet",
         manifest="results/dataset/mix.manifest.json",
         card="results/dataset/mix.card.md",
@@ -41,6 +42,7 @@ def run(published: dict[str, Any], sources: list[str]) -> dict[str, Any]:
             "sources": sources,
             "exclude_flags": [],
             "unique_instructions": False,
+            "decontamination": None,
             "license": "cc-by-nc-4.0",
             "version": 1,
             "published": published,

@@ -157,3 +157,27 @@ def test_the_widest_gap_is_shown(tmp_path: Path) -> None:
         assert f"do {group}" in table["heading"]
         assert [row[0]["value"] for row in table["rows"]] == ["Student", "Reference"]
         assert any("machine" in note for note in table["notes"])
+
+
+def test_contamination_is_shown_per_task_and_source(tmp_path: Path) -> None:
+    heading = "task,instruction_source,pairs,examples,comparable_examples,pairs_8,pairs_13"
+    rows = [
+        f"{heading},examples_8,examples_13",
+        "rte,alpaca,10,4,3,2,1,2,1",
+        "rte,d_all,10,4,3,2,1,2,1",
+        "all_tasks,alpaca,10,4,3,2,1,2,1",
+        "all_tasks,d_all,10,4,3,2,1,2,1",
+    ]
+    path = tmp_path / "contamination.csv"
+    path.write_text("\n".join(rows) + "\n")
+    params = {
+        "kind": "contamination", "mixture": "d_all", "sources": ["alpaca", "original_p3"],
+        "symbols": {"alpaca": "D_A", "original_p3": "D_P3"}, "ngrams": [8, 13],
+        "tasks": TASKS, "reproduction": True,
+    }  # fmt: skip
+    outputs = _outputs(tmp_path, "table")
+    make_table("contamination", {"analysis": str(path)}, params, outputs)
+    heading_row, first, last = _rows(outputs["csv"])
+    assert heading_row[3:5] == ["Sharing 8 words, %", "Sharing 13 words, %"]
+    assert first == ["RTE", "4", "3", "50.0", "25.0", "1", "", "1"]
+    assert last[0] == "All tasks"

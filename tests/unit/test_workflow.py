@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lamini.errors import SettingsError
 from lamini.workflow import Workflow, one_of
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -82,3 +83,41 @@ def test_the_configuration_is_read_in_a_blink(paper: dict[str, Any]) -> None:
     started = time.process_time()
     Workflow(paper)
     assert time.process_time() - started < 0.3
+
+
+def test_drawing_settings_do_not_embed_again(paper: dict[str, Any]) -> None:
+    before = Workflow(paper)
+    paper["analysis"]["embeddings"] |= {"perplexity": 50, "replicates": 99}
+    after = Workflow(paper)
+    assert before.embedding_params() == after.embedding_params()
+    assert before.projection_params() != after.projection_params()
+
+
+def test_a_decontaminated_mixture_is_taken_from_its_base(paper: dict[str, Any]) -> None:
+    name = "d_all_decontaminated"
+    assert name not in Workflow(paper).used_mixtures
+    paper["models"]["lamini-t5-61m"]["mixture"] = name
+    flow = Workflow(paper)
+    assert set(flow.used_mixtures) == {"d_all", name}
+    assert flow.mixture_hits(name) == ["results/analysis/d_all/contamination.parquet"]
+    assert flow.mixture_hits("d_all") == []
+
+
+@pytest.mark.parametrize(
+    ("decontamination", "message"),
+    [
+        ({"mixture": "nowhere"}, "unknown mixture 'nowhere'"),
+        ({"mixture": "d_all_decontaminated"}, "is itself decontaminated"),
+        ({"mixture": "small"}, "small lacks .*original_p3"),
+        ({"mixture": "d_all", "words": 7}, "shorter runs than the 8 words"),
+    ],
+)
+def test_a_decontamination_that_cannot_be_is_refused(
+    paper: dict[str, Any], decontamination: dict[str, Any], message: str
+) -> None:
+    paper["mixtures"]["small"] = {"sources": ["alpaca"]}
+    paper["mixtures"]["clean"] = paper["mixtures"]["d_all_decontaminated"] | {
+        "decontamination": decontamination
+    }
+    with pytest.raises(SettingsError, match=message):
+        Workflow(paper)

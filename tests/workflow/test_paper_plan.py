@@ -32,6 +32,7 @@ def test_the_plan_of_the_paper_has_every_job(checkout: Checkout) -> None:
         "measure_dataset": 1,
         "embed_instructions": 1,
         "project_embeddings": 1,
+        "find_contamination": 1,
         "summarize_generation": 1,
         "tokenize_pairs": 2,
         "train_model": STUDENTS,

@@ -18,7 +18,6 @@ from lamini.errors import LaminiError
 from lamini.files import atomic_writer, derive_seed, read_json, resolve_path
 from lamini.log import Progress
 from lamini.provenance import record_provenance
-from lamini.settings.dataset import Embeddings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -34,25 +33,24 @@ def embed_instructions(
     manifest: str | Path,
     dataset: str | Path,
     embeddings: str | Path,
-    settings: Embeddings,
-    seed: int,
+    settings: Mapping[str, Any],
 ) -> None:
-    """Embed up to `samples` instructions of each source that a panel shows.
+    """Embed up to `samples` instructions of each source that Figure 3 shows.
 
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         embeddings: Parquet to write: `id`, `instruction_source`, `instruction`, `embedding` (unit
             length or not, as the model has it; float32 of a fixed size), in the dataset's order.
-        settings: model, sample size and panels.
-        seed: of the sample; a source's sample does not depend on other sources.
+        settings: the rule's params: `model`, `revision`, `samples`, `sources`, and `seed` of the
+            sample; a source's sample does not depend on other sources.
 
     Raises:
-        LaminiError: when a panel's source is not in the dataset, or the model cannot be loaded.
+        LaminiError: when a wanted source is not in the dataset, or the model cannot be loaded.
     """
     facts = read_json(manifest)
-    samples = _choose(facts, settings, seed, dataset)
-    model = load_model(settings)
+    samples = _choose(facts, settings, dataset)
+    model = load_model(settings["model"], settings["revision"])
     size = model.get_embedding_dimension()
     schema = pa.schema(
         [
@@ -77,27 +75,31 @@ def embed_instructions(
     record_provenance(
         embeddings,
         rule="embed_instructions",
-        settings=settings.as_params(),
+        settings=settings,
         inputs=[manifest],
-        seed=seed,
+        seed=settings["seed"],
         extra={"samples": {source: len(rows) for source, rows in samples.items()}},
     )
 
 
-def load_model(settings: Embeddings) -> "SentenceTransformer":
+def load_model(model: str, revision: str | None) -> "SentenceTransformer":
     """The sentence-transformers model, on a GPU where there is one.
+
+    Args:
+        model: hub id or folder; `package:NAME/PATH` inside a package.
+        revision: of a model from the hub.
 
     Raises:
         LaminiError: when it cannot be loaded; names the place.
     """
     from sentence_transformers import SentenceTransformer
 
-    place = str(resolve_path(settings.model))
+    place = str(resolve_path(model))
     try:
-        return SentenceTransformer(place, revision=settings.revision)
+        return SentenceTransformer(place, revision=revision)
     except (OSError, ValueError) as error:
         raise LaminiError(
-            f"{settings.model}: no sentence-transformers model could be loaded ({error!s:.300});"
+            f"{model}: no sentence-transformers model could be loaded ({error!s:.300});"
             " check `analysis.embeddings.model`"
         ) from error
 
@@ -109,10 +111,10 @@ def embed(model: "SentenceTransformer", texts: list[str]) -> Vectors:
 
 
 def _choose(
-    facts: Mapping[str, Any], settings: Embeddings, seed: int, dataset: str | Path
+    facts: Mapping[str, Any], settings: Mapping[str, Any], dataset: str | Path
 ) -> dict[str, Integers]:
-    """For each source of the panels, in the dataset's order, which of its rows are sampled."""
-    wanted = {source for panel in settings.panels for source in panel}
+    """For each wanted source, in the dataset's order, which of its rows are sampled."""
+    wanted = set(settings["sources"])
     rows = {name: source["rows"] for name, source in facts["sources"].items() if source["rows"]}
     if missing := wanted - set(rows):
         raise LaminiError(
@@ -121,8 +123,8 @@ def _choose(
         )
     samples = {}
     for source in (name for name in rows if name in wanted):
-        random = np.random.default_rng(derive_seed("embed_instructions", seed, source))
-        count = min(settings.samples, rows[source])
+        random = np.random.default_rng(derive_seed("embed_instructions", settings["seed"], source))
+        count = min(settings["samples"], rows[source])
         samples[source] = np.sort(random.choice(rows[source], count, replace=False))
         logger.info("%s: %d of %d instructions", source, count, rows[source])
     return samples

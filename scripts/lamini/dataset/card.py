@@ -85,6 +85,11 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     rules = [f"responses flagged `{flag}`" for flag in settings["exclude_flags"]]
     if settings["unique_instructions"]:
         rules.append("instructions that an earlier row has")
+    if removed := settings["decontamination"]:
+        rules.append(
+            f"pairs that share {removed['words']} words in a row with an evaluated example of the"
+            " downstream tasks"
+        )
     return _TEXT.format(
         header=yaml.safe_dump(header, sort_keys=False, allow_unicode=True),
         name=name,

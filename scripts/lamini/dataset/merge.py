@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
+import pyarrow.parquet as pq
 
 from lamini.dataset.card import write_card
 from lamini.dataset.writer import SCHEMA, DatasetWriter, schema_facts
@@ -31,6 +32,7 @@ _READERS = 2
 def merge_pairs(
     *,
     pairs: Sequence[str | Path],
+    hits: Sequence[str | Path],
     dataset: str | Path,
     manifest: str | Path,
     card: str | Path,
@@ -40,6 +42,7 @@ def merge_pairs(
 
     Args:
         pairs: all shards, `pairs/{source}/{shard}.jsonl`, in any order.
+        hits: for a decontaminated mixture, what `find_contamination` found; else empty.
         dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`.
         manifest: JSON to write: hash, rows and what was left out per source, schema, settings.
         card: Hugging Face dataset card to write.
@@ -54,7 +57,7 @@ def merge_pairs(
     with (
         atomic_writer(dataset, "wb") as handle,
         Progress(len(shards), "shards") as progress,
-        DatasetWriter(handle, mixture) as writer,
+        DatasetWriter(handle, mixture, contaminated_ids(hits, mixture)) as writer,
     ):
         for source, table in _read_ahead(shards):
             writer.add(source, table)
@@ -62,7 +65,7 @@ def merge_pairs(
     finish_dataset(
         writer.facts(),
         rule="merge_pairs",
-        inputs=[path for _, path in shards],
+        inputs=[*(path for _, path in shards), *hits],
         dataset=dataset,
         manifest=manifest,
         card=card,
@@ -73,6 +76,40 @@ def merge_pairs(
 def mixture_of(settings: Mapping[str, Any]) -> Mixture:
     """The mixture's settings among a rule's params."""
     return Mixture.model_validate({key: settings[key] for key in Mixture.model_fields})
+
+
+def contaminated_ids(hits: Sequence[str | Path], mixture: Mixture) -> dict[str, pa.Array] | None:
+    """Ids of each source's pairs that share too many words with an evaluated example.
+
+    Args:
+        hits: the Parquet file of hits, when the mixture is decontaminated.
+        mixture: says how many words are too many; none are when it is not decontaminated.
+
+    Raises:
+        LaminiError: when the file is not given, or cannot be read.
+    """
+    if mixture.decontamination is None:
+        return None
+    words = mixture.decontamination.words
+    ids: dict[str, pa.Array] = {}
+    for path in hits:
+        try:
+            table = pq.read_table(
+                path,
+                columns=["id", "instruction_source"],
+                filters=(pc.field("instruction_words") >= words)
+                | (pc.field("response_words") >= words),
+            )
+        except (pa.ArrowInvalid, OSError) as error:
+            raise LaminiError(f"{path}: no readable file of hits ({error}); remake it") from error
+        for source in mixture.sources:
+            own = table.filter(pc.equal(table["instruction_source"], source))
+            ids[source] = own["id"].unique()
+    if not ids:
+        raise LaminiError(
+            "the mixture is decontaminated, but no hits are given; run `find_contamination`"
+        )
+    return ids
 
 
 def finish_dataset(

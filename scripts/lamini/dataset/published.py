@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamini.dataset.merge import finish_dataset, mixture_of
+from lamini.dataset.merge import contaminated_ids, finish_dataset, mixture_of
 from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, read_jsonl, resolve_path
@@ -32,6 +32,7 @@ _TEXTS = pa.schema([(name, pa.string()) for name in PUBLISHED_COLUMNS])
 
 def import_published(
     *,
+    hits: Sequence[str | Path],
     dataset: str | Path,
     manifest: str | Path,
     card: str | Path,
@@ -40,6 +41,7 @@ def import_published(
     """Write the released dataset in the form of a merged one.
 
     Args:
+        hits: for a decontaminated mixture, what `find_contamination` found; else empty.
         dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`; what the
             released data does not have is null. Flags are found from the text.
         manifest: JSON to write, as `merge_pairs` writes it, with `other_sources` (rows of sources
@@ -64,7 +66,10 @@ def import_published(
                 f" {', '.join(sorted(others)) or 'no other sources'};"
                 f" check `mixtures.{settings['mixture']}.sources` and `published`"
             )
-        with atomic_writer(dataset, "wb") as handle, DatasetWriter(handle, mixture) as writer:
+        with (
+            atomic_writer(dataset, "wb") as handle,
+            DatasetWriter(handle, mixture, contaminated_ids(hits, mixture)) as writer,
+        ):
             for source, path in spools.items():
                 for table in _complete(source, path):
                     writer.add(source, table)
@@ -72,7 +77,7 @@ def import_published(
     finish_dataset(
         {**writer.facts(), "other_sources": dict(sorted(others.items()))},
         rule="import_published",
-        inputs=inputs,
+        inputs=[*inputs, *hits],
         dataset=dataset,
         manifest=manifest,
         card=card,

@@ -48,10 +48,17 @@ class DatasetWriter:
     Args:
         handle: binary file to write to.
         mixture: what is left out.
+        contaminated: ids of each source's pairs that a decontaminated mixture leaves out.
     """
 
-    def __init__(self, handle: IO[bytes], mixture: Mixture) -> None:
+    def __init__(
+        self,
+        handle: IO[bytes],
+        mixture: Mixture,
+        contaminated: Mapping[str, pa.Array] | None = None,
+    ) -> None:
         self._mixture = mixture
+        self._contaminated = contaminated
         self._seen: set[bytes] = set()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
@@ -70,7 +77,7 @@ class DatasetWriter:
         """
         counts = self._counts.setdefault(source, _no_counts())
         keep = np.ones(len(table), np.bool_)
-        for reason, wrong in _tests(table, self._mixture):
+        for reason, wrong in self._tests(source, table):
             counts["dropped"][reason] += int((keep & wrong).sum())
             keep &= ~wrong
         if self._mixture.unique_instructions:
@@ -107,6 +114,18 @@ class DatasetWriter:
         }
         return {"rows": sum(source["rows"] for source in sources.values()), "sources": sources}
 
+    def _tests(self, source: str, table: pa.Table) -> list[tuple[str, Mask]]:
+        """Reasons to leave rows out, the first that holds counting, each with its rows."""
+        tests = [
+            ("empty_instruction", is_empty(table["instruction"])),
+            ("empty_response", is_empty(table["response"])),
+        ]
+        tests += [(flag, has_flag(table["flags"], flag)) for flag in self._mixture.exclude_flags]
+        if self._contaminated is not None:
+            hits = self._contaminated.get(source, pa.array([], pa.string()))
+            tests.append(("contaminated", np.asarray(pc.is_in(table["id"], value_set=hits))))
+        return tests
+
     def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
         """`keep` without the rows whose instruction was written before."""
         for row in np.flatnonzero(keep):
@@ -135,15 +154,6 @@ _COUNTED = ("dropped", "flags", "finish_reasons", "models")
 
 def _no_counts() -> dict[str, Counter[str]]:
     return {name: Counter() for name in ("rows", *_COUNTED)}
-
-
-def _tests(table: pa.Table, mixture: Mixture) -> list[tuple[str, Mask]]:
-    """Reasons to leave rows out, the first that holds counting, each with its rows."""
-    tests = [
-        ("empty_instruction", is_empty(table["instruction"])),
-        ("empty_response", is_empty(table["response"])),
-    ]
-    return tests + [(flag, has_flag(table["flags"], flag)) for flag in mixture.exclude_flags]
 
 
 def is_empty(texts: pa.ChunkedArray) -> Mask:

@@ -16,7 +16,12 @@ from lamini.files import atomic_writer, read_json
 from lamini.provenance import code_version, package_versions, record_provenance
 
 SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("dataset", "Dataset", ("01", "02", "generation", "quality", "semantic_diversity"), ("3",)),
+    (
+        "dataset",
+        "Dataset",
+        ("01", "02", "generation", "quality", "semantic_diversity", "contamination"),
+        ("3",),
+    ),
     ("models", "Models", ("03", "training"), ("learning_curves",)),
     ("evaluation", "Evaluation", ("04", "08", "09", "10", "11", "12", "13"), ("5",)),
     ("human", "Human evaluation", ("05", "06", "07"), ("4", "6")),

@@ -16,6 +16,16 @@ class Deduplication(Settings):
     version: Version = 1
 
 
+class Decontamination(Settings):
+    """Which pairs are left out for the words that they share with the tasks' examples."""
+
+    mixture: Name
+    """Mixture whose pairs are compared with the examples; it has all sources of this one."""
+    words: Annotated[int, Field(gt=1)] = 13
+    """Words in a row, in the instruction or in the response, from which a pair is left out; not
+    fewer than the shortest of `analysis.contamination.ngrams`."""
+
+
 class Mixture(Settings):
     """A named selection of pairs: `d_all` is the paper's, an ablation is one more."""
 
@@ -24,6 +34,8 @@ class Mixture(Settings):
     """Leave out pairs whose response has one of these flags; empty ones are always left out."""
     unique_instructions: bool = False
     """Keep an instruction once in the whole mixture, where its first source has it."""
+    decontamination: Decontamination | None = None
+    """Leave out pairs that share words with the evaluated examples; null: leave none out."""
     license: str = "cc-by-nc-4.0"
     """Licence in the dataset's card, as the hub writes it; the default is the released data's."""
     version: Version = 1
@@ -62,8 +74,19 @@ class Embeddings(Settings):
     version: Version = 1
 
 
+class Contamination(Settings):
+    """Words that pairs share with the evaluated examples of the downstream tasks."""
+
+    ngrams: Annotated[list[Annotated[int, Field(gt=1)]], Field(min_length=1)] = [8, 13]
+    """Lengths, in words, of the shared runs that are counted; the shortest one is searched for."""
+    max_texts: Annotated[int, Field(ge=1)] = 10
+    """An n-gram of more texts of a task is a phrase of that task, and finds no match. A text counts
+    once, however many examples have it."""
+    version: Version = 1
+
+
 class Analysis(Settings):
-    """Statistics of the dataset (Tables 1 and 2, Figure 3)."""
+    """Statistics of the dataset (Tables 1 and 2, Figure 3), and what the paper does not show."""
 
     tokenizer: Name
     """Key of `tokenizers` whose tokens Table 1 counts."""
@@ -74,4 +97,5 @@ class Analysis(Settings):
     ratio. `concatenated`: one value over all texts joined in the dataset's order. `shuffled`: the
     same, joined in a random order."""
     embeddings: Embeddings
+    contamination: Contamination = Contamination()
     version: Version = 1

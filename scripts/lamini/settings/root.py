@@ -61,7 +61,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check_references(self) -> "Config":
-        problems = [*_unknown_names(self), *_wrong_models(self)]
+        problems = [*_unknown_names(self), *_wrong_models(self), *_wrong_mixtures(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -105,6 +105,9 @@ def _unknown_names(config: Config) -> list[str]:
 
     for name, mixture in config.mixtures.items():
         use(f"mixtures.{name}.sources", "sources", mixture.sources)
+        if mixture.decontamination:
+            base = mixture.decontamination.mixture
+            use(f"mixtures.{name}.decontamination.mixture", "mixtures", base)
     for name, tokenizer in config.tokenizers.items():
         use(f"tokenizers.{name}.model", "models", tokenizer.model)
         if tokenizer.train:
@@ -133,6 +136,28 @@ def _unknown_names(config: Config) -> list[str]:
         for key, kind, name in uses
         if name not in getattr(config, kind)
     ]
+
+
+def _wrong_mixtures(config: Config) -> list[str]:
+    """Decontaminated mixtures whose hits would not be all there."""
+    problems = []
+    shortest = min(config.analysis.contamination.ngrams)
+    for name, mixture in config.mixtures.items():
+        wanted = mixture.decontamination
+        base = config.mixtures.get(wanted.mixture) if wanted else None
+        if wanted is None or base is None:
+            continue
+        key = f"mixtures.{name}.decontamination"
+        if base.decontamination:
+            problems.append(f"{key}.mixture: {wanted.mixture} is itself decontaminated")
+        if missing := sorted(set(mixture.sources) - set(base.sources)):
+            problems.append(f"{key}.mixture: {wanted.mixture} lacks {', '.join(missing)}")
+        if wanted.words < shortest:
+            problems.append(
+                f"{key}.words: shorter runs than the {shortest} words of"
+                " `analysis.contamination.ngrams` are not searched for"
+            )
+    return problems
 
 
 def _wrong_models(config: Config) -> list[str]:

@@ -96,6 +96,56 @@ def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
     )
 
 
+def contamination_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Words shared with the evaluated examples: per task, and per source's pairs."""
+    records = read_csv(inputs["analysis"])
+    sizes = params["ngrams"]
+    rows = []
+    for task in dict.fromkeys(record["task"] for record in records):
+        here = {r["instruction_source"]: r for r in records if r["task"] == task}
+        everything = here[params["mixture"]]
+        examples = number(everything["examples"])
+        shares = [
+            _percent(everything[f"examples_{size}"], everything["examples"]) for size in sizes
+        ]
+        pairs = [
+            Cell(number(here[source][f"pairs_{sizes[-1]}"]) if source in here else None, ours=True)
+            for source in (*params["sources"], params["mixture"])
+        ]
+        rows.append(
+            [
+                text_cell(params["tasks"].get(task, "All tasks")),
+                Cell(examples, ours=True),
+                Cell(number(everything["comparable_examples"]), ours=True),
+                *shares,
+                *pairs,
+            ]
+        )
+    symbols = [params["symbols"][source] for source in params["sources"]]
+    return Table(
+        name=name,
+        title="Words that pairs share with the evaluated examples.",
+        columns=[
+            "Task",
+            "Examples",
+            "Comparable",
+            *(f"Sharing {size} words, %" for size in sizes),
+            *(f"{symbol}: pairs" for symbol in (*symbols, "D_ALL")),
+        ],
+        rows=rows,
+        notes=[
+            f"Comparable: examples with a text of {sizes[0]} words or more; others share nothing.",
+            f"Pairs: those that share {sizes[-1]} words in a row, in instruction or response.",
+        ],
+        reproduction=params["reproduction"],
+    )
+
+
+def _percent(part: str, whole: str) -> Cell:
+    of = int(whole)
+    return Cell(100 * int(part) / of if of else None, ours=True, digits=1)
+
+
 def generation_table(name: str, inputs: Inputs, params: Params) -> Table:
     """What each source and stage asked of the teacher, got, rejected and cost."""
     rows = []

@@ -6,6 +6,7 @@ from typing import Any
 
 from lamini.provenance import record_provenance
 from lamini.tables.dataset_tables import (
+    contamination_table,
     diversity_table,
     generation_table,
     plain_table,
@@ -27,6 +28,7 @@ BUILDERS: dict[str, Builder] = {
     "levels": level_table,
     "tasks": task_table,
     "generation": generation_table,
+    "contamination": contamination_table,
     "training": training_table,
     "plain": plain_table,
 }

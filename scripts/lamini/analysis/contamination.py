@@ -1,0 +1,254 @@
+"""Contamination: words that pairs share with the evaluated examples of the downstream tasks.
+
+P3 and FLAN were built from such data, so a student may have seen what it is asked. A pair and an
+example share a run when both have the same words in a row (case and what stands between words
+apart); GPT-3's authors took 13 words for a sign, others take 8. Every text of an example counts by
+itself: passage, question, each option.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.examples import Examples, read_examples
+from lamini.analysis.overlap import OverlapIndex
+from lamini.analysis.words import placed_words
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, read_json
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.dataset import Contamination
+
+logger = logging.getLogger("lamini")
+PARTS = ("instruction", "response")
+HITS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("instruction_source", pa.string()),
+        ("task", pa.string()),
+        ("instruction_words", pa.int32()),
+        ("response_words", pa.int32()),
+        ("example", pa.int32()),
+        ("examples", pa.int32()),
+        ("shared", pa.string()),
+    ]
+)
+"""One row per pair and task that share a run: its longest one in the instruction and in the
+response (0: none), the first example (row in the evaluated split) that has the longest, the number
+of examples that share any, and the longest run as the pair writes it."""
+HIT_EXAMPLES = pa.schema(
+    [("task", pa.string()), ("example", pa.int32()), ("words", pa.int32()), ("pairs", pa.int64())]
+)
+"""One row per example that shares a run: its longest one, and with how many pairs it shares any."""
+
+
+def find_contamination(
+    *,
+    manifest: str | Path,
+    dataset: str | Path,
+    contamination: str | Path,
+    hits: str | Path,
+    examples: str | Path,
+    settings: Mapping[str, Any],
+    data: Sequence[str | Path] = (),
+) -> None:
+    """Compare all pairs of a merged dataset with all evaluated examples.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        contamination: CSV to write, in `columns`: per task and source how many pairs and examples
+            share runs; rows of `all_tasks`, and of all sources under the mixture's name.
+        hits: Parquet to write, in `HITS`, in the dataset's order and then the tasks'.
+        examples: Parquet to write, in `HIT_EXAMPLES`.
+        settings: the rule's params: `contamination` (fields of `Contamination`), `tasks` (where
+            each one's data is), `mirror`.
+        data: the local files of the tasks, for the provenance.
+
+    Raises:
+        LaminiError: when a task's examples, or the dataset, cannot be read.
+    """
+    chosen = Contamination.model_validate(settings["contamination"])
+    facts = read_json(manifest)
+    evaluated = read_examples(settings["tasks"], settings["mirror"])
+    index = OverlapIndex(
+        evaluated.texts,
+        evaluated.task_of_text,
+        size=min(chosen.ngrams),
+        most_texts=chosen.max_texts,
+    )
+    counts = _Counts(evaluated)
+    with (
+        atomic_writer(hits, "wb") as handle,
+        Progress(facts["rows"], "pairs") as progress,
+        pq.ParquetWriter(handle, HITS, compression="zstd") as writer,
+        ThreadPoolExecutor(len(PARTS)) as pool,
+    ):
+        for source, batch in read_batches(dataset, ["id", *PARTS]):
+            found = pl.concat(pool.map(_search, [index] * len(PARTS), [batch] * len(PARTS), PARTS))
+            if found.height:
+                writer.write_table(_hits(batch, source, found, evaluated, counts))
+            counts.rows[source] = counts.rows.get(source, 0) + len(batch)
+            progress.advance(len(batch))
+    if progress.done != facts["rows"]:
+        raise LaminiError(
+            f"{dataset}: has {progress.done} rows, {manifest} says {facts['rows']}; merge it again"
+        )
+    write_csv(contamination, columns(chosen), counts.table(facts["mixture"], chosen))
+    with atomic_writer(examples, "wb") as handle:
+        pq.write_table(counts.examples(), handle, compression="zstd")
+    for artifact in (contamination, hits, examples):
+        record_provenance(
+            artifact, rule="find_contamination", settings=settings, inputs=[manifest, *data]
+        )
+
+
+def columns(settings: Contamination) -> tuple[str, ...]:
+    """Columns of the CSV: `pairs_8` are the pairs that share a run of 8 words or more."""
+    numbers = (f"{what}_{n}" for what in ("pairs", "examples") for n in sorted(settings.ngrams))
+    return ("task", "instruction_source", "pairs", "examples", "comparable_examples", *numbers)
+
+
+def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFrame:
+    """The shared runs of one column, with the words in which they stand."""
+    words = placed_words(batch[part])
+    runs = index.search(words)
+    last = runs.start + runs.length - 1
+    return pl.DataFrame(
+        {
+            "row": runs.row,
+            "part": np.full(len(runs.row), PARTS.index(part), np.int64),
+            "text": runs.text,
+            "words": runs.length,
+            "begin": words.places[runs.start, 0].astype(np.int64),
+            "end": words.places[last, 1].astype(np.int64),
+        }
+    )
+
+
+def _hits(
+    batch: pa.RecordBatch, source: str, found: pl.DataFrame, evaluated: Examples, counts: "_Counts"
+) -> pa.Table:
+    """The rows of `HITS` of one batch, counted."""
+    pairs = found.join(evaluated.frame, on="text", how="inner")
+    counts.add(source, pairs)
+    longest = pl.col("words").max()
+    merged = (
+        pairs.sort("row", "task", -pl.col("words"), "part", "example", "begin")
+        .group_by("row", "task", maintain_order=True)
+        .agg(
+            pl.col("words").filter(pl.col("part") == 0).max().fill_null(0).alias("in_instruction"),
+            pl.col("words").filter(pl.col("part") == 1).max().fill_null(0).alias("in_response"),
+            pl.col("example", "part", "begin", "end").first(),
+            pl.col("example").n_unique().alias("examples"),
+            longest,
+        )
+    )
+    shared = [
+        _written(batch[PARTS[part]], begin, end)
+        for part, begin, end in merged.select("part", "begin", "end").iter_rows()
+    ]
+    rows = pa.array(merged["row"].to_numpy())
+    return pa.table(
+        [
+            batch["id"].take(rows),
+            pa.array([source] * merged.height, pa.string()),
+            pa.array([evaluated.tasks[task] for task in merged["task"]], pa.string()),
+            pa.array(merged["in_instruction"].to_numpy().astype(np.int32)),
+            pa.array(merged["in_response"].to_numpy().astype(np.int32)),
+            pa.array(merged["example"].to_numpy().astype(np.int32)),
+            pa.array(merged["examples"].to_numpy().astype(np.int32)),
+            pa.array(shared, pa.string()),
+        ],
+        schema=HITS,
+    )
+
+
+def _written(texts: pa.StringArray, begin: int, end: int) -> str:
+    """Bytes of a column as text."""
+    data = texts.buffers()[2]
+    return data.slice(begin, end - begin).to_pybytes().decode("utf-8")
+
+
+class _Counts:
+    """Collects per source the pairs that share runs, and each example's longest run."""
+
+    def __init__(self, evaluated: Examples) -> None:
+        self._evaluated = evaluated
+        self.rows: dict[str, int] = {}
+        self._pairs: dict[str, list[pl.DataFrame]] = {}
+        self._longest: dict[str, np.ndarray[Any, Any]] = {}
+        self._sharing = np.zeros(evaluated.count, np.int64)
+
+    def add(self, source: str, pairs: pl.DataFrame) -> None:
+        """Take a batch's runs: `row`, `task`, `number` (of the example among all), `words`."""
+        best = pairs.group_by("row", "number").agg(pl.col("words").max())
+        longest = self._longest.setdefault(source, np.zeros(self._evaluated.count, np.int64))
+        numbers = best["number"].to_numpy()
+        np.maximum.at(longest, numbers, best["words"].to_numpy())
+        np.add.at(self._sharing, numbers, 1)
+        by_task = pairs.group_by("row", "task").agg(pl.col("words").max())
+        everywhere = by_task.group_by("row").agg(pl.col("words").max())
+        everywhere = everywhere.with_columns(task=pl.lit(len(self._evaluated.tasks), pl.Int64))
+        both = pl.concat([f.select("task", "words") for f in (by_task, everywhere)])
+        self._pairs.setdefault(source, []).append(both.group_by("task", "words").len())
+
+    def table(self, mixture: str, settings: Contamination) -> list[dict[str, Any]]:
+        """The rows of the CSV."""
+        sizes = sorted(settings.ngrams)
+        rows = []
+        for number, task in enumerate((*self._evaluated.tasks, "all_tasks")):
+            inside = self._evaluated.of_task(number)
+            lengths = self._evaluated.longest_text[inside]
+            about = {
+                "task": task,
+                "examples": len(lengths),
+                "comparable_examples": int((lengths >= sizes[0]).sum()),
+            }
+            for name, sources in self._groups(mixture):
+                row = {**about, "instruction_source": name}
+                row["pairs"] = sum(self.rows[source] for source in sources)
+                longest = self._longest_of(sources)[inside]
+                for size in sizes:
+                    row[f"pairs_{size}"] = self._count(sources, number, size)
+                    row[f"examples_{size}"] = int((longest >= size).sum())
+                rows.append(row)
+        return rows
+
+    def examples(self) -> pa.Table:
+        """The rows of `HIT_EXAMPLES`."""
+        longest = self._longest_of(list(self._longest))
+        numbers = np.flatnonzero(longest)
+        tasks = self._evaluated.task_of_example[numbers]
+        return pa.table(
+            [
+                pa.array([self._evaluated.tasks[task] for task in tasks], pa.string()),
+                pa.array((numbers - self._evaluated.firsts[tasks]).astype(np.int32)),
+                pa.array(longest[numbers].astype(np.int32)),
+                pa.array(self._sharing[numbers]),
+            ],
+            schema=HIT_EXAMPLES,
+        )
+
+    def _groups(self, mixture: str) -> Iterator[tuple[str, list[str]]]:
+        yield from ((source, [source]) for source in self.rows)
+        yield mixture, list(self.rows)
+
+    def _longest_of(self, sources: Sequence[str]) -> np.ndarray[Any, Any]:
+        none = np.zeros(self._evaluated.count, np.int64)
+        return np.maximum.reduce([none, *(self._longest.get(source, none) for source in sources)])
+
+    def _count(self, sources: Sequence[str], task: int, size: int) -> int:
+        frames = [frame for source in sources for frame in self._pairs.get(source, [])]
+        if not frames:
+            return 0
+        chosen = pl.concat(frames).filter((pl.col("task") == task) & (pl.col("words") >= size))
+        return int(chosen["len"].sum())

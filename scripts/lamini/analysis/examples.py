@@ -1,0 +1,96 @@
+"""The evaluated examples as texts: which texts each task's examples are made of."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from lamini.analysis.words import Integers, word_marks
+from lamini.evaluation.data import load_examples
+from lamini.log import Progress
+from lamini.settings.evaluation import TaskData
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All texts of all examples; a text that several examples of a task share is listed once."""
+
+    tasks: list[str]
+    texts: list[str]
+    task_of_text: list[int]
+    """Number of each text's task, ascending."""
+    frame: pl.DataFrame
+    """Which examples have which text: `text`, `task`, `example` (row in its split), `number`
+    (of the example among those of all tasks)."""
+    firsts: Integers
+    """Number of each task's first example, and the number of all."""
+    longest_text: Integers
+    """Words in the longest text of each example."""
+
+    @property
+    def count(self) -> int:
+        """Examples of all tasks."""
+        return int(self.firsts[-1])
+
+    @property
+    def task_of_example(self) -> Integers:
+        """Number of each example's task."""
+        return np.repeat(np.arange(len(self.tasks)), np.diff(self.firsts))
+
+    def of_task(self, task: int) -> slice:
+        """The examples of one task; of all tasks for the number after the last one."""
+        if task == len(self.tasks):
+            return slice(0, self.count)
+        return slice(int(self.firsts[task]), int(self.firsts[task + 1]))
+
+
+def read_examples(tasks: Mapping[str, Mapping[str, Any]], mirror: str | None) -> Examples:
+    """Read the evaluated examples of some tasks.
+
+    Args:
+        tasks: fields of `TaskData` by task.
+        mirror: folder of local copies; null: the hub.
+
+    Raises:
+        LaminiError: when a task's data cannot be read.
+    """
+    texts: list[str] = []
+    task_of_text: list[int] = []
+    uses: list[tuple[int, int, int, int]] = []
+    firsts = [0]
+    with Progress(len(tasks), "tasks") as progress:
+        for task, data in enumerate(tasks.values()):
+            rows, _ = load_examples(TaskData.model_validate(data), mirror)
+            known: dict[str, int] = {}
+            for example, row in enumerate(rows):
+                for text in dict.fromkeys(_texts(row)):
+                    if text not in known:
+                        known[text] = len(texts)
+                        texts.append(text)
+                        task_of_text.append(task)
+                    uses.append((known[text], task, example, firsts[-1] + example))
+            firsts.append(firsts[-1] + len(rows))
+            progress.advance()
+    names = ("text", "task", "example", "number")
+    frame = pl.DataFrame(
+        np.array(uses, np.int64).reshape(-1, len(names)), schema=names, orient="row"
+    )
+    _, starts = word_marks(pa.array(texts, pa.string()))
+    longest = np.zeros(firsts[-1], np.int64)
+    np.maximum.at(longest, frame["number"].to_numpy(), np.diff(starts)[frame["text"].to_numpy()])
+    return Examples(list(tasks), texts, task_of_text, frame, np.array(firsts), longest)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a row, however deep; those too short to share a run do no harm."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)

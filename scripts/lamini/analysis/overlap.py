@@ -1,0 +1,251 @@
+"""Runs of words that texts share with some reference texts, found exactly.
+
+All n-grams of the reference texts are indexed by a 64-bit hash. Where one of a text's n-grams has
+the hash of an indexed one, the words themselves are compared, letter by letter, and the match is
+extended to both sides. So a hash only ever says where to look, and every run that is reported is
+there.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from lamini.analysis.words import (
+    Integers,
+    Words,
+    character_table,
+    placed_words,
+    read_character,
+)
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_FIRST_CAPACITY = 1 << 14
+
+
+class Runs(NamedTuple):
+    """Shared runs of words, one entry each; a run may be listed more than once."""
+
+    row: Integers
+    """Which of the searched texts."""
+    text: Integers
+    """Which of the reference texts."""
+    start: Integers
+    """First word of the run among all words of the searched texts."""
+    length: Integers
+    """Words in the run."""
+
+
+class _Index(NamedTuple):
+    """What `_search` needs of the reference texts; n-grams are named by their first word."""
+
+    size: int
+    words: Words
+    text_of_word: Integers
+    is_indexed: np.ndarray[Any, np.dtype[np.bool_]]
+    """Of each word, whether the n-gram that starts with it can start a match."""
+    keys: np.ndarray[Any, np.dtype[np.uint64]]
+    """Hashes of the indexed n-grams, ascending, each once."""
+    firsts: Integers
+    """Where the n-grams of each hash start in `ngrams`, and the end."""
+    ngrams: Integers
+    bits: int
+    """Of the numbers of slots."""
+    slots: np.ndarray[Any, np.dtype[np.int32]]
+    """A hash table with open addressing: number of the key plus one, 0 where a slot is free."""
+    table: np.ndarray[Any, np.dtype[np.uint32]]
+    """`character_table()`."""
+
+
+class OverlapIndex:
+    """The n-grams of some reference texts.
+
+    Args:
+        texts: the reference texts; those of one group follow each other.
+        groups: number of each text's group, ascending.
+        size: words in an n-gram.
+        most_texts: an n-gram that more texts of a group have is a phrase of that group, and no
+            sign of any one text: it starts no match in them.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], groups: Sequence[int], *, size: int, most_texts: int
+    ) -> None:
+        words = placed_words(pa.array(texts, pa.string()))
+        text_of_word = np.repeat(np.arange(len(texts)), np.diff(words.starts))
+        hashes, ngrams = _hash_ngrams(words.marks, words.starts, size)
+        order = np.argsort(hashes, kind="stable")
+        hashes, ngrams = hashes[order], ngrams[order]
+        rare = _rare(hashes, text_of_word[ngrams], np.asarray(groups, np.int64), most_texts)
+        hashes, ngrams = hashes[rare], ngrams[rare]
+        is_indexed = np.zeros(len(words.marks), np.bool_)
+        is_indexed[ngrams] = True
+        keys, firsts = np.unique(hashes, return_index=True)
+        bits = max(int(2 * len(keys)).bit_length(), 4)
+        self._index = _Index(
+            size=size,
+            words=words,
+            text_of_word=text_of_word,
+            is_indexed=is_indexed,
+            keys=keys,
+            firsts=np.append(firsts, len(hashes)).astype(np.int64),
+            ngrams=ngrams,
+            bits=bits,
+            slots=_fill_slots(keys, bits),
+            table=character_table(),
+        )
+
+    def search(self, words: Words) -> Runs:
+        """All shared runs that hold an indexed n-gram, row by row.
+
+        Args:
+            words: of the texts to search, from `placed_words`.
+        """
+        capacity = _FIRST_CAPACITY
+        while True:
+            found = np.empty((4, capacity), np.int64)
+            count = _search(words, self._index, found)
+            if count <= capacity:
+                return Runs(*found[:, :count])
+            capacity = int(count)
+
+
+def _rare(
+    hashes: np.ndarray[Any, np.dtype[np.uint64]],
+    texts: Integers,
+    groups: Integers,
+    most_texts: int,
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which n-grams, sorted by hash and then by text, are in few texts of their group."""
+    if not len(hashes):
+        return np.zeros(0, np.bool_)
+    new_hash = np.append(True, hashes[1:] != hashes[:-1])
+    new_text = new_hash | np.append(True, texts[1:] != texts[:-1])
+    group = groups[texts]
+    new_group = new_hash | np.append(True, group[1:] != group[:-1])
+    starts = np.flatnonzero(new_group)
+    counts = np.add.reduceat(new_text.astype(np.int64), starts)
+    return np.repeat(counts <= most_texts, np.diff(np.append(starts, len(hashes))))
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash_ngrams(marks, starts, size):  # type: ignore[no-untyped-def]
+    """Hash and first word of every n-gram, text after text."""
+    total = 0
+    for text in range(len(starts) - 1):
+        total += max(starts[text + 1] - starts[text] - size + 1, 0)
+    hashes, places = np.empty(total, np.uint64), np.empty(total, np.int64)
+    used = 0
+    for text in range(len(starts) - 1):
+        for word in range(starts[text], starts[text + 1] - size + 1):
+            value = np.uint64(0)
+            for offset in range(size):
+                value = value * _MULTIPLIER + marks[word + offset]
+            hashes[used], places[used] = value, word
+            used += 1
+    return hashes, places
+
+
+@numba.njit(cache=True, nogil=True)
+def _slot(key, bits):  # type: ignore[no-untyped-def]
+    key = (key ^ (key >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return np.int64(key >> np.uint64(64 - bits))
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_slots(keys, bits):  # type: ignore[no-untyped-def]
+    """The `slots` of an index."""
+    slots = np.zeros(1 << bits, np.int32)
+    mask = (1 << bits) - 1
+    for number in range(len(keys)):
+        slot = _slot(keys[number], bits)
+        while slots[slot]:
+            slot = (slot + 1) & mask
+        slots[slot] = number + 1
+    return slots
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(value, index):  # type: ignore[no-untyped-def]
+    """Number of a hash among the keys; -1 where it is none of them."""
+    mask = (1 << index.bits) - 1
+    slot = _slot(value, index.bits)
+    while index.slots[slot]:
+        if index.keys[index.slots[slot] - 1] == value:
+            return index.slots[slot] - 1
+        slot = (slot + 1) & mask
+    return -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _same_word(words, word, index, place):  # type: ignore[no-untyped-def]
+    """Whether a word has the same letters as one of the reference texts, case apart."""
+    at, end = words.places[word, 0], words.places[word, 1]
+    there, their_end = index.words.places[place, 0], index.words.places[place, 1]
+    while at < end and there < their_end:
+        code, at = read_character(words.characters, at)
+        their_code, there = read_character(index.words.characters, there)
+        if code != their_code:
+            kind = index.table[code]
+            if kind <= 1 or kind != index.table[their_code]:
+                return False
+    return at >= end and there >= their_end
+
+
+@numba.njit(cache=True, nogil=True)
+def _equal_from(words, word, index, place, most):  # type: ignore[no-untyped-def]
+    """How many words are equal from two places on, at most `most`."""
+    for count in range(most):
+        if not _same_word(words, word + count, index, place + count):
+            return count
+    return most
+
+
+@numba.njit(cache=True, nogil=True)
+def _equal_before(words, word, index, place, most):  # type: ignore[no-untyped-def]
+    """How many words are equal before two places, at most `most`."""
+    for count in range(most):
+        if not _same_word(words, word - count - 1, index, place - count - 1):
+            return count
+    return most
+
+
+@numba.njit(cache=True, nogil=True)
+def _search(words, index, found):  # type: ignore[no-untyped-def]
+    """Write runs to the columns of `found` while there is room; returns how many there are."""
+    count, size = 0, index.size
+    highest = np.uint64(1)
+    for _ in range(size - 1):
+        highest = highest * _MULTIPLIER
+    for row in range(len(words.starts) - 1):
+        first, end = words.starts[row], words.starts[row + 1]
+        value = np.uint64(0)
+        for word in range(first, end):
+            if word >= first + size:
+                value = value - words.marks[word - size] * highest
+            value = value * _MULTIPLIER + words.marks[word]
+            begin = word - size + 1
+            number = _look_up(value, index) if begin >= first else -1
+            if number < 0:
+                continue
+            for place in index.ngrams[index.firsts[number] : index.firsts[number + 1]]:
+                text = index.text_of_word[place]
+                lowest, their_end = index.words.starts[text], index.words.starts[text + 1]
+                room = min(begin - first, place - lowest)
+                # The n-gram before this one has found the run that holds both.
+                known = room > 0 and index.is_indexed[place - 1]
+                if known and _same_word(words, begin - 1, index, place - 1):
+                    continue
+                before = _equal_before(words, begin, index, place, room)
+                length = _equal_from(
+                    words, begin, index, place, min(end - begin, their_end - place)
+                )
+                if length < size:
+                    continue  # The hashes are equal, the words are not.
+                if count < found.shape[1]:
+                    found[0, count], found[1, count] = row, text
+                    found[2, count], found[3, count] = begin - before, before + length
+                count += 1
+    return count
