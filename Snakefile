@@ -49,6 +49,7 @@ localrules:
     evals,
     figures,
     report,
+    task_data,
 
 
 rule all:
@@ -56,8 +57,8 @@ rule all:
     input:
         products.table_files(),
         products.figure_files(),
-        "results/report/index.html",
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
+        "results/report/index.html",
         "results/run_config.yaml",
 
 
@@ -94,6 +95,12 @@ rule figures:
     input:
         products.table_files(),
         products.figure_files(),
+
+
+rule task_data:
+    """Local copies of the tasks' data, fetched from the hub."""
+    input:
+        [f"results/task_data/{path}.jsonl" for path in flow.task_data],
 
 
 rule report:

@@ -1,8 +1,32 @@
 """Automatic evaluation and free-text answers (paper section 4.2, Tables 4 and 8 to 13).
 
 Inputs: checkpoints, or reference models from the hub, a folder, or built here; the tasks' data.
-Outputs: results/evals/{model}/{task}.json, results/answers/{model}.jsonl.
+Outputs: results/evals/{model}/{task}.json, results/answers/{model}.jsonl; and, when asked for,
+results/task_data/: the tasks' data as a mirror (`evaluation.mirror: results/task_data`).
 """
+
+
+rule mirror_task_data:
+    """Copy the examples of one task from the hub, for clusters without a network."""
+    output:
+        "results/task_data/{path}.jsonl",
+    log:
+        "results/logs/mirror_task_data/{path}.log",
+    benchmark:
+        "results/benchmarks/mirror_task_data/{path}.jsonl"
+    wildcard_constraints:
+        path=one_of(flow.task_data),
+    retries: 3
+    conda:
+        "../envs/eval.yaml"
+    resources:
+        runtime=60,
+        mem_mb=4000,
+    params:
+        settings=lambda w: flow.task_data[w.path],
+    script:
+        "../scripts/mirror_task_data.py"
+
 
 # One rule per batch of tasks (`evaluation.batches`), because a job loads its model once for several
 # tasks; a task that is added later gets a batch of its own and leaves finished ones alone.
@@ -17,6 +41,7 @@ for batch, tasks in flow.batches.items():
             data=root_inputs(flow.task_files(batch)),
         output:
             evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
+            samples=flow.sample_files(batch),
         log:
             f"results/logs/evaluate_{batch}/{{model}}.log",
         benchmark:

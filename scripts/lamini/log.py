@@ -28,6 +28,8 @@ def start_logging(log_file: str | Path, job: str) -> logging.Logger:
         log_file: the rule's `log:`; appended to, so that a retry keeps what came before it.
         job: short name shown on the terminal, such as "generate_pairs alpaca/0003".
     """
+    if plain_progress():  # read when huggingface_hub is imported, which no job has done yet
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("lamini")
     logger.setLevel(logging.INFO)

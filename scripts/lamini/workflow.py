@@ -106,13 +106,13 @@ class Workflow:
         """Settings of one source."""
         return self.config.sources[name]
 
-    def shards(self, source: str) -> list[str]:
-        """Shard names of a source: "0000", "0001" ..."""
-        return [f"{shard:04}" for shard in range(self.source(source).shards)]
     def study(self, name: str) -> Study:
         """Settings of one study."""
         return self.config.human_evaluation.studies[name]
 
+    def shards(self, source: str) -> list[str]:
+        """Shard names of a source: "0000", "0001" ..."""
+        return [f"{shard:04}" for shard in range(self.source(source).shards)]
 
     # --- Inputs -----------------------------------------------------------------------------------
 
@@ -171,8 +171,18 @@ class Workflow:
         mirror = self.config.evaluation.mirror
         if mirror is None:
             return []
-        data = [self.config.tasks[task].data for task in self.batches[batch]]
-        return [f"{mirror}/{d.repo}/{d.config or 'default'}/{d.split}.jsonl" for d in data]
+        return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
+
+    @cached_property
+    def task_data(self) -> dict[str, Params]:
+        """Where the evaluated tasks' data are on the hub, by their path below a mirror."""
+        data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
+        return {d.path.removesuffix(".jsonl"): d.as_params() for d in data}
+
+    def sample_files(self, batch: str) -> list[str]:
+        """Files of what was sent in a batch's tasks, with the wildcard `model`; often none."""
+        tasks = self.batches[batch] if self.config.evaluation.samples else []
+        return [f"results/evals/{{model}}/{task}.samples.jsonl.zst" for task in tasks]
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
         """The manifest of a tokenizer that the pipeline makes; none for one from elsewhere."""
@@ -324,6 +334,8 @@ class Workflow:
 
     def analysis_params(self, mixture: str) -> Params:
         """Of `measure_dataset`."""
+        own = {"tokenizer", "mattr_window", "mattr_texts", "version"}
+        sources = self.config.mixtures[mixture].sources
         return {
             **self.config.analysis.model_dump(mode="json", include=own),
             "tokenizer_location": self.tokenizer_location(self.config.analysis.tokenizer),
@@ -361,8 +373,6 @@ class Workflow:
             "mirror": self.config.evaluation.mirror,
             "files": fingerprint(self.evaluated_files),
         }
-        own = {"tokenizer", "mattr_window", "mattr_texts", "version"}
-        sources = self.config.mixtures[mixture].sources
 
     def tokenizer_params(self, tokenizer: str) -> Params:
         """Of `train_tokenizer`."""
@@ -426,7 +436,8 @@ class Workflow:
 
     def evaluation_params(self, model: str, batch: str) -> Params:
         """Of `evaluate_{batch}`."""
-        evaluation = self.config.evaluation.model_dump(mode="json", exclude={"batches"})
+        without_effect = {"batches", "tokens_per_batch"}
+        evaluation = self.config.evaluation.model_dump(mode="json", exclude=without_effect)
         return {
             "model": self.asked_model_params(model),
             "tasks": {task: self.config.tasks[task].as_params() for task in self.batches[batch]},

@@ -85,6 +85,23 @@ class Contamination(Settings):
     version: Version = 1
 
 
+class Duplicates(Settings):
+    """Near-duplicate instructions, found by MinHash and locality-sensitive hashing."""
+
+    ngram: Annotated[int, Field(ge=1)] = 3
+    """Words in a shingle; a shorter instruction is one shingle."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Jaccard similarity of shingles from which an instruction repeats an earlier one."""
+    bands: Annotated[int, Field(ge=1)] = 20
+    """Keys of an instruction; two with a key in common are compared. With 20 keys of 6 hashes,
+    99.8 % of those at a similarity of 0.8 are."""
+    band_rows: Annotated[int, Field(ge=1)] = 6
+    """Hashes in a key."""
+    most_compared: Annotated[int, Field(ge=1)] = 256
+    """Instructions that are compared for one key, the last ones that have it."""
+    version: Version = 1
+
+
 class Analysis(Settings):
     """Statistics of the dataset (Tables 1 and 2, Figure 3), and what the paper does not show."""
 
@@ -98,4 +115,5 @@ class Analysis(Settings):
     same, joined in a random order."""
     embeddings: Embeddings
     contamination: Contamination = Contamination()
+    duplicates: Duplicates = Duplicates()
     version: Version = 1
