@@ -77,6 +77,14 @@ function rate(item, rating, goOn) {
   update();
 }
 
+/** Rate the marked text, but never one that is out of sight. */
+function rateVisible(level) {
+  const { top, bottom } = $(`item-${state.item}`).getBoundingClientRect();
+  if (bottom > 0 && top < window.innerHeight) return rate(state.item, level, true);
+  focusItem();
+  return say(`${nameOf(state.item)} is marked. Press ${level} again to rate it.`);
+}
+
 /** After a rating by key: the next text of this instruction, or the button to the next one. */
 function nextUnrated(item) {
   const names = groups[state.group].items.map((other) => other.item);
@@ -144,7 +152,7 @@ function itemElement({ item, part, text }) {
     input.addEventListener("change", () => rate(item, level, false));
     choices.append(make("label", { class: `level-${level}` }, input, level));
   }
-  const comment = make("textarea", { rows: "2", maxlength: "2000", dir: "auto" });
+  const comment = make("textarea", { rows: "1", maxlength: "2000", dir: "auto" });
   comment.addEventListener("change", () => setComment(item, comment.value));
   const article = make("article", { id: `item-${item}`, tabindex: "-1", "aria-labelledby": `name-${item}` },
     heading, shown,
@@ -336,7 +344,7 @@ document.addEventListener("keydown", (event) => {
   const level = event.key.toUpperCase();
   if (study.levels.includes(level)) {
     event.preventDefault();
-    rate(state.item, level, true);
+    rateVisible(level);
   } else if (keys[key]) {
     event.preventDefault();
     keys[key]();
@@ -370,7 +378,17 @@ window.addEventListener("storage", (event) => {
   }
 });
 
+// What is scrolled to must not end up below the header, which grows on narrow screens.
+new ResizeObserver(() => {
+  const sticky = getComputedStyle($("header")).position === "sticky";
+  document.documentElement.style.scrollPaddingTop =
+    `${(sticky ? $("header").offsetHeight : 0) + 12}px`;
+}).observe($("header"));
+
 load();
 render();
 save();
-if (state.steps.length) say(`Welcome back: ${ratedCount()} ratings were kept in this browser.`);
+if (state.steps.length) {
+  focusItem();
+  say(`Welcome back: ${ratedCount()} ratings were kept in this browser.`);
+}

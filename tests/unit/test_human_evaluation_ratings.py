@@ -1,0 +1,194 @@
+"""Rating files are checked item by item, and people's ratings never mix with the judge's."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamini.errors import LaminiError
+from lamini.files import write_json, write_jsonl
+from lamini.human_evaluation.collection import collect_ratings
+from lamini.human_evaluation.items import Item, make_item, read_items
+from lamini.human_evaluation.rating_files import FORMAT, read_ratings
+
+SETTINGS = {
+    "study": "models", "kind": "models", "annotators": ["annotator_1", "annotator_2"],
+    "replicates": 200, "seed": 1,
+}  # fmt: skip
+GROUPS = {"g1": ("annotator_1",), "g2": ("annotator_2",), "g3": ("annotator_1", "annotator_2")}
+SUBJECTS = ("good", "bad")
+File = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Item]:
+    """A study of three instructions and two models, the third instruction rated twice."""
+    monkeypatch.chdir(tmp_path)
+    rows, key = [], {}
+    for group, annotators in GROUPS.items():
+        for subject in SUBJECTS:
+            item = make_item(
+                place=("models", 1), group=group, subject=subject, part="response",
+                instruction=f"Do {group}.", text=f"{subject} {group}",
+            )  # fmt: skip
+            rows.append(item.as_row() | {"annotators": annotators})
+            key[item.item] = {"subject": subject, "stratum": "app", "source_id": group}
+    write_jsonl("items.jsonl", rows)
+    write_json("key.json", key)
+    return read_items("items.jsonl")
+
+
+def export(items: list[Item], annotator: str, rating: Callable[[Item], str | None]) -> File:
+    """What the page of an annotator exports."""
+    own = [item for item in items if annotator in item.annotators]
+    rows = [{"item": i.item, "digest": i.digest, "rating": rating(i), "comment": ""} for i in own]
+    return {"format": FORMAT, "study": "models", "annotator": annotator, "ratings": rows}
+
+
+def by_subject(good: str, bad: str) -> Callable[[Item], str | None]:
+    return lambda item: good if item.text.startswith("good") else bad
+
+
+def verdict(items: list[Item], rating: str | None) -> None:
+    rows = [{"item": i.item, "digest": i.digest, "rating": rating, "model": "judge"} for i in items]
+    write_jsonl("verdicts.jsonl", rows)
+
+
+def collect(*files: str, verdicts: tuple[str, ...] = ()) -> tuple[list[dict[str, str]], Any]:
+    collect_ratings(
+        items="items.jsonl", key="key.json", verdicts=verdicts, rating_files=files,
+        ratings="ratings.csv", summary="summary.json", settings=SETTINGS,
+    )  # fmt: skip
+    with open("ratings.csv", newline="") as handle:
+        return list(csv.DictReader(handle)), json.loads(Path("summary.json").read_text())
+
+
+def change_rating(number: int, **changes: Any) -> Callable[[File], Any]:
+    def damage(file: File) -> Any:
+        file["ratings"][number] |= changes
+        return file
+
+    return damage
+
+
+def without(field: str) -> Callable[[File], Any]:
+    def damage(file: File) -> Any:
+        del file["ratings"][0][field]
+        return file
+
+    return damage
+
+
+DAMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
+    "cut off": (lambda f: json.dumps(f)[:90], r"a\.json: not valid JSON .*as it was sent"),
+    "another kind of file": (lambda f: [1, 2], r"a\.json: is no export of a rating sheet"),
+    "newer format": (lambda f: f | {"format": "ratings/2"}, r"has format 'ratings/2', but"),
+    "no ratings": (lambda f: f | {"ratings": None}, r"a\.json: lacks `ratings`; open it in"),
+    "other study": (lambda f: f | {"study": "dataset"}, r"is of study 'dataset', but lies with"),
+    "unknown annotator": (
+        lambda f: f | {"annotator": "annotator_9"},
+        r"unknown annotator 'annotator_9'; the study has annotator_1, annotator_2",
+    ),
+    "other annotator": (
+        lambda f: f | {"annotator": "annotator_2"}, r"item \w+: is assigned to annotator_1, not to"
+    ),
+    "unknown item": (change_rating(0, item="0" * 12), r"item 0{12}: the study has no such item"),
+    "other version": (change_rating(1, digest="0" * 16), r"item \w+: was rated for another"),
+    "no such level": (change_rating(0, rating="E"), r"item \w+: rating 'E' is none of A, B, C, D"),
+    "level of another kind": (change_rating(0, rating=["A"]), r"rating \['A'\] is none of A"),
+    "missing field": (without("digest"), r"item \w+: lacks `digest`"),
+    "rated twice": (
+        lambda f: f | {"ratings": [*f["ratings"], f["ratings"][0]]},
+        r"item \w+ is rated twice by annotator_1; keep the newer",
+    ),
+    "comment that is no text": (change_rating(0, comment=3), r"item \w+: comment 3 is no text"),
+    "rating that is no object": (
+        lambda f: f | {"ratings": ["A"]}, r"rating 1: expected an object, found 'A'"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_refused_by_name(name: str, items: list[Item]) -> None:
+    damage, message = DAMAGES[name]
+    damaged = damage(export(items, "annotator_1", by_subject("A", "B")))
+    Path("a.json").write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
+    with pytest.raises(LaminiError, match=message) as raised:
+        collect("a.json")
+    assert "a.json" in str(raised.value)
+    assert not Path("ratings.csv").exists()
+
+
+def test_all_problems_of_all_files_are_said_at_once(items: list[Item]) -> None:
+    first = export(items, "annotator_1", by_subject("A", "B"))
+    write_json("a.json", first)
+    write_json("again.json", first)
+    write_json("other.json", first | {"study": "dataset"})
+    Path("text.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(LaminiError) as raised:
+        read_ratings(["a.json", "again.json", "other.json", "text.json"], items, SETTINGS)
+    message = str(raised.value)
+    assert "study models: 6 problems" in message
+    assert message.count("again.json: item") == 4 and "here and in a.json" in message
+    assert "other.json: is of study" in message and "text.json: not valid JSON" in message
+
+
+def test_partial_ratings_count_and_say_so(items: list[Item]) -> None:
+    rows, summary = collect()
+    assert len(rows) == 8 and {row["rating"] for row in rows} == {""}
+    assert summary["rated"] == {"human": 0, "machine": 0} and not summary["complete"]
+
+    half = export(items, "annotator_1", lambda item: "A" if item.group == "g1" else None)
+    half["ratings"][-1]["comment"] = "To be looked up,\nlater."
+    write_json("a.json", half)
+    rows, summary = collect("a.json")
+    assert summary["annotators"]["annotator_1"] == {"assigned": 4, "rated": 2}
+    assert summary["rated"]["human"] == 2 and not summary["complete"]
+    assert [row["comment"] for row in rows if row["comment"]] == ["To be looked up,\nlater."]
+
+    for name in SETTINGS["annotators"]:
+        write_json(f"{name}.json", export(items, name, by_subject("A", "C")))
+    _, summary = collect("annotator_1.json", "annotator_2.json")
+    assert summary["complete"] and summary["rated"]["human"] == 8
+    assert summary["annotator_agreement"]["items"] == 2
+    assert summary["annotator_agreement"]["krippendorff_alpha_ordinal"] == 1.0
+
+
+def test_people_and_machine_are_never_counted_together(items: list[Item]) -> None:
+    write_json("a.json", export(items, "annotator_1", by_subject("A", "B")))
+    _, alone = collect("a.json")
+    verdict(items, "D")
+    rows, both = collect("a.json", verdicts=("verdicts.jsonl",))
+    assert {row["rating"] for row in rows if row["rater"] == "machine"} == {"D"}
+    assert "D" not in {row["rating"] for row in rows if row["rater"] == "human"}
+    for part in ("shares", "comparisons"):
+        assert both[part]["human"] == alone[part]["human"], "a judge changes no human number"
+    assert both["annotator_agreement"] == alone["annotator_agreement"]
+    assert alone["judge_agreement"] is None
+    assert both["judge_agreement"]["ratings"] == 4 and both["judge_agreement"]["equal"] == 0
+    machine = {share["subject"]: share["counts"] for share in both["shares"]["machine"]}
+    assert machine == {key: {"A": 0, "B": 0, "C": 0, "D": 3} for key in SUBJECTS}
+
+
+def test_a_machine_rating_cannot_come_in_as_a_persons(items: list[Item]) -> None:
+    verdict(items, "A")
+    _, summary = collect(verdicts=("verdicts.jsonl",))
+    assert summary["rated"] == {"human": 0, "machine": 6}
+    Path("judge.json").write_text(Path("verdicts.jsonl").read_text().splitlines()[0])
+    with pytest.raises(LaminiError, match=r"judge\.json: is no export of a rating sheet"):
+        collect("judge.json")
+    write_jsonl("verdicts.jsonl", [{"item": "0" * 12, "digest": "", "rating": "A", "model": "m"}])
+    with pytest.raises(LaminiError, match=r"verdicts\.jsonl: judges other items"):
+        collect(verdicts=("verdicts.jsonl",))
+
+
+def test_same_inputs_give_the_same_bytes(items: list[Item]) -> None:
+    write_json("a.json", export(items, "annotator_1", by_subject("A", "B")))
+    contents = []
+    for _ in range(2):
+        collect("a.json")
+        contents.append([Path(name).read_bytes() for name in ("ratings.csv", "summary.json")])
+    assert contents[0] == contents[1]

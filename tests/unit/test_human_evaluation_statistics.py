@@ -1,0 +1,111 @@
+"""Shares, comparisons and agreement, against numbers worked out otherwise."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamini.human_evaluation.statistics import (
+    annotator_agreement,
+    judge_agreement,
+    level_shares,
+    pairwise_comparisons,
+)
+
+
+def row(group: str, subject: str, rating: str, annotator: str = "annotator_1") -> dict[str, str]:
+    return {
+        "item": f"{group}-{subject}", "group": group, "subject": subject, "part": "response",
+        "rating": rating, "annotator": annotator,
+    }  # fmt: skip
+
+
+def test_shares_and_their_intervals() -> None:
+    ratings = "A" * 30 + "B" * 50 + "D" * 20
+    rows = [row(f"g{n}", "m", rating) for n, rating in enumerate(ratings)]
+    (share,) = level_shares(rows, 4000, seed=1)
+    assert share["counts"] == {"A": 30, "B": 50, "C": 0, "D": 20}
+    assert share["mean"]["estimate"] == 1.9
+    a, c = share["shares"]["A"], share["shares"]["C"]
+    # The binomial's normal interval: 0.3 +- 1.96 sqrt(0.3 * 0.7 / 100).
+    assert (a["estimate"], a["low"], a["high"]) == (0.3, pytest.approx(0.21, abs=0.02),
+                                                    pytest.approx(0.39, abs=0.02))  # fmt: skip
+    assert (c["estimate"], c["low"], c["high"]) == (0.0, 0.0, 0.0)
+
+
+def test_ratings_of_one_instruction_are_resampled_together() -> None:
+    alone = [row(f"g{n}", "m", "A" if n % 2 else "D") for n in range(40)]
+    together = [row(f"g{n}", "m", "A" if n % 2 else "D", f"annotator_{k}")
+                for n in range(40) for k in range(5)]  # fmt: skip
+    (one,), (five,) = level_shares(alone, 2000, 1), level_shares(together, 2000, 1)
+    assert five["ratings"] == 5 * one["ratings"] and five["mean"] == one["mean"]
+
+
+def test_comparisons_are_made_on_shared_instructions() -> None:
+    rows = [row("g1", "x", "A"), row("g1", "y", "C"), row("g2", "x", "B"), row("g2", "y", "B"),
+            row("g3", "x", "D"), row("g4", "z", "A")]  # fmt: skip
+    (pair,) = pairwise_comparisons(rows, 200, seed=1)
+    assert (pair["first"], pair["second"], pair["instructions"]) == ("x", "y", 2)
+    assert (pair["better"], pair["equal"], pair["worse"]) == (1, 1, 0)
+    assert pair["difference"]["estimate"] == 1.0
+    assert 0 <= pair["difference"]["low"] <= pair["difference"]["high"] <= 2
+
+
+def pair_rows(pairs: list[tuple[str, str]], order: str = "pq") -> list[dict[str, str]]:
+    """Ratings of two people, who are named in `order`."""
+    return [
+        row(f"g{n}", "m", rating, who)
+        for n, pair in enumerate(pairs)
+        for rating, who in zip(pair, order, strict=True)
+    ]
+
+
+def test_agreement_of_a_known_table() -> None:
+    pairs = [("A", "A"), ("B", "C"), ("D", "D"), ("A", "B"), ("C", "C"), ("D", "C")]
+    found = annotator_agreement(pair_rows(pairs))
+    assert found is not None and found["items"] == 6
+    assert found["equal"] == 0.5 and found["within_one_level"] == 1.0
+    assert found["krippendorff_alpha_ordinal"] == pytest.approx(ordinal_alpha(pairs), abs=1e-4)
+    assert annotator_agreement([row("g", "m", "A")]) is None
+
+
+def ordinal_alpha(pairs: list[tuple[str, str]]) -> float:
+    """Krippendorff's alpha by its definition, for two observers and no missing value."""
+    levels = "DCBA"
+    coincidence = np.zeros((4, 4))
+    for one, other in pairs:
+        coincidence[levels.index(one), levels.index(other)] += 1
+        coincidence[levels.index(other), levels.index(one)] += 1
+    totals = coincidence.sum(axis=0)
+
+    def distance(low: int, high: int) -> float:
+        low, high = sorted((low, high))
+        return (totals[low : high + 1].sum() - (totals[low] + totals[high]) / 2) ** 2
+
+    metric = np.array([[distance(i, j) for j in range(4)] for i in range(4)])
+    expected = np.outer(totals, totals) / (totals.sum() - 1)
+    return float(1 - (coincidence * metric).sum() / (expected * metric).sum())
+
+
+LEVEL = st.sampled_from("ABCD")
+
+
+@given(st.lists(st.tuples(LEVEL, LEVEL), min_size=1, max_size=20))
+def test_who_comes_first_does_not_matter(pairs: list[tuple[str, str]]) -> None:
+    assert annotator_agreement(pair_rows(pairs)) == annotator_agreement(pair_rows(pairs, "qp"))
+
+
+def test_the_judge_is_compared_rating_by_rating() -> None:
+    human = [row("g1", "x", "A"), row("g1", "x", "B", "annotator_2"), row("g2", "x", "D")]
+    machine = [
+        row("g1", "x", "A", "judge"),
+        row("g2", "x", "C", "judge"),
+        row("g9", "x", "A", "judge"),
+    ]
+    found = judge_agreement(human, machine)
+    assert found is not None and found["ratings"] == 3
+    assert found["equal"] == pytest.approx(1 / 3, abs=1e-4)
+    assert found["confusion"]["B"] == {"A": 1, "B": 0, "C": 0, "D": 0}
+    all_equal = judge_agreement(human[:1], machine)
+    assert all_equal is not None and all_equal["kappa_quadratic"] is None, "undefined, not perfect"
+    assert judge_agreement(human, []) is None
