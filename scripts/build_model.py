@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.provenance import record_provenance
 from lamini.settings.students import BuiltModel
 from lamini.students.pretrained import build_model
 
-start_logging(snakemake.log[0], f"build_model {snakemake.wildcards.model}")
+start_job(snakemake.log[0], f"build_model {snakemake.wildcards.model}")
 settings = snakemake.params.settings
 output, seed = snakemake.output.manifest, settings["seed"]
 build = BuiltModel(**settings["build"])

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.provenance import record_provenance
 from lamini.students.tokenization import tokenize_pairs
 
 name = f"{snakemake.wildcards.mixture}/{snakemake.wildcards.tokenizer}"
-start_logging(snakemake.log[0], f"tokenize_pairs {name}")
+start_job(snakemake.log[0], f"tokenize_pairs {name}")
 settings = snakemake.params.settings
 location, wrapper, pad = (settings[k] for k in ("tokenizer", "prompt_format", "pad_token"))
 output = snakemake.output.manifest

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.provenance import record_provenance
 from lamini.settings.students import TrainedTokenizer
 from lamini.students.tokenizers import train_tokenizer
 
-start_logging(snakemake.log[0], f"train_tokenizer {snakemake.wildcards.tokenizer}")
+start_job(snakemake.log[0], f"train_tokenizer {snakemake.wildcards.tokenizer}")
 settings = snakemake.params.settings
 output = snakemake.output.manifest
 train_tokenizer(snakemake.input.dataset, TrainedTokenizer(**settings["train"]), Path(output).parent)

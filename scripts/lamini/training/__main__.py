@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from lamini.errors import LaminiError, StopRequested
-from lamini.log import start_logging
+from lamini.job import start_job
 from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
 from lamini.training.launch import launch, launched_already
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
     job = TrainingJob.from_json(parsed.settings)
-    logger = start_logging(parsed.log, f"train_model {job.model}")
+    logger = start_job(parsed.log, f"train_model {job.model}")
     try:
         processes = parsed.processes or _gpu_processes(parsed.gpus)
         if processes > 1 and not launched_already():
