@@ -15,6 +15,7 @@ rule measure_dataset:
         statistics="results/analysis/{mixture}/statistics.csv",
         diversity="results/analysis/{mixture}/diversity.csv",
         quality="results/analysis/{mixture}/quality.csv",
+        lengths="results/analysis/{mixture}/lengths.csv",
     log:
         "results/logs/measure_dataset/{mixture}.log",
     benchmark:
@@ -101,3 +102,95 @@ rule find_contamination:
         settings=flow.contamination_params(),
     script:
         "../scripts/find_contamination.py"
+
+
+rule find_near_duplicates:
+    """Find the instructions that nearly repeat an earlier one, by MinHash."""
+    input:
+        manifest="results/dataset/{mixture}.manifest.json",
+        dataset=ancient("results/dataset/{mixture}.parquet"),
+    output:
+        near_duplicates="results/analysis/{mixture}/near_duplicates.parquet",
+        counts="results/analysis/{mixture}/near_duplicates.csv",
+    log:
+        "results/logs/find_near_duplicates/{mixture}.log",
+    benchmark:
+        "results/benchmarks/find_near_duplicates/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        runtime=60,
+        mem_mb=12000,
+    params:
+        settings=flow.duplicate_params(),
+    script:
+        "../scripts/find_near_duplicates.py"
+
+
+rule count_funnel:
+    """Count what is left of each source as doubtful pairs are taken out."""
+    input:
+        manifest="results/dataset/{mixture}.manifest.json",
+        dataset=ancient("results/dataset/{mixture}.parquet"),
+        near_duplicates="results/analysis/{mixture}/near_duplicates.parquet",
+        hits="results/analysis/{mixture}/contamination.parquet",
+    output:
+        funnel="results/analysis/{mixture}/funnel.csv",
+    log:
+        "results/logs/count_funnel/{mixture}.log",
+    benchmark:
+        "results/benchmarks/count_funnel/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=60,
+        mem_mb=4000,
+    params:
+        settings=flow.funnel_params(),
+    script:
+        "../scripts/count_funnel.py"
+
+
+rule count_verbs:
+    """Count the verbs of a sample of instructions and their objects."""
+    input:
+        manifest="results/dataset/{mixture}.manifest.json",
+        dataset=ancient("results/dataset/{mixture}.parquet"),
+    output:
+        verbs="results/analysis/{mixture}/verbs.csv",
+    log:
+        "results/logs/count_verbs/{mixture}.log",
+    benchmark:
+        "results/benchmarks/count_verbs/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=60,
+        mem_mb=4000,
+    params:
+        settings=flow.verb_params(),
+    script:
+        "../scripts/count_verbs.py"
+
+
+rule measure_topic_coverage:
+    """Count the topics that the guided instructions were shown, and those that they reach."""
+    input:
+        topics="results/topics/topics.jsonl",
+        instructions=flow.guided_instructions,
+    output:
+        coverage="results/analysis/topic_coverage.csv",
+    log:
+        "results/logs/measure_topic_coverage.log",
+    benchmark:
+        "results/benchmarks/measure_topic_coverage.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=30,
+        mem_mb=2000,
+    params:
+        settings=flow.coverage_params(),
+    script:
+        "../scripts/measure_topic_coverage.py"

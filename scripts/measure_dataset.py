@@ -11,6 +11,7 @@ measure_dataset(
     statistics=snakemake.output.statistics,
     diversity=snakemake.output.diversity,
     quality=snakemake.output.quality,
+    lengths=snakemake.output.lengths,
     settings=settings,
     seed=settings["seed"],
 )

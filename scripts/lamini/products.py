@@ -107,6 +107,19 @@ class Products:
                 digits=3,
             ),
         }
+        duplicates, funnel = analysis.duplicates, analysis.funnel
+        tables["near_duplicates"] = _plain(
+            "Near-duplicate instructions, within a source and of sources before it.",
+            f"Jaccard similarity of {duplicates.threshold:g} or more over words in runs of"
+            f" {duplicates.ngram}; exact duplicates are among them.",
+            digits=1,
+        )
+        tables["funnel"] = _plain(
+            "What is left of each source as doubtful pairs are taken out.",
+            "From left to right: not in another language, not refused, not truncated, no"
+            f" near-duplicate, no {funnel.shared_words} words shared with an evaluated example.",
+            digits=1,
+        )
         tables["contamination"] = {
             "kind": "contamination",
             **mixture,
@@ -116,6 +129,13 @@ class Products:
         }
         if self.config.dataset == "generated":
             tables["generation"] = {"kind": "generation"}
+        if self._has_topics:
+            tables["topic_coverage"] = _plain(
+                "Topics that the topic-guided instructions were shown, and those that they reach.",
+                "A topic is reached when an instruction of its request has all its words.",
+                digits=1,
+            )
+        tables |= self._rating_tables()
         if self._model_study:
             tables["05"] = self._disagreement("students")
             tables["06"] = self._disagreement("references")
@@ -135,6 +155,8 @@ class Products:
                 "tasks": list(self.config.evaluated_tasks),
             },
             "learning_curves": {"kind": "learning_curves", "students": self._students()},
+            "lengths": {"kind": "lengths", "symbols": symbols},
+            "verbs": {"kind": "verbs", "mixture": self.flow.analysed_mixture},
         }
         if self._dataset_study:
             figures["4"] = {"kind": "dataset_ratings", "symbols": symbols}
@@ -170,6 +192,9 @@ class Products:
             "training": {"manifests": self._manifests()},
             "quality": {"analysis": f"{analysis}/quality.csv"},
             "contamination": {"analysis": f"{analysis}/contamination.csv"},
+            "near_duplicates": {"analysis": f"{analysis}/near_duplicates.csv"},
+            "funnel": {"analysis": f"{analysis}/funnel.csv"},
+            "topic_coverage": {"analysis": "results/analysis/topic_coverage.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
         }
         if table in own:
@@ -184,6 +209,8 @@ class Products:
             return {"projection": f"results/analysis/{mixture}/projection.parquet"}
         if figure == "4":
             return {"ratings": f"results/human_eval/{self._dataset_study}/ratings.csv"}
+        if figure in ("lengths", "verbs"):
+            return {figure: f"results/analysis/{self.flow.analysed_mixture}/{figure}.csv"}
         if figure == "5":
             return {"evals": self.evals(self.flow.evaluated_models)} | _published("eval_results")
         if figure == "6":
@@ -231,9 +258,12 @@ class Products:
     # --- Parts ------------------------------------------------------------------------------------
 
     def _topic_funnel(self) -> list[str]:
-        guided = any(self.flow.topics(source) for source in self.flow.generated_sources)
-        generated = self.config.dataset == "generated"
-        return ["results/topics/funnel.json"] if guided and generated else []
+        return ["results/topics/funnel.json"] if self._has_topics else []
+
+    @property
+    def _has_topics(self) -> bool:
+        """Whether topics guide instructions that this run generates."""
+        return self.config.dataset == "generated" and bool(self.flow.guided_instructions)
 
     def _manifests(self) -> list[str]:
         return [f"results/checkpoints/{m}/final/manifest.json" for m in self.config.students]

@@ -364,6 +364,28 @@ class Workflow:
         """Local data of all evaluated tasks; none when it comes from the hub."""
         return [path for batch in self.batches for path in self.task_files(batch)]
 
+    @cached_property
+    def guided_instructions(self) -> list[str]:
+        """Instruction shards of all sources that topics guide."""
+        guided = [source for source in self.generated_sources if self.topics(source)]
+        return [path for source in guided for path in self.files("instructions", source)]
+
+    def coverage_params(self) -> Params:
+        """Of `measure_topic_coverage`."""
+        return {"version": self.config.analysis.version}
+
+    def duplicate_params(self) -> Params:
+        """Of `find_near_duplicates`."""
+        return self.config.analysis.duplicates.as_params()
+
+    def funnel_params(self) -> Params:
+        """Of `count_funnel`."""
+        return self.config.analysis.funnel.as_params()
+
+    def verb_params(self) -> Params:
+        """Of `count_verbs`."""
+        return {**self.config.analysis.verbs.as_params(), "seed": self.config.seed}
+
     def contamination_params(self) -> Params:
         """Of `find_contamination`."""
         tasks = {task: self.config.tasks[task].data for task in self.config.evaluated_tasks}

@@ -56,7 +56,7 @@ def measure(root: Path, tokenizer: Path, **changes: Any) -> dict[str, list[dict[
         "symbols": {"original_p3": "D_P3", "alpaca": "D̂_A"},
         "seed": 1,
     }
-    names = ("statistics", "diversity", "quality")
+    names = ("statistics", "diversity", "quality", "lengths")
     measure_dataset(
         manifest=root / "mix.manifest.json",
         dataset=root / "mix.parquet",
@@ -107,6 +107,11 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
     assert alpaca["duplicate_instructions"] == alpaca["duplicate_pairs"] == "0"
     assert everything["read"] == "6"
     assert everything["response_characters_p100"] == "20"
+    lengths = [tuple(row.values()) for row in tables["lengths"]]
+    assert [(r[2], r[3]) for r in lengths if r[:2] == ("original_p3", "instruction")] == [
+        ("0", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("4", "2"),
+    ]  # fmt: skip
+    assert [(r[2], r[3]) for r in lengths if r[:2] == ("alpaca", "response")][-1] == ("3", "1")
 
 
 def test_measuring_twice_gives_the_same_bytes(tmp_path: Path, tokenizer: Path) -> None:

@@ -104,3 +104,21 @@ def test_learning_curves() -> None:
     Path("metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
     params = {"kind": "learning_curves", "students": [{"key": "s", "name": "S"}]}
     assert len(_draw("curves", {"metrics": ["metrics.jsonl"]}, params)) == 3
+
+
+def test_lengths() -> None:
+    lines = ["instruction_source,text,tokens_from,samples", "alpaca,instruction,0,0"]
+    lines += ["alpaca,instruction,1,3", "alpaca,response,0,1", "original_p3,response,4,4"]
+    Path("lengths.csv").write_text("\n".join(lines) + "\n")
+    rows = _draw("lengths", {"lengths": "lengths.csv"}, {"kind": "lengths", "symbols": SYMBOLS})
+    assert [float(row["percent"]) for row in rows] == [0, 100, 100, 100]
+
+
+def test_verbs_are_the_most_frequent_of_all_sources() -> None:
+    lines = ["instruction_source,verb,noun,instructions,sampled", "alpaca,eat,soup,90,99"]
+    lines += [f"d_all,v{n},n{m},{100 - n},9999" for n in range(30) for m in range(6)]
+    Path("verbs.csv").write_text("\n".join([*lines, "d_all,go,,500,9999"]) + "\n")
+    rows = _draw("verbs", {"verbs": "verbs.csv"}, {"kind": "verbs", "mixture": "d_all"})
+    assert [row["verb"] for row in rows] == [f"v{n}" for n in range(20) for _ in range(4)]
+    Path("verbs.csv").write_text(lines[0] + "\n")
+    assert _draw("verbs", {"verbs": "verbs.csv"}, {"kind": "verbs", "mixture": "d_all"}) == []

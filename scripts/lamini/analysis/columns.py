@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lamini.errors import LaminiError
@@ -33,7 +34,7 @@ def read_batches(
             raise LaminiError(f"{dataset}: no column {', '.join(sorted(missing))}; merge it again")
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
             first = 0
-            runs = pa.compute.run_end_encode(batch.column("instruction_source"))
+            runs = pc.run_end_encode(batch.column("instruction_source"))
             for source, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
                 yield source, batch.slice(first, end - first)
                 first = end

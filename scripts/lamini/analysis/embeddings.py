@@ -3,7 +3,6 @@
 The embeddings are kept as an artifact: computing them takes a GPU, drawing them does not.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import read_batches
-from lamini.analysis.words import Integers
+from lamini.analysis.sampling import choose_rows, sampled_batches
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer, derive_seed, read_json, resolve_path
+from lamini.files import atomic_writer, read_json, resolve_path
 from lamini.log import Progress
 from lamini.provenance import record_provenance
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-logger = logging.getLogger("lamini")
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 TEXTS_AT_ONCE = 4096
 _BATCH = 64
@@ -49,7 +46,13 @@ def embed_instructions(
         LaminiError: when a wanted source is not in the dataset, or the model cannot be loaded.
     """
     facts = read_json(manifest)
-    samples = _choose(facts, settings, dataset)
+    samples = choose_rows(
+        facts,
+        settings["sources"],
+        settings["samples"],
+        purpose="embed_instructions",
+        seed=settings["seed"],
+    )
     model = load_model(settings["model"], settings["revision"])
     size = model.get_embedding_dimension()
     schema = pa.schema(
@@ -61,12 +64,13 @@ def embed_instructions(
         ]
     )
     total = sum(map(len, samples.values()))
+    sampled = sampled_batches(dataset, samples, ["id", "instruction"])
     with (
         atomic_writer(embeddings, "wb") as handle,
         Progress(total, "instructions") as progress,
         pq.ParquetWriter(handle, schema, compression="zstd") as writer,
     ):
-        for table in _in_parts(_sampled(dataset, samples)):
+        for table in _in_parts(batch for _, batch in sampled):
             vectors = embed(model, table["instruction"].to_pylist())
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), size)
             with_vectors = table.append_column("embedding", column)
@@ -108,37 +112,6 @@ def embed(model: "SentenceTransformer", texts: list[str]) -> Vectors:
     """Embeddings of texts, shape (texts, dimensions), float32."""
     vectors = model.encode(texts, batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(vectors, np.float32)
-
-
-def _choose(
-    facts: Mapping[str, Any], settings: Mapping[str, Any], dataset: str | Path
-) -> dict[str, Integers]:
-    """For each wanted source, in the dataset's order, which of its rows are sampled."""
-    wanted = set(settings["sources"])
-    rows = {name: source["rows"] for name, source in facts["sources"].items() if source["rows"]}
-    if missing := wanted - set(rows):
-        raise LaminiError(
-            f"{dataset} has no pairs of {', '.join(sorted(missing))}; it has {', '.join(rows)};"
-            " check `analysis.embeddings.panels`"
-        )
-    samples = {}
-    for source in (name for name in rows if name in wanted):
-        random = np.random.default_rng(derive_seed("embed_instructions", settings["seed"], source))
-        count = min(settings["samples"], rows[source])
-        samples[source] = np.sort(random.choice(rows[source], count, replace=False))
-        logger.info("%s: %d of %d instructions", source, count, rows[source])
-    return samples
-
-
-def _sampled(dataset: str | Path, samples: Mapping[str, Integers]) -> Iterator[pa.RecordBatch]:
-    """The sampled rows of each batch."""
-    read = dict.fromkeys(samples, 0)
-    for source, batch in read_batches(dataset, ["id", "instruction"]):
-        if source not in samples:
-            continue
-        rows = samples[source] - read[source]
-        read[source] += len(batch)
-        yield batch.take(pa.array(rows[(rows >= 0) & (rows < len(batch))]))
 
 
 def _in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

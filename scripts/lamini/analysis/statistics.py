@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lamini.analysis.columns import read_batches, write_csv
 from lamini.analysis.mattr import LexicalDiversity
 from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
 from lamini.analysis.quality import TEXTS, Quality
 from lamini.analysis.tokens import TokenCounter
+from lamini.analysis.words import Integers
 from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.log import Progress
@@ -21,6 +24,9 @@ STATISTICS_COLUMNS = (
     "samples",
     *(f"{text}_{value}" for text in TEXTS for value in ("tokens", "mean_tokens")),
 )
+LENGTH_COLUMNS = ("instruction_source", "text", "tokens_from", "samples")
+"""A histogram: texts of a length from `tokens_from` to below the next row's."""
+_BOUNDS = np.unique(np.append(0, np.round(2 ** np.arange(0, 14.5, 0.5)).astype(np.int64)))
 DIVERSITY_COLUMNS = ("instruction_source", *(f"{text}_mattr" for text in TEXTS))
 
 
@@ -31,6 +37,7 @@ def measure_dataset(
     statistics: str | Path,
     diversity: str | Path,
     quality: str | Path,
+    lengths: str | Path,
     settings: Mapping[str, Any],
     seed: int,
 ) -> None:
@@ -42,6 +49,7 @@ def measure_dataset(
         statistics: CSV to write (Table 1): samples, tokens and mean tokens a sample.
         diversity: CSV to write (Table 2): MATTR, times 100.
         quality: CSV to write, in `lamini.analysis.quality.COLUMNS`.
+        lengths: CSV to write, in `LENGTH_COLUMNS`: how long instructions and responses are.
         settings: the rule's params: fields of `Analysis`, `tokenizer_location`, `symbols` (the
             paper's name of each source).
         seed: of the order in which texts are joined, for `mattr_texts: shuffled`.
@@ -56,13 +64,18 @@ def measure_dataset(
         for text in TEXTS
     }
     found, tokens = Quality(), Counter[tuple[str, str]]()
+    histograms: dict[tuple[str, str], Integers] = {}
     columns = [*TEXTS, "flags"]
     with Progress(facts["rows"], "pairs") as progress:
         for source, batch in read_batches(dataset, columns):
             if source not in facts["sources"]:
                 raise LaminiError(f"{dataset}: {source} is not in {manifest}; merge it again")
             for text in TEXTS:
-                tokens[source, text] += int(counter.count(batch[text]).sum())
+                counted = counter.count(batch[text])
+                tokens[source, text] += int(counted.sum())
+                bins = np.searchsorted(_BOUNDS, counted, side="right") - 1
+                histogram = np.bincount(bins, minlength=len(_BOUNDS))
+                histograms[source, text] = histograms.get((source, text), 0) + histogram
                 lexical[text].add(source, batch[text])
             found.add(source, batch)
             progress.advance(len(batch))
@@ -74,7 +87,8 @@ def measure_dataset(
     write_csv(statistics, STATISTICS_COLUMNS, _statistics(facts, rows, tokens, settings["symbols"]))
     write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts["mixture"], rows, lexical))
     write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
-    for artifact in (statistics, diversity, quality):
+    write_csv(lengths, LENGTH_COLUMNS, _lengths(rows, histograms))
+    for artifact in (statistics, diversity, quality, lengths):
         record_provenance(
             artifact, rule="measure_dataset", settings=settings, inputs=[manifest], seed=seed
         )
@@ -104,6 +118,21 @@ def _statistics_row(
         row[f"{text}_tokens"] = count
         row[f"{text}_mean_tokens"] = count / samples if samples else 0.0
     return row
+
+
+def _lengths(
+    rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]
+) -> list[dict[str, Any]]:
+    """The histograms up to the longest text of each."""
+    lines = []
+    for source in (name for name, samples in rows.items() if samples):
+        for text in TEXTS:
+            counts = np.trim_zeros(histograms[source, text], "b")
+            lines += [
+                dict(zip(LENGTH_COLUMNS, (source, text, int(first), int(count)), strict=True))
+                for first, count in zip(_BOUNDS, counts, strict=False)
+            ]
+    return lines
 
 
 def _diversity(

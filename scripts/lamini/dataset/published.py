@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lamini.dataset.merge import contaminated_ids, finish_dataset, mixture_of
@@ -169,7 +170,7 @@ def _split(batches: Iterator[pa.Table], spools: Mapping[str, Path]) -> Counter[s
         for batch in batches:
             progress.total += len(batch)
             for source in batch["instruction_source"].unique().to_pylist():
-                rows = batch.filter(pa.compute.equal(batch["instruction_source"], source))
+                rows = batch.filter(pc.equal(batch["instruction_source"], source))
                 if source not in spools:
                     others[source] += len(rows)
                     continue

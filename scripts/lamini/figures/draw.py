@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lamini.figures.learning_curves import draw_learning_curves
+from lamini.figures.lengths import draw_lengths
 from lamini.figures.projection import draw_projection
 from lamini.figures.ratings import draw_dataset_ratings, draw_model_ratings
 from lamini.figures.scores import draw_scores
+from lamini.figures.verbs import draw_verbs
 from lamini.provenance import record_provenance
 
 Drawer = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], None]
@@ -18,6 +20,8 @@ DRAWERS: dict[str, Drawer] = {
     "dataset_ratings": draw_dataset_ratings,
     "model_ratings": draw_model_ratings,
     "learning_curves": draw_learning_curves,
+    "lengths": draw_lengths,
+    "verbs": draw_verbs,
 }
 
 

@@ -19,8 +19,18 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "dataset",
         "Dataset",
-        ("01", "02", "generation", "quality", "semantic_diversity", "contamination"),
-        ("3",),
+        (
+            "01",
+            "02",
+            "generation",
+            "quality",
+            "funnel",
+            "near_duplicates",
+            "contamination",
+            "semantic_diversity",
+            "topic_coverage",
+        ),
+        ("3", "lengths", "verbs"),
     ),
     ("models", "Models", ("03", "training"), ("learning_curves",)),
     ("evaluation", "Evaluation", ("04", "08", "09", "10", "11", "12", "13"), ("5",)),
@@ -39,6 +49,8 @@ CAPTIONS = {
 
 def write_report(inputs: dict[str, Any], params: dict[str, Any], output: str | Path) -> None:
     """Write the page.
+    "lengths": "Lengths of instructions and responses in tokens, per source.",
+    "verbs": "The 20 most frequent verbs of a sample of instructions, with 4 objects of each.",
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG), `config` (YAML), `manifest` (JSON of the

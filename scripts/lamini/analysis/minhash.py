@@ -1,0 +1,255 @@
+"""Near-duplicate texts by MinHash and locality-sensitive hashing (Broder 1997).
+
+A text is the set of its word n-grams (shingles). Hashing says which earlier texts may be similar;
+each of those is then compared by its whole set, so a duplicate that is reported is one, and only a
+rare one may be missed. Texts are taken in their order, and only those that are not duplicates
+themselves are compared with later ones, so that memory and time depend on what is new.
+"""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from lamini.analysis.words import Integers, word_marks
+from lamini.files import derive_seed
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+
+
+class Shingles(NamedTuple):
+    """The shingles of some texts, and the keys under which similar texts are sought."""
+
+    hashes: Hashes
+    """Of all texts, text after text; each text's own ascending and different."""
+    starts: Integers
+    """Where each text's shingles start, one entry more than there are texts."""
+    keys: np.ndarray[Any, np.dtype[np.uint64]]
+    """Shape (texts, bands)."""
+
+
+class Originals(NamedTuple):
+    """What texts repeat, one entry a text."""
+
+    original: Integers
+    """Number of the earlier text that this one nearly repeats; -1 when it repeats none."""
+    similarity: np.ndarray[Any, np.dtype[np.float64]]
+    """Jaccard similarity of the two texts' shingles; 0 without an original."""
+
+
+class Hashing:
+    """How texts are cut and hashed.
+
+    Args:
+        size: words in a shingle; a text of fewer words is one shingle.
+        bands: keys of a text; two texts are compared when they share one.
+        rows: smallest hashes in a key. Texts of similarity s share one with probability
+            1 - (1 - s ** rows) ** bands.
+    """
+
+    def __init__(self, size: int, bands: int, rows: int) -> None:
+        self.size, self.bands = size, bands
+        random = np.random.default_rng(derive_seed("minhash"))
+        odd = random.integers(0, 2**63, bands * rows, np.uint64) * np.uint64(2) + np.uint64(1)
+        added = random.integers(0, 2**64, bands * rows, np.uint64)
+        self._functions = np.stack([odd, added]).reshape(2, bands, rows)
+
+    def shingles(self, texts: pa.StringArray) -> Shingles:
+        """Shingles and keys of some texts; a text without words has none."""
+        marks, starts = word_marks(texts)
+        hashes, bounds = _cut_shingles(marks, starts, self.size)
+        return Shingles(hashes, bounds, _band_keys(hashes, bounds, self._functions))
+
+
+class NearDuplicates:
+    """Finds near-duplicates among texts that come in parts.
+
+    Args:
+        texts: how many there are in all, at most.
+        hashing: how they are hashed.
+        threshold: Jaccard similarity from which a text repeats another.
+        most_compared: texts that are compared for one shared key, the last ones with it; bounds the
+            time where thousands of unlike texts share a phrase.
+    """
+
+    def __init__(
+        self, texts: int, *, hashing: Hashing, threshold: float, most_compared: int
+    ) -> None:
+        self._threshold, self._most_compared = threshold, most_compared
+        bits = max((2 * texts * hashing.bands).bit_length(), 4)
+        self._state = _State(
+            slots=np.full(1 << bits, -1, np.int32),
+            tags=np.zeros(1 << bits, np.uint32),
+            following=np.zeros((texts, hashing.bands), np.int32),
+            seen=np.full(texts, -1, np.int64),
+            number=np.zeros(texts, np.int64),
+            starts=np.zeros(texts + 1, np.int64),
+            counts=np.zeros(2, np.int64),
+            bits=bits,
+        )
+        self._kept = np.zeros(1 << 16, np.uint64)
+
+    def add(self, shingles: Shingles) -> Originals:
+        """The originals of the next texts, numbered in the order in which all were added."""
+        used = int(self._state.starts[self._state.counts[0]])
+        while used + len(shingles.hashes) > len(self._kept):
+            self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
+        rows = len(shingles.starts) - 1
+        originals = Originals(np.full(rows, -1, np.int64), np.zeros(rows))
+        limits = (self._threshold, self._most_compared)
+        _find_originals(shingles, self._kept, self._state, limits, originals)
+        return originals
+
+
+class _State(NamedTuple):
+    """Texts without an original, by their keys; each has a place among them."""
+
+    slots: np.ndarray[Any, np.dtype[np.int32]]
+    """A hash table with open addressing from keys to the last place with it, -1 where free."""
+    tags: np.ndarray[Any, np.dtype[np.uint32]]
+    """Part of each slot's key; two keys may rarely share both, and their texts are compared."""
+    following: np.ndarray[Any, np.dtype[np.int32]]
+    """Per place and band, one more than the place before it with the same key; 0 at the end."""
+    seen: Integers
+    """Per place, the text that it was last compared with."""
+    number: Integers
+    """Per place, the number of its text."""
+    starts: Integers
+    """Per place, where its shingles start."""
+    counts: Integers
+    """How many places are taken, and how many texts were added."""
+    bits: int
+
+
+@numba.njit(cache=True, nogil=True)
+def _mixed(value):  # type: ignore[no-untyped-def]
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut_shingles(marks, starts, size):  # type: ignore[no-untyped-def]
+    """Each text's different shingles, ascending, and where each text's start."""
+    total = 0
+    for text in range(len(starts) - 1):
+        words = starts[text + 1] - starts[text]
+        total += max(words - size + 1, min(words, 1))
+    hashes, bounds = np.empty(total, np.uint64), np.zeros(len(starts), np.int64)
+    used = 0
+    for text in range(len(starts) - 1):
+        first, end = starts[text], starts[text + 1]
+        begin = used
+        span = min(size, end - first)
+        for word in range(first, end - span + 1 if span else first):
+            value = np.uint64(span)
+            for offset in range(span):
+                value = value * _MULTIPLIER + marks[word + offset]
+            hashes[used] = _mixed(value)
+            used += 1
+        own = np.sort(hashes[begin:used])
+        used = begin
+        for place in range(len(own)):
+            if place == 0 or own[place] != own[place - 1]:
+                hashes[used] = own[place]
+                used += 1
+        bounds[text + 1] = used
+    return hashes[:used].copy(), bounds
+
+
+@numba.njit(cache=True, nogil=True)
+def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
+    """One key per text and band: a hash of the smallest values of the band's functions."""
+    _, bands, rows = functions.shape
+    odd, added = functions[0].copy().reshape(-1), functions[1].copy().reshape(-1)
+    smallest = np.empty(bands * rows, np.uint64)
+    keys = np.empty((len(bounds) - 1, bands), np.uint64)
+    for text in range(len(bounds) - 1):
+        smallest[:] = np.uint64(0xFFFFFFFFFFFFFFFF)
+        for place in range(bounds[text], bounds[text + 1]):
+            value = hashes[place]
+            for function in range(bands * rows):
+                # The high half of a product depends on all bits of the value.
+                hashed = (value * odd[function] + added[function]) >> np.uint64(32)
+                smallest[function] = min(smallest[function], hashed)
+        for band in range(bands):
+            key = np.uint64(band + 1)
+            for row in range(rows):
+                key = _mixed(key * _MULTIPLIER + smallest[band * rows + row])
+            keys[text, band] = key
+    return keys
+
+
+@numba.njit(cache=True, nogil=True)
+def _similarity(one, other, threshold):  # type: ignore[no-untyped-def]
+    """Jaccard similarity of two ascending arrays; 0 as soon as it is below the threshold."""
+    nearly = threshold - 1e-9  # The last line decides; what comes before must not cut too much.
+    if min(len(one), len(other)) < nearly * max(len(one), len(other)):
+        return 0.0
+    shared = at = there = 0
+    total = len(one) + len(other)
+    while at < len(one) and there < len(other):
+        if one[at] == other[there]:
+            shared, at, there = shared + 1, at + 1, there + 1
+        else:
+            step = one[at] < other[there]
+            at, there = at + step, there + (not step)
+            most = shared + min(len(one) - at, len(other) - there)
+            if most < nearly * (total - most):
+                return 0.0
+    similarity = shared / (total - shared)
+    return similarity if similarity >= threshold else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _slot_of(key, state):  # type: ignore[no-untyped-def]
+    """The slot of a key, or the free one where it belongs."""
+    mask = (1 << state.bits) - 1
+    slot = np.int64(key >> np.uint64(64 - state.bits))
+    tag = np.uint32(key & np.uint64(0xFFFFFFFF))
+    while state.slots[slot] >= 0 and state.tags[slot] != tag:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_originals(shingles, kept, state, limits, originals):  # type: ignore[no-untyped-def]
+    """Fill `originals`; texts that have none join `kept` and `state`."""
+    threshold, most_compared = limits
+    texts, bands = shingles.keys.shape
+    for text in range(texts):
+        own = shingles.hashes[shingles.starts[text] : shingles.starts[text + 1]]
+        number = state.counts[1]
+        state.counts[1] += 1
+        if len(own) == 0:
+            continue
+        best, best_place = 0.0, -1
+        for band in range(bands):
+            place = state.slots[_slot_of(shingles.keys[text, band], state)]
+            left = most_compared
+            while place >= 0 and left > 0:
+                if state.seen[place] != number:
+                    state.seen[place] = number
+                    theirs = kept[state.starts[place] : state.starts[place + 1]]
+                    found = _similarity(own, theirs, threshold)
+                    if found > best or (found == best and 0 <= place < best_place):
+                        best, best_place = found, place
+                place = state.following[place, band] - 1
+                left -= 1
+        if best > 0:
+            originals.original[text] = state.number[best_place]
+            originals.similarity[text] = best
+            continue
+        new = state.counts[0]
+        state.counts[0] += 1
+        state.number[new] = number
+        state.starts[new + 1] = state.starts[new] + len(own)
+        kept[state.starts[new] : state.starts[new + 1]] = own
+        for band in range(bands):
+            key = shingles.keys[text, band]
+            slot = _slot_of(key, state)
+            state.following[new, band] = state.slots[slot] + 1
+            state.slots[slot] = new
+            state.tags[slot] = np.uint32(key & np.uint64(0xFFFFFFFF))

@@ -1,0 +1,163 @@
+"""Near-duplicate instructions of a merged dataset, within and between its sources."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.minhash import Hashing, NearDuplicates, Shingles
+from lamini.analysis.words import Integers
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, read_json
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+from lamini.settings.dataset import Duplicates
+
+logger = logging.getLogger("lamini")
+COLUMNS = (
+    "instruction_source",
+    "instructions",
+    "near_duplicates",
+    "near_duplicates_of_other_sources",
+    "near_duplicates_percent",
+)
+"""Of each source: its instructions, those that nearly repeat an earlier one of the same source, or
+of a source before it, and both in percent of its instructions."""
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("instruction_source", pa.string()),
+        ("original_id", pa.string()),
+        ("original_source", pa.string()),
+        ("similarity", pa.float32()),
+    ]
+)
+"""One row per near-duplicate, in the dataset's order, with the most similar original."""
+
+
+def find_near_duplicates(
+    *,
+    manifest: str | Path,
+    dataset: str | Path,
+    near_duplicates: str | Path,
+    counts: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Find the instructions that nearly repeat an earlier one, and count them per source.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        near_duplicates: Parquet to write, in `SCHEMA`.
+        counts: CSV to write, in `COLUMNS`; its last row is of all sources.
+        settings: the rule's params: fields of `Duplicates`.
+
+    Raises:
+        LaminiError: when the dataset cannot be read, or is not the manifest's.
+    """
+    chosen = Duplicates.model_validate(settings)
+    facts = read_json(manifest)
+    hashing = Hashing(chosen.ngram, chosen.bands, chosen.band_rows)
+    known = NearDuplicates(
+        facts["rows"],
+        hashing=hashing,
+        threshold=chosen.threshold,
+        most_compared=chosen.most_compared,
+    )
+    rows: Counter[str] = Counter()
+    ids: list[pa.Array] = []
+    found: list[tuple[Integers, Integers, Any]] = []
+    with Progress(facts["rows"], "instructions") as progress:
+        for source, batch, shingles in _hashed(dataset, hashing):
+            first = progress.done
+            rows[source] += len(batch)
+            if first + len(batch) > facts["rows"]:
+                break
+            originals = known.add(shingles)
+            repeats = np.flatnonzero(originals.original >= 0)
+            found.append(
+                (first + repeats, originals.original[repeats], originals.similarity[repeats])
+            )
+            ids.append(batch["id"])
+            progress.advance(len(batch))
+    if rows.total() != facts["rows"]:
+        raise LaminiError(
+            f"{dataset}: has other rows than {manifest} says ({facts['rows']}); merge it again"
+        )
+    table = _table(ids, rows, found)
+    with atomic_writer(near_duplicates, "wb") as handle:
+        pq.write_table(table, handle, compression="zstd")
+    write_csv(counts, COLUMNS, _count(table, rows, facts["mixture"]))
+    for artifact in (near_duplicates, counts):
+        record_provenance(
+            artifact, rule="find_near_duplicates", settings=settings, inputs=[manifest]
+        )
+
+
+def _hashed(
+    dataset: str | Path, hashing: Hashing
+) -> Iterator[tuple[str, pa.RecordBatch, Shingles]]:
+    """Each batch with its shingles; those of the next are hashed while one is compared."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: tuple[str, pa.RecordBatch, Future[Shingles]] | None = None
+        for source, batch in read_batches(dataset, ["id", "instruction"]):
+            following = (source, batch, pool.submit(hashing.shingles, batch["instruction"]))
+            if waiting is not None:
+                yield waiting[0], waiting[1], waiting[2].result()
+            waiting = following
+        if waiting is not None:
+            yield waiting[0], waiting[1], waiting[2].result()
+
+
+def _table(
+    ids: list[pa.Array], rows: Counter[str], found: list[tuple[Integers, Integers, Any]]
+) -> pa.Table:
+    """The rows of `SCHEMA`; rows of the dataset are numbers until here."""
+    names = pa.chunked_array(ids, pa.string())
+    places = [np.concatenate([part[n] for part in found] or [np.zeros(0)]) for n in range(3)]
+    repeats, originals = (pa.array(column.astype(np.int64)) for column in places[:2])
+    sources = pa.array(list(rows), pa.string())
+    ends = np.cumsum(list(rows.values()))
+    source_of = [
+        sources.take(pa.array(np.searchsorted(ends, column.to_numpy(), side="right")))
+        for column in (repeats, originals)
+    ]
+    return pa.table(
+        [
+            names.take(repeats),
+            source_of[0],
+            names.take(originals),
+            source_of[1],
+            pa.array(places[2].astype(np.float32)),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[dict[str, Any]]:
+    pairs = Counter(
+        zip(
+            table["instruction_source"].to_pylist(),
+            table["original_source"].to_pylist(),
+            strict=True,
+        )
+    )
+    lines = []
+    for source, total in rows.items():
+        own = pairs[source, source]
+        every = sum(count for (repeating, _), count in pairs.items() if repeating == source)
+        lines.append(_row(source, total, own, every - own))
+    own, every = sum(line["near_duplicates"] for line in lines), len(table)
+    return [*lines, _row(mixture, rows.total(), own, every - own)]
+
+
+def _row(name: str, total: int, own: int, others: int) -> dict[str, Any]:
+    percent = 100 * (own + others) / total
+    return dict(zip(COLUMNS, (name, total, own, others, percent), strict=True))

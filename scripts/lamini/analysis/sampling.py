@@ -1,0 +1,66 @@
+"""Random samples of a dataset's sources, each drawn by itself."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamini.analysis.columns import read_batches
+from lamini.analysis.words import Integers
+from lamini.errors import LaminiError
+from lamini.files import derive_seed
+
+logger = logging.getLogger("lamini")
+
+
+def choose_rows(
+    manifest: Mapping[str, Any], sources: Iterable[str], most: int, *, purpose: str, seed: int
+) -> dict[str, Integers]:
+    """For each wanted source, in the dataset's order, which of its rows are sampled.
+
+    Args:
+        manifest: of the dataset.
+        sources: names of the wanted sources.
+        most: rows of a source at most.
+        purpose: what the sample is for; another purpose draws another sample.
+        seed: of the run. A source's sample does not depend on which others are wanted.
+
+    Raises:
+        LaminiError: when a wanted source has no rows.
+    """
+    rows = {name: source["rows"] for name, source in manifest["sources"].items() if source["rows"]}
+    wanted = set(sources)
+    if missing := wanted - set(rows):
+        raise LaminiError(
+            f"mixture {manifest['mixture']} has no pairs of {', '.join(sorted(missing))};"
+            f" it has {', '.join(rows)}; check `analysis.embeddings.panels`"
+        )
+    samples = {}
+    for source in (name for name in rows if name in wanted):
+        random = np.random.default_rng(derive_seed(purpose, seed, source))
+        count = min(most, rows[source])
+        samples[source] = np.sort(random.choice(rows[source], count, replace=False))
+        logger.info("%s: %d of %d instructions", source, count, rows[source])
+    return samples
+
+
+def sampled_batches(
+    dataset: str | Path, samples: Mapping[str, Integers], columns: Sequence[str]
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """The sampled rows of each batch with their source, in the dataset's order.
+
+    Args:
+        dataset: the mixture's Parquet file.
+        samples: from `choose_rows`.
+        columns: what to read.
+    """
+    read = dict.fromkeys(samples, 0)
+    for source, batch in read_batches(dataset, columns):
+        if source not in samples:
+            continue
+        rows = samples[source] - read[source]
+        read[source] += len(batch)
+        yield source, batch.take(pa.array(rows[(rows >= 0) & (rows < len(batch))]))

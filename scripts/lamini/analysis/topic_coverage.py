@@ -1,0 +1,83 @@
+"""Topic coverage: which topics the topic-guided instructions were shown, and which they reach."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lamini.analysis.columns import write_csv
+from lamini.analysis.words import word_marks
+from lamini.files import read_jsonl
+from lamini.generation.topics import read_topics
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+
+COLUMNS = (
+    "instruction_source",
+    "topics",
+    "shown",
+    "reached",
+    "instructions",
+    "on_topic",
+    "on_topic_percent",
+)
+"""Of each source: topics of the list; those that a request showed; those that an instruction of
+such a request names; instructions; and those that name one of their request's topics."""
+
+
+def measure_topic_coverage(
+    *,
+    topics: str | Path,
+    instructions: Sequence[str | Path],
+    coverage: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Count topics that were shown and reached, per topic-guided source.
+
+    A topic is named when all its words are in the instruction, whatever their order, their case,
+    and a final "s".
+
+    Args:
+        topics: the topic list.
+        instructions: instruction shards, `instructions/{source}/{shard}.jsonl`.
+        coverage: CSV to write, in `COLUMNS`.
+        settings: the rule's params, for the provenance.
+    """
+    listed = set(read_topics(topics))
+    shown: dict[str, set[str]] = defaultdict(set)
+    reached: dict[str, set[str]] = defaultdict(set)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    with Progress(len(instructions), "shards") as progress:
+        for path in map(Path, instructions):
+            source = path.parent.name
+            for row in read_jsonl(path):
+                named = named_topics(row["instruction"], row["topics"])
+                shown[source].update(row["topics"])
+                reached[source].update(named)
+                counts[source]["instructions"] += 1
+                counts[source]["on_topic"] += bool(named)
+            progress.advance()
+    rows = []
+    for source, found in counts.items():
+        numbers = (len(listed), len(shown[source] & listed), len(reached[source] & listed))
+        percent = 100 * found["on_topic"] / found["instructions"]
+        values = (source, *numbers, found["instructions"], found["on_topic"], percent)
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    write_csv(coverage, COLUMNS, rows)
+    record_provenance(
+        coverage, rule="measure_topic_coverage", settings=settings, inputs=[topics, *instructions]
+    )
+
+
+def named_topics(instruction: str, topics: Sequence[str]) -> list[str]:
+    """Which of some topics an instruction names."""
+    words = _stems(instruction)
+    return [topic for topic in topics if (own := _stems(topic)) and own <= words]
+
+
+def _stems(text: str) -> set[int]:
+    """Marks of the words without a final "s"; the singular of most English nouns."""
+    marks, _ = word_marks(pa.array([word.removesuffix("s") for word in text.lower().split()]))
+    return set(marks.tolist())

@@ -1,0 +1,51 @@
+"""How long instructions and responses are, per source."""
+
+from collections import defaultdict
+from typing import Any
+
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.tables.published import read_csv
+
+_TEXTS = ("instruction", "response")
+
+
+def draw_lengths(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]) -> None:
+    """One panel for the instructions, one for the responses; a line a source.
+
+    Args:
+        inputs: `lengths` (CSV of `measure_dataset`).
+        params: `symbols`, `reproduction`.
+        outputs: paths by form.
+    """
+    curves: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for row in read_csv(inputs["lengths"]):
+        key = (row["text"], row["instruction_source"])
+        curves[key].append((int(row["tokens_from"]), int(row["samples"])))
+    figure, axes = subplots(1, len(_TEXTS), figsize=(PAGE_WIDTH, 2.6), sharey=True, squeeze=False)
+    data = []
+    for text, axis in zip(_TEXTS, axes[0], strict=True):
+        sources = [source for of_text, source in curves if of_text == text]
+        for order, source in enumerate(sources):
+            points = curves[text, source]
+            total = sum(samples for _, samples in points)
+            shares = [100 * samples / total for _, samples in points]
+            style = {
+                "color": COLOURS[order % len(COLOURS)],
+                "marker": MARKERS[order % len(MARKERS)],
+                "linestyle": "-" if order < len(COLOURS) else "--",
+            }
+            axis.plot(
+                [first for first, _ in points], shares, markersize=2.5, linewidth=0.9,
+                label=params["symbols"][source], **style,
+            )  # fmt: skip
+            data += [
+                [text, source, first, samples, share]
+                for (first, samples), share in zip(points, shares, strict=True)
+            ]
+        axis.set_xscale("symlog", base=2, linthresh=1)
+        axis.set(title=f"{text}s", xlabel="tokens, at least")
+    axes[0][0].set_ylabel("texts, %")
+    axes[0][-1].legend(ncols=2)
+    mark_demo(figure, params["reproduction"])
+    columns = ["text", "instruction_source", "tokens_from", "samples", "percent"]
+    save_figure(figure, outputs, columns, data)

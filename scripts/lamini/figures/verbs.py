@@ -1,0 +1,66 @@
+"""The most frequent verbs of the instructions and their objects, as self-instruct draws them."""
+
+from collections import Counter
+from typing import Any
+
+from matplotlib.colors import to_rgb
+
+from lamini.figures.style import COLOURS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.tables.published import read_csv
+
+VERBS, NOUNS = 20, 4
+"""Verbs in the inner ring, and nouns of each in the outer one, as in self-instruct's Figure 3."""
+_LIGHTER = 0.45
+_LABELLED = 0.009
+"""Share of the circle from which there is room for a word."""
+
+
+def draw_verbs(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]) -> None:
+    """Draw the two rings for all sources together.
+
+    Args:
+        inputs: `verbs` (CSV of `count_verbs`).
+        params: `mixture`, `reproduction`.
+        outputs: paths by form.
+    """
+    rows = [r for r in read_csv(inputs["verbs"]) if r["instruction_source"] == params["mixture"]]
+    pairs = {(r["verb"], r["noun"]): int(r["instructions"]) for r in rows if r["noun"]}
+    verbs: Counter[str] = Counter()
+    for (verb, _), count in pairs.items():
+        verbs[verb] += count
+    inner, outer = [], []
+    for order, verb in enumerate(sorted(verbs, key=lambda v: (-verbs[v], v))[:VERBS]):
+        nouns = sorted((n for v, n in pairs if v == verb), key=lambda n: (-pairs[verb, n], n))
+        colour = to_rgb(COLOURS[order % len(COLOURS)])
+        shown = [(verb, noun, pairs[verb, noun], colour) for noun in nouns[:NOUNS]]
+        inner.append((verb, sum(count for *_, count, _ in shown), colour))
+        outer += shown
+    figure, axes = subplots(figsize=(PAGE_WIDTH, PAGE_WIDTH))
+    edges = {"width": 0.34, "edgecolor": "white", "linewidth": 0.6}
+    if inner:
+        axes.pie(
+            [count for _, count, _ in inner], radius=0.66, labels=[verb for verb, *_ in inner],
+            labeldistance=0.55, colors=[colour for *_, colour in inner],
+            wedgeprops=edges | {"width": 0.5}, startangle=90, counterclock=False,
+            rotatelabels=True, textprops={"fontsize": 6, "color": "white"},
+        )  # fmt: skip
+        axes.pie(
+            [count for *_, count, _ in outer], radius=1.0, labels=_labels(outer),
+            labeldistance=0.69, colors=[_lighter(colour) for *_, colour in outer],
+            wedgeprops=edges, startangle=90, counterclock=False,
+            rotatelabels=True, textprops={"fontsize": 6},
+        )  # fmt: skip
+    mark_demo(figure, params["reproduction"])
+    data = [[verb, noun, count] for verb, noun, count, _ in outer]
+    save_figure(figure, outputs, ["verb", "noun", "instructions"], data)
+
+
+def _labels(shown: list[tuple[str, str, int, tuple[float, float, float]]]) -> list[str]:
+    """The nouns that there is room for."""
+    total = sum(count for *_, count, _ in shown)
+    return [noun if count >= _LABELLED * total else "" for _, noun, count, _ in shown]
+
+
+def _lighter(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+    red, green, blue = (1 - _LIGHTER * (1 - part) for part in colour)
+    return red, green, blue

@@ -1,0 +1,163 @@
+"""The funnel, the languages, the verbs and the topics, on texts that leave no doubt."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_analysis_contamination import PASSAGE
+from test_analysis_mattr import HOSTILE
+from test_dataset_merge import merge, pair, params, write_shards
+
+from lamini.analysis.contamination import find_contamination
+from lamini.analysis.funnel import count_funnel
+from lamini.analysis.language import ForeignText
+from lamini.analysis.near_duplicates import find_near_duplicates
+from lamini.analysis.topic_coverage import measure_topic_coverage, named_topics
+from lamini.analysis.verbs import count_verbs, load_parser, verbs_and_nouns
+from lamini.errors import LaminiError
+from lamini.files import write_jsonl
+from lamini.settings.dataset import Verbs
+
+PACKAGE = Path(__file__).parents[2] / "scripts/lamini"
+MODEL = Verbs().model
+FRENCH = "Pouvez-vous m'expliquer comment préparer une bonne soupe à l'oignon ?"
+GERMAN = "Bitte erkläre mir, warum der Himmel am Abend rot und am Tage blau ist."
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def merged(rows: list[dict[str, Any]]) -> None:
+    root = Path.cwd()
+    sources = list(dict.fromkeys(row["instruction_source"] for row in rows))
+    shards = []
+    for source in sources:
+        own = [row for row in rows if row["instruction_source"] == source]
+        shards += write_shards(root, source, own, 1)
+    merge(root, shards, params(*sources))
+
+
+def table(path: str) -> list[dict[str, str]]:
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def funnel(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    merged(rows)
+    dataset = {"manifest": "mix.manifest.json", "dataset": "mix.parquet"}
+    write_jsonl("mirror/rte/default/test.jsonl", [{"text": PASSAGE}])
+    find_near_duplicates(**dataset, near_duplicates="near.parquet", counts="n.csv", settings={})
+    find_contamination(
+        **dataset, contamination="c.csv", hits="hits.parquet", examples="e.parquet",
+        settings={
+            "contamination": {}, "mirror": "mirror",
+            "tasks": {"rte": {"repo": "rte", "split": "test"}},
+        },
+    )  # fmt: skip
+    count_funnel(
+        **dataset, near_duplicates="near.parquet", hits="hits.parquet", funnel="f.csv", settings={}
+    )
+    return table("f.csv")
+
+
+def test_each_stage_takes_out_its_pairs() -> None:
+    plain = "Describe the way from the station to the old museum by the river"
+    rows = [
+        pair("alpaca", 0, instruction=plain),
+        pair("alpaca", 1, instruction=f"{plain}."),
+        pair("alpaca", 2, instruction=FRENCH, response="Faites revenir les oignons."),
+        pair("alpaca", 3, instruction="Tell me a secret.", flags=["refusal", "truncated"]),
+        pair("alpaca", 4, instruction="Name all the rivers of Europe.", flags=["truncated"]),
+        pair("alpaca", 5, instruction=f"Is this true? {PASSAGE}"),
+        pair("alpaca", 6, response=" "),
+        pair("original_p3", 0, instruction=plain),
+        pair("original_p3", 1, instruction=GERMAN, response="Das liegt an der Luft."),
+    ]
+    first, second, everything = funnel(rows)
+    numbers = ["read", "samples", "english", "answered", "whole", "unrepeated", "unseen"]
+    assert [int(first[name]) for name in numbers] == [7, 6, 5, 4, 3, 2, 1]
+    assert [int(second[name]) for name in numbers] == [2, 2, 1, 1, 1, 0, 0]
+    assert [int(everything[name]) for name in numbers] == [9, 8, 6, 5, 4, 2, 1]
+    assert float(everything["left_percent"]) == pytest.approx(100 / 8)
+    assert float(everything["non_english_percent"]) == pytest.approx(25)
+    before = Path("f.csv").read_bytes()
+    funnel(rows)
+    assert Path("f.csv").read_bytes() == before
+
+
+def test_languages_are_told() -> None:
+    is_foreign = ForeignText(0.5)
+    assert is_foreign(FRENCH, "Oui.")
+    assert is_foreign(GERMAN, "Ja.")
+    assert is_foreign("مرحبا كيف حالك اليوم يا صديقي", "")
+    assert not is_foreign("Name three animals.", "A cat, a dog and a horse.")
+    for text in HOSTILE:
+        is_foreign(text, text)
+
+
+def test_verbs_are_the_roots_and_nouns_their_objects() -> None:
+    texts = [
+        "Write a short story about a lonely lighthouse keeper.",
+        "Can you explain the theory of relativity to a child?",
+        "Give me three examples of renewable energy. Then compare them.",
+        "The capital of France",
+        "",
+    ]
+    found = verbs_and_nouns(load_parser(MODEL), texts)
+    assert found[:3] == [("write", "story"), ("explain", "theory"), ("give", "example")]
+    assert found[3:] == [("", ""), ("", "")]
+    assert len(verbs_and_nouns(load_parser(MODEL), [t[:500] for t in HOSTILE])) == len(HOSTILE)
+
+
+def test_verbs_are_counted_per_source() -> None:
+    rows = [pair("alpaca", n, instruction="Write a poem about the sea.") for n in range(3)]
+    rows += [pair("original_p3", 0, instruction="Paint a picture of the sea.")]
+    merged(rows)
+    settings = {**Verbs().as_params(), "samples": 2, "seed": 1}
+    count_verbs(
+        manifest="mix.manifest.json", dataset="mix.parquet", verbs="v.csv", settings=settings
+    )
+    assert [list(row.values()) for row in table("v.csv")] == [
+        ["alpaca", "write", "poem", "2", "2"],
+        ["original_p3", "paint", "picture", "1", "1"],
+        ["mix", "write", "poem", "2", "3"],
+        ["mix", "paint", "picture", "1", "3"],
+    ]
+    with pytest.raises(LaminiError, match="nowhere: no spaCy model"):
+        load_parser("nowhere")
+
+
+def test_topics_are_named_by_all_their_words() -> None:
+    topics = ["Film directors", "Cats", "C++", "!"]
+    assert named_topics("Which DIRECTOR of films has a cat?", topics) == topics[:2]
+    assert named_topics("Which direction do films take?", topics) == []
+
+
+def test_topics_shown_and_reached_are_counted() -> None:
+    write_jsonl("topics.jsonl", [{"topic": t} for t in ("Cats", "Rivers", "Old maps", "Bells")])
+    rows = [
+        {"instruction": "Draw a cat.", "topics": ["Cats", "Rivers"]},
+        {"instruction": "Draw something.", "topics": ["Cats", "Rivers"]},
+        {"instruction": "Find a bell on a map that is old.", "topics": ["Old maps"]},
+    ]
+    shards = ["instructions/guided/0000.jsonl", "instructions/guided/0001.jsonl"]
+    write_jsonl(shards[0], rows[:2])
+    write_jsonl(shards[1], rows[2:])
+    measure_topic_coverage(
+        topics="topics.jsonl", instructions=shards, coverage="t.csv", settings={"version": 1}
+    )
+    (row,) = table("t.csv")
+    assert list(row.values()) == ["guided", "4", "3", "2", "3", "2", str(200 / 3)]
+
+
+def test_every_module_imports_what_it_uses() -> None:
+    """Another module's import may hide what one forgets, but not in a job of its own."""
+    wanted = re.compile(r"\bpa\.(compute|parquet|json|ipc|csv|dataset)\b")
+    for name in ("analysis", "dataset"):
+        for path in (PACKAGE / name).glob("*.py"):
+            used = set(wanted.findall(path.read_text()))
+            assert not used - {"ipc"}, f"{path.name}: import pyarrow's {used} by name"
