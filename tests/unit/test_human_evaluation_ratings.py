@@ -13,6 +13,7 @@ from lamini.files import write_json, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, make_item, read_items
 from lamini.human_evaluation.rating_files import FORMAT, read_ratings
+from lamini.human_evaluation.shown import read_shown
 
 SETTINGS = {
     "study": "models", "kind": "models", "annotators": ["annotator_1", "annotator_2"],
@@ -192,3 +193,21 @@ def test_same_inputs_give_the_same_bytes(items: list[Item]) -> None:
         collect("a.json")
         contents.append([Path(name).read_bytes() for name in ("ratings.csv", "summary.json")])
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(
+    ("ratings", "label", "shown"),
+    [
+        ([("human", "A"), ("human", "")], "rated by people, 1 of 2 ratings so far", 1),
+        ([("human", "A"), ("machine", "D")], "rated by people", 1),
+        ([("human", ""), ("machine", "D")], "rated by a machine, not by people", 1),
+        ([("human", "")], "rated by people, 0 of 1 ratings so far", 0),
+    ],
+)
+def test_what_is_shown_is_of_one_rater(
+    ratings: list[tuple[str, str]], label: str, shown: int
+) -> None:
+    Path("ratings.csv").write_text("rater,rating\n" + "".join(f"{a},{b}\n" for a, b in ratings))
+    found = read_shown("ratings.csv")
+    assert (found.label, len(found.rows)) == (label, shown)
+    assert {row["rater"] for row in found.rows} <= {found.rater}

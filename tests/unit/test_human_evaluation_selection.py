@@ -157,8 +157,8 @@ def test_work_is_shared_evenly(groups: int, annotators: int, share: float) -> No
     assert assigned != assign_groups(strata, names, share, seed=4)
 
 
-# The app of each of self-instruct's 252 user-oriented instructions, numbered as they first come: all
-# that the rule looks at.
+# The app of each of self-instruct's 252 user-oriented instructions, numbered as they first come:
+# all that the rule looks at.
 APPS_OF_252 = """
 0 0 0 1 0 2 2 3 4 5 6 7 8 8 6 9 9 10 11 9 12 12 12 13 13 13 13 13 14 14 14 14 14 15 15 15 15
 15 16 16 16 16 16 17 17 17 17 17 18 19 6 1 2 20 3 3 21 2 22 22 22 23 23 23 23 24 24 24 24 25

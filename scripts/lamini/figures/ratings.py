@@ -7,17 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from lamini.figures.style import PAGE_WIDTH, RATING_COLOURS, mark_demo, save_figure, subplots
+from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.shown import read_shown
 from lamini.tables.published import read_csv
 
-LEVELS = "ABCD"
 Bars = dict[str, Counter[str]]
-
-
-def read_ratings(path: str) -> tuple[list[dict[str, str]], str]:
-    """The ratings to draw, and whose they are: people's when there are any, else the machine's."""
-    rows = [row for row in read_csv(path) if row["rating"] in tuple(LEVELS)]
-    human = [row for row in rows if row["rater"] == "human"]
-    return (human, "rated by people") if human else (rows, "rated by a machine, not by people")
 
 
 def draw_dataset_ratings(
@@ -30,19 +24,19 @@ def draw_dataset_ratings(
         params: `symbols` (source to symbol), `reproduction`.
         outputs: paths by form.
     """
-    rows, who = read_ratings(inputs["ratings"])
-    figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 2.9), sharey=True)
+    shown = read_shown(inputs["ratings"])
+    figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
     data = []
     for axis, part in zip(axes, ("instruction", "response"), strict=True):
         letter = "X" if part == "instruction" else "Y"
         bars = {
-            symbol.replace("D", letter, 1): _count(rows, subject=source, part=part)
+            symbol.replace("D", letter, 1): _count(shown.rows, subject=source, part=part)
             for source, symbol in params["symbols"].items()
         }
         _stack(axis, bars)
-        axis.set_title(f"{part}s, {who}")
+        axis.set_title(f"{part}s,\n{shown.label}")
+        axis.invert_yaxis()
         data += [[part, name, *(bar[level] for level in LEVELS)] for name, bar in bars.items()]
-    axes[0].invert_yaxis()
     _legend(figure)
     mark_demo(figure, params["reproduction"])
     save_figure(figure, outputs, ["part", "subset", *_columns()], data)
@@ -58,8 +52,8 @@ def draw_model_ratings(
         params: `names` (model key to name), `reproduction`.
         outputs: paths by form.
     """
-    rows, who = read_ratings(inputs["ratings"])
-    ours = _sorted({name: _count(rows, subject=key) for key, name in params["names"].items()})
+    shown = read_shown(inputs["ratings"])
+    ours = _sorted({name: _count(shown.rows, subject=key) for key, name in params["names"].items()})
     published = _sorted(
         {
             row["model"]: Counter({level: int(row[f"rate_{level.lower()}"]) for level in LEVELS})
@@ -69,8 +63,8 @@ def draw_model_ratings(
     height = 0.8 + 0.2 * max(len(ours), len(published))
     figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, height))
     for axis, bars, title in (
-        (axes[0], ours, f"this run, {who}"),
-        (axes[1], published, "published, rated by people"),
+        (axes[0], ours, f"this run,\n{shown.label}"),
+        (axes[1], published, "published,\nrated by people"),
     ):
         _stack(axis, bars, bar_height=min(0.8, 0.8 * len(bars) / 8))
         axis.set_title(title)

@@ -4,30 +4,33 @@ from collections import defaultdict
 from typing import Any
 
 from lamini.files import read_jsonl
-from lamini.tables.published import read_csv
+from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, LEVELS, PROTOCOL
+from lamini.human_evaluation.shown import read_shown
 from lamini.tables.table import Table, text_cell
 
 Params = dict[str, Any]
 Inputs = dict[str, Any]
-LEVELS = "ABCD"
 SHOWN_CHARACTERS = 400
-
-CRITERIA = {
-    "A": "Valid and satisfying: correct, as good as a person's; the format may differ.",
-    "B": "Acceptable, with minor errors: something off topic, a small mistake, a part missing.",
-    "C": "Relevant to the instruction, but with significant errors in content.",
-    "D": "Invalid or unacceptable.",
-}
 
 
 def level_table(name: str, inputs: Inputs, params: Params) -> Table:
     """Table 7: the four rating levels of Appendix C, in our words."""
     return Table(
         name=name,
-        title="Levels of the human evaluation.",
-        columns=["Level", "A text deserves it when it is"],
-        rows=[[text_cell(f"Rate-{level}"), text_cell(CRITERIA[level])] for level in LEVELS],
-        notes=["After Appendix C of the paper, which follows self-instruct's protocol."],
+        title="Levels of the human evaluation, with an example of each.",
+        columns=["Level", "A text deserves it when it is", "Such as"],
+        rows=[
+            [
+                text_cell(f"Rate-{level.name}"),
+                text_cell(level.criterion),
+                text_cell(f"“{level.example}” {level.why}"),
+            ]
+            for level in PROTOCOL
+        ],
+        notes=[
+            f"The examples answer the instruction “{EXAMPLE_INSTRUCTION}”",
+            "After Appendix C of the paper, which follows self-instruct's protocol; our words.",
+        ],
     )
 
 
@@ -39,12 +42,10 @@ def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
         inputs: `ratings` (CSV), `rated` (JSONL of the rated items).
         params: `students`, `references` (keys of models), `names` (key to name), `ahead`.
     """
-    ratings = [row for row in read_csv(inputs["ratings"]) if row["rating"] in tuple(LEVELS)]
-    human = any(row["rater"] == "human" for row in ratings)
+    shown = read_shown(inputs["ratings"])
     groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    for row in ratings:
-        if row["rater"] == ("human" if human else "machine"):
-            groups[row["group"]][row["subject"]].append(row)
+    for row in shown.rows:
+        groups[row["group"]][row["subject"]].append(row)
     best = max(groups, key=lambda g: (_lead(groups[g], params), g), default=None)
     items = {item["item"]: item for item in read_jsonl(inputs["rated"])}
     rows, instruction = [], "no ratings yet"
@@ -65,7 +66,7 @@ def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
         rows=rows,
         notes=[
             "Chosen by rule: the largest gap between the mean ratings of students and references.",
-            "Rated by people." if human else "Rated by a machine, not by people.",
+            f"{shown.label.capitalize()}.",
         ],
         reproduction=params["reproduction"],
     )

@@ -15,6 +15,7 @@ from lamini.tables.dataset_tables import (
 from lamini.tables.evaluation_tables import score_table, task_table
 from lamini.tables.human_tables import disagreement_table, level_table
 from lamini.tables.model_tables import collection_table, training_table
+from lamini.tables.rating_tables import agreement_table, comparison_table, share_table
 from lamini.tables.table import Table, write_table
 
 Builder = Callable[[str, dict[str, Any], dict[str, Any]], Table]
@@ -26,6 +27,9 @@ BUILDERS: dict[str, Builder] = {
     "scores": score_table,
     "disagreement": disagreement_table,
     "levels": level_table,
+    "rating_shares": share_table,
+    "rating_comparisons": comparison_table,
+    "rating_agreement": agreement_table,
     "tasks": task_table,
     "generation": generation_table,
     "contamination": contamination_table,

@@ -1,0 +1,141 @@
+"""What the studies' summaries say: shares of the levels, models compared by twos, agreement.
+
+People's ratings and a judge's have rows of their own, and no row counts both together.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lamini.files import read_json
+from lamini.human_evaluation.protocol import LEVELS
+from lamini.tables.table import Cell, Table, text_cell
+
+Params = dict[str, Any]
+Inputs = dict[str, Any]
+RATERS = {"human": "people", "machine": "a machine"}
+INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
+
+
+def share_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Counts of each level, the share of A, and the mean, of every model, source and part.
+
+    Args:
+        name: of the table.
+        inputs: `summaries` (JSON, one for each study).
+        params: `names` (model or source to its name), `reproduction`.
+    """
+    interval = ["estimate", "low", "high"]
+    rows = [
+        [
+            text_cell(params["names"].get(row["subject"], row["subject"])),
+            text_cell(row["part"]),
+            text_cell(RATERS[rater]),
+            *(_number(row["counts"][level]) for level in LEVELS),
+            *(_number(100 * row["shares"]["A"][end], 1) for end in interval),
+            *(_number(row["mean"][end], 2) for end in interval),
+        ]
+        for _, rater, row in _rows(inputs, "shares")
+    ]
+    return Table(
+        name=name,
+        title="Ratings by level, with the share of A and the mean.",
+        columns=[
+            "Rated", "Part", "Rated by", *(f"Rate-{level}" for level in LEVELS),
+            "A, %", "from", "to", "Mean", "from", "to",
+        ],
+        rows=rows,
+        notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(inputs)],
+        reproduction=params["reproduction"],
+    )  # fmt: skip
+
+
+def comparison_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Every two models on the instructions where both are rated.
+
+    Args:
+        name: of the table.
+        inputs: `summaries` (JSON, one for each study).
+        params: `names` (model to its name), `reproduction`.
+    """
+    rows = [
+        [
+            *(text_cell(params["names"].get(row[who], row[who])) for who in ("first", "second")),
+            text_cell(RATERS[rater]),
+            *(_number(row[count]) for count in ("better", "equal", "worse")),
+            *(_number(row["difference"][end], 2) for end in ("estimate", "low", "high")),
+        ]
+        for _, rater, row in _rows(inputs, "comparisons")
+    ]
+    return Table(
+        name=name,
+        title="Models compared by twos, on the instructions where both are rated.",
+        columns=[
+            "First", "Second", "Rated by", "First better", "Equal", "Second better", "Difference",
+            "from", "to",
+        ],
+        rows=rows,
+        notes=["Difference: of the mean ratings, in levels.", INTERVALS, *_partial(inputs)],
+        reproduction=params["reproduction"],
+    )  # fmt: skip
+
+
+def agreement_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """How far people agree where a text was rated twice, and the judge with people.
+
+    Args:
+        name: of the table.
+        inputs: `summaries` (JSON, one for each study).
+        params: `reproduction`.
+    """
+    rows = []
+    for summary in _summaries(inputs):
+        for between, key, count in (
+            ("two people", "annotator_agreement", "items"),
+            ("a person and the judge", "judge_agreement", "ratings"),
+        ):
+            if found := summary[key]:
+                rows.append([
+                    text_cell(summary["study"]),
+                    text_cell(between),
+                    _number(found[count]),
+                    *(_number(100 * found[share], 1) for share in ("equal", "within_one_level")),
+                    _number(found["krippendorff_alpha_ordinal"], 3),
+                    _number(found["kappa_quadratic"], 3),
+                ])  # fmt: skip
+    return Table(
+        name=name,
+        title="Agreement of the ratings.",
+        columns=[
+            "Study", "Between", "Texts", "Equal, %", "Within one level, %",
+            "Krippendorff's alpha (ordinal)", "Kappa (quadratic weights)",
+        ],
+        rows=rows,
+        notes=["No coefficient is defined where all ratings are equal.", *_partial(inputs)],
+        reproduction=params["reproduction"],
+    )  # fmt: skip
+
+
+def _summaries(inputs: Inputs) -> list[dict[str, Any]]:
+    paths: Sequence[str] = inputs["summaries"]
+    return [read_json(path) for path in ([paths] if isinstance(paths, str) else paths)]
+
+
+def _rows(inputs: Inputs, part: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Study, rater and row of one part of all summaries."""
+    for summary in _summaries(inputs):
+        for rater in RATERS:
+            for row in summary[part][rater]:
+                yield summary["study"], rater, row
+
+
+def _partial(inputs: Inputs) -> list[str]:
+    """Says of each study that people have not rated it to the end."""
+    return [
+        f"{s['study']}: people have rated {s['rated']['human']} of {s['assigned']['human']} so far."
+        for s in _summaries(inputs)
+        if s["rated"]["human"] and not s["complete"]
+    ]
+
+
+def _number(value: float | int | None, digits: int = 0) -> Cell:
+    return Cell(value, ours=True, digits=digits)

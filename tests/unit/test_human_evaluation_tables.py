@@ -1,0 +1,76 @@
+"""The tables of the ratings hold what the summaries say, people's and machine's rows apart."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamini.human_evaluation.collection import summarize
+from lamini.tables.make import make_table
+from lamini.tables.table import MARK
+
+SETTINGS = {
+    "study": "models",
+    "kind": "models",
+    "annotators": ["p", "q"],
+    "replicates": 200,
+    "seed": 1,
+}
+PARAMS = {"names": {"m1": "One", "m2": "Two"}, "reproduction": False}
+Row = dict[str, str]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def row(group: str, subject: str, rater: str, annotator: str, rating: str) -> Row:
+    return {
+        "item": f"{group}-{subject}", "group": group, "subject": subject, "part": "response",
+        "rater": rater, "annotator": annotator, "rating": rating,
+    }  # fmt: skip
+
+
+def ratings() -> tuple[list[Row], list[Row]]:
+    human = [row(f"g{n}", m, "human", who, level)
+             for n, levels in enumerate(("AB", "CC", "AD"))
+             for m, level in zip(("m1", "m2"), levels, strict=True)
+             for who in "pq"]  # fmt: skip
+    human.append(row("g9", "m1", "human", "p", ""))
+    machine = [row(f"g{n}", m, "machine", "judge", "D") for n in range(3) for m in ("m1", "m2")]
+    return human, machine
+
+
+def table(kind: str, human: list[Row], machine: list[Row]) -> tuple[list[list[str]], str]:
+    Path("summary.json").write_text(json.dumps(summarize(human, machine, SETTINGS)))
+    outputs: dict[str, Any] = {form: f"{kind}.{form}" for form in ("csv", "md", "tex", "json")}
+    make_table(kind, {"summaries": ["summary.json"]}, PARAMS | {"kind": kind}, outputs)
+    with open(outputs["csv"], newline="") as handle:
+        return list(csv.reader(handle)), Path(outputs["md"]).read_text()
+
+
+def test_shares_of_people_and_machine_have_rows_of_their_own() -> None:
+    (head, *rows), text = table("rating_shares", *ratings())
+    assert head[:7] == ["Rated", "Part", "Rated by", "Rate-A", "Rate-B", "Rate-C", "Rate-D"]
+    assert [row[:7] for row in rows] == [
+        ["One", "response", "people", "4", "0", "2", "0"],
+        ["Two", "response", "people", "0", "2", "2", "2"],
+        ["One", "response", "a machine", "0", "0", "0", "3"],
+        ["Two", "response", "a machine", "0", "0", "0", "3"],
+    ]
+    assert "people have rated 12 of 13 so far" in text and MARK in text
+
+
+def test_comparisons_and_agreement() -> None:
+    (_, *rows), _ = table("rating_comparisons", *ratings())
+    assert [row[:6] for row in rows] == [
+        ["One", "Two", "people", "2", "1", "0"], ["One", "Two", "a machine", "0", "3", "0"]
+    ]  # fmt: skip
+    (_, *rows), _ = table("rating_agreement", *ratings())
+    assert [row[:4] for row in rows] == [
+        ["models", "two people", "6", "100.0"],
+        ["models", "a person and the judge", "12", "16.7"],
+    ]
