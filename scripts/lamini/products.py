@@ -197,6 +197,8 @@ class Products:
             "topic_coverage": {"analysis": "results/analysis/topic_coverage.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
         }
+        if table in self._rating_tables():
+            return {"summaries": self._summaries}
         if table in own:
             return own[table]
         models = [model["key"] for model in self.tables[table]["models"]]
@@ -207,10 +209,10 @@ class Products:
         if figure == "3":
             mixture = self.flow.analysed_mixture
             return {"projection": f"results/analysis/{mixture}/projection.parquet"}
-        if figure == "4":
-            return {"ratings": f"results/human_eval/{self._dataset_study}/ratings.csv"}
         if figure in ("lengths", "verbs"):
             return {figure: f"results/analysis/{self.flow.analysed_mixture}/{figure}.csv"}
+        if figure == "4":
+            return {"ratings": f"results/human_eval/{self._dataset_study}/ratings.csv"}
         if figure == "5":
             return {"evals": self.evals(self.flow.evaluated_models)} | _published("eval_results")
         if figure == "6":
@@ -230,7 +232,7 @@ class Products:
             "figures": self.figure_files("png"),
             "config": "results/run_config.yaml",
             "manifest": f"results/dataset/{self.flow.analysed_mixture}.manifest.json",
-            "summaries": [f"results/human_eval/{s}/summary.json" for s in self.flow.studies],
+            "summaries": self._summaries,
             "topics": self._topic_funnel(),
         }
 
@@ -275,6 +277,25 @@ class Products:
     @property
     def _dataset_study(self) -> str | None:
         return self._study("dataset")
+
+    @property
+    def _summaries(self) -> list[str]:
+        return [f"results/human_eval/{study}/summary.json" for study in self.flow.studies]
+
+    def _rating_tables(self) -> dict[str, Params]:
+        """Tables of the ratings, as soon as somebody or something has rated."""
+        rated = [study for study in self.flow.studies if self.flow.rating_files(study)]
+        names = {name: source.symbol for name, source in self.config.sources.items()}
+        names |= self._study_names() if self._model_study else {}
+        tables: dict[str, Params] = {}
+        if rated or self.flow.judged_studies:
+            tables["rating_shares"] = {"kind": "rating_shares", "names": names}
+        if self._model_study in (*rated, *self.flow.judged_studies):
+            tables["rating_comparisons"] = {"kind": "rating_comparisons", "names": names}
+        studies = self.config.human_evaluation.studies
+        if any(studies[study].judge or studies[study].rated_twice for study in rated):
+            tables["rating_agreement"] = {"kind": "rating_agreement"}
+        return tables
 
     def _study_files(self, **names: str) -> dict[str, str]:
         """Files of the model study by the names of the inputs that they become."""

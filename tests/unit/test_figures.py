@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from matplotlib.axes import Axes
 
 from lamini.figures.draw import draw_figure
 
@@ -71,6 +72,17 @@ def test_dataset_ratings_prefer_people() -> None:
     assert drawn["response", "Y\u0302_A"]["rate_c"] == "1"
     assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "a machine's rating is never mixed in"
     assert {row["subset"] for row in rows} == {"X\u0302_A", "Y\u0302_A", "X_P3", "Y_P3"}
+
+
+def test_a_figure_says_that_ratings_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = []
+    monkeypatch.setattr(Axes, "set_title", lambda axis, title: titles.append(title))
+    path = _ratings([("", "m1", "human", "A"), ("", "m1", "human", ""), ("", "m1", "machine", "D")])
+    published = str(PAPER / "human_evaluation_models.csv")
+    params = {"kind": "model_ratings", "names": {"m1": "One"}}
+    (ours, *_) = _draw("f6", {"ratings": path, "published": published}, params)
+    assert titles[0] == "this run,\nrated by people, 1 of 2 ratings so far"
+    assert [ours[f"rate_{level}"] for level in "abcd"] == ["1", "0", "0", "0"]
 
 
 def test_model_ratings_are_sorted_best_first() -> None:

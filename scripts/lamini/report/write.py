@@ -34,7 +34,12 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("models", "Models", ("03", "training"), ("learning_curves",)),
     ("evaluation", "Evaluation", ("04", "08", "09", "10", "11", "12", "13"), ("5",)),
-    ("human", "Human evaluation", ("05", "06", "07"), ("4", "6")),
+    (
+        "human",
+        "Human evaluation",
+        ("05", "06", "07", "rating_shares", "rating_comparisons", "rating_agreement"),
+        ("4", "6"),
+    ),
 )
 """Identifier, heading, tables and figures of each part of the page."""
 
@@ -44,13 +49,13 @@ CAPTIONS = {
     "5": "Average score on the downstream tasks against model size.",
     "6": "Ratings of the models' answers to the user-oriented instructions.",
     "learning_curves": "Learning curves of the students.",
+    "lengths": "Lengths of instructions and responses in tokens, per source.",
+    "verbs": "The 20 most frequent verbs of a sample of instructions, with 4 objects of each.",
 }
 
 
 def write_report(inputs: dict[str, Any], params: dict[str, Any], output: str | Path) -> None:
     """Write the page.
-    "lengths": "Lengths of instructions and responses in tokens, per source.",
-    "verbs": "The 20 most frequent verbs of a sample of instructions, with 4 objects of each.",
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG), `config` (YAML), `manifest` (JSON of the
