@@ -125,8 +125,23 @@ class Products:
             **mixture,
             "sources": self.config.mixtures[self.flow.analysed_mixture].sources,
             "ngrams": sorted(analysis.contamination.ngrams),
-            "tasks": {task: self.config.tasks[task].name for task in self.config.evaluated_tasks},
+            "tasks": self._task_names,
         }
+        if self._improvements:
+            tables["improvement"] = {
+                "kind": "improvement",
+                "pairs": self._improvements,
+                "tasks": self._task_names,
+                "mixture": self.flow.analysed_mixture,
+                "words": max(analysis.contamination.ngrams),
+            }
+        if self._acceptance:
+            models = [self._key_and_name(model) for model in self._acceptance]
+            tables["acceptance"] = {
+                "kind": "acceptance",
+                "models": models,
+                "tasks": self._task_names,
+            }
         if self.config.dataset == "generated":
             tables["generation"] = {"kind": "generation"}
         if self._has_topics:
@@ -169,6 +184,10 @@ class Products:
         wanted = endings or ("csv", "md", "tex", "json")
         return [f"results/tables/table_{name}.{e}" for name in self.tables for e in wanted]
 
+    def acceptance_files(self) -> list[str]:
+        """Files of the acceptance table; none when no public model of the authors' takes part."""
+        return [path for path in self.table_files() if "/table_acceptance." in path]
+
     def figure_files(self, *endings: str) -> list[str]:
         """Files of all figures with the given endings."""
         wanted = endings or ("pdf", "png", "csv")
@@ -197,6 +216,12 @@ class Products:
             "topic_coverage": {"analysis": "results/analysis/topic_coverage.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
         }
+        if table == "improvement":
+            both = [pair[role]["key"] for pair in self._improvements for role in pair]
+            evals = self.evals(dict.fromkeys(both))
+            return {"evals": evals, "contamination": f"{analysis}/contamination.csv"}
+        if table == "acceptance":
+            return {"evals": self.evals(self._acceptance)} | _published("authors_results")
         if table in self._rating_tables():
             return {"summaries": self._summaries}
         if table in own:
@@ -258,6 +283,28 @@ class Products:
         return {"reproduction": reproduction, "published_files": fingerprint([PAPER])}
 
     # --- Parts ------------------------------------------------------------------------------------
+
+    @property
+    def _task_names(self) -> dict[str, str]:
+        return {task: self.config.tasks[task].name for task in self.config.evaluated_tasks}
+
+    def _key_and_name(self, model: str) -> dict[str, str]:
+        return {"key": model, "name": self.config.models[model].name}
+
+    @cached_property
+    def _improvements(self) -> list[dict[str, dict[str, str]]]:
+        """Students with the evaluated models that they started from."""
+        starts = {s: self.config.models[s].initialization or "" for s in self.config.students}
+        return [
+            {"student": self._key_and_name(student), "baseline": self._key_and_name(start)}
+            for student, start in starts.items()
+            if start in self.config.references
+        ]
+
+    @property
+    def _acceptance(self) -> list[str]:
+        wanted = self.config.report.acceptance
+        return [model for model in wanted if model in self.flow.evaluated_models]
 
     def _topic_funnel(self) -> list[str]:
         return ["results/topics/funnel.json"] if self._has_topics else []
@@ -349,7 +396,7 @@ class Products:
             "title": title,
             "models": [self._model(model) for model in evaluated],
             "published_models": list(published),
-            "tasks": {t: self.config.tasks[t].name for t in self.config.evaluated_tasks},
+            "tasks": self._task_names,
         }
 
     def _family(self, family: str) -> Params:

@@ -33,7 +33,12 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("3", "lengths", "verbs"),
     ),
     ("models", "Models", ("03", "training"), ("learning_curves",)),
-    ("evaluation", "Evaluation", ("04", "08", "09", "10", "11", "12", "13"), ("5",)),
+    (
+        "evaluation",
+        "Evaluation",
+        ("04", "08", "09", "10", "11", "12", "13", "improvement", "acceptance"),
+        ("5",),
+    ),
     (
         "human",
         "Human evaluation",
