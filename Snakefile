@@ -44,6 +44,7 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    rating_sheets,
     dataset,
     models,
     evals,
@@ -101,6 +102,12 @@ rule task_data:
     """Local copies of the tasks' data, fetched from the hub."""
     input:
         [f"results/task_data/{path}.jsonl" for path in flow.task_data],
+
+
+rule rating_sheets:
+    """The annotation pages of every study, to be sent to those who rate."""
+    input:
+        [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
 
 
 rule report:
