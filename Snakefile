@@ -50,6 +50,7 @@ localrules:
     evals,
     figures,
     report,
+    acceptance,
     task_data,
 
 
@@ -96,6 +97,12 @@ rule figures:
     input:
         products.table_files(),
         products.figure_files(),
+
+
+rule acceptance:
+    """Public models against the authors' own scores: tells whether the evaluation is theirs."""
+    input:
+        products.acceptance_files(),
 
 
 rule task_data:

@@ -22,6 +22,8 @@ class Report(Settings):
     """False marks every number as not a reproduction of the paper (the demo)."""
     selected: list[Name]
     """Models of Table 4, in its order."""
+    acceptance: list[Name] = []
+    """Reference models whose scores are checked against the authors' own, unrounded ones."""
     reference_lines: list[Name] = []
     """Models drawn as horizontal lines in Figure 5."""
     version: Version = 1
@@ -130,6 +132,7 @@ def _unknown_names(config: Config) -> list[str]:
         use(f"human_evaluation.studies.{name}.mixture", "mixtures", study.mixture)
     use("report.selected", "models", config.report.selected)
     use("report.reference_lines", "models", config.report.reference_lines)
+    use("report.acceptance", "models", config.report.acceptance)
     return [
         f"{key}: unknown {kind[:-1]} {name!r}; defined under `{kind}`: "
         f"{', '.join(sorted(getattr(config, kind)))}"

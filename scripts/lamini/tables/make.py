@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lamini.provenance import record_provenance
+from lamini.tables.comparison_tables import acceptance_table, improvement_table
 from lamini.tables.dataset_tables import (
     contamination_table,
     diversity_table,
@@ -25,6 +26,8 @@ BUILDERS: dict[str, Builder] = {
     "diversity": diversity_table,
     "collection": collection_table,
     "scores": score_table,
+    "improvement": improvement_table,
+    "acceptance": acceptance_table,
     "disagreement": disagreement_table,
     "levels": level_table,
     "rating_shares": share_table,
