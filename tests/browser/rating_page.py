@@ -93,6 +93,10 @@ class Page:
             lambda _: path.name in self.text("said") + self.text("warning")
         )
 
+    def wait_for(self, identifier: str, text: str) -> None:
+        """Wait until an element shows a text."""
+        WebDriverWait(self.driver, 20).until(lambda _: text in self.text(identifier))
+
 
 @contextlib.contextmanager
 def page_opener(tmp_path: Path) -> Iterator[Callable[..., Page]]:

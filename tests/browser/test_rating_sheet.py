@@ -171,8 +171,13 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     early = read_json(page.downloaded())
     assert undone not in {row["item"] for row in early["ratings"] if row["rating"]}
 
+    page.press("m", "half a thought")
+    page.wait_for("said", "comment kept")
+
     page = open_page(study.page("annotator_1"), "first")
     assert page.rated() == 5, "the work survives closing the browser"
+    article = page.driver.find_element(By.CSS_SELECTOR, "article.current textarea")
+    assert article.get_attribute("value") == "half a thought", "even while it is being written"
     assert "Welcome back: 5 ratings" in page.text("said") and page.current() == undone
     rate_by_keys(page, len(own))
     assert page.run("return document.activeElement.id") == "export"

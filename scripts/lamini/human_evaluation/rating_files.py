@@ -17,7 +17,8 @@ from lamini.human_evaluation.protocol import LEVELS
 FORMAT = "lamini-ratings/1"
 """The `format` of a rating file; another number would mean other fields."""
 _MOST_SHOWN = 40
-_REEXPORT = "open it in the current page with Import, check what is left, and export again"
+_REEXPORT = "open the file in the current page with Import, check what is left, and export again"
+_ASK_AGAIN = "ask for the file as the page exported it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _read_file(
     try:
         content = read_json(path)
     except LaminiError as error:
-        problems.append(f"{error} (an export of the page, as it was sent?)")
+        problems.append(f"{error}; {_ASK_AGAIN}")
         return []
     if wrong := _wrong_file(content, settings):
         problems.append(f"{path}: {wrong}")
@@ -102,14 +103,14 @@ def _read_file(
 def _wrong_file(content: Any, settings: Mapping[str, Any]) -> str | None:
     """What is wrong with a file as a whole; none when its ratings can be read."""
     if not isinstance(content, dict) or "format" not in content:
-        return "is no export of a rating sheet (it has no `format`)"
+        return f"is no export of a rating sheet (it has no `format`); {_ASK_AGAIN}"
     types = {"study": str, "annotator": str, "ratings": list}
     missing = [name for name, kind in types.items() if not isinstance(content.get(name), kind)]
     wrong = None
     if content["format"] != FORMAT:
-        wrong = f"has format {content['format']!r}, but {FORMAT!r} is read here; {_REEXPORT}"
+        wrong = f"has format {content['format']!r}, but {FORMAT!r} is read here; {_ASK_AGAIN}"
     elif missing:
-        wrong = f"lacks {_named(missing)}; {_REEXPORT}"
+        wrong = f"lacks {_named(missing)}; {_ASK_AGAIN}"
     elif content["study"] != settings["study"]:
         wrong = (
             f"is of study {content['study']!r}, but lies with the rating files of"
@@ -127,7 +128,7 @@ def _wrong_rating(row: Any, known: Mapping[str, Item], annotator: str) -> str | 
         return f"expected an object, found {row!r:.60}"
     missing = [name for name in ("item", "digest", "rating") if name not in row]
     if missing:
-        return f"lacks {_named(missing)}; {_REEXPORT}"
+        return f"lacks {_named(missing)}; {_ASK_AGAIN}"
     item = known.get(row["item"]) if isinstance(row["item"], str) else None
     rating, comment = row["rating"], row.get("comment", "")
     wrong = None

@@ -73,7 +73,7 @@ def sheet(items: Sequence[Item], annotator: str, settings: dict[str, Any]) -> st
             for members in groups.values()
         ],
     }
-    style, script = _text("sheet.css"), _text("sheet.js")
+    style, script = _text("sheet.css"), _text("sheet_state.js") + _text("sheet_view.js")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )

@@ -1,63 +1,10 @@
-"use strict";
-// The annotation page: everything that is rated is in the element #study, everything that the
-// annotator did is in `state`, which is kept in this browser after every step.
+// What the annotation page shows, and what keys and buttons do. What it knows is in sheet_state.js,
+// which stands before this in the page.
 
-const study = JSON.parse(document.getElementById("study").textContent);
-const storageKey = `lamini-ratings/${study.study}/${study.annotator}/${study.digest}`;
-const LONG_TEXT = 4000;
-const KEPT_STEPS = 500;
-const $ = (id) => document.getElementById(id);
+const LONG_TEXT = 4000; // Characters; longer texts get a box that scrolls.
+const COMMENT_PAUSE = 500; // Milliseconds without a key, after which a comment is kept.
 
-const groups = study.groups;
-const items = new Map();
-groups.forEach((group, number) =>
-  group.items.forEach((item) => items.set(item.item, { ...item, group: number })));
-
-let state = { ratings: {}, group: 0, item: null, steps: [], guideline: true, shortcuts: true };
-
-// --- Keeping the state ---------------------------------------------------------------------------
-
-function save() {
-  try {
-    localStorage.setItem(storageKey, JSON.stringify(state));
-  } catch {
-    warn("This browser keeps nothing of your work: export before you close the page.");
-  }
-}
-
-function load() {
-  try {
-    const kept = JSON.parse(localStorage.getItem(storageKey) || "null");
-    if (kept) state = { ...state, ...kept };
-  } catch {
-    warn("What this browser had kept cannot be read: import your last export to go on.");
-  }
-}
-
-// --- What was rated ------------------------------------------------------------------------------
-
-const ratingOf = (item) => state.ratings[item]?.rating || "";
-const commentOf = (item) => state.ratings[item]?.comment || "";
-const isRated = (item) => ratingOf(item) !== "";
-const ratedCount = () => [...items.keys()].filter(isRated).length;
-
-/** Change some items' entries as one step that can be taken back. */
-function change(entries, said) {
-  const before = {};
-  for (const [item, entry] of Object.entries(entries)) {
-    before[item] = state.ratings[item] || null;
-    put(item, entry);
-  }
-  state.steps.push({ before, group: state.group, item: state.item });
-  state.steps = state.steps.slice(-KEPT_STEPS);
-  save();
-  say(said);
-}
-
-function put(item, entry) {
-  if (entry) state.ratings[item] = entry;
-  else delete state.ratings[item];
-}
+// --- Steps ---------------------------------------------------------------------------------------
 
 function undo() {
   const step = state.steps.pop();
@@ -153,7 +100,12 @@ function itemElement({ item, part, text }) {
     choices.append(make("label", { class: `level-${level}` }, input, level));
   }
   const comment = make("textarea", { rows: "1", maxlength: "2000", dir: "auto" });
+  let pause;
   comment.addEventListener("change", () => setComment(item, comment.value));
+  comment.addEventListener("input", () => {
+    clearTimeout(pause);
+    pause = setTimeout(() => setComment(item, comment.value), COMMENT_PAUSE);
+  });
   const article = make("article", { id: `item-${item}`, tabindex: "-1", "aria-labelledby": `name-${item}` },
     heading, shown,
     make("fieldset", {}, make("legend", {}, study.questions[part]), choices),
@@ -251,16 +203,6 @@ function step(by) {
 
 // --- Files ---------------------------------------------------------------------------------------
 
-function exported() {
-  const ratings = [...items.values()]
-    .filter(({ item }) => state.ratings[item])
-    .map(({ item, digest }) => ({
-      item, digest, rating: ratingOf(item) || null, comment: commentOf(item),
-    }));
-  const { format, study: name, annotator } = study;
-  return JSON.stringify({ format, study: name, annotator, ratings }, null, 1) + "\n";
-}
-
 function exportFile() {
   document.activeElement?.blur?.(); // A comment that is being written counts.
   const text = exported();
@@ -290,33 +232,6 @@ async function importFile(file) {
   }
 }
 
-/** The entries of an export that hold for this page, and how many do not. */
-function readExport(text) {
-  let read;
-  try {
-    read = JSON.parse(text);
-  } catch {
-    throw new Error("it is not JSON, so no export of a rating sheet.");
-  }
-  if (read?.format !== study.format || !Array.isArray(read.ratings)) {
-    throw new Error("it is no export of a rating sheet.");
-  }
-  if (read.study !== study.study) throw new Error(`it is of the study ${read.study}.`);
-  if (read.annotator !== study.annotator) throw new Error(`it is of ${read.annotator}.`);
-  const entries = {};
-  let left = 0;
-  for (const { item, digest, rating, comment } of read.ratings) {
-    const known = items.get(item);
-    const valid = rating === null || study.levels.includes(rating);
-    if (known && known.digest === digest && valid) {
-      entries[item] = { rating: rating || "", comment: String(comment || "") };
-    } else {
-      left += 1;
-    }
-  }
-  return { entries, left };
-}
-
 // --- What the annotator does ---------------------------------------------------------------------
 
 const keys = {
@@ -344,7 +259,7 @@ document.addEventListener("keydown", (event) => {
   const level = event.key.toUpperCase();
   if (study.levels.includes(level)) {
     event.preventDefault();
-    rateVisible(level);
+    if (!event.repeat) rateVisible(level); // A key held down is one rating, not many.
   } else if (keys[key]) {
     event.preventDefault();
     keys[key]();
