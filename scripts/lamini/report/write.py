@@ -139,9 +139,14 @@ def _spent(generation: dict[str, Any] | None) -> dict[str, float] | None:
 
 
 def _summary_line(summary: dict[str, Any]) -> str:
-    """How many ratings a study has, and whose."""
-    rated = {rater: count for rater, count in summary["rated"].items() if count}
-    return ", ".join(f"{count} by {rater}" for rater, count in rated.items()) or "no ratings yet"
+    """How many ratings a study has, of how many, and whose."""
+    names = {"human": "people", "machine": "a machine"}
+    said = [
+        f"{count} of {summary['assigned'][rater]} by {names[rater]}"
+        for rater, count in summary["rated"].items()
+        if count
+    ]
+    return ", ".join(said) or "no ratings yet"
 
 
 def _text(name: str) -> str:
