@@ -1,0 +1,16 @@
+"""What the rules ask of the configuration: names to expand, inputs, params, resources.
+
+The Snakefile imports this module in every job, so it stays light. Rules hold no logic of their
+own: each `params` here is exactly what the rule's result depends on, in a fixed order, so that a
+change recomputes only what lies downstream of it.
+"""
+
+from lamini.workflow.names import one_of
+from lamini.workflow.params import RuleParams
+from lamini.workflow.resources import Resources
+
+__all__ = ["Workflow", "one_of"]
+
+
+class Workflow(RuleParams, Resources):
+    """The configuration as the rules see it."""

@@ -1,0 +1,171 @@
+"""Which files a rule reads and writes, and where models and tokenizers are."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lamini.roots import root_inputs
+from lamini.settings.human_evaluation import annotator_names
+from lamini.settings.students import Weights
+from lamini.workflow.names import Names
+
+Location = dict[str, Any]
+"""`path` (folder or hub id) and `revision`."""
+
+
+class Inputs(Names):
+    """Paths, by what they are for."""
+
+    def seed_files(self, source: str) -> list[str]:
+        """The local seed files of a source; none when they come from the hub."""
+        local = self.source(source).seeds.local
+        return [local.path] if local else []
+
+    def topics(self, source: str) -> list[str]:
+        """The topic list, for sources that it guides."""
+        generation = self.source(source).generation
+        guided = generation is not None and generation.topics_per_request > 0
+        return ["results/topics/topics.jsonl"] if guided else []
+
+    def query_inputs(self, source: str) -> list[str]:
+        """What the queries of a source are selected from: its instructions, or its prompts."""
+        if self.source(source).generation:
+            return [f"results/instructions/{source}/{s}.jsonl" for s in self.shards(source)]
+        return [f"results/prompts/{source}.jsonl"]
+
+    def files(self, kind: str, source: str, ending: str = ".jsonl") -> list[str]:
+        """All shard files of one kind (`queries`, `pairs`, ...) of a source."""
+        return [f"results/{kind}/{source}/{shard}{ending}" for shard in self.shards(source)]
+
+    def mixture_pairs(self, mixture: str) -> list[str]:
+        """All pair shards of a mixture, in the order of its sources."""
+        sources = self.config.mixtures[mixture].sources
+        return [path for source in sources for path in self.files("pairs", source)]
+
+    def mixture_hits(self, mixture: str) -> list[str]:
+        """The hits that a decontaminated mixture leaves out; none for any other."""
+        decontamination = self.config.mixtures[mixture].decontamination
+        if decontamination is None:
+            return []
+        return [f"results/analysis/{decontamination.mixture}/contamination.parquet"]
+
+    @cached_property
+    def published_files(self) -> list[str]:
+        """The local file or folder of the published dataset; none when it comes from the hub."""
+        published = self.config.published
+        return [published.local.path] if published and published.local else []
+
+    def tokenizer_dataset(self, tokenizer: str, ending: str) -> str:
+        """The dataset file that a tokenizer is trained on."""
+        train = self.config.tokenizers[tokenizer].train
+        assert train is not None
+        return f"results/dataset/{train.mixture}.{ending}"
+
+    def task_files(self, batch: str) -> list[str]:
+        """Local data of a batch's tasks; none when it comes from the hub."""
+        mirror = self.config.evaluation.mirror
+        if mirror is None:
+            return []
+        return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
+
+    @cached_property
+    def task_data(self) -> dict[str, dict[str, Any]]:
+        """Where the evaluated tasks' data are on the hub, by their path below a mirror."""
+        data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
+        return {d.path.removesuffix(".jsonl"): d.as_params() for d in data}
+
+    def sample_files(self, batch: str) -> list[str]:
+        """Files of what was sent in a batch's tasks, with the wildcard `model`; often none."""
+        tasks = self.batches[batch] if self.config.evaluation.samples else []
+        return [f"results/evals/{{model}}/{task}.samples.jsonl.zst" for task in tasks]
+
+    def tokenizer_input(self, tokenizer: str) -> list[str]:
+        """The manifest of a tokenizer that the pipeline makes; none for one from elsewhere."""
+        definition = self.config.tokenizers[tokenizer]
+        if definition.train:
+            return [f"results/tokenizers/{tokenizer}/manifest.json"]
+        return self.model_input(definition.model) if definition.model else []
+
+    def model_input(self, model: str) -> list[str]:
+        """The manifest of a model that the pipeline trains or builds; none for any other."""
+        definition = self.config.models[model]
+        if definition.role == "student":
+            return [f"results/checkpoints/{model}/final/manifest.json"]
+        weights = weights_of(definition.weights)
+        return [f"results/pretrained/{model}/manifest.json"] if weights.build else []
+
+    def build_inputs(self, model: str) -> list[str]:
+        """What a built model needs: the tokenizer that gives its vocabulary."""
+        definition = self.config.models[model]
+        build = weights_of(definition.weights).build
+        assert build is not None
+        return self.tokenizer_input(definition.tokenizer) if build.kind == "random" else []
+
+    def tokenized(self, model: str) -> str:
+        """The folder of the token cache that a student is trained on."""
+        definition = self.config.models[model]
+        return f"results/tokenized/{definition.mixture}/{definition.tokenizer}"
+
+    def study_inputs(self, study: str) -> dict[str, Any]:
+        """What a study rates: the models' answers, or the dataset by its manifest."""
+        from snakemake.io import ancient
+
+        definition = self.study(study)
+        if definition.kind == "models":
+            exclude = [definition.exclude] if definition.exclude else []
+            answers = [f"results/answers/{model}.jsonl" for model in definition.models]
+            return {"answers": answers, "exclude": root_inputs(exclude)}
+        dataset = f"results/dataset/{definition.mixture}"
+        return {"manifest": f"{dataset}.manifest.json", "dataset": ancient(f"{dataset}.parquet")}
+
+    def rating_sheets(self, study: str) -> list[str]:
+        """The annotation pages of a study, one for each annotator."""
+        names = annotator_names(self.study(study).annotators)
+        return [f"results/human_eval/{study}/sheets/{name}.html" for name in names]
+
+    def verdicts(self, study: str) -> list[str]:
+        """The judge's ratings, where the study has a judge."""
+        return [f"results/human_eval/{study}/verdicts.jsonl"] if self.study(study).judge else []
+
+    def rating_files(self, study: str) -> list[str]:
+        """Finished rating files of a study: what lies in its folder now."""
+        folder = self.study(study).ratings or f"config/ratings/{study}"
+        return sorted(str(path) for path in Path(folder).glob("*.json"))
+
+    @cached_property
+    def evaluated_files(self) -> list[str]:
+        """Local data of all evaluated tasks; none when it comes from the hub."""
+        return [path for batch in self.batches for path in self.task_files(batch)]
+
+    @cached_property
+    def guided_instructions(self) -> list[str]:
+        """Instruction shards of all sources that topics guide."""
+        guided = [source for source in self.generated_sources if self.topics(source)]
+        return [path for source in guided for path in self.files("instructions", source)]
+
+    # --- Locations of models and tokenizers -------------------------------------------------------
+
+    def model_location(self, model: str) -> Location:
+        """`path` (folder or hub id) and `revision` of a model's weights."""
+        definition = self.config.models[model]
+        if definition.role == "student":
+            return {"path": f"results/checkpoints/{model}/final", "revision": None}
+        weights = weights_of(definition.weights)
+        if weights.hub:
+            return {"path": weights.hub.repo, "revision": weights.hub.revision}
+        return {"path": weights.folder or f"results/pretrained/{model}", "revision": None}
+
+    def tokenizer_location(self, tokenizer: str) -> Location:
+        """`path` (folder or hub id) and `revision` of a tokenizer."""
+        definition = self.config.tokenizers[tokenizer]
+        if definition.hub:
+            return {"path": definition.hub.repo, "revision": definition.hub.revision}
+        if definition.model:
+            return self.model_location(definition.model)
+        return {"path": definition.folder or f"results/tokenizers/{tokenizer}", "revision": None}
+
+
+def weights_of(weights: Weights | None) -> Weights:
+    """The weights of a reference model; settings have checked that they are there."""
+    assert weights is not None
+    return weights

@@ -1,0 +1,123 @@
+"""What there is to make: the values of each wildcard, from the configuration's own keys."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, Self
+
+from lamini.errors import SettingsError
+from lamini.settings import Config, load_settings
+from lamini.settings.human_evaluation import Study
+from lamini.settings.sources import Source
+
+
+class Names:
+    """The configuration, and the names that it makes.
+
+    Args:
+        config: Snakemake's merged `config`.
+
+    Raises:
+        SettingsError: when the configuration is wrong.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config: Config = load_settings(config)
+
+    @classmethod
+    def from_snakemake(cls, config: Mapping[str, Any]) -> Self:
+        """As the constructor, but a wrong configuration ends Snakemake with the message alone."""
+        from snakemake.exceptions import WorkflowError
+
+        try:
+            return cls(config)
+        except SettingsError as error:
+            raise WorkflowError(str(error)) from None
+
+    @cached_property
+    def wildcards(self) -> dict[str, str]:
+        """What each wildcard may be: a typo is "no rule to produce", and launches nothing."""
+        return {
+            "download": one_of(self.config.downloads),
+            "source": one_of(self.active_sources),
+            "shard": r"\d{4}",
+            "mixture": one_of(self.config.mixtures),
+            "tokenizer": one_of(self.config.tokenizers),
+            "model": one_of([*self.evaluated_models, *self.built_models]),
+            "task": one_of(self.config.evaluated_tasks),
+            "study": one_of(self.studies),
+        }
+
+    @cached_property
+    def evaluated_models(self) -> list[str]:
+        """References, then students: everything that gets scores and answers."""
+        return [*self.config.references, *self.config.students]
+
+    @cached_property
+    def used_mixtures(self) -> list[str]:
+        """Mixtures that an active student or study needs; the first is the analysed one."""
+        used = [self.config.models[student].mixture for student in self.config.students]
+        used += [study.mixture for study in self.config.human_evaluation.studies.values()]
+        used += list(self.config.mixtures)[:1]
+        mixtures = [self.config.mixtures[name] for name in used]
+        used += [m.decontamination.mixture for m in mixtures if m.decontamination]
+        return list(dict.fromkeys(used))
+
+    @cached_property
+    def analysed_mixture(self) -> str:
+        """The mixture of the paper's tables and figures: the first one that is defined."""
+        return next(iter(self.config.mixtures))
+
+    @cached_property
+    def active_sources(self) -> list[str]:
+        """Sources of the used mixtures, in the order of their definition."""
+        used = {s for m in self.used_mixtures for s in self.config.mixtures[m].sources}
+        return [source for source in self.config.sources if source in used]
+
+    @cached_property
+    def generated_sources(self) -> list[str]:
+        """Active sources whose instructions the teacher writes."""
+        return [s for s in self.active_sources if self.config.sources[s].generation]
+
+    @cached_property
+    def batches(self) -> dict[str, list[str]]:
+        """Evaluated tasks by the job that runs them."""
+        return self.config.evaluation_batches()
+
+    @cached_property
+    def studies(self) -> list[str]:
+        """Names of the human-evaluation studies."""
+        return list(self.config.human_evaluation.studies)
+
+    @cached_property
+    def built_models(self) -> list[str]:
+        """Reference models whose weights the pipeline makes."""
+        models = self.config.models.items()
+        return [name for name, model in models if model.weights and model.weights.build]
+
+    @cached_property
+    def trained_tokenizers(self) -> list[str]:
+        """Tokenizers that the pipeline trains."""
+        return [name for name, tokenizer in self.config.tokenizers.items() if tokenizer.train]
+
+    @cached_property
+    def judged_studies(self) -> list[str]:
+        """Studies that the teacher rates as well."""
+        return [name for name in self.studies if self.study(name).judge]
+
+    def source(self, name: str) -> Source:
+        """Settings of one source."""
+        return self.config.sources[name]
+
+    def study(self, name: str) -> Study:
+        """Settings of one study."""
+        return self.config.human_evaluation.studies[name]
+
+    def shards(self, source: str) -> list[str]:
+        """Shard names of a source: "0000", "0001" ..."""
+        return [f"{shard:04}" for shard in range(self.source(source).shards)]
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A regular expression that matches exactly the given names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
