@@ -132,7 +132,7 @@ def test_all_problems_of_all_files_are_said_at_once(items: list[Item]) -> None:
     with pytest.raises(LaminiError) as raised:
         read_ratings(["a.json", "again.json", "other.json", "text.json"], items, SETTINGS)
     message = str(raised.value)
-    assert "study models: 6 problems" in message
+    assert "study models, problems in rating files: 6" in message
     assert message.count("again.json: item") == 4 and "here and in a.json" in message
     assert "other.json: is of study" in message and "text.json: not valid JSON" in message
 

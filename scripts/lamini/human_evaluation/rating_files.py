@@ -69,7 +69,7 @@ def read_ratings(
         if len(problems) > len(shown):
             shown.append(f"... and {len(problems) - len(shown)} more")
         raise LaminiError(
-            f"study {settings['study']}: {len(problems)} problems in rating files\n"
+            f"study {settings['study']}, problems in rating files: {len(problems)}\n"
             + "\n".join(f"  {problem}" for problem in shown)
         )
     return ratings
