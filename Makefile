@@ -5,9 +5,9 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The demo and the tests use no model hub; nothing may wait for one.
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
-SOURCES := scripts tests
+SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test check format lock clean-demo
+.PHONY: help install demo test check format lock bench-evaluation
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -38,13 +38,14 @@ demo: install   ## run the whole pipeline on the embedded default
 test: check     ## everything CI runs
 	$(OFFLINE) pytest
 
-check: install  ## lint, format, types, schema, lock
+check: install  ## lint, format, types, schema, lock, README
 	ruff check $(SOURCES)
 	ruff format --check $(SOURCES)
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	mypy
 	python -m lamini.settings
+	python tests/readme_tree.py
 	pytest tests/test_environments.py
 
 format: install ## rewrite the code in its standard form
@@ -52,6 +53,10 @@ format: install ## rewrite the code in its standard form
 	ruff format $(SOURCES)
 	snakefmt Snakefile rules
 	python -m lamini.settings --fix
+	python tests/readme_tree.py --fix
+
+bench-evaluation: install  ## our evaluation beside stock lm-eval (about 20 minutes)
+	$(OFFLINE) python benchmarks/bench_evaluation.py
 
 # torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.
 lock: install   ## pin what is installed in .venv

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 START, END = "<!-- file tree -->\n", "<!-- end of file tree -->\n"
-SECTIONS = ("Snakefile", "rules", "scripts", "config", "envs", "tests")
+SECTIONS = ("Snakefile", "rules", "scripts", "config", "envs", "benchmarks", "tests")
 NOT_LISTED = ("config/demo/tasks/", "config/demo/p3/", "config/demo/flan/", "config/paper/")
 
 
