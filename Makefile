@@ -48,6 +48,11 @@ check: install  ## lint, format, types, schema, lock, README
 	python tests/readme_tree.py
 	pytest tests/test_environments.py
 
+bench-dataset: install  ## the analysis at the paper's size, beside its peers (SIZE=0.1: a tenth)
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-dataset.txt
+	$(OFFLINE) nice python benchmarks/bench_dataset.py --size $(or $(SIZE),1)
+
 format: install ## rewrite the code in its standard form
 	ruff check --fix $(SOURCES)
 	ruff format $(SOURCES)

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamini.dataset import writer
+from lamini.dataset.marks import SeenMarks, text_marks
 from lamini.dataset.merge import merge_pairs
 from lamini.errors import LaminiError
 from lamini.files import sha256_file
+from lamini.generation.normalization import normalized
 
 HOSTILE = [
     "plain",
@@ -294,3 +298,33 @@ def test_a_decontaminated_mixture_leaves_the_hits_out(tmp_path: Path) -> None:
     hits.write_bytes(b"no parquet")
     with pytest.raises(LaminiError, match=r"hits\.parquet: no readable file of hits"):
         merge(tmp_path, shards, wanted, [hits])
+
+
+CHARACTERS = st.sampled_from(
+    [*"aAbB zZ\t\n\x0b\x1c\x1f\x00", "é", "É", "ﬁ", "fi", "ẞ", "ss", "\u3000"]
+)
+
+
+@given(batches=st.lists(st.lists(st.lists(CHARACTERS, max_size=5).map("".join)), max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_seen_texts_are_those_of_a_plain_set(batches: list[list[str]]) -> None:
+    known: set[str] = set()
+    seen = SeenMarks()
+    for number, texts in enumerate(batches):
+        wanted = np.arange(len(texts)) % 3 != number
+        array = pa.array(["skipped", *texts], pa.string()).slice(1)
+        expected = []
+        for text, is_wanted in zip(map(normalized, texts), wanted, strict=True):
+            expected.append(bool(is_wanted) and text not in known)
+            known |= {text} if is_wanted else set()
+        assert seen.add(text_marks(array), wanted).tolist() == expected
+
+
+def test_a_set_of_marks_grows() -> None:
+    seen = SeenMarks()
+    texts = [f"Text {n}" for n in range(30_000)]
+    for first in range(0, len(texts), 7_000):
+        part = pa.array(texts[first : first + 7_000])
+        assert seen.add(text_marks(part), np.ones(len(part), np.bool_)).all()
+    again = pa.array([text.upper() for text in texts])
+    assert not seen.add(text_marks(again), np.ones(len(again), np.bool_)).any()

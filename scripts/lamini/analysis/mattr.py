@@ -125,6 +125,13 @@ class LexicalDiversity:
         self._texts, self._window, self._seed = texts, window, seed
         self._sources: dict[str, MeanOfTexts | Concatenated | Shuffled] = {}
         self._all = self._new()
+        self.words = 0
+        """How many words were read."""
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources so far."""
+        return list(self._sources)
 
     def _new(self) -> MeanOfTexts | Concatenated | Shuffled:
         if self._texts == "shuffled":
@@ -135,6 +142,7 @@ class LexicalDiversity:
     def add(self, source: str, texts: pa.StringArray) -> None:
         """Take more texts of one source, in the dataset's order."""
         marks, starts = word_marks(texts)
+        self.words += len(marks)
         self._sources.setdefault(source, self._new()).add(marks, starts)
         if not isinstance(self._all, Shuffled):
             self._all.add(marks, starts)

@@ -6,6 +6,7 @@ bytes do not depend on how many shards it came from, and memory holds one row gr
 
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.generation.normalization import fingerprint
+from lamini.dataset.marks import Mask, SeenMarks, text_marks
 from lamini.settings.dataset import Mixture
 
 SCHEMA = pa.schema(
@@ -39,8 +40,6 @@ _REPETITIVE = ["instruction_source", "finish_reason", "flags.list.element", "mod
 # empty to a reader.
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
 
 class DatasetWriter:
     """Writes a mixture's Parquet file, source after source.
@@ -59,10 +58,12 @@ class DatasetWriter:
     ) -> None:
         self._mixture = mixture
         self._contaminated = contaminated
-        self._seen: set[bytes] = set()
+        self._seen = SeenMarks()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._counts: dict[str, dict[str, Counter[str]]] = {}
+        self._pool = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         # Texts hardly repeat: a dictionary of them costs time and saves nothing.
         self._writer = pq.ParquetWriter(
             handle, SCHEMA, compression="zstd", compression_level=3, use_dictionary=_REPETITIVE
@@ -98,8 +99,10 @@ class DatasetWriter:
 
     def __exit__(self, *exception: object) -> None:
         """Write what waits, unless work failed, and the file's footer."""
-        if exception[0] is None:
-            self._write(keep_rest=False)
+        with self._pool:
+            if exception[0] is None:
+                self._write(keep_rest=False)
+                self._wait()
         self._writer.close()
 
     def facts(self) -> dict[str, Any]:
@@ -128,14 +131,15 @@ class DatasetWriter:
 
     def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
         """`keep` without the rows whose instruction was written before."""
-        for row in np.flatnonzero(keep):
-            mark = fingerprint(table["instruction"][int(row)].as_py())
-            if mark in self._seen:
-                keep[row] = False
-                dropped["duplicate_instruction"] += 1
-            else:
-                self._seen.add(mark)
-        return keep
+        texts = table["instruction"].combine_chunks()
+        first = self._seen.add(text_marks(texts), keep)
+        dropped["duplicate_instruction"] += int((keep & ~first).sum())
+        return first
+
+    def _wait(self) -> None:
+        """For the part that is being compressed while others are read."""
+        if self._writing is not None:
+            self._writing.result()
 
     def _write(self, *, keep_rest: bool) -> None:
         if not self._waiting:
@@ -144,7 +148,11 @@ class DatasetWriter:
         table = pa.concat_tables(self._waiting).combine_chunks()
         whole = len(table) - len(table) % ROW_GROUP if keep_rest else len(table)
         if whole:
-            self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP)
+            self._wait()
+            part = table.slice(0, whole)
+            self._writing = self._pool.submit(
+                self._writer.write_table, part, row_group_size=ROW_GROUP
+            )
         rest = table.slice(whole)
         self._waiting, self._waiting_rows = ([rest], len(rest)) if len(rest) else ([], 0)
 

@@ -1,0 +1,261 @@
+"""The measured jobs, each in a process of its own: `dataset_jobs.py JOB JSON` prints its facts.
+
+Facts are seconds, the process's peak memory, and what the job counted.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Facts = dict[str, float]
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def select_topics(dump: str) -> Facts:
+    """The topics of a category dump."""
+    from lamini.generation.topics import select_topics as ours
+    from lamini.settings.sources import Topics
+
+    ours(dump, "topics.jsonl", "funnel.json", Topics(dump=dump))
+    first = json.loads(Path("funnel.json").read_text())["stages"][0]
+    return {"rows": first["left"]}
+
+
+def select_topics_mwsql(dump: str) -> Facts:
+    """The same filters over what mwsql reads."""
+    from mwsql import Dump
+
+    rows = kept = 0
+    for _, title, pages, subcategories, files in Dump.from_file(dump).rows(convert_dtypes=True):
+        rows += 1
+        if len(title.split("_")) <= 2 and subcategories > 10 and pages - subcategories - files > 50:
+            kept += 1
+    return {"rows": rows, "kept": kept}
+
+
+def merge(pairs: list[str], sources: list[str], name: str) -> Facts:
+    """Merge shards, without repeated instructions."""
+    from lamini.dataset.merge import merge_pairs
+    from lamini.settings.dataset import Mixture
+
+    mixture = Mixture(sources=sources, unique_instructions=True)
+    settings = {"mixture": name, **mixture.as_params(), "published": None, "files": None}
+    merge_pairs(
+        pairs=pairs,
+        hits=[],
+        dataset=f"{name}.parquet",
+        manifest=f"{name}.manifest.json",
+        card=f"{name}.card.md",
+        settings=settings,
+    )
+    return {"rows": json.loads(Path(f"{name}.manifest.json").read_text())["rows"]}
+
+
+def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Facts:
+    """The same with the `datasets` library."""
+    from datasets import load_dataset
+
+    from lamini.generation.normalization import normalized
+
+    seen: set[bytes] = set()
+
+    def is_new(text: str) -> bool:
+        mark = hashlib.blake2b(normalized(text).encode(), digest_size=16).digest()
+        known = mark in seen
+        seen.add(mark)
+        return not known
+
+    rows = load_dataset("json", data_files=pairs, split="train", cache_dir="hf-cache")
+    rows = rows.sort(["instruction_source", "id"])
+    rows = rows.filter(is_new, input_columns="instruction", load_from_cache_file=False)
+    rows.to_parquet(f"{name}-datasets.parquet")
+    with open(f"{name}-datasets.parquet", "rb") as handle:
+        hashlib.file_digest(handle, "sha256")
+    return {"rows": len(rows)}
+
+
+def mattr(dataset: str) -> Facts:
+    """Table 2 of a dataset's instructions and responses, from its Parquet file."""
+    from lamini.analysis.columns import read_batches
+    from lamini.analysis.mattr import LexicalDiversity
+
+    measured = {text: LexicalDiversity("shuffled", 50, 1) for text in ("instruction", "response")}
+    words = 0
+    for source, batch in read_batches(dataset, list(measured)):
+        for text, diversity in measured.items():
+            diversity.add(source, batch[text])
+    for diversity in measured.values():
+        for source in diversity.sources:
+            diversity.of_source(source)
+        diversity.of_all()
+        words += diversity.words
+    return {"words": words}
+
+
+def mattr_sample(dataset: str, rows: int) -> Facts:
+    """One long text's MATTR by us and by lexicalrichness, in turn."""
+    import pyarrow.parquet as pq
+    from lexicalrichness import LexicalRichness
+    from rounds import alternate, ratio
+
+    from lamini.analysis.mattr import mattr as ours
+
+    texts = next(pq.ParquetFile(dataset).iter_batches(rows, columns=["instruction"]))[0]
+    text = " ".join(texts.to_pylist())
+    ours("a b c", 2)
+    values: dict[str, float] = {}
+    sides: dict[str, Callable[[], object]] = {
+        "ours": lambda: values.update(ours=ours(text, 50)),
+        "peer": lambda: values.update(peer=LexicalRichness(text).mattr(window_size=50)),
+    }
+    timings = alternate(sides, 3)
+    words = len(text.split())
+    return {
+        "ratio": ratio(timings["peer"], timings["ours"]),
+        "difference": abs(values["ours"] - values["peer"]),
+        "peer_words_per_second": words / min(timing.wall for timing in timings["peer"]),
+    }
+
+
+def count_tokens(dataset: str, rows: int) -> Facts:
+    """Counting tokens by us, and with nothing but the library's batch call, in turn."""
+    import pyarrow.parquet as pq
+    from rounds import alternate, median_wall, ratio
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    from lamini.analysis.tokens import TokenCounter
+
+    texts = next(pq.ParquetFile(dataset).iter_batches(rows, columns=["instruction"]))[0]
+    written = texts.to_pylist()
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(written[:20_000], vocab_size=8000, show_progress=False)
+    whole = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="</s>")
+    whole.save_pretrained("tokenizer")
+    counter = TokenCounter({"path": "tokenizer", "revision": None})
+    library = PreTrainedTokenizerFast.from_pretrained("tokenizer").backend_tokenizer
+    counted: dict[str, int] = {}
+    sides: dict[str, Callable[[], object]] = {
+        "ours": lambda: counted.update(ours=int(counter.count(texts).sum())),
+        "peer": lambda: counted.update(
+            peer=sum(len(e.ids) for e in library.encode_batch(written, add_special_tokens=False))
+        ),
+    }
+    timings = alternate(sides, 5)
+    assert counted["ours"] == counted["peer"]
+    return {
+        "ratio": ratio(timings["peer"], timings["ours"]),
+        "tokens_per_second": counted["ours"] / median_wall(timings["ours"]),
+    }
+
+
+def find_contamination(dataset: str, manifest: str) -> Facts:
+    """Contamination by the examples of the folder's mirror."""
+    import pyarrow.parquet as pq
+
+    from lamini.analysis.contamination import find_contamination as ours
+
+    data = {"repo": "task", "config": None, "split": "test", "revision": None}
+    ours(
+        manifest=manifest,
+        dataset=dataset,
+        contamination="contamination.csv",
+        hits="contamination.parquet",
+        examples="examples.parquet",
+        settings={"contamination": {}, "tasks": {"task": data}, "mirror": "mirror"},
+    )
+    return {"hits": pq.read_metadata("contamination.parquet").num_rows}
+
+
+def find_near_duplicates(dataset: str, manifest: str) -> Facts:
+    """Near-duplicate instructions."""
+    import pyarrow.parquet as pq
+
+    from lamini.analysis.near_duplicates import find_near_duplicates as ours
+
+    ours(
+        manifest=manifest,
+        dataset=dataset,
+        near_duplicates="near.parquet",
+        counts="near.csv",
+        settings={},
+    )
+    return {"near_duplicates": pq.read_metadata("near.parquet").num_rows}
+
+
+def near_duplicates_sample(texts: str) -> Facts:
+    """Near-duplicates of some texts, one a line, in memory."""
+    import pyarrow as pa
+
+    from lamini.analysis.minhash import Hashing, NearDuplicates
+    from lamini.settings.dataset import Duplicates
+
+    chosen = Duplicates()
+    lines = Path(texts).read_text().splitlines()
+    hashing = Hashing(chosen.ngram, chosen.bands, chosen.band_rows)
+    hashing.shingles(pa.array(["a b c d"]))  # compiled, or read from the cache
+    started = time.perf_counter()
+    known = NearDuplicates(
+        len(lines),
+        hashing=hashing,
+        threshold=chosen.threshold,
+        most_compared=chosen.most_compared,
+    )
+    found = known.add(hashing.shingles(pa.array(lines)))
+    seconds = time.perf_counter() - started
+    return {"near_duplicates": int((found.original >= 0).sum()), "own_seconds": seconds}
+
+
+def near_duplicates_datasketch(texts: str) -> Facts:
+    """The same with datasketch: as many hashes, in as many bands."""
+    from datasketch import MinHash, MinHashLSH
+
+    lines = Path(texts).read_text().splitlines()
+    started = time.perf_counter()
+    index = MinHashLSH(params=(20, 6), num_perm=120)
+    found = 0
+    for number, line in enumerate(lines):
+        words = line.lower().split()
+        shingles = {" ".join(words[i : i + 3]) for i in range(max(len(words) - 2, 1))}
+        sketch = MinHash(num_perm=120, seed=1)
+        sketch.update_batch([shingle.encode() for shingle in shingles])
+        if any(True for _ in index.query(sketch)):
+            found += 1
+        else:
+            index.insert(number, sketch)
+    return {"near_duplicates": found, "own_seconds": time.perf_counter() - started}
+
+
+JOBS: dict[str, Callable[..., Facts]] = {
+    job.__name__: job
+    for job in (
+        select_topics, select_topics_mwsql, merge, merge_datasets, mattr, mattr_sample,
+        count_tokens, find_contamination, find_near_duplicates, near_duplicates_sample,
+        near_duplicates_datasketch,
+    )
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run one job and print its facts."""
+    arguments: dict[str, Any] = json.loads(sys.argv[2])
+    started = time.perf_counter()
+    facts = JOBS[sys.argv[1]](**arguments)
+    facts |= {"seconds": time.perf_counter() - started, "megabytes": peak_megabytes()}
+    print(json.dumps(facts), flush=True)
+    os._exit(0)  # The peers' libraries may wait for threads.
+
+
+if __name__ == "__main__":
+    main()
