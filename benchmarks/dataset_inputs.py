@@ -14,6 +14,8 @@ WORDS, INSTRUCTION_WORDS, RESPONSE_WORDS = 60_000, 50, 33
 REPEATED, SIMILAR, COPIED = 0.03, 0.03, 0.002
 """Share of instructions that repeat an earlier one, that nearly do, and that hold an example."""
 EXAMPLE_WORDS = 60
+_TITLE_ENDS = ("\\'s", "é", *([""] * 14))
+"""Of category titles: about as many as in the English Wikipedia have an escape or an accent."""
 
 
 class Writer:
@@ -138,13 +140,15 @@ CREATE TABLE `category` (
             count = min(per_statement, rows - first)
             lengths = writer.random.integers(1, 7, count)
             titles = [
-                "_".join(words[:length])
-                for words, length in zip(writer.texts(count, 9), lengths, strict=True)
+                "_".join(words[:length]) + _TITLE_ENDS[n % len(_TITLE_ENDS)]
+                for n, (words, length) in enumerate(
+                    zip(writer.texts(count, 9), lengths, strict=True)
+                )
             ]
             pages = (writer.random.pareto(0.6, count) * 5).astype(int).clip(0, 10**6)
-            subcategories = (pages * writer.random.random(count) * 0.3).astype(int)
+            subcategories = (writer.random.pareto(1.5, count) * 1.5).astype(int).clip(0, 10**5)
             values = (
-                f"({first + n},'{title}\\'s',{page},{sub},0)"
+                f"({first + n},'{title}',{page},{sub},0)"
                 for n, (title, page, sub) in enumerate(
                     zip(titles, pages.tolist(), subcategories.tolist(), strict=True)
                 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lamini.errors import LaminiError
 from lamini.generation import dump as dump_module
 from lamini.generation.dump import read_categories, unescape
+from lamini.generation.dump_rows import plain_rows
 from lamini.generation.topics import read_topics, select_topics
 from lamini.settings.sources import Topics
 
@@ -27,6 +28,7 @@ CREATE TABLE `category` (
   UNIQUE KEY `cat_title` (`cat_title`)
 ) ENGINE=InnoDB AUTO_INCREMENT=2 DEFAULT CHARSET=binary;
 """
+NO_ROWS = plain_rows(b"", 0, ["cat_title"])
 TAIL = b"/*!40000 ALTER TABLE `category` ENABLE KEYS */;\n"
 
 
@@ -88,6 +90,32 @@ def test_any_titles_in_chunks_of_any_size(tmp_path_factory, titles, chunk):
         found, broken = read(path)
     assert [c.title for c in found] == titles
     assert not broken
+
+
+TITLES = st.lists(
+    st.text(
+        st.sampled_from(
+            [*"aB_ '\"\\\n\x1f\x00", "é", "–", "\u00a0", "\u2003", "\u3000", "字", "م", "🎉"]
+        ),
+        max_size=8,
+    ).map(str.encode)
+    | st.binary(max_size=6),
+    max_size=20,
+)
+
+
+@given(titles=TITLES)
+def test_plain_rows_are_read_as_all_others(tmp_path_factory, titles):
+    rows = [b"(%d,'%s',%d,2,-1)" % (n, escaped(t), n - 3) for n, t in enumerate(titles)]
+    path = write_dump(tmp_path_factory.mktemp("dump") / "d.sql", insert(*rows, b"( 99,'x',1,1,1)"))
+    found = read(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dump_module, "plain_rows", lambda window, at, columns: NO_ROWS)
+        assert read(path) == found
+    for batch in dump_module.read_category_batches(path, Counter()):
+        for row, words in enumerate(batch.plain_words.tolist()):
+            text = batch.title(row).decode("utf-8", "replace").replace("_", " ")
+            assert words in (-1, len(text.split()))
 
 
 def test_columns_may_stand_in_any_order_and_number(tmp_path):

@@ -3,7 +3,8 @@
 The dump is SQL: `CREATE TABLE` names the columns, and `INSERT` statements of about a megabyte hold
 the rows as `(6,'Title_with_\\'quotes\\'',29,11,17),(...);`. Rows are taken one by one from a
 sliding window of bytes, each where the one before it ended, so that a title that looks like SQL
-cannot be mistaken for a row.
+cannot be mistaken for a row. Rows that are written plainly are taken many at a time
+(`lamini.generation.dump_rows`), all others by a regular expression.
 """
 
 import gzip
@@ -11,10 +12,14 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+import numpy as np
+
 from lamini.errors import LaminiError
+from lamini.generation.dump_rows import NUMBERS, Integers, plain_rows
 
 TABLE = b"category"
 CHUNK_BYTES = 4 << 20
@@ -42,8 +47,36 @@ class Category(NamedTuple):
     files: int
 
 
+@dataclass(frozen=True)
+class Categories:
+    """Rows of the table that follow each other."""
+
+    numbers: Integers
+    """Shape (rows, 4): `cat_id`, `cat_pages`, `cat_subcats`, `cat_files`."""
+    plain_words: Integers
+    """Words of each title (`lamini.generation.dump_rows`); -1 where they are not known."""
+    _titles: Integers
+    _window: bytes
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.numbers)
+
+    def title(self, row: int) -> bytes:
+        """The title of one row, as `Category.title`."""
+        first, end = self._titles[row]
+        return unescape(self._window[first:end])
+
+
 def read_categories(dump: str | Path, broken: Counter[str]) -> Iterator[Category]:
-    """Yield the rows of the `category` table.
+    """Yield the rows of the `category` table one by one; else as `read_category_batches`."""
+    for batch in read_category_batches(dump, broken):
+        for row, (number, members, subcategories, files) in enumerate(batch.numbers.tolist()):
+            yield Category(number, batch.title(row), members, subcategories, files)
+
+
+def read_category_batches(dump: str | Path, broken: Counter[str]) -> Iterator[Categories]:
+    """Yield the rows of the `category` table, some at a time.
 
     Args:
         dump: `category.sql`, plain or compressed with gzip.
@@ -93,7 +126,7 @@ class _Reader:
         self._window, self._at = self._window[self._at :] + chunk, 0
         return not self._ended
 
-    def categories(self, dump: str | Path) -> Iterator[Category]:
+    def categories(self, dump: str | Path) -> Iterator[Categories]:
         columns: list[str] = []
         found = False
         while True:
@@ -116,27 +149,31 @@ class _Reader:
                 columns = re.findall(r"\w+", insert[1].decode())
             self._at = insert.end()
             found = True
-            yield from self._rows(_row_pattern(columns, dump))
+            yield from self._rows(_row_pattern(columns, dump), columns)
 
-    def _rows(self, pattern: re.Pattern[bytes]) -> Iterator[Category]:
+    def _rows(self, pattern: re.Pattern[bytes], columns: list[str]) -> Iterator[Categories]:
         """The rows of one `INSERT` statement, from the first one to the semicolon."""
         while True:
             while len(self._window) - self._at < ROW_BYTES and not self._ended:
                 self._more()
+            plain = plain_rows(self._window, self._at, columns)
+            if len(plain.numbers):
+                self._at = plain.end
+                yield Categories(plain.numbers, plain.words, plain.titles, self._window)
+                if plain.is_last:
+                    return
+                continue
             row = pattern.match(self._window, self._at)
             if row is not None:
                 self._at = row.end()
-                category_id, title, members, subcategories, files, end = row.group(
-                    "cat_id", "cat_title", "cat_pages", "cat_subcats", "cat_files", "end"
+                first, end = row.span("cat_title")
+                yield Categories(
+                    np.array([[int(value) for value in row.group(*NUMBERS)]], np.int64),
+                    np.array([-1]),
+                    np.array([[first + 1, end - 1]]),
+                    self._window,
                 )
-                yield Category(
-                    int(category_id),
-                    unescape(title[1:-1]),
-                    int(members),
-                    int(subcategories),
-                    int(files),
-                )
-                if end == b";":
+                if row["end"] == b";":
                     return
             elif not self._skip_row():
                 return
