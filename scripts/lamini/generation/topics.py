@@ -47,8 +47,8 @@ def select_topics(
             left["rows"] += len(categories)
             progress.advance(len(categories))
             numbers = categories.numbers
-            passing = _count_words(categories, broken)
-            passing = (passing > 0) & (passing <= settings.max_words)
+            words = _count_words(categories, broken)
+            passing = (words > 0) & (words <= settings.max_words)
             left["words"] += int(passing.sum())
             passing &= numbers[:, 2] >= settings.min_subcategories
             left["subcategories"] += int(passing.sum())
