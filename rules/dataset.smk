@@ -4,6 +4,7 @@ Inputs: results/pairs/{source}/{shard}.jsonl, or the released dataset; for a dec
 also results/analysis/{mixture}/contamination.parquet of the mixture that it is taken from.
 Outputs: results/dataset/{mixture}.parquet, its manifest and its card. What comes after depends on
 the manifest, which is compared by content, and takes the Parquet file as `ancient`.
+`snakemake results/export/d_all/README.md` makes a folder for the hub, and JSON lines beside it.
 """
 
 if flow.config.dataset == "generated":
@@ -57,3 +58,28 @@ else:
             settings=lambda w: flow.mixture_params(w.mixture),
         script:
             "../scripts/import_published.py"
+
+
+rule export_dataset:
+    """Write a merged dataset as a hub folder and as JSON lines, to share it; made when asked for."""
+    input:
+        manifest="results/dataset/{mixture}.manifest.json",
+        dataset=ancient("results/dataset/{mixture}.parquet"),
+        card=ancient("results/dataset/{mixture}.card.md"),
+    output:
+        readme="results/export/{mixture}/README.md",
+        parquet="results/export/{mixture}/{mixture}.parquet",
+        jsonl="results/export/{mixture}.jsonl",
+    log:
+        "results/logs/export_dataset/{mixture}.log",
+    benchmark:
+        "results/benchmarks/export_dataset/{mixture}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=60,
+        mem_mb=2000,
+    params:
+        settings=lambda w: {"mixture": w.mixture},
+    script:
+        "../scripts/export_dataset.py"

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamini.dataset import writer
+from lamini.dataset.export import export_dataset
 from lamini.dataset.marks import SeenMarks, text_marks
 from lamini.dataset.merge import merge_pairs
 from lamini.errors import LaminiError
-from lamini.files import sha256_file
+from lamini.files import read_jsonl, sha256_file
 from lamini.generation.normalization import normalized
 
 HOSTILE = [
@@ -260,17 +261,36 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "mix.parquet").exists()
 
 
-def test_the_card_is_a_hub_card_that_loads(tmp_path: Path) -> None:
+def test_an_export_loads_and_has_every_row(tmp_path: Path) -> None:
     from datasets import load_dataset
 
-    rows = [pair("alpaca", n) for n in range(5)]
+    rows = [pair("alpaca", n, instruction=t, response=t) for n, t in enumerate(HOSTILE)]
+    rows[0]["flags"] = ["truncated"]
     merge(tmp_path, write_shards(tmp_path, "alpaca", rows, 1), params("alpaca"))
-    folder = tmp_path / "hub"
-    folder.mkdir()
-    shutil.copy(tmp_path / "mix.parquet", folder)
-    shutil.copy(tmp_path / "mix.card.md", folder / "README.md")
+    folder = tmp_path / "export/mix"
+
+    def export() -> None:
+        export_dataset(
+            manifest=tmp_path / "mix.manifest.json",
+            dataset=tmp_path / "mix.parquet",
+            card=tmp_path / "mix.card.md",
+            readme=folder / "README.md",
+            parquet=folder / "mix.parquet",
+            jsonl=tmp_path / "export/mix.jsonl",
+            settings={"mixture": "mix"},
+        )
+
+    export()
     loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
-    assert loaded["response"] == [row["response"] for row in rows]
+    assert loaded["response"] == HOSTILE
+    assert loaded.column_names[:3] == ["instruction", "response", "instruction_source"]
+    assert list(read_jsonl(tmp_path / "export/mix.jsonl")) == list(loaded)
+    before = (tmp_path / "export/mix.jsonl").read_bytes()
+    export()
+    assert (tmp_path / "export/mix.jsonl").read_bytes() == before
+    (tmp_path / "mix.parquet").write_bytes(b"another file")
+    with pytest.raises(LaminiError, match="is not the file that"):
+        export()
 
 
 def test_a_decontaminated_mixture_leaves_the_hits_out(tmp_path: Path) -> None:

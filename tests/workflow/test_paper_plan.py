@@ -54,3 +54,10 @@ def test_every_score_of_the_paper_is_planned(checkout: Checkout) -> None:
     summary = checkout.snakemake("--summary").stdout
     for model in ("lamini-t5-61m", "lamini-gpt-1.5b", "llama-7b", "alpaca-7b", "gpt2-xl"):
         assert summary.count(f"results/evals/{model}/") == TASKS
+
+
+def test_a_decontaminated_dataset_can_be_asked_for(checkout: Checkout) -> None:
+    plan = checkout.plan("results/export/d_all_decontaminated/README.md")
+    expected = {"merge_pairs": 2, "find_contamination": 1, "export_dataset": 1}
+    assert {rule: plan[rule] for rule in expected} == expected
+    assert plan["train_model"] == plan["count_verbs"] == 0

@@ -1,0 +1,59 @@
+"""A dataset to share: a folder as the Hugging Face hub has them, and plain JSON lines."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, read_json, sha256_file, write_jsonl
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+
+ROWS_AT_ONCE = 1 << 13
+
+
+def export_dataset(
+    *,
+    manifest: str | Path,
+    dataset: str | Path,
+    card: str | Path,
+    readme: str | Path,
+    parquet: str | Path,
+    jsonl: str | Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the folder and the JSON lines of a merged dataset.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        card: the dataset's card.
+        readme: `README.md` to write in the folder, the card.
+        parquet: Parquet file to write beside it; `datasets.load_dataset(folder)` reads it.
+        jsonl: JSON lines to write, one object a pair with all columns, in the dataset's order.
+        settings: the rule's params, for the provenance.
+
+    Raises:
+        LaminiError: when the dataset is not the manifest's.
+    """
+    facts = read_json(manifest)
+    with atomic_writer(parquet, "wb") as target, open(dataset, "rb") as source:
+        shutil.copyfileobj(source, target, 1 << 22)
+    if sha256_file(parquet) != facts["sha256"]:
+        Path(parquet).unlink()
+        raise LaminiError(f"{dataset}: is not the file that {manifest} describes; merge it again")
+    with Progress(facts["rows"], "pairs") as progress:
+        write_jsonl(jsonl, _rows(dataset, progress))
+    with atomic_writer(readme, "wb") as target:
+        target.write(Path(card).read_bytes())
+    for artifact in (readme, parquet, jsonl):
+        record_provenance(artifact, rule="export_dataset", settings=settings, inputs=[manifest])
+
+
+def _rows(dataset: str | Path, progress: Progress) -> Iterator[dict[str, Any]]:
+    for batch in pq.ParquetFile(dataset).iter_batches(ROWS_AT_ONCE):
+        yield from batch.to_pylist()
+        progress.advance(len(batch))
