@@ -130,7 +130,9 @@ def _merge(
     parts = []
     for times in (1, 2, 4):
         part = pairs[:: len(pairs) // (times * len(pairs) // 4)]
-        parts.append(run("merge", folder, pairs=part, sources=list(SOURCES), name=f"m{times}"))
+        name = f"part{times}"
+        facts = run("merge", folder, pairs=part, sources=list(SOURCES), name=name, unique=False)
+        parts.append(facts)
     whole = run("merge", folder, pairs=pairs, sources=list(SOURCES), name="d_all")
     few = pairs[:: len(pairs) // PEER_SHARDS][:PEER_SHARDS]
     sources = [s for s in SOURCES if any(Path(path).parent.name == s for path in few)]
@@ -138,11 +140,7 @@ def _merge(
     peer = run("merge_datasets", folder, pairs=few, sources=sources, name="few")
     assert ours["rows"] == peer["rows"]
     ratios["merge_vs_datasets"] = peer["seconds"] / ours["seconds"]
-    # The marks of unique instructions are 100 bytes a row, whatever the shards; the rest must not
-    # grow.
-    marks = [100 * part["rows"] / 2**20 for part in parts]
-    rest = [part["megabytes"] - mark for part, mark in zip(parts, marks, strict=True)]
-    ratios["merge_memory_by_shards"] = GROWTH * rest[0] / rest[-1]
+    ratios["merge_memory_by_shards"] = GROWTH * parts[0]["megabytes"] / parts[-1]["megabytes"]
     growth = ", ".join(f"{part['megabytes']:.0f}" for part in parts)
     return [
         [f"merge {whole['rows']:,} pairs", *_limits("merge", whole, size, ratios)],

@@ -47,12 +47,12 @@ def select_topics_mwsql(dump: str) -> Facts:
     return {"rows": rows, "kept": kept, "own_seconds": time.perf_counter() - started}
 
 
-def merge(pairs: list[str], sources: list[str], name: str) -> Facts:
-    """Merge shards, without repeated instructions."""
+def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) -> Facts:
+    """Merge shards, without repeated instructions where `unique` is set."""
     from lamini.dataset.merge import merge_pairs
     from lamini.settings.dataset import Mixture
 
-    mixture = Mixture(sources=sources, unique_instructions=True)
+    mixture = Mixture(sources=sources, unique_instructions=unique)
     settings = {"mixture": name, **mixture.as_params(), "published": None, "files": None}
     merge_pairs(
         pairs=pairs,
