@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test check format lock bench-evaluation
+.PHONY: help install demo test check format lock bench-evaluation ledger-export ledger-import
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,6 +34,13 @@ demo: install   ## run the whole pipeline on the embedded default
 	  $(OFFLINE) snakemake --profile demo' \
 	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is at work in this folder." >&2; exit $$code; }
 	@echo "The report: $(CURDIR)/results/report/index.html"
+
+# FILE=ledgers.tar.zst for both; see README.md, "Costs and progress".
+ledger-export: install  ## pack every paid answer of results/ into FILE=...
+	python -m lamini.teacher export $(or $(FILE),$(error give FILE=, such as FILE=ledgers.tar.zst))
+
+ledger-import: install  ## place the answers of FILE=... below results/
+	python -m lamini.teacher import $(or $(FILE),$(error give FILE=, such as FILE=ledgers.tar.zst))
 
 test: check     ## everything CI runs
 	$(OFFLINE) pytest

@@ -26,6 +26,13 @@ def progress_files(ledger: Path) -> Path:
     return results_folder(ledger) / "progress"
 
 
+def find_ledgers(results: Path) -> list[Path]:
+    """All ledgers below a folder, by their plain names, sorted."""
+    suffix = ".ledger.jsonl"
+    packed = {path.with_suffix("") for path in results.rglob(f"*{suffix}.zst")}
+    return sorted({*results.rglob(f"*{suffix}"), *packed})
+
+
 def dollars(price: Price | None, prompt_tokens: float, completion_tokens: float) -> float:
     """Cost of so many tokens; 0 for a model without a price."""
     if price is None:
@@ -87,11 +94,7 @@ class Budget:
         )
 
     def _read_ledgers(self) -> None:
-        suffix = ".ledger.jsonl"
-        root = results_folder(self._ledger)
-        found = {*root.rglob(f"*{suffix}"), self._ledger}
-        found |= {path.with_suffix("") for path in root.rglob(f"*{suffix}.zst")}
-        for path in found:
+        for path in {*find_ledgers(results_folder(self._ledger)), self._ledger}:
             if not path.exists() and not packed_path(path).exists():
                 continue
             self._ledgers[str(path.resolve())] = sum(
