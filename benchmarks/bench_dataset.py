@@ -161,7 +161,7 @@ def _lexical(folder: Path, ratios: dict[str, float]) -> list[list[Any]]:
     whole = run("mattr", folder, dataset="d_all.parquet")
     sample = run("mattr_sample", folder, dataset="d_all.parquet", rows=PEER_TEXTS)
     tokens = run("count_tokens", folder, dataset="d_all.parquet", rows=PEER_TEXTS)
-    speed = whole["words"] / whole["seconds"]
+    speed = whole["words"] / whole["own_seconds"]
     ratios["mattr_speed"] = speed / MATTR_SPEED
     ratios["mattr_agreement"] = 1.0 if sample["difference"] < 1e-9 else 0.0
     ratios["mattr_vs_lexicalrichness"] = sample["ratio"]

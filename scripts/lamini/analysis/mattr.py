@@ -128,11 +128,6 @@ class LexicalDiversity:
         self.words = 0
         """How many words were read."""
 
-    @property
-    def sources(self) -> list[str]:
-        """The sources so far."""
-        return list(self._sources)
-
     def _new(self) -> MeanOfTexts | Concatenated | Shuffled:
         if self._texts == "shuffled":
             return Shuffled()
@@ -146,6 +141,10 @@ class LexicalDiversity:
         self._sources.setdefault(source, self._new()).add(marks, starts)
         if not isinstance(self._all, Shuffled):
             self._all.add(marks, starts)
+
+    def of_each(self) -> tuple[dict[str, float], float]:
+        """The MATTR of each source's texts, and that of all texts."""
+        return {source: self.of_source(source) for source in self._sources}, self.of_all()
 
     def of_source(self, source: str) -> float:
         """The MATTR of a source's texts, between 0 and 1; 0 without words."""
