@@ -97,7 +97,13 @@ def checkout(tmp_path: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A checkout in which the whole demo was run for real, once for all tests."""
+    """A checkout in which the whole demo was run for real, once for all tests.
+
+    While working on the tests, FINISHED_DEMO can name a checkout where that was done before.
+    """
+    if "FINISHED_DEMO" in os.environ:
+        yield Checkout(Path(os.environ["FINISHED_DEMO"]))
+        return
     demo = check_out(tmp_path_factory.mktemp("demo") / "project")
     done = demo.snakemake("--profile", "demo", check=False)
     assert done.returncode == 0, f"the demo failed:\n{done.stdout[-4000:]}\n{done.stderr[-12000:]}"

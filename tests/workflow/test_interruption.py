@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from conftest import ENVIRONMENT, Checkout
 
 PAIRS = "results/pairs/alpaca/0000.jsonl"
@@ -17,10 +19,10 @@ LEDGER = "results/pairs/alpaca/0000.ledger.jsonl"
 MODEL = "results/checkpoints/lamini-demo-gpt2"
 
 
-def _start(checkout: Checkout, *targets: str) -> subprocess.Popen[bytes]:
+def _start(checkout: Checkout, *arguments: str) -> subprocess.Popen[bytes]:
     environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(checkout.folder / "scripts")}
     return subprocess.Popen(
-        ["snakemake", "--profile", "demo", *targets],
+        ["snakemake", "--profile", "demo", *arguments],
         cwd=checkout.folder,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -81,3 +83,48 @@ def test_requests_go_on_where_they_were(checkout: Checkout, how: signal.Signals)
     assert kept <= set(keys)
     pairs = _rows(checkout.folder / PAIRS)
     assert len(pairs) == len(keys)
+
+
+@pytest.fixture
+def before_training(finished_demo: Checkout, tmp_path: Path) -> Checkout:
+    """The finished demo without one small student, whose training is to take a while longer."""
+    large = shutil.ignore_patterns("*smollm2*", MODEL.rpartition("/")[2])
+    shutil.copytree(finished_demo.folder, tmp_path / "demo", symlinks=True, ignore=large)
+    recipe = {"epochs": 60, "save_minutes": 0.01}
+    overlay = {"recipes": {"decoder_only": recipe}}
+    (tmp_path / "demo/overlay.yaml").write_text(yaml.safe_dump(overlay))
+    return Checkout(tmp_path / "demo")
+
+
+def _weights(checkout: Checkout) -> str:
+    manifest = json.loads((checkout.folder / MODEL / "final/manifest.json").read_text())
+    return str(manifest["files"]["model.safetensors"]["sha256"])
+
+
+@pytest.mark.slow
+def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
+    """Stopped, then killed, then left alone: the weights are those of a run that never was."""
+    target = f"{MODEL}/final/manifest.json"
+    options = ("--configfile", "config/demo.yaml", "overlay.yaml", "--retries", "0")
+    work = before_training.folder / MODEL / "work"
+
+    def newest() -> int:
+        return max((int(path.name[5:]) for path in work.glob("step-*")), default=0)
+
+    reached = 0
+    for how in (signal.SIGINT, signal.SIGKILL):
+        run = _start(before_training, target, *options)
+        _wait_until(lambda: newest() >= reached + 20, 120)  # noqa: B023
+        _interrupt(run, how, before_training.folder)
+        assert not (before_training.folder / target).exists(), "half-trained is not done"
+        assert newest() > reached
+        reached = newest()
+        before_training.snakemake("--profile", "demo", "--unlock")
+    before_training.snakemake("--profile", "demo", target, *options)
+    log = (before_training.folder / "results/logs/train_model/lamini-demo-gpt2.log").read_text()
+    interrupted = _weights(before_training)
+
+    shutil.rmtree(before_training.folder / MODEL)
+    before_training.snakemake("--profile", "demo", target, *options)
+    assert _weights(before_training) == interrupted
+    assert f"step {reached}" in log or f"{reached} steps" in log, log[-2000:]

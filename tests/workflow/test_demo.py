@@ -1,0 +1,120 @@
+"""The whole demo, run for real: every artifact is there, and holds what it should."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import Checkout
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+PAPER_TABLES = {f"{number:02}" for number in range(1, 14)}
+PAPER_FIGURES = {"3", "4", "5", "6"}
+NO_MODELS_OF_THIS_FAMILY = {"10", "11", "12"}
+
+
+@pytest.fixture
+def results(finished_demo: Checkout) -> Path:
+    return finished_demo.folder / "results"
+
+
+def _tables(results: Path) -> dict[str, Any]:
+    paths = sorted((results / "tables").glob("*.json"))
+    return {path.stem.removeprefix("table_"): json.loads(path.read_text()) for path in paths}
+
+
+def test_no_table_is_empty(results: Path) -> None:
+    tables = _tables(results)
+    assert set(tables) >= PAPER_TABLES
+    for name, table in tables.items():
+        assert table["rows"], name
+        for row in table["rows"]:
+            assert any(cell["value"] not in (None, "") for cell in row[1:]), (name, row)
+        ours = [cell for row in table["rows"] for cell in row if cell["ours"]]
+        numbers = [cell for cell in ours if isinstance(cell["value"], (int, float))]
+        if name not in NO_MODELS_OF_THIS_FAMILY and any(table["numeric"]):
+            assert numbers, f"table {name} holds no number of this run"
+        assert all(cell["text"].endswith("†") for cell in numbers), f"unmarked in table {name}"
+
+
+def test_every_figure_is_drawn(results: Path) -> None:
+    drawn = {path.stem.removeprefix("figure_") for path in (results / "figures").glob("*.png")}
+    assert drawn >= PAPER_FIGURES
+    for name in drawn:
+        pixels = np.asarray(Image.open(results / f"figures/figure_{name}.png").convert("L"))
+        assert (pixels < 200).mean() > 0.005, f"figure {name} is all but blank"
+        data = pl.read_csv(results / f"figures/figure_{name}.csv")
+        assert len(data), name
+
+
+def test_the_report_shows_them_all_and_needs_no_network(results: Path) -> None:
+    page = (results / "report/index.html").read_text()
+    for name in _tables(results):
+        assert f'id="table-{name}"' in page
+    for path in (results / "figures").glob("*.png"):
+        assert f'id="figure-{path.stem.removeprefix("figure_")}"' in page
+    assert "none of its numbers reproduces the paper" in page
+    outside = re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"', page)
+    assert not outside
+    assert str(results) not in page
+
+
+def test_the_teacher_wrote_enough(results: Path) -> None:
+    reports = [json.loads(p.read_text()) for p in results.glob("*/*/*.report.json")]
+    accepted = {
+        stage: sum(r["accepted"] for r in reports if r["stage"] == stage)
+        for stage in ("instructions", "pairs")
+    }
+    assert accepted["instructions"] >= 120
+    assert accepted["pairs"] >= 240
+    assert {r["source"] for r in reports if r["stage"] == "pairs"} == {
+        path.name for path in (results / "pairs").iterdir()
+    }
+
+
+def test_losses_fall(results: Path) -> None:
+    for path in results.glob("checkpoints/*/final/manifest.json"):
+        facts = json.loads(path.read_text())
+        assert facts["held_out_after"] < facts["held_out_before"], path
+        assert facts["loss_last"] < facts["loss_first"], path
+
+
+def test_every_score_says_what_it_was_measured_with(results: Path) -> None:
+    scores = [json.loads(path.read_text()) for path in results.glob("evals/*/*.json")]
+    assert len(scores) == 6 * 15
+    for score in scores:
+        assert score["protocol"] == "paper"
+        assert score["data"]["source"] == "mirror"
+        assert score["examples"] == score["data"]["rows"]
+        assert score["interval"][0] <= score["score"] <= score["interval"][1]
+    wrapped = {score["model"] for score in scores if score["prompt_format"] == "alpaca"}
+    assert wrapped == {"lamini-demo-gpt2", "lamini-smollm2-135m"}
+
+
+def test_no_artifact_holds_a_path_of_this_machine(results: Path, finished_demo: Checkout) -> None:
+    place = str(finished_demo.folder).encode()
+    logs = ("logs", "benchmarks", "progress")
+    for path in results.rglob("*"):
+        if path.is_file() and path.relative_to(results).parts[0] not in logs:
+            if path.suffix == ".log" or path.stat().st_size > 50_000_000:
+                continue
+            assert place not in path.read_bytes(), path
+
+
+def test_every_artifact_has_a_record_of_its_making(results: Path) -> None:
+    for pattern in ("pairs/*/*.jsonl", "evals/*/*.json", "tables/*.csv", "figures/*.png"):
+        for path in results.glob(pattern):
+            if ".ledger" in path.name:
+                continue
+            record = results / "provenance" / path.relative_to(results)
+            facts = json.loads(record.with_name(f"{record.name}.json").read_text())
+            assert {"settings", "inputs", "code", "packages", "sha256"} <= set(facts)
+
+
+def test_a_second_run_has_nothing_to_do(finished_demo: Checkout) -> None:
+    done = finished_demo.snakemake("--profile", "demo")
+    assert "Nothing to be done" in done.stdout + done.stderr
