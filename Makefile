@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test check format lock bench-evaluation ledger-export ledger-import
+.PHONY: help install demo test check format lock bench-evaluation status cost ledger-export ledger-import
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,6 +34,13 @@ demo: install   ## run the whole pipeline on the embedded default
 	  $(OFFLINE) snakemake --profile demo' \
 	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is at work in this folder." >&2; exit $$code; }
 	@echo "The report: $(CURDIR)/results/report/index.html"
+
+# CONFIGFILE=config/demo.yaml overlays another configuration than that of the last run.
+status: install ## how far a run is: stages, running jobs, speed, dollars, errors
+	@python -m lamini.status $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+cost: install   ## hours, memory and dollars of each rule of a run
+	@python -m lamini.status cost $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
 
 # FILE=ledgers.tar.zst for both; see README.md, "Costs and progress".
 ledger-export: install  ## pack every paid answer of results/ into FILE=...

@@ -4,6 +4,8 @@ The ledgers say what was spent before; the progress files of jobs that run now s
 """
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lamini.errors import LaminiError
@@ -44,6 +46,41 @@ def most_tokens(payload: bytes, max_tokens: object) -> tuple[float, float]:
     """The most prompt and completion tokens that a request is likely to take."""
     answer = max_tokens if isinstance(max_tokens, int) else _ANSWER_TOKENS
     return len(payload) / _BYTES_PER_TOKEN, answer
+
+
+@dataclass
+class Spending:
+    """Answers, their tokens, and what they cost."""
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    dollars: float = 0.0
+
+    def add(self, prompt: int, completion: int, price: Price | None, answers: int = 1) -> None:
+        """Count answers of so many tokens together."""
+        self.answers += answers
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        self.dollars += dollars(price, prompt, completion)
+
+
+def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | None) -> Spending:
+    """What the answers of one ledger took.
+
+    Args:
+        path: the ledger, by its plain name.
+        prices: by model.
+        otherwise: of models that the endpoint calls by a name without a price.
+    """
+    spending = Spending()
+    for row in read_ledger(path):
+        spending.add(
+            row.get("prompt_tokens", 0),
+            row.get("completion_tokens", 0),
+            prices.get(row.get("model", ""), otherwise),
+        )
+    return spending
 
 
 class Budget:
@@ -97,14 +134,8 @@ class Budget:
         for path in {*find_ledgers(results_folder(self._ledger)), self._ledger}:
             if not path.exists() and not packed_path(path).exists():
                 continue
-            self._ledgers[str(path.resolve())] = sum(
-                dollars(
-                    self._prices.get(row.get("model", ""), self._price),
-                    row.get("prompt_tokens", 0),
-                    row.get("completion_tokens", 0),
-                )
-                for row in read_ledger(path)
-            )
+            paid = ledger_spending(path, self._prices, self._price)
+            self._ledgers[str(path.resolve())] = paid.dollars
         self.spent = self._ledgers.pop(str(self._ledger.resolve()), 0.0)
 
     def _read_progress(self) -> None:

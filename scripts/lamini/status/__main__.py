@@ -1,0 +1,48 @@
+"""`make status` and `make cost`: how a run stands, and what it has cost.
+
+`python -m lamini.status` reads files alone; it may be run as often as one likes, while a run is on
+and after it. `python -m lamini.status cost` sums up time, cores, GPUs and dollars by rule.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lamini.command import add_config_arguments, read_config, read_yaml, run_command
+from lamini.status.show import cost_text, status_text
+from lamini.status.stages import planned_jobs
+from lamini.status.states import job_states
+from lamini.workflow import Workflow
+
+RESULTS = Path("results")
+RUN_CONFIG = RESULTS / "run_config.yaml"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m lamini.status", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("status", "cost"), default="status")
+    add_config_arguments(parser)
+    parser.add_argument("--gpu-dollars", type=float, help="price of a GPU-hour, for cost")
+    parser.add_argument("--cpu-dollars", type=float, help="price of a core-hour, for cost")
+    parsed = parser.parse_args(arguments)
+    return run_command(lambda: _show(parsed))
+
+
+def _show(parsed: argparse.Namespace) -> None:
+    given = [*parsed.configfile, *parsed.config]
+    if RUN_CONFIG.exists() and not given:
+        flow, origin = Workflow(read_yaml(RUN_CONFIG)), f"{RUN_CONFIG}, the last run's"
+    else:
+        flow = Workflow(read_config(parsed.configfile, parsed.config))
+        origin = " ".join(["config/*.yaml", *map(str, given)])
+    print(f"Configuration: {origin}\n")
+    jobs, teacher = planned_jobs(flow), flow.config.teacher
+    if parsed.what == "cost":
+        print(cost_text(jobs, RESULTS, teacher, parsed.gpu_dollars, parsed.cpu_dollars))
+    else:
+        print(status_text(job_states(jobs, Path()), RESULTS, teacher))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

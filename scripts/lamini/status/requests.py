@@ -1,0 +1,89 @@
+"""What the teacher was asked and paid so far, and how fast it answers now.
+
+Finished shards are counted by their reports, which are small; only the ledgers of the others are
+read. A request that two shards share counts in both reports.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.files import read_json
+from lamini.settings.teacher import Teacher
+from lamini.status.states import seconds_since
+from lamini.teacher.money import Spending, find_ledgers, ledger_spending
+
+_FRESH_SECONDS = 60.0
+_RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}
+
+
+def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
+    """Answers, tokens and dollars of each rule that asks the teacher.
+
+    Args:
+        results: the results folder.
+        teacher: its model and prices.
+    """
+    rules: dict[str, Spending] = {}
+    for ledger in find_ledgers(results):
+        rule = _RULES.get(ledger.relative_to(results).parts[0], "judge_items")
+        spending = rules.setdefault(rule, Spending())
+        report = _report(ledger)
+        if report is None:
+            own = ledger_spending(ledger, teacher.prices, teacher.prices.get(teacher.model))
+            spending.answers += own.answers
+            spending.prompt_tokens += own.prompt_tokens
+            spending.completion_tokens += own.completion_tokens
+            spending.dollars += own.dollars
+        else:
+            spending.add(
+                report["prompt_tokens"],
+                report["completion_tokens"],
+                teacher.prices.get(report["asked_model"]),
+                report["requests"],
+            )
+    return rules
+
+
+def _report(ledger: Path) -> dict[str, Any] | None:
+    """The report beside a ledger; none while its shard is not finished."""
+    try:
+        report = read_json(ledger.with_name(ledger.name.replace(".ledger.jsonl", ".report.json")))
+    except LaminiError:
+        return None
+    complete = {"requests", "prompt_tokens", "completion_tokens", "asked_model"} <= set(report)
+    return report if complete else None
+
+
+@dataclass
+class Rates:
+    """What the running jobs do now, all together."""
+
+    jobs: int = 0
+    in_flight: int = 0
+    requests_per_second: float = 0.0
+    tokens_per_second: float = 0.0
+    rate_limited: int = 0
+    retries: int = 0
+
+
+def current_rates(results: Path) -> Rates:
+    """Sum up the progress files that jobs have renewed within the last minute."""
+    rates = Rates()
+    for path in (results / "progress").glob("*.json"):
+        try:
+            job = read_json(path)
+            if job["state"] != "running" or seconds_since(job["updated"]) > _FRESH_SECONDS:
+                continue
+            seconds = max(float(job["seconds"]), 1e-9)
+            tokens = job["prompt_tokens"] + job["completion_tokens"]
+            rates.in_flight += job["in_flight"]
+            rates.rate_limited += job["rate_limited"]
+            rates.retries += job["retries"]
+        except (LaminiError, KeyError, TypeError):
+            continue  # not a job's file
+        rates.jobs += 1
+        rates.requests_per_second += job["answered"] / seconds
+        rates.tokens_per_second += tokens / seconds
+    return rates

@@ -1,0 +1,187 @@
+"""The status and the costs of a run as text for a terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lamini.log import format_seconds
+from lamini.settings.teacher import Teacher
+from lamini.status.requests import Rates, current_rates, spending_by_rule
+from lamini.status.stages import Job
+from lamini.status.states import State, seconds_since
+from lamini.status.usage import Total, Usage, read_usage, sum_usage
+from lamini.teacher.money import Spending
+from lamini.text_table import text_table
+
+_SHOWN_RUNNING = 20
+_SHOWN_ERRORS = 5
+_SHOWN_SLOWEST = 5
+_WIDTH = 110
+
+
+def status_text(states: Sequence[State], results: Path, teacher: Teacher) -> str:
+    """The whole status.
+
+    Args:
+        states: of all planned jobs, in the pipeline's order.
+        results: the results folder.
+        teacher: its model, prices and budget.
+    """
+    usages, unreadable = read_usage(results)
+    total = sum_usage(usages)
+    parts = [
+        _stages(states, total),
+        _running([state for state in states if state.state == "running"]),
+        _teacher(spending_by_rule(results, teacher), current_rates(results), teacher),
+        _hours(total, usages),
+        _errors([state for state in states if state.state == "failed"]),
+        *(f"not readable: {path}" for path in unreadable),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def cost_text(
+    jobs: Sequence[Job],
+    results: Path,
+    teacher: Teacher,
+    gpu_dollars: float | None,
+    cpu_dollars: float | None,
+) -> str:
+    """What each rule used, and in all.
+
+    Args:
+        jobs: all planned ones, in the pipeline's order; rules that are none of theirs come last.
+        results: the results folder.
+        teacher: its model and prices.
+        gpu_dollars: price of a GPU-hour; none: not known.
+        cpu_dollars: price of a core-hour.
+    """
+    usages, unreadable = read_usage(results)
+    total = sum_usage(usages)
+    paid = spending_by_rule(results, teacher)
+    priced = gpu_dollars is not None or cpu_dollars is not None
+    rows = []
+    for rule in dict.fromkeys([*(job.rule for job in jobs), *total.rules, *paid]):
+        if rule not in total.rules and rule not in paid:
+            continue
+        sums = total.rules.get(rule, Total())
+        rows.append(_cost_row(rule, sums, paid.get(rule), gpu_dollars, cpu_dollars))
+    everything = Spending(dollars=sum(spending.dollars for spending in paid.values()))
+    rows.append(_cost_row("in all", total, everything, gpu_dollars, cpu_dollars))
+    columns = 7 + priced
+    header = ["rule", "jobs", "wall", "CPU-h", "of it busy", "GPU-h", "most memory"]
+    header += ["machines", "teacher"] if priced else ["teacher"]
+    table = text_table(header, [row if priced else [*row[:columns], row[-1]] for row in rows])
+    notes = "CPU-h and GPU-h are those reserved; each job counts with its last good run."
+    return "\n\n".join([table, notes, *(f"not readable: {path}" for path in unreadable)])
+
+
+def _cost_row(
+    rule: str,
+    sums: Total,
+    paid: Spending | None,
+    gpu_dollars: float | None,
+    cpu_dollars: float | None,
+) -> list[object]:
+    machines = sums.gpu_hours * (gpu_dollars or 0) + sums.cpu_hours * (cpu_dollars or 0)
+    return [
+        rule,
+        sums.jobs,
+        format_seconds(sums.seconds),
+        f"{sums.cpu_hours:,.2f}",
+        f"{sums.busy_cpu_hours:,.2f}",
+        f"{sums.gpu_hours:,.2f}",
+        f"{sums.memory_mib / 1024:,.1f} GiB",
+        f"${machines:,.2f}",
+        f"${paid.dollars:,.2f}" if paid else None,
+    ]
+
+
+def _stages(states: Sequence[State], total: Total) -> str:
+    names = ("done", "running", "failed", "waiting")
+    rules: dict[str, dict[str, int]] = {}
+    for state in states:
+        counts = rules.setdefault(state.job.rule, dict.fromkeys(names, 0))
+        counts[state.state] += 1
+    rows: list[list[object]] = []
+    for rule, counts in rules.items():
+        eta = _eta(counts, total.rules.get(rule))
+        shown = [counts[name] or None for name in names[1:]]
+        rows.append([rule, counts["done"], sum(counts.values()), *shown, eta])
+    sums = [sum(counts[name] for counts in rules.values()) for name in names]
+    rows.append(["in all", sums[0], len(states), *(count or None for count in sums[1:]), None])
+    header = ("stage", "done", "planned", "running", "failed", "waiting", "time left, about")
+    return text_table(header, rows)
+
+
+def _eta(counts: dict[str, int], used: Total | None) -> str | None:
+    """Time left of a stage that is at work: what is left, at the mean of its finished jobs."""
+    if not counts["running"] or used is None or not used.jobs:
+        return None
+    left = counts["running"] / 2 + counts["waiting"] + counts["failed"]
+    return format_seconds(left * used.seconds / used.jobs / counts["running"])
+
+
+def _running(states: Sequence[State]) -> str:
+    if not states:
+        return ""
+    lines = [f"Running ({len(states)}), with the last line of each log:"]
+    for state in states[:_SHOWN_RUNNING]:
+        # A log that is older than the mark is that of an earlier attempt.
+        log = state.log if state.log and state.log.modified >= (state.marked or 0.0) else None
+        if log is None:
+            waited = format_seconds(seconds_since(state.marked or 0.0))
+            lines.append(f"  {state.job.name}: in the queue or starting, for {waited}")
+        else:
+            age = format_seconds(seconds_since(log.modified))
+            lines.append(f"  {state.job.name}: {log.last[:_WIDTH]} ({age} ago)")
+    if len(states) > _SHOWN_RUNNING:
+        lines.append(f"  and {len(states) - _SHOWN_RUNNING} more")
+    return "\n".join(lines)
+
+
+def _teacher(rules: dict[str, Spending], rates: Rates, teacher: Teacher) -> str:
+    if not rules:
+        return ""
+    spent = sum(spending.dollars for spending in rules.values())
+    prompt = sum(spending.prompt_tokens for spending in rules.values())
+    completion = sum(spending.completion_tokens for spending in rules.values())
+    answers = sum(spending.answers for spending in rules.values())
+    line = f"Teacher: {answers:,} answers, {prompt:,} + {completion:,} tokens, ${spent:,.2f}"
+    if teacher.budget_dollars is not None:
+        left = teacher.budget_dollars - spent
+        line += f" of ${teacher.budget_dollars:,.2f}, ${left:,.2f} left"
+    if rates.jobs:
+        line += (
+            f"\n  now {rates.requests_per_second:,.1f} requests/s,"
+            f" {rates.tokens_per_second:,.0f} tokens/s by {rates.jobs} jobs,"
+            f" {rates.in_flight:,} in flight, {rates.rate_limited:,} times 429,"
+            f" {rates.retries:,} retries"
+        )
+    return line
+
+
+def _hours(total: Total, usages: Sequence[Usage]) -> str:
+    if not usages:
+        return ""
+    slowest = sorted(usages, key=lambda usage: -usage.seconds)[:_SHOWN_SLOWEST]
+    lines = [
+        f"Used by {total.jobs:,} finished jobs: {total.gpu_hours:,.2f} GPU-hours and"
+        f" {total.cpu_hours:,.2f} CPU-hours reserved ({total.busy_cpu_hours:,.2f} busy)",
+        "Slowest:",
+    ]
+    for usage in slowest:
+        name = f"{usage.rule} {usage.key}".strip()
+        lines.append(f"  {format_seconds(usage.seconds):>9}  {name}")
+    return "\n".join(lines)
+
+
+def _errors(states: Sequence[State]) -> str:
+    found = [(state, state.log) for state in states if state.log]
+    if not found:
+        return ""
+    found.sort(key=lambda item: -item[1].modified)
+    lines = [f"Failed ({len(found)}), the last ones first:"]
+    for state, log in found[:_SHOWN_ERRORS]:
+        age = format_seconds(seconds_since(log.modified))
+        lines.append(f"  {state.job.name}, {age} ago: {log.error}\n    {state.job.log}")
+    return "\n".join(lines)

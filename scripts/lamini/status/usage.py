@@ -1,0 +1,103 @@
+"""What jobs have used: wall time, cores, GPUs and memory, from Snakemake's benchmark files.
+
+A file holds a job's last good run: failed attempts, and runs before it, are not counted. Cores and
+GPUs are those that were reserved, which is what clusters charge for.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lamini.errors import LaminiError
+from lamini.files import read_jsonl
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one job used."""
+
+    rule: str
+    key: str
+    seconds: float
+    """Wall time."""
+    cpu_hours: float
+    """Cores reserved, times wall time."""
+    busy_cpu_hours: float
+    """CPU time used."""
+    gpu_hours: float
+    """GPUs reserved, times wall time."""
+    memory_mib: float
+    """Largest resident set."""
+
+
+@dataclass
+class Total:
+    """Sums over jobs."""
+
+    jobs: int = 0
+    seconds: float = 0.0
+    cpu_hours: float = 0.0
+    busy_cpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+    memory_mib: float = 0.0
+    """The largest, not the sum."""
+    rules: dict[str, "Total"] = field(default_factory=dict)
+
+    def add(self, usage: Usage) -> None:
+        """Count one job."""
+        self.jobs += 1
+        self.seconds += usage.seconds
+        self.cpu_hours += usage.cpu_hours
+        self.busy_cpu_hours += usage.busy_cpu_hours
+        self.gpu_hours += usage.gpu_hours
+        self.memory_mib = max(self.memory_mib, usage.memory_mib)
+
+
+def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
+    """Usage of every job with a benchmark file, and the files that could not be read.
+
+    Args:
+        results: the results folder.
+    """
+    folder = results / "benchmarks"
+    found, unreadable = [], []
+    for path in sorted(folder.rglob("*.jsonl")):
+        try:
+            *_, row = read_jsonl(path)
+            found.append(_usage(path.relative_to(folder), row))
+        except (LaminiError, ValueError, orjson.JSONDecodeError):
+            unreadable.append(path)  # being written, or torn by a power cut
+    return found, unreadable
+
+
+def sum_usage(usages: Iterable[Usage]) -> Total:
+    """Sums in all and by rule."""
+    total = Total()
+    for usage in usages:
+        total.add(usage)
+        total.rules.setdefault(usage.rule, Total()).add(usage)
+    return total
+
+
+def _usage(path: Path, row: dict[str, Any]) -> Usage:
+    rule, *rest = path.with_suffix("").parts
+    seconds = float(row["s"])
+    hours = seconds / 3600
+    resources = row.get("resources") or {}
+    return Usage(
+        rule=rule,
+        key="/".join(rest),
+        seconds=seconds,
+        cpu_hours=hours * _number(row.get("threads"), 1),
+        busy_cpu_hours=_number(row.get("cpu_time"), 0) / 3600,
+        gpu_hours=hours * _number(resources.get("gpu"), 0),
+        memory_mib=_number(row.get("max_rss"), 0),
+    )
+
+
+def _number(value: object, otherwise: float) -> float:
+    """A number; Snakemake writes `NA` or `-` where it measured nothing."""
+    return float(value) if isinstance(value, int | float) else otherwise

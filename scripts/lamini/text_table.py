@@ -1,0 +1,27 @@
+"""Tables for a terminal: columns as wide as their longest cell."""
+
+from collections.abc import Sequence
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> str:
+    """Align a table in a fixed-width font.
+
+    Args:
+        header: names of the columns.
+        rows: cells; None is shown as nothing.
+        left: so many first columns are aligned to the left, the others to the right.
+    """
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

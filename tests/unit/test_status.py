@@ -1,0 +1,176 @@
+"""`make status` and `make cost`: states, running jobs, errors, spending and hours from files."""
+
+import base64
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lamini.command import CONFIG_FILES, read_config
+from lamini.errors import LaminiError
+from lamini.status.__main__ import main
+from lamini.status.stages import Job, planned_jobs
+from lamini.status.states import job_states, read_tail
+from lamini.teacher.ledger import Ledger, row_line
+from lamini.workflow import Workflow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A project's folder without results."""
+    for name in CONFIG_FILES:
+        target = tmp_path / "config" / f"{name}.yaml"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / "config" / target.name, target)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def jobs() -> dict[str, Job]:
+    return {job.name: job for job in planned_jobs(Workflow(read_config([], [])))}
+
+
+def write(path: str | Path, content: object = "") -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def mark_running(*outputs: str) -> None:
+    write(".snakemake/locks/0.input.lock")
+    for output in outputs:
+        name = base64.urlsafe_b64encode(output.encode()).decode()
+        parts = [name[i : i + 254] for i in range(0, len(name), 254)]
+        write(Path(".snakemake/incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1]))
+
+
+def finish(job: Job, seconds: float = 60.0, **row: object) -> None:
+    for path in job.outputs:
+        write(path)
+    write(job.benchmark, {"s": seconds, "cpu_time": "NA", "threads": 2, **row})
+
+
+def status(capsys, *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Cells by the first word of their line, whose first line counts."""
+    lines = [line.split() for line in reversed(text.splitlines()) if line.strip()]
+    return {first: rest for first, *rest in lines}
+
+
+def test_an_empty_folder_waits_for_everything(capsys, jobs):
+    text = status(capsys)
+    assert rows(text)["in"] == ["all", "0", f"{len(jobs):,}", f"{len(jobs):,}"]
+    assert rows(text)["train_model"] == ["0", "15", "15"]
+    assert rows(text)["generate_pairs"] == ["0", "258", "258"]
+    assert not Path("results").exists() and not Path(".snakemake").exists()
+
+
+def test_states_come_from_outputs_marks_and_logs(capsys, jobs):
+    finish(jobs["train_model lamini-t5-61m"], 7200, resources={"gpu": 4}, cpu_time=9000.0)
+    partly = jobs["evaluate_others gpt2"]
+    write(partly.outputs[0])
+    trained = jobs["train_model lamini-gpt-1.5b"]
+    mark_running(*trained.outputs, "results/checkpoints/lamini-gpt-1.5b/final/metrics.jsonl")
+    line = "2026-11-24 17:09:07,208 INFO 8/15 steps, ETA 5:15, loss 1.0493\n"
+    write(trained.log, f"2026-11-24 17:00:00,000 ERROR an earlier attempt\n{line}")
+    queued = jobs["train_model lamini-gpt-774m"]
+    mark_running(*queued.outputs)
+    write(queued.log, line)
+    os.utime(queued.log, (1, 1))
+    failed = jobs["generate_pairs alpaca/0003"]
+    write(
+        failed.log,
+        "2026-11-24 17:00:00,000 ERROR unexpected failure\nTraceback (most recent call last):\n"
+        "  File \"x.py\", line 3\nKeyError: 'model'\n",
+    )
+    text = status(capsys)
+    # 15 = 1 done + 2 running + 12 waiting; two hours each, two at a time: (2/2 + 12) * 2 / 2
+    assert rows(text)["train_model"] == ["1", "15", "2", "12", "13:00:00"]
+    assert rows(text)["evaluate_others"] == ["0", "32", "32"]
+    assert rows(text)["generate_pairs"] == ["0", "258", "1", "257"]
+    assert "train_model lamini-gpt-1.5b: 8/15 steps, ETA 5:15, loss 1.0493 (0:0" in text
+    assert "train_model lamini-gpt-774m: in the queue or starting" in text
+    assert "KeyError: 'model'\n    results/logs/generate_pairs/alpaca/0003.log" in text
+    assert "8.00 GPU-hours and 4.00 CPU-hours reserved (2.50 busy)" in text
+
+
+def test_marks_that_a_killed_run_left_are_no_running_jobs(jobs):
+    job = jobs["train_model lamini-gpt-1.5b"]
+    long = Job("some", "x", (f"results/{'long' * 90}/{'name' * 30}",))
+    mark_running(*job.outputs, *long.outputs)
+    assert [s.state for s in job_states([job, long], Path())] == ["running", "running"]
+    Path(".snakemake/locks/0.input.lock").unlink()
+    assert [s.state for s in job_states([job, long], Path())] == ["waiting", "waiting"]
+
+
+def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
+    report = {"requests": 3, "prompt_tokens": 4_000_000, "completion_tokens": 0}
+    write("results/pairs/alpaca/0000.report.json", report | {"asked_model": "gpt-3.5-turbo"})
+    row = {"prompt_tokens": 0, "completion_tokens": 1_000_000, "model": "gpt-3.5-turbo-0125"}
+    for path, count in (("pairs/alpaca/0000", 3), ("instructions/generated_p3/0001", 2)):
+        ledger = Ledger(Path(f"results/{path}.ledger.jsonl"))
+        ledger.append([row_line({"key": f"{n:032x}", **row}) for n in range(count)])
+        ledger.close()
+    job = {
+        "state": "running", "updated": time.time(), "seconds": 2.0, "answered": 30,
+        "prompt_tokens": 100, "completion_tokens": 100, "in_flight": 7, "rate_limited": 1,
+        "retries": 2,
+    }  # fmt: skip
+    write("results/progress/a.json", job)
+    write("results/progress/b.json", job | {"updated": time.time() - 3600})
+    write("results/progress/c.json", job | {"state": "done"})
+    write("results/progress/d.json", "{")
+    text = status(capsys, "--config", "teacher={budget_dollars: 10}")
+    assert "5 answers, 4,000,000 + 2,000,000 tokens, $5.00 of $10.00, $5.00 left" in text
+    assert "15.0 requests/s, 100 tokens/s by 1 jobs, 7 in flight, 1 times 429, 2 ret" in text
+
+
+def test_costs_are_summed_by_rule_in_the_pipelines_order(capsys, jobs):
+    finish(jobs["generate_answers alpaca-7b"], 3600, resources={"gpu": 1}, max_rss=2048.0)
+    for model in ("lamini-t5-61m", "lamini-t5-223m"):
+        finish(jobs[f"train_model {model}"], 7200, resources={"gpu": 4}, max_rss="NA")
+    write("results/benchmarks/train_model/torn.jsonl", '{"s":')
+    text = status(capsys, "cost", "--gpu-dollars", "2", "--cpu-dollars", "0.5")
+    assert text.index("train_model") < text.index("generate_answers") < text.index("in all")
+    assert rows(text)["train_model"] == [
+        "2", "4:00:00", "8.00", "0.00", "16.00", "0.0", "GiB", "$36.00"
+    ]  # fmt: skip
+    assert rows(text)["in"][1:] == [
+        "3", "5:00:00", "10.00", "0.00", "17.00", "2.0", "GiB", "$39.00", "$0.00"
+    ]  # fmt: skip
+    assert "not readable: results/benchmarks/train_model/torn.jsonl" in text
+    assert "machines" not in status(capsys, "cost")
+
+
+def test_the_last_runs_configuration_is_shown_unless_another_is_given(capsys):
+    config = read_config(
+        [], ["students=[lamini-t5-61m]", "human_evaluation={studies: {models: {models: [gpt2]}}}"]
+    )
+    write("results/run_config.yaml", yaml.safe_dump(Workflow(config).config.as_params()))
+    assert rows(status(capsys))["train_model"] == ["0", "1", "1"]
+    assert rows(status(capsys, "--config", "seed=1"))["train_model"] == ["0", "15", "15"]
+    write("results/run_config.yaml", "students: [")
+    assert main([]) == 1
+    assert "run_config.yaml: not valid YAML" in capsys.readouterr().err
+    with pytest.raises(LaminiError, match="KEY=VALUE"):
+        read_config([], ["seed"])
+
+
+def test_the_end_of_a_long_log_is_enough(tmp_path):
+    filler = "2026-11-24 17:09:07,208 INFO step\n" * 10_000
+    log = write("log", f"{filler}2026-11-24 17:09:07,208 ERROR the\n  end\n{filler[:340]}")
+    tail = read_tail(log)
+    assert (tail.last, tail.error) == ("step", "the end")
+    assert read_tail(write("raw", "no records\n")).last == "no records"
+    assert read_tail(tmp_path / "none") is None
