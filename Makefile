@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test check format lock bench-evaluation status cost ledger-export ledger-import
+.PHONY: help install demo test check format lock bench-evaluation plan status cost ledger-export ledger-import
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,6 +34,10 @@ demo: install   ## run the whole pipeline on the embedded default
 	  $(OFFLINE) snakemake --profile demo' \
 	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is at work in this folder." >&2; exit $$code; }
 	@echo "The report: $(CURDIR)/results/report/index.html"
+
+# CONFIGFILE=config/demo.yaml overlays the paper's configuration.
+plan: install   ## what a run will cost: requests, dollars, GPU-hours, memory
+	@python -m lamini.plan $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
 
 # CONFIGFILE=config/demo.yaml overlays another configuration than that of the last run.
 status: install ## how far a run is: stages, running jobs, speed, dollars, errors

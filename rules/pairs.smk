@@ -87,9 +87,6 @@ rule summarize_generation:
         runtime=20,
         mem_mb=1000,
     params:
-        prices={
-            name: price.as_params()
-            for name, price in flow.config.teacher.prices.items()
-        },
+        prices=flow.price_params(),
     script:
         "../scripts/summarize_generation.py"

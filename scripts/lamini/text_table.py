@@ -23,5 +23,13 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], left: in
     return "\n".join(lines)
 
 
+def short_count(number: float) -> str:
+    """A large number for people: `950`, `12.3k`, `4.56M`, `1.099G`."""
+    for size, unit, digits in ((1e9, "G", 3), (1e6, "M", 2), (1e3, "k", 1)):
+        if number >= size:
+            return f"{number / size:,.{digits}f}{unit}"
+    return f"{number:,.0f}"
+
+
 def _cell(value: object) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

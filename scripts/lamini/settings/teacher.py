@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lamini.settings.base import Name, Settings, Version
+from lamini.settings.base import Fraction, Name, Settings, Version
 
 Dollars = Annotated[float, Field(ge=0)]
 
@@ -50,6 +50,8 @@ class Price(Settings):
 
     prompt: Dollars
     completion: Dollars
+    batch_share: Fraction = 0.5
+    """What the Batch API asks, as a share of these prices; `make plan` shows both."""
 
 
 class Endpoint(Settings):

@@ -31,11 +31,8 @@ def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
         spending = rules.setdefault(rule, Spending())
         report = _report(ledger)
         if report is None:
-            own = ledger_spending(ledger, teacher.prices, teacher.prices.get(teacher.model))
-            spending.answers += own.answers
-            spending.prompt_tokens += own.prompt_tokens
-            spending.completion_tokens += own.completion_tokens
-            spending.dollars += own.dollars
+            price = teacher.prices.get(teacher.model)
+            rules[rule] = spending + ledger_spending(ledger, teacher.prices, price)
         else:
             spending.add(
                 report["prompt_tokens"],

@@ -64,6 +64,15 @@ class Spending:
         self.completion_tokens += completion
         self.dollars += dollars(price, prompt, completion)
 
+    def __add__(self, other: "Spending") -> "Spending":
+        """Both together."""
+        return Spending(
+            self.answers + other.answers,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.dollars + other.dollars,
+        )
+
 
 def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | None) -> Spending:
     """What the answers of one ledger took.

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from lamini.settings.students import Architecture
+from lamini.training.cards import PEAKS
 from lamini.training.ranks import Ranks
 
-# Dense 16-bit tensor-core peaks in FLOP/s, from the makers' data sheets.
-_PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
 _SMOOTHING = 0.9
 
 
@@ -88,7 +87,7 @@ class Telemetry:
         if self._ranks.device.type != "cuda":
             return None
         name = torch.cuda.get_device_name(self._ranks.device)
-        peaks = [peak for card, peak in _PEAKS.items() if card in name]
+        peaks = [peak for card, peak in PEAKS.items() if card in name]
         return peaks[0] * self._ranks.world if peaks else None
 
 

@@ -67,6 +67,11 @@ class RuleParams(Inputs):
             "seed": self.config.seed,
         }
 
+    def price_params(self) -> Params:
+        """Of `summarize_generation`: what was paid, which no batch was a part of."""
+        prices = self.config.teacher.prices.items()
+        return {name: price.model_dump(include={"prompt", "completion"}) for name, price in prices}
+
     def mixture_params(self, mixture: str) -> Params:
         """Of `merge_pairs` and `import_published`."""
         published = self.config.published if self.config.dataset == "published" else None

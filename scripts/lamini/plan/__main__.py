@@ -1,0 +1,39 @@
+"""`make plan`: requests, tokens and dollars, then steps, GPU-hours and memory, before any of it.
+
+`python -m lamini.plan` plans the paper; `--configfile` and `--config` overlay its configuration as
+they do for Snakemake.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lamini.command import add_config_arguments, read_config, run_command
+from lamini.plan.requests import planned_requests
+from lamini.plan.show import students_text, teacher_text
+from lamini.plan.students import planned_students
+from lamini.teacher.money import Spending, find_ledgers, ledger_spending
+from lamini.workflow import Workflow
+
+RESULTS = Path("results")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m lamini.plan", description=__doc__)
+    add_config_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    return run_command(lambda: _show(Workflow(read_config(parsed.configfile, parsed.config))))
+
+
+def _show(flow: Workflow) -> None:
+    teacher = flow.config.teacher
+    spent = Spending()
+    for ledger in find_ledgers(RESULTS):
+        spent += ledger_spending(ledger, teacher.prices, teacher.prices.get(teacher.model))
+    print(teacher_text(planned_requests(flow, RESULTS), teacher, spent), end="\n\n")
+    print(students_text(list(planned_students(flow, RESULTS))))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

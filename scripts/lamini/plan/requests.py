@@ -1,0 +1,174 @@
+"""Requests and tokens of each source and stage that asks the teacher.
+
+Of shards that are finished the reports say what they took, and the others of the stage are taken
+to be like them. Without reports: one request for each instruction to answer, and as many requests
+for instructions as would do if every instruction were accepted.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamini.files import read_json
+from lamini.generation.requests import prompt_text
+from lamini.human_evaluation.items import make_item
+from lamini.human_evaluation.judge import judge_messages
+from lamini.plan.tokens import Lengths, chat_tokens, published_lengths
+from lamini.settings.teacher import Sampling
+from lamini.workflow import Workflow
+
+_LABEL_TOKENS = 7  # <example>, </example> and the line end, in GPT-2's tokens
+_TOPIC = "Some topic"
+_VERDICT_TOKENS = 2
+_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What one source's requests of one stage come to."""
+
+    source: str
+    """Or the study, of verdicts."""
+    stage: str
+    """`instructions`, `pairs` or `verdicts`."""
+    requests: int
+    prompt_tokens: float
+    completion_tokens: float
+    basis: str
+    """`estimated`, `measured`, or how much of it was measured."""
+
+
+def planned_requests(flow: Workflow, results: Path) -> list[StagePlan]:
+    """All stages that ask the teacher, in the pipeline's order.
+
+    Args:
+        flow: the configuration.
+        results: the results folder, whose reports are used where there are any.
+    """
+    lengths = published_lengths()
+    plans: list[StagePlan] = []
+    if flow.config.dataset == "generated":
+        for source in flow.generated_sources:
+            estimate = _instructions(flow, source, lengths)
+            plans.append(_measured(flow, results, estimate) or estimate)
+        for source in flow.active_sources:
+            estimate = _pairs(flow, source, lengths)
+            plans.append(_measured(flow, results, estimate) or estimate)
+    return [*plans, *_verdicts(flow, lengths)]
+
+
+def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePlan:
+    definition, teacher = flow.source(source), flow.config.teacher
+    generation = definition.generation
+    assert generation is not None
+    asked = generation.requests or teacher.instructions
+    count = generation.instructions_per_request
+    requests = sum(-(-size // count) for size in definition.shard_sizes())
+    text = prompt_text(
+        [""] * generation.examples_per_request, [_TOPIC] * generation.topics_per_request, count
+    )
+    messages = [*(message.as_params() for message in asked.demonstrations), {"content": text}]
+    shown = generation.examples_per_request * _example_tokens(flow, source, lengths)
+    answer = count * (_of(lengths, source).instruction + _LABEL_TOKENS)
+    return StagePlan(
+        source=source,
+        stage="instructions",
+        requests=requests,
+        prompt_tokens=requests * (chat_tokens(messages) + shown),
+        completion_tokens=requests * _capped(answer, asked.sampling),
+        basis="estimated",
+    )
+
+
+def _example_tokens(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> float:
+    """Mean tokens of the prompts that a source is shown: those of a source that answers them."""
+    form = flow.source(source).seeds.format
+    answered = [
+        name
+        for name, other in flow.config.sources.items()
+        if other.generation is None and other.seeds.format == form and name in lengths
+    ]
+    return _of(lengths, answered[0] if answered else source).instruction
+
+
+def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePlan:
+    responses, requests = flow.config.teacher.responses, flow.source(source).samples
+    messages = [{"content": responses.system_message}, {"content": ""}]
+    mean = _of(lengths, source)
+    return StagePlan(
+        source=source,
+        stage="pairs",
+        requests=requests,
+        prompt_tokens=requests * (chat_tokens(messages) + mean.instruction),
+        completion_tokens=requests * _capped(mean.response, responses.sampling),
+        basis="estimated",
+    )
+
+
+def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan]:
+    for study in flow.judged_studies:
+        definition = flow.study(study)
+        judge = definition.judge
+        assert judge is not None
+        item = make_item(
+            place=("", 0), group="", subject="", part="response", instruction="", text=""
+        )
+        fixed, mean = chat_tokens(judge_messages(item, judge)), _of(lengths, "")
+        if definition.kind == "models":
+            instructions = definition.instructions or 0
+            requests = instructions * len(definition.models)
+        else:  # the instruction and the response of each sample
+            sources = flow.config.mixtures[definition.mixture].sources
+            requests = 2 * definition.samples_per_source * len(sources)
+        yield StagePlan(
+            source=study,
+            stage="verdicts",
+            requests=requests,
+            prompt_tokens=requests * (fixed + mean.instruction + mean.response),
+            completion_tokens=float(requests * min(_VERDICT_TOKENS, judge.max_tokens)),
+            basis="estimated" if requests else "not known before the instructions are read",
+        )
+
+
+def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan | None:
+    """What reports say, of all shards or for all shards; none when there are none."""
+    source, stage = estimate.source, estimate.stage
+    folder = results / stage / source
+    paths = [folder / f"{shard}.report.json" for shard in flow.shards(source)]
+    found = [path for path in paths if path.exists()]
+    sums: Counter[str] = Counter()
+    for path in found:
+        report = read_json(path)
+        sums.update({key: report[key] for key in (*_COUNTED, "wanted")})
+    factor, basis = 1.0, "measured"
+    if not found:
+        sums, basis = _summary(results, source, stage), "measured (generation.csv)"
+    elif len(found) < len(paths):
+        factor = flow.source(source).samples / max(sums["wanted"], 1)
+        basis = f"measured in {len(found)} of {len(paths)} shards"
+    if not sums["requests"]:
+        return None
+    requests, prompt, completion = (sums[key] * factor for key in _COUNTED)
+    return StagePlan(source, stage, round(requests), prompt, completion, basis)
+
+
+def _summary(results: Path, source: str, stage: str) -> Counter[str]:
+    """A row of `analysis/generation.csv`; empty when there is none."""
+    path = results / "analysis" / "generation.csv"
+    if path.exists():
+        with open(path, newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                if (row["source"], row["stage"]) == (source, stage):
+                    return Counter({key: int(row[key]) for key in _COUNTED})
+    return Counter()
+
+
+def _of(lengths: dict[str, Lengths], source: str) -> Lengths:
+    """A source's lengths; the whole dataset's for a source that the paper has not."""
+    return lengths.get(source, lengths[""])
+
+
+def _capped(tokens: float, sampling: Sampling) -> float:
+    return tokens if sampling.max_tokens is None else min(tokens, sampling.max_tokens)

@@ -1,0 +1,121 @@
+"""The plan as text for a terminal."""
+
+from collections.abc import Sequence
+
+from lamini.plan.requests import StagePlan
+from lamini.plan.students import CARDS, StudentPlan
+from lamini.settings.teacher import Price, Teacher
+from lamini.teacher.money import Spending, dollars
+from lamini.text_table import short_count, text_table
+
+
+def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) -> str:
+    """Requests, tokens and dollars of each source and stage, and what the budget says to them.
+
+    Args:
+        plans: what is planned.
+        teacher: model, prices and budget.
+        spent: what the ledgers hold.
+    """
+    if not plans:
+        return "Teacher: no requests; the published dataset is read."
+    price = teacher.prices.get(teacher.model)
+    rows: list[list[object]] = [
+        [
+            plan.source,
+            plan.stage,
+            plan.requests,
+            *_tokens_and_dollars(plan.prompt_tokens, plan.completion_tokens, price),
+            plan.basis,
+        ]
+        for plan in plans
+    ]
+    prompt = sum(plan.prompt_tokens for plan in plans)
+    completion = sum(plan.completion_tokens for plan in plans)
+    requests = sum(plan.requests for plan in plans)
+    rows.append(["in all", "", requests, *_tokens_and_dollars(prompt, completion, price), ""])
+    header = ("source", "stage", "requests", "prompt", "answer", "live API", "Batch API", "basis")
+    parts = [
+        f"Teacher {teacher.model}; prompts and answers in tokens:",
+        text_table(header, rows, left=2),
+    ]
+    if price is None:
+        parts.append(f"teacher.prices has no price of {teacher.model}: dollars are not known.")
+    parts.append(_budget(dollars(price, prompt, completion), teacher, spent))
+    return "\n".join(parts)
+
+
+def _tokens_and_dollars(prompt: float, completion: float, price: Price | None) -> list[str | None]:
+    tokens: list[str | None] = [short_count(prompt), short_count(completion)]
+    if price is None:
+        return [*tokens, None, None]
+    live = dollars(price, prompt, completion)
+    return [*tokens, f"${live:,.2f}", f"${live * price.batch_share:,.2f}"]
+
+
+def _budget(planned: float, teacher: Teacher, spent: Spending) -> str:
+    left_to_pay = max(planned - spent.dollars, 0.0)
+    lines = [
+        f"Spent by the ledgers: ${spent.dollars:,.2f} for {spent.answers:,} answers;"
+        f" to be paid yet, about ${left_to_pay:,.2f}."
+    ]
+    if teacher.budget_dollars is None:
+        lines.append("Budget: none (teacher.budget_dollars).")
+    else:
+        left = max(teacher.budget_dollars - spent.dollars, 0.0)
+        enough = "enough" if left >= left_to_pay else "NOT enough: raise teacher.budget_dollars"
+        lines.append(f"Budget: ${teacher.budget_dollars:,.2f}, of it left ${left:,.2f}; {enough}.")
+    return "\n".join(lines)
+
+
+def students_text(plans: Sequence[StudentPlan]) -> str:
+    """Steps, operations, GPU-hours and memory of each student."""
+    rows: list[list[object]] = [
+        [
+            plan.model,
+            plan.pairs,
+            plan.steps,
+            short_count(plan.tokens),
+            f"{plan.flops:.2e}",
+            *(_hours(card.hours(plan.flops)) for card in CARDS),
+            plan.basis,
+        ]
+        for plan in plans
+    ]
+    flops = sum(plan.flops for plan in plans)
+    hours = [_hours(card.hours(flops)) for card in CARDS]
+    tokens = sum(plan.tokens for plan in plans)
+    rows.append(["in all", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
+    header = (
+        "student",
+        "pairs",
+        "steps",
+        "tokens",
+        "FLOPs",
+        *(f"{c.name}-h" for c in CARDS),
+        "basis",
+    )
+    shares = ", ".join(f"{card.name} {card.utilisation:.0%}" for card in CARDS)
+    return "\n".join(
+        [
+            f"Training, at these shares of the 16-bit peak: {shares}",
+            text_table(header, rows),
+            "",
+            "Memory of each GPU with the recipe as it is (about, by the parameters alone), and what"
+            " must be set to fit:",
+            _memory_table(plans),
+        ]
+    )
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 0.05 else "<0.1"
+
+
+def _memory_table(plans: Sequence[StudentPlan]) -> str:
+    header = ("student", "GPUs", "GB", *(f"{c.name} {c.memory_gb:g} GB" for c in CARDS))
+    rows: list[list[object]] = [
+        [plan.model, plan.gpus, f"{plan.gigabytes:.1f}", *(plan.advice(card) for card in CARDS)]
+        for plan in plans
+    ]
+    return text_table(header, rows)

