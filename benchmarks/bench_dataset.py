@@ -110,8 +110,15 @@ def _limits(name: str, facts: Any, size: float, ratios: dict[str, float]) -> lis
 
 
 def _topics(folder: Path, size: float, ratios: dict[str, float]) -> list[list[Any]]:
-    ours = run("select_topics", folder, dump="category.sql.gz")
-    peer = run("select_topics_mwsql", folder, PEERS, dump="category.sql.gz")
+    rounds = [
+        (
+            run("select_topics", folder, dump="category.sql.gz"),
+            run("select_topics_mwsql", folder, PEERS, dump="category.sql.gz"),
+        )
+        for _ in range(3)
+    ]
+    rounds.sort(key=lambda sides: sides[1]["own_seconds"] / sides[0]["own_seconds"])
+    ours, peer = rounds[1]
     assert ours["rows"] == peer["rows"]
     ratios["topics_vs_mwsql"] = peer["own_seconds"] / ours["own_seconds"]
     return [

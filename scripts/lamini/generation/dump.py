@@ -12,6 +12,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -87,8 +88,9 @@ def read_category_batches(dump: str | Path, broken: Counter[str]) -> Iterator[Ca
         LaminiError: when the file is missing, cut short, damaged or holds no such table.
     """
     try:
-        with _open(dump) as stream:
-            yield from _Reader(stream, broken).categories(dump)
+        # Decompressing lets go of the interpreter: the next chunk is read beside this one's rows.
+        with _open(dump) as stream, ThreadPoolExecutor(1) as pool:
+            yield from _Reader(stream, pool, broken).categories(dump)
     except FileNotFoundError:
         raise LaminiError(
             f"{dump}: no such file; set `topics.dump` or download it"
@@ -115,14 +117,17 @@ def unescape(value: bytes) -> bytes:
 class _Reader:
     """A window of the dump, and the place in it that is read next."""
 
-    def __init__(self, stream: IO[bytes], broken: Counter[str]) -> None:
-        self._stream, self._broken = stream, broken
+    def __init__(self, stream: IO[bytes], pool: ThreadPoolExecutor, broken: Counter[str]) -> None:
+        self._stream, self._pool, self._broken = stream, pool, broken
         self._window, self._at, self._ended = b"", 0, False
+        self._following = pool.submit(stream.read, CHUNK_BYTES)
 
     def _more(self) -> bool:
         """Put the next chunk into the window; false at the end of the file."""
-        chunk = b"" if self._ended else self._stream.read(CHUNK_BYTES)
+        chunk = b"" if self._ended else self._following.result()
         self._ended = not chunk
+        if chunk:
+            self._following = self._pool.submit(self._stream.read, CHUNK_BYTES)
         self._window, self._at = self._window[self._at :] + chunk, 0
         return not self._ended
 

@@ -13,7 +13,7 @@ import numpy as np
 NUMBERS = ("cat_id", "cat_pages", "cat_subcats", "cat_files")
 _TITLE = len(NUMBERS)
 _OTHER = -1
-_MOST_ROWS = 1 << 17
+_MOST_ROWS = 1 << 15
 _DIGITS = 18
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
