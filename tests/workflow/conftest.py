@@ -43,7 +43,7 @@ class Checkout:
 
     def plan(self, *arguments: str) -> Counter[str]:
         """Jobs that `snakemake -n` plans, by rule name."""
-        done = self.snakemake("-n", "--quiet", "rules", *arguments)
+        done = self.snakemake("-n", *arguments, "--quiet", "rules")
         return read_job_table(done.stdout + done.stderr)
 
     def planned_jobs(self, *arguments: str) -> set[tuple[str, str]]:
