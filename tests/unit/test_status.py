@@ -136,6 +136,18 @@ def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
     assert "15.0 requests/s, 100 tokens/s by 1 jobs, 7 in flight, 1 times 429, 2 ret" in text
 
 
+def test_trainings_show_their_newest_checkpoint(capsys):
+    rows_of = [{"loss": None, "held_out_loss": 2.5}, {"loss": 1.25, "held_out_loss": None}]
+    for step, losses in ((8, rows_of[:1]), (12, rows_of)):
+        state = {"step": step, "metrics": losses}
+        folder = f"results/checkpoints/lamini-t5-61m/work/step-{step:07}"
+        write(f"{folder}/manifest.json", {"state": state})
+    write("results/checkpoints/lamini-t5-223m/work/step-0000003/manifest.json", "{")
+    text = status(capsys)
+    assert rows(text)["lamini-t5-61m"][:3] == ["12", "1.2500", "2.5000"]
+    assert "lamini-t5-223m" not in text
+
+
 def test_costs_are_summed_by_rule_in_the_pipelines_order(capsys, jobs):
     finish(jobs["generate_answers alpaca-7b"], 3600, resources={"gpu": 1}, max_rss=2048.0)
     for model in ("lamini-t5-61m", "lamini-t5-223m"):

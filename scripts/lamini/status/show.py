@@ -8,6 +8,7 @@ from lamini.settings.teacher import Teacher
 from lamini.status.requests import Rates, current_rates, spending_by_rule
 from lamini.status.stages import Job
 from lamini.status.states import State, seconds_since
+from lamini.status.training import SavedTraining, saved_trainings
 from lamini.status.usage import Total, Usage, read_usage, sum_usage
 from lamini.teacher.money import Spending
 from lamini.text_table import text_table
@@ -31,6 +32,7 @@ def status_text(states: Sequence[State], results: Path, teacher: Teacher) -> str
     parts = [
         _stages(states, total),
         _running([state for state in states if state.state == "running"]),
+        _trainings(saved_trainings(results)),
         _teacher(spending_by_rule(results, teacher), current_rates(results), teacher),
         _hours(total, usages),
         _errors([state for state in states if state.state == "failed"]),
@@ -137,6 +139,22 @@ def _running(states: Sequence[State]) -> str:
     if len(states) > _SHOWN_RUNNING:
         lines.append(f"  and {len(states) - _SHOWN_RUNNING} more")
     return "\n".join(lines)
+
+
+def _trainings(trainings: Sequence[SavedTraining]) -> str:
+    if not trainings:
+        return ""
+    rows = [
+        [
+            f"  {training.model}",
+            training.step,
+            None if training.loss is None else f"{training.loss:.4f}",
+            None if training.held_out_loss is None else f"{training.held_out_loss:.4f}",
+            f"{format_seconds(seconds_since(training.saved))} ago",
+        ]
+        for training in trainings
+    ]
+    return text_table(("Trainings to go on from", "step", "loss", "held out", "saved"), rows)
 
 
 def _teacher(rules: dict[str, Spending], rates: Rates, teacher: Teacher) -> str:

@@ -26,7 +26,7 @@ def _export(file: Path, results: Path) -> None:
     manifest = export_ledgers(results, file)
     print(
         f"{file}: {manifest['rows']:,} answers of {len(manifest['ledgers']):,} ledgers,"
-        f" {file.stat().st_size / 2**20:,.1f} MiB"
+        f" {file.stat().st_size:,} bytes"
     )
 
 

@@ -1,0 +1,50 @@
+"""How far trainings are that have not ended, from the checkpoints in their working folders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamini.errors import LaminiError
+from lamini.files import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTraining:
+    """The newest checkpoint of one training."""
+
+    model: str
+    step: int
+    loss: float | None
+    """Of the last step, per supervised token."""
+    held_out_loss: float | None
+    """The last one that was measured."""
+    saved: float
+    """Seconds since the epoch."""
+
+
+def saved_trainings(results: Path) -> list[SavedTraining]:
+    """Trainings with a checkpoint to go on from; those that have ended keep none.
+
+    Args:
+        results: the results folder.
+    """
+    newest: dict[str, Path] = {}
+    for manifest in sorted((results / "checkpoints").glob("*/work/step-*/manifest.json")):
+        newest[manifest.parents[2].name] = manifest
+    found = (_read(model, manifest) for model, manifest in newest.items())
+    return [training for training in found if training]
+
+
+def _read(model: str, manifest: Path) -> SavedTraining | None:
+    try:
+        state = read_json(manifest)["state"]
+        rows = state["metrics"]
+        held_out = [row["held_out_loss"] for row in rows if row["held_out_loss"] is not None]
+        return SavedTraining(
+            model=model,
+            step=state["step"],
+            loss=rows[-1]["loss"] if rows else None,
+            held_out_loss=held_out[-1] if held_out else None,
+            saved=manifest.stat().st_mtime,
+        )
+    except (LaminiError, OSError, KeyError, TypeError):
+        return None  # damaged, or replaced by a newer one just now
