@@ -176,7 +176,10 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
     ),
     "window of MATTR": (
         {"analysis": {"mattr_window": 40}},
-        jobs("measure_dataset", mixture="d_all") | tables("01", "02", "quality") | CONFIG,
+        jobs("measure_dataset", mixture="d_all")
+        | tables("01", "02", "quality")
+        | figures("lengths")
+        | CONFIG,
     ),
     "sampled embeddings": (
         {"analysis": {"embeddings": {"samples": 100}}},
