@@ -48,7 +48,7 @@ for batch, tasks in flow.batches.items():
             f"results/benchmarks/evaluate_{batch}/{{model}}.jsonl"
         conda:
             "../envs/eval.yaml"
-        threads: 2
+        threads: lambda w: flow.model_threads(w.model)
         resources:
             gpu=1,
             runtime=lambda w, attempt: flow.evaluation_minutes(w.model, attempt),
@@ -72,7 +72,7 @@ rule generate_answers:
         "results/benchmarks/generate_answers/{model}.jsonl"
     conda:
         "../envs/eval.yaml"
-    threads: 2
+    threads: lambda w: flow.model_threads(w.model)
     resources:
         gpu=1,
         runtime=lambda w, attempt: 120 * attempt,

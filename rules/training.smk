@@ -98,7 +98,7 @@ rule train_model:
     retries: 2
     conda:
         "../envs/train.yaml"
-    threads: 2
+    threads: lambda w: flow.model_threads(w.model)
     resources:
         gpu=lambda w: flow.training_gpus(w.model),
         runtime=lambda w, attempt: flow.training_minutes(w.model, attempt),

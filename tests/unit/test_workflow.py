@@ -73,6 +73,13 @@ def test_the_wrapper_is_for_decoder_only_students(paper: dict[str, Any]) -> None
     assert flow.asked_model_params("lamini-t5-61m")["prompt_format"] is None
 
 
+def test_toys_leave_a_core_to_others(paper: dict[str, Any]) -> None:
+    paper["models"]["gpt2"]["parameters"] = 1_000_000
+    flow = Workflow(paper)
+    assert flow.model_threads("gpt2") == 1
+    assert flow.model_threads("gpt2-xl") == 2
+
+
 def test_a_task_outside_all_batches_gets_its_own(paper: dict[str, Any]) -> None:
     paper["tasks"]["boolq"] = paper["tasks"]["rte"] | {"name": "BoolQ"}
     paper["evaluated_tasks"].append("boolq")

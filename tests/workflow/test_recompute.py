@@ -204,7 +204,7 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
         CONFIG,
     ),
     "length of the answers": (
-        {"answers": {"max_new_tokens": 32}},
+        {"answers": {"max_new_tokens": 16}},
         answered(*STUDY_MODELS) | CONFIG,
     ),
     "title of the report": ({"report": {"title": "Mine"}}, CONFIG),

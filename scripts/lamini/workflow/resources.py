@@ -13,6 +13,10 @@ class Resources(Names):
             return teacher.server.threads
         return 1
 
+    def model_threads(self, model: str) -> int:
+        """Threads of a job that computes with a model: more than one is no use to a toy."""
+        return 2 if self.config.models[model].parameters > 20e6 else 1
+
     def evaluation_minutes(self, model: str, attempt: int) -> int:
         """Time limit in minutes of evaluating a batch: a model's size sets it."""
         return round((60 + 60 * self.config.models[model].parameters / 1e9) * attempt)
