@@ -22,6 +22,17 @@ ENVIRONMENT = {
 }
 
 
+DEMO_SECONDS = 3000
+"""The first test that needs the finished demo also runs it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of the finished demo the time that the demo takes."""
+    for item in items:
+        if "finished_demo" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(DEMO_SECONDS))
+
+
 @dataclass
 class Checkout:
     """A copy of the project's files, as a clone would have them."""
