@@ -90,7 +90,7 @@ def before_training(finished_demo: Checkout, tmp_path: Path) -> Checkout:
     """The finished demo without one small student, whose training is to take a while longer."""
     large = shutil.ignore_patterns("*smollm2*", MODEL.rpartition("/")[2])
     shutil.copytree(finished_demo.folder, tmp_path / "demo", symlinks=True, ignore=large)
-    recipe = {"epochs": 60, "save_minutes": 0.01}
+    recipe = {"epochs": 10, "save_minutes": 0.01}
     overlay = {"recipes": {"decoder_only": recipe}}
     (tmp_path / "demo/overlay.yaml").write_text(yaml.safe_dump(overlay))
     return Checkout(tmp_path / "demo")
@@ -114,7 +114,7 @@ def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
     reached = 0
     for how in (signal.SIGINT, signal.SIGKILL):
         run = _start(before_training, target, *options)
-        _wait_until(lambda: newest() >= reached + 20, 120)  # noqa: B023
+        _wait_until(lambda: newest() >= reached + 10, 240)  # noqa: B023
         _interrupt(run, how, before_training.folder)
         assert not (before_training.folder / target).exists(), "half-trained is not done"
         assert newest() > reached
@@ -127,4 +127,4 @@ def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
     shutil.rmtree(before_training.folder / MODEL)
     before_training.snakemake("--profile", "demo", target, *options)
     assert _weights(before_training) == interrupted
-    assert f"step {reached}" in log or f"{reached} steps" in log, log[-2000:]
+    assert f"step-{reached:07}" in log, "it began anew"
