@@ -49,8 +49,7 @@ def generate_answers(
     asked = AskedModel.model_validate(settings["model"])
     chosen = Answers.model_validate(settings["answers"])
     rows = _read_instructions(Path(instructions))
-    manifest = sha256_file(asked.manifest) if asked.manifest else None
-    made_from = stable_hash(dict(settings), manifest, sha256_file(instructions))
+    made_from = stable_hash(dict(settings), asked.manifest_sha256(), sha256_file(instructions))
     work = Path(answers).parent / "work" / Path(answers).name
     done = _take_finished(work, made_from)
     if len(done) < len(rows):

@@ -18,7 +18,6 @@ from lamini.files import (
     atomic_writer,
     derive_seed,
     read_json,
-    sha256_file,
     stable_hash,
     write_json,
 )
@@ -57,7 +56,7 @@ def evaluate_model(
     evaluation = Evaluation.model_validate(settings["evaluation"] | speed)
     tasks = {name: Task.model_validate(task) for name, task in settings["tasks"].items()}
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
-    made_from = stable_hash(dict(settings), _manifest_hash(asked))
+    made_from = stable_hash(dict(settings), asked.manifest_sha256())
     pending: dict[str, tuple[Any, DataFacts]] = {}
     for name, output in outputs.items():
         if _take_finished(output, made_from):
@@ -176,13 +175,9 @@ def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
         "prompt_format": asked.prompt_format,
         "model_path": asked.path,
         "model_revision": asked.revision,
-        "model_manifest_sha256": _manifest_hash(asked),
+        "model_manifest_sha256": asked.manifest_sha256(),
         "packages": {name: versions[name] for name in ("lm_eval", "torch", "transformers")},
     }
-
-
-def _manifest_hash(asked: AskedModel) -> str | None:
-    return sha256_file(asked.manifest) if asked.manifest else None
 
 
 # --- Finished tasks of a job that was stopped. Snakemake removes a failed job's declared outputs;

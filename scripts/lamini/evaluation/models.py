@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 
 from lamini.errors import LaminiError
-from lamini.files import read_json
+from lamini.files import read_json, sha256_file
 from lamini.settings.base import Settings
 from lamini.settings.students import Architecture
 from lamini.students.tokenizers import load_tokenizer
@@ -35,6 +35,10 @@ class AskedModel(Settings):
         """The manifest of a model that the pipeline made; none for any other."""
         path = Path(self.path) / "manifest.json"
         return path if path.is_file() else None
+
+    def manifest_sha256(self) -> str | None:
+        """The hash of that manifest: what it stands for is part of what is measured."""
+        return sha256_file(self.manifest) if self.manifest else None
 
 
 def choose_device() -> torch.device:
