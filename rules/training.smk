@@ -105,8 +105,10 @@ rule train_model:
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 24, attempt),
     params:
         settings=lambda w: flow.training_json(w.model),
+        # A function of `threads` counts as derived for Snakemake: a change runs nothing again.
+        speed=lambda w, threads: flow.training_speed_json(w.model),
         folder=lambda w: flow.tokenized(w.model),
     shell:
-        "python -m lamini.training --settings {params.settings:q} --tokenized {params.folder:q}"
-        " --output results/checkpoints/{wildcards.model} --gpus {resources.gpu}"
-        " --log {log:q}"
+        "python -m lamini.training --settings {params.settings:q} --speed {params.speed:q}"
+        " --tokenized {params.folder:q} --output results/checkpoints/{wildcards.model}"
+        " --gpus {resources.gpu} --log {log:q}"

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lamini.errors import SettingsError
+from lamini.training.job import TrainingJob
 from lamini.workflow import Workflow, one_of
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -64,6 +65,21 @@ def test_transport_settings_are_no_params(paper: dict[str, Any]) -> None:
     paper["teacher"] |= {"max_concurrency": 1, "timeout": 5, "mode": "replay", "jobs": 9}
     after = Workflow(paper)
     assert before.pair_params("alpaca") == after.pair_params("alpaca")
+
+
+def test_speed_of_training_is_no_param_and_reaches_the_job(paper: dict[str, Any]) -> None:
+    model, speed = "lamini-gpt-124m", {"tokens_per_micro_batch": 99, "save_minutes": 7.0}
+    before = Workflow(paper)
+    paper["models"][model]["recipe_changes"] = speed
+    after = Workflow(paper)
+    assert before.training_json(model) == after.training_json(model)
+    given = [flow.training_json(model) for flow in (before, after)]
+    jobs = [
+        TrainingJob.from_json(settings, flow.training_speed_json(model))
+        for settings, flow in zip(given, (before, after), strict=True)
+    ]
+    assert jobs[1].recipe == after.config.recipe(model)
+    assert jobs[0].fingerprint("nowhere") == jobs[1].fingerprint("nowhere")
 
 
 def test_the_wrapper_is_for_decoder_only_students(paper: dict[str, Any]) -> None:

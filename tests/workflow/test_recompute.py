@@ -200,6 +200,10 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
         {
             "evaluation": {"tokens_per_batch": 64},
             "teacher": {"max_concurrency": 2, "timeout": 9, "mode": "replay"},
+            "recipes": {
+                "decoder_only": {"tokens_per_micro_batch": 512, "gradient_checkpointing": True},
+                "encoder_decoder": {"save_minutes": 9, "shard_optimizer": True},
+            },
         },
         CONFIG,
     ),

@@ -83,6 +83,13 @@ class Weights(Settings):
         return self
 
 
+SPEED_AND_SAFETY = frozenset(
+    {"tokens_per_micro_batch", "save_minutes", "gradient_checkpointing", "shard_optimizer"}
+)
+"""Fields of a recipe that decide how fast and how safely a run goes, not what it computes: a
+change trains nothing anew, and a stopped run goes on under other ones."""
+
+
 class Recipe(Settings):
     """How a student is trained (section 4.1)."""
 
@@ -118,6 +125,14 @@ class Recipe(Settings):
     """Minutes between two resumable checkpoints."""
     seed: int = 42
     version: Version = 1
+
+    def result_params(self) -> dict[str, Any]:
+        """All that the trained weights depend on."""
+        return self.model_dump(mode="json", exclude=set(SPEED_AND_SAFETY))
+
+    def speed_params(self) -> dict[str, Any]:
+        """The rest: `SPEED_AND_SAFETY`."""
+        return self.model_dump(mode="json", include=set(SPEED_AND_SAFETY))
 
 
 class Model(Settings):

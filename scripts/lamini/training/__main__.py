@@ -19,7 +19,7 @@ from lamini.training.launch import launch, launched_already
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
-    job = TrainingJob.from_json(parsed.settings)
+    job = TrainingJob.from_json(parsed.settings, parsed.speed)
     logger = start_job(parsed.log, f"train_model {job.model}")
     try:
         processes = parsed.processes or _gpu_processes(parsed.gpus)
@@ -39,7 +39,8 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m lamini.training", description=__doc__)
-    parser.add_argument("--settings", required=True, help="the rule's settings, as JSON")
+    parser.add_argument("--settings", required=True, help="what the result depends on, as JSON")
+    parser.add_argument("--speed", default="{}", help="how fast and safely to go, as JSON")
     parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
     parser.add_argument("--output", required=True, type=Path, help="gets final/ and work/")
     parser.add_argument("--log", required=True, type=Path)

@@ -11,15 +11,6 @@ from lamini.files import sha256_file, stable_hash
 from lamini.settings.base import Settings
 from lamini.settings.students import Architecture, Recipe
 
-# What changes how fast or how safely a run goes, and not what it computes: a run may be stopped,
-# these changed, and the run gone on with.
-_WITHOUT_EFFECT = (
-    "tokens_per_micro_batch",
-    "save_minutes",
-    "gradient_checkpointing",
-    "shard_optimizer",
-)
-
 
 class Location(Settings):
     """Where a model or tokenizer is."""
@@ -44,16 +35,25 @@ class TrainingJob(Settings):
     recipe: Recipe
 
     @classmethod
-    def from_json(cls, text: str) -> "TrainingJob":
+    def from_json(cls, settings: str, speed: str = "{}") -> "TrainingJob":
         """Check the settings given on the command line.
+
+        Args:
+            settings: all that the result depends on.
+            speed: fields of the recipe that it does not depend on.
 
         Raises:
             SettingsError: names what is wrong with them.
         """
         try:
-            return cls.model_validate(json.loads(text))
-        except (json.JSONDecodeError, ValidationError) as error:
-            raise SettingsError(f"--settings: {error}") from None
+            fields = json.loads(settings)
+            return cls.model_validate({**fields, "recipe": fields["recipe"] | json.loads(speed)})
+        except (json.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
+            raise SettingsError(f"--settings, --speed: {error}") from None
+
+    def result_params(self) -> dict[str, Any]:
+        """All that the result depends on: what `--settings` takes."""
+        return self.as_params() | {"recipe": self.recipe.result_params()}
 
     def input_manifests(self, tokenized: str | Path) -> list[Path]:
         """The manifests of what the run reads; a model from the hub has none."""
@@ -62,7 +62,5 @@ class TrainingJob(Settings):
 
     def fingerprint(self, tokenized: str | Path) -> str:
         """Equal for two runs that compute the same: one may go on from the other's checkpoint."""
-        settings: dict[str, Any] = self.as_params()
-        for key in _WITHOUT_EFFECT:
-            settings["recipe"].pop(key)
-        return stable_hash(settings, [sha256_file(p) for p in self.input_manifests(tokenized)])
+        inputs = [sha256_file(path) for path in self.input_manifests(tokenized)]
+        return stable_hash(self.result_params(), inputs)

@@ -5,8 +5,6 @@ from typing import Any
 from lamini.prompt_formats import render_prompt
 from lamini.training.job import TrainingJob
 
-_LEFT_UNSAID = ("max_prompt_tokens", "tokens_per_micro_batch", "save_minutes", "version")
-
 
 def model_card(job: TrainingJob, facts: dict[str, Any]) -> str:
     """The text of `README.md` beside the weights.
@@ -15,8 +13,8 @@ def model_card(job: TrainingJob, facts: dict[str, Any]) -> str:
         job: what was trained.
         facts: of the run (`export.run_facts`).
     """
-    recipe = {k: v for k, v in job.recipe.as_params().items() if k not in _LEFT_UNSAID}
-    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
+    recipe = job.recipe.result_params().items()
+    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe if key != "version")
     left_out = sum(facts["pairs_left_out"].values())
     return f"""---
 base_model: {job.initialization.path}

@@ -68,7 +68,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
             record_provenance(
                 manifest,
                 rule="train_model",
-                settings=job.as_params(),
+                settings=job.result_params(),
                 inputs=job.input_manifests(tokenized),
                 seed=job.recipe.seed,
             )

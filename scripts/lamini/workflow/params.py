@@ -177,12 +177,16 @@ class RuleParams(Inputs):
             "tokenizer": self.tokenizer_location(definition.tokenizer),
             "prompt_format": tokenizer.prompt_format,
             "pad_token": tokenizer.pad_token,
-            "recipe": self.config.recipe(model).as_params(),
+            "recipe": self.config.recipe(model).result_params(),
         }
 
     def training_json(self, model: str) -> str:
         """`training_params` as one command-line argument."""
         return json.dumps(self.training_params(model), ensure_ascii=False)
+
+    def training_speed_json(self, model: str) -> str:
+        """What `train_model` gets besides: settings of speed and safety alone."""
+        return json.dumps(self.config.recipe(model).speed_params())
 
     def asked_model_params(self, model: str) -> Params:
         """A model as evaluation and answers see it."""
