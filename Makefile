@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test check format lock bench-evaluation plan status cost ledger-export ledger-import
+.PHONY: help install demo test test-slurm check format lock bench-evaluation plan status cost ledger-export ledger-import
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -55,6 +55,9 @@ ledger-import: install  ## place the answers of FILE=... below results/
 
 test: check     ## everything CI runs
 	$(OFFLINE) pytest
+
+test-slurm: install  ## on a real SLURM cluster, which root starts here; `make test` has these, too
+	$(OFFLINE) pytest tests/slurm
 
 check: install  ## lint, format, types, schema, lock, README
 	ruff check $(SOURCES)

@@ -78,7 +78,8 @@ rule tokenize_pairs:
         "../scripts/tokenize_pairs.py"
 
 
-# `python -m` rather than `script:`, because several processes must be able to start it.
+# `python -m` rather than `script:`, because several processes must be able to start it. One line for
+# each of the executor's resources, all from the one method that fits them together.
 rule train_model:
     """Fine-tune one student on its mixture, going on from its last checkpoint if there is one."""
     input:
@@ -95,14 +96,19 @@ rule train_model:
         "results/benchmarks/train_model/{model}.jsonl"
     wildcard_constraints:
         model=one_of(flow.config.students),
-    retries: 2
     conda:
         "../envs/train.yaml"
-    threads: lambda w: flow.model_threads(w.model)
+    threads: lambda w: flow.training_threads(w.model)
     resources:
-        gpu=lambda w: flow.training_gpus(w.model),
+        gpu=lambda w: flow.training_shape(w.model)["gpu"],
+        gres=lambda w: flow.training_shape(w.model)["gres"],
+        node_gpus=lambda w: flow.training_shape(w.model)["node_gpus"],
+        nodes=lambda w: flow.training_shape(w.model)["nodes"],
+        tasks=lambda w: flow.training_shape(w.model)["tasks"],
+        tasks_per_gpu=lambda w: flow.training_shape(w.model)["tasks_per_gpu"],
+        mpi=lambda w: flow.training_shape(w.model)["mpi"],
         runtime=lambda w, attempt: flow.training_minutes(w.model, attempt),
-        mem_mb=lambda w, attempt: flow.model_memory(w.model, 24, attempt),
+        mem_mb=lambda w, attempt: flow.training_memory(w.model, attempt),
     params:
         settings=lambda w: flow.training_json(w.model),
         # A function of `threads` counts as derived for Snakemake: a change runs nothing again.
@@ -111,4 +117,4 @@ rule train_model:
     shell:
         "python -m lamini.training --settings {params.settings:q} --speed {params.speed:q}"
         " --tokenized {params.folder:q} --output results/checkpoints/{wildcards.model}"
-        " --gpus {resources.gpu} --log {log:q}"
+        " --nodes {resources.nodes} --gpus {resources.node_gpus} --threads {threads} --log {log:q}"

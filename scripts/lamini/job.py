@@ -1,7 +1,8 @@
 """The start of every job: its log, and its tie to the workflow that started it.
 
 A job whose Snakemake process was killed (SIGKILL, a lost login node) must not run on unseen: the
-next run would start it a second time. So each job watches the process that started it.
+next run would start it a second time. So each job watches the process that started it. On SLURM, a
+job outlives the Snakemake that submitted it; there, `takeover` keeps two from doing the same.
 """
 
 import logging
@@ -14,12 +15,13 @@ from pathlib import Path
 import psutil
 
 from lamini.log import start_logging
+from lamini.takeover import end_predecessors
 
 WATCH_EVERY_SECONDS = 0.5
 
 
 def start_job(log_file: str | Path, job: str) -> logging.Logger:
-    """Start logging to the rule's log, and end this process when its Snakemake process ends.
+    """Start logging to the rule's log; be the only job at this output, as long as Snakemake lives.
 
     Args:
         log_file: the rule's `log:`.
@@ -32,6 +34,7 @@ def start_job(log_file: str | Path, job: str) -> logging.Logger:
             target=_watch, args=(workflow,), name="watch-workflow", daemon=True
         )
         watch.start()
+    end_predecessors(logger)
     return logger
 
 

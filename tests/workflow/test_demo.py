@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Checkout
 from PIL import Image
+
+from checkouts import Checkout
 
 pytestmark = pytest.mark.slow
 PAPER_TABLES = {f"{number:02}" for number in range(1, 14)}

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from conftest import ENVIRONMENT, Checkout
+
+from checkouts import ENVIRONMENT, Checkout
 
 PAIRS = "results/pairs/alpaca/0000.jsonl"
 LEDGER = "results/pairs/alpaca/0000.ledger.jsonl"

@@ -2,7 +2,7 @@
 
 import os
 
-from conftest import Checkout
+from checkouts import Checkout
 
 SHARDS = {
     "self_instruct_without_topic": 27,

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Checkout
+
+from checkouts import ROOT, Checkout
 
 pytestmark = pytest.mark.slow
 Jobs = set[tuple[str, str]]

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 
 import pytest
-from conftest import Checkout
+
+from checkouts import Checkout
 
 FAMILIES = ("select_queries", "make_rating_sheets")
 TARGETS = ("all",)

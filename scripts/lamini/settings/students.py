@@ -157,6 +157,10 @@ class Model(Settings):
     """Fields of the recipe that this student changes."""
     mixture: Name = "d_all"
     """Of a student: the data it is trained on."""
+    nodes: Annotated[int, Field(gt=0)] = 1
+    """Of a student: machines that share its training; changes speed only."""
+    gpus: Annotated[int, Field(gt=0)] | None = None
+    """Of a student: GPUs of each of them; null: 1, 4 or 8 by the model's size."""
     wrapped: bool | None = None
     """Ask it in its tokenizer's prompt format; null: decoder-only students are, others are not."""
     published_as: str | None = None

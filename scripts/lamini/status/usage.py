@@ -87,13 +87,14 @@ def _usage(path: Path, row: dict[str, Any]) -> Usage:
     seconds = float(row["s"])
     hours = seconds / 3600
     resources = row.get("resources") or {}
+    spread = _number(resources.get("nodes"), 0) * _number(resources.get("node_gpus"), 0)
     return Usage(
         rule=rule,
         key="/".join(rest),
         seconds=seconds,
         cpu_hours=hours * _number(row.get("threads"), 1),
         busy_cpu_hours=_number(row.get("cpu_time"), 0) / 3600,
-        gpu_hours=hours * _number(resources.get("gpu"), 0),
+        gpu_hours=hours * _number(resources.get("gpu"), spread),
         memory_mib=_number(row.get("max_rss"), 0),
     )
 

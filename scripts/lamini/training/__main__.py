@@ -1,5 +1,7 @@
 """Train one student: `python -m lamini.training`, or the same under `accelerate launch`.
 
+With `--nodes` it starts itself on the nodes of its SLURM job.
+
 Exit codes: 0, the model is in OUTPUT/final; 85, stopped by a signal after saving, to be run again;
 any other, failed.
 """
@@ -13,7 +15,8 @@ from lamini.errors import LaminiError, StopRequested
 from lamini.job import start_job
 from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
-from lamini.training.launch import launch, launched_already
+from lamini.training.launch import launch, launched_already, visible_gpus
+from lamini.training.nodes import run_on_nodes
 
 
 def main(arguments: list[str]) -> int:
@@ -22,9 +25,12 @@ def main(arguments: list[str]) -> int:
     job = TrainingJob.from_json(parsed.settings, parsed.speed)
     logger = start_job(parsed.log, f"train_model {job.model}")
     try:
-        processes = parsed.processes or _gpu_processes(parsed.gpus)
-        if processes > 1 and not launched_already():
-            return launch(processes, arguments)
+        if not launched_already():
+            if parsed.nodes > 1:
+                return run_on_nodes(parsed.nodes, parsed.threads, parsed.gpus, arguments)
+            processes = parsed.processes or _gpu_processes(parsed.gpus)
+            if processes > 1:
+                return launch(processes, arguments)
         from lamini.training.run import train_student
 
         train_student(job, parsed.tokenized, parsed.output, parsed.gpus)
@@ -44,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
     parser.add_argument("--output", required=True, type=Path, help="gets final/ and work/")
     parser.add_argument("--log", required=True, type=Path)
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs of this machine to use")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs of each machine to use")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of the SLURM job to use")
+    parser.add_argument("--threads", type=int, default=1, help="processor cores of each node")
     parser.add_argument(
         "--processes", type=int, help="processes on this machine; default: one for each GPU"
     )
@@ -53,11 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _gpu_processes(gpus: int) -> int:
     """One process for each GPU that is there; a missing one is reported by `ranks`."""
-    if gpus < 2:
-        return 1
-    import torch
-
-    return gpus if torch.cuda.is_available() else 1
+    return gpus if gpus > 1 and visible_gpus() else 1
 
 
 if __name__ == "__main__":

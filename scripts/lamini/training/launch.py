@@ -1,8 +1,8 @@
 """Several processes on this machine, started, warned and ended as one.
 
-`torchrun` and `accelerate launch` work too and are the way to several machines; for one machine
-this keeps what they lose: stop signals reach every process, there is time to save, and the exit
-code says whether the run was stopped or failed.
+`nodes` does it on several machines by `accelerate launch`, which works on one, too. This keeps what
+that loses: stop signals reach every process, there is time to save, and the exit code says whether
+the run was stopped or failed.
 """
 
 import logging
@@ -22,6 +22,13 @@ _GRACE_SECONDS = 20.0
 def launched_already() -> bool:
     """Whether this process is one of several that someone else started."""
     return "RANK" in os.environ
+
+
+def visible_gpus() -> int:
+    """How many GPUs this process may use."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def launch(processes: int, arguments: list[str]) -> int:

@@ -6,13 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -20,17 +17,6 @@ ENVIRONMENT = {
     "LAMINI_PLAIN_PROGRESS": "1",
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
 }
-
-
-DEMO_SECONDS = 3000
-"""The first test that needs the finished demo also runs it."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of the finished demo the time that the demo takes."""
-    for item in items:
-        if "finished_demo" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(DEMO_SECONDS))
 
 
 @dataclass
@@ -98,24 +84,3 @@ def check_out(folder: Path) -> Checkout:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
     return Checkout(folder)
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    """A fresh checkout without results."""
-    return check_out(tmp_path / "project")
-
-
-@pytest.fixture(scope="session")
-def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A checkout in which the whole demo was run for real, once for all tests.
-
-    While working on the tests, FINISHED_DEMO can name a checkout where that was done before.
-    """
-    if "FINISHED_DEMO" in os.environ:
-        yield Checkout(Path(os.environ["FINISHED_DEMO"]))
-        return
-    demo = check_out(tmp_path_factory.mktemp("demo") / "project")
-    done = demo.snakemake("--profile", "demo", check=False)
-    assert done.returncode == 0, f"the demo failed:\n{done.stdout[-4000:]}\n{done.stderr[-12000:]}"
-    yield demo

@@ -1,0 +1,40 @@
+"""What the tests of several folders share: a fresh checkout, and the demo run once for all."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from checkouts import Checkout, check_out
+
+DEMO_SECONDS = 3000
+"""The first test that needs the finished demo also runs it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of the finished demo the time that the demo takes."""
+    for item in items:
+        if "finished_demo" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(DEMO_SECONDS))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A fresh checkout without results."""
+    return check_out(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A checkout in which the whole demo was run for real, once for all tests.
+
+    While working on the tests, FINISHED_DEMO can name a checkout where that was done before.
+    """
+    if "FINISHED_DEMO" in os.environ:
+        yield Checkout(Path(os.environ["FINISHED_DEMO"]))
+        return
+    demo = check_out(tmp_path_factory.mktemp("demo") / "project")
+    done = demo.snakemake("--profile", "demo", check=False)
+    assert done.returncode == 0, f"the demo failed:\n{done.stdout[-4000:]}\n{done.stderr[-12000:]}"
+    yield demo

@@ -1,0 +1,61 @@
+"""One SLURM cluster for all tests here, and checkouts that are run on it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, ClusterError
+from packages import install_packages
+from runs import LEDGERS
+
+from checkouts import Checkout, check_out
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running cluster. In CI it must come up; elsewhere a machine may be unable to."""
+    folder = tmp_path_factory.mktemp("slurm")
+    reason = install_packages()
+    made = Cluster(folder) if reason is None else None
+    try:
+        if made is not None:
+            try:
+                made.start()
+            except ClusterError as error:
+                reason = str(error)
+        if reason is not None and os.environ.get("CI"):
+            pytest.fail(f"no SLURM cluster in CI: {reason}")
+        if made is None or reason is not None:
+            pytest.skip(f"NO SLURM CLUSTER, so nothing here was tested: {reason}")
+        print(f"SLURM {made.run('sinfo', '--version').split()[-1]}, memory by {made.containment}")
+        yield made
+    finally:
+        if made is not None:
+            made.stop()
+
+
+@pytest.fixture(scope="session")
+def ledgers(finished_demo: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every answer of the teacher in the finished demo, as one file."""
+    file = tmp_path_factory.mktemp("ledgers") / LEDGERS
+    finished_demo.run("python", "-m", "lamini.teacher", "export", str(file))
+    return file
+
+
+@pytest.fixture
+def replaying(ledgers: Path, tmp_path: Path) -> Checkout:
+    """A fresh checkout with the finished demo's paid answers and nothing else."""
+    fresh = check_out(tmp_path / "project")
+    fresh.run("python", "-m", "lamini.teacher", "import", str(ledgers))
+    return fresh
+
+
+@pytest.fixture
+def before_training(finished_demo: Checkout, tmp_path: Path) -> Checkout:
+    """The finished demo without its checkpoints and what comes after them."""
+    later = ("checkpoints", "answers", "evals", "tables", "figures", "*smollm2*")
+    left_out = shutil.ignore_patterns(*later)
+    shutil.copytree(finished_demo.folder, tmp_path / "demo", symlinks=True, ignore=left_out)
+    return Checkout(tmp_path / "demo")

@@ -1,0 +1,95 @@
+"""`snakemake --profile slurm`, as people type it, started in a checkout and watched."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from checkouts import ENVIRONMENT, Checkout
+
+LEDGERS = "ledgers.tar.zst"
+# The profile polls at an interval for real use; the cluster here answers at once.
+QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "20")
+
+
+class Run:
+    """One run of the workflow on the cluster; its output goes to a file.
+
+    Args:
+        checkout: where.
+        targets: files or named targets.
+        options: more for Snakemake.
+        overlay: settings over the demo's.
+    """
+
+    count = 0
+
+    def __init__(
+        self,
+        checkout: Checkout,
+        *targets: str,
+        options: Sequence[str] = (),
+        overlay: dict[str, Any] | None = None,
+    ) -> None:
+        Run.count += 1
+        self.folder = checkout.folder
+        self.output = self.folder / f"run-{Run.count}.log"
+        name = "overlay.yaml"
+        (self.folder / name).write_text(yaml.safe_dump(overlay or {}))
+        environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(self.folder / "scripts")}
+        with open(self.output, "wb") as output:
+            self._process = subprocess.Popen(
+                ["snakemake", "--profile", "slurm", *targets, *QUICK, *options,
+                 "--configfile", "config/demo.yaml", name],
+                cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    def wait(self, seconds: float = 240) -> str:
+        """Until it has ended well; returns its output."""
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"not done after {seconds:.0f} s:\n{self.text}") from None
+        assert code == 0, f"the run failed:\n{self.text}"
+        return self.text
+
+    def wait_for_failure(self, seconds: float = 240) -> str:
+        """Until it has ended, and not well; returns its output."""
+        assert self._process.wait(seconds) != 0, self.text
+        return self.text
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """End Snakemake; its jobs are SLURM's."""
+        self._process.send_signal(how)
+        self._process.wait(60)
+
+    @property
+    def text(self) -> str:
+        """Output so far."""
+        return self.output.read_text(errors="replace")
+
+    @property
+    def jobs(self) -> list[str]:
+        """Numbers of the SLURM jobs that it has submitted, in that order."""
+        return re.findall(r"submitted with SLURM jobid (\d+)", self.text)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> None:
+    """Wait for a moment that a test needs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.1)
+
+
+def newest_step(folder: Path) -> int:
+    """Steps of the newest checkpoint in a model's folder; 0 before the first."""
+    return max((int(path.name[5:]) for path in folder.glob("work/step-*")), default=0)

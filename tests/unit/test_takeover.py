@@ -1,0 +1,34 @@
+"""Which SLURM jobs a new one takes over from."""
+
+import logging
+
+import pytest
+
+from lamini.takeover import end_predecessors, predecessors
+
+OWN = "17|rule_train_model_wildcards_gpt2|/home/a/run"
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ("12|rule_train_model_wildcards_gpt2|/home/a/run", [12]),
+        ("18|rule_train_model_wildcards_gpt2|/home/a/run", []),  # newer: it ends this one
+        ("12|rule_train_model_wildcards_t5|/home/a/run", []),
+        ("12|rule_train_model_wildcards_gpt2|/home/a/other", []),
+        ("12_3|rule_train_model_wildcards_gpt2|/home/a/run", []),
+    ],
+)
+def test_only_older_jobs_at_the_same_output_are_ended(other: str, expected: list[int]) -> None:
+    assert predecessors([other, OWN], 17) == expected
+
+
+def test_jobs_that_snakemake_did_not_submit_are_left_alone() -> None:
+    assert predecessors(["12|(null)|/home/a", "17|(null)|/home/a"], 17) == []
+    assert predecessors(["12|(null)|/home/a"], 17) == []
+
+
+def test_outside_of_slurm_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("PATH", "")
+    end_predecessors(logging.getLogger("lamini"))

@@ -1,0 +1,49 @@
+"""Ten times the paper, 150 students and 2,000 shards, is planned in bearable time and memory."""
+
+import math
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from checkouts import ENVIRONMENT, ROOT, Checkout, read_job_table
+
+FACTOR = 10
+SHARDS = 2000
+SECONDS, MEBIBYTES = 60, 1024
+
+
+def _ten_times(config: Path) -> dict[str, Any]:
+    """An overlay with ten of each student, and so many shards that they are 2,000 in all."""
+    models = yaml.safe_load((config / "models.yaml").read_text())["models"]
+    sources = yaml.safe_load((config / "sources.yaml").read_text())["sources"]
+    students = {name: model for name, model in models.items() if model["role"] == "student"}
+    copies = {f"{n}-{i}": m for n, m in students.items() for i in range(1, FACTOR)}
+    paper = sum(source["shards"] for source in sources.values())
+    more = {n: {"shards": math.ceil(s["shards"] * SHARDS / paper)} for n, s in sources.items()}
+    return {"models": copies, "students": [*students, *copies], "sources": more}
+
+
+@pytest.mark.slow
+def test_ten_times_the_paper_is_planned_in_a_minute(checkout: Checkout) -> None:
+    overlay = checkout.folder / "ten_times.yaml"
+    overlay.write_text(yaml.safe_dump(_ten_times(ROOT / "config")))
+    environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(checkout.folder / "scripts")}
+    with open(checkout.folder / "plan.log", "wb") as output:
+        planning = subprocess.Popen(
+            ["snakemake", "-n", "--quiet", "rules", "--configfile", overlay.name],
+            cwd=checkout.folder, env=environment, stdout=output, stderr=output,
+        )  # fmt: skip
+        _, status, used = os.wait4(planning.pid, 0)
+    planning.returncode = os.waitstatus_to_exitcode(status)
+    text = (checkout.folder / "plan.log").read_text()
+    assert planning.returncode == 0, text
+    counts = read_job_table(text)
+    assert counts["train_model"] == FACTOR * 15 and counts["generate_pairs"] >= SHARDS
+    seconds, mebibytes = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    print(f"{seconds:.0f} s of the processor, {mebibytes:.0f} MiB")
+    assert seconds < SECONDS
+    assert mebibytes < MEBIBYTES
