@@ -27,13 +27,15 @@ def rows(*instructions: str, start: int = 0) -> list[dict]:
     ]
 
 
-def select(inputs: list[Path], shards: int, exact: bool = True) -> tuple[list[list[dict]], dict]:
+def select(
+    inputs: list[Path], shards: int, deduplication: dict | None = None
+) -> tuple[list[list[dict]], dict]:
     outputs = [Path(f"queries/{n:04}.jsonl") for n in range(shards)]
     select_queries(
         inputs=inputs,
         queries=outputs,
         funnel=Path("queries/funnel.json"),
-        settings={"source": "some", "deduplication": {"exact": exact}, "shards": shards},
+        settings={"source": "some", "deduplication": deduplication or {}, "shards": shards},
     )
     funnel = json.loads(Path("queries/funnel.json").read_text())
     return [list(read_jsonl(path)) for path in outputs], funnel
@@ -53,9 +55,8 @@ def test_the_first_of_equal_instructions_stays_across_shards():
         "subset": "s",
     }
     assert [stage["left"] for stage in funnel["stages"]] == [8, 4]
-    assert [len(shard) for shard in select([Path("a.jsonl"), Path("b.jsonl")], 3, False)[0]] == [
-        3, 3, 2
-    ]  # fmt: skip
+    everything, _ = select([Path("a.jsonl"), Path("b.jsonl")], 3, {"exact": False})
+    assert [len(shard) for shard in everything] == [3, 3, 2]
 
 
 def test_generated_instructions_keep_their_ids():

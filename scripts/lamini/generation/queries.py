@@ -1,7 +1,7 @@
 """The unique instructions of a source, split evenly into the shards that are answered.
 
-Two passes over the files: the first decides which rows stay and how many there are, the second
-writes them, so that memory holds 16 bytes an instruction and no text.
+The rows that stay are chosen first (`lamini.generation.deduplication`), then read again and
+written, so that memory holds no text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,7 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, sha256_file, write_json, write_jsonl
-from lamini.generation.normalization import fingerprint
-from lamini.log import Progress
+from lamini.generation.deduplication import choose_unrepeated
 from lamini.provenance import record_provenance
 from lamini.settings.dataset import Deduplication
 
@@ -26,13 +25,13 @@ def select_queries(
     funnel: Path,
     settings: dict[str, Any],
 ) -> None:
-    """Drop repeated instructions across a source's files, the first one staying.
+    """Drop instructions that repeat an earlier one across a source's files.
 
     Args:
         inputs: instruction shards or prompts, in the order in which the first one counts.
         queries: shards to write: `id`, `instruction`, `instruction_source`, `subset`. Their sizes
             differ by one at most.
-        funnel: JSON with the rows read and left.
+        funnel: JSON with the rows read, and left by each filter.
         settings: the rule's params.
 
     Raises:
@@ -40,15 +39,14 @@ def select_queries(
     """
     source = settings["source"]
     deduplication = Deduplication.model_validate(settings["deduplication"])
-    keep = _first_ones(inputs) if deduplication.exact else None
-    rows = len(keep) if keep is not None else sum(1 for path in inputs for _ in read_jsonl(path))
-    left = sum(keep) if keep is not None else rows
+    selection = choose_unrepeated(inputs, deduplication)
+    left = sum(selection.keep)
     if left < len(queries):
         raise LaminiError(
             f"{source}: {left} unique instructions cannot fill {len(queries)} shards;"
             f" lower `sources.{source}.shards` or raise its samples"
         )
-    selected = _selected(inputs, keep, source)
+    selected = _selected(inputs, selection.keep, source)
     size, larger = divmod(left, len(queries))
     for number, path in enumerate(queries):
         write_jsonl(path, islice(selected, size + (number < larger)))
@@ -56,7 +54,7 @@ def select_queries(
         funnel,
         {
             "source": source,
-            "stages": [{"stage": "rows", "left": rows}, {"stage": "exact", "left": left}],
+            "stages": [{"stage": name, "left": count} for name, count in selection.left.items()],
             "shards": len(queries),
         },
     )
@@ -72,25 +70,11 @@ def select_queries(
         record_provenance(path, rule="select_queries", settings=settings, extra=extra)
 
 
-def _first_ones(inputs: Sequence[Path]) -> bytearray:
-    """For each row of all inputs, 1 when no row before it is the same after normalisation."""
-    seen: set[bytes] = set()
-    keep = bytearray()
-    with Progress(len(inputs), "files") as progress:
-        for path in inputs:
-            for row in read_jsonl(path):
-                mark = fingerprint(row["instruction"])
-                keep.append(mark not in seen)
-                seen.add(mark)
-            progress.advance()
-    return keep
-
-
-def _selected(inputs: Sequence[Path], keep: bytearray | None, source: str) -> Iterator[Row]:
+def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[Row]:
     number = 0
     for path in inputs:
         for row in read_jsonl(path):
-            if keep is None or keep[number]:
+            if keep[number]:
                 generated = "instruction_source" in row
                 yield {
                     # Sources may share a collection, and so the ids of its prompts.

@@ -8,11 +8,34 @@ from lamini.settings.base import Fraction, Name, Settings, Version
 from lamini.settings.sources import HubData, LocalData
 
 
+class Duplicates(Settings):
+    """Near-duplicate instructions, found by MinHash and locality-sensitive hashing."""
+
+    ngram: Annotated[int, Field(ge=1)] = 3
+    """Words in a shingle; a shorter instruction is one shingle."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Jaccard similarity of shingles from which an instruction repeats an earlier one."""
+    bands: Annotated[int, Field(ge=1)] = 20
+    """Keys of an instruction; two with a key in common are compared. With 20 keys of 6 hashes,
+    99.8 % of those at a similarity of 0.8 are."""
+    band_rows: Annotated[int, Field(ge=1)] = 6
+    """Hashes in a key."""
+    most_compared: Annotated[int, Field(ge=1)] = 256
+    """Instructions that are compared for one key, the last ones that have it."""
+    version: Version = 1
+
+
 class Deduplication(Settings):
     """Which instructions are answered once only."""
 
     exact: bool = True
     """Drop an instruction that equals an earlier one of its source after normalisation."""
+    rouge_l: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Drop an instruction from this ROUGE-L F-measure with an earlier one of its source on, as
+    self-instruct does from 0.7 on; null: not compared. Words are runs of a-z and 0-9."""
+    minhash: Duplicates | None = None
+    """Drop an instruction that nearly repeats an earlier one of its source by its shingles; null:
+    not compared."""
     version: Version = 1
 
 
@@ -82,23 +105,6 @@ class Contamination(Settings):
     max_texts: Annotated[int, Field(ge=1)] = 10
     """An n-gram of more texts of a task is a phrase of that task, and finds no match. A text counts
     once, however many examples have it."""
-    version: Version = 1
-
-
-class Duplicates(Settings):
-    """Near-duplicate instructions, found by MinHash and locality-sensitive hashing."""
-
-    ngram: Annotated[int, Field(ge=1)] = 3
-    """Words in a shingle; a shorter instruction is one shingle."""
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Jaccard similarity of shingles from which an instruction repeats an earlier one."""
-    bands: Annotated[int, Field(ge=1)] = 20
-    """Keys of an instruction; two with a key in common are compared. With 20 keys of 6 hashes,
-    99.8 % of those at a similarity of 0.8 are."""
-    band_rows: Annotated[int, Field(ge=1)] = 6
-    """Hashes in a key."""
-    most_compared: Annotated[int, Field(ge=1)] = 256
-    """Instructions that are compared for one key, the last ones that have it."""
     version: Version = 1
 
 
