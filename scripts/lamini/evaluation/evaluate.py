@@ -69,16 +69,20 @@ def evaluate_model(
         for name, (task, facts) in pending.items():
             result, samples = _run(language_model, name, task, tasks[name], evaluation)
             result |= {"data": facts.as_params(), **_measured_with(asked, evaluation)}
-            _keep_finished(outputs[name], {"model": asked.model, **result}, made_from)
             if evaluation.samples:
-                _write_samples(outputs[name].with_suffix(".samples.jsonl.zst"), samples)
+                _write_samples(_work_file(_samples_file(outputs[name])), samples)
+            _keep_finished(outputs[name], {"model": asked.model, **result}, made_from)
     for name, output in outputs.items():
+        if evaluation.samples:
+            with atomic_writer(_samples_file(output), "wb") as handle:
+                handle.write(_work_file(_samples_file(output)).read_bytes())
         write_json(output, read_json(_work_file(output))["result"])
         record_provenance(
             output, rule="evaluate_model", settings=settings, inputs=inputs, extra={"task": name}
         )
     for output in outputs.values():
         _work_file(output).unlink()
+        _work_file(_samples_file(output)).unlink(missing_ok=True)
 
 
 def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
@@ -160,6 +164,10 @@ def _sample(sample: Row, sent: list[tuple[str, str]], metric: str) -> Row:
     }
 
 
+def _samples_file(output: Path) -> Path:
+    return output.with_suffix(".samples.jsonl.zst")
+
+
 def _write_samples(path: Path, samples: list[Row]) -> None:
     packer = zstandard.ZstdCompressor(level=9)
     with atomic_writer(path, "wb") as handle, packer.stream_writer(handle, closefd=False) as packed:
@@ -181,7 +189,8 @@ def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
 
 
 # --- Finished tasks of a job that was stopped. Snakemake removes a failed job's declared outputs;
-# --- so they wait in a folder that no rule declares until all are there.
+# --- so they wait in a folder that no rule declares until all are there. A task is finished when
+# --- its result stands there, which is written after its samples.
 
 
 def _work_file(output: Path) -> Path:
