@@ -53,8 +53,10 @@ ledger-export: install  ## pack every paid answer of results/ into FILE=...
 ledger-import: install  ## place the answers of FILE=... below results/
 	python -m lamini.teacher import $(or $(FILE),$(error give FILE=, such as FILE=ledgers.tar.zst))
 
+# The unit tests use a core each; what runs Snakefiles, browsers and clusters has the machine alone.
 test: check     ## everything CI runs
-	$(OFFLINE) pytest
+	$(OFFLINE) OMP_NUM_THREADS=1 pytest --numprocesses 2 tests/unit tests/scripts
+	$(OFFLINE) pytest --ignore tests/unit --ignore tests/scripts
 
 test-slurm: install  ## on a real SLURM cluster, which root starts here; `make test` has these, too
 	$(OFFLINE) pytest tests/slurm
