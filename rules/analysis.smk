@@ -32,6 +32,30 @@ rule measure_dataset:
         "../scripts/measure_dataset.py"
 
 
+rule count_tokens:
+    """Count tokens with one of the tokenizers that Table 1 may have been made with."""
+    input:
+        manifest="results/dataset/{mixture}.manifest.json",
+        dataset=ancient("results/dataset/{mixture}.parquet"),
+        tokenizer=lambda w: flow.tokenizer_input(w.tokenizer),
+    output:
+        counts="results/analysis/{mixture}/token_counts/{tokenizer}.csv",
+    log:
+        "results/logs/count_tokens/{mixture}/{tokenizer}.log",
+    benchmark:
+        "results/benchmarks/count_tokens/{mixture}/{tokenizer}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        runtime=60,
+        mem_mb=8000,
+    params:
+        settings=lambda w: flow.token_count_params(w.mixture, w.tokenizer),
+    script:
+        "../scripts/count_tokens.py"
+
+
 rule embed_instructions:
     """Embed a sample of each compared set's instructions."""
     input:

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lamini.analysis.quality import Quality
 from lamini.analysis.statistics import measure_dataset
+from lamini.analysis.token_counts import count_tokens
 from lamini.errors import LaminiError
 
 
@@ -112,6 +113,23 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
         ("0", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("4", "2"),
     ]  # fmt: skip
     assert [(r[2], r[3]) for r in lengths if r[:2] == ("alpaca", "response")][-1] == ("3", "1")
+
+
+def test_another_tokenizer_counts_the_same_texts(tmp_path: Path, tokenizer: Path) -> None:
+    merged(tmp_path, ROWS)
+    expected = measure(tmp_path, tokenizer)["statistics"]
+    location = {"path": str(tokenizer), "revision": None}
+    count_tokens(
+        manifest=tmp_path / "mix.manifest.json",
+        dataset=tmp_path / "mix.parquet",
+        counts=tmp_path / "counts.csv",
+        settings={
+            "tokenizer_location": location,
+            "symbols": {"original_p3": "D_P3", "alpaca": "D̂_A"},
+        },
+    )
+    counted = csv.DictReader((tmp_path / "counts.csv").read_text("utf-8").splitlines())
+    assert list(counted) == expected
 
 
 def test_measuring_twice_gives_the_same_bytes(tmp_path: Path, tokenizer: Path) -> None:

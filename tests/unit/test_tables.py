@@ -69,6 +69,27 @@ def test_scores_stand_beside_the_published_ones(tmp_path: Path) -> None:
     assert rows[3][3:5] == ["+1.0°", "-6.8"], "the published RTE score lies in our interval"
 
 
+@pytest.mark.parametrize("dataset", ["published", "generated"])
+def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: str) -> None:
+    head = "instruction_source,instruction_mean_tokens,response_mean_tokens\n"
+    (tmp_path / "published.csv").write_text(head + "alpaca,10,20\n,10,20\n")
+    counts = {"gpt2": "11,20", "t5": "15,30"}
+    for name, means in counts.items():
+        (tmp_path / f"{name}.csv").write_text(f"{head}alpaca,{means}\nd_all,{means}\n")
+    params = {"kind": "tokenizers", "mixture": "d_all", "symbols": {"alpaca": "D̂_A"}}
+    params |= {"tokenizers": [*counts], "dataset": dataset, "reproduction": True}
+    inputs = {"counts": [str(tmp_path / f"{name}.csv") for name in counts]}
+    inputs["published"] = str(tmp_path / "published.csv")  # type: ignore[assignment]
+    outputs = _outputs(tmp_path, "table")
+    make_table("tokenizers", inputs, params, outputs)
+    heading, first, *_, last = _rows(outputs["csv"])
+    assert heading == ["Dataset", "Text", "published", "gpt2", "Δ %", "t5", "Δ %"]
+    assert first == ["D̂_A", "instruction", "10.00", "11.00", "10.0", "15.00", "50.0"]
+    assert [last[4], last[6]] == ["5.0", "50.0"]
+    named = "Closest to the published lengths: `gpt2`." in Path(outputs["md"]).read_text()
+    assert named == (dataset == "published")
+
+
 def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
     evals = _evals(tmp_path, "demo", {"rte": 50.0, "sst2": 60.0})
     model = {"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}

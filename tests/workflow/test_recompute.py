@@ -95,6 +95,7 @@ def merged(mixture: str = "d_all") -> Jobs:
     found = jobs("merge_pairs", mixture=mixture) | trained(*STUDENTS) | rated(*STUDIES)
     for rule in ANALYSIS:
         found |= jobs(rule, mixture=mixture)
+    found |= jobs("count_tokens", mixture=mixture, tokenizer="demo-t5")
     found |= jobs("train_tokenizer", tokenizer=("demo-t5", "demo-gpt2"))
     found |= jobs("build_model", model=("demo-t5", "demo-gpt2"))
     found |= jobs("evaluate_suite", model=("demo-t5", "demo-gpt2")) | tables("08")
@@ -114,6 +115,7 @@ ANALYSIS = (
 ANALYSIS_TABLES = (
     "01",
     "02",
+    "tokenizers",
     "quality",
     "semantic_diversity",
     "contamination",
@@ -178,7 +180,7 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
     "window of MATTR": (
         {"analysis": {"mattr_window": 40}},
         jobs("measure_dataset", mixture="d_all")
-        | tables("01", "02", "quality")
+        | tables("01", "02", "tokenizers", "quality")
         | figures("lengths")
         | CONFIG,
     ),

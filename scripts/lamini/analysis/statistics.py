@@ -90,8 +90,8 @@ def measure_dataset(
         raise LaminiError(
             f"{dataset}: has {progress.done} rows, {manifest} says {facts['rows']}; merge it again"
         )
-    rows = {source: facts["sources"][source]["rows"] for source in facts["settings"]["sources"]}
-    write_csv(statistics, STATISTICS_COLUMNS, _statistics(facts, rows, tokens, settings["symbols"]))
+    rows = source_rows(facts)
+    write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings["symbols"]))
     write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts["mixture"], rows, diverse))
     write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
     write_csv(lengths, LENGTH_COLUMNS, _lengths(rows, histograms))
@@ -101,13 +101,22 @@ def measure_dataset(
         )
 
 
-def _statistics(
-    facts: Mapping[str, Any],
-    rows: Mapping[str, int],
-    tokens: Counter[tuple[str, str]],
-    symbols: Mapping[str, str],
+def source_rows(facts: Mapping[str, Any]) -> dict[str, int]:
+    """Samples of each source of a mixture, from its manifest."""
+    return {source: facts["sources"][source]["rows"] for source in facts["settings"]["sources"]}
+
+
+def statistics_rows(
+    facts: Mapping[str, Any], tokens: Counter[tuple[str, str]], symbols: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Table 1: a row per source that has samples, and one of all."""
+    """Table 1, in `STATISTICS_COLUMNS`: a row per source of the mixture, and one of all.
+
+    Args:
+        facts: the dataset's manifest.
+        tokens: number of tokens by source and text (`instruction`, `response`).
+        symbols: the paper's name of each source.
+    """
+    rows = source_rows(facts)
     lines = []
     for source in rows:
         counts = {text: tokens[source, text] for text in TEXTS}

@@ -70,6 +70,13 @@ class Tables(Parts):
             "ngrams": sorted(analysis.contamination.ngrams),
             "tasks": self._task_names,
         }
+        if analysis.other_tokenizers:
+            tables["tokenizers"] = {
+                "kind": "tokenizers",
+                **mixture,
+                "tokenizers": [analysis.tokenizer, *analysis.other_tokenizers],
+                "dataset": self.config.dataset,
+            }
         if self._improvements:
             tables["improvement"] = {
                 "kind": "improvement",
@@ -129,6 +136,11 @@ class Tables(Parts):
             "topic_coverage": {"analysis": "results/analysis/topic_coverage.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
         }
+        if table == "tokenizers":
+            others = self.config.analysis.other_tokenizers
+            counts = [f"{analysis}/token_counts/{name}.csv" for name in others]
+            counted = {"counts": [f"{analysis}/statistics.csv", *counts]}
+            return counted | published("dataset_statistics")
         if table == "improvement":
             both = [pair[role]["key"] for pair in self._improvements for role in pair]
             evals = self.evals(dict.fromkeys(both))

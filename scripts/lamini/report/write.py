@@ -22,6 +22,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (
             "01",
             "02",
+            "tokenizers",
             "generation",
             "quality",
             "funnel",

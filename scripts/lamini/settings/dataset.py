@@ -133,6 +133,9 @@ class Analysis(Settings):
 
     tokenizer: Name
     """Key of `tokenizers` whose tokens Table 1 counts."""
+    other_tokenizers: list[Name] = []
+    """Keys of `tokenizers` that are counted beside it: on the published dataset they tell which one
+    the paper's Table 1 was made with."""
     mattr_window: Annotated[int, Field(gt=1)] = 50
     """Words in the moving window of Table 2."""
     mattr_texts: Literal["mean", "concatenated", "shuffled"] = "mean"

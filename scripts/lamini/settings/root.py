@@ -125,6 +125,8 @@ def _unknown_names(config: Config) -> list[str]:
     for name, tasks in config.evaluation.batches.items():
         use(f"evaluation.batches.{name}", "tasks", tasks)
     use("analysis.tokenizer", "tokenizers", config.analysis.tokenizer)
+    for name in config.analysis.other_tokenizers:
+        use("analysis.other_tokenizers", "tokenizers", name)
     for number, panel in enumerate(config.analysis.embeddings.panels):
         use(f"analysis.embeddings.panels.{number}", "sources", panel)
     for name, study in config.human_evaluation.studies.items():

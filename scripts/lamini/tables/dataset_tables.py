@@ -54,6 +54,52 @@ def statistics_table(name: str, inputs: Inputs, params: Params) -> Table:
     )
 
 
+def tokenizer_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Table 1's mean lengths with several tokenizers, and how far each is from the published.
+
+    Only on the published dataset does the distance tell of the tokenizer alone.
+    """
+    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
+    counted = [read_csv(path) for path in inputs["counts"]]
+    rows: list[list[Cell]] = []
+    distances: list[list[float]] = [[] for _ in counted]
+    for lines in zip(*counted, strict=True):
+        before = published.get(_published_key(lines[0], params), {})
+        for text in ("instruction", "response"):
+            target = number(before.get(f"{text}_mean_tokens"))
+            cells = [
+                text_cell(params["symbols"].get(lines[0]["instruction_source"], "D_ALL")),
+                text_cell(text),
+                Cell(target, digits=2),
+            ]
+            for line, distance in zip(lines, distances, strict=True):
+                mean = number(line[f"{text}_mean_tokens"])
+                apart = 100 * (mean / target - 1) if mean is not None and target else None
+                cells += [Cell(mean, ours=True, digits=2), Cell(apart, ours=True, digits=1)]
+                distance.extend([] if apart is None else [abs(apart)])
+            rows.append(cells)
+    means = [sum(d) / len(d) if d else None for d in distances]
+    last = [text_cell("mean of the absolute differences"), text_cell(None), Cell(None)]
+    rows.append([*last, *(c for m in means for c in (Cell(None), Cell(m, ours=True, digits=1)))])
+    note = "The dataset is not the published one: the differences are the texts', too."
+    if params["dataset"] == "published" and all(mean is not None for mean in means):
+        closest = min(zip(means, params["tokenizers"], strict=True))[1]
+        note = f"Closest to the published lengths: `{closest}`."
+    return Table(
+        name=name,
+        title="Mean lengths in tokens of several tokenizers, and as published.",
+        columns=[
+            "Dataset",
+            "Text",
+            "published",
+            *(head for key in params["tokenizers"] for head in (key, "Δ %")),
+        ],
+        rows=rows,
+        notes=[note],
+        reproduction=params["reproduction"],
+    )
+
+
 def _published_key(row: dict[str, str], params: Params) -> str:
     """The published row of a source; the whole dataset's has no source."""
     return "" if row["instruction_source"] == params["mixture"] else row["instruction_source"]

@@ -12,6 +12,7 @@ from lamini.tables.dataset_tables import (
     generation_table,
     plain_table,
     statistics_table,
+    tokenizer_table,
 )
 from lamini.tables.evaluation_tables import score_table, task_table
 from lamini.tables.human_tables import disagreement_table, level_table
@@ -24,6 +25,7 @@ Builder = Callable[[str, dict[str, Any], dict[str, Any]], Table]
 BUILDERS: dict[str, Builder] = {
     "statistics": statistics_table,
     "diversity": diversity_table,
+    "tokenizers": tokenizer_table,
     "collection": collection_table,
     "scores": score_table,
     "improvement": improvement_table,

@@ -85,12 +85,18 @@ class RuleParams(Inputs):
     def analysis_params(self, mixture: str) -> Params:
         """Of `measure_dataset`."""
         own = {"tokenizer", "mattr_window", "mattr_texts", "version"}
-        sources = self.config.mixtures[mixture].sources
         return {
             **self.config.analysis.model_dump(mode="json", include=own),
-            "tokenizer_location": self.tokenizer_location(self.config.analysis.tokenizer),
-            "symbols": {name: self.source(name).symbol for name in sources},
+            **self.token_count_params(mixture, self.config.analysis.tokenizer),
             "seed": self.config.seed,
+        }
+
+    def token_count_params(self, mixture: str, tokenizer: str) -> Params:
+        """Of `count_tokens`."""
+        sources = self.config.mixtures[mixture].sources
+        return {
+            "tokenizer_location": self.tokenizer_location(tokenizer),
+            "symbols": {name: self.source(name).symbol for name in sources},
         }
 
     def embedding_params(self) -> Params:

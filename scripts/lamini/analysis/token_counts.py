@@ -1,0 +1,40 @@
+"""Table 1 with another tokenizer: the paper does not name its own, and the counts depend on it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.quality import TEXTS
+from lamini.analysis.statistics import STATISTICS_COLUMNS, statistics_rows
+from lamini.analysis.tokens import TokenCounter
+from lamini.files import read_json
+from lamini.log import Progress
+from lamini.provenance import record_provenance
+
+
+def count_tokens(
+    *, manifest: str | Path, dataset: str | Path, counts: str | Path, settings: Mapping[str, Any]
+) -> None:
+    """Count the tokens of a merged dataset with one tokenizer.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        counts: CSV to write, in `STATISTICS_COLUMNS`.
+        settings: the rule's params: `tokenizer_location`, `symbols`.
+
+    Raises:
+        LaminiError: when there is no such tokenizer.
+    """
+    facts = read_json(manifest)
+    counter = TokenCounter(settings["tokenizer_location"])
+    tokens = Counter[tuple[str, str]]()
+    with Progress(facts["rows"], "pairs") as progress:
+        for source, batch in read_batches(dataset, [*TEXTS]):
+            for text in TEXTS:
+                tokens[source, text] += int(counter.count(batch[text]).sum())
+            progress.advance(len(batch))
+    write_csv(counts, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings["symbols"]))
+    record_provenance(counts, rule="count_tokens", settings=settings, inputs=[manifest])
