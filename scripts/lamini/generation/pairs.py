@@ -15,7 +15,14 @@ from lamini.generation.parsing import REFUSAL, clean
 from lamini.log import Progress
 from lamini.provenance import record_provenance
 from lamini.settings.teacher import ResponseRequests, Teacher
-from lamini.teacher import Answer, Request, chat_request, open_teacher
+from lamini.teacher import (
+    Answer,
+    Request,
+    chat_request,
+    count_tokens,
+    counted_tokens,
+    open_teacher,
+)
 
 Row = dict[str, Any]
 TRUNCATED = ("length", "context_length", "content_filter")
@@ -59,8 +66,7 @@ def generate_pairs(
         asked = session.ask(requests)
         for query, (request, answer) in zip(read_jsonl(queries), asked, strict=True):
             row = _pair(query, request, answer)
-            counts["prompt_tokens"] += answer.prompt_tokens
-            counts["completion_tokens"] += answer.completion_tokens
+            count_tokens(counts, answer)
             finish_reasons[answer.finish_reason] += 1
             models[answer.model] += 1
             flags.update(row["flags"])
@@ -87,8 +93,7 @@ def generate_pairs(
             "accepted": total - flags["empty"],
             "requests": total,
             "flags": dict(flags),
-            "prompt_tokens": counts["prompt_tokens"],
-            "completion_tokens": counts["completion_tokens"],
+            **counted_tokens(counts),
             "finish_reasons": dict(finish_reasons),
             "asked_model": settings["model"],
             "models": dict(models),

@@ -15,7 +15,7 @@ from lamini.generation.parsing import Parsed, Reject, parse_examples
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests
-from lamini.teacher import Answer, Request, chat_request
+from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
 
 Row = dict[str, Any]
 
@@ -107,8 +107,7 @@ class Shard:
     def take(self, prompt: InstructionPrompt, request: Request, answer: Answer) -> None:
         """Take in one answer."""
         self.requests += 1
-        self.counts["prompt_tokens"] += answer.prompt_tokens
-        self.counts["completion_tokens"] += answer.completion_tokens
+        count_tokens(self.counts, answer)
         self.finish_reasons[answer.finish_reason] += 1
         self.models[answer.model] += 1
         parsed = parse_examples(
@@ -183,8 +182,7 @@ class Shard:
             "asked": self.requests * self.wanted.generation.instructions_per_request,
             "well_formed": self.counts["well_formed"],
             "rejected": dict(self.rejected),
-            "prompt_tokens": self.counts["prompt_tokens"],
-            "completion_tokens": self.counts["completion_tokens"],
+            **counted_tokens(self.counts),
             "finish_reasons": dict(self.finish_reasons),
             "asked_model": self.wanted.model,
             "models": dict(self.models),

@@ -10,6 +10,7 @@ from lamini.files import atomic_writer, read_json
 from lamini.generation.parsing import Reason
 from lamini.provenance import record_provenance
 from lamini.settings.teacher import Price
+from lamini.teacher.money import report_spending
 
 FLAGS = ("refusal", "empty", "truncated")
 STAGES = ("prompts", "instructions", "queries", "pairs")
@@ -48,8 +49,8 @@ def summarize_generation(
     `well_formed` ones that the parser accepted, `parse_rate` = well_formed / asked, `rejected_*` by
     reason. Of `pairs`: `accepted` answers that are not empty, `flagged_*`. Of `prompts` and
     `queries`: rows read (`wanted`), left (`accepted`) and unreadable or repeated
-    (`rejected_rows`). `dollars` is the price of the tokens by the price table, for models that
-    have a price.
+    (`rejected_rows`). `dollars` is the price of the tokens by the price table, those of
+    batches at the Batch API's share of it, for models that have a price.
 
     Args:
         prompts: funnels of `prepare_prompts`.
@@ -57,7 +58,7 @@ def summarize_generation(
         queries: funnels of `select_queries`.
         pairs: reports of `generate_pairs`.
         summary: the CSV to write.
-        prices: dollars per million tokens, by model.
+        prices: dollars per million tokens and the Batch API's share of them, by model.
     """
     table = {name: Price.model_validate(price) for name, price in prices.items()}
     rows = [_funnel_row(read_json(path), "prompts") for path in prompts]
@@ -133,5 +134,4 @@ def _dollars(shard: Row, prices: dict[str, Price]) -> float | None:
     price = prices.get(shard["asked_model"])
     if price is None:
         return None
-    prompt = shard["prompt_tokens"] * price.prompt
-    return (prompt + shard["completion_tokens"] * price.completion) / 1e6
+    return report_spending(shard, price).dollars

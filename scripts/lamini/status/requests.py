@@ -12,7 +12,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.settings.teacher import Teacher
 from lamini.status.states import seconds_since
-from lamini.teacher.money import Spending, find_ledgers, ledger_spending
+from lamini.teacher.money import Spending, find_ledgers, ledger_spending, report_spending
 
 _FRESH_SECONDS = 60.0
 _RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}
@@ -34,12 +34,8 @@ def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
             price = teacher.prices.get(teacher.model)
             rules[rule] = spending + ledger_spending(ledger, teacher.prices, price)
         else:
-            spending.add(
-                report["prompt_tokens"],
-                report["completion_tokens"],
-                teacher.prices.get(report["asked_model"]),
-                report["requests"],
-            )
+            price = teacher.prices.get(report["asked_model"])
+            rules[rule] = spending + report_spending(report, price)
     return rules
 
 

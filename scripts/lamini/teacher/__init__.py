@@ -8,7 +8,23 @@
 append-only ledger beside the shard, before it is yielded.
 """
 
-from lamini.teacher.request import Answer, Request, Spend, chat_request
+from lamini.teacher.request import (
+    Answer,
+    Request,
+    Spend,
+    chat_request,
+    count_tokens,
+    counted_tokens,
+)
 from lamini.teacher.session import TeacherSession, open_teacher
 
-__all__ = ["Answer", "Request", "Spend", "TeacherSession", "chat_request", "open_teacher"]
+__all__ = [
+    "Answer",
+    "Request",
+    "Spend",
+    "TeacherSession",
+    "chat_request",
+    "count_tokens",
+    "counted_tokens",
+    "open_teacher",
+]

@@ -38,6 +38,7 @@ _FIELDS = (
     "attempts",
     "sent_at",
     "text",
+    "batch",
 )
 """What a row may hold; anything else is left behind."""
 _SECRET_NAME = re.compile(r"_(API_KEY|TOKEN|SECRET)$")

@@ -76,6 +76,9 @@ class Client:
             self._woken = True
             self._loop.call_soon_threadsafe(self._take_in)
 
+    def flush(self) -> None:
+        """Nothing to do: a request never waits for others."""
+
     def cancel(self, jobs: Iterable[Job]) -> None:
         """Give up requests that nobody waits for any more."""
         for job in jobs:
@@ -94,6 +97,11 @@ class Client:
     def in_flight(self) -> int:
         """Requests sent and not yet answered."""
         return self._dispatcher.in_flight if self._dispatcher else 0
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many batches are in which state; the live API has none."""
+        return {}
 
     @property
     def concurrency(self) -> int:
@@ -173,18 +181,8 @@ class Client:
         self._spend.completion_tokens += completion.completion_tokens
         self._spend.dollars += cost
         self._budget.spent += cost
-        row = {
-            "key": job.key,
-            "body": hashlib.blake2b(job.payload, digest_size=16).hexdigest(),
-            "prompt_tokens": completion.prompt_tokens,
-            "completion_tokens": completion.completion_tokens,
-            "finish_reason": completion.finish_reason,
-            "model": completion.model,
-            "request_id": completion.request_id,
-            "attempts": job.attempts,
-            "sent_at": job.sent_at,
-            "text": completion.text,
-        }
+        digest = hashlib.blake2b(job.payload, digest_size=16).hexdigest()
+        row = ledger_row(job.key, digest, completion, job.attempts, job.sent_at)
         self._committer.put(row_line(row), (job, answer_of_row(row, cached=False)))
 
     def _committed(self, done: list[tuple[Job, Answer]]) -> None:
@@ -235,6 +233,24 @@ class Client:
         return without_secrets(text)
 
 
+def ledger_row(
+    key: str, body: str, completion: Completion, attempts: int, sent_at: float
+) -> dict[str, Any]:
+    """The row that keeps an answer; `body` is the digest of what was sent."""
+    return {
+        "key": key,
+        "body": body,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "finish_reason": completion.finish_reason,
+        "model": completion.model,
+        "request_id": completion.request_id,
+        "attempts": attempts,
+        "sent_at": sent_at,
+        "text": completion.text,
+    }
+
+
 def answer_of_row(row: dict[str, Any], *, cached: bool) -> Answer:
     """The answer that a ledger's row holds."""
     return Answer(
@@ -247,4 +263,5 @@ def answer_of_row(row: dict[str, Any], *, cached: bool) -> Answer:
         request_id=row["request_id"],
         attempts=row["attempts"],
         cached=cached,
+        batch=row.get("batch", ""),
     )

@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.settings.teacher import Price, Teacher
 from lamini.teacher.ledger import packed_path, read_ledger
+from lamini.teacher.request import TOKENS
 
 _REFRESH_SECONDS = 5.0
 _BYTES_PER_TOKEN = 3  # fewer than English has, so that estimates are on the safe side
@@ -35,11 +37,14 @@ def find_ledgers(results: Path) -> list[Path]:
     return sorted({*results.rglob(f"*{suffix}"), *packed})
 
 
-def dollars(price: Price | None, prompt_tokens: float, completion_tokens: float) -> float:
-    """Cost of so many tokens; 0 for a model without a price."""
+def dollars(
+    price: Price | None, prompt_tokens: float, completion_tokens: float, *, batch: bool = False
+) -> float:
+    """Cost of so many tokens, by the live or the Batch API; 0 for a model without a price."""
     if price is None:
         return 0.0
-    return (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+    live = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+    return live * price.batch_share if batch else live
 
 
 def most_tokens(payload: bytes, max_tokens: object) -> tuple[float, float]:
@@ -57,12 +62,20 @@ class Spending:
     completion_tokens: int = 0
     dollars: float = 0.0
 
-    def add(self, prompt: int, completion: int, price: Price | None, answers: int = 1) -> None:
+    def add(
+        self,
+        prompt: int,
+        completion: int,
+        price: Price | None,
+        answers: int = 1,
+        *,
+        batch: bool = False,
+    ) -> None:
         """Count answers of so many tokens together."""
         self.answers += answers
         self.prompt_tokens += prompt
         self.completion_tokens += completion
-        self.dollars += dollars(price, prompt, completion)
+        self.dollars += dollars(price, prompt, completion, batch=batch)
 
     def __add__(self, other: "Spending") -> "Spending":
         """Both together."""
@@ -88,7 +101,18 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
             row.get("prompt_tokens", 0),
             row.get("completion_tokens", 0),
             prices.get(row.get("model", ""), otherwise),
+            batch=bool(row.get("batch")),
         )
+    return spending
+
+
+def report_spending(report: Mapping[str, Any], price: Price | None) -> Spending:
+    """What the answers of a finished shard took, by its report."""
+    prompt, completion = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
+    spending = Spending()
+    spending.add(prompt, completion, price, report["requests"], batch=True)
+    live = (report["prompt_tokens"] - prompt, report["completion_tokens"] - completion)
+    spending.add(*live, price, answers=0)
     return spending
 
 

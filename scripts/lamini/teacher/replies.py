@@ -70,7 +70,7 @@ def read_reply(url: str, status: int, headers: Mapping[str, str], raw: bytes) ->
         RetryableError: 408, 409, 429, 5xx, a malformed body, no choices, an error in a 200.
         LaminiError: any other status, with the endpoint's message and a remedy.
     """
-    body = _parse(raw)
+    body = parse_json(raw)
     if status == 200 and isinstance(body, dict) and "error" not in body:
         return _completion(body, headers)
     error = body.get("error") if isinstance(body, dict) else None
@@ -114,7 +114,7 @@ def parse_duration(text: str) -> float | None:
         return None
 
 
-def _parse(raw: bytes) -> Any:
+def parse_json(raw: bytes) -> Any:
     """The JSON of a body, or None. Lone surrogates, which UTF-8 cannot hold, become `?`."""
     try:
         return orjson.loads(raw)

@@ -1,6 +1,7 @@
 """What is asked, what comes back, and what it cost."""
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,24 @@ class Answer:
     """How often it was sent, the successful time among them."""
     cached: bool
     """Whether it came from a ledger, and so cost nothing now."""
+    batch: str = ""
+    """Id of the batch that it came in, at the Batch API's price; empty for a live answer."""
+
+
+TOKENS = ("prompt_tokens", "completion_tokens")
+"""What is paid for."""
+
+
+def count_tokens(counts: Counter[str], answer: Answer) -> None:
+    """Add an answer's tokens; those of batches once more, as `batch_{name}`: they cost less."""
+    for name in TOKENS:
+        counts[name] += getattr(answer, name)
+        counts[f"batch_{name}"] += getattr(answer, name) if answer.batch else 0
+
+
+def counted_tokens(counts: Counter[str]) -> dict[str, int]:
+    """The counts that a shard's report has, as `lamini.teacher.money.report_spending` reads it."""
+    return {name: counts[name] for kind in TOKENS for name in (kind, f"batch_{kind}")}
 
 
 @dataclass(slots=True)

@@ -68,9 +68,8 @@ class RuleParams(Inputs):
         }
 
     def price_params(self) -> Params:
-        """Of `summarize_generation`: what was paid, which no batch was a part of."""
-        prices = self.config.teacher.prices.items()
-        return {name: price.model_dump(include={"prompt", "completion"}) for name, price in prices}
+        """Of `summarize_generation`."""
+        return {name: price.as_params() for name, price in self.config.teacher.prices.items()}
 
     def mixture_params(self, mixture: str) -> Params:
         """Of `merge_pairs` and `import_published`."""
