@@ -73,7 +73,7 @@ rule judge_items:
     threads: flow.teacher_threads()
     resources:
         teacher=1,
-        runtime=lambda w, attempt: 60 * attempt,
+        runtime=lambda w, attempt: flow.teacher_minutes(60, attempt),
         mem_mb=2000,
     params:
         settings=lambda w: flow.judge_params(w.study),

@@ -50,7 +50,7 @@ rule generate_instructions:
     threads: flow.teacher_threads()
     resources:
         teacher=1,
-        runtime=lambda w, attempt: 240 * attempt,
+        runtime=lambda w, attempt: flow.teacher_minutes(240, attempt),
         mem_mb=2000,
     params:
         settings=lambda w: flow.instruction_params(w.source, w.shard),

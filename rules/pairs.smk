@@ -48,7 +48,7 @@ rule generate_pairs:
     threads: flow.teacher_threads()
     resources:
         teacher=1,
-        runtime=lambda w, attempt: 480 * attempt,
+        runtime=lambda w, attempt: flow.teacher_minutes(480, attempt),
         mem_mb=2000,
     params:
         settings=lambda w: flow.pair_params(w.source),

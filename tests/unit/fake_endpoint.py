@@ -72,9 +72,7 @@ class FakeEndpoint:
 
     async def _main(self, ready: threading.Event) -> None:
         self._stop = asyncio.Event()
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._chat)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port)
         await site.start()
@@ -82,6 +80,11 @@ class FakeEndpoint:
         ready.set()
         await self._stop.wait()
         await runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._chat)
+        return app
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self._at_once += 1

@@ -170,6 +170,12 @@ def test_large_models_need_a_sharded_optimizer_on_small_cards():
     assert students(f"models={json.dumps(huge)}")["lamini-gpt-1.5b"].advice(V100) == "too large"
 
 
+def to_be_paid(text: str) -> float:
+    found = re.search(r"to be paid yet, .* about \$([\d,.]+)\.$", text, re.MULTILINE)
+    assert found
+    return float(found[1].replace(",", ""))
+
+
 def test_budget_and_batch_price(capsys):
     ledger = Ledger(Path("results/pairs/alpaca/0000.ledger.jsonl"))
     row = {"prompt_tokens": 0, "completion_tokens": 1_000_000, "model": "gpt-3.5-turbo-0125"}
@@ -179,8 +185,14 @@ def test_budget_and_batch_price(capsys):
     assert main(["--config", f"teacher={{budget_dollars: 7.5, prices: {prices}}}"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"alpaca +pairs +50,000 .* \$4.10 +\$1.03 +estimated", text)
-    assert "Spent by the ledgers: $6.00 for 4 answers; to be paid yet" in text
+    assert "Spent by the ledgers: $6.00 for 4 answers; to be paid yet, by the live API" in text
+    left = to_be_paid(text)
     assert "Budget: $7.50, of it left $1.50; NOT enough: raise teacher.budget_dollars" in text
+    batch = "{backend: batch, prices: {gpt-3.5-turbo: {prompt: 0, completion: 1.5}}}"
+    assert main(["--config", f"teacher={batch}"]) == 0
+    text = capsys.readouterr().out
+    assert "to be paid yet, by the Batch API" in text
+    assert to_be_paid(text) == pytest.approx(left / 2, abs=0.01)
     assert main(["--config", "teacher={budget_dollars: 900}"]) == 0
     assert "left $894.00; enough" in capsys.readouterr().out
     assert main(["--config", "teacher={model: other}"]) == 0
@@ -189,9 +201,16 @@ def test_budget_and_batch_price(capsys):
     assert "no requests" in capsys.readouterr().out
 
 
-def test_the_batch_price_recomputes_nothing():
-    share = "teacher={prices: {gpt-3.5-turbo: {batch_share: 0.1}}}"
-    assert flow(share).price_params() == flow().price_params()
+def test_the_backend_recomputes_nothing_and_the_batch_price_only_what_was_paid():
+    batch = flow("teacher={backend: batch, batch: {poll_seconds: 5}}")
+    share = flow("teacher={prices: {gpt-3.5-turbo: {batch_share: 0.1}}}")
+    for changed in (batch, share):
+        assert changed.pair_params("alpaca") == flow().pair_params("alpaca")
+        source = "generated_p3"
+        same = flow().instruction_params(source, "0000")
+        assert changed.instruction_params(source, "0000") == same
+    assert batch.price_params() == flow().price_params() != share.price_params()
+    assert flow().teacher_minutes(60, 2) == 120 and batch.teacher_minutes(60, 1) == 2880
 
 
 def test_wrong_settings_and_files_are_named(capsys, tmp_path):

@@ -41,7 +41,13 @@ def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) 
     ]
     if price is None:
         parts.append(f"teacher.prices has no price of {teacher.model}: dollars are not known.")
-    parts.append(_budget(dollars(price, prompt, completion), teacher, spent))
+    left_to_pay = dollars(
+        price,
+        max(prompt - spent.prompt_tokens, 0.0),
+        max(completion - spent.completion_tokens, 0.0),
+        batch=teacher.backend == "batch",
+    )
+    parts.append(_budget(left_to_pay, teacher, spent))
     return "\n".join(parts)
 
 
@@ -49,15 +55,15 @@ def _tokens_and_dollars(prompt: float, completion: float, price: Price | None) -
     tokens: list[str | None] = [short_count(prompt), short_count(completion)]
     if price is None:
         return [*tokens, None, None]
-    live = dollars(price, prompt, completion)
-    return [*tokens, f"${live:,.2f}", f"${live * price.batch_share:,.2f}"]
+    paid = (dollars(price, prompt, completion, batch=batch) for batch in (False, True))
+    return [*tokens, *(f"${each:,.2f}" for each in paid)]
 
 
-def _budget(planned: float, teacher: Teacher, spent: Spending) -> str:
-    left_to_pay = max(planned - spent.dollars, 0.0)
+def _budget(left_to_pay: float, teacher: Teacher, spent: Spending) -> str:
+    api = "Batch API" if teacher.backend == "batch" else "live API"
     lines = [
         f"Spent by the ledgers: ${spent.dollars:,.2f} for {spent.answers:,} answers;"
-        f" to be paid yet, about ${left_to_pay:,.2f}."
+        f" to be paid yet, by the {api}, about ${left_to_pay:,.2f}."
     ]
     if teacher.budget_dollars is None:
         lines.append("Budget: none (teacher.budget_dollars).")

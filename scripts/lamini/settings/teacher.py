@@ -79,16 +79,34 @@ class LocalServer(Settings):
     """Seconds until the server must be healthy."""
 
 
+class BatchApi(Settings):
+    """How the Batch API is used: requests go up as files and are answered within 24 hours."""
+
+    requests_per_file: Annotated[int, Field(gt=0, le=50_000)] = 50_000
+    """Most requests of one batch; OpenAI takes 50,000."""
+    megabytes_per_file: Annotated[float, Field(gt=0, le=200)] = 200.0
+    """Largest input file; OpenAI takes 200 MB."""
+    enqueued_tokens: Annotated[int, Field(gt=0)] | None = None
+    """The account's limit of prompt tokens in unfinished batches, shared by `jobs`; null: found
+    from the API's refusals."""
+    poll_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two looks at the batches."""
+    max_attempts: Annotated[int, Field(gt=0)] = 3
+    """Batches that a request may be a part of before the job gives up."""
+
+
 class Teacher(Settings):
     """The model that writes instructions and answers."""
 
     model: str
     """Model name sent with each request, such as `gpt-3.5-turbo`."""
-    backend: Literal["external", "local"] = "external"
-    """`external`: `endpoints`; `local`: `server`, started by each job that needs it."""
+    backend: Literal["external", "batch", "local"] = "external"
+    """`external`: `endpoints`; `batch`: the Batch API of the one endpoint, at `batch_share` of the
+    price; `local`: `server`, started by each job that needs it."""
     mode: Literal["live", "replay"] = "live"
     """`replay` answers from the ledgers alone and refuses the network."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)] = [Endpoint()]
+    batch: BatchApi = BatchApi()
     server: LocalServer | None = None
     max_concurrency: Annotated[int, Field(gt=0)] = 256
     """Most requests in flight of one job; the client finds the useful number itself."""
@@ -116,6 +134,8 @@ class Teacher(Settings):
     def _complete(self) -> "Teacher":
         if self.backend == "local" and self.server is None:
             raise ValueError("backend `local` needs `server`")
+        if self.backend == "batch" and len(self.endpoints) > 1:
+            raise ValueError("backend `batch` takes one endpoint: its files and batches are there")
         if self.budget_dollars is not None and self.model not in self.prices:
             raise ValueError(f"budget_dollars needs `prices.{self.model}`")
         return self

@@ -7,24 +7,30 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import orjson
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
 from lamini.settings.teacher import Teacher
+from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.client import Client, answer_of_row
 from lamini.teacher.dispatch import Job
 from lamini.teacher.ledger import Ledger, LedgerReader
 from lamini.teacher.money import Budget, dollars, most_tokens, progress_files
 from lamini.teacher.request import Answer, Request, Spend
 from lamini.teacher.server import check_local
+
+if TYPE_CHECKING:
+    from lamini.teacher.batch.client import BatchClient
 
 _PROGRESS_SECONDS = 5.0
 _MOST_COUNTED_MISSING = 100_000
@@ -56,7 +62,7 @@ class TeacherSession:
             self._ledger = Ledger(ledger)
         others = [path for path in other_ledgers if path.resolve() != ledger.resolve()]
         self._others = LedgerReader(others)
-        self._client: Client | None = None
+        self._client: Client | BatchClient | None = None
         self._jobs: dict[str, Job] = {}
         self._started = time.monotonic()
         self._written = 0.0
@@ -73,16 +79,17 @@ class TeacherSession:
 
         Args:
             requests: any iterable; equal requests are sent once.
-            look_ahead: most requests pulled and not yet yielded; default `max_concurrency`. A
-                larger one keeps a slow answer from holding up the others, a smaller one wastes
-                less when the caller stops early.
+            look_ahead: most requests pulled and not yet yielded; default `max_concurrency`, and
+                with the Batch API all of them. A larger one keeps a slow answer from holding up the
+                others, a smaller one wastes less when the caller stops early.
 
         Raises:
             LaminiError: the endpoint refuses, is down, the budget is spent, or, in replay mode, an
                 answer is missing. What was answered before is in the ledger.
             StopRequested: the job got SIGTERM.
         """
-        most = look_ahead or self._settings.max_concurrency
+        batch = self._settings.backend == "batch"
+        most = look_ahead or (sys.maxsize if batch else self._settings.max_concurrency)
         window: deque[tuple[Request, Answer | Job]] = deque()
         pulled = iter(requests)
         try:
@@ -105,8 +112,11 @@ class TeacherSession:
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = spend.prompt_tokens + spend.completion_tokens
         parts = [f"{self.in_flight} in flight", f"{tokens / seconds:,.0f} tokens/s"]
-        if self._client and self._settings.backend == "external":
+        if isinstance(self._client, Client) and self._settings.backend == "external":
             parts[0] += f" of {self._client.concurrency}"
+        elif self._client and self._client.states:
+            states = self._client.states.items()
+            parts.append("batches " + ", ".join(f"{count} {state}" for state, count in states))
         if spend.from_ledger:
             parts.append(f"{spend.from_ledger:,} from ledgers")
         if spend.rate_limited:
@@ -149,25 +159,32 @@ class TeacherSession:
         if self._client is None:
             self._budget = Budget(self._settings, self._ledger_path)
             assert isinstance(self._ledger, Ledger)
-            self._client = Client(
-                self._settings,
-                self._ledger,
-                self._budget,
-                self.spend,
-                server_log=self._ledger_path.with_suffix("").with_suffix(".server.log"),
-            )
+            self._client = self._open_client(self._ledger, self._budget)
             self._started = time.monotonic()
         payload = _payload(request)
         prompt, answer = most_tokens(payload, request.body.get("max_tokens"))
         price = self._settings.prices.get(self._settings.model)
-        job = Job(request.key, payload, prompt, answer, dollars(price, prompt, answer))
+        batch = self._settings.backend == "batch"
+        most = dollars(price, prompt, answer, batch=batch)
+        job = Job(request.key, payload, prompt, answer, most)
         self._jobs[request.key] = job
         self._client.submit(job)
         return job
 
+    def _open_client(self, ledger: Ledger, budget: Budget) -> "Client | BatchClient":
+        if self._settings.backend == "batch":  # the `openai` package takes a second to import
+            from lamini.teacher.batch.client import BatchClient
+
+            return BatchClient(self._settings, ledger, budget, self.spend)
+        if self._settings.backend == "external":
+            refuse_open_batches(self._ledger_path)
+        server_log = self._ledger_path.with_suffix("").with_suffix(".server.log")
+        return Client(self._settings, ledger, budget, self.spend, server_log)
+
     def _wait(self, job: Job) -> Answer:
         """Wait until an answer is on disk."""
         assert self._client is not None
+        self._client.flush()
         changed = self._client.changed
         while True:
             with changed:
@@ -216,6 +233,7 @@ class TeacherSession:
                 "updated": round(time.time(), 1),
                 "seconds": round(now - self._started, 1),
                 "in_flight": self.in_flight,
+                "batches": self._client.states if self._client else {},
                 "ledger": str(self._ledger_path.resolve()),
                 "ledger_dollars": self._budget.spent if self._budget else 0.0,
                 **dataclasses.asdict(self.spend),

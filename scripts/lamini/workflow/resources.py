@@ -16,6 +16,15 @@ class Resources(Names):
             return teacher.server.threads
         return 1
 
+    def teacher_minutes(self, minutes: int, attempt: int) -> int:
+        """Time limit of a job that talks to the teacher, which each retry goes on with.
+
+        A batch may take a day, and what it lacks another: then two days, however little is asked.
+        """
+        teacher = self.config.teacher
+        waits = teacher.backend == "batch" and teacher.mode == "live"
+        return 2880 if waits else minutes * attempt
+
     def model_threads(self, model: str) -> int:
         """Threads of a job that computes with a model: more than one is no use to a toy."""
         return 2 if self.config.models[model].parameters > 20e6 else 1

@@ -1,0 +1,184 @@
+"""The batch client: an event loop in a thread, from requests to answers that are on disk.
+
+It stands where the live client stands (`lamini.teacher.client`). Requests wait until the session
+asks for an answer, then go up in files; the batches are looked at every `poll_seconds`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.log import format_seconds
+from lamini.settings.teacher import Teacher
+from lamini.teacher.batch.dispatch import BatchDispatcher
+from lamini.teacher.batch.journal import Journal
+from lamini.teacher.batch.service import BatchService
+from lamini.teacher.dispatch import Job
+from lamini.teacher.ledger import Ledger
+from lamini.teacher.money import Budget
+from lamini.teacher.replies import RetryableError
+from lamini.teacher.request import Answer, Spend
+
+logger = logging.getLogger("lamini")
+
+_LEAST_LOOKS = 10  # that must fail before the endpoint counts as down
+
+
+class BatchClient:
+    """Sends jobs in batches and has their answers kept.
+
+    Args:
+        settings: the endpoint, the Batch API's limits, patience.
+        ledger: where answers go before anybody sees them; the journal lies beside it.
+        budget: asked before each batch.
+        spend: counted up here.
+
+    Raises:
+        LaminiError: the key is not in the environment, or the journal cannot be read.
+    """
+
+    def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
+        self._settings = settings
+        self.changed = threading.Condition()
+        """Notified when answers are on disk or `failure` is set."""
+        self.failure: BaseException | None = None
+        self._service = BatchService(settings)
+        self._dispatcher = BatchDispatcher(
+            settings=settings,
+            service=self._service,
+            ledger=ledger,
+            journal=Journal(ledger.path),
+            budget=budget,
+            spend=spend,
+            publish=self._publish,
+        )
+        self._submitted: list[Job] = []
+        self._inbox: list[Job] = []
+        self._failures, self._failing_since = 0, 0.0
+        self._wake = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._work())
+        self._thread = threading.Thread(target=self._run, name="teacher-batches", daemon=True)
+        self._thread.start()
+
+    # --- Called from the session's thread --------------------------------------------------------
+
+    def submit(self, job: Job) -> None:
+        """Put a request into the next batch."""
+        self._submitted.append(job)
+        if len(self._submitted) >= self._settings.batch.requests_per_file:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was submitted: the caller waits for answers now."""
+        jobs, self._submitted = self._submitted, []
+        if jobs:
+            self._call(self._arrived, jobs)
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Give up requests that are in no batch yet; what is in one is paid, and taken in later."""
+        for job in jobs:
+            job.cancelled = True
+
+    def close(self) -> None:
+        """Stop at once: what was sent is in the journal, and what has arrived on disk."""
+        self._call(self._task.cancel)
+        self._thread.join()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests in batches that have not ended."""
+        return sum(len(batch.bodies) for batch in list(self._dispatcher.open.values()))
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many batches are in which state, by the API's word."""
+        batches = list(self._dispatcher.open.values())
+        return dict(Counter(batch.status or "created" for batch in batches))
+
+    def _call(self, function: Callable[..., object], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: `failure` says why
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    # --- The client's thread ---------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._task)
+        finally:
+            self._loop.close()
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                pause = await self._patiently()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                self._wake.clear()
+        except LaminiError as error:
+            self._fail(error)
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            logger.error("the batch client failed: %s", self._service.scrubbed(text))
+            self._fail(LaminiError("the teacher's batch client failed; the log says where"))
+        finally:
+            await self._service.close()
+
+    async def _patiently(self) -> float | None:
+        """Take a step.
+
+        Returns:
+            the seconds until the next one; None: until requests arrive.
+
+        Raises:
+            LaminiError: what ends the job; the endpoint was down for too long.
+        """
+        poll = self._settings.batch.poll_seconds
+        try:
+            await self._dispatcher.resume()
+            jobs, self._inbox = self._inbox, []
+            self._dispatcher.take(jobs)
+            await self._dispatcher.step()
+        except RetryableError as error:
+            now = time.monotonic()
+            if not self._failures:
+                self._failing_since = now
+            self._failures += 1
+            most = max(self._settings.down_after, _LEAST_LOOKS * poll)
+            address = self._service.address
+            if now - self._failing_since >= most:
+                raise LaminiError(
+                    f"{address}: no good reply for {format_seconds(most)} (last: {error}); run the"
+                    " same command again when it is back: open batches go on meanwhile"
+                ) from None
+            logger.warning("%s: %s; trying again", address, self._service.scrubbed(str(error)))
+            wait = 0.5 * random.uniform(0.5, 1.5) * 2 ** min(self._failures, 10)
+            return error.retry_after or min(poll, wait)
+        self._failures = 0
+        return poll if self._dispatcher.busy else None
+
+    def _arrived(self, jobs: list[Job]) -> None:
+        self._inbox += jobs
+        self._wake.set()
+
+    def _publish(self, answered: Sequence[tuple[Job, Answer]]) -> None:
+        with self.changed:
+            for job, answer in answered:
+                job.answer = answer
+            self.changed.notify_all()
+
+    def _fail(self, error: LaminiError) -> None:
+        """Tell the caller; batches stay as they are, and the next run goes on with them."""
+        with self.changed:
+            self.failure = type(error)(self._service.scrubbed(str(error)))
+            self.changed.notify_all()

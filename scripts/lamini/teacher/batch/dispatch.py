@@ -1,0 +1,337 @@
+"""Which request goes into which batch, when, and what becomes of it.
+
+Everything here runs in the client's thread, in its event loop. Each step is in the journal before
+the next one is taken, and an answer in the ledger before its batch is closed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from openai.types import Batch, BatchError
+
+from lamini.errors import LaminiError
+from lamini.settings.teacher import Teacher
+from lamini.teacher.batch.harvest import Harvest, keep_answers, take_in
+from lamini.teacher.batch.journal import Journal, Record, reserving
+from lamini.teacher.batch.lines import input_line, read_input
+from lamini.teacher.batch.open_batch import OpenBatch
+from lamini.teacher.batch.packer import Packer
+from lamini.teacher.batch.service import BatchService
+from lamini.teacher.client import answer_of_row
+from lamini.teacher.dispatch import Job
+from lamini.teacher.ledger import Ledger
+from lamini.teacher.money import Budget, dollars
+from lamini.teacher.replies import RetryableError
+from lamini.teacher.request import Answer, Spend
+
+logger = logging.getLogger("lamini")
+
+_SETTLE_SECONDS = 15.0  # after which a batch whose creation got no reply is listed, if it exists
+_MOST_DOWNLOADS = 5  # of files that lack lines
+_ENDED = ("completed", "expired", "cancelled")
+_TOO_MANY_TOKENS = "token_limit_exceeded"
+_TOKEN_LIMIT = re.compile(r"[Ll]imit: ([\d,]+)")
+_LONGEST_WAIT = 1800.0  # for room in the API's queue
+_MOST_REFUSALS = 3  # of a batch on its own, until it is taken to be too large
+
+
+class BatchDispatcher:
+    """Sends jobs in batches and takes in what those bring.
+
+    Args:
+        settings: the Batch API's limits, and patience.
+        service: the endpoint.
+        ledger: where answers go.
+        journal: where batches are kept track of.
+        budget: asked before each batch.
+        spend: counted up here.
+        publish: called with jobs and their answers, which are on disk.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Teacher,
+        service: BatchService,
+        ledger: Ledger,
+        journal: Journal,
+        budget: Budget,
+        spend: Spend,
+        publish: Callable[[Sequence[tuple[Job, Answer]]], None],
+    ) -> None:
+        self._settings, self._service = settings, service
+        self._ledger, self._journal = ledger, journal
+        self._budget, self._spend, self._publish = budget, spend, publish
+        self._price = settings.prices.get(settings.model)
+        self._packer = Packer(settings, budget, journal)
+        self._queue: deque[Job] = deque()
+        self._waiting: dict[str, Job] = {}
+        self._sent_in: dict[str, OpenBatch] = {}  # by key
+        self._ready: deque[OpenBatch] = deque()  # planned, and not created
+        self._resumed = False
+        self._refusals = 0  # in a row, because too many tokens were enqueued
+        self._not_before = 0.0
+        self.open: dict[str, OpenBatch] = {}
+        """Created batches that have not ended, by token."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to send or to wait for."""
+        return bool(self.open or self._ready or self._queue)
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Answer these from what came meanwhile, or from an open batch, or send them."""
+        answered = []
+        for job in jobs:
+            row = self._ledger.get(job.key)
+            if row is not None:
+                answered.append((job, answer_of_row(row, cached=True)))
+                continue
+            self._waiting[job.key] = job
+            if batch := self._sent_in.get(job.key):
+                job.attempts = batch.record.attempt
+            else:
+                self._queue.append(job)
+        self._publish(answered)
+
+    async def resume(self) -> None:
+        """Go on with what an earlier job has sent."""
+        for record in self._journal.open if not self._resumed else ():
+            if record.token in self.open:
+                continue  # from an attempt at this that failed half-way
+            if record.state == "planned":
+                self._journal.close(record, "dropped")
+                continue
+            path = self._journal.input_path(record)
+            if not path.exists():
+                self._journal.write_input(record, [await self._service.download(record.file)])
+            batch = OpenBatch(record, dict(read_input(path)))
+            if record.state == "created" or await self._adopt(batch):
+                self._opened(batch)
+                logger.info(
+                    "batch %s, sent before: going on with its %d requests",
+                    *(record.batch, record.requests),
+                )
+            else:
+                self._journal.close(record, "dropped")
+        self._resumed = True
+
+    async def step(self) -> None:
+        """Look at all open batches, and send the next one if it may be sent.
+
+        Raises:
+            RetryableError: the endpoint could not be asked just now.
+            LaminiError: what ends the job.
+        """
+        for batch in list(self.open.values()):
+            await self._look(batch)
+        if self._budget.allows(sum(batch.dollars for batch in self.open.values()), 0.0):
+            await self._submit()
+        elif self.open:
+            await self._cancel_open()
+        elif self.busy:
+            raise self._budget.exhausted()
+
+    # --- Sending ---------------------------------------------------------------------------------
+
+    async def _submit(self) -> None:
+        """Create the next batch, once the API has accepted the one before."""
+        accepted = all(batch.accepted for batch in self.open.values())
+        if not accepted or time.monotonic() < self._not_before:
+            return
+        if not self._ready:
+            self._plan()
+        if not self._ready:
+            return
+        batch = self._ready[0]
+        record = batch.record
+        if record.state == "planned":
+            record.file = await self._service.upload(self._journal.input_path(record))
+            record.state = "uploaded"
+            self._journal.save()
+        if not (batch.unsure and await self._adopt(batch)):
+            try:
+                created = await self._service.create(record.file, record.token, self._journal.shard)
+            except RetryableError as error:
+                batch.unsure = not error.rate_limited
+                if batch.unsure:
+                    raise
+                self._wait_for_room(batch, self._service.scrubbed(str(error)), error.retry_after)
+                return
+            self._created(record, created.id)
+        self._ready.popleft()
+        self._opened(batch)
+        self._spend.sent += record.requests
+        self._spend.retries += record.requests if record.attempt > 1 else 0
+
+    def _plan(self) -> None:
+        """Write the next input file, if there is something to ask and money for it."""
+        with reserving(self._journal.path) if self._budget.limit else contextlib.nullcontext():
+            records = [batch.record for batch in self.open.values()]
+            jobs = self._packer.take(self._queue, records)
+            if not jobs:
+                return
+            for job in jobs:
+                job.attempts += 1
+            record = Record(
+                requests=len(jobs),
+                attempt=jobs[0].attempts,
+                prompt_tokens=round(sum(job.prompt_tokens for job in jobs)),
+                dollars=round(sum(job.dollars for job in jobs), 6),
+            )
+            self._journal.plan(record, map(input_line, jobs))
+        batch = OpenBatch(record, dict(read_input(self._journal.input_path(record))))
+        self._sent_in.update(dict.fromkeys(batch.bodies, batch))
+        self._ready.append(batch)
+
+    async def _adopt(self, batch: OpenBatch) -> bool:
+        """Look for a batch whose creation got no reply; it may come to exist a moment later."""
+        record = batch.record
+        await asyncio.sleep(min(_SETTLE_SECONDS, self._settings.batch.poll_seconds))
+        found = await self._service.find(record.file, record.token, record.refused)
+        batch.unsure = False
+        if found:
+            logger.info("batch %s: found, although its creation got no reply", found.id)
+            self._created(record, found.id)
+        return found is not None
+
+    def _created(self, record: Record, batch: str) -> None:
+        record.batch, record.state = batch, "created"
+        self._journal.save()
+
+    def _opened(self, batch: OpenBatch) -> None:
+        self.open[batch.record.token] = batch
+        self._sent_in.update(dict.fromkeys(batch.bodies, batch))
+
+    async def _cancel_open(self) -> None:
+        """The budget is passed: have no more answered; what was answered is still taken in."""
+        for batch in self.open.values():
+            if batch.status in ("", "validating", "in_progress"):
+                logger.warning(
+                    "batch %s: cancelled, as teacher.budget_dollars is passed", batch.record.batch
+                )
+                try:
+                    await self._service.cancel(batch.record.batch)
+                except LaminiError as error:  # it has just ended by itself
+                    logger.info("%s", self._service.scrubbed(str(error)))
+
+    # --- Taking in -------------------------------------------------------------------------------
+
+    async def _look(self, batch: OpenBatch) -> None:
+        """See how a batch stands, and deal with its end."""
+        told = await self._service.retrieve(batch.record.batch)
+        was_accepted = batch.accepted
+        batch.learn(told, self._price)
+        if batch.accepted and not was_accepted and told.status != "failed":
+            self._refusals = 0
+        if told.status == "failed":
+            self._turned_down(batch, told)
+        elif told.status in _ENDED:
+            await self._harvest(batch, told)
+
+    def _turned_down(self, batch: OpenBatch, told: Batch) -> None:
+        """The API did not take the batch; nothing of it was paid for."""
+        errors = (told.errors.data if told.errors else None) or []
+        words = self._service.scrubbed("; ".join(_words(error) for error in errors))
+        del self.open[batch.record.token]
+        if any(error.code == _TOO_MANY_TOKENS for error in errors):
+            batch.record.refused.append(told.id)
+            batch.record.batch, batch.record.state = "", "uploaded"
+            self._journal.save()
+            self._ready.append(batch)
+            self._wait_for_room(batch, words, None)
+            return
+        self._closed(batch, "failed", 0)
+        if errors:
+            raise LaminiError(
+                f"{self._service.address}: batch {told.id} was turned down: {words}; correct the"
+                " teacher's settings, then run the same command again"
+            )
+        self._again(dict.fromkeys(batch.bodies, f"batch {told.id} failed, without a reason"))
+
+    def _wait_for_room(self, batch: OpenBatch, words: str, seconds: float | None) -> None:
+        """Too many tokens are enqueued: try again later, with less where it can never fit."""
+        self._refusals += 1
+        wait = self._settings.batch.poll_seconds * 2 ** min(self._refusals - 1, 10)
+        self._not_before = time.monotonic() + (seconds or min(wait, _LONGEST_WAIT))
+        record = batch.record
+        most = float("inf")
+        if "token" in words:  # and not the number of batches an hour
+            limit = _TOKEN_LIMIT.search(words)
+            most = float(limit[1].replace(",", "")) if limit else most
+            if not self.open and self._refusals >= _MOST_REFUSALS:
+                most = min(most, record.prompt_tokens / 2)
+        logger.warning("the API's queue has no room, waiting for it: %s", words)
+        if record.prompt_tokens > most and record.requests > 1:
+            logger.warning("%d requests are too many for it: smaller batches", record.requests)
+            self._packer.limit_tokens(most)
+            self._ready.remove(batch)
+            self._closed(batch, "dropped", 0)
+            jobs = [self._waiting[key] for key in batch.bodies if key in self._waiting]
+            for job in jobs:
+                job.attempts -= 1
+            self._queue.extendleft(reversed(jobs))
+
+    async def _harvest(self, batch: OpenBatch, told: Batch) -> None:
+        """Put what a batch brought into the ledger, then send again what it lacks."""
+        harvest = await take_in(self._service, told, batch.bodies)
+        batch.downloads += 1
+        if not harvest.whole:
+            if batch.downloads < _MOST_DOWNLOADS:
+                raise RetryableError(f"batch {told.id}: its files came without all of their lines")
+            logger.warning("batch %s: its files lack lines; what is missing is sent again", told.id)
+        self._keep(batch, told, harvest)
+        self._closed(batch, told.status, len(harvest.answers))
+        del self.open[batch.record.token]
+        self._not_before = 0.0  # it has left room
+        if harvest.refusals:
+            raise LaminiError(
+                f"batch {told.id}: {len(harvest.refusals):,} of {batch.record.requests:,} requests"
+                f" were turned down, the first because: {next(iter(harvest.refusals.values()))}"
+            )
+        self._again(harvest.failures)
+
+    def _keep(self, batch: OpenBatch, told: Batch, harvest: Harvest) -> None:
+        """Append what the ledger has not, count it, and hand it on."""
+        for row in keep_answers(self._ledger, harvest, told, batch.record.attempt, batch.bodies):
+            tokens = row["prompt_tokens"], row["completion_tokens"]
+            cost = dollars(self._price, *tokens, batch=True)
+            self._spend.answered += 1
+            self._spend.prompt_tokens += tokens[0]
+            self._spend.completion_tokens += tokens[1]
+            self._spend.dollars += cost
+            self._budget.spent += cost
+        found = [(self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers]
+        self._publish(
+            [(job, answer_of_row(row, cached=False)) for job, row in found if job and row]
+        )
+
+    def _closed(self, batch: OpenBatch, outcome: str, answered: int) -> None:
+        self._journal.close(batch.record, outcome, answered)
+        for key in batch.bodies:
+            self._sent_in.pop(key, None)
+
+    def _again(self, failures: dict[str, str]) -> None:
+        """Send again what somebody still waits for."""
+        most = self._settings.batch.max_attempts
+        for key, reason in failures.items():
+            job = self._waiting.get(key)
+            if job is None or job.cancelled:
+                continue
+            if job.attempts >= most:
+                raise LaminiError(
+                    f"request {key} was in {job.attempts} batches without an answer (last:"
+                    f" {reason}); {len(failures):,} requests of this batch have none; raise"
+                    " teacher.batch.max_attempts, or run the same command again later"
+                )
+            self._queue.append(job)
+
+
+def _words(error: BatchError) -> str:
+    place = f"line {error.line}: " if error.line else ""
+    return f"{place}{error.message} ({error.code})"

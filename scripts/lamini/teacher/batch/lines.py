@@ -1,0 +1,76 @@
+"""The lines of a batch's files: requests going up, answers and errors coming down.
+
+The format is that of the Batch API's guide. An input line has `custom_id` (here the request's key
+in the ledger), `method`, `url` and `body`; an output line has `custom_id` and either `response`
+(`status_code`, `request_id`, `body`) or `error` (`code`, `message`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from lamini.teacher.dispatch import Job
+from lamini.teacher.replies import Completion, RetryableError, parse_json, read_reply
+
+ENDPOINT: Final = "/v1/chat/completions"
+_HEAD = b'{"custom_id":"%b","method":"POST","url":"' + ENDPOINT.encode() + b'","body":'
+_KEY = slice(14, 46)
+_BODY_AT = len(_HEAD % (b"0" * 32))
+
+
+def input_line(job: Job) -> bytes:
+    """The line of one request; its body is the very bytes that the live client would send."""
+    return _HEAD % job.key.encode() + job.payload + b"}\n"
+
+
+def read_input(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the key and the digest of the body of each line of an input file."""
+    with open(path, "rb") as handle:
+        for line in handle:
+            yield line[_KEY].decode(), body_digest(line[_BODY_AT:-2])
+
+
+def body_digest(payload: bytes) -> str:
+    """Digest of a request's body, as a ledger's rows have it."""
+    return hashlib.blake2b(payload, digest_size=16).hexdigest()
+
+
+def read_output(raw: bytes) -> tuple[dict[str, dict[str, Any]], bool]:
+    """Read an output or error file.
+
+    Returns:
+        the lines by key, and whether the file is whole as far as its form tells.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    whole = True
+    for line in raw.split(b"\n"):  # not splitlines: a body may hold other line ends
+        if not line.strip():
+            continue
+        row = parse_json(line)
+        if not isinstance(row, dict) or not isinstance(row.get("custom_id"), str):
+            whole = False
+        else:
+            rows.setdefault(row["custom_id"], row)
+    return rows, whole
+
+
+def completion_of_line(address: str, row: dict[str, Any]) -> Completion:
+    """What one line of an output or error file says.
+
+    Raises:
+        RetryableError: it may be answered when it is sent again.
+        LaminiError: it will not.
+    """
+    response = row.get("response")
+    if not isinstance(response, dict):
+        error = row.get("error")
+        told = error if isinstance(error, dict) else {"message": error}
+        raise RetryableError(f"{told.get('code')}: {told.get('message')}")
+    status = response.get("status_code")
+    if not isinstance(status, int) or status < 100:
+        raise RetryableError(f"status {status!r}")
+    headers = {"x-request-id": str(response.get("request_id") or "")}
+    # Written in ASCII, so that lone surrogates get as far as they do in a live reply.
+    return read_reply(address, status, headers, json.dumps(response.get("body")).encode())

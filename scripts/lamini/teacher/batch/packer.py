@@ -1,0 +1,97 @@
+"""Which of the waiting requests make the next batch: the API's limits, and the budget's."""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from lamini.errors import LaminiError
+from lamini.settings.teacher import Teacher
+from lamini.teacher.batch.journal import Journal, Record, open_dollars
+from lamini.teacher.batch.lines import input_line
+from lamini.teacher.dispatch import Job
+from lamini.teacher.money import Budget, results_folder
+
+logger = logging.getLogger("lamini")
+
+
+class Packer:
+    """Packs jobs into batches.
+
+    Args:
+        settings: limits of a file, and of enqueued tokens.
+        budget: asked for every request.
+        journal: this shard's; its open batches are reserved money.
+    """
+
+    def __init__(self, settings: Teacher, budget: Budget, journal: Journal) -> None:
+        self._budget, self._journal = budget, journal
+        self._most_requests = settings.batch.requests_per_file
+        self._most_bytes = settings.batch.megabytes_per_file * 1e6
+        self._jobs = settings.jobs
+        self._told = False
+        limit = settings.batch.enqueued_tokens
+        self._most_tokens = limit / self._jobs if limit else float("inf")
+
+    def limit_tokens(self, account_limit: float) -> None:
+        """Learn how many tokens may be enqueued at once."""
+        self._most_tokens = min(self._most_tokens, account_limit / self._jobs)
+
+    def take(self, queue: deque[Job], open_records: Sequence[Record]) -> list[Job]:
+        """Take the next batch's jobs off the queue.
+
+        Args:
+            queue: jobs that wait; cancelled ones are dropped.
+            open_records: this shard's batches that were created and have not ended.
+
+        Returns:
+            the jobs, all of one attempt; none: until an open batch has ended, if there are jobs.
+
+        Raises:
+            LaminiError: the budget is used up, or a request is too long for any file.
+        """
+        elsewhere, more_may_come = self._reserved_elsewhere()
+        reserved = elsewhere + sum(record.dollars for record in self._journal.open)
+        tokens_left = self._most_tokens - sum(record.prompt_tokens for record in open_records)
+        chosen: list[Job] = []
+        size, short_of = 0, ""
+        while queue and len(chosen) < self._most_requests:
+            job = queue[0]
+            if job.cancelled:
+                queue.popleft()
+                continue
+            length = len(input_line(job))
+            if length > self._most_bytes:
+                raise LaminiError(
+                    f"request {job.key} has {length:,} bytes, more than a whole file may have;"
+                    " raise teacher.batch.megabytes_per_file"
+                )
+            if size + length > self._most_bytes or (chosen and job.attempts != chosen[0].attempts):
+                break
+            if job.prompt_tokens > tokens_left and (chosen or open_records):
+                short_of = "tokens"
+                break
+            if not self._budget.allows(reserved, job.dollars):
+                short_of = "dollars"
+                break
+            queue.popleft()
+            chosen.append(job)
+            size += length
+            tokens_left -= job.prompt_tokens
+            reserved += job.dollars
+        # An open batch leaves room when it ends, and may turn out cheaper than it might have been.
+        if short_of and open_records:
+            queue.extendleft(reversed(chosen))
+            return []
+        if short_of == "dollars" and not chosen:
+            if not more_may_come:
+                raise self._budget.exhausted()
+            if not self._told:
+                logger.warning("waiting: open batches of other shards may take the whole budget")
+            self._told = True
+        return chosen
+
+    def _reserved_elsewhere(self) -> tuple[float, bool]:
+        """What other shards' open batches may cost, and whether they may end soon."""
+        if self._budget.limit is None:
+            return 0.0, False
+        return open_dollars(results_folder(self._journal.path), self._journal.path)

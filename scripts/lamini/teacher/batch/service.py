@@ -1,0 +1,131 @@
+"""The Files and Batches calls of the `openai` package, their failures told apart."""
+
+from collections.abc import Awaitable, Collection
+from pathlib import Path
+from typing import TypeVar
+
+import openai
+from openai.types import Batch
+
+from lamini.errors import LaminiError
+from lamini.settings.teacher import Teacher
+from lamini.teacher.batch.lines import ENDPOINT
+from lamini.teacher.endpoints import external_targets
+from lamini.teacher.replies import RetryableError, read_reply, without_secrets
+
+_LABEL = "lamini_batch"
+T = TypeVar("T")
+
+
+class BatchService:
+    """One endpoint's Files and Batches.
+
+    Every method raises `RetryableError` for what may pass and `LaminiError`, with the API's own
+    words, for what will not. The package itself tries thrice, except to create a batch.
+
+    Args:
+        settings: the endpoint and the time a call may take.
+
+    Raises:
+        LaminiError: the key is not in the environment.
+    """
+
+    def __init__(self, settings: Teacher) -> None:
+        (target,) = external_targets(settings)
+        self._secret = target.secret
+        self.address = target.url.removesuffix("/chat/completions")
+        self._openai = openai.AsyncOpenAI(
+            api_key=target.secret, base_url=self.address, timeout=settings.timeout, max_retries=2
+        )
+
+    async def upload(self, path: Path) -> str:
+        """Upload an input file; returns its id."""
+        with open(path, "rb") as handle:
+            name = (path.name, handle, "application/jsonl")
+            file = await self._told(self._openai.files.create(file=name, purpose="batch"))
+        if not getattr(file, "id", None):
+            raise RetryableError("the upload got no file id")
+        if file.bytes not in (None, path.stat().st_size):
+            raise RetryableError(f"{file.bytes} of {path.stat().st_size} bytes were uploaded")
+        return file.id
+
+    async def create(self, file: str, token: str, job: str) -> Batch:
+        """Create a batch of an uploaded file.
+
+        Never sent again by itself: a batch may exist although its creation got no reply.
+        """
+        batches = self._openai.with_options(max_retries=0).batches
+        metadata = {_LABEL: token, "shard": job[:512]}
+        return _whole(
+            await self._told(
+                batches.create(
+                    input_file_id=file,
+                    endpoint=ENDPOINT,
+                    completion_window="24h",
+                    metadata=metadata,
+                )
+            )
+        )
+
+    async def find(self, file: str, token: str, refused: Collection[str]) -> Batch | None:
+        """The batch of an input file, although nobody kept its id; of two the second is cancelled.
+
+        Args:
+            file: id of the input file.
+            token: in the batch's metadata.
+            refused: ids of batches that are not meant.
+        """
+        found = [b for b in await self._told(self._find(file, token)) if b.id not in refused]
+        first = next((batch for batch in found if batch.status != "failed"), None)
+        for other in found:
+            if other is not first and other.status in ("validating", "in_progress"):
+                await self.cancel(other.id)
+        return first or next(iter(found), None)
+
+    async def retrieve(self, batch: str) -> Batch:
+        """How a batch stands."""
+        return _whole(await self._told(self._openai.batches.retrieve(batch)))
+
+    async def cancel(self, batch: str) -> None:
+        """Have no more requests of a batch answered."""
+        await self._told(self._openai.batches.cancel(batch))
+
+    async def download(self, file: str) -> bytes:
+        """The content of a file."""
+        return (await self._told(self._openai.files.content(file))).content
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._openai.close()
+
+    def scrubbed(self, text: str) -> str:
+        """`text` without the key, and without what looks like one."""
+        return without_secrets(text.replace(self._secret, "[key]"))
+
+    async def _find(self, file: str, token: str) -> list[Batch]:
+        found = [
+            batch
+            async for batch in self._openai.batches.list(limit=100)
+            if (batch.metadata or {}).get(_LABEL) == token or batch.input_file_id == file
+        ]
+        return sorted(found, key=lambda batch: batch.created_at or 0)
+
+    async def _told(self, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except openai.APIStatusError as error:
+            reply = error.response
+            url = str(reply.request.url)
+            read_reply(url, reply.status_code, reply.headers, reply.content)
+            raise LaminiError(f"{url} answered {reply.status_code}: {error}") from None
+        except openai.APIError as error:
+            cause = error.__cause__ or error
+            raise RetryableError(self.scrubbed(f"{type(cause).__name__}: {cause}")) from None
+        except (ValueError, AttributeError, TypeError) as error:  # a body that is cut or no JSON
+            raise RetryableError(self.scrubbed(f"malformed reply ({error})")) from None
+
+
+def _whole(batch: Batch) -> Batch:
+    if not getattr(batch, "id", None) or not getattr(batch, "status", None):
+        raise RetryableError("malformed reply: no batch")
+    return batch
