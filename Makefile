@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check format lock bench-evaluation plan status cost ledger-export ledger-import
+.PHONY: help install demo test test-slurm check format lock bench-dataset bench-evaluation bench-teacher plan status cost ledger-export ledger-import
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -75,6 +75,14 @@ bench-dataset: install  ## the analysis at the paper's size, beside its peers (S
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-dataset.txt
 	$(OFFLINE) nice python benchmarks/bench_dataset.py --size $(or $(SIZE),1)
+
+# All of their dependencies are pinned, so nothing is left to be resolved.
+bench-teacher: install  ## the teacher's client beside its peers (SIZE=0.1: a tenth of the requests)
+	for peers in teacher curator; do \
+	  test -x .venv-bench-$$peers/bin/python || $(PYTHON) -m venv .venv-bench-$$peers; \
+	  .venv-bench-$$peers/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-$$peers.txt; \
+	done
+	$(OFFLINE) python benchmarks/bench_teacher.py --size $(or $(SIZE),1)
 
 format: install ## rewrite the code in its standard form
 	ruff check --fix $(SOURCES)

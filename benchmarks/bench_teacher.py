@@ -1,0 +1,226 @@
+"""The teacher's client beside what others use, all against one local server.
+
+`make bench-teacher`; `SIZE=0.1` asks a tenth of the requests. Client and server have a core each.
+A client's cost is the CPU time of a long run less that of a short one, so that no start-up counts;
+all clients take turns within a round, and each is compared with ours of the same round.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rounds import finish, print_table
+from teacher_runs import Bench, ClientRun, find_clients, run_job
+
+OTHERS = 5.0  # times less CPU than any peer but the bare transport
+BARS = {
+    "cpu_256_vs_aiohttp": 1 / 1.3,
+    "cpu_1024_vs_aiohttp": 1 / 1.5,
+    "kept_1024": 1.0,
+    "limiter_rows": 1.0,
+    "limiter_rate": 0.98,
+    "limiter_refused": 1.0,
+    "kill_paid_again": 1.0,
+    "kill_rows": 1.0,
+    "resume_seconds": 1.0,
+    "resume_memory": 1.0,
+    "bytes_per_answer": 1.0,
+    "memory": 1.0,
+    "exact_speed": 1.0,
+    "minhash_speed": 1.0,
+    "rouge_speed": 1.0,
+    "deduplication_agrees": 1.0,
+}
+FAST, SLOW = 12_000, 3_000
+"""Requests of a long run, of clients that take a fraction of a millisecond, and of the others."""
+LIMIT, LIMITED = 3_000, 750
+"""Requests a minute of the limiter, and how many are asked of it."""
+KILLED, IN_FLIGHT = 5_000, 100
+LEDGER_ROWS, RESUME_SECONDS, RESUME_MB = 2_580_000, 10.0, 1536.0
+ANSWER_BYTES, CLIENT_MB = 2048.0, 200.0
+EXACT, MINHASH, ROUGE = 0.6e6, 60e3, 50e6
+"""Rows a second, rows a second, effective pairs a second."""
+Rows = list[list[Any]]
+
+
+def measure_costs(
+    bench: Bench, clients: list[str], concurrency: int, size: float, rounds: int
+) -> tuple[Rows, dict[str, float]]:
+    """CPU per request of all clients, in turn; ratios are medians over the rounds."""
+    costs: dict[str, list[float]] = {client: [] for client in clients}
+    longest: dict[str, ClientRun] = {}
+    for number in range(rounds):
+        for client in clients[number % len(clients) :] + clients[: number % len(clients)]:
+            more = round((FAST if client in ("ours", "aiohttp") else SLOW) * size)
+            short = bench.run(client, count=concurrency, concurrency=concurrency)
+            run = bench.run(client, count=concurrency + more, concurrency=concurrency)
+            costs[client].append(1000 * (run.cpu - short.cpu) / more)
+            longest[client] = run
+    ours = longest["ours"]
+    if not ours.rows:
+        raise RuntimeError("our own client failed")
+    ratios = {
+        f"cpu_{concurrency}_vs_{client}": statistics.median(
+            theirs / ours for theirs, ours in zip(costs[client], costs["ours"], strict=True)
+        )
+        for client in clients
+        if client != "ours" and longest[client].rows
+    }
+    ratios[f"kept_{concurrency}"] = ours.rows / ours.asked
+    if concurrency == 1024:
+        ratios["memory"] = CLIENT_MB / ours.megabytes
+    else:
+        ratios["bytes_per_answer"] = ANSWER_BYTES / ours.disk_bytes
+    rows = [
+        [
+            f"{client}, {concurrency} in flight", statistics.median(costs[client]),
+            ratios.get(f"cpu_{concurrency}_vs_{client}", 1.0), run.asked - run.rows,
+            round(run.asked / run.seconds), round(run.megabytes), round(run.disk_bytes),
+        ]
+        for client, run in longest.items()
+        if run.rows
+    ]  # fmt: skip
+    return rows, ratios
+
+
+def measure_limiter(bench: Bench, clients: list[str]) -> tuple[Rows, dict[str, float]]:
+    """How each client keeps a limit that the server enforces."""
+    rows, ratios = [], {}
+    for client in clients:
+        bench.reset(per_minute=LIMIT)
+        run = bench.run(client, count=LIMITED, concurrency=IN_FLIGHT, limited=True)
+        account = bench.account()
+        needed = (LIMITED - 1) * 60 / LIMIT
+        rate = needed / account["seconds"] if account["seconds"] else 0.0
+        rows.append([client, run.rows, account["refused"], account["seconds"], 100 * rate])
+        if client == "ours":
+            ratios = {
+                "limiter_rows": run.rows / LIMITED,
+                "limiter_rate": rate,
+                "limiter_refused": 0.01 * LIMITED / max(account["refused"], 0.01 * LIMITED),
+            }
+    bench.reset()
+    return rows, ratios
+
+
+def measure_kills(bench: Bench, clients: list[str], size: float) -> tuple[Rows, dict[str, float]]:
+    """SIGKILL when half is paid, then the same command again."""
+    rows, ratios = [], {}
+    count = round(KILLED * size)
+    for client in clients:
+        bench.reset()
+        folder = bench.folder / f"killed_{client}"
+        options: dict[str, Any] = {"count": count, "concurrency": IN_FLIGHT, "folder": folder}
+        killed = bench.kill_at(client, count // 2, **options)
+        run = bench.run(client, keep=True, timeout=60 + 60 * size, **options)
+        # A client that hangs has not asked everything.
+        again = max(bench.account()["paid"] - count, 0)
+        distinct, written = bench.written(folder)
+        name = f"{client} (hangs)" if run.hung else client
+        rows.append(
+            [name, killed["paid"], killed["at_once"], again, count - distinct, written - distinct]
+        )
+        if client == "ours":
+            allowed = IN_FLIGHT + 0.01 * count
+            ratios = {
+                "kill_paid_again": allowed / max(again, allowed),
+                "kill_rows": float(distinct == written == count),
+            }
+    return rows, ratios
+
+
+def measure_resume(folder: Path, size: float) -> tuple[Rows, dict[str, float]]:
+    """Going on from a ledger of the paper's size."""
+    arguments = {"path": str(folder / "big/a.ledger.jsonl"), "rows": round(LEDGER_ROWS * size)}
+    written = run_job("write_ledger", arguments)
+    facts = run_job("resume", arguments)
+    shutil.rmtree(folder / "big")
+    ratios = {
+        "resume_seconds": RESUME_SECONDS * size / facts["own_seconds"],
+        "resume_memory": RESUME_MB / facts["megabytes"],
+    }
+    row = [facts["rows"], written["bytes"] / 1e9, facts["own_seconds"], facts["megabytes"]]
+    return [row], ratios
+
+
+def measure_filters(size: float, peers: Path) -> tuple[Rows, dict[str, float]]:
+    """The three filters of repeated instructions beside their references."""
+    exact = run_job("exact", {"rows": round(1_000_000 * size)})
+    minhash = run_job("minhash", {"rows": round(500_000 * size)})
+    sketch = run_job("minhash_datasketch", {"rows": round(20_000 * size)}, peers)
+    rouge = run_job("rouge", {"rows": round(200_000 * size), "sample": 400})
+    ratios = {
+        "exact_speed": exact["ours"] / EXACT,
+        "exact_vs_polars": exact["ours"] / exact["theirs"],
+        "minhash_speed": minhash["ours"] / MINHASH,
+        "minhash_vs_datasketch": minhash["ours"] / sketch["theirs"],
+        "rouge_speed": rouge["ours"] / ROUGE,
+        "rouge_vs_rouge_score": rouge["ours"] / rouge["theirs"],
+        "deduplication_agrees": min(minhash["equal"], rouge["equal"]),
+    }
+    rows = [
+        ["exact, rows/s; polars", exact["ours"], exact["theirs"], exact["megabytes"]],
+        ["MinHash verified, rows/s; datasketch", minhash["ours"], sketch["theirs"],
+         minhash["megabytes"]],
+        ["ROUGE-L 0.7, pairs/s; rouge_score", rouge["ours"], rouge["theirs"], rouge["megabytes"]],
+    ]  # fmt: skip
+    return rows, ratios
+
+
+def measure(folder: Path, size: float, rounds: int, only: list[str]) -> int:
+    """Run everything and print what came out."""
+    pythons = find_clients(only)
+    clients = list(pythons)
+    ratios: dict[str, float] = {}
+    costs: Rows = []
+    with Bench(folder, pythons) as bench:
+        for concurrency in (256, 1024):
+            rows, found = measure_costs(bench, clients, concurrency, size, rounds)
+            costs += rows
+            ratios |= found
+        tables = [(
+            ["client", "CPU ms a request", "times ours", "rows lost", "requests/s", "MB",
+             "bytes on disk a row"], costs,
+        )]  # fmt: skip
+        some = [c for c in clients if c in ("ours", "openai", "curator", "data_designer")]
+        rows, found = measure_limiter(bench, some)
+        ratios |= found
+        tables.append((["3,000 a minute", "rows of 750", "429s", "s", "% of the limit"], rows))
+        rest = [c for c in clients if c not in ("aiohttp", "openai_aiohttp")]
+        rows, found = measure_kills(bench, rest, size)
+        ratios |= found
+        tables.append(
+            (["killed at half", "paid", "in flight", "paid again", "lost", "twice"], rows)
+        )
+    rows, found = measure_resume(folder, size)
+    ratios |= found
+    tables.append((["resume of keys", "GB", "s", "MB"], rows))
+    rows, found = measure_filters(size, pythons.get("openai", Path(sys.executable)))
+    ratios |= found
+    tables.append((["filter", "ours", "theirs", "MB"], rows))
+    for heading, rows in tables:
+        print_table(heading, rows)
+        print()
+    peers = [name for name in ratios if name.startswith("cpu_") and name not in BARS]
+    return finish(ratios, BARS | dict.fromkeys(peers, OTHERS))
+
+
+def main() -> int:
+    """Read the options and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=float, default=1.0, help="share of the full size")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", nargs="*", default=[], help="only these beside ours")
+    options = parser.parse_args()
+    os.environ["LAMINI_PLAIN_PROGRESS"] = "1"
+    with tempfile.TemporaryDirectory() as temporary:
+        return measure(Path(temporary), options.size, options.rounds, options.clients)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""One client of `make bench-teacher`: `teacher_clients.py CLIENT JSON` asks and prints its facts.
+
+Each client is used as its own guide shows, and writes its answers to `folder`. Facts are CPU
+seconds of the process and its children, seconds, peak memory in MB, rows written.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+MODEL = "bench-model"
+SYSTEM = "You are a helpful assistant. Please respond as concisely as possible."
+TASK = "Explain in two sentences why the sky of this planet looks blue at noon and red at dusk. "
+
+
+def prompts(count: int) -> Iterator[str]:
+    """Prompts of about 40 tokens, each with its number."""
+    for number in range(count):
+        yield f"#{number:07d}# {TASK}{TASK}"
+
+
+def messages(prompt: str) -> list[dict[str, str]]:
+    """A prompt as the responses stage sends it."""
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
+
+
+def write_rows(folder: Path, texts: Iterable[str]) -> int:
+    """Write the answers of a client that keeps them elsewhere; returns how many there are."""
+    lines = [json.dumps({"response": text}) + "\n" for text in texts]
+    (folder / "pairs.jsonl").write_text("".join(lines))
+    return len(lines)
+
+
+def ours(base_url: str, count: int, concurrency: int, folder: Path, look_ahead: int | None) -> int:
+    """The product, with ledger, pacing, provenance, progress file and progress line."""
+    import orjson
+
+    from lamini.log import Progress, start_logging
+    from lamini.settings.teacher import Sampling, Teacher
+    from lamini.teacher import chat_request, open_teacher
+
+    start_logging(folder / "log.txt", "bench")
+    settings = Teacher.model_validate(
+        {
+            "model": MODEL, "endpoints": [{"base_url": base_url}], "max_concurrency": concurrency,
+            "jobs": 1, "requests_per_minute": None, "tokens_per_minute": 1e12,
+            "prices": {MODEL: {"prompt": 0.5, "completion": 1.5}},
+            "responses": {"system_message": SYSTEM},
+        }
+    )  # fmt: skip
+    sampling = Sampling(temperature=0.7, max_tokens=256)
+    requests = (chat_request(MODEL, messages(prompt), sampling) for prompt in prompts(count))
+    rows = 0
+    with (
+        open_teacher(settings, folder / "results/a.ledger.jsonl", job="bench a/0") as teacher,
+        Progress(count, "pairs", details=teacher.status) as progress,
+        open(folder / "pairs.jsonl", "wb") as output,
+    ):
+        for _, answer in teacher.ask(requests, look_ahead):
+            output.write(orjson.dumps({"response": answer.text}, option=orjson.OPT_APPEND_NEWLINE))
+            progress.advance()
+            rows += 1
+    return rows
+
+
+async def _side_by_side(
+    ask: Callable[[str], Any], count: int, concurrency: int, output: Path
+) -> int:
+    """Ask all prompts, `concurrency` at once, and append each answer to a file as it comes."""
+    free = asyncio.Semaphore(concurrency)
+    rows = 0
+    with open(output, "a") as handle:
+
+        async def one(prompt: str) -> None:
+            nonlocal rows
+            async with free:
+                text = await ask(prompt)
+            if text is not None:
+                handle.write(json.dumps({"response": text}) + "\n")
+                rows += 1
+
+        await asyncio.gather(*map(one, prompts(count)))
+    return rows
+
+
+def aiohttp(base_url: str, count: int, concurrency: int, folder: Path) -> int:
+    """aiohttp alone: no retries, no ledger, nothing."""
+    import aiohttp
+
+    async def run() -> int:
+        connector = aiohttp.TCPConnector(limit=0)
+        headers = {"Authorization": "Bearer none"}
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+
+            async def ask(prompt: str) -> str:
+                body = {
+                    "model": MODEL, "messages": messages(prompt), "temperature": 0.7,
+                    "max_tokens": 256,
+                }  # fmt: skip
+                async with session.post(f"{base_url}/chat/completions", json=body) as response:
+                    reply = await response.json()
+                text: str = reply["choices"][0]["message"]["content"]
+                return text
+
+            return await _side_by_side(ask, count, concurrency, folder / "pairs.jsonl")
+
+    return asyncio.run(run())
+
+
+def _openai(
+    base_url: str, count: int, concurrency: int, folder: Path, **client_options: Any
+) -> int:
+    import openai
+
+    async def run() -> int:
+        async with openai.AsyncOpenAI(base_url=base_url, **client_options) as client:
+
+            async def ask(prompt: str) -> str | None:
+                try:
+                    completion = await client.chat.completions.create(
+                        model=MODEL, messages=messages(prompt), temperature=0.7, max_tokens=256
+                    )
+                except openai.OpenAIError:
+                    return None  # a row lost: the retries are the client's
+                text: str = completion.choices[0].message.content
+                return text
+
+            return await _side_by_side(ask, count, concurrency, folder / "pairs.jsonl")
+
+    return asyncio.run(run())
+
+
+def openai(base_url: str, count: int, concurrency: int, folder: Path) -> int:
+    """The `openai` package as it comes."""
+    return _openai(base_url, count, concurrency, folder)
+
+
+def openai_aiohttp(base_url: str, count: int, concurrency: int, folder: Path) -> int:
+    """The `openai` package over its aiohttp transport."""
+    import openai
+
+    return _openai(base_url, count, concurrency, folder, http_client=openai.DefaultAioHttpClient())
+
+
+CLIENTS: dict[str, Callable[..., int]] = {
+    function.__name__: function for function in (ours, aiohttp, openai, openai_aiohttp)
+}
+
+
+def main(client: str, arguments: str) -> None:
+    """Run one client and print its facts."""
+    options = json.loads(arguments)
+    options["folder"] = Path(options["folder"])
+    options["folder"].mkdir(parents=True, exist_ok=True)
+    os.environ["OPENAI_API_KEY"] = "none"
+    os.environ.setdefault("LAMINI_PLAIN_PROGRESS", "1")
+    core = options.pop("core", None)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    if client == "ours":
+        options.setdefault("look_ahead", None)
+    started = time.perf_counter()
+    if client in CLIENTS:
+        rows = CLIENTS[client](**options)
+    else:
+        import teacher_peers
+
+        rows = getattr(teacher_peers, client)(**options)
+    seconds = time.perf_counter() - started
+    usages = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    facts = {
+        "rows": rows,
+        "seconds": seconds,
+        "cpu": sum(usage.ru_utime + usage.ru_stime for usage in usages),
+        "megabytes": max(usage.ru_maxrss for usage in usages) / 1024,
+    }
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,199 @@
+"""Running clients against the server of `make bench-teacher`, each process on a core of its own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+HERE = Path(__file__).parent
+OWN = Path(sys.executable)
+PEERS = HERE.parent / ".venv-bench-teacher/bin/python"
+CURATOR = HERE.parent / ".venv-bench-curator/bin/python"
+"""Curator wants older releases of what the others use."""
+CLIENTS = {
+    "ours": OWN,
+    "aiohttp": OWN,
+    "openai": PEERS,
+    "openai_aiohttp": PEERS,
+    "curator": CURATOR,
+    "distilabel": PEERS,
+    "datatrove": PEERS,
+    "data_designer": PEERS,
+}
+_NUMBER = re.compile(rb"#(\d{7})#")
+
+
+@dataclass(frozen=True)
+class ClientRun:
+    """What one run of a client took."""
+
+    asked: int
+    rows: int
+    cpu: float
+    """Seconds of the process and its children."""
+    seconds: float
+    megabytes: float
+    disk_bytes: float
+    """Bytes a row that it left on disk, its output of plain answers aside."""
+    hung: bool = False
+
+
+def find_clients(only: list[str]) -> dict[str, Path]:
+    """The clients whose environment is there, with its Python; others are named and left out."""
+    found = {}
+    for client, python in CLIENTS.items():
+        if only and client not in (*only, "ours", "aiohttp"):
+            continue
+        if python.exists():
+            found[client] = python
+        else:
+            print(f"left out: {client} ({python} is missing)", file=sys.stderr)
+    return found
+
+
+def run_job(job: str, arguments: dict[str, Any], python: Path = OWN) -> dict[str, float]:
+    """The facts of a job of `teacher_storage.py`."""
+    command = [python, HERE / "teacher_storage.py", job, json.dumps(arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    facts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {job}: {facts}", file=sys.stderr, flush=True)
+    return facts
+
+
+class Bench:
+    """The server, and clients that are run against it.
+
+    Args:
+        folder: for what the clients write.
+        pythons: the interpreter of each client.
+    """
+
+    def __init__(self, folder: Path, pythons: dict[str, Path]) -> None:
+        self.folder, self._pythons = folder, pythons
+        cores = sorted(os.sched_getaffinity(0))
+        self._client_core, self._server_core = cores[0], cores[-1]
+
+    def __enter__(self) -> Self:
+        port = self.folder / "port"
+        self._server = subprocess.Popen([OWN, HERE / "teacher_server.py", port])
+        os.sched_setaffinity(self._server.pid, {self._server_core})
+        deadline = time.monotonic() + 30
+        while not port.exists():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server did not start")
+            time.sleep(0.05)
+        self._address = f"http://127.0.0.1:{port.read_text()}"
+        self.reset()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.kill()
+        self._server.wait()
+
+    def reset(self, **settings: Any) -> None:
+        """Clear the server's account; settings are `latency` and `per_minute`."""
+        data = json.dumps(settings).encode()
+        urllib.request.urlopen(f"{self._address}/reset", data).close()
+
+    def account(self) -> dict[str, Any]:
+        """What the server was asked since the last reset."""
+        with urllib.request.urlopen(f"{self._address}/account") as reply:
+            facts: dict[str, Any] = json.load(reply)
+        return facts
+
+    def run(
+        self,
+        client: str,
+        *,
+        count: int,
+        concurrency: int,
+        folder: Path | None = None,
+        keep: bool = False,
+        limited: bool = False,
+        timeout: float = 600.0,
+    ) -> ClientRun:
+        """Run a client to its end.
+
+        Args:
+            client: its name.
+            count: prompts to ask.
+            concurrency: requests in flight.
+            folder: where it writes; a new one when not given, removed afterwards.
+            keep: whether what is in `folder` stays, for a run that goes on.
+            limited: whether the client shall heed the limits that the headers tell.
+            timeout: seconds after which it counts as hung.
+        """
+        folder = folder or self.folder / client
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        process = self._start(client, count, concurrency, folder, limited)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return ClientRun(count, 0, 0.0, timeout, 0.0, 0.0, hung=True)
+        lines = output.splitlines()
+        if process.returncode or not lines:
+            print(f"  {client} failed, see {folder}/stderr.txt:", file=sys.stderr)
+            print((folder / "stderr.txt").read_text()[-2000:], file=sys.stderr, flush=True)
+            return ClientRun(count, 0, float("nan"), float("nan"), 0.0, 0.0)
+        facts = json.loads(lines[-1])
+        print(f"  {client}, {concurrency} in flight: {facts}", file=sys.stderr, flush=True)
+        size = _kept_bytes(folder) / max(facts["rows"], 1)
+        return ClientRun(asked=count, disk_bytes=size, **facts)
+
+    def kill_at(
+        self, client: str, paid: int, *, count: int, concurrency: int, folder: Path
+    ) -> dict[str, Any]:
+        """Kill a client once the server has answered so much; returns the account of then."""
+        process = self._start(client, count, concurrency, folder, limited=False)
+        while (account := self.account())["paid"] < paid and process.poll() is None:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        time.sleep(0.2)  # what was in flight is answered, and paid for
+        return account
+
+    def written(self, folder: Path) -> tuple[int, int]:
+        """Different answers in a client's output, and rows."""
+        path = folder / "pairs.jsonl"
+        numbers = _NUMBER.findall(path.read_bytes()) if path.exists() else []
+        return len(set(numbers)), len(numbers)
+
+    def _start(
+        self, client: str, count: int, concurrency: int, folder: Path, limited: bool
+    ) -> "subprocess.Popen[str]":
+        folder.mkdir(parents=True, exist_ok=True)
+        options = {
+            "base_url": f"{self._address}/v1",
+            "count": count,
+            "concurrency": concurrency,
+            "folder": str(folder),
+            "core": self._client_core,
+        }
+        environment = os.environ | {"BENCH_LIMITED": "1" if limited else ""}
+        with open(folder / "stderr.txt", "a") as errors:
+            return subprocess.Popen(
+                [self._pythons[client], HERE / "teacher_clients.py", client, json.dumps(options)],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+
+
+def _kept_bytes(folder: Path) -> int:
+    """What a client left on disk beside the plain answers."""
+    aside = {"pairs.jsonl", "stderr.txt", "log.txt"}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in aside)
+    return sum(path.stat().st_size for path in files)
