@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check format lock bench-dataset bench-evaluation bench-teacher plan status cost ledger-export ledger-import
+.PHONY: help install demo test test-slurm check format lock bench-dataset bench-evaluation bench-teacher plan status cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,12 +46,24 @@ status: install ## how far a run is: stages, running jobs, speed, dollars, error
 cost: install   ## hours, memory and dollars of each rule of a run
 	@python -m lamini.status cost $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
 
-# FILE=ledgers.tar.zst for both; see README.md, "Costs and progress".
+# FILE=ledgers.tar.zst for both; see docs/ledgers.md.
 ledger-export: install  ## pack every paid answer of results/ into FILE=...
 	python -m lamini.teacher export $(or $(FILE),$(error give FILE=, such as FILE=ledgers.tar.zst))
 
 ledger-import: install  ## place the answers of FILE=... below results/
 	python -m lamini.teacher import $(or $(FILE),$(error give FILE=, such as FILE=ledgers.tar.zst))
+
+# Both print what would be uploaded; PUBLISH=1 uploads. See docs/publish.md.
+PUBLISHING = $(if $(filter 1,$(PUBLISH)),--upload) $(if $(filter 1,$(PUBLIC)),--public) \
+  $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+publish-dataset: install  ## put a dataset on a hub: REPO=my-lab/name (a dry run without PUBLISH=1)
+	@python -m lamini.publish dataset --repo $(or $(REPO),$(error give REPO=, such as REPO=my-lab/name)) \
+	  $(if $(MIXTURE),--mixture $(MIXTURE)) $(PUBLISHING)
+
+publish-models: install  ## put students on a hub: NAMESPACE=my-lab (a dry run without PUBLISH=1)
+	@python -m lamini.publish models --namespace $(or $(NAMESPACE),$(error give NAMESPACE=my-lab)) \
+	  $(if $(MODELS),--models $(MODELS)) $(PUBLISHING)
 
 # The unit tests use a core each; what runs Snakefiles, browsers and clusters has the machine alone.
 test: check     ## everything CI runs

@@ -12,7 +12,13 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 START, END = "<!-- file tree -->\n", "<!-- end of file tree -->\n"
 SECTIONS = ("Snakefile", "rules", "scripts", "config", "envs", "benchmarks", "tests")
-NOT_LISTED = ("config/demo/tasks/", "config/demo/p3/", "config/demo/flan/", "config/paper/")
+NOT_LISTED = (
+    "config/demo/tasks/",
+    "config/examples/herd/",
+    "config/demo/p3/",
+    "config/demo/flan/",
+    "config/paper/",
+)
 
 
 def describe(path: Path) -> str:

@@ -56,3 +56,21 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     for rules in (ROOT / "rules").glob("*.smk"):
         named |= set(re.findall(r'"\.\./envs/(\w+\.yaml)"', rules.read_text()))
     assert named == {path.name for path in ENVIRONMENTS}
+
+
+def test_the_version_stands_in_one_place() -> None:
+    import lamini
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+", lamini.__version__)
+    assert "version:" not in (ROOT / "CITATION.cff").read_text().replace("cff-version:", "")
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert headings[1] == lamini.__version__, "the changelog's newest version is this one"
+
+
+def test_hooks_before_a_commit_use_the_pinned_tools() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    entries = [hook["entry"] for repository in config["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}
+    tools = {re.search(r"\.venv/bin/(\S+)", entry)[1] for entry in entries}
+    assert tools - {"python"} <= LOCK.keys()

@@ -153,3 +153,13 @@ def test_the_snakefile_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "numpy", "polars", "datasets", "lm_eval", "openai"}
     assert not heavy & set(eval(done.stdout))
+
+
+def test_a_herd_of_ones_own_is_an_overlay() -> None:
+    config = _load("config", "sources", "models", "tasks", "examples/herd")
+    settings = load_settings(config)
+    assert settings.analysed_mixture == "herd"
+    assert settings.evaluation_batches() == {"herd": ["arc_easy", "triviaqa"]}
+    config["analysis"]["embeddings"]["panels"] = [["cooking", "alpaca"]]
+    with pytest.raises(SettingsError, match="alpaca is no source of the mixture herd"):
+        load_settings(config)

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training_cases import CONFIGS, architecture, tiny_cache, tiny_model
+from training_cases import CONFIGS, NUMBERED, architecture, tiny_cache, tiny_model
 
 from lamini.students.token_cache import TokenCache
 from lamini.training import losses as losses_module
 from lamini.training.batches import make_batch, segment_mask
 from lamini.training.layout import MicroBatch, lay_out
-from lamini.training.losses import token_losses
+from lamini.training.losses import may_pack, token_losses
 
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, fl
     """Largest loss difference of a token, and the relative gradient error."""
     model = tiny_model(name).train()
     lengths = (cache.prompt_lengths, cache.response_lengths)
-    layouts = lay_out(architecture(name), *lengths, budget)[0]
+    layouts = lay_out(architecture(name), *lengths, budget, packed=may_pack(model))[0]
     worst = 0.0
     for layout in layouts:
         together = _together(model, cache, layout, name)
@@ -71,7 +71,7 @@ def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, fl
     return worst, float(error)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, *NUMBERED])
 def test_together_is_as_alone(name: str, cache: TokenCache) -> None:
     loss, gradient = _compare(name, cache)
     assert loss < 2e-5
@@ -112,3 +112,11 @@ def test_rows_hold_several_pairs(cache: TokenCache) -> None:
     """Otherwise the tests above would compare nothing."""
     layouts = lay_out("encoder-decoder", cache.prompt_lengths, cache.response_lengths, 600)[0]
     assert max(len(row) for layout in layouts for row in layout.rows) >= 4
+
+
+def test_models_that_number_their_positions_have_rows_of_their_own(cache: TokenCache) -> None:
+    assert not may_pack(tiny_model("bart"))
+    lengths = (cache.prompt_lengths, cache.response_lengths)
+    layouts = lay_out("encoder-decoder", *lengths, 600, packed=False)[0]
+    rows = [row for layout in layouts for row in layout.rows]
+    assert sorted(rows) == [(pair,) for pair in range(len(cache))]

@@ -52,21 +52,36 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
 }
 
+NUMBERED: dict[str, dict[str, Any]] = {
+    "bart": {
+        "model_type": "bart",
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 128,
+    },
+}
+"""Encoder-decoders outside the paper, which number their positions."""
+
 
 def architecture(name: str) -> str:
-    return "encoder-decoder" if name.startswith("t5") else "decoder-only"
+    return "encoder-decoder" if name.startswith(("t5", "bart")) else "decoder-only"
 
 
 def tiny_model(name: str, seed: int = 0, dropout: bool = False) -> Any:
     """A random model, without dropout unless asked for, with weights large enough to matter."""
     torch.manual_seed(seed)
     special = {"vocab_size": VOCABULARY, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1}
-    config = AutoConfig.for_model(**special, decoder_start_token_id=0, **CONFIGS[name])
+    config = AutoConfig.for_model(**special, decoder_start_token_id=0, **(CONFIGS | NUMBERED)[name])
     if not dropout:
         for key in list(vars(config)):
             if "drop" in key:
                 setattr(config, key, 0.0)
-    maker = AutoModelForSeq2SeqLM if name.startswith("t5") else AutoModelForCausalLM
+    maker = AutoModelForCausalLM if architecture(name) == "decoder-only" else AutoModelForSeq2SeqLM
     model = maker.from_config(config, dtype=torch.float32)
     if name == "t5-v1.1":
         separate_head(model)

@@ -49,6 +49,17 @@ The first three are the columns of the released dataset; the others are null whe
 
 {made}
 
+## Intended use
+
+Research on distillation: training small models to follow English instructions, and studying such
+data. Terms of the teacher's vendor may restrict what models trained on its answers are used for.
+
+## Limits
+
+No person has checked the responses: some are wrong, refuse, or end too early (counted above where
+it can be told), and they repeat the teacher's biases. Some instructions come from data sets that
+are benchmarks today; a model that is trained on them may know what it is asked there.
+
 ## Loading
 
 ```python

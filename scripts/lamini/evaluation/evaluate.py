@@ -112,7 +112,7 @@ def _run(
     measured = lm_eval.evaluate(
         language_model, {"tasks": {name: task}}, limit=evaluation.limit, bootstrap_iters=0
     )
-    samples = sorted(measured["samples"][name], key=lambda sample: sample["doc_id"])
+    samples = _first_filter(measured["samples"][name])
     values = []
     for sample in samples:
         if not all(map(math.isfinite, _likelihoods(sample))):
@@ -125,6 +125,11 @@ def _run(
             raise LaminiError(
                 f"tasks.{name}.metric: the task does not measure {settings.metric}; it has"
                 f" {', '.join(sample['metrics'])}"
+            )
+        if not isinstance(sample[settings.metric], int | float):
+            raise LaminiError(
+                f"tasks.{name}.metric: {settings.metric} has no value for a single example, such as"
+                f" accuracy has; the task has {', '.join(sample['metrics'])}"
             )
         values.append(float(sample[settings.metric]))
     truncated = language_model.encoder.truncated - before
@@ -147,6 +152,14 @@ def _run(
         "values": [round(value, 6) for value in values],
     }
     return result, [_sample(s, t, settings.metric) for s, t in zip(samples, sent, strict=True)]
+
+
+def _first_filter(samples: Sequence[Row]) -> list[Row]:
+    """The samples in the examples' order; of a task that reads its answers in several ways, those
+    of the way that its definition names first."""
+    first = samples[0].get("filter") if samples else None
+    mine = (sample for sample in samples if sample.get("filter") == first)
+    return sorted(mine, key=lambda sample: sample["doc_id"])
 
 
 def _likelihoods(sample: Row) -> list[float]:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,6 +161,11 @@ def _definition_file(name: str) -> Path:
     folder = Path(lm_eval.tasks.__file__).parent
     if name in _DEFINITIONS:
         return folder / _DEFINITIONS[name]
+    # One file that names the task as its own is its definition; names made otherwise are indexed.
+    named = re.compile(rf"^task:\s*[\"']?{re.escape(name)}[\"']?\s*$".encode(), re.MULTILINE)
+    found = [file for file in folder.rglob("*.yaml") if named.search(file.read_bytes())]
+    if len(found) == 1:
+        return found[0]
     logger.info("%s: reading lm-eval's index of tasks", name)
     index: Mapping[str, Any] = lm_eval.tasks.TaskManager().task_index
     entry = index.get(name)

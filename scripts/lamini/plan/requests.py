@@ -120,7 +120,7 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
             instructions = definition.instructions or 0
             requests = instructions * len(definition.models)
         else:  # the instruction and the response of each sample
-            sources = flow.config.mixtures[definition.mixture].sources
+            sources = flow.config.mixtures[flow.study_mixture(study)].sources
             requests = 2 * definition.samples_per_source * len(sources)
         yield StagePlan(
             source=study,

@@ -131,6 +131,8 @@ class Verbs(Settings):
 class Analysis(Settings):
     """Statistics of the dataset (Tables 1 and 2, Figure 3), and what the paper does not show."""
 
+    mixture: Name | None = None
+    """Mixture that tables, figures and report show; null: the first of `mixtures`."""
     tokenizer: Name
     """Key of `tokenizers` whose tokens Table 1 counts."""
     other_tokenizers: list[Name] = []

@@ -27,14 +27,15 @@ class TaskData(Settings):
 
 
 class Task(Settings):
-    """One of the downstream tasks."""
+    """A downstream task: one of the 15, or any other of lm-eval's, by its name there."""
 
     name: str
     """As the paper writes it."""
     category: str
     """Task category of Table 8."""
-    metric: Literal["acc", "acc_norm", "f1"]
-    """Metric of Table 8, reported times 100."""
+    metric: Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+    """Metric of Table 8, reported times 100; of another task, one of lm-eval's metrics of it that
+    has a value for each example (`acc`, `acc_norm`, `f1`, `exact_match` ...)."""
     examples: Annotated[int, Field(gt=0)]
     """Size of the evaluated split (Table 8)."""
     data: TaskData

@@ -28,8 +28,8 @@ class Study(Settings):
     """`models`: answers of several models (Figure 6); `dataset`: its text (Figure 4)."""
     models: list[Name] = []
     """For `models`: whose answers are rated."""
-    mixture: Name = "d_all"
-    """For `dataset`: the mixture that is sampled."""
+    mixture: Name | None = None
+    """For `dataset`: the mixture that is sampled; null: the analysed one."""
     samples_per_source: Annotated[int, Field(gt=0)] = 20
     """For `dataset`: rated examples of each subset."""
     max_per_app: Annotated[int, Field(gt=0)] = 2

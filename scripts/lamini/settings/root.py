@@ -86,6 +86,11 @@ class Config(Settings):
             return definition.wrapped
         return definition.role == "student" and definition.architecture == "decoder-only"
 
+    @property
+    def analysed_mixture(self) -> str:
+        """The mixture that tables, figures and report show."""
+        return self.analysis.mixture or next(iter(self.mixtures))
+
     def evaluation_batches(self) -> dict[str, list[str]]:
         """Evaluated tasks by the job that runs them; a task outside all batches has its own."""
         batches = {
@@ -124,6 +129,7 @@ def _unknown_names(config: Config) -> list[str]:
     use("evaluated_tasks", "tasks", config.evaluated_tasks)
     for name, tasks in config.evaluation.batches.items():
         use(f"evaluation.batches.{name}", "tasks", tasks)
+    use("analysis.mixture", "mixtures", config.analysis.mixture)
     use("analysis.tokenizer", "tokenizers", config.analysis.tokenizer)
     for name in config.analysis.other_tokenizers:
         use("analysis.other_tokenizers", "tokenizers", name)
@@ -146,6 +152,15 @@ def _unknown_names(config: Config) -> list[str]:
 def _wrong_mixtures(config: Config) -> list[str]:
     """Decontaminated mixtures and funnels whose hits would not be all there."""
     problems = []
+    analysed = config.mixtures.get(config.analysed_mixture)
+    present = analysed.sources if analysed else []
+    for number, panel in enumerate(config.analysis.embeddings.panels if analysed else ()):
+        problems += [
+            f"analysis.embeddings.panels.{number}: {source} is no source of the mixture"
+            f" {config.analysed_mixture}; name two that are"
+            for source in panel
+            if source in config.sources and source not in present
+        ]
     shortest = min(config.analysis.contamination.ngrams)
     too_short = f"shorter runs than the {shortest} words of `analysis.contamination.ngrams` are"
     if config.analysis.funnel.shared_words < shortest:

@@ -16,4 +16,5 @@ def output_logits(model: Any, states: torch.Tensor) -> torch.Tensor:
     if getattr(model.config, "scale_decoder_outputs", False):
         states = states * model.config.d_model**-0.5
     logits: torch.Tensor = model.get_output_embeddings()(states)
-    return logits
+    bias = getattr(model, "final_logits_bias", None)  # of BART's family
+    return logits if bias is None else logits + bias[0]

@@ -120,7 +120,7 @@ def task_table(name: str, inputs: Inputs, params: Params) -> Table:
         [
             text_cell(task["category"]),
             text_cell(task["name"]),
-            text_cell(names[task["metric"]]),
+            text_cell(names.get(task["metric"], task["metric"])),
             Cell(task["examples"]),
             Cell(evaluated[key]["examples"] if key in evaluated else None, ours=True),
             text_cell(evaluated[key]["data"]["source"] if key in evaluated else None),

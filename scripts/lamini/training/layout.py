@@ -5,7 +5,8 @@ Right padding needs no mask in a causal model, so the fast attention kernels sta
 
 Encoder-decoder: several pairs a row, packed by both of their lengths at once; the masks that keep
 them apart are in `batches`. Only by packing does padding fall below a seventh, as a batch sorted by
-prompts has responses of all lengths (and the other way round).
+prompts has responses of all lengths (and the other way round). Models that know a token's absolute
+position get one pair a row.
 
 Everything here is arithmetic on lengths; a layout decides speed and memory, and nothing else.
 """
@@ -47,6 +48,8 @@ def lay_out(
     responses: Integers,
     budget: int,
     ranks: int = 1,
+    *,
+    packed: bool = True,
 ) -> list[list[MicroBatch]]:
     """Micro-batches of a step for each rank.
 
@@ -56,13 +59,15 @@ def lay_out(
         responses: response tokens of the step's pairs, the end token among them.
         budget: padded tokens at once; a single row may be longer.
         ranks: number of processes that share the step; their work is about equal.
+        packed: whether a row of an encoder-decoder may hold several pairs (`losses.may_pack`).
     """
+    alone: list[tuple[int, ...]] = [(pair,) for pair in range(len(prompts))]
     if architecture == "decoder-only":
         # The end token is predicted but never fed.
         shapes = np.stack([np.zeros_like(prompts), prompts + responses - 1], axis=1)
-        rows: list[tuple[int, ...]] = [(pair,) for pair in range(len(prompts))]
+        rows = alone
     else:
-        rows = pack_rows(prompts, responses)
+        rows = pack_rows(prompts, responses) if packed else alone
         sides = (prompts, responses)
         shapes = np.array([[side[list(row)].sum() for side in sides] for row in rows])
     if ranks > 1:  # enough micro-batches that no rank stands idle

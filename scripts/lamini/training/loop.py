@@ -18,7 +18,7 @@ from lamini.training.checkpoints import Checkpoints, Progress
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, lay_out
-from lamini.training.losses import token_losses
+from lamini.training.losses import may_pack, token_losses
 from lamini.training.optimizer import Optimizer
 from lamini.training.pairs import Selection
 from lamini.training.plan import StepPlan, pair_weights
@@ -197,6 +197,7 @@ class Trainer:
             responses,
             self._recipe.tokens_per_micro_batch,
             self._ranks.world,
+            packed=may_pack(self._model),
         )
         loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
         for micro_batch in layout[self._ranks.rank]:

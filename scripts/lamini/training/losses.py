@@ -12,6 +12,17 @@ from lamini.settings.students import Architecture
 from lamini.students.heads import output_logits
 from lamini.training.batches import Batch, segment_mask
 
+_OF_DISTANCES = ("t5", "mt5", "umt5")
+
+
+def may_pack(model: Any) -> bool:
+    """Whether pairs of an encoder-decoder may share a row.
+
+    T5's positions are distances alone, so that a pair's place in the row does not matter; other
+    families number their positions (BART), or attend in blocks (LongT5).
+    """
+    return model.config.model_type in _OF_DISTANCES
+
 
 def token_losses(model: Any, batch: Batch, architecture: Architecture) -> torch.Tensor:
     """The loss of each supervised token in nats, fp32. Shape (S,).
@@ -21,7 +32,10 @@ def token_losses(model: Any, batch: Batch, architecture: Architecture) -> torch.
         batch: the micro-batch.
         architecture: of the model.
     """
-    encode = _packed_states if architecture == "encoder-decoder" else _causal_states
+    if architecture == "decoder-only":
+        encode = _causal_states
+    else:
+        encode = _packed_states if may_pack(model) else _paired_states
     states = encode(model, batch).flatten(0, 1)[batch.positions]
     logits = output_logits(model, states)
     return functional.cross_entropy(logits.float(), batch.labels, reduction="none")
@@ -56,6 +70,22 @@ def _packed_states(model: Any, batch: Batch) -> torch.Tensor:
         attention_mask=segment_mask(decoder_segments, decoder_segments, dtype, causal=True),
         encoder_hidden_states=encoded.last_hidden_state,
         encoder_attention_mask=segment_mask(decoder_segments, encoder_segments, dtype),
+        use_cache=False,
+    )
+    return outputs.last_hidden_state
+
+
+def _paired_states(model: Any, batch: Batch) -> torch.Tensor:
+    """The decoder's last hidden states (B, D, width) of rows with one pair each.
+
+    The decoder needs no mask of its own, for the reason that `_causal_states` needs none.
+    """
+    seen = (batch.inputs["encoder_segments"] >= 0).long()
+    encoded = model.get_encoder()(input_ids=batch.inputs["input_ids"], attention_mask=seen)
+    outputs = model.get_decoder()(
+        input_ids=batch.inputs["decoder_input_ids"],
+        encoder_hidden_states=encoded.last_hidden_state,
+        encoder_attention_mask=seen,
         use_cache=False,
     )
     return outputs.last_hidden_state

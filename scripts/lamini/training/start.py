@@ -36,6 +36,8 @@ def load_start(job: TrainingJob) -> tuple[Any, Any]:
     if causal:
         tokenizer.chat_template = chat_template(job.prompt_format)
         tokenizer.padding_side = "right"
+    # BART's family is made to begin with this token; the responses that it learns here do not.
+    model.generation_config.forced_bos_token_id = None
     add_rows(model, len(tokenizer))
     if job.recipe.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -106,8 +106,9 @@ class MatmulWork:
     def __init__(self, model: Any, architecture: Architecture) -> None:
         self._causal = architecture == "decoder-only"
         self._head = model.get_output_embeddings().weight.numel()
-        self._encoder = 0 if self._causal else _matrix_weights(model.encoder)
-        self._decoder = _matrix_weights(model.base_model if self._causal else model.decoder)
+        self._encoder = 0 if self._causal else _matrix_weights(model.get_encoder())
+        decoder = model.base_model if self._causal else model.get_decoder()
+        self._decoder = _matrix_weights(decoder)
 
     def flops(self, prompt_tokens: int, response_tokens: int) -> float:
         """Operations of one training pass over that many tokens."""

@@ -115,7 +115,7 @@ class Inputs(Names):
             exclude = [definition.exclude] if definition.exclude else []
             answers = [f"results/answers/{model}.jsonl" for model in definition.models]
             return {"answers": answers, "exclude": root_inputs(exclude)}
-        dataset = f"results/dataset/{definition.mixture}"
+        dataset = f"results/dataset/{self.study_mixture(study)}"
         return {"manifest": f"{dataset}.manifest.json", "dataset": ancient(f"{dataset}.parquet")}
 
     def rating_sheets(self, study: str) -> list[str]:

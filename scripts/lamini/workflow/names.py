@@ -55,18 +55,17 @@ class Names:
 
     @cached_property
     def used_mixtures(self) -> list[str]:
-        """Mixtures that an active student or study needs; the first is the analysed one."""
+        """Mixtures that an active student, a study or the analysis needs."""
         used = [self.config.models[student].mixture for student in self.config.students]
-        used += [study.mixture for study in self.config.human_evaluation.studies.values()]
-        used += list(self.config.mixtures)[:1]
+        used += [*map(self.study_mixture, self.studies), self.analysed_mixture]
         mixtures = [self.config.mixtures[name] for name in used]
         used += [m.decontamination.mixture for m in mixtures if m.decontamination]
         return list(dict.fromkeys(used))
 
     @cached_property
     def analysed_mixture(self) -> str:
-        """The mixture of the paper's tables and figures: the first one that is defined."""
-        return next(iter(self.config.mixtures))
+        """The mixture that tables, figures and report show."""
+        return self.config.analysed_mixture
 
     @cached_property
     def active_sources(self) -> list[str]:
@@ -112,6 +111,10 @@ class Names:
     def study(self, name: str) -> Study:
         """Settings of one study."""
         return self.config.human_evaluation.studies[name]
+
+    def study_mixture(self, name: str) -> str:
+        """The mixture that a study of the dataset samples."""
+        return self.study(name).mixture or self.analysed_mixture
 
     def shards(self, source: str) -> list[str]:
         """Shard names of a source: "0000", "0001" ..."""

@@ -231,6 +231,7 @@ class RuleParams(Inputs):
         return {
             "study": study,
             **definition.model_dump(mode="json", exclude=later),
+            "mixture": self.study_mixture(study),
             "files": fingerprint([definition.exclude]) if definition.exclude else None,
             "seed": self.config.seed,
         }

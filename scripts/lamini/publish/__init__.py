@@ -1,0 +1,1 @@
+"""Publishing: what of `results/` goes to a model hub, with which card, and its upload."""

@@ -1,0 +1,98 @@
+"""What cards say beyond how a thing was made: what it may have seen, and how well it does."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lamini.files import read_json
+from lamini.settings import Config
+
+
+def contamination_section(table: Path, mixture: str) -> str:
+    """Pairs of the data that share words in a row with evaluated examples, and such examples.
+
+    Args:
+        table: `contamination.csv` of the mixture's analysis.
+        mixture: whose rows of all sources together are shown.
+    """
+    with open(table, encoding="utf-8", newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["instruction_source"] == mixture]
+    sizes = sorted(int(c.removeprefix("pairs_")) for c in rows[0] if c.startswith("pairs_"))
+    header = ["task", "examples"]
+    header += [f"{what} sharing {n} words" for n in sizes for what in ("examples", "pairs")]
+    body = [
+        [
+            row["task"].replace("_", " "),
+            _count(row["examples"]),
+            *(_count(row[f"{what}_{n}"]) for n in sizes for what in ("examples", "pairs")),
+        ]
+        for row in rows
+    ]
+    return f"""
+## Contamination
+
+How many pairs of the data `{mixture}` share that many words in a row with an evaluated example of a
+task, and how many examples are so affected. Scores on such examples may be recall.
+
+{_table(header, body)}
+"""
+
+
+def evaluation_section(
+    evals: Path, config: Config, model: str, start: str
+) -> tuple[str, list[str]]:
+    """The scores of a student beside those of the model that it started from.
+
+    Args:
+        evals: folder of the results, by model and task.
+        config: names of tasks and models, and which tasks are evaluated.
+        model: the student.
+        start: its initialisation.
+
+    Returns:
+        The section, empty where there are no scores; and the names of tasks without one.
+    """
+    rows, missing, protocols = [], [], set()
+    for task in config.evaluated_tasks:
+        name, result = config.tasks[task].name, _result(evals / model / f"{task}.json")
+        if result is None:
+            missing.append(name)
+            continue
+        protocols.add(result["protocol"])
+        low, high = result["interval"]
+        before = _result(evals / start / f"{task}.json")
+        rows.append(
+            [
+                name,
+                result["metric"],
+                _count(result["examples"]),
+                f"{result['score']:.1f} ({low:.1f} to {high:.1f})",
+                f"{before['score']:.1f}" if before else "",
+            ]
+        )
+    if not rows:
+        return "", missing
+    initial = config.models[start].name if start else "start"
+    header = ["task", "metric", "examples", "this model", initial]
+    section = f"""
+## Evaluation
+
+Zero-shot, prompts of the protocol `{", ".join(sorted(protocols))}`, times 100, with 95 % intervals.
+
+{_table(header, rows)}
+"""
+    return section, missing
+
+
+def _result(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.is_file() else None
+
+
+def _count(value: Any) -> str:
+    return f"{int(value):,}"
+
+
+def _table(header: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

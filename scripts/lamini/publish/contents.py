@@ -1,0 +1,94 @@
+"""What a repository on a hub is to hold: files of `results/`, checked, and the card made for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lamini.errors import LaminiError
+from lamini.files import read_json, sha256_file
+from lamini.publish.cards import contamination_section, evaluation_section
+from lamini.settings import Config
+
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository, as it is to be."""
+
+    repo_id: str
+    """Such as `my-lab/my-instructions`."""
+    kind: Literal["dataset", "model"]
+    card: str
+    files: dict[str, Path]
+    """Files beside the card, by their path in the repository."""
+    lacks: list[str] = field(default_factory=list)
+    """What the card would say if `results/` had it, and the file that it would come from."""
+
+    def describe(self, private: bool) -> str:
+        """Repository, files and sizes, and what the card lacks, for a terminal."""
+        sizes = {CARD: len(self.card.encode())}
+        sizes |= {name: path.stat().st_size for name, path in self.files.items()}
+        lines = [f"{self.kind} {self.repo_id} ({'private' if private else 'public'})"]
+        lines += [f"  {size:>15,}  {name}" for name, size in sizes.items()]
+        lines.append(f"  {sum(sizes.values()):>15,}  bytes in {len(sizes)} files")
+        return "\n".join([*lines, *(f"  the card lacks {what}" for what in self.lacks)])
+
+
+def dataset_repository(results: Path, mixture: str, repo_id: str) -> Repository:
+    """The repository of a mixture, from its export.
+
+    Raises:
+        LaminiError: when the export is missing, or is not the dataset of the manifest.
+    """
+    folder = results / "export" / mixture
+    manifest = results / "dataset" / f"{mixture}.manifest.json"
+    parquet = folder / f"{mixture}.parquet"
+    if not (folder / CARD).is_file() or not parquet.is_file():
+        raise LaminiError(f"{folder}: not there; run `snakemake results/export/{mixture}/{CARD}`")
+    _check(parquet, read_json(manifest)["sha256"], manifest)
+    card, lacks = (folder / CARD).read_text("utf-8"), []
+    table = results / "analysis" / mixture / "contamination.csv"
+    if table.is_file():
+        card += contamination_section(table, mixture)
+    else:
+        lacks.append(f"contamination: no {table}")
+    return Repository(
+        repo_id, "dataset", card, {parquet.name: parquet, "manifest.json": manifest}, lacks
+    )
+
+
+def model_repository(results: Path, config: Config, model: str, repo_id: str) -> Repository:
+    """The repository of a student, from its finished checkpoint.
+
+    Raises:
+        LaminiError: when the checkpoint is missing, or a file is not as its manifest says.
+    """
+    folder = results / "checkpoints" / model / "final"
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        raise LaminiError(f"{folder}: not there; run `snakemake {manifest}`")
+    listed: Mapping[str, Any] = read_json(manifest)["files"]
+    for name, facts in listed.items():
+        _check(folder / name, facts["sha256"], manifest)
+    files = {name: folder / name for name in sorted(listed) if name != CARD}
+    card, lacks = (folder / CARD).read_text("utf-8"), []
+    start = config.models[model].initialization or ""
+    section, missing = evaluation_section(results / "evals", config, model, start)
+    if section:
+        card += section
+    if missing:
+        lacks.append(f"scores on {', '.join(missing)}: not in {results / 'evals' / model}")
+    mixture = config.models[model].mixture
+    table = results / "analysis" / mixture / "contamination.csv"
+    if table.is_file():
+        card += contamination_section(table, mixture)
+    else:
+        lacks.append(f"contamination of its data: no {table}")
+    return Repository(repo_id, "model", card, {**files, manifest.name: manifest}, lacks)
+
+
+def _check(path: Path, sha256: str, manifest: Path) -> None:
+    if not path.is_file() or sha256_file(path) != sha256:
+        raise LaminiError(f"{path}: is not the file that {manifest} describes; make it again")

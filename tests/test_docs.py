@@ -1,0 +1,166 @@
+"""Every command in the README and in `docs/` is run, and every message and link in them is real.
+
+A fenced block is run when its language is `sh`. `sh not run: REASON` marks one whose commands take
+hours, a cluster, a key or a person: they must then exist, with the flags that they use.
+"""
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checkouts import ENVIRONMENT, Checkout, check_out
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^ *```sh(?P<mark>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r" not run: \S.+")
+OF_THE_MACHINE = {"git", "rsync", "squeue", "less", "cd", "export", "."}
+"""Programs that are not the project's; of their lines nothing is checked but the name."""
+
+
+def _commands() -> dict[str, bool]:
+    """Every distinct command of the pages, and whether some page has it run."""
+    commands: dict[str, bool] = {}
+    for page in PAGES:
+        for block in BLOCK.finditer(page.read_text("utf-8")):
+            mark = block["mark"]
+            assert not mark or NOT_RUN.fullmatch(mark), f"{page.name}: unknown mark {mark!r}"
+            for line in block["text"].splitlines():
+                for command in line.split("&&"):
+                    words = shlex.split(command, comments=True)
+                    if words:
+                        text = shlex.join(words)
+                        commands[text] = commands.get(text, False) or not mark
+    return commands
+
+
+COMMANDS = _commands()
+PLANS = sorted(text for text in COMMANDS if text.startswith("snakemake "))
+
+# Dry runs are forks of one interpreter: to start anew would cost each of them a second and a half.
+_MANY_PLANS = """
+import json, os, sys, tempfile
+import lamini.products, lamini.workflow, snakemake.api, snakemake.workflow
+from snakemake.cli import main
+for arguments in json.loads(sys.argv[1]):
+    with tempfile.TemporaryFile("w+") as said:
+        child = os.fork()
+        if child == 0:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            main(arguments)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        print(json.dumps([code, said.read()[-3000:]]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """One checkout for all commands: none of them makes anything.
+
+    Its sources have few shards; that all of the paper's are planned is tested elsewhere.
+    """
+    checkout = check_out(tmp_path_factory.mktemp("docs") / "project")
+    sources = checkout.folder / "config/sources.yaml"
+    text = re.sub(r"shards: (\d+)", lambda m: f"shards: {min(5, int(m[1]))}", sources.read_text())
+    sources.write_text(text)
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def plans(shared: Checkout) -> dict[str, tuple[int, str]]:
+    """Exit code and output of the dry run of every `snakemake` command."""
+    each = {text: tuple(_planned(shlex.split(text)[1:])) for text in PLANS}
+    distinct = list(dict.fromkeys(each.values()))
+    parts = [distinct[::2], distinct[1::2]]  # one for each core
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", _MANY_PLANS, json.dumps(part)],
+            cwd=shared.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(shared.folder / "scripts")},
+        )
+        for part in parts
+    ]  # fmt: skip
+    results = {}
+    for part, process in zip(parts, running, strict=True):
+        said, error = process.communicate()
+        lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+        assert len(lines) == len(part), error[-3000:]
+        results |= dict(zip(part, map(tuple, lines), strict=True))
+    return {text: results[arguments] for text, arguments in each.items()}
+
+
+def _planned(arguments: list[str]) -> list[str]:
+    """The arguments of a dry run of the same command."""
+    if {"--lint", "--unlock"} & set(arguments):
+        return arguments
+    return [*(word for word in arguments if word != "-n"), "-n", "--quiet", "all"]
+
+
+@pytest.mark.parametrize("command", PLANS)
+def test_every_target_can_be_planned(command: str, plans: dict[str, tuple[int, str]]) -> None:
+    code, said = plans[command]
+    assert code == 0, f"{command}\n{said}"
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - set(PLANS)))
+def test_every_other_command_exists_or_runs(command: str, shared: Checkout) -> None:
+    words = shlex.split(command)
+    if words[0] in OF_THE_MACHINE:
+        return
+    if words[0] == "make":  # its own dry run knows targets and required variables
+        shared.run("make", "-n", *words[1:])
+    elif COMMANDS[command]:
+        shared.run(*words)
+    elif words[:2] == ["python", "-m"]:
+        assert (ROOT / "scripts" / words[2].replace(".", "/")).exists()
+    elif words[0] == "python":
+        assert (ROOT / words[1]).is_file()
+    else:
+        raise AssertionError(f"{command}: no way to check it; have it run")
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_messages_of_the_troubleshooting_page_are_the_codes_own() -> None:
+    texts = "\n".join(_literals())
+    rows = re.findall(r"^\| `(.+?)` \|", (ROOT / "docs/troubleshooting.md").read_text(), re.M)
+    assert len(rows) > 30
+    for row in rows:
+        for part in filter(None, (part.strip() for part in row.split("…"))):
+            assert part in texts, f"no code says {part!r} (of {row!r})"
+
+
+def _literals() -> list[str]:
+    """Every literal text of the package, the constant parts of formatted ones apart."""
+    found = []
+    for path in (ROOT / "scripts" / "lamini").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_papers_costs_are_those_of_the_plan(checkout: Checkout) -> None:
+    plan = checkout.run("python", "-m", "lamini.plan").stdout
+    totals = re.findall(r"^in all +(.+)$", plan, re.MULTILINE)
+    dollars = [float(text.replace(",", "")) for text in re.findall(r"\$([\d,.]+)", totals[0])]
+    v100, a100, h100 = (float(hours) for hours in totals[1].split()[2:5])
+    page = " ".join((ROOT / "docs/paper.md").read_text("utf-8").split())
+    assert f"about ${dollars[0]:.0f} (${dollars[1]:.0f} by the Batch API)" in page
+    assert f"{a100:.0f} A100-hours, {v100:.0f} V100-hours or {h100:.0f} H100-hours" in page

@@ -1,0 +1,162 @@
+"""Publishing: what is sent to a hub, and that nothing is sent unasked or damaged."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hub import TOKEN, Hub
+
+from lamini.dataset.export import export_dataset
+from lamini.files import sha256_file, write_folder_manifest, write_json
+
+ROOT = Path(__file__).parents[2]
+HERD = ("--configfile", str(ROOT / "config/examples/herd.yaml"))
+DATASET = ("dataset", "--repo", "my-lab/cooking", *HERD)
+MODELS = ("models", "--namespace", "my-lab", "--models", "herd-llama", *HERD)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as served:
+        yield served
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A run's results, as far as publishing reads them."""
+    folder = tmp_path / "results"
+    _dataset(folder)
+    final = folder / "checkpoints/herd-llama/final"
+    final.mkdir(parents=True)
+    (final / "README.md").write_text("---\nlicense: other\n---\n\n# Herd-Llama\n")
+    (final / "model.safetensors").write_bytes(bytes(range(256)) * 40)
+    (final / "config.json").write_text("{}")
+    write_folder_manifest(final, {"steps": 3})
+    for model, score in (("herd-llama", 41.25), ("my-llama", 30.0)):
+        result = {
+            "metric": "acc_norm", "score": score, "interval": [score - 2, score + 2],
+            "examples": 2376, "protocol": "modern",
+        }  # fmt: skip
+        write_json(folder / f"evals/{model}/arc_easy.json", result)
+    return folder
+
+
+def _dataset(folder: Path) -> None:
+    dataset = folder / "dataset/herd.parquet"
+    dataset.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"instruction": ["a", "b"], "response": ["c", "d"]}), dataset)
+    facts = {"sha256": sha256_file(dataset), "rows": 2, "mixture": "herd"}
+    write_json(dataset.with_name("herd.manifest.json"), facts)
+    dataset.with_name("herd.card.md").write_text("# herd\n")
+    here = Path.cwd()
+    os.chdir(folder.parent)  # provenance goes to results/ of the working folder
+    try:
+        export_dataset(
+            manifest="results/dataset/herd.manifest.json",
+            dataset="results/dataset/herd.parquet",
+            card="results/dataset/herd.card.md",
+            readme="results/export/herd/README.md",
+            parquet="results/export/herd/herd.parquet",
+            jsonl="results/export/herd.jsonl",
+            settings={},
+        )
+    finally:
+        os.chdir(here)
+    table = folder / "analysis/herd/contamination.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text(
+        "task,instruction_source,pairs,examples,comparable_examples,pairs_8,pairs_13,"
+        "examples_8,examples_13\n"
+        "arc_easy,cooking,1,2376,2000,9,9,9,9\n"
+        "arc_easy,herd,2,2376,2000,4,1,3,1\n"
+        "all_tasks,herd,2,2376,2000,4,1,3,1\n"
+    )
+
+
+def _publish(
+    results: Path, hub: Hub, *arguments: str, token: str | None = TOKEN
+) -> subprocess.CompletedProcess[str]:
+    """The command as `make` runs it. HTTP, because the stand-in has no Xet storage."""
+    environment: dict[str, Any] = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    environment |= {
+        "HF_ENDPOINT": hub.address,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(results.parent / "hf"),
+    }
+    if token is not None:
+        environment["HF_TOKEN"] = token
+    return subprocess.run(
+        [sys.executable, "-m", "lamini.publish", *arguments, "--results", str(results)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_dry_run_shows_everything_and_sends_nothing(results: Path, hub: Hub) -> None:
+    done = _publish(results, hub, *DATASET, token=None)
+    assert done.returncode == 0, done.stderr
+    assert "dataset my-lab/cooking (private)" in done.stdout
+    size = (results / "export/herd/herd.parquet").stat().st_size
+    assert f"{size:,}  herd.parquet" in done.stdout
+    done = _publish(results, hub, *MODELS, token=None)
+    assert done.returncode == 0, done.stderr
+    assert "model my-lab/herd-llama (private)" in done.stdout
+    assert "10,240  model.safetensors" in done.stdout
+    assert "the card lacks scores on TriviaQA" in done.stdout
+    assert hub.requests == []
+
+
+def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -> None:
+    done = _publish(results, hub, *DATASET, "--upload", "--public")
+    assert done.returncode == 0, done.stderr
+    sent = hub.repositories["datasets/my-lab/cooking"]
+    assert sent["herd.parquet"] == (results / "export/herd/herd.parquet").read_bytes()
+    assert json.loads(sent["manifest.json"])["rows"] == 2
+    assert not hub.private["datasets/my-lab/cooking"]
+    card = sent["README.md"].decode()
+    assert card.startswith("# herd\n")
+    assert "| arc easy | 2,376 | 3 | 4 | 1 | 1 |" in card
+
+    for _ in range(2):  # again: the repository is there, which is no error
+        done = _publish(results, hub, *MODELS, "--upload")
+        assert done.returncode == 0, done.stderr
+    sent = hub.repositories["my-lab/herd-llama"]
+    assert hub.private["my-lab/herd-llama"]
+    assert set(sent) == {"README.md", "config.json", "manifest.json", "model.safetensors"}
+    assert sent["model.safetensors"] == bytes(range(256)) * 40
+    card = sent["README.md"].decode()
+    assert card.startswith("---\nlicense: other\n---\n")
+    assert "| task | metric | examples | this model | My-Llama |" in card
+    assert "| ARC-Easy | acc_norm | 2,376 | 41.2 (39.2 to 43.2) | 30.0 |" in card
+    assert "## Contamination" in card
+
+
+def test_what_is_wrong_is_said_before_anything_is_sent(results: Path, hub: Hub) -> None:
+    done = _publish(results, hub, *MODELS, "--upload", token=None)
+    assert done.returncode == 1
+    assert "HF_TOKEN holds no token" in done.stderr
+    (results / "checkpoints/herd-llama/final/model.safetensors").write_bytes(b"cut")
+    done = _publish(results, hub, *MODELS, "--upload")
+    assert done.returncode == 1
+    assert "model.safetensors: is not the file that" in done.stderr
+    (results / "export/herd/herd.parquet").unlink()
+    done = _publish(results, hub, *DATASET, "--upload")
+    assert "run `snakemake results/export/herd/README.md`" in done.stderr
+    done = _publish(results, hub, "models", "--namespace", "my-lab", "--models", "nobody", *HERD)
+    assert "nobody: not among `students`" in done.stderr
+    assert hub.requests == []
+
+
+def test_a_refusal_is_passed_on_without_the_token(results: Path, hub: Hub) -> None:
+    done = _publish(results, hub, *DATASET, "--upload", token="hf_of_nobody")
+    assert done.returncode == 1
+    assert "my-lab/cooking: the hub does not take it" in done.stderr
+    assert "hf_of_nobody" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert hub.repositories == {}
