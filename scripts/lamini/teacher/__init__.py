@@ -5,7 +5,8 @@
             ...
 
 `requests` is pulled lazily and answers come in the order given. Each answer is on disk, in the
-append-only ledger beside the shard, before it is yielded.
+append-only ledger beside the shard, before it is yielded. The same holds for every
+`teacher.backend`: the live API (`client`), the Batch API (`batch`), a local server (`server`).
 """
 
 from lamini.teacher.request import (

@@ -32,7 +32,7 @@ from lamini.teacher.request import Answer, Spend
 logger = logging.getLogger("lamini")
 
 _SETTLE_SECONDS = 15.0  # after which a batch whose creation got no reply is listed, if it exists
-_MOST_DOWNLOADS = 5  # of files that lack lines
+_MOST_DOWNLOADS = 10  # of files that lack lines
 _ENDED = ("completed", "expired", "cancelled")
 _TOO_MANY_TOKENS = "token_limit_exceeded"
 _TOKEN_LIMIT = re.compile(r"[Ll]imit: ([\d,]+)")
