@@ -50,6 +50,7 @@ def record_provenance(
     inputs: Iterable[str | Path] = (),
     seed: int | None = None,
     extra: Mapping[str, Any] | None = None,
+    beside: Iterable[str | Path] = (),
 ) -> Path:
     """Write the record of one finished artifact.
 
@@ -60,24 +61,22 @@ def record_provenance(
         inputs: input files; each is recorded with its SHA-256.
         seed: the seed of the job's sampling, when it samples.
         extra: anything else worth keeping (row counts, rejects, manifest hashes).
+        beside: other files that the same job made of the same; each has a record like this one.
     """
-    path = provenance_path(artifact)
-    write_json(
-        path,
-        {
-            "artifact": str(artifact),
-            "sha256": sha256_file(artifact),
-            "rule": rule,
-            "settings": dict(settings),
-            "inputs": {str(item): sha256_file(item) for item in inputs if Path(item).is_file()},
-            "seed": seed,
-            "code": code_version(),
-            "packages": package_versions(),
-            "python": platform.python_version(),
-            **({"extra": dict(extra)} if extra else {}),
-        },
-    )
-    return path
+    shared = {
+        "rule": rule,
+        "settings": dict(settings),
+        "inputs": {str(item): sha256_file(item) for item in inputs if Path(item).is_file()},
+        "seed": seed,
+        "code": code_version(),
+        "packages": package_versions(),
+        "python": platform.python_version(),
+        **({"extra": dict(extra)} if extra else {}),
+    }
+    for item in (*beside, artifact):
+        facts = {"artifact": str(item), "sha256": sha256_file(item)}
+        write_json(provenance_path(item), facts | shared)
+    return provenance_path(artifact)
 
 
 @functools.cache
@@ -94,7 +93,7 @@ def package_versions() -> dict[str, str]:
 
 @functools.cache
 def code_version() -> dict[str, Any]:
-    """The git commit of this package and whether its files differ from it."""
+    """The git commit of this package, its date, and whether the files differ from it."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str | None:
@@ -107,5 +106,7 @@ def code_version() -> dict[str, Any]:
         return done.stdout.strip()
 
     commit = git("rev-parse", "HEAD")
+    date = git("show", "-s", "--format=%cs", "HEAD")
     status = git("status", "--porcelain", "--", ".")
-    return {"commit": commit, "modified": None if status is None else bool(status)}
+    modified = None if status is None else bool(status)
+    return {"commit": commit, "date": date, "modified": modified}

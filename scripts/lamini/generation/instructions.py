@@ -98,6 +98,7 @@ def generate_instructions(
         inputs=[prompts, *([topics] if topics else [])],
         seed=wanted.seed,
         extra={"shard": shard, "ledger": str(ledger)},
+        beside=[report],
     )
 
 

@@ -106,6 +106,7 @@ def generate_pairs(
         inputs=[queries],
         seed=settings["seed"],
         extra={"shard": shard, "ledger": str(ledger)},
+        beside=[report],
     )
 
 

@@ -98,6 +98,7 @@ def prepare_prompts(
         inputs=_local_inputs(seeds),
         seed=seed,
         extra={"prompts": total, "rejected": dict(rejected)},
+        beside=[funnel],
     )
 
 

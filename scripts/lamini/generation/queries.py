@@ -58,7 +58,7 @@ def select_queries(
             "shards": len(queries),
         },
     )
-    record = record_provenance(
+    record_provenance(
         funnel,
         rule="select_queries",
         settings=settings,
@@ -66,7 +66,7 @@ def select_queries(
         extra={"shards": {str(path): sha256_file(path) for path in queries}},
     )
     for path in queries:  # All have the same inputs, which would be hashed again for each.
-        extra = {"inputs": f"as of {funnel}, see {record}"}
+        extra = {"inputs_as_of": str(funnel)}
         record_provenance(path, rule="select_queries", settings=settings, extra=extra)
 
 

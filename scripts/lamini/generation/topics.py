@@ -86,6 +86,7 @@ def select_topics(
         settings=settings.as_params(),
         inputs=[dump],
         extra={"funnel": counts},
+        beside=[funnel],
     )
 
 

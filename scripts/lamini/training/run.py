@@ -8,7 +8,7 @@ import torch
 from lamini.errors import LaminiError
 from lamini.provenance import record_provenance
 from lamini.students.token_cache import TokenCache
-from lamini.training.export import export_model, run_facts
+from lamini.training.export import METRICS, export_model, run_facts
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.pairs import select_pairs
@@ -71,6 +71,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 settings=job.result_params(),
                 inputs=job.input_manifests(tokenized),
                 seed=job.recipe.seed,
+                beside=[output / "final" / METRICS],
             )
             trainer.clean_up()
         ranks.wait()
