@@ -11,10 +11,14 @@ Settings are in config/, what a machine offers is in config/profiles/.
 from snakemake.utils import min_version
 
 from lamini.products import Products
+from lamini.products.sections import section_of
 from lamini.roots import root_inputs
 from lamini.workflow import Workflow, one_of
 
 min_version("9.27")
+
+
+report: "rules/captions/workflow.rst"
 
 
 configfile: "config/config.yaml"
@@ -61,6 +65,7 @@ rule all:
         products.figure_files(),
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
         "results/report/index.html",
+        "results/ro-crate-metadata.json",
         "results/run_config.yaml",
 
 

@@ -1,7 +1,8 @@
 """Tables, figures and the report.
 
 Inputs: every artifact that holds a number. Outputs: results/tables/, results/figures/,
-results/report/index.html, results/run_config.yaml.
+results/report/index.html, results/report/lineage.json, results/ro-crate-metadata.json,
+results/run_config.yaml. Captions of `snakemake --report` are in captions/.
 """
 
 
@@ -30,7 +31,12 @@ rule make_table:
     input:
         unpack(lambda w: products.table_inputs(w.table)),
     output:
-        csv="results/tables/table_{table}.csv",
+        csv=report(
+            "results/tables/table_{table}.csv",
+            caption="captions/table.rst",
+            category=lambda w: section_of("table", w.table),
+            labels=lambda w: products.report_labels("table", w.table),
+        ),
         md="results/tables/table_{table}.md",
         tex="results/tables/table_{table}.tex",
         json="results/tables/table_{table}.json",
@@ -57,7 +63,12 @@ rule draw_figure:
         unpack(lambda w: products.figure_inputs(w.figure)),
     output:
         pdf="results/figures/figure_{figure}.pdf",
-        png="results/figures/figure_{figure}.png",
+        png=report(
+            "results/figures/figure_{figure}.png",
+            caption="captions/figure.rst",
+            category=lambda w: section_of("figure", w.figure),
+            labels=lambda w: products.report_labels("figure", w.figure),
+        ),
         csv="results/figures/figure_{figure}.csv",
     log:
         "results/logs/draw_figure/{figure}.log",
@@ -76,12 +87,63 @@ rule draw_figure:
         "../scripts/draw_figure.py"
 
 
+rule collect_lineage:
+    """Follow every table and figure back to the files that people put there."""
+    input:
+        **products.lineage_inputs(),
+    output:
+        "results/report/lineage.json",
+    log:
+        "results/logs/collect_lineage.log",
+    benchmark:
+        "results/benchmarks/collect_lineage.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=30,
+        mem_mb=2000,
+    params:
+        settings=products.lineage_params(),
+    script:
+        "../scripts/collect_lineage.py"
+
+
+rule write_crate:
+    """Describe the run as a Workflow Run RO-Crate, whose root is the results folder."""
+    input:
+        **products.crate_inputs(),
+    output:
+        metadata="results/ro-crate-metadata.json",
+        workflow="results/workflow/Snakefile",
+    log:
+        "results/logs/write_crate.log",
+    benchmark:
+        "results/benchmarks/write_crate.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=10,
+        mem_mb=2000,
+    params:
+        settings=products.crate_params(),
+    script:
+        "../scripts/write_crate.py"
+
+
 rule write_report:
     """Write the report: one self-contained page with every table and figure."""
     input:
         **products.report_inputs(),
     output:
-        "results/report/index.html",
+        report(
+            "results/report/index.html",
+            caption="captions/report.rst",
+            category="Report",
+            labels={
+                "Number": "All",
+                "Shows": "The report, with every table and figure",
+            },
+        ),
     log:
         "results/logs/write_report.log",
     benchmark:

@@ -1,5 +1,6 @@
 """The lock file, the environments and the package's requirements say the same."""
 
+import hashlib
 import re
 import tomllib
 from pathlib import Path
@@ -74,3 +75,9 @@ def test_hooks_before_a_commit_use_the_pinned_tools() -> None:
     assert {repository["repo"] for repository in config["repos"]} == {"local"}
     tools = {re.search(r"\.venv/bin/(\S+)", entry)[1] for entry in entries}
     assert tools - {"python"} <= LOCK.keys()
+
+
+def test_the_library_that_draws_the_report_is_the_published_one() -> None:
+    file = ROOT / "scripts/lamini/report/vendor/echarts.common.min.js"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert digest == "61f13280aba3161f77fc801bf5f9c786f55f10432153a0683fc5cc0700b013d5", "6.1.0"

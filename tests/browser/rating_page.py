@@ -43,9 +43,7 @@ def _need_browser() -> tuple[str, str]:
     driver = shutil.which("chromedriver")
     if found and driver:
         return found, driver
-    message = (
-        "NOT TESTED: the annotation pages need a browser; apt-get install chromium chromium-driver"
-    )
+    message = "NOT TESTED: these pages need a browser; apt-get install chromium chromium-driver"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
@@ -118,7 +116,7 @@ def page_opener(tmp_path: Path) -> Iterator[Callable[..., Page]]:
         ):  # fmt: skip
             options.add_argument(argument)
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         if phone:
             options.add_experimental_option("mobileEmulation", {"deviceMetrics": PHONE})
         chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))

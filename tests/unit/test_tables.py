@@ -32,7 +32,12 @@ def _evals(folder: Path, model: str, scores: dict[str, float]) -> list[str]:
     for task, score in scores.items():
         path = folder / f"{model}-{task}.json"
         result = {"model": model, "task": task, "score": score}
-        result |= {"interval": [score - 2, score + 2], "examples": 12, "data": {"source": "mirror"}}
+        result |= {
+            "interval": [score - 2, score + 2],
+            "standard_error": 1.0,
+            "examples": 12,
+            "data": {"source": "mirror"},
+        }
         path.write_text(json.dumps(result))
         paths.append(str(path))
     return paths
@@ -66,7 +71,48 @@ def test_scores_stand_beside_the_published_ones(tmp_path: Path) -> None:
         ["LaMini-T5-61M", "61M", "ours", "53.7", "70.0", "61.9"],
         ["LaMini-T5-61M", "61M", "published", "52.7", "76.8", "64.8"],
     ]
-    assert rows[3][3:5] == ["+1.0°", "-6.8"], "the published RTE score lies in our interval"
+    assert rows[3][3:] == ["1.0", "-6.8", "-2.9"]
+    assert "| +1.0° | -6.8 | -2.9 |" in Path(outputs["md"]).read_text(), "RTE lies in our interval"
+    cells = json.loads(Path(outputs["json"]).read_text())["rows"][3]
+    assert [cell["interval_text"] for cell in cells[3:]] == [
+        "-1.0 to +3.0", "-8.8 to -4.8", "-4.3 to -1.5",
+    ]  # fmt: skip
+
+
+def test_the_reproduction_is_counted_by_family_and_role(tmp_path: Path) -> None:
+    evals = _evals(tmp_path, "lamini-t5-61m", {"rte": 53.7, "sst2": 70.0})
+    evals += _evals(tmp_path, "t5-small", {"rte": 53.4, "sst2": 71.4})
+    models = [
+        {"key": "lamini-t5-61m", "name": "LaMini-T5-61M", "family": "T5", "role": "student"},
+        {"key": "t5-small", "name": "T5-small", "family": "T5", "role": "reference"},
+    ]
+    params = {"kind": "reproduction", "models": models, "tasks": TASKS, "reproduction": True}
+    outputs = _outputs(tmp_path, "table")
+    make_table("reproduction", {"evals": evals, "published": PUBLISHED}, params, outputs)
+    assert _rows(outputs["csv"])[1:] == [
+        ["T5", "students", "1", "2", "1", "50.0", "-2.90", "3.90"],
+        ["T5", "reference models", "1", "2", "2", "100.0", "0.20", "0.20"],
+        ["All", "all", "2", "4", "3", "75.0", "-1.35", "2.05"],
+    ]
+    make_table("reproduction", {"published": PUBLISHED}, params | {"models": []}, outputs)
+    assert _rows(outputs["csv"])[1:] == [["All", "all", "0", "0", "0", "", "", ""]]
+
+
+def test_costs_are_summed_up_by_rule(tmp_path: Path) -> None:
+    for job, seconds in (("make_table/01", 36), ("make_table/02", 36), ("generate_pairs/a", 7200)):
+        path = tmp_path / f"results/benchmarks/{job}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"s": seconds, "threads": 2, "max_rss": 512}) + "\n")
+    spent = tmp_path / "generation.csv"
+    spent.write_text("source,stage,dollars\na,pairs,1.25\nb,pairs,0.5\na,queries,\n")
+    params = {"kind": "cost", "reproduction": True}
+    outputs = _outputs(tmp_path, "table")
+    make_table("cost", {"made": [], "generation": str(spent)}, params, outputs)
+    assert _rows(outputs["csv"])[1:] == [
+        ["generate_pairs", "1", "2.00", "4.00", "0.00", "0.5", "1.75"],
+        ["make_table", "2", "0.02", "0.04", "0.00", "0.5", ""],
+        ["All", "3", "2.02", "4.04", "0.00", "0.5", "1.75"],
+    ]
 
 
 @pytest.mark.parametrize("dataset", ["published", "generated"])

@@ -27,16 +27,18 @@ def draw_scores(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[st
     lines = {
         model["name"] for model in params["models"] if model["key"] in params["reference_lines"]
     }
+    for row in rows:
+        row["drawn"] = "line" if row["model"] in {*lines, *PUBLISHED_LINES} else "dot"
     figure, axis = subplots(figsize=(PAGE_WIDTH, 3.6))
-    _points(axis, [row for row in rows if row["model"] not in {*lines, *PUBLISHED_LINES}])
-    _lines(axis, rows, lines)
+    _points(axis, [row for row in rows if row["drawn"] == "dot"])
+    _lines(axis, [row for row in rows if row["drawn"] == "line"])
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: _size(n)))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set(xlabel="parameters", ylabel="average score of the tasks")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     mark_demo(figure, params["reproduction"])
-    columns = ["model", "family", "architecture", "parameters", "score", "average"]
+    columns = ["model", "family", "architecture", "parameters", "score", "average", "drawn"]
     save_figure(figure, outputs, columns, [[row[c] for c in columns] for row in rows])
 
 
@@ -110,10 +112,10 @@ def _parameters(row: dict[str, Any]) -> float:
     return float(row["parameters"])
 
 
-def _lines(axis: Axes, rows: list[dict[str, Any]], ours: set[str]) -> None:
+def _lines(axis: Axes, rows: list[dict[str, Any]]) -> None:
     """Horizontal lines, each with its name on it: dashes alone can't be told apart."""
     for row in rows:
-        if row["model"] not in {*ours, *PUBLISHED_LINES} or row["average"] is None:
+        if row["average"] is None:
             continue
         axis.axhline(row["average"], color="#555555", linewidth=0.9, linestyle=(0, (5, 3)))
         axis.text(

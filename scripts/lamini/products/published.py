@@ -44,6 +44,12 @@ PUBLISHED_FAMILIES = {
         "LaMini-GPT-1.5B",
     ),
 }
+PUBLISHED_MODELS = (
+    *(name for names in PUBLISHED_FAMILIES.values() for name in names),
+    "LLaMA-7B",
+    "Alpaca-7B",
+)
+"""All whose scores the paper's tables hold."""
 
 PAPER = "config/paper"
 """Folder of the published numbers."""

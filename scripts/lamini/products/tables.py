@@ -5,7 +5,12 @@ from functools import cached_property
 from typing import Any
 
 from lamini.products.parts import Params, Parts, published
-from lamini.products.published import FAMILY_TABLES, PUBLISHED_FAMILIES, PUBLISHED_TABLE_4
+from lamini.products.published import (
+    FAMILY_TABLES,
+    PUBLISHED_FAMILIES,
+    PUBLISHED_MODELS,
+    PUBLISHED_TABLE_4,
+)
 
 
 class Tables(Parts):
@@ -31,6 +36,17 @@ class Tables(Parts):
                 self.config.report.selected,
                 PUBLISHED_TABLE_4,
             ),
+            "scores": self._scores(
+                "Scores of all models on the downstream tasks.",
+                self.flow.evaluated_models,
+                PUBLISHED_MODELS,
+            ),
+            "reproduction": {
+                "kind": "reproduction",
+                "models": [self._model(model) for model in self._reproduced],
+                "tasks": self._task_names,
+            },
+            "cost": {"kind": "cost"},
             "07": {"kind": "levels"},
             "08": {
                 "kind": "tasks",
@@ -118,10 +134,14 @@ class Tables(Parts):
     def table_inputs(self, table: str) -> dict[str, Any]:
         """Named inputs of a table."""
         analysis = f"results/analysis/{self.flow.analysed_mixture}"
+        others = self.config.analysis.other_tokenizers
+        counts = [f"{analysis}/token_counts/{name}.csv" for name in others]
+        counts = [f"{analysis}/statistics.csv", *counts]
         ratings = self._study_files(ratings="ratings.csv", rated="items.jsonl")
         own: dict[str, dict[str, Any]] = {
             "01": {"statistics": f"{analysis}/statistics.csv"} | published("dataset_statistics"),
             "02": {"diversity": f"{analysis}/diversity.csv"} | published("dataset_statistics"),
+            "tokenizers": {"counts": counts} | published("dataset_statistics"),
             "03": published("models"),
             "05": ratings,
             "06": ratings,
@@ -136,15 +156,13 @@ class Tables(Parts):
             "topic_coverage": {"analysis": "results/analysis/topic_coverage.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
         }
-        if table == "tokenizers":
-            others = self.config.analysis.other_tokenizers
-            counts = [f"{analysis}/token_counts/{name}.csv" for name in others]
-            counted = {"counts": [f"{analysis}/statistics.csv", *counts]}
-            return counted | published("dataset_statistics")
         if table == "improvement":
             both = [pair[role]["key"] for pair in self._improvements for role in pair]
             evals = self.evals(dict.fromkeys(both))
             return {"evals": evals, "contamination": f"{analysis}/contamination.csv"}
+        if table == "reproduction":
+            evals = self.evals(self._reproduced)
+            return ({"evals": evals} if evals else {}) | published("eval_results")
         if table == "acceptance":
             return {"evals": self.evals(self._acceptance)} | published("authors_results")
         if table in self._rating_tables():
@@ -163,6 +181,12 @@ class Tables(Parts):
             for student, start in starts.items()
             if start in self.config.references
         ]
+
+    @property
+    def _reproduced(self) -> list[str]:
+        """Evaluated models that the paper's tables show."""
+        models = self.config.models
+        return [m for m in self.flow.evaluated_models if models[m].name in PUBLISHED_MODELS]
 
     @property
     def _acceptance(self) -> list[str]:

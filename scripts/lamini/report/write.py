@@ -1,111 +1,151 @@
 """Writing the report from the declared tables, figures and summaries.
 
-Every number on the page comes from one of the input files. Images, styles and the little script
-that sorts tables are part of the page, which therefore needs no network.
+Every number on the page comes from one of the input files. Images, styles, scripts and the library
+that draws the interactive figures are part of the page, which therefore needs no network.
 """
 
 import base64
+import json
+import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
+from markupsafe import Markup
 
 from lamini.files import atomic_writer, read_json
-from lamini.provenance import code_version, package_versions, record_provenance
+from lamini.products.sections import CAPTIONS, SECTIONS, number_of
+from lamini.provenance import record_provenance
+from lamini.report import charts, overview, stages
+from lamini.tables.published import read_csv
 
-SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    (
-        "dataset",
-        "Dataset",
-        (
-            "01",
-            "02",
-            "tokenizers",
-            "generation",
-            "quality",
-            "funnel",
-            "near_duplicates",
-            "contamination",
-            "semantic_diversity",
-            "topic_coverage",
-        ),
-        ("3", "lengths", "verbs"),
-    ),
-    ("models", "Models", ("03", "training"), ("learning_curves",)),
-    (
-        "evaluation",
-        "Evaluation",
-        ("04", "08", "09", "10", "11", "12", "13", "improvement", "acceptance"),
-        ("5",),
-    ),
-    (
-        "human",
-        "Human evaluation",
-        ("05", "06", "07", "rating_shares", "rating_comparisons", "rating_agreement"),
-        ("4", "6"),
-    ),
-)
-"""Identifier, heading, tables and figures of each part of the page."""
-
-CAPTIONS = {
-    "3": "t-SNE of the sentence embeddings of instructions, two sets a panel.",
-    "4": "Ratings of sampled instructions and responses of each subset.",
-    "5": "Average score on the downstream tasks against model size.",
-    "6": "Ratings of the models' answers to the user-oriented instructions.",
-    "learning_curves": "Learning curves of the students.",
-    "lengths": "Lengths of instructions and responses in tokens, per source.",
-    "verbs": "The 20 most frequent verbs of a sample of instructions, with 4 objects of each.",
-}
+Params = dict[str, Any]
+Facts = dict[str, Any]
+LIBRARY = "vendor/echarts.common.min.js"
+"""Apache ECharts 6.1.0 with lines, dots and bars, from the npm package `echarts`, as published."""
+SHOWN_ROWS = 120
+"""A figure's data stand below it as a table, for those who can't see it, up to so many rows."""
 
 
-def write_report(inputs: dict[str, Any], params: dict[str, Any], output: str | Path) -> None:
+def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> None:
     """Write the page.
 
     Args:
-        inputs: `tables` (JSON), `figures` (PNG), `config` (YAML), `manifest` (JSON of the
-            dataset), `summaries` (JSON of the studies), `topics` (JSON of the funnel, or none).
+        inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
+            (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
+            `summaries` (JSON of the studies), `topics` (JSON of the funnel, or none).
         params: title, reproduction, names of what took part (see `Products.report_params`).
         output: the HTML file.
     """
     tables = {table["name"]: table for table in map(read_json, _listed(inputs["tables"]))}
-    figures = {_name(path): _figure(Path(path)) for path in _listed(inputs["figures"])}
-    sections = [
-        {
-            "id": identifier,
-            "heading": heading,
-            "tables": [tables[name] for name in names if name in tables],
-            "figures": [figures[name] for name in drawn if name in figures],
-        }
-        for identifier, heading, names, drawn in SECTIONS
-    ]
-    shown = {name for *_, names, drawn in SECTIONS for name in (*names, *drawn)}
-    missing = ({*tables} | {*figures}) - shown
-    if missing:
-        raise ValueError(f"no section shows {sorted(missing)}")
-    page = _template().render(
+    lineage = read_json(inputs["lineage"])
+    for path in _listed(inputs["tables"]):
+        name = _name(path)
+        tables[name] |= {"anchor": f"table-{name}", "making": stages.making(path, lineage)}
+        cells = [cell for row in tables[name]["rows"] for cell in row]
+        tables[name]["intervals"] = any(cell["interval_text"] for cell in cells)
+        tables[name]["choices"] = _choices(tables[name])
+    figures = _figures(inputs, params, lineage)
+    page = _environment().get_template("page.html.jinja").render(
         params=params,
-        sections=sections,
+        sections=_sections(tables, figures),
+        agreement=overview.agreement(tables["reproduction"]),
+        acceptance=tables.get("acceptance"),
+        costs=overview.costs(tables),
         manifest=read_json(inputs["manifest"]),
         topics=[read_json(path) for path in _listed(inputs["topics"])],
         summaries={
-            study: read_json(path)
+            study: overview.summary_line(read_json(path))
             for study, path in zip(params["studies"], _listed(inputs["summaries"]), strict=True)
         },
-        spent=_spent(tables.get("generation")),
+        marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
+        lineage=lineage,
+        stages=stages.stages(lineage),
+        marks=stages.marks(lineage),
         config=Path(inputs["config"]).read_text(encoding="utf-8"),
-        seed=yaml.safe_load(Path(inputs["config"]).read_text(encoding="utf-8"))["seed"],
-        code=code_version(),
-        packages=package_versions(),
-        summary_line=_summary_line,
-        style=_text("style.css"),
-        script=_text("sort.js"),
-    )
+        charts=Markup(_script_json({n: f["chart"] for n, f in figures.items() if f["chart"]})),
+    )  # fmt: skip
     with atomic_writer(output) as handle:
         handle.write(page)
     files = [f for value in inputs.values() for f in _listed(value)]
     record_provenance(output, rule="write_report", settings=params, inputs=files)
+
+
+def _sections(tables: Facts, figures: Facts) -> list[Facts]:
+    """The parts of the page with what this run has of them.
+
+    Raises:
+        ValueError: when no part shows a table or figure.
+    """
+    sections = [
+        {
+            "id": section.identifier,
+            "heading": section.heading,
+            "lead": section.lead,
+            "tables": [tables[name] for name in section.tables if name in tables],
+            "figures": [figures[name] for name in section.figures if name in figures],
+        }
+        for section in SECTIONS
+    ]
+    shown = {name for section in SECTIONS for name in (*section.tables, *section.figures)}
+    if missing := ({*tables} | {*figures}) - shown:
+        raise ValueError(f"no section shows {sorted(missing)}")
+    return sections
+
+
+def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str, Facts]:
+    """Figures with captions, images inlined, their data, and how they were made."""
+    data = {_name(path): path for path in _listed(inputs["data"])}
+    students = dict(zip(params["student_keys"], params["students"], strict=True))
+    drawn: dict[str, Callable[[], charts.Chart]] = {
+        "3": lambda: charts.projection_chart(inputs["projection"], params),
+        "5": lambda: charts.score_chart(data["5"]),
+        "learning_curves": lambda: charts.learning_chart(data["learning_curves"], students),
+        "lengths": lambda: charts.length_chart(data["lengths"], params["symbols"]),
+    }
+    figures = {}
+    for path in _listed(inputs["figures"]):
+        name = _name(path)
+        number = f"{number_of('figure', name)}. " if name.isdigit() else ""
+        rows = read_csv(data[name])
+        figures[name] = {
+            "name": name,
+            "anchor": f"figure-{name}",
+            "caption": number + CAPTIONS[name],
+            "image": base64.b64encode(Path(path).read_bytes()).decode("ascii"),
+            "chart": drawn[name]() if name in drawn else None,
+            "rows": rows if len(rows) <= SHOWN_ROWS else [],
+            "count": len(rows),
+            "data": data[name],
+            "making": stages.making(path, lineage),
+        }
+    return figures
+
+
+def _choices(table: Facts) -> list[Facts]:
+    """Columns by whose few values the rows of a long table can be chosen."""
+    found: list[Facts] = []
+    if len(table["rows"]) < 12:
+        return found
+    for place, column in enumerate(table["columns"]):
+        values = list(dict.fromkeys(row[place]["text"] for row in table["rows"]))
+        repeated = len(values) <= len(table["rows"]) / 2
+        if not table["numeric"][place] and repeated and 1 < len(values) <= 40:
+            found.append({"place": place, "column": column, "values": values})
+    return found
+
+
+def _script_json(value: Any) -> str:
+    """JSON that no text in it can end the script element of."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _breakable(heading: str) -> Markup:
+    """A heading that may break before a capital inside a word: Open|Book|QA."""
+    return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", heading))
 
 
 def _listed(paths: Any) -> list[str]:
@@ -113,49 +153,18 @@ def _listed(paths: Any) -> list[str]:
 
 
 def _name(path: str) -> str:
-    return Path(path).stem.removeprefix("figure_")
+    return Path(path).stem.partition("_")[2]
 
 
-def _figure(path: Path) -> dict[str, str]:
-    """A figure with its caption, its image inlined."""
-    name = _name(str(path))
-    number = f"Figure {name}. " if name.isdigit() else ""
-    return {
-        "name": name,
-        "caption": number + CAPTIONS[name],
-        "image": base64.b64encode(path.read_bytes()).decode("ascii"),
-    }
+def _text(name: str) -> Markup:
+    return Markup(resources.files("lamini.report").joinpath(name).read_text(encoding="utf-8"))
 
 
-def _spent(generation: dict[str, Any] | None) -> dict[str, float] | None:
-    """Requests, tokens and dollars of all stages, from the generation table."""
-    if generation is None:
-        return None
-    columns = ("Requests", "Prompt tokens", "Completion tokens", "US$")
-    places = [generation["columns"].index(column) for column in columns]
-    sums = [sum(row[place]["value"] or 0 for row in generation["rows"]) for place in places]
-    return dict(
-        zip(("requests", "prompt_tokens", "completion_tokens", "dollars"), sums, strict=True)
-    )
-
-
-def _summary_line(summary: dict[str, Any]) -> str:
-    """How many ratings a study has, of how many, and whose."""
-    names = {"human": "people", "machine": "a machine"}
-    said = [
-        f"{count} of {summary['assigned'][rater]} by {names[rater]}"
-        for rater, count in summary["rated"].items()
-        if count
-    ]
-    return ", ".join(said) or "no ratings yet"
-
-
-def _text(name: str) -> str:
-    return resources.files("lamini.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> jinja2.Template:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(_text("report.html.jinja"))
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(_text),
+    )  # fmt: skip
+    environment.globals |= {"include_text": _text, "library": LIBRARY}
+    environment.filters |= {"settings": stages.shown_settings, "breakable": _breakable}
+    return environment

@@ -1,9 +1,9 @@
 """The whole configuration, and the checks that span its sections."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from lamini.settings.base import Name, Settings, Version
 from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
@@ -26,6 +26,9 @@ class Report(Settings):
     """Reference models whose scores are checked against the authors' own, unrounded ones."""
     reference_lines: list[Name] = []
     """Models drawn as horizontal lines in Figure 5."""
+    shown_points: Annotated[int, Field(ge=1)] = 1500
+    """Instructions of each set that the report's interactive Figure 3 shows; the printed one and
+    the data have all. Each adds some 150 bytes to the page."""
     version: Version = 1
 
 

@@ -53,7 +53,9 @@ def planned_jobs(flow: Workflow) -> list[Job]:
         jobs.append(Job("make_table", table, (f"results/tables/table_{table}.json",)))
     for figure in products.figures:
         jobs.append(Job("draw_figure", figure, (f"results/figures/figure_{figure}.pdf",)))
+    jobs.append(Job("collect_lineage", "", ("results/report/lineage.json",)))
     jobs.append(Job("write_report", "", ("results/report/index.html",)))
+    jobs.append(Job("write_crate", "", ("results/ro-crate-metadata.json",)))
     return [*_downloads(flow), *jobs]
 
 

@@ -1,7 +1,7 @@
 """Tables 4 and 8 to 13: scores of the models on the downstream tasks, ours beside the paper's."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lamini.files import read_json
@@ -11,6 +11,8 @@ from lamini.tables.table import Cell, Table, text_cell
 Params = dict[str, Any]
 Inputs = dict[str, Any]
 Scores = dict[str, dict[str, Any]]
+NORMAL_95 = 1.959964
+"""Standard errors from the mean to each end of a 95 % interval."""
 
 
 def read_scores(paths: Iterable[str]) -> dict[str, Scores]:
@@ -45,13 +47,12 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
     tasks: dict[str, str] = params["tasks"]
     ours = {model["name"]: model for model in params["models"]}
     rows: list[list[Cell]] = []
-    for model in [*params["published_models"], *(n for n in ours if n not in published)]:
+    for model in [*(n for n in ours if n not in published), *params["published_models"]]:
         before = published.get(model)
         if model in ours:
             scores = results[ours[model]["key"]]
             size = sizes.get(model) or _size(ours[model]["parameters"])
-            values = [scores[task]["score"] for task in tasks]
-            rows.append(_row(model, size, "ours", values, ours=True))
+            rows.append(_our_row(model, size, [scores[task] for task in tasks]))
         if before is not None:
             values = [before.get(task) for task in tasks.values()]
             rows.append(_row(model, sizes[model], "published", values))
@@ -64,6 +65,7 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
         notes.append("None of the paper's models took part in this run; theirs are as published.")
     else:
         notes.append("° the published score lies within the 95 % interval of ours.")
+        notes.append("A difference's interval is that of our score: the published has none.")
     return Table(
         name=name,
         title=params["title"],
@@ -84,31 +86,64 @@ def _size(parameters: int) -> str:
     return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
-def _row(
-    model: str, size: str, kind: str, values: list[float | None], *, ours: bool = False
-) -> list[Cell]:
-    cells = [Cell(value, ours=ours, digits=1) for value in [*values, average(values)]]
+def _row(model: str, size: str, kind: str, values: list[float | None]) -> list[Cell]:
+    cells = [Cell(value, digits=1) for value in [*values, average(values)]]
     return [text_cell(model), text_cell(size), text_cell(kind), *cells]
+
+
+def _our_row(model: str, size: str, results: list[dict[str, Any]]) -> list[Cell]:
+    """Our scores of one model with their intervals, and their average with its own."""
+    cells = [
+        Cell(result["score"], ours=True, digits=1, interval=_interval(result)) for result in results
+    ]
+    mean = average(result["score"] for result in results)
+    cells.append(Cell(mean, ours=True, digits=1, interval=average_interval(results)))
+    return [text_cell(model), text_cell(size), text_cell("ours"), *cells]
+
+
+def _interval(result: dict[str, Any]) -> tuple[float, float]:
+    low, high = result["interval"]
+    return low, high
+
+
+def average_interval(results: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
+    """95 % interval of an average of tasks, whose errors are independent; None without a score.
+
+    Args:
+        results: evaluation results with `score` and `standard_error`, in points.
+    """
+    mean = average(result["score"] for result in results)
+    if mean is None:
+        return None
+    error = math.sqrt(math.fsum(result["standard_error"] ** 2 for result in results)) / len(results)
+    return mean - NORMAL_95 * error, mean + NORMAL_95 * error
 
 
 def _differences(
     model: str, size: str, scores: Scores, before: dict[str, float], tasks: dict[str, str]
 ) -> list[Cell]:
     """Ours less the published, with a mark where the published lies inside our interval."""
-    cells = []
-    for key, name in tasks.items():
-        if name not in before:
-            cells.append(Cell(None))
-            continue
-        low, high = scores[key]["interval"]
-        inside = "°" if low <= before[name] <= high else ""
-        cells.append(text_cell(f"{scores[key]['score'] - before[name]:+.1f}{inside}"))
-    mean = average(scores[key]["score"] for key in tasks)
-    if mean is None or "Average" not in before:
-        cells.append(Cell(None))
-    else:
-        cells.append(text_cell(f"{mean - before['Average']:+.1f}"))
+    cells = [
+        _difference(scores[key]["score"], before.get(name), _interval(scores[key]))
+        for key, name in tasks.items()
+    ]
+    ours = [scores[key] for key in tasks]
+    mean = average(result["score"] for result in ours)
+    published = average(before.get(name) for name in tasks.values())
+    cells.append(_difference(mean, published, average_interval(ours)))
     return [text_cell(model), text_cell(size), text_cell("difference"), *cells]
+
+
+def _difference(
+    ours: float | None, before: float | None, interval: tuple[float, float] | None
+) -> Cell:
+    if ours is None or before is None or interval is None:
+        return Cell(None)
+    low, high = interval
+    return Cell(
+        ours - before, ours=True, digits=1, signed=True,
+        suffix="°" if low <= before <= high else "", interval=(low - before, high - before),
+    )  # fmt: skip
 
 
 def task_table(name: str, inputs: Inputs, params: Params) -> Table:

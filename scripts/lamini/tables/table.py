@@ -45,12 +45,18 @@ class Cell:
         ours: whether this run measured it.
         digits: decimals shown of a number.
         bold: shown in bold, such as the best of a row.
+        signed: whether a positive number is shown with its sign, as a difference is.
+        suffix: follows a number, such as a mark that the notes explain.
+        interval: lower and upper end of the number's 95 % interval.
     """
 
     value: float | int | str | None
     ours: bool = False
     digits: int = 0
     bold: bool = False
+    signed: bool = False
+    suffix: str = ""
+    interval: tuple[float, float] | None = None
 
     def text(self, mark: str = "") -> str:
         """The value as shown; `mark` follows a number of ours."""
@@ -58,8 +64,19 @@ class Cell:
             return MISSING
         if isinstance(self.value, str):
             return self.value
-        shown = f"{self.value:,.{self.digits}f}"
+        shown = f"{self.value:{self._sign},.{self.digits}f}{self.suffix}"
         return shown + (mark if self.ours else "")
+
+    def interval_text(self) -> str | None:
+        """The interval as shown below the number; None where there is none."""
+        if self.interval is None:
+            return None
+        low, high = (f"{end:{self._sign},.{self.digits}f}" for end in self.interval)
+        return f"{low} to {high}"
+
+    @property
+    def _sign(self) -> str:
+        return "+" if self.signed else ""
 
 
 @dataclass
@@ -200,10 +217,14 @@ def _write_json(table: Table, path: Path) -> None:
             "heading": table.heading,
             "columns": table.columns,
             "numeric": _numeric_columns(table),
-            "rows": [[asdict(c) | {"text": c.text(table.mark)} for c in row] for row in table.rows],
+            "rows": [[_json_cell(cell, table.mark) for cell in row] for row in table.rows],
             "notes": table.all_notes(),
         },
     )
+
+
+def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
+    return asdict(cell) | {"text": cell.text(mark), "interval_text": cell.interval_text()}
 
 
 def text_cell(value: Any) -> Cell:

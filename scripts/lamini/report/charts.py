@@ -1,0 +1,165 @@
+"""The interactive figures: what the page draws from the same files as the printed ones.
+
+A chart is plain data: panels of series of points. `charts.js` makes ECharts options of it.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from lamini.tables.published import number, read_csv
+
+Chart = dict[str, Any]
+Series = dict[str, Any]
+SHOWN_CHARACTERS = 180
+SHOWN_STEPS = 250
+"""Points of one learning curve; a longer one is thinned out evenly."""
+
+
+def projection_chart(path: str, params: dict[str, Any]) -> Chart:
+    """Figure 3: each dot with its instruction.
+
+    Args:
+        path: Parquet of panel, instruction_source, instruction, x, y.
+        params: `panels` (pairs of sources), `symbols`, `shown_points` (at most so many a set).
+    """
+    points = pl.read_parquet(path)
+    panels, thinned = [], False
+    for order, sources in enumerate(params["panels"]):
+        series = []
+        for source in sources:
+            here = points.filter(panel=order, instruction_source=source)
+            shown = _evenly(here.rows(named=True), params["shown_points"])
+            thinned |= len(shown) < here.height
+            symbol = params["symbols"][source].replace("D", "X", 1)
+            series.append({
+                "name": f"{symbol} {source.replace('_', ' ')}",
+                "points": [[round(r["x"], 2), round(r["y"], 2)] for r in shown],
+                "labels": [_shorten(r["instruction"]) for r in shown],
+            })  # fmt: skip
+        panels.append({"title": f"({'abcdefgh'[order]})", "series": series})
+    note = (
+        f"At most {params['shown_points']:,} dots of each set are shown here. " if thinned else ""
+    )
+    return {
+        "kind": "dots",
+        "panels": panels,
+        "x": {"name": ""},
+        "y": {"name": ""},
+        "hint": f"{note}Point at a dot to read its instruction.",
+    }
+
+
+def score_chart(path: str) -> Chart:
+    """Figure 5: each model by name; the reference models as lines.
+
+    Args:
+        path: the figure's CSV: model, family, architecture, parameters, score, average, drawn.
+    """
+    series: dict[tuple[str, str], Series] = {}
+    levels = []
+    for row in read_csv(path):
+        score = number(row["average"])
+        if score is None:
+            continue
+        if row["drawn"] == "line":
+            levels.append({"name": f"{row['model']}, {row['score']}", "y": score})
+            continue
+        dashed = row["architecture"] == "decoder-only"
+        kind = "dec" if dashed else "enc-dec"
+        one = series.setdefault(
+            (row["family"], row["score"]),
+            {
+                "name": f"{row['family']}, {row['score']} ({kind})",
+                "group": row["family"],
+                "hollow": row["score"] == "published",
+                "dashed": dashed,
+                "points": [],
+                "labels": [],
+            },
+        )
+        one["points"].append([float(row["parameters"]), score])
+        one["labels"].append(row["model"])
+    for one in series.values():
+        order = sorted(range(len(one["points"])), key=lambda n: one["points"][n])
+        for key in ("points", "labels"):
+            one[key] = [one[key][n] for n in order]
+    return {
+        "kind": "lines",
+        "panels": [{"title": "", "series": list(series.values()), "levels": levels}],
+        "x": {"name": "parameters", "log": True, "sizes": True},
+        "y": {"name": "average score"},
+        "hint": "Point at a dot for its model; press a name in the legend to hide a line.",
+    }
+
+
+def learning_chart(path: str, names: dict[str, str]) -> Chart:
+    """Learning curves of all students in one panel.
+
+    Args:
+        path: the figure's CSV: model, step, loss, held_out_loss.
+        names: of the students by key.
+    """
+    curves: dict[str, tuple[list[list[float]], list[list[float]]]] = defaultdict(lambda: ([], []))
+    for row in read_csv(path):
+        training, held_out = curves[row["model"]]
+        for points, column in ((training, "loss"), (held_out, "held_out_loss")):
+            loss = number(row[column])
+            if loss is not None:
+                points.append([int(row["step"]), round(loss, 4)])
+    series = []
+    for key, (training, held_out) in curves.items():
+        name = names.get(key, key)
+        series.append(_curve(f"{name}, training", name, _evenly(training, SHOWN_STEPS)))
+        if held_out:
+            series.append(_curve(f"{name}, held out", name, held_out) | {"dashed": True})
+    return {
+        "kind": "lines",
+        "panels": [{"title": "", "series": series}],
+        "x": {"name": "step"},
+        "y": {"name": "loss, nats per token"},
+        "hint": "Losses compare within a tokenizer only. Press a name to hide its line.",
+    }
+
+
+def length_chart(path: str, symbols: dict[str, str]) -> Chart:
+    """Lengths of instructions and responses, a panel each.
+
+    Args:
+        path: the figure's CSV: text, instruction_source, tokens_from, samples, percent.
+        symbols: of the sources.
+    """
+    panels: dict[str, dict[str, Series]] = {}
+    for row in read_csv(path):
+        source = row["instruction_source"]
+        name = symbols.get(source, source)
+        one = panels.setdefault(row["text"], {}).setdefault(source, _curve(name, name, []))
+        one["points"].append([int(row["tokens_from"]), round(float(row["percent"]), 2)])
+    return {
+        "kind": "lines",
+        "panels": [
+            {"title": f"{text}s", "series": list(series.values())}
+            for text, series in panels.items()
+        ],
+        "x": {"name": "tokens, at least", "categories": True},
+        "y": {"name": "texts, %"},
+        "hint": "Press a name in the legend to hide a line.",
+    }
+
+
+def _curve(name: str, group: str, points: list[list[float]]) -> Series:
+    return {"name": name, "group": group, "points": points, "labels": []}
+
+
+def _evenly(rows: Sequence[Any], wanted: int) -> list[Any]:
+    """At most so many rows, evenly spaced, the first and the last among them."""
+    if len(rows) <= wanted:
+        return list(rows)
+    return [rows[round(n * (len(rows) - 1) / max(wanted - 1, 1))] for n in range(wanted)]
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…"

@@ -1,0 +1,226 @@
+"""The run as a Workflow Run RO-Crate: the lineage for machines.
+
+Follows RO-Crate 1.1 and the Workflow Run Crate profile 0.5
+(https://w3id.org/ro/wfrun/workflow/0.5). The crate's root is the results folder. Files outside it,
+such as those in `config/`, are told by name and hash, as a crate holds only what lies inside.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.entity import Entity
+from rocrate.rocrate import ROCrate
+
+from lamini import __version__
+from lamini.files import atomic_writer, read_json, write_json
+from lamini.provenance import provenance_path, record_provenance
+
+Facts = dict[str, Any]
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+OUTPUTS = {"report": "The report", "tables": "The tables", "figures": "The figures"}
+UNKNOWN_DATE = "1970-01-01"
+"""Published when: of code outside git nothing tells, and a clock would change the bytes."""
+FORMATS = {
+    ".json": "application/json", ".jsonl": "application/jsonl", ".csv": "text/csv",
+    ".png": "image/png", ".html": "text/html", ".yaml": "application/yaml",
+    ".parquet": "application/vnd.apache.parquet",
+}  # fmt: skip
+
+
+def write_crate(
+    inputs: dict[str, Any], params: Facts, metadata: str | Path, workflow: str | Path
+) -> None:
+    """Write the crate's metadata, and the Snakefile as the workflow that it describes.
+
+    Args:
+        inputs: `lineage` (JSON), `report` (HTML), `config` (YAML), `snakefile`, `citation` (CFF).
+        params: `title` of the run.
+        metadata: `ro-crate-metadata.json` in the crate's root, the results folder.
+        workflow: where the Snakefile is copied to, below that root.
+    """
+    with open(inputs["snakefile"], "rb") as source, atomic_writer(workflow, "wb") as target:
+        shutil.copyfileobj(source, target)
+    root = Path(metadata).parent
+    citation = yaml.safe_load(Path(inputs["citation"]).read_text(encoding="utf-8"))
+    crate = Crate(root, read_json(inputs["lineage"]), citation)
+    main = crate.add_workflow(Path(workflow), params["title"])
+    crate.add_run(main, inputs["config"], inputs["report"])
+    write_json(metadata, crate.metadata())
+    files = [inputs[key] for key in ("lineage", "report", "config", "snakefile", "citation")]
+    record_provenance(
+        metadata, rule="write_crate", settings=params, inputs=files, beside=[workflow]
+    )
+
+
+class Crate:
+    """The crate as it grows.
+
+    Args:
+        root: the results folder.
+        lineage: what `write_lineage` wrote.
+        citation: what `CITATION.cff` says of the code.
+    """
+
+    def __init__(self, root: Path, lineage: Facts, citation: Facts) -> None:
+        self._root, self._lineage, self._citation = root, lineage, citation
+        self._crate = ROCrate(version="1.1")
+        dates = [code["date"] for code in lineage["code"] if code.get("date")]
+        self._crate.root_dataset["datePublished"] = max(dates, default=UNKNOWN_DATE)
+
+    def metadata(self) -> Facts:
+        """The JSON-LD document."""
+        found: Facts = json.loads(json.dumps(self._crate.metadata.generate()))
+        return found
+
+    def add_workflow(self, snakefile: Path, title: str) -> Entity:
+        """Describe the root and the workflow."""
+        place = str(snakefile.relative_to(self._root))
+        main: Entity = self._crate.add_workflow(
+            str(snakefile), place, main=True, lang="snakemake",
+            lang_version=self._version("snakemake"), properties={"name": self._citation["title"]},
+        )  # fmt: skip
+        authors = [self._add(a["name"], "Organization") for a in self._citation["authors"]]
+        licence = f"https://spdx.org/licenses/{self._citation['license']}"
+        main.append_to("creator", authors)
+        main["license"] = licence
+        main["version"] = __version__
+        commits = sorted(code["commit"] for code in self._lineage["code"] if code["commit"])
+        main["softwareVersion"] = ", ".join(commits) or "outside git"
+        main.append_to("softwareRequirements", self._packages())
+        profiles = [
+            self._entity(i, "CreativeWork", {"name": n, "version": i.rpartition("/")[2]})
+            for i, n in PROFILES.items()
+        ]
+        dataset = self._crate.root_dataset
+        dataset["name"] = title
+        dataset["description"] = f"A run of {self._citation['title']}: tables, figures and report."
+        dataset["license"] = licence
+        dataset.append_to("conformsTo", profiles)
+        return main
+
+    def add_run(self, main: Entity, config: str, report: str) -> None:
+        """Describe the run: its inputs, outputs, and how each artifact was made."""
+        settings = self._parameter("configuration", "The resolved configuration")
+        given = self._parameter("given_files", "Files that people put there")
+        outputs = {key: self._parameter(key, name) for key, name in OUTPUTS.items()}
+        main.append_to("input", [settings, given])
+        main.append_to("output", list(outputs.values()))
+        objects = [self._file(config, settings)]
+        objects += [self._given(path, given) for path in self._given_files()]
+        results = [self._file(report, outputs["report"])]
+        for path in self._lineage["products"]:
+            kind = "tables" if "/tables/" in path else "figures"
+            results.append(self._file(path, outputs[kind]))
+        run = self._crate.add_action(
+            main, identifier="#run", object=objects, result=results,
+            properties={"name": "The run", "actionStatus": "http://schema.org/CompletedActionStatus"},
+        )  # fmt: skip
+        run.append_to("agent", main["creator"])
+        for path, entry in self._lineage["artifacts"].items():
+            self._add_making(path, entry)
+
+    def _add_making(self, path: str, entry: Facts) -> None:
+        """How one artifact was made, by which rule of which code, and where its record lies."""
+        record = provenance_path(path, self._root)
+        code = self._lineage["code"][entry["code"]]
+        version = f"{code['commit'] or 'outside git'}{', modified' if code['modified'] else ''}"
+        rule = self._entity(
+            f"#rule-{entry['rule']}-{entry['code']}", "SoftwareApplication",
+            {"name": entry["rule"], "softwareVersion": version},
+        )  # fmt: skip
+        inputs = [self._file(p) if p in self._lineage["artifacts"] else self._given(p, None)
+                  for p in sorted(entry["inputs"])]  # fmt: skip
+        if entry["ledger"]:
+            inputs += self._ledger(entry["ledger"])
+        if record.is_file():
+            inputs.append(self._file(str(record)))
+        self._crate.add_action(
+            rule, identifier=f"#making-{path}", object=inputs, result=[self._file(path)],
+            properties={"name": f"{entry['rule']} made {path}"},
+        )  # fmt: skip
+
+    def _given_files(self) -> list[str]:
+        """Inputs that lie outside the results folder."""
+        inputs = {p for e in self._lineage["artifacts"].values() for p in e["inputs"]}
+        return sorted(path for path in inputs if not self._inside(path))
+
+    def _file(self, path: str, parameter: Entity | None = None) -> Entity:
+        """A file in the crate, with its hash where the lineage knows it."""
+        place = str(Path(path).relative_to(self._root))
+        entity = self._crate.get(place)
+        if entity is None:
+            known = self._lineage["artifacts"].get(path, {})
+            facts = {"name": place, "encodingFormat": FORMATS.get(Path(path).suffix)}
+            facts["sha256"] = known.get("sha256")
+            properties = {key: value for key, value in facts.items() if value}
+            entity = self._crate.add_file(path, place, properties=properties)
+        if parameter is not None:
+            entity["exampleOfWork"] = parameter
+        return entity
+
+    def _given(self, path: str, parameter: Entity | None) -> Entity:
+        """A file outside the crate, or one inside without a record."""
+        if self._inside(path):
+            return self._file(path, parameter)
+        digests = {e["inputs"][path] for e in self._lineage["artifacts"].values()
+                   if path in e["inputs"]}  # fmt: skip
+        entity = self._entity(
+            f"#given-{path}", "DigitalDocument", {"name": path, "sha256": sorted(digests)}
+        )
+        if parameter is not None:
+            entity["exampleOfWork"] = parameter
+        return entity
+
+    def _ledger(self, path: str) -> list[Entity]:
+        facts = self._lineage["ledgers"][path]
+        if facts is None:
+            return []
+        entity = self._file(facts["file"])
+        entity["sha256"], entity["contentSize"] = facts["sha256"], str(facts["bytes"])
+        return [entity]
+
+    def _inside(self, path: str) -> bool:
+        return Path(path).is_relative_to(self._root)
+
+    def _parameter(self, name: str, description: str) -> Entity:
+        parameter: Entity = self._crate.add_formal_parameter(
+            name, "File", identifier=f"#parameter-{name}", description=description,
+            properties={"conformsTo": {
+                "@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"}},
+        )  # fmt: skip
+        return parameter
+
+    def _packages(self) -> list[Entity]:
+        """Each version of each package once."""
+        versions = {item for packages in self._lineage["packages"] for item in packages.items()}
+        return [
+            self._entity(
+                f"#package-{name}-{version}", "SoftwareApplication",
+                {"name": name, "softwareVersion": version},
+            )
+            for name, version in sorted(versions)
+            if version != "not installed"
+        ]  # fmt: skip
+
+    def _version(self, package: str) -> str | None:
+        versions = [packages.get(package) for packages in self._lineage["packages"]]
+        return max((v for v in versions if v and v != "not installed"), default=None)
+
+    def _add(self, name: str, kind: str) -> Entity:
+        return self._entity(f"#{name.replace(' ', '-').lower()}", kind, {"name": name})
+
+    def _entity(self, identifier: str, kind: str, properties: Facts) -> Entity:
+        """A contextual entity, once."""
+        entity = self._crate.get(identifier)
+        if entity is None:
+            facts = {"@type": kind, **properties}
+            entity = self._crate.add(ContextEntity(self._crate, identifier, properties=facts))
+        return entity

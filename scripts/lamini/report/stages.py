@@ -1,0 +1,117 @@
+"""The report's lineage: for each rule its artifacts, with settings, code and packages once each."""
+
+import json
+from typing import Any
+
+Facts = dict[str, Any]
+ORDER = (
+    "download_file",
+    "select_topics",
+    "prepare_prompts",
+    "generate_instructions",
+    "select_queries",
+    "generate_pairs",
+    "merge_pairs",
+    "import_published",
+    "summarize_generation",
+    "measure_dataset",
+    "count_tokens",
+    "measure_topic_coverage",
+    "embed_instructions",
+    "project_embeddings",
+    "find_contamination",
+    "find_near_duplicates",
+    "count_funnel",
+    "count_verbs",
+    "train_tokenizer",
+    "build_model",
+    "tokenize_pairs",
+    "train_model",
+    "evaluate_model",
+    "generate_answers",
+    "select_items",
+    "judge_items",
+    "collect_ratings",
+    "draw_figure",
+    "make_table",
+)
+"""Rules in the pipeline's order; others follow by name."""
+
+
+def stages(lineage: Facts) -> list[Facts]:
+    """The artifacts by the rule that made them, in the pipeline's order.
+
+    Args:
+        lineage: what `write_lineage` wrote.
+    """
+    grouped: dict[str, list[Facts]] = {}
+    for path, entry in lineage["artifacts"].items():
+        grouped.setdefault(entry["rule"], []).append(_artifact(path, entry, lineage))
+    return [{"rule": rule, "artifacts": grouped[rule]} for rule in sorted(grouped, key=_rank)]
+
+
+def _rank(rule: str) -> tuple[int, str]:
+    return (ORDER.index(rule) if rule in ORDER else len(ORDER), rule)
+
+
+def _artifact(path: str, entry: Facts, lineage: Facts) -> Facts:
+    known = lineage["artifacts"]
+    return {
+        "path": path,
+        "anchor": anchor(path),
+        **{key: entry[key] for key in ("sha256", "seed", "settings", "code", "packages")},
+        "inputs": [
+            {"path": item, "sha256": digest, "anchor": anchor(item) if item in known else None}
+            for item, digest in sorted(entry["inputs"].items())
+        ],
+        "ledger": entry["ledger"]
+        and {"path": entry["ledger"]} | (lineage["ledgers"][entry["ledger"]] or {}),
+    }
+
+
+def making(path: str, lineage: Facts) -> Facts:
+    """How one table or figure was made: its own record, and what lies upstream by rule.
+
+    Args:
+        path: of its JSON or PNG.
+        lineage: what `write_lineage` wrote.
+    """
+    product, artifacts = lineage["products"][path], lineage["artifacts"]
+    upstream: dict[str, list[str]] = {}
+    for item in product["upstream"]:
+        if item != path:
+            upstream.setdefault(artifacts[item]["rule"], []).append(item)
+    used = [artifacts[item] for item in product["upstream"]]
+    return {
+        "artifact": _artifact(path, artifacts[path], lineage) if path in artifacts else None,
+        "marks": product["marks"],
+        "upstream": [
+            {"rule": rule, "count": len(upstream[rule])} for rule in sorted(upstream, key=_rank)
+        ],
+        "codes": sorted({entry["code"] for entry in used}),
+        "packages": sorted({entry["packages"] for entry in used}),
+        "ledgers": [
+            {"path": artifacts[item]["ledger"], "anchor": anchor(item)}
+            for item in product["upstream"]
+            if artifacts[item]["ledger"] and not item.endswith(".report.json")
+        ],
+    }
+
+
+def marks(lineage: Facts) -> dict[str, list[str]]:
+    """The tables and figures that carry each mark."""
+    found: dict[str, list[str]] = {}
+    for path, product in lineage["products"].items():
+        for mark in product["marks"]:
+            found.setdefault(mark, []).append(path)
+    return found
+
+
+def shown_settings(settings: Facts) -> str:
+    """Settings as the page shows them."""
+    return json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True)
+
+
+def anchor(path: str) -> str:
+    """The identifier of an artifact on the page."""
+    return "of-" + path.removeprefix("results/").replace("/", "-")

@@ -1,0 +1,161 @@
+"""A run of the paper's size in the products' own formats: 32 models on 15 tasks, and its report."""
+
+import csv
+import json
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from lamini.figures.draw import draw_figure
+from lamini.files import write_json, write_jsonl
+from lamini.products import Products
+from lamini.provenance import record_provenance
+from lamini.report.lineage import write_lineage
+from lamini.report.write import write_report
+from lamini.tables.make import make_table
+from lamini.tables.published import published_scores
+from lamini.workflow import Workflow
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("01", "generation", "scores", "reproduction", "cost", "08")
+FIGURES = ("3", "5", "learning_curves", "lengths")
+HOSTILE = "<img src=x onerror='hacked = 1'> </script><script>hacked = 2</script> &amp;"
+
+
+class ReportCase:
+    """The files of a run in the working folder."""
+
+    def __init__(self) -> None:
+        config: dict[str, Any] = {}
+        for name in ("config", "sources", "models", "tasks"):
+            config |= yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        Path("config").symlink_to(ROOT / "config")
+        self.flow = Workflow(config)
+        self.products = Products(self.flow)
+        self.analysis = Path(f"results/analysis/{self.flow.analysed_mixture}")
+        self._random = random.Random(1)
+        self._evals()
+        self._dataset()
+        self._training()
+        for rule in ("train_model/a", "evaluate_others/b", "generate_pairs/alpaca/0000"):
+            row = {"s": 7200.0, "threads": 4, "cpu_time": 9000, "max_rss": 2048.0}
+            write_jsonl(f"results/benchmarks/{rule}.jsonl", [row | {"resources": {"gpu": 1}}])
+        Path("results/run_config.yaml").write_text("seed: 42\n")
+
+    def table(self, name: str) -> None:
+        """Make one table from its inputs."""
+        inputs = self.products.table_inputs(name)
+        if name == "cost":
+            inputs = {"made": [], "generation": inputs["generation"]}
+        forms = ("csv", "md", "tex", "json")
+        outputs: dict[str, str | Path] = {f: f"results/tables/table_{name}.{f}" for f in forms}
+        make_table(name, inputs, self.products.tables[name], outputs)
+
+    def figure(self, name: str) -> None:
+        """Draw one figure from its inputs."""
+        forms = ("pdf", "png", "csv")
+        outputs: dict[str, str | Path] = {f: f"results/figures/figure_{name}.{f}" for f in forms}
+        draw_figure(self.products.figure_inputs(name), self.products.figures[name], outputs)
+
+    def report(self, page: str) -> Path:
+        """Collect the lineage, and write the report."""
+        tables = [f"results/tables/table_{name}.json" for name in TABLES]
+        pictures = [f"results/figures/figure_{name}.png" for name in FIGURES]
+        lineage = "results/report/lineage.json"
+        write_lineage({"tables": tables, "figures": pictures}, {"version": 1}, lineage)
+        inputs = self.products.report_inputs() | {
+            "tables": tables,
+            "figures": pictures,
+            "data": [path.replace(".png", ".csv") for path in pictures],
+            "summaries": [],
+            "topics": [],
+        }
+        output = Path(f"results/report/{page}.html")
+        write_report(inputs, self.products.report_params() | {"studies": []}, output)
+        return output.absolute()
+
+    def make_all(self) -> Path:
+        """Every table and figure, then the report."""
+        for name in TABLES:
+            self.table(name)
+        for name in FIGURES:
+            self.figure(name)
+        return self.report("index")
+
+    def _evals(self) -> None:
+        """The published scores with noise, so that some lie within our intervals."""
+        published = published_scores("config/paper/eval_results.csv")
+        for model in self.flow.evaluated_models:
+            for task in self.flow.config.evaluated_tasks:
+                before = published[self.flow.config.models[model].name]
+                score = before[self.flow.config.tasks[task].name] + self._random.gauss(0, 1.5)
+                path = f"results/evals/{model}/{task}.json"
+                result = {"model": model, "task": task, "score": score, "standard_error": 1.0}
+                result |= {"interval": [score - 2, score + 2], "examples": 277}
+                write_json(path, result | {"data": {"source": "hub"}})
+                record_provenance(path, rule="evaluate_model", settings={"version": 1})
+
+    def _dataset(self) -> None:
+        sources = list(self.flow.config.sources)
+        columns = ["samples", "instruction_tokens", "instruction_mean_tokens"]
+        columns += ["response_tokens", "response_mean_tokens"]
+        rows = [[s, *(str(1000 + 7 * n) for n, _ in enumerate(columns))] for s in sources]
+        self._csv("statistics", ["instruction_source", *columns], rows)
+        record_provenance(
+            self.analysis / "statistics.csv",
+            rule="measure_dataset",
+            settings={"version": 1},
+            inputs=["config/paper/dataset_statistics.csv"],
+        )
+        lengths = [
+            [source, text, str(2**n), str(10 * n)]
+            for source in sources
+            for text in ("instruction", "response")
+            for n in range(9)
+        ]
+        heading = ["instruction_source", "text", "tokens_from", "samples"]
+        self._csv("lengths", heading, lengths)
+        asked = {"source": "alpaca", "stage": "pairs", "requests": "52002", "wanted": "52002"}
+        asked |= {"accepted": "52002", "parse_rate": "", "prompt_tokens": "3600000"}
+        asked |= {"completion_tokens": "2800000", "dollars": "6.00"}
+        _write_csv("results/analysis/generation.csv", list(asked), [list(asked.values())])
+        points = [
+            {"panel": panel, "instruction_source": source, "instruction": f"{HOSTILE} {n}"}
+            | {"x": self._random.gauss(order, 1), "y": self._random.gauss(0, 1)}
+            for panel, sets in enumerate(self.flow.config.analysis.embeddings.panels)
+            for order, source in enumerate(sets)
+            for n in range(2000)
+        ]
+        pl.DataFrame(points).write_parquet(self.analysis / "projection.parquet")
+        facts = {"rows": 2_580_000, "sources": dict.fromkeys(sources, 1), "sha256": "0" * 64}
+        write_json(f"results/dataset/{self.flow.analysed_mixture}.manifest.json", facts)
+
+    def _training(self) -> None:
+        for student in self.flow.config.students:
+            rows: list[Mapping[str, Any]] = [
+                {"step": n, "loss": 3 - n / 200 if n else None}
+                | {"held_out_loss": 3 - n / 210 if n % 50 == 0 else None}
+                for n in range(301)
+            ]
+            write_jsonl(f"results/checkpoints/{student}/final/metrics.jsonl", map(dict, rows))
+
+    def _csv(self, name: str, heading: list[str], rows: Iterable[list[str]]) -> None:
+        _write_csv(self.analysis / f"{name}.csv", heading, rows)
+
+
+def _write_csv(path: str | Path, heading: list[str], rows: Iterable[list[str]]) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(heading)
+        writer.writerows(rows)
+
+
+def edit_record(artifact: str, changes: dict[str, Any]) -> None:
+    """Change what the record of an artifact says."""
+    path = Path(artifact.replace("results/", "results/provenance/") + ".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -1,0 +1,259 @@
+"""The report in real headless Chromium: two widths, keys and pointer, dark, and print."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rating_page import CONTRASTS, Page, page_opener
+from report_case import FIGURES, ReportCase, edit_record
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+MODELS, TASKS = 32, 15
+CELLS = """
+const cells = {};
+for (const table of document.querySelectorAll("table.sortable"))
+  [...table.rows].forEach((row, r) => [...row.cells].forEach((cell, c) => {
+    cells[`${table.id} ${r} ${c}`] = cell.textContent.trim();
+  }));
+return cells;
+"""
+# The share of a canvas that is drawn on with more than the grid's few greys.
+PAINTED = """
+return [...document.querySelectorAll(".chart canvas")].map((canvas) => {
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let coloured = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+    coloured += data[i + 3] > 0 && Math.max(r, g, b) - Math.min(r, g, b) > 40;
+  }
+  return coloured / (data.length / 4);
+});
+"""
+# Texts of the big table that are cut off, smaller than can be read, or under another cell.
+UNREADABLE = """
+const table = document.getElementById("grid-scores");
+return [...table.querySelectorAll("th, td")]
+  .filter((cell) => cell.scrollWidth > cell.clientWidth + 1
+    || parseFloat(getComputedStyle(cell).fontSize) < 11)
+  .map((cell) => cell.outerHTML.slice(0, 80));
+"""
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportCase]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("run"))
+        clean = {"commit": "0" * 40, "date": "2026-01-01", "modified": False}
+        patch.setattr("lamini.provenance.code_version", lambda: clean)
+        made = ReportCase()
+        made.make_all()
+        yield made
+
+
+@pytest.fixture
+def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    with page_opener(tmp_path) as opener:
+        yield opener
+
+
+def _open(open_page: Callable[..., Page], path: Path, width: int = 1280) -> Page:
+    """The page at a width, as a phone's where it is that narrow."""
+    page = open_page("about:blank", f"width-{width}", phone=width < 600)
+    if width >= 600:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.driver.get(path.as_uri())
+    return page
+
+
+def _requests(page: Page) -> list[str]:
+    """What the page asked for beside itself and what is part of it."""
+    messages = [json.loads(e["message"])["message"] for e in page.driver.get_log("performance")]
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    urls = [params["request"]["url"] for params in sent]
+    own = ("data:", "file:///", "about:", "chrome:", "chrome-untrusted:")
+    return [url for url in urls if not url.startswith(own)]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_width_shows_all(
+    case: ReportCase, open_page: Callable[..., Page], width: int
+) -> None:
+    path = Path("results/report/index.html").absolute()
+    assert path.stat().st_size < 5_000_000, "with the lineage of 480 scores"
+    page = _open(open_page, path, width)
+    painted = page.run(PAINTED)
+    assert len(painted) == len(FIGURES) and min(painted) > 0.002, painted
+    assert page.run("return [...document.images].every((i) => i.complete && i.naturalWidth > 99)")
+    assert page.run("return document.documentElement.scrollWidth") <= width
+    assert page.run(UNREADABLE) == []
+    assert page.run(CONTRASTS) == []
+    rows = page.run("return document.querySelectorAll('#grid-scores tbody tr.ours').length")
+    columns = page.run("return document.querySelectorAll('#grid-scores thead th').length")
+    assert (rows, columns) == (MODELS, 3 + TASKS + 1)
+    name, last = page.run(
+        "const box = document.querySelector('#table-scores .scroll'); box.scrollLeft = 9999;"
+        "const row = box.querySelector('tbody tr');"
+        "box.scrollIntoView(); box.scrollTop = 200;"
+        "return [row.cells[0], row.cells[row.cells.length - 1]].map((c) =>"
+        " [c.getBoundingClientRect().left, c.getBoundingClientRect().right])"
+    )
+    assert 0 <= name[0] < name[1] < last[0] < last[1] <= width, "the name stays beside the last"
+    assert page.run("return window.hacked") is None
+    assert page.driver.get_log("browser") == []
+    assert _requests(page) == []
+
+
+def test_tables_sort_and_filter_by_keys(case: ReportCase, open_page: Callable[..., Page]) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    block = page.driver.find_element(By.ID, "table-scores")
+    heading = block.find_element(By.CSS_SELECTOR, "thead th:nth-child(4) button")
+    value = "return [...document.querySelectorAll('#grid-scores tbody tr')].filter((r) =>"
+    value += " !r.hidden).map((r) => Number(r.cells[3].dataset.value))"
+    for order, reverse in (("ascending", False), ("descending", True)):
+        heading.send_keys(Keys.ENTER)
+        sorted_by = block.find_element(By.CSS_SELECTOR, "thead th:nth-child(4)")
+        assert sorted_by.get_attribute("aria-sort") == order
+        assert len(block.find_elements(By.CSS_SELECTOR, "[aria-sort]")) == 1
+        values = page.run(value)
+        assert values == sorted(values, reverse=reverse) and len(values) == 3 * MODELS
+    choice = block.find_elements(By.CSS_SELECTOR, "select")[-1]
+    assert choice.accessible_name.startswith("Score")
+    choice.send_keys("difference")
+    search = block.find_element(By.CSS_SELECTOR, "input[type=search]")
+    search.send_keys("lamini t5")
+    assert block.find_element(By.TAG_NAME, "output").text == "6 of 96 rows"
+    search.send_keys(Keys.CONTROL, "a")
+    search.send_keys(Keys.DELETE)
+    assert block.find_element(By.TAG_NAME, "output").text == f"{MODELS} of 96 rows"
+    block.find_element(By.CLASS_NAME, "show-intervals").send_keys(Keys.SPACE)
+    shown = block.find_element(By.CSS_SELECTOR, "tr:not([hidden]) .interval")
+    assert shown.is_displayed() and " to " in shown.text
+
+
+def test_a_page_has_what_screen_readers_need(
+    case: ReportCase, open_page: Callable[..., Page]
+) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    levels = page.run("return [...document.querySelectorAll('h1,h2,h3')].map((h) => +h.tagName[1])")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    for selector in ("main", "nav[aria-label]", "header", "html[lang=en]"):
+        assert page.driver.find_elements(By.CSS_SELECTOR, selector), selector
+    assert page.run(
+        "return [...document.querySelectorAll('table')].every((t) => t.caption"
+        " && [...t.tHead.rows[0].cells].every((c) => c.scope === 'col'))"
+    )
+    assert page.run("return [...document.images].every((i) => i.alt.length > 20)")
+    ids = page.run("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    links = page.run("return [...document.querySelectorAll('a[href^=\"#\"]')].map((a) => a.hash)")
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    for element in page.driver.find_elements(By.CSS_SELECTOR, "button, input, select"):
+        assert element.accessible_name
+    page.press(Keys.TAB)
+    assert page.run("return document.activeElement.className") == "skip"
+
+
+def test_pointing_at_a_dot_shows_its_instruction_as_text(
+    case: ReportCase, open_page: Callable[..., Page]
+) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    chart = page.driver.find_element(By.CSS_SELECTOR, "[data-chart='3']")
+    page.run("arguments[0].scrollIntoView({block: 'center'})", chart)
+    x, y = page.run(
+        "const chart = echarts.getInstanceByDom(arguments[0]);"
+        "const series = chart.getOption().series[0];"
+        "return chart.convertToPixel({seriesIndex: 0}, series.data[0])",
+        chart,
+    )
+    middle = (chart.size["width"] / 2, chart.size["height"] / 2)
+    pointer = ActionChains(page.driver)
+    pointer.move_to_element_with_offset(chart, x - middle[0], y - middle[1]).perform()
+    tip = WebDriverWait(page.driver, 10).until(
+        lambda driver: driver.find_element(By.CSS_SELECTOR, "[data-chart='3'] .tip")
+    )
+    assert "<img src=x onerror=" in tip.text
+    assert page.run("return window.hacked") is None
+    legend = page.driver.find_element(By.CSS_SELECTOR, "#figure-3 .legend button")
+    before = page.run(PAINTED)[0]
+    legend.send_keys(Keys.ENTER)
+    assert legend.get_attribute("aria-pressed") == "false"
+    WebDriverWait(page.driver, 10).until(lambda _: page.run(PAINTED)[0] < 0.9 * before)
+
+
+def test_dark_and_print(case: ReportCase, open_page: Callable[..., Page]) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    assert page.run("return getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 31)"
+    assert page.run(CONTRASTS) == []
+    assert min(page.run(PAINTED)) > 0.002
+    printed = {"preferCSSPageSize": True, "printBackground": True}
+    pdf = base64.b64decode(page.driver.execute_cdp_cmd("Page.printToPDF", printed)["data"])
+    assert pdf.startswith(b"%PDF") and pdf.count(b"/Subtype /Image") >= len(FIGURES)
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    shown = "return [...document.querySelectorAll(arguments[0])].filter((e) =>"
+    shown += " e.checkVisibility()).length"
+    assert page.run(shown, "nav, .tools, .chart, .legend, details") == 0
+    assert page.run(shown, "figure img") == len(FIGURES)
+
+
+def test_an_edited_number_changes_that_cell_alone(
+    case: ReportCase, open_page: Callable[..., Page]
+) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    before: dict[str, Any] = page.run(CELLS)
+    path = case.analysis / "statistics.csv"
+    kept = path.read_text()
+    assert kept.count(",1014,") == len(case.flow.config.sources)
+    try:
+        path.write_text(kept.replace(",1014,", ",77.25,", 1))
+        case.table("01")
+        edited = case.report("edited")
+    finally:
+        path.write_text(kept)
+        case.table("01")
+    page.driver.get(edited.as_uri())
+    after = page.run(CELLS)
+    assert before.keys() == after.keys()
+    changed = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+    assert changed == {"grid-01 1 6": ("1,014.00", "77.25")}
+    assert (
+        "Changed since"
+        in page.driver.find_element(By.ID, "marks")
+        .find_element(By.XPATH, "following-sibling::ul")
+        .text
+    )
+
+
+def test_a_number_leads_to_its_making_in_two_clicks(
+    case: ReportCase, open_page: Callable[..., Page]
+) -> None:
+    artifact = "results/evals/t5-small/rte.json"
+    code = {"commit": "1" * 40, "date": "2026-01-01", "modified": True}
+    edit_record(artifact, {"code": code, "settings": {"version": 2}})
+    page = _open(open_page, case.report("marked"))
+    block = page.driver.find_element(By.ID, "table-scores")
+    fold = block.find_element(By.CSS_SELECTOR, ".making > summary")
+    assert "2 marks" in fold.text
+    fold.click()
+    said = block.find_element(By.CSS_SELECTOR, ".making .warning").text
+    assert "Dirty checkout: 1 artifact was made" in said
+    assert "Mixed stage versions: evaluate_model ran with versions 1 and 2" in said
+    block.find_element(By.PARTIAL_LINK_TEXT, artifact).click()
+    entry = page.driver.find_element(By.ID, "of-evals-t5-small-rte.json")
+    WebDriverWait(page.driver, 10).until(lambda _: entry.is_displayed())
+    assert len(entry.find_element(By.CLASS_NAME, "hash").text) == 64
+    entry.find_element(By.PARTIAL_LINK_TEXT, "code").click()
+    assert "1" * 40 in page.driver.find_element(By.CSS_SELECTOR, ":target").text
+    assert "uncommitted changes" in page.driver.find_element(By.CSS_SELECTOR, ":target").text
+    clean = page.driver.find_element(By.CSS_SELECTOR, "#table-01 .making > summary")
+    assert "2 marks" not in clean.text

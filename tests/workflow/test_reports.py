@@ -1,0 +1,43 @@
+"""The finished demo as `snakemake --report` shows it, and as an RO-Crate."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from checkouts import Checkout
+from crates import check_crate, entities
+from lamini.files import read_json
+from lamini.products.sections import CAPTIONS, TITLES
+
+pytestmark = pytest.mark.slow
+
+
+def test_snakemake_reports_every_table_and_figure(finished_demo: Checkout, tmp_path: Path) -> None:
+    packed = tmp_path / "report.zip"
+    finished_demo.snakemake("--profile", "demo", "--report", str(packed))
+    with zipfile.ZipFile(packed) as files:
+        names = files.namelist()
+        texts = [files.read(name).decode() for name in names if name.endswith((".html", ".js"))]
+        whole = "".join(texts)
+    folder = finished_demo.folder / "results"
+    for kind, titles, ending in (("table", TITLES, "csv"), ("figure", CAPTIONS, "png")):
+        for path in (folder / f"{kind}s").glob(f"*.{ending}"):
+            assert any(name.endswith(f"/{path.name}") for name in names), path.name
+            assert titles[path.stem.partition("_")[2]] in whole
+    for category in ("Dataset", "Models", "Evaluation", "Human evaluation", "Costs"):
+        assert f'"{category}"' in whole, category
+    assert "none of its numbers reproduces the paper" in whole
+
+
+def test_the_crate_tells_of_the_run(finished_demo: Checkout) -> None:
+    results = finished_demo.folder / "results"
+    check_crate(results)
+    lineage = read_json(results / "report/lineage.json")
+    assert len(entities(results)) > 2 * len(lineage["artifacts"])
+
+
+def test_nothing_of_one_clean_run_is_in_doubt(finished_demo: Checkout) -> None:
+    lineage = read_json(finished_demo.folder / "results/report/lineage.json")
+    marks = {mark for product in lineage["products"].values() for mark in product["marks"]}
+    assert not [mark for mark in marks if not mark.startswith(("Code unknown", "Dirty"))]
