@@ -114,6 +114,9 @@ def _dataset(flow: Workflow) -> Iterator[Job]:
         ("count_verbs", "verbs.csv"),
     ):
         yield Job(rule, analysed, (f"results/analysis/{analysed}/{file}",))
+    for tokenizer in flow.config.analysis.other_tokenizers:
+        counts = f"results/analysis/{analysed}/token_counts/{tokenizer}.csv"
+        yield Job("count_tokens", f"{analysed}/{tokenizer}", (counts,))
 
 
 def _training(flow: Workflow) -> Iterator[Job]:
