@@ -1,0 +1,57 @@
+"""One shard by the Batch API in a real run: the bytes of a live one, and no request paid twice."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import yaml
+from batch_endpoint import BatchEndpoint
+
+from checkouts import Checkout
+
+PAIRS = "results/pairs/alpaca/0000.jsonl"
+
+
+def _run(checkout: Checkout, backend: str, endpoint: BatchEndpoint) -> str:
+    """Make the shard with a backend; gives the digest of its bytes."""
+    teacher = {
+        "backend": backend,
+        "endpoints": [{"base_url": endpoint.base_url}],
+        "batch": {"poll_seconds": 0.1, "requests_per_file": 15},
+    }
+    (checkout.folder / f"{backend}.yaml").write_text(yaml.safe_dump({"teacher": teacher}))
+    checkout.snakemake("--profile", "demo", PAIRS, *_configuration(backend))
+    return hashlib.sha256((checkout.folder / PAIRS).read_bytes()).hexdigest()
+
+
+def _configuration(backend: str) -> tuple[str, ...]:
+    return ("--configfile", "config/demo.yaml", f"{backend}.yaml")
+
+
+@pytest.mark.slow
+def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-test")
+    ledger = (checkout.folder / PAIRS).with_suffix(".ledger.jsonl")
+    with BatchEndpoint() as endpoint:
+        made = _run(checkout, "batch", endpoint)
+        asked = endpoint.paid.total()
+        assert asked == len(ledger.read_bytes().splitlines()) > 15 and len(endpoint.batches) > 1
+
+        (checkout.folder / PAIRS).unlink()
+        assert _run(checkout, "external", endpoint) == made
+        assert (endpoint.paid.total(), endpoint.live) == (asked, 0), "paid for again"
+        planned = checkout.planned_jobs("--profile", "demo", PAIRS, *_configuration("batch"))
+        assert not planned, "the backend is no part of what a shard depends on"
+
+        (checkout.folder / PAIRS).unlink()
+        ledger.unlink()
+        assert _run(checkout, "external", endpoint) == made
+        assert (endpoint.paid.total(), endpoint.live) == (asked, asked)
+    assert not _holds(checkout.folder / "results", b"sk-secret-of-the-test")
+
+
+def _holds(folder: Path, secret: bytes) -> list[Path]:
+    """Files that hold a secret."""
+    return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
