@@ -205,7 +205,7 @@ with open_teacher(settings, Path(sys.argv[2])) as teacher:
 
 
 def test_kill_at_random_moments_pays_again_only_what_was_in_flight(tmp_path):
-    path, count, kills = tmp_path / "a.ledger.jsonl", 1000, 6
+    path, count, kills = tmp_path / "a.ledger.jsonl", 1500, 10
     generator = random.Random(5)
     seen: set[str] = set()
     with FakeEndpoint(latency=0.03) as endpoint:
