@@ -13,7 +13,7 @@ from snakemake.utils import min_version
 from lamini.products import Products
 from lamini.products.sections import section_of
 from lamini.roots import root_inputs
-from lamini.workflow import Workflow, one_of
+from lamini.workflow import Workflow, growing, one_of
 
 min_version("9.27")
 

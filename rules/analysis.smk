@@ -24,8 +24,8 @@ rule measure_dataset:
         "../envs/data.yaml"
     threads: 2
     resources:
-        runtime=120,
-        mem_mb=16000,
+        runtime=growing(120),
+        mem_mb=growing(16000),
     params:
         settings=lambda w: flow.analysis_params(w.mixture),
     script:
@@ -48,8 +48,8 @@ rule count_tokens:
         "../envs/data.yaml"
     threads: 2
     resources:
-        runtime=60,
-        mem_mb=8000,
+        runtime=growing(60),
+        mem_mb=growing(8000),
     params:
         settings=lambda w: flow.token_count_params(w.mixture, w.tokenizer),
     script:
@@ -72,8 +72,8 @@ rule embed_instructions:
     threads: 2
     resources:
         gpu=1,
-        runtime=60,
-        mem_mb=16000,
+        runtime=growing(60),
+        mem_mb=growing(16000),
     params:
         settings=flow.embedding_params(),
     script:
@@ -94,8 +94,8 @@ rule project_embeddings:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=240,
-        mem_mb=16000,
+        runtime=growing(240),
+        mem_mb=growing(16000),
     params:
         settings=flow.projection_params(),
     script:
@@ -120,8 +120,8 @@ rule find_contamination:
         "../envs/data.yaml"
     threads: 2
     resources:
-        runtime=60,
-        mem_mb=8000,
+        runtime=growing(60),
+        mem_mb=growing(8000),
     params:
         settings=flow.contamination_params(),
     script:
@@ -144,8 +144,8 @@ rule find_near_duplicates:
         "../envs/data.yaml"
     threads: 2
     resources:
-        runtime=60,
-        mem_mb=12000,
+        runtime=growing(60),
+        mem_mb=growing(12000),
     params:
         settings=flow.duplicate_params(),
     script:
@@ -168,8 +168,8 @@ rule count_funnel:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=60,
-        mem_mb=4000,
+        runtime=growing(60),
+        mem_mb=growing(4000),
     params:
         settings=flow.funnel_params(),
     script:
@@ -190,8 +190,8 @@ rule count_verbs:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=60,
-        mem_mb=4000,
+        runtime=growing(60),
+        mem_mb=growing(4000),
     params:
         settings=flow.verb_params(),
     script:
@@ -212,8 +212,8 @@ rule measure_topic_coverage:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=2000,
+        runtime=growing(30),
+        mem_mb=growing(2000),
     params:
         settings=flow.coverage_params(),
     script:

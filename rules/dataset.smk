@@ -26,8 +26,8 @@ if flow.config.dataset == "generated":
             "../envs/data.yaml"
         threads: 2
         resources:
-            runtime=60,
-            mem_mb=8000,
+            runtime=growing(60),
+            mem_mb=growing(8000),
         params:
             settings=lambda w: flow.mixture_params(w.mixture),
         script:
@@ -52,8 +52,8 @@ else:
             "../envs/data.yaml"
         threads: 2
         resources:
-            runtime=120,
-            mem_mb=8000,
+            runtime=growing(120),
+            mem_mb=growing(8000),
         params:
             settings=lambda w: flow.mixture_params(w.mixture),
         script:
@@ -77,8 +77,8 @@ rule export_dataset:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=60,
-        mem_mb=2000,
+        runtime=growing(60),
+        mem_mb=growing(2000),
     params:
         settings=lambda w: {"mixture": w.mixture},
     script:

@@ -20,8 +20,8 @@ rule mirror_task_data:
     conda:
         "../envs/eval.yaml"
     resources:
-        runtime=60,
-        mem_mb=4000,
+        runtime=growing(60),
+        mem_mb=growing(4000),
     params:
         settings=lambda w: flow.task_data[w.path],
     script:
@@ -75,7 +75,7 @@ rule generate_answers:
     threads: lambda w: flow.model_threads(w.model)
     resources:
         gpu=1,
-        runtime=lambda w, attempt: 120 * attempt,
+        runtime=growing(120),
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
     params:
         settings=lambda w: flow.answer_params(w.model),

@@ -22,8 +22,8 @@ rule select_items:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=4000,
+        runtime=growing(30),
+        mem_mb=growing(4000),
     params:
         settings=lambda w: flow.study_params(w.study),
     script:
@@ -48,8 +48,8 @@ for study in flow.studies:
         conda:
             "../envs/data.yaml"
         resources:
-            runtime=10,
-            mem_mb=1000,
+            runtime=growing(10),
+            mem_mb=growing(1000),
         params:
             settings=flow.sheet_params(study),
         script:
@@ -74,7 +74,7 @@ rule judge_items:
     resources:
         teacher=1,
         runtime=lambda w, attempt: flow.teacher_minutes(60, attempt),
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         settings=lambda w: flow.judge_params(w.study),
     script:
@@ -98,8 +98,8 @@ rule collect_ratings:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=2000,
+        runtime=growing(30),
+        mem_mb=growing(2000),
     params:
         settings=lambda w: flow.rating_params(w.study),
     script:

@@ -20,8 +20,8 @@ rule prepare_prompts:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=240,
-        mem_mb=4000,
+        runtime=growing(240),
+        mem_mb=growing(4000),
     params:
         settings=lambda w: flow.prompt_params(w.source),
     script:
@@ -51,7 +51,7 @@ rule generate_instructions:
     resources:
         teacher=1,
         runtime=lambda w, attempt: flow.teacher_minutes(240, attempt),
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         settings=lambda w: flow.instruction_params(w.source, w.shard),
     script:

@@ -24,8 +24,8 @@ for source in flow.active_sources:
         conda:
             "../envs/data.yaml"
         resources:
-            runtime=60,
-            mem_mb=8000,
+            runtime=growing(60),
+            mem_mb=growing(8000),
         params:
             settings=flow.query_params(source),
         script:
@@ -49,7 +49,7 @@ rule generate_pairs:
     resources:
         teacher=1,
         runtime=lambda w, attempt: flow.teacher_minutes(480, attempt),
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         settings=lambda w: flow.pair_params(w.source),
     script:
@@ -84,8 +84,8 @@ rule summarize_generation:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=20,
-        mem_mb=1000,
+        runtime=growing(20),
+        mem_mb=growing(1000),
     params:
         prices=flow.price_params(),
     script:

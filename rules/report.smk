@@ -49,8 +49,8 @@ rule make_table:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=10,
-        mem_mb=1000,
+        runtime=growing(10),
+        mem_mb=growing(1000),
     params:
         settings=lambda w: products.tables[w.table],
     script:
@@ -79,8 +79,8 @@ rule draw_figure:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=10,
-        mem_mb=2000,
+        runtime=growing(10),
+        mem_mb=growing(2000),
     params:
         settings=lambda w: products.figures[w.figure],
     script:
@@ -151,8 +151,8 @@ rule write_report:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=10,
-        mem_mb=2000,
+        runtime=growing(10),
+        mem_mb=growing(2000),
     params:
         settings=products.report_params(),
     script:

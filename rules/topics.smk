@@ -17,8 +17,8 @@ rule download_file:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=60,
-        mem_mb=1000,
+        runtime=growing(60),
+        mem_mb=growing(1000),
     params:
         settings=lambda w: flow.config.downloads[w.download].as_params(),
     script:
@@ -39,8 +39,8 @@ rule select_topics:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=2000,
+        runtime=growing(30),
+        mem_mb=growing(2000),
     params:
         settings=flow.topic_params(),
     script:

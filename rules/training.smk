@@ -23,8 +23,8 @@ rule train_tokenizer:
     conda:
         "../envs/train.yaml"
     resources:
-        runtime=60,
-        mem_mb=8000,
+        runtime=growing(60),
+        mem_mb=growing(8000),
     params:
         settings=lambda w: flow.tokenizer_params(w.tokenizer),
     script:
@@ -46,7 +46,7 @@ rule build_model:
     conda:
         "../envs/train.yaml"
     resources:
-        runtime=30,
+        runtime=growing(30),
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 16, attempt),
     params:
         settings=lambda w: flow.build_params(w.model),
@@ -70,8 +70,8 @@ rule tokenize_pairs:
         "../envs/train.yaml"
     threads: 2
     resources:
-        runtime=120,
-        mem_mb=8000,
+        runtime=growing(120),
+        mem_mb=growing(8000),
     params:
         settings=lambda w: flow.tokenized_params(w.tokenizer),
     script:

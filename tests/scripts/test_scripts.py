@@ -48,3 +48,10 @@ def test_every_rule_says_what_it_is_for() -> None:
     for block in re.split(r"^ *rule(?= |:)", RULES, flags=re.MULTILINE)[1:]:
         head = "\n".join(block.splitlines()[:5])
         assert '"""' in head or "# " in head, head
+
+
+def test_memory_and_time_grow_with_each_attempt() -> None:
+    asked = re.findall(r"^ +(?:runtime|mem_mb)=(.+),$", RULES, flags=re.MULTILINE)
+    assert len(asked) > 40
+    for value in asked:
+        assert "growing(" in value or "attempt)" in value, value

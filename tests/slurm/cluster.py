@@ -64,6 +64,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End all jobs and all daemons, and take the links away."""
+        _end([process for node in NODES for process in _tasks(node)])
         _end(_marked())
         for daemon in self._daemons.values():
             daemon.wait()
@@ -86,15 +87,24 @@ class Cluster:
         """Stop slurmctld; running jobs do not notice."""
         self._end_daemon("slurmctld", signal.SIGTERM)
 
-    def start_node(self, node: str) -> None:
-        """Start a node's slurmd."""
-        self._start(f"slurmd-{node}", "slurmd", "-D", "-N", node, "-f", str(ETC / "slurm.conf"))
+    def start_node(
+        self, node: str, *, hides: Path | None = None, shows: Path | None = None
+    ) -> None:
+        """Start a node's slurmd; in its place for `hides`, its jobs may see `shows` instead."""
+        slurmd = ["slurmd", "-D", "-N", node, "-f", str(ETC / "slurm.conf")]
+        if hides is not None:
+            mounted = f"mount --bind {shows} {hides} && exec {' '.join(slurmd)}"
+            slurmd = ["unshare", "--mount", "sh", "-c", mounted]
+        self._start(f"slurmd-{node}", *slurmd)
+
+    def stop_node(self, node: str) -> None:
+        """Stop a node's slurmd in order."""
+        self._end_daemon(f"slurmd-{node}", signal.SIGTERM)
 
     def kill_node(self, node: str) -> None:
         """As if the node's power was cut: its daemon and all of its jobs' processes are gone."""
-        steps = _marked(f"slurmd-{node}")  # a step's manager has its node's environment
         self._end_daemon(f"slurmd-{node}", signal.SIGKILL)
-        for process in steps:
+        for process in _tasks(node):
             if process.is_running():
                 process.kill()
 
@@ -187,13 +197,14 @@ class Cluster:
             self.run("sacctmgr", "--immediate", "add", *command)
 
     def _start(self, name: str, *command: str) -> None:
-        program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        places = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        program = shutil.which(command[0], path=places)
         if program is None:
             raise ClusterError(f"{command[0]} is not installed")
         with open(self.folder / f"log/{name}.log", "ab") as log:
             self._daemons[name] = subprocess.Popen(
                 [program, *command[1:]],
-                env=os.environ | {MARK: name},
+                env=os.environ | {MARK: name, "PATH": places},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -225,18 +236,23 @@ def _succeeds(*command: str) -> bool:
     return done.returncode == 0
 
 
-def _marked(name: str | None = None) -> list[psutil.Process]:
-    """Processes that a test cluster's daemon (of any name) started, those of jobs included."""
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        try:
-            mark = process.environ().get(MARK)
-            if mark is not None and name in (None, mark):
-                family = [*process.children(recursive=True), process]
-                found |= {member.pid: member for member in family}
-        except (psutil.Error, OSError):
-            continue
-    return list(found.values())
+def _processes() -> list[psutil.Process]:
+    """All processes, each with some facts in `info`; those that end meanwhile are left out."""
+    return list(psutil.process_iter(["environ", "name", "ppid"]))
+
+
+def _marked() -> list[psutil.Process]:
+    """The daemons of a test cluster, this or an earlier one."""
+    return [process for process in _processes() if MARK in (process.info["environ"] or {})]
+
+
+def _tasks(node: str) -> list[psutil.Process]:
+    """Processes of a node's jobs, and first those of SLURM that watch over them."""
+    running = _processes()
+    found = [p for p in running if (p.info["environ"] or {}).get("SLURMD_NODENAME") == node]
+    parents = {process.info["ppid"] for process in found}
+    managers = [p for p in running if p.pid in parents and p.info["name"] == "slurmstepd"]
+    return [*managers, *found]
 
 
 def _end(processes: list[psutil.Process]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, ClusterError
 from packages import install_packages
-from runs import LEDGERS
+from runs import CHAIN, CHAIN_TARGETS, LEDGERS, REPLAY, Run, copy_demo
 
 from checkouts import Checkout, check_out
 
@@ -55,7 +55,31 @@ def replaying(ledgers: Path, tmp_path: Path) -> Checkout:
 @pytest.fixture
 def before_training(finished_demo: Checkout, tmp_path: Path) -> Checkout:
     """The finished demo without its checkpoints and what comes after them."""
-    later = ("checkpoints", "answers", "evals", "tables", "figures", "*smollm2*")
-    left_out = shutil.ignore_patterns(*later)
-    shutil.copytree(finished_demo.folder, tmp_path / "demo", symlinks=True, ignore=left_out)
-    return Checkout(tmp_path / "demo")
+    later = ("checkpoints", "answers", "evals", "tables", "figures")
+    return copy_demo(finished_demo, tmp_path / "demo", *later)
+
+
+@pytest.fixture(scope="session")
+def chain(
+    cluster: Cluster, finished_demo: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Run]:
+    """A run of all stages, started: one result of each was taken away, and the ledgers are there.
+
+    Most of its time it waits for SLURM and for Snakemake's next look, so other tests run beside it.
+    """
+    demo = copy_demo(finished_demo, tmp_path_factory.mktemp("chain") / "demo")
+    for name in CHAIN:
+        path = demo.folder / "results" / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    run = Run(demo, *CHAIN_TARGETS, overlay=REPLAY)
+    yield run
+    run.end()
+
+
+@pytest.fixture
+def quiet(chain: Run) -> None:
+    """Nothing else runs on the cluster: for tests that break more than their own job."""
+    chain.wait(420)

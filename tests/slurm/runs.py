@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -14,8 +15,34 @@ import yaml
 from checkouts import ENVIRONMENT, Checkout
 
 LEDGERS = "ledgers.tar.zst"
+REPLAY = {"teacher": {"mode": "replay"}}
+STUDENT = "lamini-demo-t5"
+SOURCE = "self_instruct_with_topic"
+CHAIN = (
+    "topics",
+    f"prompts/{SOURCE}.jsonl",
+    f"instructions/{SOURCE}/0000.jsonl",
+    f"queries/{SOURCE}/0000.jsonl",
+    f"pairs/{SOURCE}/0000.jsonl",
+    "dataset",
+    "tokenizers/demo-t5",
+    "tokenized/d_all/demo-t5",
+    "pretrained/demo-t5",
+    f"checkpoints/{STUDENT}/final",
+    f"evals/{STUDENT}",
+    f"answers/{STUDENT}.jsonl",
+)
+"""Of each stage one result; together they are one way through the whole pipeline."""
+CHAIN_TARGETS = (f"results/evals/{STUDENT}/rte.json", f"results/answers/{STUDENT}.jsonl")
 # The profile polls at an interval for real use; the cluster here answers at once.
 QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "20")
+
+
+def copy_demo(demo: Checkout, folder: Path, *left_out: str) -> Checkout:
+    """A copy of a finished demo without its large model, and without some names."""
+    ignored = shutil.ignore_patterns("*smollm2*", *left_out)
+    shutil.copytree(demo.folder, folder, symlinks=True, ignore=ignored)
+    return Checkout(folder)
 
 
 class Run:
@@ -57,8 +84,8 @@ class Run:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"not done after {seconds:.0f} s:\n{self.text}") from None
-        assert code == 0, f"the run failed:\n{self.text}"
+            raise AssertionError(f"not done after {seconds:.0f} s:\n{self.text[-8000:]}") from None
+        assert code == 0, f"the run failed:\n{self.text[-8000:]}"
         return self.text
 
     def wait_for_failure(self, seconds: float = 240) -> str:
@@ -70,6 +97,11 @@ class Run:
         """End Snakemake; its jobs are SLURM's."""
         self._process.send_signal(how)
         self._process.wait(60)
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if self._process.poll() is None:
+            self.kill()
 
     @property
     def text(self) -> str:

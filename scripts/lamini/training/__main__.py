@@ -17,6 +17,7 @@ from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
 from lamini.training.launch import launch, launched_already, visible_gpus
 from lamini.training.nodes import run_on_nodes
+from lamini.training.time_limit import stop_before_time_limit
 
 
 def main(arguments: list[str]) -> int:
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
                 return launch(processes, arguments)
         from lamini.training.run import train_student
 
+        stop_before_time_limit()
         train_student(job, parsed.tokenized, parsed.output, parsed.gpus)
     except StopRequested as stop:
         logger.warning("%s", stop)

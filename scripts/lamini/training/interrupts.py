@@ -8,7 +8,7 @@ from typing import Self
 logger = logging.getLogger("lamini")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""Snakemake's and SLURM's way to end a job, Ctrl-C, and SLURM's warning before a time limit."""
+"""Snakemake's and SLURM's way to end a job, Ctrl-C, and `time_limit`'s warning."""
 EXIT_STOPPED = 85
 """Exit code of a run that saved its state and has not finished; never that of a finished one."""
 

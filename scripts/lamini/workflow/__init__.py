@@ -7,9 +7,9 @@ change recomputes only what lies downstream of it.
 
 from lamini.workflow.names import one_of
 from lamini.workflow.params import RuleParams
-from lamini.workflow.resources import Resources
+from lamini.workflow.resources import Resources, growing
 
-__all__ = ["Workflow", "one_of"]
+__all__ = ["Workflow", "growing", "one_of"]
 
 
 class Workflow(RuleParams, Resources):

@@ -1,5 +1,7 @@
 """What a job needs, by its model and by how often it was tried."""
 
+from collections.abc import Callable
+
 from lamini.workflow.names import Names
 
 LONGEST_MINUTES = 2880
@@ -92,3 +94,12 @@ class Resources(Names):
         """Main memory in MiB of a job that holds a model."""
         parameters = self.config.models[model].parameters
         return round((3000 + parameters * bytes_per_parameter / 2**20) * (1 + 0.5 * (attempt - 1)))
+
+
+def growing(amount: int) -> Callable[[object, int], int]:
+    """A resource of a rule: so much at first, and as much again in each retry."""
+
+    def resource(wildcards: object, attempt: int) -> int:
+        return amount * attempt
+
+    return resource
