@@ -70,8 +70,8 @@ def launch_command(step: Mapping[str, str], address: str, processes: int) -> lis
     }
     options = [f"--{name}={value}" for name, value in shape.items()]
     accelerate = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    device = [] if visible_gpus() else ["--cpu"]
-    return [*accelerate, "--multi_gpu", *device, *options, "-m", "lamini.training"]
+    # `--multi_gpu` means several processes, also where there is no GPU.
+    return [*accelerate, "--multi_gpu", *options, "-m", "lamini.training"]
 
 
 def first_address(node_list: str) -> str:
