@@ -100,8 +100,8 @@ rule collect_lineage:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=2000,
+        runtime=growing(30),
+        mem_mb=growing(2000),
     params:
         settings=products.lineage_params(),
     script:
@@ -122,8 +122,8 @@ rule write_crate:
     conda:
         "../envs/data.yaml"
     resources:
-        runtime=10,
-        mem_mb=2000,
+        runtime=growing(10),
+        mem_mb=growing(2000),
     params:
         settings=products.crate_params(),
     script:
