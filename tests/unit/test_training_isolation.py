@@ -1,5 +1,6 @@
 """Pairs computed together see nothing of each other: losses and gradients are as if alone."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from training_cases import CONFIGS, NUMBERED, architecture, tiny_cache, tiny_mod
 
 from lamini.students.token_cache import TokenCache
 from lamini.training import losses as losses_module
-from lamini.training.batches import make_batch, segment_mask
+from lamini.training.activations import fuse_activations
+from lamini.training.batches import make_batch, segment_mask, shared_prefix
 from lamini.training.layout import MicroBatch, lay_out
 from lamini.training.losses import may_pack, token_losses
 
@@ -32,12 +34,15 @@ def _reference(model: Any, cache: TokenCache, pair: int, name: str) -> torch.Ten
     return torch.nn.functional.cross_entropy(logits, response, reduction="none")
 
 
-def _together(model: Any, cache: TokenCache, layout: MicroBatch, name: str) -> torch.Tensor:
+def _together(
+    model: Any, cache: TokenCache, layout: MicroBatch, name: str, shared: int
+) -> torch.Tensor:
     batch = make_batch(
         cache,
         np.arange(len(cache)),
         np.full(len(cache), 1.0),
         layout,
+        shared=shared,
         architecture=architecture(name),
         start_token=0,
         device=CPU,
@@ -54,11 +59,13 @@ def _gradient(model: Any) -> torch.Tensor:
 def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, float]:
     """Largest loss difference of a token, and the relative gradient error."""
     model = tiny_model(name).train()
-    lengths = (cache.prompt_lengths, cache.response_lengths)
+    decoder_only = architecture(name) == "decoder-only"
+    shared = shared_prefix(cache, np.arange(len(cache))) if decoder_only else 0
+    lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     layouts = lay_out(architecture(name), *lengths, budget, packed=may_pack(model))[0]
     worst = 0.0
     for layout in layouts:
-        together = _together(model, cache, layout, name)
+        together = _together(model, cache, layout, name, shared)
         order = [pair for row in layout.rows for pair in row]
         alone = torch.cat([_reference(model, cache, pair, name) for pair in order])
         worst = max(worst, float((together - alone).detach().abs().max()))
@@ -76,6 +83,35 @@ def test_together_is_as_alone(name: str, cache: TokenCache) -> None:
     loss, gradient = _compare(name, cache)
     assert loss < 2e-5
     assert gradient < 1e-6
+
+
+@pytest.mark.parametrize("name", [n for n in CONFIGS if architecture(n) == "decoder-only"])
+def test_a_shared_prefix_is_as_one_of_its_own(name: str, tmp_path: Path) -> None:
+    cache = tiny_cache(tmp_path, shared=11)
+    assert shared_prefix(cache, np.arange(len(cache))) == 11
+    loss, gradient = _compare(name, cache)
+    assert loss < 2e-5
+    assert gradient < 1e-6
+
+
+def test_a_prompt_keeps_a_token_of_its_own(tmp_path: Path) -> None:
+    """Its last token is where the response begins to be predicted."""
+    cache = tiny_cache(tmp_path, shared=11)
+    shortest = cache.prompt_lengths.argmin()
+    assert shared_prefix(cache, np.array([shortest])) == cache.prompt_lengths.min() - 1
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("gpt2", 2), ("gpt-neo", 2), ("t5-v1.1", 4)])
+def test_fused_activations_are_the_models_own(name: str, blocks: int, cache: TokenCache) -> None:
+    model = tiny_model(name).train()
+    before = _reference(model, cache, 3, name)
+    before.sum().backward()
+    gradient_before = _gradient(model)
+    assert fuse_activations(model) == blocks
+    after = _reference(model, cache, 3, name)
+    after.sum().backward()
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(_gradient(model), gradient_before, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("leak", ["encoder", "cross", "causal", "decoder"])

@@ -91,13 +91,14 @@ def tiny_model(name: str, seed: int = 0, dropout: bool = False) -> Any:
     return model
 
 
-def tiny_cache(folder: Path, pairs: int = 24, longest: int = 40) -> TokenCache:
-    """A cache of random tokens whose lengths vary a lot."""
+def tiny_cache(folder: Path, pairs: int = 24, longest: int = 40, shared: int = 0) -> TokenCache:
+    """A cache of random tokens whose lengths vary a lot, prompts beginning with `shared` alike."""
     generator = np.random.default_rng(7)
+    head = np.arange(2, 2 + shared)
     parts = []
     for _ in range(pairs):
         prompt, response = generator.integers(1, longest, size=2)
-        parts.append(generator.integers(2, VOCABULARY, size=prompt))
+        parts.append(np.append(head, generator.integers(2, VOCABULARY, size=prompt)))
         parts.append(np.append(generator.integers(2, VOCABULARY, size=response - 1), 1))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TOKENS).write_bytes(np.concatenate(parts).astype(np.uint16).tobytes())
@@ -138,7 +139,7 @@ def write_dataset(path: Path, pairs: int = 120) -> Path:
     rows = {"instruction": sentences[::2], "response": sentences[1::2]}
     rows["response"][3] = "it ends </s> here <|endoftext|> not"
     rows["response"][5] = " \n"
-    rows["instruction"][7] = "the sea " * 500
+    rows["instruction"][7] = "the sea " * 50_000
     rows["response"][9] = "the sea " * 500
     path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame({**rows, "instruction_source": ["alpaca"] * pairs}).write_parquet(path)

@@ -20,7 +20,8 @@ class Batch:
     """
 
     inputs: dict[str, torch.Tensor]
-    """`input_ids` (B, D) for a decoder-only model; for an encoder-decoder `input_ids` (B, E),
+    """`input_ids` (B, D) for a decoder-only model, and, if its rows go on from a common prefix,
+    `prefix_ids` (1, P); for an encoder-decoder `input_ids` (B, E),
     `decoder_input_ids` (B, D) and the segment of each position, `encoder_segments` and
     `decoder_segments`, -1 on padding."""
     positions: torch.Tensor
@@ -37,6 +38,7 @@ def make_batch(
     weights: np.ndarray,
     layout: MicroBatch,
     *,
+    shared: int = 0,
     architecture: Architecture,
     start_token: int,
     device: torch.device,
@@ -48,6 +50,8 @@ def make_batch(
         pairs: the step's pairs, as rows of the cache.
         weights: of each supervised token of each of them (`plan.pair_weights`).
         layout: which of them are in this micro-batch, and where.
+        shared: tokens that all prompts begin with and that the rows leave out; none for an
+            encoder-decoder.
         architecture: of the model.
         start_token: fills padding, and starts each response of an encoder-decoder.
         device: where the tensors go.
@@ -68,7 +72,8 @@ def make_batch(
                 at_encoder += len(prompt)
                 fed, first = np.concatenate([[start_token], response[:-1]]), 0
             else:
-                fed, first = np.concatenate([prompt, response[:-1]]), len(prompt) - 1
+                own = prompt[shared:]
+                fed, first = np.concatenate([own, response[:-1]]), len(own) - 1
             decoder[number, at_decoder : at_decoder + len(fed)] = fed
             decoder_segments[number, at_decoder : at_decoder + len(fed)] = segment
             base = number * layout.decoder + at_decoder
@@ -82,6 +87,9 @@ def make_batch(
 
     if architecture == "decoder-only":
         inputs = {"input_ids": tensor(decoder)}
+        if shared:
+            prefix = cache.prompt(int(pairs[layout.rows[0][0]]))[:shared]
+            inputs["prefix_ids"] = tensor(prefix[None])
     else:
         inputs = {
             "input_ids": tensor(encoder),
@@ -95,6 +103,17 @@ def make_batch(
         labels=tensor(np.concatenate(labels)),
         weights=tensor(np.concatenate(token_weights), torch.float32),
     )
+
+
+def shared_prefix(cache: TokenCache, pairs: Integers) -> int:
+    """How many tokens the prompts of all pairs begin with; each keeps one token of its own.
+
+    It is the wrapper's head: a quarter of the tokens of the paper's pairs.
+    """
+    least = int(cache.prompt_lengths[pairs].min()) - 1
+    heads = np.array([cache.prompt(int(pair))[:least] for pair in pairs])
+    alike = (heads == heads[0]).all(axis=0)
+    return int(np.append(alike, False).argmin())
 
 
 def segment_mask(

@@ -13,7 +13,8 @@ from lamini.errors import LaminiError, StopRequested
 from lamini.files import derive_seed
 from lamini.log import Progress as ProgressLog
 from lamini.students.token_cache import Integers, TokenCache
-from lamini.training.batches import make_batch
+from lamini.training.activations import fuse_activations
+from lamini.training.batches import make_batch, shared_prefix
 from lamini.training.checkpoints import Checkpoints, Progress
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
@@ -41,9 +42,9 @@ class Sums:
 
     loss: float
     tokens: int
-    """Positions with a token of a pair."""
-    padded_tokens: int
-    """Positions computed."""
+    """Tokens that the model was fed, those of a shared prefix in every pair."""
+    padding: float
+    """Share of the computed positions that hold no token."""
 
 
 class Trainer:
@@ -76,6 +77,11 @@ class Trainer:
         self._cache, self._selection, self._start_token = cache, selection, start_token
         self.plan = StepPlan(selection.training, job.recipe)
         self._model = model.to(ranks.device)
+        fuse_activations(model)
+        # A layer that is to be computed again on the way back can't read another call's keys.
+        self._shares_prefix = (
+            job.architecture == "decoder-only" and not job.recipe.gradient_checkpointing
+        )
         self._precision = choose_precision(job.recipe.precision, ranks.device)
         if self._precision == "fp16":
             protect_t5_from_overflow(model)
@@ -98,7 +104,7 @@ class Trainer:
             log = ProgressLog(self.plan.steps, "steps", progress.step, self._telemetry.line)
             with log:
                 while progress.step < self.plan.steps:
-                    row = self._step(progress.step)
+                    row = self.step(progress.step)
                     if self.plan.ends_epoch(progress.step):
                         row["held_out_loss"] = self.held_out_loss()
                     progress.metrics.append(row)
@@ -124,34 +130,12 @@ class Trainer:
         if self._ranks.first:
             self._checkpoints.remove()
 
-    def held_out_loss(self) -> float | None:
-        """The mean loss per supervised token of the held-out pairs; none when there are none."""
-        pairs = self._selection.held_out
-        if len(pairs) == 0:
-            return None
-        self._model.eval()
-        with torch.no_grad():
-            sums = self._compute(pairs, backward=False)
-        return _rounded(sums.loss)
+    def step(self, step: int) -> dict[str, Any]:
+        """One optimiser step (counted from 0); returns its row of metrics.
 
-    def _begin(self) -> Progress:
-        progress = self._checkpoints.load(self._parameters, self._optimizer)
-        if progress is not None:
-            self._scale.load_state(progress.scale)
-            return progress
-        first = dict.fromkeys(_COLUMNS) | {
-            "step": 0,
-            "epoch": 0.0,
-            "held_out_loss": self.held_out_loss(),
-        }
-        return Progress(step=0, metrics=[first], scale=self._scale.state())
-
-    def _save(self, progress: Progress) -> None:
-        progress.scale = self._scale.state()
-        self._checkpoints.save(progress, self._parameters, self._optimizer)
-
-    def _step(self, step: int) -> dict[str, Any]:
-        """One optimiser step; returns its row of metrics."""
+        Raises:
+            LaminiError: when the loss is not finite.
+        """
         started = time.monotonic()
         # Dropout draws from its step's own seed, so that no generator's state needs saving.
         torch.manual_seed(derive_seed("dropout", self._recipe.seed, step, self._ranks.rank))
@@ -179,8 +163,34 @@ class Trainer:
             "pairs": len(pairs),
             "supervised_tokens": supervised,
             "tokens": sums.tokens,
-            "padding_share": _rounded(1 - sums.tokens / sums.padded_tokens),
+            "padding_share": _rounded(sums.padding),
         }
+
+    def held_out_loss(self) -> float | None:
+        """The mean loss per supervised token of the held-out pairs; none when there are none."""
+        pairs = self._selection.held_out
+        if len(pairs) == 0:
+            return None
+        self._model.eval()
+        with torch.no_grad():
+            sums = self._compute(pairs, backward=False)
+        return _rounded(sums.loss)
+
+    def _begin(self) -> Progress:
+        progress = self._checkpoints.load(self._parameters, self._optimizer)
+        if progress is not None:
+            self._scale.load_state(progress.scale)
+            return progress
+        first = dict.fromkeys(_COLUMNS) | {
+            "step": 0,
+            "epoch": 0.0,
+            "held_out_loss": self.held_out_loss(),
+        }
+        return Progress(step=0, metrics=[first], scale=self._scale.state())
+
+    def _save(self, progress: Progress) -> None:
+        progress.scale = self._scale.state()
+        self._checkpoints.save(progress, self._parameters, self._optimizer)
 
     def _compute(self, pairs: Integers, backward: bool) -> Sums:
         """Loss, and with `backward` this rank's part of the gradient, of a set of pairs."""
@@ -191,9 +201,10 @@ class Trainer:
             if backward
             else np.full(len(pairs), 1.0 / responses.sum())
         )
+        shared = shared_prefix(self._cache, pairs) if self._shares_prefix else 0
         layout = lay_out(
             self._job.architecture,
-            prompts,
+            prompts - shared,
             responses,
             self._recipe.tokens_per_micro_batch,
             self._ranks.world,
@@ -201,24 +212,31 @@ class Trainer:
         )
         loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
         for micro_batch in layout[self._ranks.rank]:
-            loss += self._micro_batch(pairs, weights, micro_batch, backward)
+            loss += self._micro_batch(pairs, weights, micro_batch, shared, backward)
         fed = prompts.sum() + responses.sum()
         if self._job.architecture == "decoder-only":
             fed -= len(pairs)  # their end tokens are predicted, never fed
+        computed = sum(batch.padded_tokens for share in layout for batch in share)
         return Sums(
             loss=float(self._ranks.sum(loss)),
             tokens=int(fed),
-            padded_tokens=sum(batch.padded_tokens for share in layout for batch in share),
+            padding=1 - float(fed - shared * len(pairs)) / computed,
         )
 
     def _micro_batch(
-        self, pairs: Integers, weights: np.ndarray, layout: MicroBatch, backward: bool
+        self,
+        pairs: Integers,
+        weights: np.ndarray,
+        layout: MicroBatch,
+        shared: int,
+        backward: bool,
     ) -> torch.Tensor:
         batch = make_batch(
             self._cache,
             pairs,
             weights,
             layout,
+            shared=shared,
             architecture=self._job.architecture,
             start_token=self._start_token,
             device=self._ranks.device,

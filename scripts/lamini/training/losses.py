@@ -47,8 +47,19 @@ def _causal_states(model: Any, batch: Batch) -> torch.Tensor:
     No mask is given: what is right of a token can't reach it, and only without a mask do the
     models take their plain causal kernels. The cache is off because some models build masks
     from it.
+
+    A prefix that all rows go on from is computed once, and its keys and values are those of all
+    rows. Where a model drops out activations, the micro-batch's pairs thus share what is dropped
+    in the prefix; the gradient's expectation is the same.
     """
-    outputs = model.base_model(input_ids=batch.inputs["input_ids"], use_cache=False)
+    ids = batch.inputs["input_ids"]
+    if "prefix_ids" not in batch.inputs:
+        return model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    cache = model.base_model(input_ids=batch.inputs["prefix_ids"], use_cache=True).past_key_values
+    for layer in cache.layers:
+        layer.keys = layer.keys.expand(len(ids), -1, -1, -1)
+        layer.values = layer.values.expand(len(ids), -1, -1, -1)
+    outputs = model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
     return outputs.last_hidden_state
 
 
