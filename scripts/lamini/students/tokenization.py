@@ -5,6 +5,7 @@ model is trained on has exactly the tokens of the prompt that it is asked with. 
 to the recipes and are applied in training, so that all of a tokenizer's models share one cache.
 """
 
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,8 +55,9 @@ def tokenize_pairs(
     lengths: list[Integers] = []
     with atomic_writer(folder / TOKENS, "wb") as handle, Progress(len(pairs), "pairs") as progress:
         for part in _tokenized_parts(pairs, tokenizer, prompt_format):
-            handle.write(np.concatenate(part).astype(token_type).tobytes())
             lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
+            ids = itertools.chain.from_iterable(part)
+            handle.write(np.fromiter(ids, token_type, int(lengths[-1].sum())).tobytes())
             progress.advance(len(part) // 2)
     boundaries = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
     with atomic_writer(folder / BOUNDARIES, "wb") as handle:
