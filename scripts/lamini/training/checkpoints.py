@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lamini.errors import LaminiError
@@ -75,7 +76,7 @@ class Checkpoints:
                 sync_folder(self._folder)
                 for old in self._existing()[KEPT:]:
                     shutil.rmtree(old)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise LaminiError(
                 f"{final}: the checkpoint can't be written ({error}); make room and run the same"

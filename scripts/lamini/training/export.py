@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, write_folder_manifest, write_jsonl
 from lamini.students.pretrained import save_model
@@ -49,7 +51,7 @@ def export_model(
         with atomic_writer(folder / "README.md") as handle:
             handle.write(model_card(job, facts))
         return write_folder_manifest(folder, facts)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise LaminiError(
             f"{folder}: the model can't be written ({error}); make room and run the same command"

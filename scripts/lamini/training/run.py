@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from lamini.errors import LaminiError
@@ -11,7 +12,7 @@ from lamini.students.token_cache import TokenCache
 from lamini.training.export import METRICS, export_model, run_facts
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
-from lamini.training.pairs import select_pairs
+from lamini.training.pairs import Selection, select_pairs
 from lamini.training.ranks import Ranks
 from lamini.training.start import load_start
 
@@ -42,6 +43,8 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
                 f" tokenizer has {len(tokenizer)}; run tokenize_pairs again"
             )
+        if job.architecture == "decoder-only":
+            _check_positions(job, selection, cache, model.config.max_position_embeddings)
         start_token = getattr(model.config, "decoder_start_token_id", None)
         trainer = Trainer(
             job=job,
@@ -77,6 +80,19 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
         ranks.wait()
     finally:
         ranks.close()
+
+
+def _check_positions(
+    job: TrainingJob, selection: Selection, cache: TokenCache, positions: int
+) -> None:
+    """Raise a LaminiError if a pair is longer than the model can see."""
+    used = np.concatenate([selection.training, selection.held_out])
+    lengths = cache.prompt_lengths[used] + cache.response_lengths[used] - 1
+    if lengths.max() > positions:
+        raise LaminiError(
+            f"{job.model}: pair {used[lengths.argmax()]} has {lengths.max()} tokens, the model"
+            f" {positions} positions; lower max_prompt_tokens or max_response_tokens"
+        )
 
 
 def _seed_everything(seed: int) -> None:

@@ -3,6 +3,9 @@
 All of it goes to the log and to the working folder; the results hold no time.
 """
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from lamini.settings.students import Architecture
 from lamini.training.cards import PEAKS
 from lamini.training.ranks import Ranks
 
+logger = logging.getLogger("lamini")
 _SMOOTHING = 0.9
 
 
@@ -58,9 +62,10 @@ class Telemetry:
         values = {**row, **self._speeds}
         if self._ranks.device.type == "cuda":
             values["memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        for name, value in values.items():
-            if name not in ("step", "epoch") and value is not None:
-                self._writer.add_scalar(name, value, row["step"])
+        with self._or_no_curves():
+            for name, value in values.items():
+                if name not in ("step", "epoch") and value is not None:
+                    self._writer.add_scalar(name, value, row["step"])
 
     def line(self) -> str:
         """Loss, learning rate and speed, for people."""
@@ -81,7 +86,17 @@ class Telemetry:
     def close(self) -> None:
         """Write what is still in memory."""
         if self._writer is not None:
-            self._writer.close()
+            with self._or_no_curves():
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _or_no_curves(self) -> Iterator[None]:
+        """Go on without TensorBoard's curves if they can't be written: training matters more."""
+        try:
+            yield
+        except OSError as error:
+            logger.warning("no more curves for TensorBoard (%s)", error)
+            self._writer = None
 
     def _peak(self) -> float | None:
         if self._ranks.device.type != "cuda":
