@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check format lock bench-dataset bench-evaluation bench-teacher plan status cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help install demo test test-slurm check format lock bench-dataset bench-evaluation bench-teacher bench-training plan status cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -105,6 +105,15 @@ format: install ## rewrite the code in its standard form
 
 bench-evaluation: install  ## our evaluation beside stock lm-eval (about 20 minutes)
 	$(OFFLINE) python benchmarks/bench_evaluation.py
+
+# The peers stand on the product's own packages: the same torch, transformers and datasets.
+bench-training: install  ## our training beside Trainer, Alpaca's and TRL's (about 20 minutes)
+	test -x .venv-bench-training/bin/python || $(PYTHON) -m venv .venv-bench-training
+	for place in .venv-bench-training/lib/python*/site-packages; do \
+	  echo "import site; site.addsitedir('$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')')" \
+	  > $$place/product.pth; done
+	.venv-bench-training/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-training.txt
+	$(OFFLINE) .venv-bench-training/bin/python benchmarks/bench_training.py $(OPTIONS)
 
 # torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.
 lock: install   ## pin what is installed in .venv

@@ -36,10 +36,14 @@ class Writer:
     def texts(self, count: int, mean: int) -> list[list[str]]:
         """Texts of `mean` words on average, geometric about it, three words at least."""
         lengths = self.random.geometric(1 / (mean - 3), count) + 2
-        places = np.searchsorted(self._shares, self.random.random(int(lengths.sum())))
+        drawn = self.draw(int(lengths.sum()))
         ends = np.cumsum(lengths)
-        drawn = [self.words[place] for place in places.tolist()]
         return [drawn[end - n : end] for end, n in zip(ends, lengths, strict=True)]
+
+    def draw(self, count: int) -> list[str]:
+        """Single words."""
+        places = np.searchsorted(self._shares, self.random.random(count))
+        return [self.words[place] for place in places.tolist()]
 
 
 def write_pairs(folder: Path, pairs: int, shards: int, examples: list[list[str]]) -> list[Path]:

@@ -1,0 +1,121 @@
+"""Pairs of the paper's lengths, tokenised for students in GPT-2's and T5's shape.
+
+Token counts are lognormal; their means are those of the paper's dataset. The vocabularies are
+small, as the models are, so that the output head's share of the work is that of GPT-2 124M.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from dataset_inputs import Writer
+
+from lamini.prompt_formats import render_prompt
+from lamini.settings.students import Architecture, Recipe, TrainedTokenizer
+from lamini.students.pretrained import random_model
+from lamini.students.token_cache import TokenCache
+from lamini.students.tokenization import tokenize_pairs
+from lamini.students.tokenizers import load_tokenizer, train_tokenizer
+from lamini.training.job import TrainingJob
+from lamini.training.pairs import select_pairs
+
+INSTRUCTION_TOKENS, RESPONSE_TOKENS = 50.6, 32.9
+"""Means over the paper's 2.58M pairs, in GPT-2's tokens and without a wrapper."""
+SPREADS = 0.85, 0.95
+"""Standard deviations of the logarithms."""
+VOCABULARY = 8192
+LONGEST = 512
+SHAPES: dict[str, dict[str, Any]] = {
+    "gpt2": {
+        "model_type": "gpt2", "n_embd": 256, "n_layer": 6, "n_head": 4, "n_positions": 1024,
+        "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+    },
+    "t5": {
+        "model_type": "t5", "d_model": 256, "d_kv": 64, "d_ff": 1024, "num_layers": 4,
+        "num_heads": 4, "dropout_rate": 0.0,
+    },
+}  # fmt: skip
+"""Without dropout, so that all sides compute the same loss."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model and its tokenised pairs."""
+
+    job: TrainingJob
+    model: Any
+    """Its initial weights; sides train copies."""
+    tokenizer: Any
+    cache: TokenCache
+    tokenized: Path
+
+    @property
+    def causal(self) -> bool:
+        """Whether it is decoder-only."""
+        return self.job.architecture == "decoder-only"
+
+    def usable(self) -> np.ndarray:
+        """Rows of the pairs that are short enough."""
+        return select_pairs(self.cache, self.job.recipe).training
+
+
+def write_pairs(folder: Path, count: int) -> Path:
+    """The pairs as a mixture's parquet; its tokenizers are in `folder` too."""
+    writer = Writer(1)
+    first = _texts(writer, 2000, INSTRUCTION_TOKENS, SPREADS[0])
+    # The wrapper is in the text, or its words would not be tokens of their own.
+    wrapped = [render_prompt("alpaca", text) for text in first[:500]]
+    pl.DataFrame({"instruction": first, "response": [*wrapped, *first[500:]]}).write_parquet(
+        folder / "text.parquet"
+    )
+    for kind in ("gpt2", "t5"):
+        settings = TrainedTokenizer(kind=kind, vocabulary=VOCABULARY)  # type: ignore[arg-type]
+        train_tokenizer(folder / "text.parquet", settings, folder / "tokenizers" / kind)
+    tokenizer = load_tokenizer(str(folder / "tokenizers/gpt2"))
+    per_word = sum(map(len, tokenizer(first)["input_ids"])) / sum(len(t.split()) for t in first)
+    means = INSTRUCTION_TOKENS / per_word, RESPONSE_TOKENS / per_word
+    instructions, responses = (
+        _texts(writer, count, mean, spread) for mean, spread in zip(means, SPREADS, strict=True)
+    )
+    pl.DataFrame({"instruction": instructions, "response": responses}).write_parquet(
+        folder / "pairs.parquet"
+    )
+    return folder / "pairs.parquet"
+
+
+def make_student(kind: str, dataset: Path, pairs: int, tokens_per_micro_batch: int) -> Student:
+    """A student with random weights, as one optimiser step of `pairs` pairs sees it."""
+    causal = kind == "gpt2"
+    architecture: Architecture = "decoder-only" if causal else "encoder-decoder"
+    wrapper, pad = ("alpaca", "[PAD]") if causal else ("bare", None)
+    folder = dataset.parent
+    place = {"path": str(folder / "tokenizers" / kind), "revision": None}
+    tokenize_pairs(dataset, place, wrapper, pad, folder / "tokenized" / kind)
+    recipe = Recipe(
+        epochs=1, batch_pairs=pairs, learning_rate=1e-6, schedule="constant", warmup_ratio=0,
+        max_prompt_tokens=LONGEST, max_response_tokens=LONGEST,
+        tokens_per_micro_batch=tokens_per_micro_batch,
+    )  # fmt: skip
+    job = TrainingJob(
+        model=kind, name=kind, architecture=architecture, family=kind, initialization=place,
+        tokenizer=place, prompt_format=wrapper, pad_token=pad, recipe=recipe,
+    )  # type: ignore[arg-type]  # fmt: skip
+    tokenizer = load_tokenizer(**place, pad_token=pad)
+    model, _ = random_model(
+        SHAPES[kind] | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id},
+        architecture, place, 0,
+    )  # fmt: skip
+    tokenized = folder / "tokenized" / kind
+    return Student(job, model, tokenizer, TokenCache(tokenized), tokenized)
+
+
+def _texts(writer: Writer, count: int, mean: float, spread: float) -> list[str]:
+    """Texts of `mean` words on average, at least one each."""
+    random = writer.random
+    drawn = random.lognormal(np.log(mean) - spread**2 / 2, spread, count)
+    lengths = np.clip(drawn.round().astype(int), 1, 2 * LONGEST)
+    words = writer.draw(int(lengths.sum()))
+    ends = np.cumsum(lengths)
+    return [" ".join(words[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
