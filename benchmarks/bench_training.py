@@ -23,6 +23,7 @@ from training_inputs import LONGEST, Student, make_student, write_pairs
 
 from lamini.prompt_formats import render_prompt
 from lamini.students.tokenization import tokenize_pairs
+from lamini.training.batches import shared_prefix
 from lamini.training.layout import lay_out
 
 BARS = {
@@ -111,6 +112,8 @@ def padding(kind: str, dataset: Path) -> float:
     student = make_student(kind, dataset, GLOBAL_BATCH, BUDGET)
     pairs = student.usable()[:GLOBAL_BATCH]
     prompts, responses = _lengths(student, pairs)
+    if student.causal:  # what all prompts begin with is computed once, and is in no row
+        prompts = prompts - shared_prefix(student.cache, pairs)
     layout = lay_out(student.job.architecture, prompts, responses, BUDGET)[0]
     tokens = prompts.sum() + responses.sum() - (len(pairs) if student.causal else 0)
     return float(1 - tokens / sum(batch.padded_tokens for batch in layout))

@@ -19,7 +19,7 @@ import numpy as np
 from lamini.settings.students import Architecture
 from lamini.students.token_cache import Integers
 
-_MICRO_BATCH_COST = 256
+_MICRO_BATCH_COST = 128
 """What starting one more micro-batch costs, in tokens that could be computed in that time."""
 ROW_TOKENS = 512
 """Encoder and decoder positions of a packed row; attention within it costs its square."""
