@@ -13,7 +13,7 @@ from lamini.training import losses as losses_module
 from lamini.training.activations import fuse_activations
 from lamini.training.batches import make_batch, segment_mask, shared_prefix
 from lamini.training.layout import MicroBatch, lay_out
-from lamini.training.losses import may_pack, token_losses
+from lamini.training.losses import may_pack, may_share_prefix, token_losses
 
 CPU = torch.device("cpu")
 
@@ -59,8 +59,7 @@ def _gradient(model: Any) -> torch.Tensor:
 def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, float]:
     """Largest loss difference of a token, and the relative gradient error."""
     model = tiny_model(name).train()
-    decoder_only = architecture(name) == "decoder-only"
-    shared = shared_prefix(cache, np.arange(len(cache))) if decoder_only else 0
+    shared = shared_prefix(cache, np.arange(len(cache))) if may_share_prefix(model) else 0
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     layouts = lay_out(architecture(name), *lengths, budget, packed=may_pack(model))[0]
     worst = 0.0
@@ -88,6 +87,7 @@ def test_together_is_as_alone(name: str, cache: TokenCache) -> None:
 @pytest.mark.parametrize("name", [n for n in CONFIGS if architecture(n) == "decoder-only"])
 def test_a_shared_prefix_is_as_one_of_its_own(name: str, tmp_path: Path) -> None:
     cache = tiny_cache(tmp_path, shared=11)
+    assert may_share_prefix(tiny_model(name))
     assert shared_prefix(cache, np.arange(len(cache))) == 11
     loss, gradient = _compare(name, cache)
     assert loss < 2e-5

@@ -19,7 +19,7 @@ from lamini.training.checkpoints import Checkpoints, Progress
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, lay_out
-from lamini.training.losses import may_pack, token_losses
+from lamini.training.losses import may_pack, may_share_prefix, token_losses
 from lamini.training.optimizer import Optimizer
 from lamini.training.pairs import Selection
 from lamini.training.plan import StepPlan, pair_weights
@@ -78,10 +78,7 @@ class Trainer:
         self.plan = StepPlan(selection.training, job.recipe)
         self._model = model.to(ranks.device)
         fuse_activations(model)
-        # A layer that is to be computed again on the way back can't read another call's keys.
-        self._shares_prefix = (
-            job.architecture == "decoder-only" and not job.recipe.gradient_checkpointing
-        )
+        self._shares_prefix = may_share_prefix(model)
         self._precision = choose_precision(job.recipe.precision, ranks.device)
         if self._precision == "fp16":
             protect_t5_from_overflow(model)

@@ -13,6 +13,7 @@ from lamini.students.heads import output_logits
 from lamini.training.batches import Batch, segment_mask
 
 _OF_DISTANCES = ("t5", "mt5", "umt5")
+_WITH_PLAIN_CACHE = ("gpt2", "gpt_neo", "llama")
 
 
 def may_pack(model: Any) -> bool:
@@ -22,6 +23,16 @@ def may_pack(model: Any) -> bool:
     families number their positions (BART), or attend in blocks (LongT5).
     """
     return model.config.model_type in _OF_DISTANCES
+
+
+def may_share_prefix(model: Any) -> bool:
+    """Whether a decoder-only model's rows may go on from a prefix that is computed once.
+
+    The families for which this is tested. Others may keep something else than all keys and values,
+    such as those of a window alone; and a layer that is computed again on the way back
+    (gradient checkpointing) would not find those of another call.
+    """
+    return model.config.model_type in _WITH_PLAIN_CACHE and not model.is_gradient_checkpointing
 
 
 def token_losses(model: Any, batch: Batch, architecture: Architecture) -> torch.Tensor:
