@@ -32,7 +32,7 @@ def may_share_prefix(model: Any) -> bool:
     such as those of a window alone; and a layer that is computed again on the way back
     (gradient checkpointing) would not find those of another call.
     """
-    return model.config.model_type in _WITH_PLAIN_CACHE and not model.is_gradient_checkpointing
+    return model.config.model_type in _WITH_PLAIN_CACHE and not model.is_activation_checkpointing
 
 
 def token_losses(model: Any, batch: Batch, architecture: Architecture) -> torch.Tensor:
