@@ -19,9 +19,11 @@ from lamini.students.tokenizers import train_tokenizer
 class Bench:
     """A dataset, tokenizers and initial models, and runs of the command over them."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...] = ("t5-v1.1", "gpt2")) -> None:
+    def __init__(
+        self, folder: Path, names: tuple[str, ...] = ("t5-v1.1", "gpt2"), longest: int = 1000
+    ) -> None:
         self.folder = folder
-        dataset = write_dataset(folder / "data.parquet")
+        dataset = write_dataset(folder / "data.parquet", longest=longest)
         for name in names:
             causal = name == "gpt2"
             place = {"path": str(folder / "tokenizers" / name), "revision": None}

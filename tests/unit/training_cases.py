@@ -130,8 +130,8 @@ SENTENCE = "the sea is blue and red birds sing of a green hill where rivers run 
 WORDS = SENTENCE.split()
 
 
-def write_dataset(path: Path, pairs: int = 120) -> Path:
-    """A mixture's parquet with simple sentences, a few of them hostile."""
+def write_dataset(path: Path, pairs: int = 120, longest: int = 1000) -> Path:
+    """A mixture's parquet with simple sentences, a few hostile ones, and one of `longest` words."""
     generator = np.random.default_rng(3)
     sentences = [
         " ".join(generator.choice(WORDS, size=generator.integers(3, 15))) for _ in range(2 * pairs)
@@ -139,7 +139,7 @@ def write_dataset(path: Path, pairs: int = 120) -> Path:
     rows = {"instruction": sentences[::2], "response": sentences[1::2]}
     rows["response"][3] = "it ends </s> here <|endoftext|> not"
     rows["response"][5] = " \n"
-    rows["instruction"][7] = "the sea " * 50_000
+    rows["instruction"][7] = "the sea " * (longest // 2)
     rows["response"][9] = "the sea " * 500
     path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame({**rows, "instruction_source": ["alpaca"] * pairs}).write_parquet(path)
