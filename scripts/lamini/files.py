@@ -18,6 +18,13 @@ import orjson
 from lamini.errors import LaminiError
 
 
+def listed(paths: str | Iterable[str] | None) -> list[str]:
+    """A rule's named input as a list: Snakemake gives one file as its path, none as nothing."""
+    if paths is None:
+        return []
+    return [paths] if isinstance(paths, str) else list(paths)
+
+
 @contextlib.contextmanager
 def atomic_writer(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success fsync it and rename it to `path`.

@@ -105,10 +105,13 @@ def find_contamination(
     write_csv(contamination, columns(chosen), counts.table(facts["mixture"], chosen))
     with atomic_writer(examples, "wb") as handle:
         pq.write_table(counts.examples(), handle, compression="zstd")
-    for artifact in (contamination, hits, examples):
-        record_provenance(
-            artifact, rule="find_contamination", settings=settings, inputs=[manifest, *data]
-        )
+    record_provenance(
+        contamination,
+        rule="find_contamination",
+        settings=settings,
+        inputs=[manifest, *data],
+        beside=[hits, examples],
+    )
 
 
 def columns(settings: Contamination) -> tuple[str, ...]:

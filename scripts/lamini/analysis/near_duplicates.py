@@ -95,10 +95,13 @@ def find_near_duplicates(
     with atomic_writer(near_duplicates, "wb") as handle:
         pq.write_table(table, handle, compression="zstd")
     write_csv(counts, COLUMNS, _count(table, rows, facts["mixture"]))
-    for artifact in (near_duplicates, counts):
-        record_provenance(
-            artifact, rule="find_near_duplicates", settings=settings, inputs=[manifest]
-        )
+    record_provenance(
+        near_duplicates,
+        rule="find_near_duplicates",
+        settings=settings,
+        inputs=[manifest],
+        beside=[counts],
+    )
 
 
 def _hashed(

@@ -62,14 +62,14 @@ def project_embeddings(
     with atomic_writer(projection, "wb") as handle:
         pq.write_table(pa.concat_tables(panels), handle, compression="zstd")
     write_csv(diversity, COLUMNS, _diversities(sample, settings))
-    for artifact in (projection, diversity):
-        record_provenance(
-            artifact,
-            rule="project_embeddings",
-            settings=settings,
-            inputs=[embeddings],
-            seed=settings["seed"],
-        )
+    record_provenance(
+        projection,
+        rule="project_embeddings",
+        settings=settings,
+        inputs=[embeddings],
+        seed=settings["seed"],
+        beside=[diversity],
+    )
 
 
 def vectors_of(sample: pa.Table) -> Vectors:

@@ -95,10 +95,14 @@ def measure_dataset(
     write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts["mixture"], rows, diverse))
     write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
     write_csv(lengths, LENGTH_COLUMNS, _lengths(rows, histograms))
-    for artifact in (statistics, diversity, quality, lengths):
-        record_provenance(
-            artifact, rule="measure_dataset", settings=settings, inputs=[manifest], seed=seed
-        )
+    record_provenance(
+        statistics,
+        rule="measure_dataset",
+        settings=settings,
+        inputs=[manifest],
+        seed=seed,
+        beside=[diversity, quality, lengths],
+    )
 
 
 def source_rows(facts: Mapping[str, Any]) -> dict[str, int]:

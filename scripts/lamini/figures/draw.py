@@ -10,6 +10,7 @@ from lamini.figures.projection import draw_projection
 from lamini.figures.ratings import draw_dataset_ratings, draw_model_ratings
 from lamini.figures.scores import draw_scores
 from lamini.figures.verbs import draw_verbs
+from lamini.files import listed
 from lamini.provenance import record_provenance
 
 Drawer = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], None]
@@ -36,6 +37,6 @@ def draw_figure(
         outputs: paths by form: "pdf", "png", "csv".
     """
     DRAWERS[params["kind"]](inputs, params, outputs)
-    files = [f for value in inputs.values() for f in ([value] if isinstance(value, str) else value)]
-    for path in outputs.values():
-        record_provenance(path, rule="draw_figure", settings=params, inputs=files)
+    files = [path for value in inputs.values() for path in listed(value)]
+    first, *beside = outputs.values()
+    record_provenance(first, rule="draw_figure", settings=params, inputs=files, beside=beside)

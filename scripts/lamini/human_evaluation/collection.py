@@ -68,14 +68,14 @@ def collect_ratings(
     facts = summarize(rows, machine, settings)
     write_json(summary, facts)
     _log(facts)
-    for path in (ratings, summary):
-        record_provenance(
-            path,
-            rule="collect_ratings",
-            settings=settings,
-            inputs=[items, key, *verdicts, *rating_files],
-            seed=settings["seed"],
-        )
+    record_provenance(
+        ratings,
+        rule="collect_ratings",
+        settings=settings,
+        inputs=[items, key, *verdicts, *rating_files],
+        seed=settings["seed"],
+        beside=[summary],
+    )
 
 
 def human_rows(

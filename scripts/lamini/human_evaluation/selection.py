@@ -76,10 +76,14 @@ def select_items(
         funnel,
         {"study": settings["study"], "stages": stages, "groups": groups, "items": len(blinded)},
     )
-    for path in (items, key, funnel):
-        record_provenance(
-            path, rule="select_items", settings=settings, inputs=files, seed=settings["seed"]
-        )
+    record_provenance(
+        items,
+        rule="select_items",
+        settings=settings,
+        inputs=files,
+        seed=settings["seed"],
+        beside=[key, funnel],
+    )
 
 
 def blind(texts: Iterable[Text], settings: Mapping[str, Any]) -> tuple[list[Item], dict[str, Row]]:

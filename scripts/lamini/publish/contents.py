@@ -48,12 +48,9 @@ def dataset_repository(results: Path, mixture: str, repo_id: str) -> Repository:
     if not (folder / CARD).is_file() or not parquet.is_file():
         raise LaminiError(f"{folder}: not there; run `snakemake results/export/{mixture}/{CARD}`")
     _check(parquet, read_json(manifest)["sha256"], manifest)
-    card, lacks = (folder / CARD).read_text("utf-8"), []
-    table = results / "analysis" / mixture / "contamination.csv"
-    if table.is_file():
-        card += contamination_section(table, mixture)
-    else:
-        lacks.append(f"contamination: no {table}")
+    card = (folder / CARD).read_text("utf-8")
+    lacks: list[str] = []
+    card += _contamination(results, mixture, "contamination", lacks)
     return Repository(
         repo_id, "dataset", card, {parquet.name: parquet, "manifest.json": manifest}, lacks
     )
@@ -80,13 +77,19 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
         card += section
     if missing:
         lacks.append(f"scores on {', '.join(missing)}: not in {results / 'evals' / model}")
-    mixture = config.models[model].mixture
+    card += _contamination(
+        results, config.models[model].mixture, "contamination of its data", lacks
+    )
+    return Repository(repo_id, "model", card, {**files, manifest.name: manifest}, lacks)
+
+
+def _contamination(results: Path, mixture: str, what: str, lacks: list[str]) -> str:
+    """The card's section; empty, and told in `lacks` as `what`, where there is no such analysis."""
     table = results / "analysis" / mixture / "contamination.csv"
     if table.is_file():
-        card += contamination_section(table, mixture)
-    else:
-        lacks.append(f"contamination of its data: no {table}")
-    return Repository(repo_id, "model", card, {**files, manifest.name: manifest}, lacks)
+        return contamination_section(table, mixture)
+    lacks.append(f"{what}: no {table}")
+    return ""
 
 
 def _check(path: Path, sha256: str, manifest: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamini.files import read_json, sha256_file, stable_hash, write_json
+from lamini.files import listed, read_json, sha256_file, stable_hash, write_json
 from lamini.provenance import provenance_path, record_provenance
 from lamini.teacher.ledger import packed_path
 
@@ -29,7 +29,7 @@ def write_lineage(inputs: dict[str, Any], params: dict[str, Any], output: str | 
             its settings, code and packages), `settings`, `code`, `packages`, `ledgers` (bytes,
             sha256), and `products`: for each table and figure its `upstream` artifacts and `marks`.
     """
-    products = [str(path) for paths in inputs.values() for path in _listed(paths)]
+    products = [str(path) for paths in inputs.values() for path in listed(paths)]
     records = read_records(products)
     kept = Kept()
     artifacts = {path: kept.entry(record) for path, record in sorted(records.items())}
@@ -210,7 +210,3 @@ def _ledger_facts(path: str) -> dict[str, Any] | None:
         if file.is_file():
             return {"file": str(file), "bytes": file.stat().st_size, "sha256": sha256_file(file)}
     return None
-
-
-def _listed(paths: Any) -> list[str]:
-    return [paths] if isinstance(paths, str) else list(paths)

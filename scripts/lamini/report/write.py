@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lamini.files import atomic_writer, read_json
+from lamini.files import atomic_writer, listed, read_json
 from lamini.products.sections import CAPTIONS, SECTIONS, number_of
 from lamini.provenance import record_provenance
 from lamini.report import charts, overview, stages
@@ -39,9 +39,9 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
         params: title, reproduction, names of what took part (see `Products.report_params`).
         output: the HTML file.
     """
-    tables = {table["name"]: table for table in map(read_json, _listed(inputs["tables"]))}
+    tables = {table["name"]: table for table in map(read_json, listed(inputs["tables"]))}
     lineage = read_json(inputs["lineage"])
-    for path in _listed(inputs["tables"]):
+    for path in listed(inputs["tables"]):
         name = _name(path)
         tables[name] |= {"anchor": f"table-{name}", "making": stages.making(path, lineage)}
         cells = [cell for row in tables[name]["rows"] for cell in row]
@@ -55,10 +55,10 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
         acceptance=tables.get("acceptance"),
         costs=overview.costs(tables),
         manifest=read_json(inputs["manifest"]),
-        topics=[read_json(path) for path in _listed(inputs["topics"])],
+        topics=[read_json(path) for path in listed(inputs["topics"])],
         summaries={
             study: overview.summary_line(read_json(path))
-            for study, path in zip(params["studies"], _listed(inputs["summaries"]), strict=True)
+            for study, path in zip(params["studies"], listed(inputs["summaries"]), strict=True)
         },
         marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
         lineage=lineage,
@@ -69,7 +69,7 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
     )  # fmt: skip
     with atomic_writer(output) as handle:
         handle.write(page)
-    files = [f for value in inputs.values() for f in _listed(value)]
+    files = [f for value in inputs.values() for f in listed(value)]
     record_provenance(output, rule="write_report", settings=params, inputs=files)
 
 
@@ -97,7 +97,7 @@ def _sections(tables: Facts, figures: Facts) -> list[Facts]:
 
 def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str, Facts]:
     """Figures with captions, images inlined, their data, and how they were made."""
-    data = {_name(path): path for path in _listed(inputs["data"])}
+    data = {_name(path): path for path in listed(inputs["data"])}
     students = dict(zip(params["student_keys"], params["students"], strict=True))
     drawn: dict[str, Callable[[], charts.Chart]] = {
         "3": lambda: charts.projection_chart(inputs["projection"], params),
@@ -106,7 +106,7 @@ def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str
         "lengths": lambda: charts.length_chart(data["lengths"], params["symbols"]),
     }
     figures = {}
-    for path in _listed(inputs["figures"]):
+    for path in listed(inputs["figures"]):
         name = _name(path)
         number = f"{number_of('figure', name)}. " if name.isdigit() else ""
         rows = read_csv(data[name])
@@ -146,10 +146,6 @@ def _script_json(value: Any) -> str:
 def _breakable(heading: str) -> Markup:
     """A heading that may break before a capital inside a word: Open|Book|QA."""
     return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", heading))
-
-
-def _listed(paths: Any) -> list[str]:
-    return [paths] if isinstance(paths, str) else list(paths)
 
 
 def _name(path: str) -> str:

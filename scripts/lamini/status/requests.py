@@ -15,7 +15,8 @@ from lamini.status.states import seconds_since
 from lamini.teacher.money import Spending, find_ledgers, ledger_spending, report_spending
 
 _FRESH_SECONDS = 60.0
-_RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}
+RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}
+"""The rule that makes the shards of a folder of results, whose name is the stage's."""
 
 
 def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
@@ -27,7 +28,7 @@ def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
     """
     rules: dict[str, Spending] = {}
     for ledger in find_ledgers(results):
-        rule = _RULES.get(ledger.relative_to(results).parts[0], "judge_items")
+        rule = RULES.get(ledger.relative_to(results).parts[0], "judge_items")
         spending = rules.setdefault(rule, Spending())
         report = _report(ledger)
         if report is None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from lamini.status.requests import RULES
 from lamini.status.usage import Total, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
 from lamini.tables.table import Cell, Table, text_cell
@@ -11,7 +12,6 @@ from lamini.tables.table import Cell, Table, text_cell
 Params = dict[str, Any]
 Inputs = dict[str, Any]
 RESULTS = Path("results")
-_RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}
 
 
 def cost_table(name: str, inputs: Inputs, params: Params) -> Table:
@@ -62,6 +62,6 @@ def _dollars(path: str | None) -> dict[str, float]:
     """Dollars by rule."""
     spent: dict[str, float] = defaultdict(float)
     for row in read_csv(path) if path else []:
-        if row["stage"] in _RULES:
-            spent[_RULES[row["stage"]]] += number(row["dollars"]) or 0.0
+        if row["stage"] in RULES:
+            spent[RULES[row["stage"]]] += number(row["dollars"]) or 0.0
     return dict(spent)

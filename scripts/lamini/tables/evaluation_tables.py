@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lamini.files import read_json
+from lamini.files import listed, read_json
 from lamini.tables.published import published_models, published_scores
 from lamini.tables.table import Cell, Table, text_cell
 
@@ -41,7 +41,7 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
         params: `title`, `models` (key, name, parameters of ours), `published_models` (names of
             published models shown besides), `tasks` (key to name), `reproduction`.
     """
-    results = read_scores(_listed(inputs.get("evals")))
+    results = read_scores(listed(inputs.get("evals")))
     published = published_scores(inputs["published"])
     sizes = {m["model"]: m["params"] for m in published_models(inputs["published"])}
     tasks: dict[str, str] = params["tasks"]
@@ -74,12 +74,6 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
         notes=notes,
         reproduction=params["reproduction"],
     )
-
-
-def _listed(paths: Any) -> list[str]:
-    if paths is None:
-        return []
-    return [paths] if isinstance(paths, str) else list(paths)
 
 
 def _size(parameters: int) -> str:
@@ -148,7 +142,7 @@ def _difference(
 
 def task_table(name: str, inputs: Inputs, params: Params) -> Table:
     """Table 8: the tasks, their sizes and metrics, and how many examples this run evaluated."""
-    results = read_scores(_listed(inputs.get("evals")))
+    results = read_scores(listed(inputs.get("evals")))
     evaluated = next(iter(results.values()), {})
     names = {"acc": "accuracy", "acc_norm": "accuracy, length-normalised", "f1": "F1"}
     rows = [

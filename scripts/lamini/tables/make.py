@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lamini.files import listed
 from lamini.provenance import record_provenance
 from lamini.tables.comparison_tables import acceptance_table, improvement_table
 from lamini.tables.cost_table import cost_table
@@ -60,6 +61,6 @@ def make_table(
     """
     table = BUILDERS[params["kind"]](name, inputs, params)
     write_table(table, outputs)
-    files = [f for value in inputs.values() for f in ([value] if isinstance(value, str) else value)]
-    for path in outputs.values():
-        record_provenance(path, rule="make_table", settings=params, inputs=files)
+    files = [path for value in inputs.values() for path in listed(value)]
+    first, *beside = outputs.values()
+    record_provenance(first, rule="make_table", settings=params, inputs=files, beside=beside)

@@ -3,10 +3,10 @@
 People's ratings and a judge's have rows of their own, and no row counts both together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from lamini.files import read_json
+from lamini.files import listed, read_json
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.tables.table import Cell, Table, text_cell
 
@@ -116,8 +116,7 @@ def agreement_table(name: str, inputs: Inputs, params: Params) -> Table:
 
 
 def _summaries(inputs: Inputs) -> list[dict[str, Any]]:
-    paths: Sequence[str] = inputs["summaries"]
-    return [read_json(path) for path in ([paths] if isinstance(paths, str) else paths)]
+    return [read_json(path) for path in listed(inputs["summaries"])]
 
 
 def _rows(inputs: Inputs, part: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -5,7 +5,6 @@ the time per request.
 """
 
 import asyncio
-import hashlib
 import logging
 import threading
 import traceback
@@ -24,7 +23,7 @@ from lamini.teacher.endpoints import Target, external_targets, local_target
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.money import Budget, dollars
 from lamini.teacher.replies import Completion, without_secrets
-from lamini.teacher.request import Answer, Spend
+from lamini.teacher.request import Answer, Spend, body_digest
 from lamini.teacher.server import ServerProcess
 
 logger = logging.getLogger("lamini")
@@ -181,8 +180,7 @@ class Client:
         self._spend.completion_tokens += completion.completion_tokens
         self._spend.dollars += cost
         self._budget.spent += cost
-        digest = hashlib.blake2b(job.payload, digest_size=16).hexdigest()
-        row = ledger_row(job.key, digest, completion, job.attempts, job.sent_at)
+        row = ledger_row(job.key, body_digest(job.payload), completion, job.attempts, job.sent_at)
         self._committer.put(row_line(row), (job, answer_of_row(row, cached=False)))
 
     def _committed(self, done: list[tuple[Job, Answer]]) -> None:

@@ -1,6 +1,7 @@
 """What is asked, what comes back, and what it cost."""
 
 import functools
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ class Answer:
     """Whether it came from a ledger, and so cost nothing now."""
     batch: str = ""
     """Id of the batch that it came in, at the Batch API's price; empty for a live answer."""
+
+
+def body_digest(payload: bytes) -> str:
+    """Digest of a request's body, as a ledger's rows have it."""
+    return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
 TOKENS = ("prompt_tokens", "completion_tokens")

@@ -25,7 +25,7 @@ class Resources(Names):
         """
         teacher = self.config.teacher
         waits = teacher.backend == "batch" and teacher.mode == "live"
-        return 2880 if waits else minutes * attempt
+        return LONGEST_MINUTES if waits else minutes * attempt
 
     def model_threads(self, model: str) -> int:
         """Threads of a job that computes with a model: more than one is no use to a toy."""

@@ -5,7 +5,6 @@ in the ledger), `method`, `url` and `body`; an output line has `custom_id` and e
 (`status_code`, `request_id`, `body`) or `error` (`code`, `message`).
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from lamini.teacher.dispatch import Job
 from lamini.teacher.replies import Completion, RetryableError, parse_json, read_reply
+from lamini.teacher.request import body_digest
 
 ENDPOINT: Final = "/v1/chat/completions"
 _HEAD = b'{"custom_id":"%b","method":"POST","url":"' + ENDPOINT.encode() + b'","body":'
@@ -30,11 +30,6 @@ def read_input(path: Path) -> Iterator[tuple[str, str]]:
     with open(path, "rb") as handle:
         for line in handle:
             yield line[_KEY].decode(), body_digest(line[_BODY_AT:-2])
-
-
-def body_digest(payload: bytes) -> str:
-    """Digest of a request's body, as a ledger's rows have it."""
-    return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
 def read_output(raw: bytes) -> tuple[dict[str, dict[str, Any]], bool]:
