@@ -10,6 +10,7 @@ Settings are in config/, what a machine offers is in config/profiles/.
 
 from snakemake.utils import min_version
 
+from lamini.finished import forget_accepted
 from lamini.products import Products
 from lamini.products.sections import section_of
 from lamini.roots import root_inputs
@@ -44,6 +45,11 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/human_evaluation.smk"
 include: "rules/report.smk"
+
+
+# All outputs of this run are accepted: jobs need no more copies of them to go on from.
+onsuccess:
+    forget_accepted("results")
 
 
 localrules:

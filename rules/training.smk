@@ -3,7 +3,7 @@
 Inputs: results/dataset/{mixture}.parquet by its manifest; initial weights from the hub, a folder,
 or built here.
 Outputs: results/tokenized/{mixture}/{tokenizer}/, results/checkpoints/{model}/final/. Training keeps
-its resumable state in results/checkpoints/{model}/work/, which no rule declares and none deletes.
+its resumable state in results/checkpoints/{model}/work/, which no rule declares.
 """
 
 

@@ -19,6 +19,7 @@ from lamini.evaluation.data import mirror_examples
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.models import AskedModel, load_model
 from lamini.evaluation.results import summarize
+from lamini.finished import forget_accepted
 from lamini.settings.evaluation import Evaluation
 
 CPU = torch.device("cpu")
@@ -75,7 +76,6 @@ def test_a_result_says_what_was_measured_on_what(asked: AskedModel) -> None:
     assert samples[0]["sent"][0]["context"].startswith("Below is an instruction")
     assert samples[0]["sent"][0]["context"].endswith("### Response:")
     assert [sample["acc"] for sample in samples] == result["values"]
-    assert not Path("results/evals/small/work/rte.json").exists()
     again = _run(settings, "results/evals/again")
     assert again["rte"] == result
     assert (
@@ -109,7 +109,21 @@ def test_a_stopped_job_goes_on_after_its_last_finished_task(
     for task in settings["tasks"]:
         name = f"{task}.samples.jsonl.zst"
         assert (evals / "small" / name).read_bytes() == (evals / "at_once" / name).read_bytes()
-    assert not [*(evals / "small" / "work").iterdir()]
+
+
+def test_a_finished_job_whose_outputs_are_removed_computes_nothing(
+    asked: AskedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(asked, ["rte"], samples=True)
+    results = _run(settings)
+    for declared in Path("results/evals/small").glob("*.*"):  # as an interrupted Snakemake does
+        declared.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "load_model", None)
+        assert _run(settings) == results
+    kept = {f"results/evals/small/work/rte{end}" for end in (".json", ".samples.jsonl.zst")}
+    assert set(map(str, forget_accepted("results"))) == kept
+    assert not any(Path(path).exists() for path in kept)
 
 
 def test_other_settings_take_nothing_over(asked: AskedModel) -> None:

@@ -14,6 +14,7 @@ from training_bench import Bench, same_model, wait_for_checkpoint
 
 from lamini.files import read_json, read_jsonl
 from lamini.prompt_formats import render_prompt
+from lamini.training.finished import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
 
 
@@ -63,6 +64,26 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(
         assert not (tmp_path / "final").exists()
     assert "going on from" in bench.run("gpt2", tmp_path)
     assert same_model(tmp_path, finished["gpt2"])
+
+
+@pytest.mark.slow
+def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> None:
+    """Snakemake, interrupted in the last moment, removes the two files that it declares."""
+    bench.run("gpt2", tmp_path, epochs=1)
+    final, kept = tmp_path / "final", tmp_path / "work/final"
+    before = {path.name: path.read_bytes() for path in final.iterdir()}
+    for name in ("manifest.json", "metrics.jsonl"):
+        (final / name).unlink()
+    log = bench.run("gpt2", tmp_path, epochs=1)
+    assert "finished by an earlier run" in log
+    assert "parameters," not in log, "it loaded the model"
+    assert {path.name: path.read_bytes() for path in final.iterdir()} == before
+    # Weights that are not the run's, or other settings, are no use.
+    (final / "model.safetensors").write_bytes(b"torn")
+    assert "parameters," in bench.run("gpt2", tmp_path, epochs=1)
+    assert {path.name for path in kept.iterdir()} == {"manifest.json", "metrics.jsonl"}
+    assert not take_finished(tmp_path, "other settings")
+    assert not kept.exists()
 
 
 @pytest.mark.slow

@@ -61,7 +61,6 @@ def generate_answers(
     record_provenance(
         answers, rule="generate_answers", settings=settings, inputs=inputs, seed=settings["seed"]
     )
-    work.unlink()
 
 
 def _read_instructions(path: Path) -> list[Row]:

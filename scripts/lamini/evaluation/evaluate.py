@@ -37,8 +37,8 @@ def evaluate_model(
 ) -> None:
     """Evaluate one model on a batch of tasks.
 
-    The tasks' data are read and checked before the model is loaded. A task that fails leaves the
-    finished ones in `work/`, from where the next run takes them.
+    The tasks' data are read and checked before the model is loaded. Finished tasks are kept in
+    `work/`, from where the next run takes them when Snakemake does not accept this one.
 
     Args:
         evals: a JSON file for each task, in the tasks' order: `model`, `task`, `metric`, `score`,
@@ -80,9 +80,6 @@ def evaluate_model(
         record_provenance(
             output, rule="evaluate_model", settings=settings, inputs=inputs, extra={"task": name}
         )
-    for output in outputs.values():
-        _work_file(output).unlink()
-        _work_file(_samples_file(output)).unlink(missing_ok=True)
 
 
 def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
@@ -201,9 +198,9 @@ def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
     }
 
 
-# --- Finished tasks of a job that was stopped. Snakemake removes a failed job's declared outputs;
-# --- so they wait in a folder that no rule declares until all are there. A task is finished when
-# --- its result stands there, which is written after its samples.
+# --- Finished tasks of a job that was stopped, or whose end Snakemake did not see: it removes the
+# --- outputs that it declares, so they are kept where no rule declares any (`lamini.finished`). A
+# --- task is finished when its result stands there, which is written after its samples.
 
 
 def _work_file(output: Path) -> Path:

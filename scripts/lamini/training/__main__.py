@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.job import start_job
+from lamini.training.finished import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
 from lamini.training.launch import launch, launched_already, visible_gpus
@@ -27,6 +28,8 @@ def main(arguments: list[str]) -> int:
     logger = start_job(parsed.log, f"train_model {job.model}")
     try:
         if not launched_already():
+            if take_finished(parsed.output, job.fingerprint(parsed.tokenized)):
+                return 0
             if parsed.nodes > 1:
                 return run_on_nodes(parsed.nodes, parsed.threads, parsed.gpus, arguments)
             processes = parsed.processes or _gpu_processes(parsed.gpus)

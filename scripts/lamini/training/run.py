@@ -10,6 +10,7 @@ from lamini.errors import LaminiError
 from lamini.provenance import record_provenance
 from lamini.students.token_cache import TokenCache
 from lamini.training.export import METRICS, export_model, run_facts
+from lamini.training.finished import keep_finished
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.pairs import Selection, select_pairs
@@ -76,6 +77,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 seed=job.recipe.seed,
                 beside=[output / "final" / METRICS],
             )
+            keep_finished(output, job.fingerprint(tokenized))
             trainer.clean_up()
         ranks.wait()
     finally:
