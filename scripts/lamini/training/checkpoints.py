@@ -49,9 +49,17 @@ class Checkpoints:
         self._folder, self._fingerprint, self._ranks = folder, fingerprint, ranks
 
     def save(
-        self, progress: Progress, parameters: dict[str, torch.nn.Parameter], optimizer: Optimizer
+        self,
+        progress: Progress,
+        parameters: dict[str, torch.nn.Parameter],
+        optimizer: Optimizer | None,
     ) -> None:
         """Write a checkpoint and drop all but the newest two.
+
+        Args:
+            progress: where the run stands.
+            parameters: the weights.
+            optimizer: its state, two thirds of a checkpoint; none when no step follows.
 
         Raises:
             LaminiError: when it can't be written (a full disk); the earlier ones are untouched.
@@ -63,7 +71,7 @@ class Checkpoints:
                 shutil.rmtree(draft, ignore_errors=True)
                 draft.mkdir(parents=True)
             self._ranks.wait()
-            if self._ranks.first or optimizer.sharded:
+            if optimizer and (self._ranks.first or optimizer.sharded):
                 _save(optimizer.state(), draft / f"optimizer-{self._ranks.rank:03}.safetensors")
             if self._ranks.first:
                 _save({n: p.detach() for n, p in parameters.items()}, draft / "model.safetensors")
@@ -97,7 +105,8 @@ class Checkpoints:
         state: dict[str, torch.Tensor] = {}
         for path in sorted(chosen.glob("optimizer-*.safetensors")):
             state |= load_file(path)
-        optimizer.load(state)
+        if state:
+            optimizer.load(state)
         facts = read_json(chosen / "manifest.json")["state"]
         facts.pop("fingerprint")
         logger.info("going on from %s", chosen)

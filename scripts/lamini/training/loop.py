@@ -187,7 +187,8 @@ class Trainer:
 
     def _save(self, progress: Progress) -> None:
         progress.scale = self._scale.state()
-        self._checkpoints.save(progress, self._parameters, self._optimizer)
+        ended = progress.step == self.plan.steps
+        self._checkpoints.save(progress, self._parameters, None if ended else self._optimizer)
 
     def _compute(self, pairs: Integers, backward: bool) -> Sums:
         """Loss, and with `backward` this rank's part of the gradient, of a set of pairs."""
