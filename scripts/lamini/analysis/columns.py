@@ -10,32 +10,41 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer
+from lamini.files import atomic_writer, read_json
 
 ROWS_AT_ONCE = 1 << 14
 
 
 def read_batches(
-    dataset: str | Path, columns: Sequence[str]
+    dataset: str | Path, columns: Sequence[str], manifest: str | Path | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield each batch with the source that all its rows are of, in the dataset's order.
 
     Args:
         dataset: the mixture's Parquet file.
         columns: what to read; `instruction_source` need not be among them.
+        manifest: the dataset's; null: it is not compared.
 
     Raises:
-        LaminiError: when the file cannot be read or lacks a column.
+        LaminiError: when the file cannot be read, lacks a column, or is not the manifest's.
     """
+    facts = None if manifest is None else read_json(manifest)
     names = [*columns, *({"instruction_source"} - set(columns))]
     try:
         file = pq.ParquetFile(dataset)
         if missing := set(names) - set(file.schema_arrow.names):
             raise LaminiError(f"{dataset}: no column {', '.join(sorted(missing))}; merge it again")
+        if facts and file.metadata.num_rows != facts["rows"]:
+            raise LaminiError(
+                f"{dataset}: has {file.metadata.num_rows} rows, {manifest} says {facts['rows']};"
+                " merge it again"
+            )
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
             first = 0
             runs = pc.run_end_encode(batch.column("instruction_source"))
             for source, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                if facts and source not in facts["sources"]:
+                    raise LaminiError(f"{dataset}: {source} is not in {manifest}; merge it again")
                 yield source, batch.slice(first, end - first)
                 first = end
     except (pa.ArrowInvalid, OSError) as error:

@@ -58,7 +58,8 @@ def count_funnel(
     is_foreign = ForeignText(chosen.language_score)
     left: dict[str, Counter[str]] = {}
     with Progress(facts["rows"], "pairs") as progress:
-        for source, batch in read_batches(dataset, ["id", "instruction", "response", "flags"]):
+        columns = ["id", "instruction", "response", "flags"]
+        for source, batch in read_batches(dataset, columns, manifest):
             texts = (batch[part].to_pylist() for part in ("instruction", "response"))
             flags = pa.chunked_array([batch["flags"]])
             wrong = {
@@ -75,10 +76,6 @@ def count_funnel(
                 keep &= ~wrong[stage]
                 counts[stage] += int(keep.sum())
             progress.advance(len(batch))
-    if progress.done != facts["rows"]:
-        raise LaminiError(
-            f"{dataset}: has {progress.done} rows, {manifest} says {facts['rows']}; merge it again"
-        )
     write_csv(funnel, COLUMNS, _rows(facts, left))
     record_provenance(
         funnel, rule="count_funnel", settings=settings, inputs=[manifest, near_duplicates, hits]

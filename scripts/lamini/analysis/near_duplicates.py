@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from lamini.analysis.columns import read_batches, write_csv
 from lamini.analysis.minhash import Hashing, NearDuplicates, Shingles
 from lamini.analysis.words import Integers
-from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json
 from lamini.log import Progress
 from lamini.provenance import record_provenance
@@ -75,11 +74,9 @@ def find_near_duplicates(
     ids: list[pa.Array] = []
     found: list[tuple[Integers, Integers, Any]] = []
     with Progress(facts["rows"], "instructions") as progress:
-        for source, batch, shingles in _hashed(dataset, hashing):
+        for source, batch, shingles in _hashed(dataset, manifest, hashing):
             first = progress.done
             rows[source] += len(batch)
-            if first + len(batch) > facts["rows"]:
-                break
             originals = known.add(shingles)
             repeats = np.flatnonzero(originals.original >= 0)
             found.append(
@@ -87,10 +84,6 @@ def find_near_duplicates(
             )
             ids.append(batch["id"])
             progress.advance(len(batch))
-    if rows.total() != facts["rows"]:
-        raise LaminiError(
-            f"{dataset}: has other rows than {manifest} says ({facts['rows']}); merge it again"
-        )
     table = _table(ids, rows, found)
     with atomic_writer(near_duplicates, "wb") as handle:
         pq.write_table(table, handle, compression="zstd")
@@ -105,12 +98,12 @@ def find_near_duplicates(
 
 
 def _hashed(
-    dataset: str | Path, hashing: Hashing
+    dataset: str | Path, manifest: str | Path, hashing: Hashing
 ) -> Iterator[tuple[str, pa.RecordBatch, Shingles]]:
     """Each batch with its shingles; those of the next are hashed while one is compared."""
     with ThreadPoolExecutor(1) as pool:
         waiting: tuple[str, pa.RecordBatch, Future[Shingles]] | None = None
-        for source, batch in read_batches(dataset, ["id", "instruction"]):
+        for source, batch in read_batches(dataset, ["id", "instruction"], manifest):
             following = (source, batch, pool.submit(hashing.shingles, batch["instruction"]))
             if waiting is not None:
                 yield waiting[0], waiting[1], waiting[2].result()

@@ -15,7 +15,6 @@ from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
 from lamini.analysis.quality import TEXTS, Quality
 from lamini.analysis.tokens import TokenCounter
 from lamini.analysis.words import Integers
-from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.log import Progress
 from lamini.provenance import record_provenance
@@ -70,9 +69,7 @@ def measure_dataset(
     columns = [*TEXTS, "flags"]
     # Cutting and counting words lets go of the interpreter: one thread a column.
     with Progress(facts["rows"], "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
-        for source, batch in read_batches(dataset, columns):
-            if source not in facts["sources"]:
-                raise LaminiError(f"{dataset}: {source} is not in {manifest}; merge it again")
+        for source, batch in read_batches(dataset, columns, manifest):
             for text in TEXTS:
                 counted = counter.count(batch[text])
                 tokens[source, text] += int(counted.sum())
@@ -85,10 +82,6 @@ def measure_dataset(
             progress.advance(len(batch))
         diverse = dict(
             zip(TEXTS, pool.map(LexicalDiversity.of_each, lexical.values()), strict=True)
-        )
-    if progress.done != facts["rows"]:
-        raise LaminiError(
-            f"{dataset}: has {progress.done} rows, {manifest} says {facts['rows']}; merge it again"
         )
     rows = source_rows(facts)
     write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings["symbols"]))

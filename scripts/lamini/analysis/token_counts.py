@@ -26,13 +26,13 @@ def count_tokens(
         settings: the rule's params: `tokenizer_location`, `symbols`.
 
     Raises:
-        LaminiError: when there is no such tokenizer.
+        LaminiError: when dataset and manifest do not belong together, or there is no tokenizer.
     """
     facts = read_json(manifest)
     counter = TokenCounter(settings["tokenizer_location"])
     tokens = Counter[tuple[str, str]]()
     with Progress(facts["rows"], "pairs") as progress:
-        for source, batch in read_batches(dataset, [*TEXTS]):
+        for source, batch in read_batches(dataset, TEXTS, manifest):
             for text in TEXTS:
                 tokens[source, text] += int(counter.count(batch[text]).sum())
             progress.advance(len(batch))
