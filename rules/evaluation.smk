@@ -50,7 +50,7 @@ for batch, tasks in flow.batches.items():
             "../envs/eval.yaml"
         threads: lambda w: flow.model_threads(w.model)
         resources:
-            gpu=1,
+            gpu=lambda w: flow.config.models[w.model].evaluation_gpus,
             runtime=lambda w, attempt: flow.evaluation_minutes(w.model, attempt),
             mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
         params:
@@ -74,7 +74,7 @@ rule generate_answers:
         "../envs/eval.yaml"
     threads: lambda w: flow.model_threads(w.model)
     resources:
-        gpu=1,
+        gpu=lambda w: flow.config.models[w.model].evaluation_gpus,
         runtime=growing(120),
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
     params:

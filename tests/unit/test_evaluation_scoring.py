@@ -1,5 +1,6 @@
 """Work that requests share is done once, and changes no answer."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from training_cases import CONFIGS, VOCABULARY, architecture, tiny_model
 
 from lamini.errors import LaminiError
 from lamini.evaluation import scoring
+from lamini.evaluation.models import spread
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
 from lamini.evaluation.tries import MOST_TOKENS, build_rows
@@ -55,6 +57,18 @@ def test_together_is_as_alone(name: str, budget: int) -> None:
         expected, expected_greedy = _alone(model, request)
         assert likelihood == pytest.approx(expected, abs=1e-4)
         assert greedy == expected_greedy
+
+
+@pytest.mark.parametrize("name", ["t5", "gpt2", "llama"])
+def test_a_model_over_several_devices_scores_the_same(name: str, tmp_path: Path) -> None:
+    """Half of it waits on the disk, and is fetched and dropped as its turn comes."""
+    model, requests = tiny_model(name).eval(), _requests()
+    expected = Scorer(model, architecture(name), 4096).score(requests)
+    half = sum(p.numel() * p.element_size() for p in model.parameters()) // 2
+    spread(model, {"cpu": half, "disk": 10 * half}, str(tmp_path))
+    places = {parameter.device.type for parameter in model.parameters()}
+    assert places == {"cpu", "meta"}
+    assert Scorer(model, architecture(name), 4096).score(requests) == expected
 
 
 def test_greedy_continuations_are_found() -> None:

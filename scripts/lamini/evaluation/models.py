@@ -14,6 +14,8 @@ from lamini.settings.students import Architecture
 from lamini.students.tokenizers import load_tokenizer
 
 logger = logging.getLogger("lamini")
+_FILLED = 0.8
+"""Share of a GPU's free memory that weights may take; what is computed needs the rest."""
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -99,17 +101,38 @@ def load_model(asked: AskedModel, precision: str, device: torch.device) -> tuple
             f" {config.model_type}, such as {missing[0]}; they would be random"
         )
     tokenizer = load_tokenizer(asked.path, asked.revision)
+    needed = sum(p.numel() * p.element_size() for p in model.parameters())
     try:
-        torch.nn.Module.to(model, device)
+        if device.type == "cuda" and needed > _FILLED * torch.cuda.mem_get_info(device)[0]:
+            spread(model)
+        else:
+            torch.nn.Module.to(model, device)
         model.eval()
     except torch.OutOfMemoryError as error:
-        needed = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
         raise LaminiError(
-            f"models.{asked.model}: its weights take {needed:.1f} GiB in {precision}, more than"
-            " the GPU has free; ask for a larger GPU, or set `evaluation.precision: bf16`"
+            f"models.{asked.model}: its weights take {needed / 2**30:.1f} GiB in {precision}, more"
+            " than the GPUs have free; ask for larger GPUs, or more of them"
+            f" (`models.{asked.model}.evaluation_gpus`), or set `evaluation.precision: bf16`"
         ) from error
-    logger.info("%s on %s in %s", asked.path, device, precision)
+    logger.info("%s on %s in %s", asked.path, model.device, precision)
     return model, tokenizer
+
+
+def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | None = None) -> None:
+    """Put consecutive layers of a model on several devices.
+
+    Args:
+        model: on the CPU.
+        room: bytes that each device may take, in order; default: all GPUs, about as much on each.
+        folder: of the weights that go to the device `disk`.
+    """
+    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    blocks = list(getattr(model, "_no_split_modules", None) or [])
+    room = room or get_balanced_memory(model, no_split_module_classes=blocks)
+    places = infer_auto_device_map(model, room, no_split_module_classes=blocks)
+    dispatch_model(model, places, offload_dir=folder)
 
 
 def _check_folder(asked: AskedModel) -> None:

@@ -161,6 +161,8 @@ class Model(Settings):
     """Of a student: machines that share its training; changes speed only."""
     gpus: Annotated[int, Field(gt=0)] | None = None
     """Of a student: GPUs of each of them; null: 1, 4 or 8 by the model's size."""
+    evaluation_gpus: Annotated[int, Field(gt=0)] = 1
+    """GPUs of a job that asks the model; its layers are spread over them when one is too small."""
     wrapped: bool | None = None
     """Ask it in its tokenizer's prompt format; null: decoder-only students are, others are not."""
     published_as: str | None = None
