@@ -196,6 +196,11 @@ def test_budget_and_batch_price(capsys):
     assert to_be_paid(text) == pytest.approx(left / 2, abs=0.01)
     assert main(["--config", "teacher={budget_dollars: 900}"]) == 0
     assert "left $894.00; enough" in capsys.readouterr().out
+    assert main(["--config", "teacher={budget_tokens: 5000000}"]) == 0
+    assert re.search(
+        r"Budget: 5\S* tokens, of them left 1\S*; NOT enough: raise teacher.budget_tokens",
+        capsys.readouterr().out.replace(" million", "M"),
+    )
     assert main(["--config", "teacher={model: other}"]) == 0
     assert "no price of other" in capsys.readouterr().out
     assert main(["--config", "dataset=published"]) == 0

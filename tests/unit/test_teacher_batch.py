@@ -347,7 +347,10 @@ def test_budget_counts_batch_prices_and_open_batches_of_other_shards(ledger):
         assert endpoint.paid.total() == 50 and endpoint.live == 0
 
 
-def test_passed_budget_cancels_what_is_open_and_keeps_what_was_answered(ledger, monkeypatch):
+@pytest.mark.parametrize("budget", [{"budget_dollars": 5.0}, {"budget_tokens": 10**5}])
+def test_passed_budget_cancels_what_is_open_and_keeps_what_was_answered(
+    ledger, monkeypatch, budget
+):
     """Others spend the rest meanwhile, as their progress files say."""
     monkeypatch.setattr("lamini.teacher.money._REFRESH_SECONDS", 0.0)
 
@@ -355,13 +358,13 @@ def test_passed_budget_cancels_what_is_open_and_keeps_what_was_answered(ledger, 
         if (operation, number) == ("look", 2):
             folder = ledger.parents[2] / "progress"
             folder.mkdir(exist_ok=True)
-            told = {"ledger": "elsewhere", "ledger_dollars": 100.0}
+            told = {"ledger": "elsewhere", "ledger_dollars": 100.0, "ledger_tokens": 10**6}
             (folder / "other.json").write_bytes(orjson.dumps(told))
         return None
 
     with BatchEndpoint(call=call, looks=50) as endpoint:
-        settings = endpoint.settings(prices=PRICES, budget_dollars=5.0)
-        with pytest.raises(LaminiError, match="the budget is used up"):
+        settings = endpoint.settings(prices=PRICES, **budget)
+        with pytest.raises(LaminiError, match=f"the budget is used up.*{next(iter(budget))}"):
             ask_all(settings, ledger)
     assert [batch["status"] for batch in endpoint.batches.values()] == ["cancelled"]
     assert endpoint.calls["cancel"] == 1 and endpoint.paid.total() == 5

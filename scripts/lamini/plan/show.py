@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lamini.plan.requests import StagePlan
 from lamini.plan.students import CARDS, StudentPlan
 from lamini.settings.teacher import Price, Teacher
-from lamini.teacher.money import Spending, dollars
+from lamini.teacher.money import Cost, Spending, dollars
 from lamini.text_table import short_count, text_table
 
 
@@ -41,13 +41,12 @@ def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) 
     ]
     if price is None:
         parts.append(f"teacher.prices has no price of {teacher.model}: dollars are not known.")
-    left_to_pay = dollars(
-        price,
+    tokens = (
         max(prompt - spent.prompt_tokens, 0.0),
         max(completion - spent.completion_tokens, 0.0),
-        batch=teacher.backend == "batch",
     )
-    parts.append(_budget(left_to_pay, teacher, spent))
+    to_pay = dollars(price, *tokens, batch=teacher.backend == "batch")
+    parts.append(_budget(Cost(to_pay, sum(tokens)), teacher, spent))
     return "\n".join(parts)
 
 
@@ -59,19 +58,30 @@ def _tokens_and_dollars(prompt: float, completion: float, price: Price | None) -
     return [*tokens, *(f"${each:,.2f}" for each in paid)]
 
 
-def _budget(left_to_pay: float, teacher: Teacher, spent: Spending) -> str:
+def _budget(to_pay: Cost, teacher: Teacher, spent: Spending) -> str:
     api = "Batch API" if teacher.backend == "batch" else "live API"
     lines = [
         f"Spent by the ledgers: ${spent.dollars:,.2f} for {spent.answers:,} answers;"
-        f" to be paid yet, by the {api}, about ${left_to_pay:,.2f}."
+        f" to be paid yet, by the {api}, about ${to_pay.dollars:,.2f}."
     ]
-    if teacher.budget_dollars is None:
-        lines.append("Budget: none (teacher.budget_dollars).")
-    else:
-        left = max(teacher.budget_dollars - spent.dollars, 0.0)
-        enough = "enough" if left >= left_to_pay else "NOT enough: raise teacher.budget_dollars"
-        lines.append(f"Budget: ${teacher.budget_dollars:,.2f}, of it left ${left:,.2f}; {enough}.")
+    if teacher.budget_dollars is not None:
+        left = max(teacher.budget_dollars - spent.cost.dollars, 0.0)
+        verdict = _verdict(left, to_pay.dollars, "dollars")
+        lines.append(f"Budget: ${teacher.budget_dollars:,.2f}, of it left ${left:,.2f}; {verdict}.")
+    if teacher.budget_tokens is not None:
+        left = max(teacher.budget_tokens - spent.cost.tokens, 0.0)
+        verdict = _verdict(left, to_pay.tokens, "tokens")
+        lines.append(
+            f"Budget: {short_count(teacher.budget_tokens)} tokens, of them left"
+            f" {short_count(left)}; {verdict}."
+        )
+    if len(lines) == 1:
+        lines.append("Budget: none (teacher.budget_dollars, teacher.budget_tokens).")
     return "\n".join(lines)
+
+
+def _verdict(left: float, needed: float, unit: str) -> str:
+    return "enough" if left >= needed else f"NOT enough: raise teacher.budget_{unit}"
 
 
 def students_text(plans: Sequence[StudentPlan]) -> str:

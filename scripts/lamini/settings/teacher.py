@@ -125,6 +125,8 @@ class Teacher(Settings):
     """Price of each model; a budget needs the price of the model in use."""
     budget_dollars: Dollars | None = None
     """The jobs stop before the ledgers say that more was spent; null: no limit."""
+    budget_tokens: Annotated[int, Field(gt=0)] | None = None
+    """The same in tokens, of prompts and answers together; also of a teacher without a price."""
     instructions: InstructionRequests = InstructionRequests()
     responses: ResponseRequests
     seed_requests: bool = False

@@ -168,6 +168,9 @@ def _teacher(rules: dict[str, Spending], rates: Rates, teacher: Teacher) -> str:
     if teacher.budget_dollars is not None:
         left = teacher.budget_dollars - spent
         line += f" of ${teacher.budget_dollars:,.2f}, ${left:,.2f} left"
+    if teacher.budget_tokens is not None:
+        left = teacher.budget_tokens - prompt - completion
+        line += f"; {left:,} of {teacher.budget_tokens:,} tokens left"
     if rates.jobs:
         line += (
             f"\n  now {rates.requests_per_second:,.1f} requests/s,"

@@ -22,7 +22,7 @@ from lamini.teacher.commit import Committer
 from lamini.teacher.dispatch import Dispatcher, Job
 from lamini.teacher.endpoints import Target, external_targets, local_target
 from lamini.teacher.ledger import Ledger, row_line
-from lamini.teacher.money import Budget, dollars
+from lamini.teacher.money import Budget
 from lamini.teacher.replies import Completion, without_secrets
 from lamini.teacher.request import Answer, Spend, body_digest
 from lamini.teacher.server import ServerProcess
@@ -47,7 +47,6 @@ class Client:
         self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend, server_log: Path
     ) -> None:
         self._settings, self._budget, self._spend = settings, budget, spend
-        self._price = settings.prices.get(settings.model)
         self.changed = threading.Condition()
         """Notified when answers are on disk or `failure` is set."""
         self.failure: BaseException | None = None
@@ -176,11 +175,7 @@ class Client:
 
     def _keep(self, job: Job, completion: Completion) -> None:
         """Hand an answer to the committer."""
-        cost = dollars(self._price, completion.prompt_tokens, completion.completion_tokens)
-        self._spend.prompt_tokens += completion.prompt_tokens
-        self._spend.completion_tokens += completion.completion_tokens
-        self._spend.dollars += cost
-        self._budget.spent += cost
+        self._budget.pay(self._spend, completion.prompt_tokens, completion.completion_tokens)
         row = ledger_row(job.key, body_digest(job.payload), completion, job.attempts, job.sent_at)
         self._committer.put(row_line(row), (job, answer_of_row(row, cached=False)))
 

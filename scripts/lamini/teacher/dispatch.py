@@ -16,7 +16,7 @@ import aiohttp
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.endpoints import Target
-from lamini.teacher.money import Budget
+from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import Completion, RetryableError, read_reply
 from lamini.teacher.request import Answer, Spend
 
@@ -30,9 +30,9 @@ class Job:
     key: str
     payload: bytes
     prompt_tokens: float
-    """The most that the prompt is likely to have; `answer_tokens`: the same of the answer."""
-    answer_tokens: float
-    dollars: float
+    """The most that the prompt is likely to have."""
+    most: Cost
+    """The most that prompt and answer are likely to cost."""
     attempts: int = 0
     failures: int = 0
     sent_at: float = 0.0
@@ -77,7 +77,7 @@ class Dispatcher:
         self._loop = loop
         self._queue: deque[Job] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._reserved = 0.0  # dollars that the requests in flight may cost
+        self._reserved = Cost()  # the most that the requests in flight may cost
         self._closed = False
         self.targets = targets
         self.in_flight = 0
@@ -117,7 +117,7 @@ class Dispatcher:
                 if wait is not None:
                     self._timer = self._loop.call_later(wait, self._pump)
                 return
-            if not self._budget.allows(self._reserved, job.dollars):
+            if not self._budget.allows(self._reserved, job.most):
                 if not self.in_flight:
                     self._fail(self._budget.exhausted())
                 return  # those in flight may turn out cheaper than they might have been
@@ -147,10 +147,10 @@ class Dispatcher:
         target.in_flight += 1
         target.sent += 1
         self.in_flight += 1
-        self._reserved += job.dollars
+        self._reserved += job.most
         self._spend.sent += 1
         self._spend.retries += job.attempts > 1
-        target.limits.sending(job.prompt_tokens + job.answer_tokens, now)
+        target.limits.sending(job.most.tokens, now)
         job.task = self._loop.create_task(self._post(job, target))
         job.task.add_done_callback(functools.partial(self._finished, job, target, now))
 
@@ -174,7 +174,7 @@ class Dispatcher:
         """An attempt has ended, one way or another."""
         self.in_flight -= 1
         target.in_flight -= 1
-        self._reserved = self._reserved - job.dollars if self.in_flight else 0.0
+        self._reserved = self._reserved - job.most if self.in_flight else Cost()
         job.task = None
         if not task.cancelled():
             now = time.monotonic()
@@ -182,7 +182,7 @@ class Dispatcher:
             if error is None:
                 completion = task.result()
                 used = completion.prompt_tokens + completion.completion_tokens
-                target.limits.answered(job.prompt_tokens + job.answer_tokens - used, now)
+                target.limits.answered(job.most.tokens - used, now)
                 self._keep(job, completion)
             elif isinstance(error, RetryableError):
                 others_well = any(

@@ -25,7 +25,7 @@ from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.client import Client, answer_of_row
 from lamini.teacher.dispatch import Job
 from lamini.teacher.ledger import Ledger, LedgerReader
-from lamini.teacher.money import Budget, dollars, most_tokens, progress_files
+from lamini.teacher.money import Budget, most_tokens, progress_files
 from lamini.teacher.request import Answer, Request, Spend
 from lamini.teacher.server import check_local
 
@@ -156,17 +156,16 @@ class TeacherSession:
         return self._send(request)
 
     def _send(self, request: Request) -> Job:
-        if self._client is None:
+        if self._client is None or self._budget is None:
             self._budget = Budget(self._settings, self._ledger_path)
             assert isinstance(self._ledger, Ledger)
             self._client = self._open_client(self._ledger, self._budget)
             self._started = time.monotonic()
         payload = _payload(request)
         prompt, answer = most_tokens(payload, request.body.get("max_tokens"))
-        price = self._settings.prices.get(self._settings.model)
         batch = self._settings.backend == "batch"
-        most = dollars(price, prompt, answer, batch=batch)
-        job = Job(request.key, payload, prompt, answer, most)
+        most = self._budget.most(prompt, answer, batch=batch)
+        job = Job(request.key, payload, prompt, most)
         self._jobs[request.key] = job
         self._client.submit(job)
         return job
@@ -235,7 +234,8 @@ class TeacherSession:
                 "in_flight": self.in_flight,
                 "batches": self._client.states if self._client else {},
                 "ledger": str(self._ledger_path.resolve()),
-                "ledger_dollars": self._budget.spent if self._budget else 0.0,
+                "ledger_dollars": self._budget.spent.dollars if self._budget else 0.0,
+                "ledger_tokens": self._budget.spent.tokens if self._budget else 0,
                 **dataclasses.asdict(self.spend),
             },
         )

@@ -25,7 +25,7 @@ from lamini.teacher.batch.service import BatchService
 from lamini.teacher.client import answer_of_row
 from lamini.teacher.dispatch import Job
 from lamini.teacher.ledger import Ledger
-from lamini.teacher.money import Budget, dollars
+from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import RetryableError
 from lamini.teacher.request import Answer, Spend
 
@@ -130,7 +130,7 @@ class BatchDispatcher:
         """
         for batch in list(self.open.values()):
             await self._look(batch)
-        if self._budget.allows(sum(batch.dollars for batch in self.open.values()), 0.0):
+        if self._budget.allows(Cost.total(batch.cost for batch in self.open.values())):
             await self._submit()
         elif self.open:
             await self._cancel_open()
@@ -171,18 +171,20 @@ class BatchDispatcher:
 
     def _plan(self) -> None:
         """Write the next input file, if there is something to ask and money for it."""
-        with reserving(self._journal.path) if self._budget.limit else contextlib.nullcontext():
+        with reserving(self._journal.path) if self._budget.limited else contextlib.nullcontext():
             records = [batch.record for batch in self.open.values()]
             jobs = self._packer.take(self._queue, records)
             if not jobs:
                 return
             for job in jobs:
                 job.attempts += 1
+            most = Cost.total(job.most for job in jobs)
             record = Record(
                 requests=len(jobs),
                 attempt=jobs[0].attempts,
                 prompt_tokens=round(sum(job.prompt_tokens for job in jobs)),
-                dollars=round(sum(job.dollars for job in jobs), 6),
+                dollars=round(most.dollars, 6),
+                tokens=round(most.tokens),
             )
             self._journal.plan(record, map(input_line, jobs))
         batch = OpenBatch(record, dict(read_input(self._journal.input_path(record))))
@@ -213,7 +215,9 @@ class BatchDispatcher:
         for batch in self.open.values():
             if batch.status in ("", "validating", "in_progress"):
                 logger.warning(
-                    "batch %s: cancelled, as teacher.budget_dollars is passed", batch.record.batch
+                    "batch %s: cancelled, as teacher.budget_%s is passed",
+                    batch.record.batch,
+                    self._budget.short_of,
                 )
                 try:
                     await self._service.cancel(batch.record.batch)
@@ -299,13 +303,9 @@ class BatchDispatcher:
     def _keep(self, batch: OpenBatch, told: Batch, harvest: Harvest) -> None:
         """Append what the ledger has not, count it, and hand it on."""
         for row in keep_answers(self._ledger, harvest, told, batch.record.attempt, batch.bodies):
-            tokens = row["prompt_tokens"], row["completion_tokens"]
-            cost = dollars(self._price, *tokens, batch=True)
             self._spend.answered += 1
-            self._spend.prompt_tokens += tokens[0]
-            self._spend.completion_tokens += tokens[1]
-            self._spend.dollars += cost
-            self._budget.spent += cost
+            tokens = row["prompt_tokens"], row["completion_tokens"]
+            self._budget.pay(self._spend, *tokens, batch=True)
         found = [(self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers]
         self._publish(
             [(job, answer_of_row(row, cached=False)) for job, row in found if job and row]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, write_json
-from lamini.teacher.money import progress_files, results_folder
+from lamini.teacher.money import Cost, progress_files, results_folder
 
 _SUFFIX = ".batches.json"
 _LONGEST_BATCH_SECONDS = 48 * 3600.0  # of a window of 24 hours; what is older was forgotten
@@ -33,6 +33,8 @@ class Record:
     """The most that its prompts are likely to have."""
     dollars: float
     """The most that it is likely to cost; counts against the budget while it is open."""
+    tokens: float = 0.0
+    """The most that its prompts and answers are likely to have; counts likewise."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     """In the batch's metadata, so that it is found when its id was lost."""
     planned_at: float = field(default_factory=lambda: round(time.time(), 3))
@@ -46,6 +48,11 @@ class Record:
     outcome: str = ""
     """Of a closed one: how the API says it ended, or `dropped`: it was never created."""
     answered: int = 0
+
+    @property
+    def cost(self) -> Cost:
+        """The most that it is likely to cost."""
+        return Cost(self.dollars, self.tokens)
 
 
 class Journal:
@@ -118,7 +125,7 @@ def refuse_open_batches(ledger: Path) -> None:
         )
 
 
-def open_dollars(results: Path, without: Path) -> tuple[float, bool]:
+def open_cost(results: Path, without: Path) -> tuple[Cost, bool]:
     """What the open batches of other shards may cost.
 
     Args:
@@ -126,12 +133,12 @@ def open_dollars(results: Path, without: Path) -> tuple[float, bool]:
         without: the journal that is not counted.
 
     Returns:
-        dollars, and whether some of these batches are young enough to end by themselves.
+        the cost, and whether some of these batches are young enough to end by themselves.
     """
     paths = (path for path in results.rglob(f"*{_SUFFIX}") if path != without)
     found = [record for path in paths for record in _read(path) if record.state != "closed"]
     since = time.time() - _LONGEST_BATCH_SECONDS
-    return sum(r.dollars for r in found), any(r.planned_at > since for r in found)
+    return Cost.total(r.cost for r in found), any(r.planned_at > since for r in found)
 
 
 @contextlib.contextmanager

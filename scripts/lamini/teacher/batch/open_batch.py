@@ -8,7 +8,7 @@ from openai.types import Batch
 from lamini.log import LINE_EVERY_SECONDS, format_seconds
 from lamini.settings.teacher import Price
 from lamini.teacher.batch.journal import Record
-from lamini.teacher.money import dollars
+from lamini.teacher.money import Cost, Spending
 
 logger = logging.getLogger("lamini")
 
@@ -25,7 +25,7 @@ class OpenBatch:
         self.record, self.bodies = record, bodies
         self.status = ""
         """As the API says; empty until it was asked."""
-        self.dollars = 0.0
+        self.cost = Cost()
         """What it has cost so far, where the API tells."""
         self.unsure = record.state == "uploaded"
         """Whether it may have been created although nobody was told."""
@@ -44,9 +44,9 @@ class OpenBatch:
         completed = counts.completed or 0 if counts else 0
         failed = counts.failed or 0 if counts else 0
         if usage:
-            self.dollars = dollars(
-                price, usage.input_tokens or 0, usage.output_tokens or 0, batch=True
-            )
+            spending = Spending()
+            spending.add(usage.input_tokens or 0, usage.output_tokens or 0, price, batch=True)
+            self.cost = spending.cost
         self.status = batch.status
         news = (batch.status, completed, failed)
         now = time.monotonic()

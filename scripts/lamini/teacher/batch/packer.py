@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
-from lamini.teacher.batch.journal import Journal, Record, open_dollars
+from lamini.teacher.batch.journal import Journal, Record, open_cost
 from lamini.teacher.batch.lines import input_line
 from lamini.teacher.dispatch import Job
-from lamini.teacher.money import Budget, results_folder
+from lamini.teacher.money import Budget, Cost, results_folder
 
 logger = logging.getLogger("lamini")
 
@@ -50,7 +50,7 @@ class Packer:
             LaminiError: the budget is used up, or a request is too long for any file.
         """
         elsewhere, more_may_come = self._reserved_elsewhere()
-        reserved = elsewhere + sum(record.dollars for record in self._journal.open)
+        reserved = elsewhere + Cost.total(record.cost for record in self._journal.open)
         tokens_left = self._most_tokens - sum(record.prompt_tokens for record in open_records)
         chosen: list[Job] = []
         size, short_of = 0, ""
@@ -70,19 +70,19 @@ class Packer:
             if job.prompt_tokens > tokens_left and (chosen or open_records):
                 short_of = "tokens"
                 break
-            if not self._budget.allows(reserved, job.dollars):
-                short_of = "dollars"
+            if not self._budget.allows(reserved, job.most):
+                short_of = "budget"
                 break
             queue.popleft()
             chosen.append(job)
             size += length
             tokens_left -= job.prompt_tokens
-            reserved += job.dollars
+            reserved += job.most
         # An open batch leaves room when it ends, and may turn out cheaper than it might have been.
         if short_of and open_records:
             queue.extendleft(reversed(chosen))
             return []
-        if short_of == "dollars" and not chosen:
+        if short_of == "budget" and not chosen:
             if not more_may_come:
                 raise self._budget.exhausted()
             if not self._told:
@@ -90,8 +90,8 @@ class Packer:
             self._told = True
         return chosen
 
-    def _reserved_elsewhere(self) -> tuple[float, bool]:
+    def _reserved_elsewhere(self) -> tuple[Cost, bool]:
         """What other shards' open batches may cost, and whether they may end soon."""
-        if self._budget.limit is None:
-            return 0.0, False
-        return open_dollars(results_folder(self._journal.path), self._journal.path)
+        if not self._budget.limited:
+            return Cost(), False
+        return open_cost(results_folder(self._journal.path), self._journal.path)
