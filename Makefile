@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check format lock bench-dataset bench-evaluation bench-teacher bench-training plan status cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help install demo test test-slurm check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -74,11 +74,16 @@ test-slurm: install  ## on a real SLURM cluster, which root starts here; `make t
 	$(OFFLINE) pytest tests/slurm
 
 check: install  ## lint, format, types, schema, lock, README
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest
+
+check-types:
+	mypy
+
+check-rest:
 	ruff check $(SOURCES)
 	ruff format --check $(SOURCES)
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	mypy
 	python -m lamini.settings
 	python tests/readme_tree.py
 	pytest tests/test_environments.py
