@@ -105,8 +105,7 @@ def code_version() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    commit = git("rev-parse", "HEAD")
-    date = git("show", "-s", "--format=%cs", "HEAD")
+    commit, date = (git("show", "-s", "--format=%H %cs", "HEAD") or " ").split(" ")
     status = git("status", "--porcelain", "--", ".")
     modified = None if status is None else bool(status)
-    return {"commit": commit, "date": date, "modified": modified}
+    return {"commit": commit or None, "date": date or None, "modified": modified}
