@@ -103,7 +103,8 @@ class ReportCase:
         sources = list(self.flow.config.sources)
         columns = ["samples", "instruction_tokens", "instruction_mean_tokens"]
         columns += ["response_tokens", "response_mean_tokens"]
-        rows = [[s, *(str(1000 + 7 * n) for n, _ in enumerate(columns))] for s in sources]
+        rows = [[s, *(str(1000 + 7 * n) for n, _ in enumerate(columns)), "", ""] for s in sources]
+        columns += ["instruction_margin", "response_margin"]
         self._csv("statistics", ["instruction_source", *columns], rows)
         record_provenance(
             self.analysis / "statistics.csv",

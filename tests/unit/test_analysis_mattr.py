@@ -1,6 +1,7 @@
 """MATTR against slow, obvious references, and against the library that people use."""
 
 import unicodedata
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -151,6 +152,29 @@ def test_shuffled_is_one_of_the_orders() -> None:
 
     orders = (" ".join(order) for order in permutations(texts))
     assert any(measured == pytest.approx(slow_mattr(o.split(), 4), abs=1e-12) for o in orders)
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "mean"])
+def test_intervals_hold_the_value_of_other_texts(kind: Literal["shuffled", "mean"]) -> None:
+    """Of 100 samples, some 95; fewer than 85 or all would tell of wrong widths."""
+    random = np.random.default_rng(7)
+
+    def sample(texts: int) -> LexicalDiversity:
+        measured = LexicalDiversity(kind, 10, 1)
+        # A text has its own topic, so that its words are alike.
+        words = random.integers(0, 30, (texts, 1)) * 5 + random.integers(0, 12, (texts, 20))
+        lines = [" ".join(f"w{word}" for word in row) for row in words.tolist()]
+        measured.add("alpaca", pa.array(lines))
+        return measured
+
+    truth = sample(40_000).of_all()
+    held = 0
+    for _ in range(100):
+        value, margin = sample(200).of_each()[1]
+        assert margin is not None
+        held += abs(value - truth) <= margin
+    assert 85 <= held < 100
+    assert sample(3).of_each()[1].margin is None
 
 
 def test_no_words_give_zero() -> None:

@@ -5,9 +5,11 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from test_dataset_merge import merge, pair, params, write_shards
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -15,7 +17,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from lamini.analysis.quality import Quality
-from lamini.analysis.statistics import measure_dataset
+from lamini.analysis.statistics import TokenSums, measure_dataset
 from lamini.analysis.token_counts import count_tokens
 from lamini.errors import LaminiError
 
@@ -91,6 +93,7 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
     ]
     assert float(first["instruction_mean_tokens"]) == 3.0
     assert float(first["response_mean_tokens"]) == 6.0
+    assert first["response_margin"] == "", "three texts tell nothing of others"
     assert [second["samples"], second["instruction_tokens"]] == ["2", "5"]
     assert [total["instruction_source"], total["symbol"], total["samples"]] == ["mix", "MIX", "5"]
     assert total["response_tokens"] == "22"
@@ -113,6 +116,19 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
         ("0", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("4", "2"),
     ]  # fmt: skip
     assert [(r[2], r[3]) for r in lengths if r[:2] == ("alpaca", "response")][-1] == ("3", "1")
+
+
+def test_margins_of_means_are_those_of_students_t() -> None:
+    lengths = np.random.default_rng(1).integers(1, 60, 200)
+    sums = TokenSums()
+    for source, part in (("alpaca", lengths[:90]), ("original_p3", lengths[90:])):
+        for first in range(0, len(part), 40):
+            sums.add(source, "response", part[first : first + 40])
+    total, (mean, half) = sums.of(["alpaca", "original_p3"], "response")
+    low, high = stats.t.interval(0.95, 199, lengths.mean(), stats.sem(lengths))
+    assert total == lengths.sum()
+    assert (mean - half, mean + half) == pytest.approx((low, high))
+    assert sums.of(["alpaca"], "instruction") == (0, (0.0, None))
 
 
 def test_another_tokenizer_counts_the_same_texts(tmp_path: Path, tokenizer: Path) -> None:

@@ -17,11 +17,15 @@ import numba
 import numpy as np
 import pyarrow as pa
 
+from lamini.analysis.intervals import Estimate, margin
 from lamini.analysis.words import Integers, Marks, word_marks
 from lamini.files import derive_seed
 
 Combination = Literal["mean", "concatenated", "shuffled"]
 _TEXTS_AT_ONCE = 1 << 16
+_BLOCKS, _WINDOWS_A_BLOCK = 20, 10
+"""Consecutive blocks of joined texts, whose values tell how exact the whole one is, and how many
+windows' length a block has at least: neighbours share the windows at their border."""
 
 
 def mattr(text: str, window: int) -> float:
@@ -41,17 +45,22 @@ class MeanOfTexts:
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._sum, self._texts = 0.0, 0
+        self._sum, self._squares, self._texts = 0.0, 0.0, 0
 
     def add(self, marks: Marks, starts: Integers) -> None:
         """Take more texts."""
-        total, texts = _sum_of_ratios(marks, starts, self._window)
+        total, squares, texts = _sum_of_ratios(marks, starts, self._window)
         self._sum += total
+        self._squares += squares
         self._texts += texts
 
     def value(self) -> float:
         """The mean so far."""
         return self._sum / self._texts if self._texts else 0.0
+
+    def margin(self) -> float | None:
+        """Half the width of its 95 % interval."""
+        return margin(self._texts, self._sum, self._squares)
 
 
 class Concatenated:
@@ -61,14 +70,17 @@ class Concatenated:
         self._window = window
         self._tail: Marks = np.zeros(0, np.uint64)
         self._types, self._windows = 0, 0
+        self._blocks: list[float] = []
 
     def add(self, marks: Marks, starts: Integers) -> None:
         """Take more texts; the last words before them open the first windows."""
         joined = np.concatenate([self._tail, marks])
         windows = len(joined) - self._window + 1
         if windows > 0:
-            self._types += int(_types_in_windows(joined, self._window))
+            types = int(_types_in_windows(joined, self._window))
+            self._types += types
             self._windows += windows
+            self._blocks.append(types / (windows * self._window))
             joined = joined[windows:]
         self._tail = joined.copy()
 
@@ -77,6 +89,11 @@ class Concatenated:
         if self._windows:
             return self._types / (self._windows * self._window)
         return len(np.unique(self._tail)) / len(self._tail) if len(self._tail) else 0.0
+
+    def margin(self) -> float | None:
+        """Half the width of its 95 % interval, from what was added at a time."""
+        values = np.asarray(self._blocks)
+        return margin(len(values), float(values.sum()), float((values**2).sum()))
 
 
 class Shuffled:
@@ -92,7 +109,7 @@ class Shuffled:
         self.lengths.append(np.diff(starts))
 
 
-def shuffled_value(parts: Iterable[Shuffled], window: int, seed: int) -> float:
+def shuffled_estimate(parts: Iterable[Shuffled], window: int, seed: int) -> Estimate:
     """The value over the texts of all parts, joined in one random order.
 
     Args:
@@ -106,10 +123,12 @@ def shuffled_value(parts: Iterable[Shuffled], window: int, seed: int) -> float:
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     order = np.random.default_rng(seed).permutation(len(lengths))
     joined = Concatenated(window)
-    for first in range(0, len(order), _TEXTS_AT_ONCE):
-        chosen = order[first : first + _TEXTS_AT_ONCE]
+    blocks = min(_BLOCKS, len(marks) // (_WINDOWS_A_BLOCK * window))
+    at_once = min(_TEXTS_AT_ONCE, -(-len(order) // max(blocks, 1)) or 1)
+    for first in range(0, len(order), at_once):
+        chosen = order[first : first + at_once]
         joined.add(_gather(marks, starts, chosen), chosen)
-    return joined.value()
+    return Estimate(joined.value(), joined.margin())
 
 
 class LexicalDiversity:
@@ -142,23 +161,24 @@ class LexicalDiversity:
         if not isinstance(self._all, Shuffled):
             self._all.add(marks, starts)
 
-    def of_each(self) -> tuple[dict[str, float], float]:
-        """The MATTR of each source's texts, and that of all texts."""
-        return {source: self.of_source(source) for source in self._sources}, self.of_all()
+    def of_each(self) -> tuple[dict[str, Estimate], Estimate]:
+        """The MATTR of each source's texts, and that of all texts, with their margins."""
+        each = {source: self._of(texts, [source]) for source, texts in self._sources.items()}
+        return each, self._of(self._all, list(self._sources))
 
     def of_source(self, source: str) -> float:
         """The MATTR of a source's texts, between 0 and 1; 0 without words."""
-        return self._value(self._sources[source], [source])
+        return self._of(self._sources[source], [source]).value
 
     def of_all(self) -> float:
         """The MATTR of all texts."""
-        return self._value(self._all, list(self._sources))
+        return self._of(self._all, list(self._sources)).value
 
-    def _value(self, texts: MeanOfTexts | Concatenated | Shuffled, sources: list[str]) -> float:
+    def _of(self, texts: MeanOfTexts | Concatenated | Shuffled, sources: list[str]) -> Estimate:
         if not isinstance(texts, Shuffled):
-            return texts.value()
+            return Estimate(texts.value(), texts.margin())
         parts = [part for s in sources if isinstance(part := self._sources[s], Shuffled)]
-        return shuffled_value(parts, self._window, derive_seed("mattr", self._seed, *sources))
+        return shuffled_estimate(parts, self._window, derive_seed("mattr", self._seed, *sources))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -187,17 +207,19 @@ def _types_in_windows(marks, window):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _sum_of_ratios(marks, starts, window):  # type: ignore[no-untyped-def]
-    """The texts' values summed, and the number of texts with words."""
-    total, texts = 0.0, 0
+    """The texts' values and their squares summed, and the number of texts with words."""
+    total, squares, texts = 0.0, 0.0, 0
     for text in range(len(starts) - 1):
         words = starts[text + 1] - starts[text]
         if words == 0:
             continue
         types = _types_in_windows(marks[starts[text] : starts[text + 1]], window)
         windows = max(words - window + 1, 1)
-        total += types / (windows * min(words, window))
+        ratio = types / (windows * min(words, window))
+        total += ratio
+        squares += ratio * ratio
         texts += 1
-    return total, texts
+    return total, squares, texts
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,7 +1,7 @@
 """Table 1, Table 2 and the quality of a merged dataset, in one pass over its rows."""
 
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.intervals import Estimate, margin
 from lamini.analysis.mattr import LexicalDiversity
 from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
 from lamini.analysis.quality import TEXTS, Quality
@@ -23,12 +24,16 @@ STATISTICS_COLUMNS = (
     "instruction_source",
     "symbol",
     "samples",
-    *(f"{text}_{value}" for text in TEXTS for value in ("tokens", "mean_tokens")),
+    *(f"{text}_{value}" for text in TEXTS for value in ("tokens", "mean_tokens", "margin")),
 )
+"""Margins are half the widths of the means' 95 % intervals."""
 LENGTH_COLUMNS = ("instruction_source", "text", "tokens_from", "samples")
 """A histogram: texts of a length from `tokens_from` to below the next row's."""
 _BOUNDS = np.unique(np.append(0, np.round(2 ** np.arange(0, 14.5, 0.5)).astype(np.int64)))
-DIVERSITY_COLUMNS = ("instruction_source", *(f"{text}_mattr" for text in TEXTS))
+DIVERSITY_COLUMNS = (
+    "instruction_source",
+    *(f"{text}_{value}" for text in TEXTS for value in ("mattr", "margin")),
+)
 
 
 def measure_dataset(
@@ -64,7 +69,7 @@ def measure_dataset(
         text: LexicalDiversity(settings["mattr_texts"], settings["mattr_window"], seed)
         for text in TEXTS
     }
-    found, tokens = Quality(), Counter[tuple[str, str]]()
+    found, tokens = Quality(), TokenSums()
     histograms: dict[tuple[str, str], Integers] = {}
     columns = [*TEXTS, "flags"]
     # Cutting and counting words lets go of the interpreter: one thread a column.
@@ -72,7 +77,7 @@ def measure_dataset(
         for source, batch in read_batches(dataset, columns, manifest):
             for text in TEXTS:
                 counted = counter.count(batch[text])
-                tokens[source, text] += int(counted.sum())
+                tokens.add(source, text, counted)
                 bins = np.searchsorted(_BOUNDS, counted, side="right") - 1
                 histogram = np.bincount(bins, minlength=len(_BOUNDS))
                 histograms[source, text] = histograms.get((source, text), 0) + histogram
@@ -103,34 +108,46 @@ def source_rows(facts: Mapping[str, Any]) -> dict[str, int]:
     return {source: facts["sources"][source]["rows"] for source in facts["settings"]["sources"]}
 
 
+class TokenSums:
+    """Sums of the texts' lengths in tokens, by source and text (`instruction`, `response`)."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str], Integers] = {}
+
+    def add(self, source: str, text: str, lengths: Integers) -> None:
+        """Take more lengths."""
+        sums = np.array([len(lengths), lengths.sum(), (lengths.astype(np.int64) ** 2).sum()])
+        self._sums[source, text] = self._sums.get((source, text), 0) + sums
+
+    def of(self, sources: Iterable[str], text: str) -> tuple[int, Estimate]:
+        """The tokens of some sources together, and their mean in a text."""
+        parts = [self._sums[s, text] for s in sources if (s, text) in self._sums]
+        count, total, squares = map(int, sum(parts, np.zeros(3, np.int64)))
+        return total, Estimate(total / count if count else 0.0, margin(count, total, squares))
+
+
 def statistics_rows(
-    facts: Mapping[str, Any], tokens: Counter[tuple[str, str]], symbols: Mapping[str, str]
+    facts: Mapping[str, Any], tokens: TokenSums, symbols: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Table 1, in `STATISTICS_COLUMNS`: a row per source of the mixture, and one of all.
 
     Args:
         facts: the dataset's manifest.
-        tokens: number of tokens by source and text (`instruction`, `response`).
+        tokens: of all its texts.
         symbols: the paper's name of each source.
     """
     rows = source_rows(facts)
-    lines = []
-    for source in rows:
-        counts = {text: tokens[source, text] for text in TEXTS}
-        lines.append(_statistics_row(source, symbols.get(source, ""), rows[source], counts))
-    total = {text: sum(tokens[source, text] for source in rows) for text in TEXTS}
     name = facts["mixture"]
-    return [*lines, _statistics_row(name, name.upper(), sum(rows.values()), total)]
-
-
-def _statistics_row(
-    name: str, symbol: str, samples: int, tokens: Mapping[str, int]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"instruction_source": name, "symbol": symbol, "samples": samples}
-    for text, count in tokens.items():
-        row[f"{text}_tokens"] = count
-        row[f"{text}_mean_tokens"] = count / samples if samples else 0.0
-    return row
+    groups = [*((s, symbols.get(s, ""), [s]) for s in rows), (name, name.upper(), [*rows])]
+    lines = []
+    for name, symbol, sources in groups:
+        samples = sum(rows[source] for source in sources)
+        row: dict[str, Any] = {"instruction_source": name, "symbol": symbol, "samples": samples}
+        for text in TEXTS:
+            row[f"{text}_tokens"], mean = tokens.of(sources, text)
+            row[f"{text}_mean_tokens"], row[f"{text}_margin"] = mean
+        lines.append(row)
+    return lines
 
 
 def _lengths(
@@ -149,16 +166,17 @@ def _lengths(
 
 
 def _diversity(
-    mixture: str, rows: Mapping[str, int], diverse: Mapping[str, tuple[dict[str, float], float]]
+    mixture: str,
+    rows: Mapping[str, int],
+    diverse: Mapping[str, tuple[dict[str, Estimate], Estimate]],
 ) -> list[dict[str, Any]]:
     """Table 2, times 100: a row per source, and one of all."""
-    lines = [
-        {
-            "instruction_source": s,
-            **{f"{t}_mattr": 100 * each[s] for t, (each, _) in diverse.items()},
-        }
-        for s, samples in rows.items()
-        if samples
-    ]
-    total = {f"{text}_mattr": 100 * of_all for text, (_, of_all) in diverse.items()}
-    return [*lines, {"instruction_source": mixture, **total}]
+    lines: list[dict[str, Any]] = []
+    for source in (*(name for name, samples in rows.items() if samples), mixture):
+        row: dict[str, Any] = {"instruction_source": source}
+        for text, (each, of_all) in diverse.items():
+            value, half = of_all if source == mixture else each[source]
+            row[f"{text}_mattr"] = 100 * value
+            row[f"{text}_margin"] = None if half is None else 100 * half
+        lines.append(row)
+    return lines

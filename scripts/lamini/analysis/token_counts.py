@@ -1,13 +1,12 @@
 """Table 1 with another tokenizer: the paper does not name its own, and the counts depend on it."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lamini.analysis.columns import read_batches, write_csv
 from lamini.analysis.quality import TEXTS
-from lamini.analysis.statistics import STATISTICS_COLUMNS, statistics_rows
+from lamini.analysis.statistics import STATISTICS_COLUMNS, TokenSums, statistics_rows
 from lamini.analysis.tokens import TokenCounter
 from lamini.files import read_json
 from lamini.log import Progress
@@ -30,11 +29,11 @@ def count_tokens(
     """
     facts = read_json(manifest)
     counter = TokenCounter(settings["tokenizer_location"])
-    tokens = Counter[tuple[str, str]]()
+    tokens = TokenSums()
     with Progress(facts["rows"], "pairs") as progress:
         for source, batch in read_batches(dataset, TEXTS, manifest):
             for text in TEXTS:
-                tokens[source, text] += int(counter.count(batch[text]).sum())
+                tokens.add(source, text, counter.count(batch[text]))
             progress.advance(len(batch))
     write_csv(counts, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings["symbols"]))
     record_provenance(counts, rule="count_tokens", settings=settings, inputs=[manifest])

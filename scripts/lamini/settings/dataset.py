@@ -149,4 +149,4 @@ class Analysis(Settings):
     duplicates: Duplicates = Duplicates()
     funnel: Funnel = Funnel()
     verbs: Verbs = Verbs()
-    version: Version = 1
+    version: Version = 2

@@ -23,11 +23,11 @@ def statistics_table(name: str, inputs: Inputs, params: Params) -> Table:
                 text_cell(_millions(before.get("samples_millions"))),
                 Cell(number(row["instruction_tokens"]), ours=True),
                 text_cell(_millions(before.get("instruction_tokens_millions"))),
-                Cell(number(row["instruction_mean_tokens"]), ours=True, digits=2),
+                _with_margin(row, "instruction", "mean_tokens"),
                 Cell(number(before.get("instruction_mean_tokens")), digits=2),
                 Cell(number(row["response_tokens"]), ours=True),
                 text_cell(_millions(before.get("response_tokens_millions"))),
-                Cell(number(row["response_mean_tokens"]), ours=True, digits=2),
+                _with_margin(row, "response", "mean_tokens"),
                 Cell(number(before.get("response_mean_tokens")), digits=2),
             ]
         )
@@ -49,7 +49,7 @@ def statistics_table(name: str, inputs: Inputs, params: Params) -> Table:
             "published",
         ],
         rows=rows,
-        notes=[f"Lengths are in tokens of the tokenizer `{params['tokenizer']}`."],
+        notes=[f"Lengths are in tokens of the tokenizer `{params['tokenizer']}`.", _INTERVALS],
         reproduction=params["reproduction"],
     )
 
@@ -100,6 +100,13 @@ def tokenizer_table(name: str, inputs: Inputs, params: Params) -> Table:
     )
 
 
+def _with_margin(row: dict[str, str], text: str, value: str) -> Cell:
+    """A mean over texts with its 95 % interval, where there is one."""
+    mean, margin = number(row[f"{text}_{value}"]), number(row[f"{text}_margin"])
+    interval = None if mean is None or margin is None else (mean - margin, mean + margin)
+    return Cell(mean, ours=True, digits=2, interval=interval)
+
+
 def _published_key(row: dict[str, str], params: Params) -> str:
     """The published row of a source; the whole dataset's has no source."""
     return "" if row["instruction_source"] == params["mixture"] else row["instruction_source"]
@@ -109,6 +116,7 @@ def _millions(text: str | None) -> str | None:
     return f"{text}M" if text else None
 
 
+_INTERVALS = "Intervals (95 %): where the mean of as many other texts, drawn alike, would lie."
 _COMBINATIONS = {
     "mean": "mean over texts; one shorter than the window counts with its type-token ratio",
     "concatenated": "over all texts joined in the dataset's order",
@@ -126,9 +134,9 @@ def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
             [
                 text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
                 text_cell(row["instruction_source"]),
-                Cell(number(row["instruction_mattr"]), ours=True, digits=2),
+                _with_margin(row, "instruction", "mattr"),
                 Cell(number(before.get("instruction_mattr")), digits=2),
-                Cell(number(row["response_mattr"]), ours=True, digits=2),
+                _with_margin(row, "response", "mattr"),
                 Cell(number(before.get("response_mattr")), digits=2),
             ]
         )
@@ -137,7 +145,10 @@ def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
         title="Lexical diversity: MATTR (×100), ours and as published.",
         columns=["Dataset", "Source", "Instructions", "published", "Responses", "published"],
         rows=rows,
-        notes=[f"Window of {params['window']} words, {_COMBINATIONS[params['texts']]}."],
+        notes=[
+            f"Window of {params['window']} words, {_COMBINATIONS[params['texts']]}.",
+            _INTERVALS,
+        ],
         reproduction=params["reproduction"],
     )
 
