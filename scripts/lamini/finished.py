@@ -1,10 +1,10 @@
 """What long jobs have finished, kept until Snakemake has accepted their outputs.
 
-Snakemake removes the outputs of a job whose end it did not see: it was interrupted in the job's
-last second, or killed while SLURM went on with the job. So trainings and evaluations keep a copy of
-what would be removed in a folder `work`, which no rule declares: of `results/A/B/C` in
-`results/A/work/B/C` or `results/A/B/work/C`. The next job takes its results from there, within
-seconds. A workflow that ends well drops the copies, so that `--forcerun` computes again.
+Snakemake removes the outputs of a job whose end it did not see: it was interrupted, or killed, in
+the job's last seconds. So trainings and evaluations keep a copy of what would be removed where no
+rule declares anything: of `results/A/B/C` in `results/A/work/B/C` or `results/A/B/work/C`. The next
+job takes its results from there, within seconds. A workflow that ends well drops the copies, so
+that `--forcerun` computes again.
 """
 
 from pathlib import Path

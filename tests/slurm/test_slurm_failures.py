@@ -92,6 +92,21 @@ def test_the_driver_is_killed_and_started_again(cluster: Cluster, demo: Checkout
     assert_every_step_once(demo)
 
 
+def test_the_job_ends_well_while_nobody_watches(
+    cluster: Cluster, demo: Checkout, finished_demo: Checkout
+) -> None:
+    """The job itself has told Snakemake's records of its end: the next run has nothing to do."""
+    first = train(demo)
+    left = in_the_middle(demo, first)
+    first.kill(signal.SIGKILL)
+    wait_until(lambda: job(cluster, left)["state"] == "COMPLETED", 240, "the job's end")
+    demo.snakemake("--profile", "slurm", "--unlock")
+    again = train(demo)
+    assert "Nothing to be done" in again.wait()
+    assert not again.jobs
+    assert weights(demo) == weights(finished_demo)
+
+
 def test_one_failed_shard_among_many(
     cluster: Cluster, finished_demo: Checkout, tmp_path: Path
 ) -> None:
