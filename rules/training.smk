@@ -4,6 +4,8 @@ Inputs: results/dataset/{mixture}.parquet by its manifest; initial weights from 
 or built here.
 Outputs: results/tokenized/{mixture}/{tokenizer}/, results/checkpoints/{model}/final/. Training keeps
 its resumable state in results/checkpoints/{model}/work/, which no rule declares.
+
+Training takes longest, so it and what it waits for start before other jobs that could (`priority`).
 """
 
 
@@ -20,6 +22,7 @@ rule train_tokenizer:
         "results/benchmarks/train_tokenizer/{tokenizer}.jsonl"
     wildcard_constraints:
         tokenizer=one_of(flow.trained_tokenizers),
+    priority: 1
     conda:
         "../envs/train.yaml"
     resources:
@@ -43,6 +46,7 @@ rule build_model:
         "results/benchmarks/build_model/{model}.jsonl"
     wildcard_constraints:
         model=one_of(flow.built_models),
+    priority: 1
     conda:
         "../envs/train.yaml"
     resources:
@@ -66,6 +70,7 @@ rule tokenize_pairs:
         "results/logs/tokenize_pairs/{mixture}/{tokenizer}.log",
     benchmark:
         "results/benchmarks/tokenize_pairs/{mixture}/{tokenizer}.jsonl"
+    priority: 1
     conda:
         "../envs/train.yaml"
     threads: 2
@@ -96,6 +101,7 @@ rule train_model:
         "results/benchmarks/train_model/{model}.jsonl"
     wildcard_constraints:
         model=one_of(flow.config.students),
+    priority: 1
     conda:
         "../envs/train.yaml"
     threads: lambda w: flow.training_threads(w.model)
