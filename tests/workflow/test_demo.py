@@ -79,10 +79,10 @@ def test_the_teacher_wrote_enough(results: Path) -> None:
 
 
 def test_losses_fall(results: Path) -> None:
+    """On held-out pairs, which are the same before and after; each step has other pairs."""
     for path in results.glob("checkpoints/*/final/manifest.json"):
         facts = json.loads(path.read_text())
         assert facts["held_out_after"] < facts["held_out_before"], path
-        assert facts["loss_last"] < facts["loss_first"], path
 
 
 def test_every_score_says_what_it_was_measured_with(results: Path) -> None:
