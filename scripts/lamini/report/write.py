@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lamini.files import atomic_writer, listed, read_json
 from lamini.products.sections import CAPTIONS, SECTIONS, number_of
@@ -143,6 +143,11 @@ def _script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+def _code(text: str) -> Markup:
+    """A note's text, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _breakable(heading: str) -> Markup:
     """A heading that may break before a capital inside a word: Open|Book|QA."""
     return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", heading))
@@ -163,4 +168,5 @@ def _environment() -> jinja2.Environment:
     )  # fmt: skip
     environment.globals |= {"include_text": _text, "library": LIBRARY}
     environment.filters |= {"settings": stages.shown_settings, "breakable": _breakable}
+    environment.filters["code"] = _code
     return environment
