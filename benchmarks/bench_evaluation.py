@@ -96,7 +96,7 @@ def requests_of(folder: Path, names: list[str]) -> list[Any]:
 
 
 def compare(
-    model: Any, tokenizer: Any, requests: list[Any], rounds: int, tokens_per_batch: int
+    model: Any, tokenizer: Any, requests: list[Any], rounds: int, tokens_per_batch: int | None
 ) -> tuple[list[Any], list[Any], float, int, int]:
     """Timings of stock and ours, the largest difference, changed answers, stock's batch size."""
     from lm_eval.models.huggingface import HFLM
@@ -208,7 +208,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=0.001, help="of each task's examples")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    parser.add_argument("--tokens-per-batch", type=int, help="default: ours, for this device")
     options = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as temporary:

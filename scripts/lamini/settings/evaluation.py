@@ -53,8 +53,8 @@ class Evaluation(Settings):
     """Evaluate only the first examples of each task; null: all."""
     batches: dict[Name, list[Name]] = {}
     """Tasks that one job evaluates together, to load the model once. Others get a job each."""
-    tokens_per_batch: Annotated[int, Field(gt=0)] = 16_384
-    """Padded tokens computed at once; changes speed and memory only."""
+    tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
+    """Padded tokens computed at once, for speed and memory only; null: what suits the device."""
     max_encoder_tokens: Annotated[int, Field(gt=0)] | None = None
     """Longest input of an encoder-decoder model; longer ones are cut from the left. Null: the
     protocol's, 2,048 for `paper`, and for `modern` what lm-eval finds in the model's settings."""
