@@ -8,8 +8,9 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -156,6 +157,30 @@ def resolve_path(path: str) -> Path:
     if not found.exists():
         raise LaminiError(f"{path}: package {package} has no {inside}")
     return found
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a file's content, atomically."""
+    with atomic_writer(target, "wb") as handle, open(source, "rb") as original:
+        shutil.copyfileobj(original, handle)
+
+
+def damage_of(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """What is wrong with the files of a folder, if anything is.
+
+    Args:
+        folder: the folder.
+        files: as its manifest lists them (`write_folder_manifest`).
+
+    Raises:
+        OSError: when one is missing or cannot be read.
+    """
+    for name, expected in files.items():
+        if (folder / name).stat().st_size != expected["bytes"]:
+            return f"{name} has another size"
+        if sha256_file(folder / name) != expected["sha256"]:
+            return f"{name} has another checksum"
+    return None
 
 
 def write_folder_manifest(folder: str | Path, facts: dict[str, Any]) -> Path:

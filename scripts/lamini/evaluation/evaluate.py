@@ -16,6 +16,7 @@ from lamini.evaluation.results import summarize
 from lamini.evaluation.tasks import build_task, check_examples
 from lamini.files import (
     atomic_writer,
+    copy_file,
     derive_seed,
     read_json,
     stable_hash,
@@ -74,8 +75,7 @@ def evaluate_model(
             _keep_finished(outputs[name], {"model": asked.model, **result}, made_from)
     for name, output in outputs.items():
         if evaluation.samples:
-            with atomic_writer(_samples_file(output), "wb") as handle:
-                handle.write(_work_file(_samples_file(output)).read_bytes())
+            copy_file(_work_file(_samples_file(output)), _samples_file(output))
         write_json(output, read_json(_work_file(output))["result"])
         record_provenance(
             output, rule="evaluate_model", settings=settings, inputs=inputs, extra={"task": name}

@@ -167,6 +167,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(_text),
     )  # fmt: skip
     environment.globals |= {"include_text": _text, "library": LIBRARY}
-    environment.filters |= {"settings": stages.shown_settings, "breakable": _breakable}
-    environment.filters["code"] = _code
+    environment.filters |= {
+        "settings": stages.shown_settings, "breakable": _breakable, "code": _code,
+    }  # fmt: skip
     return environment

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lamini.errors import LaminiError
-from lamini.files import read_json, sha256_file, sync_folder, write_folder_manifest
+from lamini.files import damage_of, read_json, sync_folder, write_folder_manifest
 from lamini.training.optimizer import Optimizer
 from lamini.training.ranks import Ranks
 
@@ -145,12 +145,6 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
 def _damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint, if anything is."""
     try:
-        files = read_json(folder / "manifest.json")["files"]
-        for name, expected in files.items():
-            if (folder / name).stat().st_size != expected["bytes"]:
-                return f"{name} has another size"
-            if sha256_file(folder / name) != expected["sha256"]:
-                return f"{name} has another checksum"
+        return damage_of(folder, read_json(folder / "manifest.json")["files"])
     except (LaminiError, OSError, KeyError, TypeError) as error:
         return str(error) or type(error).__name__
-    return None
