@@ -22,6 +22,8 @@ from lamini.training.batches import segment_mask
 
 LOGITS_AT_ONCE = 2**26
 """Elements of the logits held at a time: 256 MiB in fp32."""
+MOST_PADDING = 1 / 16
+"""Of a batch, as a share of its budget: about what a batch costs beside its tokens."""
 Score = tuple[float, bool]
 """Log-likelihood in nats, and whether greedy decoding would give the continuation."""
 
@@ -161,15 +163,21 @@ def _padded(rows: Sequence[Integers], fill: int) -> tuple[Integers, Integers]:
 
 
 def _cut(items: list[Any], lengths: list[int], budget: int) -> Iterator[list[Any]]:
-    """Batches of neighbours whose padded size is at most the budget; one item may be larger."""
+    """Batches of neighbours whose padded size is at most the budget; one item may be larger.
+
+    A batch also ends before it holds more padding than one more batch would cost.
+    """
     batch: list[Any] = []
-    longest = 0
+    longest = tokens = 0
     for item, length in zip(items, lengths, strict=True):
-        if batch and max(longest, length) * (len(batch) + 1) > budget:
+        padded = max(longest, length) * (len(batch) + 1)
+        padding = padded - tokens - length
+        if batch and (padded > budget or padding > MOST_PADDING * budget):
             yield batch
-            batch, longest = [], 0
+            batch, longest, tokens = [], 0, 0
         batch.append(item)
         longest = max(longest, length)
+        tokens += length
     if batch:
         yield batch
 
