@@ -6,13 +6,12 @@ the older jobs of the same user, folder, rule and wildcards; what they had done 
 goes on from there.
 """
 
+import contextlib
 import logging
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterable
 
+from lamini import slurm
 from lamini.errors import LaminiError
 
 PATIENCE_SECONDS = 180.0
@@ -27,16 +26,17 @@ def end_predecessors(logger: logging.Logger) -> None:
     Raises:
         LaminiError: when one does not end.
     """
-    job = os.environ.get("SLURM_JOB_ID", "")
-    if not job.isdigit() or shutil.which("squeue") is None:
+    job = slurm.own_job()
+    if job is None:
         return
-    older = predecessors(_queue(logger), int(job))
+    older = predecessors(_queue(logger), job)
     if not older:
         return
     logger.warning("ending SLURM job %s of an earlier run, to go on from what it did", older)
-    subprocess.run(["scancel", *map(str, older)], capture_output=True, check=False)
+    with contextlib.suppress(LaminiError):  # one that has just ended can't be cancelled
+        slurm.ask("scancel", *map(str, older))
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while older := predecessors(_queue(logger), int(job)):
+    while older := predecessors(_queue(logger), job):
         if time.monotonic() > deadline:
             raise LaminiError(
                 f"SLURM job {older[0]} of an earlier run makes the same output and does not end:"
@@ -63,12 +63,11 @@ def predecessors(queue: Iterable[str], job: int) -> list[int]:
 
 def _queue(logger: logging.Logger) -> list[str]:
     """This user's unfinished jobs; none, with a warning, when SLURM does not answer."""
-    done = subprocess.run(
-        ["squeue", "--me", "--noheader", f"--states={_STATES}", "--format=%i|%k|%Z"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        logger.warning("squeue failed (%s): older jobs are not looked for", done.stderr.strip())
-    return done.stdout.splitlines()
+    try:
+        answer = slurm.ask(
+            "squeue", "--me", "--noheader", f"--states={_STATES}", "--format=%i|%k|%Z"
+        )
+    except LaminiError as error:
+        logger.warning("%s; older jobs are not looked for", error)
+        return []
+    return answer.splitlines()

@@ -119,6 +119,17 @@ def test_what_is_shared_stands_in_a_row_once() -> None:
     assert all(len(row.tokens) <= MOST_TOKENS for row in build_rows(many))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(16, 2048))
+def test_batches_fit_their_budget_and_hold_little_padding(lengths: list[int], budget: int) -> None:
+    batches = list(scoring._cut(lengths, lengths, budget))
+    assert [length for batch in batches for length in batch] == lengths
+    for batch in batches:
+        padded = max(batch) * len(batch)
+        assert padded <= budget or len(batch) == 1
+        assert padded - sum(batch) <= budget * scoring.MOST_PADDING
+
+
 def test_a_batch_that_does_not_fit_is_halved() -> None:
     def compute(batch: list[int]) -> list[tuple[float, bool]]:
         if len(batch) > 2:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from lamini import slurm
 from lamini.errors import LaminiError
 from lamini.training.launch import visible_gpus
 
@@ -80,20 +81,11 @@ def first_address(node_list: str) -> str:
     Raises:
         LaminiError: when SLURM does not tell.
     """
-    first = _scontrol("hostnames", node_list).split()[0]
-    found = re.search(r"\bNodeAddr=(\S+)", _scontrol("node", first))
+    first = slurm.ask("scontrol", "show", "hostnames", node_list).split()[0]
+    found = re.search(r"\bNodeAddr=(\S+)", slurm.ask("scontrol", "show", "node", first))
     if found is None:
         raise LaminiError(f"`scontrol show node {first}` names no NodeAddr")
     return found[1]
-
-
-def _scontrol(what: str, name: str) -> str:
-    done = subprocess.run(
-        ["scontrol", "show", what, name], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0 or not done.stdout.strip():
-        raise LaminiError(f"`scontrol show {what} {name}` failed: {done.stderr.strip()}")
-    return done.stdout
 
 
 def main(arguments: list[str]) -> None:

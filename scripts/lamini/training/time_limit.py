@@ -8,10 +8,11 @@ long its job may take, and tells itself to stop before.
 import logging
 import os
 import re
-import shutil
 import signal
-import subprocess
 import threading
+
+from lamini import slurm
+from lamini.errors import LaminiError
 
 logger = logging.getLogger("lamini")
 _LONGEST_MARGIN, _SHARE = 300.0, 0.1
@@ -19,16 +20,14 @@ _LONGEST_MARGIN, _SHARE = 300.0, 0.1
 
 def stop_before_time_limit() -> None:
     """Send this process SIGUSR1 some minutes before its job's limit, if it has one."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None or shutil.which("squeue") is None:
+    job = slurm.own_job()
+    if job is None:
         return
-    done = subprocess.run(
-        ["squeue", "--noheader", f"--jobs={job}", "--format=%L"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    left = read_time_left(done.stdout)
+    try:
+        left = read_time_left(slurm.ask("squeue", "--noheader", f"--jobs={job}", "--format=%L"))
+    except LaminiError as error:
+        logger.warning("%s", error)
+        left = None
     if left is None:
         logger.info("SLURM tells no time limit: the last checkpoint must do when the job is killed")
         return
