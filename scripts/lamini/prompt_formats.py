@@ -26,13 +26,21 @@ def render_prompt(prompt_format: str, instruction: str) -> str:
     Raises:
         SettingsError: on an unknown format.
     """
-    before, after = _wrapper(prompt_format)
+    before, after = prompt_parts(prompt_format)
     return f"{before}{instruction}{after}"
 
 
-def prompt_head(prompt_format: str) -> str:
-    """What a format puts before the instruction."""
-    return _wrapper(prompt_format)[0]
+def prompt_parts(prompt_format: str) -> tuple[str, str]:
+    """What a format puts before the instruction, and what after it.
+
+    Raises:
+        SettingsError: on an unknown format.
+    """
+    try:
+        return _WRAPPERS[prompt_format]
+    except KeyError:
+        known = ", ".join(_WRAPPERS)
+        raise SettingsError(f"prompt_format: {prompt_format!r} is unknown; use {known}") from None
 
 
 def chat_template(prompt_format: str) -> str:
@@ -42,18 +50,10 @@ def chat_template(prompt_format: str) -> str:
     between prompt and continuation, and moves trailing spaces of the prompt to the continuation,
     so that the requests become those of `render_prompt`, token for token.
     """
-    before, after = _wrapper(prompt_format)
+    before, after = prompt_parts(prompt_format)
     # A Jinja string literal: the template's own whitespace rules would eat newlines next to tags.
     opening, closing = (_jinja_literal(text) for text in (before, f"{after} " if after else after))
     return f"{{{{ {opening} + messages[-1]['content'] + {closing} }}}}"
-
-
-def _wrapper(prompt_format: str) -> tuple[str, str]:
-    try:
-        return _WRAPPERS[prompt_format]
-    except KeyError:
-        known = ", ".join(_WRAPPERS)
-        raise SettingsError(f"prompt_format: {prompt_format!r} is unknown; use {known}") from None
 
 
 def _jinja_literal(text: str) -> str:

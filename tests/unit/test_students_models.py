@@ -5,6 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken
 from training_cases import CONFIGS, write_dataset
 
 from lamini.errors import LaminiError
@@ -12,6 +15,7 @@ from lamini.files import read_json, read_jsonl
 from lamini.prompt_formats import render_prompt
 from lamini.settings.students import BuiltModel, TrainedTokenizer
 from lamini.students.pretrained import build_model
+from lamini.students.prompt_tokens import PromptTokenizer
 from lamini.students.token_cache import TOKENS, UNUSABLE, TokenCache
 from lamini.students.tokenization import tokenize_pairs
 from lamini.students.tokenizers import load_tokenizer, train_tokenizer
@@ -82,6 +86,34 @@ def test_the_cached_prompt_is_the_prompt_at_inference(
         if kind == "gpt2":
             assert tokenizer.decode(ids[:-1]) == response
     assert list(read_jsonl(tmp_path / UNUSABLE)) == [{"pair": 5, "reason": "empty_response"}]
+
+
+PIECES = (
+    "a", "Sea", "'s", "12", " ", "  ", "\n", "\n\n", "\t", "\r\n", "\u00a0", "\u2028", "\x1c",
+    "\u200b", "\u0301", "é", "🦙", "ß", "#", "###", ":", ":\n", "<|endoftext|>", "[PAD]",
+    "### Response:",
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), min_size=1, max_size=8))
+def test_a_wrapper_tokenised_once_is_as_if_each_time(
+    tokenizers: dict[str, str], texts: list[str]
+) -> None:
+    tokenizer = load_tokenizer(tokenizers["gpt2"], pad_token="[PAD]")
+    prompts = PromptTokenizer(tokenizer, "alpaca")
+    assert prompts.in_parts
+    wrapped = [render_prompt("alpaca", text) for text in texts]
+    assert prompts.tokenize(texts) == tokenizer(wrapped)["input_ids"]
+
+
+def test_other_tokenizers_see_each_prompt_whole(tokenizers: dict[str, str]) -> None:
+    t5 = PromptTokenizer(load_tokenizer(tokenizers["t5"]), "alpaca")
+    assert not t5.in_parts
+    greedy = load_tokenizer(tokenizers["gpt2"])
+    greedy.add_tokens([AddedToken("sea", lstrip=True)])
+    assert not PromptTokenizer(greedy, "alpaca").in_parts
+    assert not PromptTokenizer(load_tokenizer(tokenizers["gpt2"]), "bare").in_parts
 
 
 def test_a_damaged_cache_is_refused(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lamini.errors import LaminiError
-from lamini.prompt_formats import prompt_head, render_prompt
+from lamini.prompt_formats import prompt_parts, render_prompt
 from lamini.students.token_cache import Integers
 
 _TEXTS_AT_ONCE = 4096
@@ -141,7 +141,7 @@ class RequestEncoder:
         """How many tokens the wrapper puts before the instruction."""
         if self.prompt_format is None:
             return 0
-        characters = len(prompt_head(self.prompt_format))
+        characters = len(prompt_parts(self.prompt_format)[0])
         offsets = self.tokenizer(context, return_offsets_mapping=True, verbose=False)
         return sum(end <= characters for _, end in offsets["offset_mapping"])
 

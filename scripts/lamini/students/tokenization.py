@@ -17,7 +17,7 @@ import polars as pl
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
 from lamini.log import Progress
-from lamini.prompt_formats import render_prompt
+from lamini.students.prompt_tokens import PromptTokenizer
 from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, Integers
 from lamini.students.tokenizers import load_tokenizer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import TokenizersBackend
 
 logger = logging.getLogger("lamini")
-PAIRS_AT_ONCE = 4096
+PAIRS_AT_ONCE = 1024
 
 
 def tokenize_pairs(
@@ -96,18 +96,17 @@ def _tokenized_parts(
     special token is no special token: a response can't end in its middle.
     """
     backend = tokenizer.backend_tokenizer
+    prompts = PromptTokenizer(tokenizer, prompt_format)
     end = tokenizer.eos_token_id
     for part in pairs.iter_slices(PAIRS_AT_ONCE):
-        prompts = [render_prompt(prompt_format, text or "") for text in part["instruction"]]
-        responses = [text or "" for text in part["response"]]
-        backend.encode_special_tokens = False
-        encoded_prompts = backend.encode_batch_fast(prompts)
+        tokenized = prompts.tokenize(part["instruction"].fill_null("").to_list())
+        responses = part["response"].fill_null("").to_list()
         backend.encode_special_tokens = True
-        encoded_responses = backend.encode_batch_fast(responses, add_special_tokens=False)
+        encoded = backend.encode_batch_fast(responses, add_special_tokens=False)
         yield [
             ids
-            for prompt, response in zip(encoded_prompts, encoded_responses, strict=True)
-            for ids in (prompt.ids, _ended(response.ids, end))
+            for prompt, response in zip(tokenized, encoded, strict=True)
+            for ids in (prompt, _ended(response.ids, end))
         ]
 
 
