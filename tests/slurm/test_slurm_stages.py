@@ -17,7 +17,7 @@ SMALL_HERD: dict[str, Any] = {
     "students": [STUDENT, "lamini-demo-gpt2"],
     "references": ["demo-t5", "demo-gpt2"],
     "evaluated_tasks": ["openbookqa", "rte"],
-    "human_evaluation": {"studies": {"models": {"models": ["lamini-demo-gpt2", "demo-t5"]}}},
+    "human_evaluation": {"studies": {"models": {"models": [STUDENT, "lamini-demo-gpt2"]}}},
     "report": {"selected": ["demo-t5", STUDENT, "demo-gpt2"], "reference_lines": []},
 }
 
@@ -80,7 +80,7 @@ def test_the_whole_demo_of_a_small_herd(
         "tokenizers/demo-gpt2", "tokenized/d_all/demo-t5", "tokenized/d_all/demo-gpt2",
         *(f"pretrained/{model}" for model in ("demo-t5", "demo-gpt2")),
         *(f"checkpoints/{model}/final" for model in (STUDENT, "lamini-demo-gpt2")),
-        *(f"answers/{model}.jsonl" for model in ("demo-t5", "lamini-demo-gpt2")),
+        *(f"answers/{model}.jsonl" for model in (STUDENT, "lamini-demo-gpt2")),
         "analysis/d_all/statistics.csv", "analysis/d_all/diversity.csv",
         "human_eval/dataset/items.jsonl", "human_eval/dataset/verdicts.jsonl",
     )  # fmt: skip

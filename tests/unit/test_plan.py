@@ -80,11 +80,13 @@ def test_settings_change_the_plan():
 
 
 def test_reports_stand_before_estimates():
-    def report(stage: str, shard: str, wanted: int, count: int) -> None:
+    def report(
+        stage: str, shard: str, wanted: int, count: int, model: str = "gpt-3.5-turbo"
+    ) -> None:
         path = Path(f"results/{stage}/alpaca/{shard}.report.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         counts = {"requests": count, "prompt_tokens": 30 * count, "completion_tokens": 7 * count}
-        path.write_text(json.dumps(counts | {"wanted": wanted}))
+        path.write_text(json.dumps(counts | {"wanted": wanted, "asked_model": model}))
 
     with open(_made("results/analysis/generation.csv"), "w", newline="") as handle:
         columns = ("source", "stage", "requests", "prompt_tokens", "completion_tokens")
@@ -93,6 +95,8 @@ def test_reports_stand_before_estimates():
     plan = requests()["pairs", "alpaca"]
     assert (plan.requests, plan.prompt_tokens, plan.completion_tokens) == (11, 12, 13)
     assert plan.basis == "measured (generation.csv)"
+    report("pairs", "0000", 36, 36, "the-demo's-teacher")
+    assert requests()["pairs", "alpaca"].basis == "estimated"
     report("pairs", "0000", 10_000, 9_000)
     report("pairs", "0003", 10_000, 9_000)
     plan = requests()["pairs", "alpaca"]

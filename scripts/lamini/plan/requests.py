@@ -137,10 +137,13 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     source, stage = estimate.source, estimate.stage
     folder = results / stage / source
     paths = [folder / f"{shard}.report.json" for shard in flow.shards(source)]
-    found = [path for path in paths if path.exists()]
+    reports = [read_json(path) for path in paths if path.exists()]
+    # Another teacher, such as the demo's in the same folder, has other answers.
+    found = [report for report in reports if report["asked_model"] == flow.config.teacher.model]
+    if reports and not found:
+        return None
     sums: Counter[str] = Counter()
-    for path in found:
-        report = read_json(path)
+    for report in found:
         sums.update({key: report[key] for key in (*_COUNTED, "wanted")})
     factor, basis = 1.0, "measured"
     if not found:
