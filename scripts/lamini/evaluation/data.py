@@ -30,6 +30,7 @@ class DataFacts:
     config: str | None
     split: str
     revision: str | None
+    """Asked of the hub; null for a mirror, of which the digest alone tells."""
     rows: int
     """Examples in the split, whether evaluated or not."""
     sha256: str
@@ -66,7 +67,7 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
         repo=data.repo,
         config=data.config,
         split=data.split,
-        revision=data.revision,
+        revision=data.revision if mirror is None else None,
         rows=len(examples),
         sha256=digest_rows(examples),
     )
