@@ -138,6 +138,7 @@ def test_one_failed_shard_among_many(
 
 
 @slow
+@pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("quiet")
 def test_over_its_time(cluster: Cluster, demo: Checkout) -> None:
     """Training saves and stops before SLURM kills it, and goes on in the retry."""

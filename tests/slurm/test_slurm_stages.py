@@ -63,6 +63,7 @@ def test_one_way_through_every_stage(cluster: Cluster, chain: Run, finished_demo
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.mark.timeout(2700)
 @pytest.mark.skipif(
     "LAMINI_SLOW_TESTS" not in os.environ,
     reason="the whole demo on SLURM takes ten minutes and more: set LAMINI_SLOW_TESTS=1",
