@@ -346,6 +346,8 @@ def test_budget_stops_before_it_is_passed_and_goes_on_when_raised(tmp_path, budg
     ("number", "error"), [(signal.SIGTERM, StopRequested), (signal.SIGINT, KeyboardInterrupt)]
 )
 def test_signal_stops_quickly_and_keeps_what_arrived(tmp_path, number, error):
+    # A shell's background job ignores SIGINT; without this it would wait there for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with FakeEndpoint(fault=lambda p, a: "hang" if int(p) >= 20 else None) as endpoint:
         settings = teacher_settings(endpoint, timeout=60.0)
         threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
