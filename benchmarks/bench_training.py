@@ -154,7 +154,7 @@ def main() -> int:
     parser.add_argument("--micro-batch", type=int, default=32, help="pairs at once, of the peers")
     parser.add_argument("--tokens-per-micro-batch", type=int, default=4096, help="ours")
     parser.add_argument("--longest-row", type=int, default=2048, help="that TRL packs, in tokens")
-    parser.add_argument("--tokenized-pairs", type=int, default=10_000)
+    parser.add_argument("--tokenized-pairs", type=int, default=20_000)
     options = parser.parse_args()
     logging.getLogger("lamini").setLevel(logging.WARNING)
     os.environ["LAMINI_PLAIN_PROGRESS"] = "1"
