@@ -7,7 +7,13 @@ import pytest
 import yaml
 
 from lamini.errors import LaminiError
-from lamini.training.nodes import FIRST_PORT, launch_command, run_on_nodes, step_command
+from lamini.training.nodes import (
+    FIRST_PORT,
+    first_address,
+    launch_command,
+    run_on_nodes,
+    step_command,
+)
 from lamini.workflow import Workflow
 from lamini.workflow.resources import LONGEST_MINUTES
 
@@ -78,3 +84,22 @@ def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(LaminiError, match="--profile slurm"):
         run_on_nodes(2, 1, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("exit 0", "hostnames n\\[1-2\\]` names no node"),
+        ("echo n1", "show node n1` names no NodeAddr"),
+        ("echo no controller >&2; exit 1", "failed: no controller"),
+    ],
+)
+def test_a_controller_that_tells_no_address_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, said: str
+) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\n{answer}\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(LaminiError, match=said):
+        first_address("n[1-2]")

@@ -81,7 +81,10 @@ def first_address(node_list: str) -> str:
     Raises:
         LaminiError: when SLURM does not tell.
     """
-    first = slurm.ask("scontrol", "show", "hostnames", node_list).split()[0]
+    names = slurm.ask("scontrol", "show", "hostnames", node_list).split()
+    if not names:
+        raise LaminiError(f"`scontrol show hostnames {node_list}` names no node")
+    first = names[0]
     found = re.search(r"\bNodeAddr=(\S+)", slurm.ask("scontrol", "show", "node", first))
     if found is None:
         raise LaminiError(f"`scontrol show node {first}` names no NodeAddr")
