@@ -140,13 +140,11 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     reports = [read_json(path) for path in paths if path.exists()]
     # Another teacher, such as the demo's in the same folder, has other answers.
     found = [report for report in reports if report["asked_model"] == flow.config.teacher.model]
-    if reports and not found:
-        return None
     sums: Counter[str] = Counter()
     for report in found:
         sums.update({key: report[key] for key in (*_COUNTED, "wanted")})
     factor, basis = 1.0, "measured"
-    if not found:
+    if not reports:
         sums, basis = _summary(results, source, stage), "measured (generation.csv)"
     elif len(found) < len(paths):
         factor = flow.source(source).samples / max(sums["wanted"], 1)

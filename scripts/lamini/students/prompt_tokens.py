@@ -52,12 +52,12 @@ class PromptTokenizer:
 
 
 def _ends_in_one_newline(head: str) -> bool:
-    return head.endswith("\n") and not head[:-1].endswith(tuple(" \t\r\n"))
+    return head == head.rstrip() + "\n"
 
 
 def _has_clear_edges(text: str) -> bool:
     """Whether a text is not empty, and neither begins nor ends with white space."""
-    return bool(text) and not text[0].isspace() and not text[-1].isspace()
+    return text != "" and text == text.strip()
 
 
 def _cuts_at_newlines(backend: Tokenizer) -> bool:
