@@ -107,7 +107,6 @@ def compare(
     ours = LaminiLM(
         model, tokenizer=tokenizer, protocol="modern", tokens_per_batch=tokens_per_batch, **longest
     )
-    assert ours.shares_work
 
     def stock(size: int) -> Callable[[], list[Any]]:
         return lambda: HFLM(model, tokenizer=tokenizer, batch_size=size, **longest).loglikelihood(

@@ -25,6 +25,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from lamini.forward.own import start_token
 from lamini.training.loop import Trainer as OurTrainer
 from lamini.training.pairs import Selection
 from lamini.training.ranks import Ranks
@@ -76,12 +77,12 @@ class PaddingCounter:
 def ours(student: Student, pairs: np.ndarray, folder: Path) -> Side:
     """The product's trainer."""
     model, restore = _copy(student)
-    start = getattr(model.config, "decoder_start_token_id", None)
+    causal = not model.config.is_encoder_decoder
     none = np.empty(0, np.int64)
     trainer = OurTrainer(
         job=student.job,
         model=model,
-        start_token=student.tokenizer.eos_token_id if start is None else start,
+        start_token=student.tokenizer.eos_token_id if causal else start_token(model),
         cache=student.cache,
         selection=Selection(training=pairs, held_out=none, left_out=[]),
         work=folder,

@@ -141,7 +141,6 @@ def test_the_chat_template_gives_plain_lm_eval_the_same_requests(
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
 def test_modern_scores_are_those_of_stock_lm_eval(kind: str, tokenizers: dict[str, Any]) -> None:
     stock, ours = _models(tokenizers, kind, protocol="modern", max_encoder_tokens=1024)
-    assert ours.shares_work
     tasks = {name: _task(name, "modern") for name in TASKS}
     results = []
     for model in (stock, ours):
@@ -150,6 +149,7 @@ def test_modern_scores_are_those_of_stock_lm_eval(kind: str, tokenizers: dict[st
         results.append(measured)
         for task in tasks.values():
             task._instances = None
+    assert ours.ways() == {"way": "shared"}
     for name, settings in TASKS.items():
         theirs, mine = (r["results"][name][f"{settings.metric},none"] for r in results)
         assert theirs == mine, name
@@ -194,16 +194,19 @@ def test_answers_are_compared_as_squad_does() -> None:
     assert squad.compute_f1("yes", "") == 0.0
 
 
-def test_an_unknown_architecture_is_computed_in_lm_evals_way(
+def test_a_way_that_is_wrong_is_not_taken(
     tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = scoring._ancestor_mask
-    monkeypatch.setattr(scoring, "_ancestor_mask", lambda ends: right(ends + 99))
+    right = scoring.ancestor_mask
+    monkeypatch.setattr(scoring, "ancestor_mask", lambda ends: right(ends + 99))
     stock, ours = _models(tokenizers, "gpt2", protocol="modern")
-    assert not ours.shares_work
-    task = _task("rte", "modern")
+    task = _task("piqa", "modern")
     task.build_all_requests()
-    assert ours.loglikelihood(task.instances) == stock.loglikelihood(task.instances)
+    scores = ours.loglikelihood(task.instances)
+    assert ours.ways()["way"] == "rows"
+    for ours_, stocks in zip(scores, stock.loglikelihood(task.instances), strict=True):
+        assert ours_[0] == pytest.approx(stocks[0], abs=1e-4)
+        assert ours_[1] == stocks[1]
 
 
 def test_the_mirror_of_the_tests_is_complete() -> None:

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_cases import CONFIGS, VOCABULARY, architecture, tiny_model
+from training_cases import CONFIGS, VOCABULARY, tiny_model
 
 from lamini.errors import LaminiError
 from lamini.evaluation import scoring
 from lamini.evaluation.models import spread
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.scoring import Scorer
+from lamini.evaluation.scoring import Scorer, Way
 from lamini.evaluation.tries import MOST_TOKENS, build_rows
 
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=40)
@@ -47,11 +47,12 @@ def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
 
 
 @pytest.mark.parametrize("budget", [64, 4096])
+@pytest.mark.parametrize("way", ["shared", "rows", "alone"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_together_is_as_alone(name: str, budget: int) -> None:
+def test_together_is_as_alone(name: str, way: Way, budget: int) -> None:
     model, requests = tiny_model(name).eval(), _requests()
     counted: list[int] = []
-    scores = Scorer(model, architecture(name), budget).score(requests, counted.append)
+    scores = Scorer(model, budget).score(requests, way, counted.append)
     assert sum(counted) == len(requests)
     for request, (likelihood, greedy) in zip(requests, scores, strict=True):
         expected, expected_greedy = _alone(model, request)
@@ -63,12 +64,12 @@ def test_together_is_as_alone(name: str, budget: int) -> None:
 def test_a_model_over_several_devices_scores_the_same(name: str, tmp_path: Path) -> None:
     """Half of it waits on the disk, and is fetched and dropped as its turn comes."""
     model, requests = tiny_model(name).eval(), _requests()
-    expected = Scorer(model, architecture(name), 4096).score(requests)
+    expected = Scorer(model, 4096).score(requests)
     half = sum(p.numel() * p.element_size() for p in model.parameters()) // 2
     spread(model, {"cpu": half, "disk": 10 * half}, str(tmp_path))
     places = {parameter.device.type for parameter in model.parameters()}
     assert places == {"cpu", "meta"}
-    assert Scorer(model, architecture(name), 4096).score(requests) == expected
+    assert Scorer(model, 4096).score(requests) == expected
 
 
 def test_greedy_continuations_are_found() -> None:
@@ -77,7 +78,7 @@ def test_greedy_continuations_are_found() -> None:
     with torch.no_grad():
         best = int(model(torch.tensor(context)[None]).logits[0, -1].argmax())
     requests = [TokenRequest(context, np.array([token])) for token in (best, (best + 1) % 90)]
-    assert [greedy for _, greedy in Scorer(model, "decoder-only", 512).score(requests)] == [
+    assert [greedy for _, greedy in Scorer(model, 512).score(requests)] == [
         True,
         False,
     ]
@@ -85,10 +86,10 @@ def test_greedy_continuations_are_found() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if not name.startswith("t5")])
 def test_a_mask_that_leaks_by_one_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = scoring._ancestor_mask
-    monkeypatch.setattr(scoring, "_ancestor_mask", lambda ends: right(ends + 1))
+    right = scoring.ancestor_mask
+    monkeypatch.setattr(scoring, "ancestor_mask", lambda ends: right(ends + 1))
     model, requests = tiny_model(name).eval(), _requests()
-    scores = Scorer(model, "decoder-only", 4096).score(requests)
+    scores = Scorer(model, 4096).score(requests)
     errors = [abs(s[0] - _alone(model, r)[0]) for s, r in zip(scores, requests, strict=True)]
     assert max(errors) > 1e-3
 

@@ -8,12 +8,15 @@ import pytest
 import torch
 from training_cases import CONFIGS, NUMBERED, architecture, tiny_cache, tiny_model
 
+from lamini.forward.masks import segment_mask
+from lamini.forward.own import start_token
 from lamini.students.token_cache import TokenCache
 from lamini.training import losses as losses_module
 from lamini.training.activations import fuse_activations
-from lamini.training.batches import make_batch, segment_mask, shared_prefix
+from lamini.training.batches import make_batch, shared_prefix
 from lamini.training.layout import MicroBatch, lay_out
-from lamini.training.losses import may_pack, may_share_prefix, token_losses
+from lamini.training.losses import token_losses
+from lamini.training.ways import Way
 
 CPU = torch.device("cpu")
 
@@ -35,19 +38,20 @@ def _reference(model: Any, cache: TokenCache, pair: int, name: str) -> torch.Ten
 
 
 def _together(
-    model: Any, cache: TokenCache, layout: MicroBatch, name: str, shared: int
+    model: Any, cache: TokenCache, layout: MicroBatch, way: Way, shared: int
 ) -> torch.Tensor:
+    causal = not model.config.is_encoder_decoder
     batch = make_batch(
         cache,
         np.arange(len(cache)),
         np.full(len(cache), 1.0),
         layout,
         shared=shared,
-        architecture=architecture(name),
-        start_token=0,
+        architecture="decoder-only" if causal else "encoder-decoder",
+        start_token=0 if causal else start_token(model),
         device=CPU,
     )
-    return token_losses(model, batch, architecture(name))
+    return token_losses(model, batch, way)
 
 
 def _gradient(model: Any) -> torch.Tensor:
@@ -56,15 +60,16 @@ def _gradient(model: Any) -> torch.Tensor:
     return gradient
 
 
-def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, float]:
+def _compare(name: str, cache: TokenCache, way: Way, budget: int = 600) -> tuple[float, float]:
     """Largest loss difference of a token, and the relative gradient error."""
     model = tiny_model(name).train()
-    shared = shared_prefix(cache, np.arange(len(cache))) if may_share_prefix(model) else 0
+    shared = shared_prefix(cache, np.arange(len(cache))) if way == "shared_prefix" else 0
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
-    layouts = lay_out(architecture(name), *lengths, budget, packed=may_pack(model))[0]
+    budget = 1 if way == "alone" else budget
+    layouts = lay_out(architecture(name), *lengths, budget, packed=way == "packed")[0]
     worst = 0.0
     for layout in layouts:
-        together = _together(model, cache, layout, name, shared)
+        together = _together(model, cache, layout, way, shared)
         order = [pair for row in layout.rows for pair in row]
         alone = torch.cat([_reference(model, cache, pair, name) for pair in order])
         worst = max(worst, float((together - alone).detach().abs().max()))
@@ -77,9 +82,16 @@ def _compare(name: str, cache: TokenCache, budget: int = 600) -> tuple[float, fl
     return worst, float(error)
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, *NUMBERED])
-def test_together_is_as_alone(name: str, cache: TokenCache) -> None:
-    loss, gradient = _compare(name, cache)
+WAYS: list[tuple[str, Way]] = [
+    *((name, "packed") for name in CONFIGS if architecture(name) == "encoder-decoder"),
+    *((name, "rows") for name in [*CONFIGS, *NUMBERED]),
+    *((name, "alone") for name in [*CONFIGS, *NUMBERED]),
+]
+
+
+@pytest.mark.parametrize(("name", "way"), WAYS)
+def test_together_is_as_alone(name: str, way: Way, cache: TokenCache) -> None:
+    loss, gradient = _compare(name, cache, way)
     assert loss < 2e-5
     assert gradient < 1e-6
 
@@ -87,9 +99,8 @@ def test_together_is_as_alone(name: str, cache: TokenCache) -> None:
 @pytest.mark.parametrize("name", [n for n in CONFIGS if architecture(n) == "decoder-only"])
 def test_a_shared_prefix_is_as_one_of_its_own(name: str, tmp_path: Path) -> None:
     cache = tiny_cache(tmp_path, shared=11)
-    assert may_share_prefix(tiny_model(name))
     assert shared_prefix(cache, np.arange(len(cache))) == 11
-    loss, gradient = _compare(name, cache)
+    loss, gradient = _compare(name, cache, "shared_prefix")
     assert loss < 2e-5
     assert gradient < 1e-6
 
@@ -119,27 +130,27 @@ def test_fused_activations_are_the_models_own(name: str, blocks: int, cache: Tok
 def test_a_mask_that_leaks_by_one_position_is_found(
     name: str, leak: str, cache: TokenCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = {"encoder": 0, "decoder": 1, "cross": 2, "causal": 1}
+    calls = {"encoder": 0, "cross": 1, "decoder": 2, "causal": 2}
 
     count = 0
 
-    def leaky(queries: Any, keys: Any, dtype: Any, causal: bool = False) -> torch.Tensor:
+    def leaky(queries: Any, keys: Any, *, causal: bool = False) -> torch.Tensor:
         nonlocal count
-        mask = segment_mask(queries, keys, dtype, causal)
+        seen = segment_mask(queries, keys, causal=causal)
         if count % 3 == calls[leak]:
             if leak == "causal":  # each position sees the next one
-                mask = mask.roll(-1, dims=2)
-                mask[:, :, -1] = 0
+                seen = seen.roll(-1, dims=1)
+                seen[:, -1] = True
             else:  # the first position of a pair sees the last one of the pair before
                 border = (queries[:, 1:] != queries[:, :-1]).nonzero()
                 for row, at in border.tolist():
                     before = (keys[row] == queries[row, at]).nonzero()
-                    mask[row, 0, at + 1, before.max()] = 0
+                    seen[row, at + 1, before.max()] = True
         count += 1
-        return mask
+        return seen
 
     monkeypatch.setattr(losses_module, "segment_mask", leaky)
-    loss, gradient = _compare(name, cache)
+    loss, gradient = _compare(name, cache, "packed")
     assert loss > 1e-3
     assert gradient > 1e-4
 
@@ -151,7 +162,6 @@ def test_rows_hold_several_pairs(cache: TokenCache) -> None:
 
 
 def test_models_that_number_their_positions_have_rows_of_their_own(cache: TokenCache) -> None:
-    assert not may_pack(tiny_model("bart"))
     lengths = (cache.prompt_lengths, cache.response_lengths)
     layouts = lay_out("encoder-decoder", *lengths, 600, packed=False)[0]
     rows = [row for layout in layouts for row in layout.rows]

@@ -44,7 +44,7 @@ def evaluate_model(
     Args:
         evals: a JSON file for each task, in the tasks' order: `model`, `task`, `metric`, `score`,
             `standard_error`, `interval` (all times 100), `examples`, `truncated`, `values` (of
-            each example), and what they were measured with.
+            each example), `way` (`forward.proof`), and what they were measured with.
         settings: the rule's params.
         tokens_per_batch: padded tokens computed at once; null: the default.
         inputs: the rule's input files, for the record.
@@ -95,6 +95,7 @@ def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
         protocol=evaluation.protocol,
         max_encoder_tokens=evaluation.max_encoder_tokens,
         tokens_per_batch=evaluation.tokens_per_batch,
+        name=asked.model,
     )
 
 
@@ -146,6 +147,7 @@ def _run(
         "task_version": task.VERSION,
         "requests_hash": stable_hash(sent),
         "truncated": truncated,
+        **language_model.ways(),
         "values": [round(value, 6) for value in values],
     }
     return result, [_sample(s, t, settings.metric) for s, t in zip(samples, sent, strict=True)]

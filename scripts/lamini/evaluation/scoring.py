@@ -1,24 +1,32 @@
 """Log-likelihoods of continuations, each distinct piece of work done once.
 
-Decoder-only models compute the rows of `tries`: shared prefixes once. Encoder-decoder models encode
-each context once and decode all its continuations side by side in one row, kept apart by a mask.
-The output head, whose cost grows with the vocabulary, sees scored states only.
-"""
+| way | decoder-only | encoder-decoder |
+|---|---|---|
+| `shared` | rows are tries: a prefix of several requests is computed once | the continuations of a context share a decoder row, kept apart by a mask |
+| `rows` | a row for each distinct sequence, padded on the right | a decoder row for each continuation |
+| `alone` | each request by the model's own forward | the same |
+
+Each context of an encoder-decoder is encoded once. The output head, whose cost grows with the
+vocabulary, sees scored states only. Which way is right for a model is proven at the start of a task
+(`forward.proof`).
+"""  # noqa: E501
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from transformers.modeling_outputs import BaseModelOutput
 
 from lamini.errors import LaminiError
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.tries import Row, build_rows
-from lamini.students.heads import output_logits
+from lamini.evaluation.tries import MOST_TOKENS, Row, build_rows
+from lamini.forward.masks import ancestor_mask, as_attention_mask, segment_mask
+from lamini.forward.own import log_likelihoods, own_logits, position_limits, start_token
+from lamini.forward.states import head_logits, last_states
 from lamini.students.token_cache import Integers
-from lamini.training.batches import segment_mask
 
 LOGITS_AT_ONCE = 2**26
 """Elements of the logits held at a time: 256 MiB in fp32."""
@@ -26,6 +34,11 @@ MOST_PADDING = 1 / 16
 """Of a batch, as a share of its budget: about what a batch costs beside its tokens."""
 Score = tuple[float, bool]
 """Log-likelihood in nats, and whether greedy decoding would give the continuation."""
+Way = Literal["shared", "rows", "alone"]
+WAYS: tuple[Way, ...] = ("shared", "rows")
+"""The ways that a proof tries, the fastest first."""
+Answer = tuple[torch.Tensor, torch.Tensor]
+"""Log-likelihood of each token of a continuation, and whether it is the most likely. Shape (T,)."""
 
 
 @dataclass
@@ -34,39 +47,65 @@ class Scorer:
 
     Args:
         model: a Hugging Face model with a language-model head, in evaluation mode.
-        architecture: of the model.
         tokens_per_batch: padded tokens computed at once.
     """
 
     model: Any
-    architecture: str
     tokens_per_batch: int
 
-    @torch.inference_mode()
     def score(
-        self, requests: Sequence[TokenRequest], advance: Callable[[int], None] = lambda _: None
+        self,
+        requests: Sequence[TokenRequest],
+        way: Way = "shared",
+        advance: Callable[[int], None] = lambda _: None,
     ) -> list[Score]:
-        """Score requests, in their order.
+        """Log-likelihood and greediness of each request, in their order.
 
         Args:
             requests: in the model's tokens.
+            way: how they are computed.
             advance: told how many requests were scored since the last call.
 
         Raises:
             LaminiError: when a single row does not fit into the device's memory.
         """
-        scores: list[Score | None] = [None] * len(requests)
-        score_all = self._causal if self.architecture == "decoder-only" else self._encoder_decoder
-        for numbers, part in score_all(requests):
-            for number, score in zip(numbers, part, strict=True):
-                scores[number] = score
+        return [
+            (float(likelihoods.double().sum()), bool(greedy.all()))
+            for likelihoods, greedy in self.answers(requests, way, advance)
+        ]
+
+    @torch.inference_mode()
+    def answers(
+        self,
+        requests: Sequence[TokenRequest],
+        way: Way = "shared",
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Answer]:
+        """The same token by token, on the CPU."""
+        answers: dict[int, Answer] = {}
+        for numbers, part in self._batches(requests, way):
+            answers |= zip(numbers, part, strict=True)
             advance(len(numbers))
-        return [score for score in scores if score is not None]
+        return [answers[number] for number in range(len(requests))]
+
+    def _batches(
+        self, requests: Sequence[TokenRequest], way: Way
+    ) -> Iterator[tuple[list[int], list[Answer]]]:
+        if way == "alone":
+            return (([n], [_alone(self.model, r)]) for n, r in enumerate(requests))
+        if self.model.config.is_encoder_decoder:
+            return self._encoder_decoder(requests, way)
+        return self._causal(requests, way)
 
     # --- Decoder-only -----------------------------------------------------------------------------
 
-    def _causal(self, requests: Sequence[TokenRequest]) -> Iterator[tuple[list[int], list[Score]]]:
-        rows = build_rows(requests)
+    def _causal(
+        self, requests: Sequence[TokenRequest], way: Way
+    ) -> Iterator[tuple[list[int], list[Answer]]]:
+        # Some families number the places of a row, too; none is longer than their positions.
+        _, limit = position_limits(self.model)
+        most = min(MOST_TOKENS, limit or MOST_TOKENS)
+        rows = build_rows(requests, shared=way == "shared", most=most)
         # Rows without branches need no mask, and so take the plain causal kernels.
         for part in ([r for r in rows if not r.branched], [r for r in rows if r.branched]):
             batches = _cut(part, [len(row.tokens) for row in part], self.tokens_per_batch)
@@ -74,7 +113,7 @@ class Scorer:
                 numbers = [number for row in batch for number in row.requests]
                 yield numbers, _halving(batch, lambda rows: self._causal_batch(rows, requests))
 
-    def _causal_batch(self, rows: list[Row], requests: Sequence[TokenRequest]) -> list[Score]:
+    def _causal_batch(self, rows: list[Row], requests: Sequence[TokenRequest]) -> list[Answer]:
         device, longest = self.model.device, max(len(row.tokens) for row in rows)
         tokens, depths = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(2))
         # Padding ends at once, so that nothing but itself is its ancestor.
@@ -87,24 +126,25 @@ class Scorer:
             nodes += [scored + number * longest for scored in row.nodes]
             targets += [requests[request].continuation for request in row.requests]
         inputs: dict[str, Any] = {"input_ids": torch.as_tensor(tokens, device=device)}
-        positions = torch.as_tensor(depths, device=device)
         if any(row.branched for row in rows):
-            mask = _ancestor_mask(torch.as_tensor(ends, device=device))
-            states = _states_in_tries(self.model, inputs["input_ids"], positions, mask)
+            positions = torch.as_tensor(depths, device=device)
+            seen = ancestor_mask(torch.as_tensor(ends, device=device))
+            inputs["position_ids"] = positions
+            inputs["attention_mask"] = as_attention_mask(seen, self.model)
+            with _local_attention(self.model, positions):
+                states = last_states(self.model, **inputs, use_cache=False)
         else:
-            states = self.model.base_model(**inputs, use_cache=False).last_hidden_state
+            states = last_states(self.model, **inputs, use_cache=False)
         return _read_off(self.model, states.flatten(0, 1), nodes, targets)
 
     # --- Encoder-decoder --------------------------------------------------------------------------
 
     def _encoder_decoder(
-        self, requests: Sequence[TokenRequest]
-    ) -> Iterator[tuple[list[int], list[Score]]]:
-        groups: dict[bytes, list[int]] = {}
-        for number, request in enumerate(requests):
-            groups.setdefault(request.context.tobytes(), []).append(number)
+        self, requests: Sequence[TokenRequest], way: Way
+    ) -> Iterator[tuple[list[int], list[Answer]]]:
         contexts = sorted(
-            groups.values(), key=lambda g: (-len(requests[g[0]].context), -len(g), g[0])
+            by_context(requests).values(),
+            key=lambda g: (-len(requests[g[0]].context), -len(g), g[0]),
         )
         lengths = [
             len(requests[group[0]].context) + sum(len(requests[n].continuation) for n in group)
@@ -112,25 +152,41 @@ class Scorer:
         ]
         for batch in _cut(contexts, lengths, self.tokens_per_batch):
             numbers = [number for group in batch for number in group]
-            yield numbers, _halving(batch, lambda g: self._encoder_decoder_batch(g, requests))
+            yield (
+                numbers,
+                _halving(batch, lambda g: self._encoder_decoder_batch(g, requests, way)),
+            )
 
     def _encoder_decoder_batch(
-        self, groups: list[list[int]], requests: Sequence[TokenRequest]
-    ) -> list[Score]:
-        """Contexts in the encoder; in the decoder a row for each, its continuations as segments.
+        self, groups: list[list[int]], requests: Sequence[TokenRequest], way: Way
+    ) -> list[Answer]:
+        """Contexts in the encoder; in the decoder a row for each context, or each continuation.
 
-        T5's position bias depends on distances alone, so that a segment's place does not matter.
+        In a shared row, continuations are segments: where positions are distances alone (T5), a
+        segment's place does not matter.
         """
-        device, dtype = self.model.device, self.model.dtype
-        start = self.model.config.decoder_start_token_id
-        contexts = [requests[group[0]].context for group in groups]
+        device, start = self.model.device, start_token(self.model)
+        encoder, encoder_mask = _padded([requests[g[0]].context for g in groups], fill=start)
+        mask = torch.as_tensor(encoder_mask, device=device)
+        encoded = self.model.get_encoder()(
+            input_ids=torch.as_tensor(encoder, device=device), attention_mask=mask
+        )
+        inputs: dict[str, Any] = {"encoder_outputs": encoded, "attention_mask": mask}
         rows = [[requests[number].continuation for number in group] for group in groups]
-        encoder, encoder_mask = _padded(contexts, fill=start)
+        if way == "rows":
+            row_of = torch.as_tensor(np.repeat(np.arange(len(rows)), [len(r) for r in rows]))
+            states = encoded.last_hidden_state[row_of.to(device)]
+            inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
+            inputs["attention_mask"] = mask[row_of.to(device)]
+            rows = [[continuation] for row in rows for continuation in row]
         fed = [[np.concatenate([[start], c[:-1]]) for c in row] for row in rows]
         decoder, _ = _padded([np.concatenate(row) for row in fed], fill=start)
-        segments, _ = _padded(
-            [np.repeat(np.arange(len(row)), [len(c) for c in row]) for row in fed], fill=-1
-        )
+        inputs["decoder_input_ids"] = torch.as_tensor(decoder, device=device)
+        if way == "shared":
+            of_rows = [np.repeat(np.arange(len(row)), [len(c) for c in row]) for row in fed]
+            segments = torch.as_tensor(_padded(of_rows, fill=-1)[0], device=device)
+            seen = segment_mask(segments, segments, causal=True)
+            inputs["decoder_attention_mask"] = as_attention_mask(seen, self.model)
         nodes, targets = [], []
         for number, row in enumerate(rows):
             at = number * decoder.shape[1]
@@ -138,19 +194,22 @@ class Scorer:
                 nodes.append(np.arange(at, at + len(continuation)))
                 targets.append(continuation)
                 at += len(continuation)
-        mask = torch.as_tensor(encoder_mask, device=device)
-        place = torch.as_tensor(segments, device=device)
-        encoded = self.model.get_encoder()(
-            input_ids=torch.as_tensor(encoder, device=device), attention_mask=mask
-        )
-        states = self.model.get_decoder()(
-            input_ids=torch.as_tensor(decoder, device=device),
-            attention_mask=segment_mask(place, place, dtype, causal=True),
-            encoder_hidden_states=encoded.last_hidden_state,
-            encoder_attention_mask=mask,
-            use_cache=False,
-        ).last_hidden_state
+        states = last_states(self.model, **inputs, use_cache=False)
         return _read_off(self.model, states.flatten(0, 1), nodes, targets)
+
+
+def by_context(requests: Sequence[TokenRequest]) -> dict[bytes, list[int]]:
+    """Numbers of the requests of each context."""
+    groups: dict[bytes, list[int]] = {}
+    for number, request in enumerate(requests):
+        groups.setdefault(request.context.tobytes(), []).append(number)
+    return groups
+
+
+def _alone(model: Any, request: TokenRequest) -> Answer:
+    logits = own_logits(model, request.context, request.continuation)
+    wanted = torch.as_tensor(request.continuation, device=logits.device)
+    return log_likelihoods(logits, wanted).cpu(), (logits.argmax(dim=-1) == wanted).cpu()
 
 
 def _padded(rows: Sequence[Integers], fill: int) -> tuple[Integers, Integers]:
@@ -182,7 +241,7 @@ def _cut(items: list[Any], lengths: list[int], budget: int) -> Iterator[list[Any
         yield batch
 
 
-def _halving(batch: list[Any], compute: Callable[[list[Any]], list[Score]]) -> list[Score]:
+def _halving(batch: list[Any], compute: Callable[[list[Any]], list[Answer]]) -> list[Answer]:
     """Compute a batch; where memory does not suffice, in halves."""
     try:
         return compute(batch)
@@ -195,27 +254,6 @@ def _halving(batch: list[Any], compute: Callable[[list[Any]], list[Score]]) -> l
     torch.cuda.empty_cache()
     middle = len(batch) // 2
     return _halving(batch[:middle], compute) + _halving(batch[middle:], compute)
-
-
-def _ancestor_mask(ends: torch.Tensor) -> torch.Tensor:
-    """Which key is an ancestor of which query, or the query itself. Shape (B, N, N)."""
-    nodes = torch.arange(ends.shape[1], device=ends.device)
-    before = nodes[None, :] <= nodes[:, None]
-    return before[None] & (nodes[None, :, None] < ends[:, None, :])
-
-
-def _states_in_tries(
-    model: Any, tokens: torch.Tensor, positions: torch.Tensor, seen: torch.Tensor
-) -> torch.Tensor:
-    """Last hidden states of trie rows. Shape (B, N, width)."""
-    mask = torch.zeros(seen.shape, dtype=model.dtype, device=seen.device)
-    mask = mask.masked_fill_(~seen, torch.finfo(model.dtype).min)[:, None]
-    with _local_attention(model, positions):
-        outputs = model.base_model(
-            input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False
-        )
-    states: torch.Tensor = outputs.last_hidden_state
-    return states
 
 
 @contextlib.contextmanager
@@ -243,7 +281,7 @@ def _local_attention(model: Any, positions: torch.Tensor) -> Iterator[None]:
 
 def _read_off(
     model: Any, states: torch.Tensor, nodes: list[Integers], targets: list[Integers]
-) -> list[Score]:
+) -> list[Answer]:
     """Log-likelihoods from the states after which the targets are predicted.
 
     Args:
@@ -258,14 +296,12 @@ def _read_off(
     chosen = states[torch.as_tensor(distinct, device=states.device)]
     likelihoods = torch.empty(len(wanted), dtype=torch.float32, device=states.device)
     greedy = torch.empty(len(wanted), dtype=torch.bool, device=states.device)
-    step = max(1, LOGITS_AT_ONCE // model.get_output_embeddings().weight.shape[0])
+    step = max(1, LOGITS_AT_ONCE // model.get_input_embeddings().weight.shape[0])
     for start in range(0, len(chosen), step):
-        logits = output_logits(model, chosen[start : start + step]).float()
+        logits = head_logits(model, chosen[start : start + step]).float()
         here = ((place >= start) & (place < start + step)).nonzero()[:, 0]
         at, token = place[here] - start, wanted[here]
         likelihoods[here] = logits[at, token] - logits.logsumexp(dim=1)[at]
         greedy[here] = logits.argmax(dim=1)[at] == token
     lengths = [len(target) for target in targets]
-    sums = [part.double().sum().item() for part in likelihoods.cpu().split(lengths)]
-    all_greedy = [bool(part.all()) for part in greedy.cpu().split(lengths)]
-    return list(zip(sums, all_greedy, strict=True))
+    return list(zip(likelihoods.cpu().split(lengths), greedy.cpu().split(lengths), strict=True))

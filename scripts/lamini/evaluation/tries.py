@@ -15,7 +15,7 @@ from lamini.evaluation.requests import TokenRequest
 from lamini.students.token_cache import Integers
 
 MOST_TOKENS = 1024
-"""Tokens of a row, unless one sequence alone is longer; attention within it costs its square."""
+"""Most tokens of a row; attention within it costs its square."""
 LEAST_SHARED = 16
 """Tokens that a sequence must share with the one before it to stand in the same row."""
 
@@ -79,11 +79,15 @@ class _Growing:
         return Row(tokens, depths, ends, self.requests, self.nodes)
 
 
-def build_rows(requests: Sequence[TokenRequest]) -> list[Row]:
+def build_rows(
+    requests: Sequence[TokenRequest], *, shared: bool = True, most: int = MOST_TOKENS
+) -> list[Row]:
     """Lay out the requests of a decoder-only model.
 
     Args:
         requests: any; the last token of a continuation is predicted but never fed.
+        shared: whether requests may share a row; equal ones always do.
+        most: tokens of a row, unless one sequence alone is longer.
 
     Returns:
         Rows that together hold every request once, the longest first.
@@ -91,18 +95,21 @@ def build_rows(requests: Sequence[TokenRequest]) -> list[Row]:
     fed = [np.concatenate([r.context, r.continuation[:-1]]) for r in requests]
     # Big-endian bytes compare as the numbers do, and much faster than lists of them.
     order = sorted(range(len(fed)), key=lambda i: fed[i].astype(">u4").tobytes())
-    rows = _grow(order, fed, [len(r.context) - 1 for r in requests])
+    rows = _grow(order, fed, [len(r.context) - 1 for r in requests], most if shared else 0)
     return sorted(rows, key=lambda row: -len(row.tokens))
 
 
-def _grow(order: list[int], fed: list[Integers], first_scored: list[int]) -> Iterator[Row]:
+def _grow(
+    order: list[int], fed: list[Integers], first_scored: list[int], most: int
+) -> Iterator[Row]:
     growing: _Growing | None = None
     for number in order:
         sequence = fed[number]
         shared = _shared(growing.last, sequence) if growing else 0
         if growing is not None:
-            full = growing.size + len(sequence) - shared > MOST_TOKENS
-            if shared < LEAST_SHARED or full:
+            full = growing.size + len(sequence) - shared > most
+            equal = shared == len(sequence) == len(growing.last)
+            if not equal and (shared < LEAST_SHARED or full):
                 yield growing.finish()
                 growing, shared = None, 0
         if growing is None:

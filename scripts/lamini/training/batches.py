@@ -1,4 +1,4 @@
-"""From pairs to tensors: the inputs of one micro-batch, and what keeps its pairs apart."""
+"""From pairs to tensors: the inputs of one micro-batch."""
 
 from dataclasses import dataclass
 
@@ -114,25 +114,3 @@ def shared_prefix(cache: TokenCache, pairs: Integers) -> int:
     heads = np.array([cache.prompt(int(pair))[:least] for pair in pairs])
     alike = (heads == heads[0]).all(axis=0)
     return int(np.append(alike, False).argmin())
-
-
-def segment_mask(
-    queries: torch.Tensor, keys: torch.Tensor, dtype: torch.dtype, causal: bool = False
-) -> torch.Tensor:
-    """An additive attention mask that lets a position see its own pair only.
-
-    Args:
-        queries: segment of each query position. Shape (B, Q).
-        keys: segment of each key position. Shape (B, K).
-        dtype: of the mask. Its lowest finite value stands for "no": a padding row that sees
-            nothing at all would become NaN with minus infinity.
-        causal: also hide later positions.
-
-    Returns:
-        Zeros and lowest values, shape (B, 1, Q, K), as transformers takes a ready-made mask.
-    """
-    seen = queries[:, :, None] == keys[:, None, :]
-    if causal:
-        seen = seen & torch.ones(seen.shape[1:], dtype=torch.bool, device=seen.device).tril()
-    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-    return mask.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]

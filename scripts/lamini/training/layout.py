@@ -3,8 +3,8 @@
 Decoder-only: one pair a row, rows of like length together, as many as the token budget holds.
 Right padding needs no mask in a causal model, so the fast attention kernels stay in use.
 
-Encoder-decoder: several pairs a row, packed by both of their lengths at once; the masks that keep
-them apart are in `batches`. Only by packing does padding fall below a seventh, as a batch sorted by
+Encoder-decoder: several pairs a row, packed by both of their lengths at once; masks keep
+them apart (`losses`). Only by packing does padding fall below a seventh, as a batch sorted by
 prompts has responses of all lengths (and the other way round). Models that know a token's absolute
 position get one pair a row.
 
@@ -59,7 +59,7 @@ def lay_out(
         responses: response tokens of the step's pairs, the end token among them.
         budget: padded tokens at once; a single row may be longer.
         ranks: number of processes that share the step; their work is about equal.
-        packed: whether a row of an encoder-decoder may hold several pairs (`losses.may_pack`).
+        packed: whether a row of an encoder-decoder may hold several pairs (`ways`).
     """
     alone: list[tuple[int, ...]] = [(pair,) for pair in range(len(prompts))]
     if architecture == "decoder-only":

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +11,20 @@ import torch
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import derive_seed
 from lamini.log import Progress as ProgressLog
-from lamini.students.token_cache import Integers, TokenCache
-from lamini.training.activations import fuse_activations
-from lamini.training.batches import make_batch, shared_prefix
+from lamini.students.token_cache import TokenCache
 from lamini.training.checkpoints import Checkpoints, Progress
+from lamini.training.computation import Computation
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
-from lamini.training.layout import MicroBatch, lay_out
-from lamini.training.losses import may_pack, may_share_prefix, token_losses
 from lamini.training.optimizer import Optimizer
 from lamini.training.pairs import Selection
 from lamini.training.plan import StepPlan, pair_weights
-from lamini.training.precision import (
-    LossScale,
-    autocast,
-    choose_precision,
-    protect_t5_from_overflow,
-)
+from lamini.training.precision import LossScale
 from lamini.training.ranks import Ranks
 from lamini.training.schedule import learning_rate
 from lamini.training.telemetry import Telemetry
 
 logger = logging.getLogger("lamini")
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What a set of pairs came to, over all ranks."""
-
-    loss: float
-    tokens: int
-    """Tokens that the model was fed, those of a shared prefix in every pair."""
-    padding: float
-    """Share of the computed positions that hold no token."""
 
 
 class Trainer:
@@ -74,15 +54,19 @@ class Trainer:
         fingerprint: str,
     ) -> None:
         self._job, self._recipe, self._ranks = job, job.recipe, ranks
-        self._cache, self._selection, self._start_token = cache, selection, start_token
+        self._cache, self._selection = cache, selection
         self.plan = StepPlan(selection.training, job.recipe)
         self._model = model.to(ranks.device)
-        fuse_activations(model)
-        self._shares_prefix = may_share_prefix(model)
-        self._precision = choose_precision(job.recipe.precision, ranks.device)
-        if self._precision == "fp16":
-            protect_t5_from_overflow(model)
-        self._scale = LossScale(enabled=self._precision == "fp16")
+        self._computation = Computation(
+            job=job,
+            model=self._model,
+            start_token=start_token,
+            cache=cache,
+            used=np.concatenate([selection.training, selection.held_out]),
+            ranks=ranks,
+        )
+        self.choice = self._computation.choice
+        self._scale = LossScale(enabled=self._computation.precision == "fp16")
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._optimizer = Optimizer(self._parameters, job.recipe, ranks)
         self._checkpoints = Checkpoints(work, fingerprint, ranks)
@@ -138,7 +122,9 @@ class Trainer:
         torch.manual_seed(derive_seed("dropout", self._recipe.seed, step, self._ranks.rank))
         self._model.train()
         pairs = self.plan.pairs(step)
-        sums = self._compute(pairs, backward=True)
+        supervised = self._cache.response_lengths[pairs]
+        weights = pair_weights(supervised, self._recipe)
+        sums = self._computation.sums(pairs, weights, self._scale.value)
         rate = learning_rate(self._recipe, step, self.plan.steps)
         norm = self._update(rate)
         if not np.isfinite(sums.loss) or not (np.isfinite(norm) or self._scale.enabled):
@@ -146,9 +132,10 @@ class Trainer:
                 f"{self._job.model}: loss {sums.loss}, gradient norm {norm} in step {step + 1};"
                 " earlier checkpoints are kept; lower learning_rate, or set precision to fp32"
             )
-        supervised = int(self._cache.response_lengths[pairs].sum())
         self._telemetry.measure(
-            int(self._cache.prompt_lengths[pairs].sum()), supervised, time.monotonic() - started
+            int(self._cache.prompt_lengths[pairs].sum()),
+            int(supervised.sum()),
+            time.monotonic() - started,
         )
         return {
             "step": step + 1,
@@ -158,7 +145,7 @@ class Trainer:
             "learning_rate": rate,
             "gradient_norm": _rounded(norm) if np.isfinite(norm) else None,
             "pairs": len(pairs),
-            "supervised_tokens": supervised,
+            "supervised_tokens": int(supervised.sum()),
             "tokens": sums.tokens,
             "padding_share": _rounded(sums.padding),
         }
@@ -169,8 +156,9 @@ class Trainer:
         if len(pairs) == 0:
             return None
         self._model.eval()
+        weights = np.full(len(pairs), 1.0 / self._cache.response_lengths[pairs].sum())
         with torch.no_grad():
-            sums = self._compute(pairs, backward=False)
+            sums = self._computation.sums(pairs, weights)
         return _rounded(sums.loss)
 
     def _begin(self) -> Progress:
@@ -189,62 +177,6 @@ class Trainer:
         progress.scale = self._scale.state()
         ended = progress.step == self.plan.steps
         self._checkpoints.save(progress, self._parameters, None if ended else self._optimizer)
-
-    def _compute(self, pairs: Integers, backward: bool) -> Sums:
-        """Loss, and with `backward` this rank's part of the gradient, of a set of pairs."""
-        prompts = self._cache.prompt_lengths[pairs]
-        responses = self._cache.response_lengths[pairs]
-        weights = (
-            pair_weights(responses, self._recipe)
-            if backward
-            else np.full(len(pairs), 1.0 / responses.sum())
-        )
-        shared = shared_prefix(self._cache, pairs) if self._shares_prefix else 0
-        layout = lay_out(
-            self._job.architecture,
-            prompts - shared,
-            responses,
-            self._recipe.tokens_per_micro_batch,
-            self._ranks.world,
-            packed=may_pack(self._model),
-        )
-        loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
-        for micro_batch in layout[self._ranks.rank]:
-            loss += self._micro_batch(pairs, weights, micro_batch, shared, backward)
-        fed = prompts.sum() + responses.sum()
-        if self._job.architecture == "decoder-only":
-            fed -= len(pairs)  # their end tokens are predicted, never fed
-        computed = sum(batch.padded_tokens for share in layout for batch in share)
-        return Sums(
-            loss=float(self._ranks.sum(loss)),
-            tokens=int(fed),
-            padding=1 - float(fed - shared * len(pairs)) / computed,
-        )
-
-    def _micro_batch(
-        self,
-        pairs: Integers,
-        weights: np.ndarray,
-        layout: MicroBatch,
-        shared: int,
-        backward: bool,
-    ) -> torch.Tensor:
-        batch = make_batch(
-            self._cache,
-            pairs,
-            weights,
-            layout,
-            shared=shared,
-            architecture=self._job.architecture,
-            start_token=self._start_token,
-            device=self._ranks.device,
-        )
-        with autocast(self._precision, self._ranks.device):
-            losses = token_losses(self._model, batch, self._job.architecture)
-        loss = (losses * batch.weights).sum()
-        if backward:
-            (loss * self._scale.value).backward()
-        return loss.detach().double()
 
     def _update(self, rate: float) -> float:
         """Clip and apply the summed gradient; returns its norm before clipping."""

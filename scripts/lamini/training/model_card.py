@@ -46,6 +46,7 @@ license_name: that-of-the-base-model-and-the-data
 | optimiser steps | {facts["steps"]:,} |
 | loss of the first and the last step | {facts["loss_first"]} → {facts["loss_last"]} |
 | held-out loss before and after | {facts["held_out_before"]} → {facts["held_out_after"]} |
+| computed by | `{facts["way"]}`{_refused(facts)} |
 | SHA-256 of the dataset | `{facts["dataset_sha256"]}` |
 
 Losses are nats per supervised token: the response and its end token. The curve is in
@@ -72,6 +73,12 @@ instructions badly. Not for decisions about people, nor for advice on health, la
 The licences of the base model and of the data apply; terms of the teacher's vendor may restrict
 what models trained on its answers are used for.
 """
+
+
+def _refused(facts: dict[str, Any]) -> str:
+    """Why the model was not trained by a faster way."""
+    reasons = facts.get("refused_ways", {}).items()
+    return "".join(f"; not by `{way}`, which {reason}" for way, reason in reasons)
 
 
 def _causal(job: TrainingJob) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from lamini.errors import LaminiError
+from lamini.forward.own import position_limits, start_token
 from lamini.provenance import record_provenance
 from lamini.students.token_cache import TokenCache
 from lamini.training.export import METRICS, export_model, run_facts
@@ -44,13 +45,12 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
                 f" tokenizer has {len(tokenizer)}; run tokenize_pairs again"
             )
-        if job.architecture == "decoder-only":
-            _check_positions(job, selection, cache, model.config.max_position_embeddings)
-        start_token = getattr(model.config, "decoder_start_token_id", None)
+        _check_positions(job, selection, cache, model)
+        causal = job.architecture == "decoder-only"
         trainer = Trainer(
             job=job,
             model=model,
-            start_token=tokenizer.eos_token_id if start_token is None else start_token,
+            start_token=tokenizer.eos_token_id if causal else start_token(model),
             cache=cache,
             selection=selection,
             work=output / "work",
@@ -65,7 +65,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 model.to("cpu"),
                 tokenizer,
                 metrics,
-                run_facts(job, metrics, cache, selection),
+                run_facts(job, metrics, cache, selection) | trainer.choice.facts(),
                 left_out=selection.left_out,
                 folder=output / "final",
             )
@@ -85,16 +85,24 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
 
 
 def _check_positions(
-    job: TrainingJob, selection: Selection, cache: TokenCache, positions: int
+    job: TrainingJob, selection: Selection, cache: TokenCache, model: torch.nn.Module
 ) -> None:
-    """Raise a LaminiError if a pair is longer than the model can see."""
+    """Raise a LaminiError if a pair is longer than the model's positions."""
     used = np.concatenate([selection.training, selection.held_out])
-    lengths = cache.prompt_lengths[used] + cache.response_lengths[used] - 1
-    if lengths.max() > positions:
-        raise LaminiError(
-            f"{job.model}: pair {used[lengths.argmax()]} has {lengths.max()} tokens, the model"
-            f" {positions} positions; lower max_prompt_tokens or max_response_tokens"
-        )
+    prompts, responses = cache.prompt_lengths[used], cache.response_lengths[used]
+    encoder, decoder = position_limits(model)
+    sides = [(prompts, encoder, "encoder", "max_prompt_tokens")]
+    if job.architecture == "decoder-only":
+        both = "max_prompt_tokens or max_response_tokens"
+        sides = [(prompts + responses - 1, decoder, "model", both)]
+    else:
+        sides.append((responses, decoder, "decoder", "max_response_tokens"))
+    for lengths, limit, side, setting in sides:
+        if limit is not None and lengths.max() > limit:
+            raise LaminiError(
+                f"{job.model}: pair {used[lengths.argmax()]} has {lengths.max()} tokens, the"
+                f" {side} {limit} positions; lower {setting} of models.{job.model}.recipe"
+            )
 
 
 def _seed_everything(seed: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from lamini.errors import LaminiError
+from lamini.forward.own import start_token
 from lamini.prompt_formats import chat_template
 from lamini.students.tokenizers import load_tokenizer
 from lamini.training.job import TrainingJob
@@ -36,6 +37,8 @@ def load_start(job: TrainingJob) -> tuple[Any, Any]:
     if causal:
         tokenizer.chat_template = chat_template(job.prompt_format)
         tokenizer.padding_side = "right"
+    if not causal:  # generation starts as training does
+        model.generation_config.decoder_start_token_id = start_token(model)
     # BART's family is made to begin with this token; the responses that it learns here do not.
     model.generation_config.forced_bos_token_id = None
     add_rows(model, len(tokenizer))

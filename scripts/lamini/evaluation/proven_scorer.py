@@ -1,0 +1,120 @@
+"""Scoring by the fastest way that is proven right for the model and the task's requests."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from lamini.evaluation.requests import TokenRequest
+from lamini.evaluation.scoring import WAYS, Score, Scorer, Way, by_context
+from lamini.evaluation.tries import Row, build_rows
+from lamini.forward.own import position_limits
+from lamini.forward.proof import Choice, Compute, Reference
+
+_OF_A_ROW = 8
+"""Requests of a shared row that a proof compares at most."""
+_ROW_TOKENS = 384
+"""Their tokens at most, apart from the row's first and last."""
+
+
+class ProvenScorer:
+    """Scores requests, and knows by which way.
+
+    Args:
+        name: of the model, for messages.
+        model: a Hugging Face model with a language-model head, in evaluation mode.
+        tokens_per_batch: padded tokens computed at once.
+    """
+
+    def __init__(self, name: str, model: Any, tokens_per_batch: int) -> None:
+        self._name, self._model = name, model
+        self._scorer = Scorer(model, tokens_per_batch)
+        self._proofs: list[tuple[int, int, Choice]] = []
+        self.choice: Choice | None = None
+        """The way of the last requests."""
+
+    def score(
+        self, requests: Sequence[TokenRequest], advance: Callable[[int], None] = lambda _: None
+    ) -> list[Score]:
+        """Log-likelihood and greediness of each request, in their order.
+
+        Args:
+            requests: in the model's tokens.
+            advance: told how many requests were scored since the last call.
+
+        Raises:
+            LaminiError: when the model's own forward fails, or memory does not suffice.
+        """
+        self.choice = self._choose(requests)
+        way: Way = self.choice.way  # type: ignore[assignment]
+        return self._scorer.score(requests, way, advance)
+
+    def _choose(self, requests: Sequence[TokenRequest]) -> Choice:
+        """The fastest right way (`forward.proof`).
+
+        It is proven again for longer requests, or for rows in which places and positions differ
+        more: a model may attend within a window.
+        """
+        causal = not self._model.config.is_encoder_decoder
+        sample = sample_to_prove(requests, causal)
+        longest = max(len(r.context) + len(r.continuation) for r in sample)
+        gap = _gap(build_rows(sample))
+        for proven_longest, proven_gap, choice in self._proofs:
+            if longest <= proven_longest and gap <= proven_gap:
+                return choice
+        pairs = [(request.context, request.continuation) for request in sample]
+        ways: dict[str, Compute] = {
+            way: functools.partial(self._log_likelihoods, sample, way)
+            for way in WAYS
+            if way != "shared" or causal or self._fits(requests)
+        }
+        choice = Reference(self._name, self._model, pairs).choose(ways)
+        self._proofs.append((longest, gap, choice))
+        return choice
+
+    def _fits(self, requests: Sequence[TokenRequest]) -> bool:
+        """Whether all continuations of a context, in one row, stay within the decoder's positions.
+
+        Beyond them a GPU fails in a way that no later computation survives.
+        """
+        _, limit = position_limits(self._model)
+        rows = by_context(requests).values()
+        longest = max(sum(len(requests[n].continuation) for n in row) for row in rows)
+        return limit is None or longest <= limit
+
+    def _log_likelihoods(self, requests: Sequence[TokenRequest], way: Way) -> list[torch.Tensor]:
+        return [likelihoods for likelihoods, _ in self._scorer.answers(requests, way)]
+
+
+def sample_to_prove(requests: Sequence[TokenRequest], causal: bool) -> list[TokenRequest]:
+    """The requests that a proof compares: the longest, the shortest, and some of a shared row.
+
+    Of the shared rows it is the one in which places in the row and positions in the sequence differ
+    most, so that a model which takes one for the other is found.
+    """
+    lengths = [len(r.context) + len(r.continuation) for r in requests]
+    order = sorted(range(len(requests)), key=lambda number: (lengths[number], number))
+    row = _widest_trie(requests) if causal else _widest_group(requests)
+    spread = np.unique(np.linspace(0, len(row) - 1, _OF_A_ROW).astype(int))
+    numbers = [order[-1], order[0], row[0], row[-1]]
+    tokens = np.cumsum([lengths[row[place]] for place in spread])
+    numbers += [row[at] for at, sum_ in zip(spread, tokens, strict=True) if sum_ <= _ROW_TOKENS]
+    return [requests[number] for number in dict.fromkeys(numbers)]
+
+
+def _widest_trie(requests: Sequence[TokenRequest]) -> list[int]:
+    """The requests of the trie in which places and positions differ most."""
+    return max(build_rows(requests), key=lambda row: _gap([row])).requests
+
+
+def _gap(rows: Sequence[Row]) -> int:
+    """Largest difference of a token's place in its row and its position in its sequence."""
+    return max(int((np.arange(len(row.tokens)) - row.depths).max()) for row in rows)
+
+
+def _widest_group(requests: Sequence[TokenRequest]) -> list[int]:
+    """The requests of the context whose continuations together are longest."""
+    groups = by_context(requests).values()
+    return max(groups, key=lambda group: sum(len(requests[n].continuation) for n in group))

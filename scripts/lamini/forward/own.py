@@ -1,0 +1,83 @@
+"""The model's own forward of one sequence: the yardstick for every faster way."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from lamini.students.token_cache import Integers
+
+
+def own_logits(
+    model: Any, context: Integers, continuation: Integers, *, followed: bool = False
+) -> torch.Tensor:
+    """Scores of all tokens at each place of a continuation, computed alone and without padding.
+
+    Args:
+        model: a Hugging Face model with a language-model head.
+        context: prompt, or encoder input. Shape (C,).
+        continuation: what follows it. Shape (T,).
+        followed: feed one more token after it, which changes nothing in a causal model.
+
+    Returns:
+        Logits in the model's format. Shape (T, vocabulary).
+    """
+
+    def tensor(*parts: Any) -> torch.Tensor:
+        return torch.as_tensor(np.concatenate(parts), dtype=torch.long, device=model.device)[None]
+
+    if model.config.is_encoder_decoder:
+        # Some families (mBART) start the decoder with the labels' last token: it must be the end.
+        end = end_token(model)
+        ended = continuation[-1] == end and not followed
+        after = [] if ended else [*continuation[: int(followed)], end]
+        labels = tensor(continuation, after)
+        logits = model(input_ids=tensor(context), labels=labels).logits[0]
+    else:
+        fed = tensor(context, continuation if followed else continuation[:-1])
+        logits = model(input_ids=fed).logits[0, len(context) - 1 :]
+    return logits[: len(continuation)]  # type: ignore[no-any-return]
+
+
+def log_likelihoods(logits: torch.Tensor, continuation: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each token in nats, fp32. Shape (T,).
+
+    Args:
+        logits: shape (T, vocabulary).
+        continuation: shape (T,).
+    """
+    return -torch.nn.functional.cross_entropy(logits.float(), continuation, reduction="none")
+
+
+def end_token(model: Any) -> int:
+    """The id of the model's end token."""
+    end = model.generation_config.eos_token_id if model.generation_config else None
+    end = model.config.get_text_config(decoder=True).eos_token_id if end is None else end
+    return int(end[0] if isinstance(end, list) else end)
+
+
+def start_token(model: Any) -> int:
+    """The id that an encoder-decoder's decoder starts with, as the model itself shifts labels."""
+    if hasattr(model, "prepare_decoder_input_ids_from_labels"):
+        labels = torch.tensor([[end_token(model)]], device=model.device)
+        return int(model.prepare_decoder_input_ids_from_labels(labels)[0, 0])
+    return int(model.config.decoder_start_token_id)
+
+
+def position_limits(model: Any) -> tuple[int | None, int | None]:
+    """Most tokens of the encoder (decoder-only: none) and of the decoder; None: no limit.
+
+    Models that know distances alone (T5, ALiBi) and state-space models have no limit.
+    """
+    config = model.config
+
+    def limit(side: str) -> int | None:
+        text = config.get_text_config(**{side: True})
+        for name in (f"max_{side}_position_embeddings", "max_position_embeddings"):
+            if (value := getattr(text, name, None)) is not None:
+                return int(value)
+        return None
+
+    if config.is_encoder_decoder:
+        return limit("encoder"), limit("decoder")
+    return None, limit("decoder")

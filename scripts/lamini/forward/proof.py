@@ -1,0 +1,249 @@
+"""The proof at a job's start that a fast way computes what the model's own forward computes.
+
+A fast way puts several sequences into one row, or shares what they begin with. Whether that is
+right depends on the family: on where it takes positions from, what its attention sees, what its
+cache holds. So each way is tried on real sequences of the job, with the model in hand, and the
+first that is right is taken.
+
+Two comparisons, of the log-likelihood of each token:
+
+1. in fp32, whatever the job's precision: rounding is then so small that every fault shows;
+2. in the job's own precision on its device: the way may be no further from the fp32 values than
+   the model's own forward in that precision is, up to the spread of rounding errors.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import torch
+
+from lamini.errors import LaminiError
+from lamini.forward.own import log_likelihoods, own_logits
+from lamini.students.token_cache import Integers
+
+logger = logging.getLogger("lamini")
+
+ALONE = "alone"
+"""The way that needs no proof: each sequence alone through the model's own forward."""
+ROUNDING = 128 * torch.finfo(torch.float32).eps
+"""Most difference of a log-likelihood in fp32, as a share of the logits that it comes from."""
+NOISE = 4.0
+"""Most error of a way in a short format, as a multiple of that of the model's own forward."""
+_LARGER_IN_FP32 = 1.3
+"""Memory for a model in fp32, as a multiple of its weights: activations need the rest."""
+
+Pair = tuple[Integers, Integers]
+"""Context and continuation, in tokens."""
+Compute = Callable[[], Sequence[torch.Tensor]]
+"""Log-likelihoods of each continuation's tokens, in the order of the pairs. Shapes (T,)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The way that a job computes, and why no other."""
+
+    way: str
+    pairs: int
+    """Sequences that it was proven on."""
+    longest: int
+    """Tokens of the longest of them."""
+    difference: float
+    """Largest difference of a token's log-likelihood from the model's own forward, fp32, nats."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Faster ways that were not taken, and the reason."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest or a result says of it."""
+        return {"way": self.way} | ({"refused_ways": self.refused} if self.refused else {})
+
+
+class Reference:
+    """What the model's own forward says of some real sequences of a job.
+
+    Args:
+        name: of the model, for messages.
+        model: in evaluation mode for the proof, and put back afterwards.
+        pairs: the sequences; a short one, the longest, and some that share a row.
+
+    Raises:
+        LaminiError: when the model's own forward fails, is not finite, or is not causal.
+    """
+
+    def __init__(self, name: str, model: Any, pairs: Sequence[Pair]) -> None:
+        self._name, self._model, self._pairs = name, model, pairs
+        self._family = model.config.model_type
+        with torch.no_grad(), _evaluating(model), _in_fp32(model) as self._exact:
+            logits = [self._own(pair) for pair in pairs]
+            self._own32 = [self._likelihoods(*one) for one in zip(logits, pairs, strict=True)]
+            self._limit = ROUNDING * max(map(_scale, logits, self._own32))
+            if self._exact:
+                self._check_causal()
+
+    def choose(
+        self,
+        ways: Mapping[str, Compute],
+        short: Callable[[], AbstractContextManager[object]] | None = None,
+    ) -> Choice:
+        """The first way that is right.
+
+        Args:
+            ways: by name, the fastest first; the sequences alone are tried last.
+            short: the context of the job's precision (autocast); None where the weights say it.
+
+        Raises:
+            LaminiError: when not even the model's own forward works in the job's precision.
+        """
+        refused: dict[str, str] = {}
+        chosen, difference = ALONE, 0.0
+        with torch.no_grad(), _evaluating(self._model):
+            own = self._in_job_precision(short)
+            for way, compute in ways.items():
+                problem, apart = self._problem(compute, own, short)
+                if problem is None:
+                    chosen, difference = way, apart
+                    break
+                refused[way] = problem
+        for way, problem in refused.items():
+            logger.warning("%s (%s): not computed by the way '%s': it %s; computed by '%s'",
+                           self._name, self._family, way, problem, chosen)  # fmt: skip
+        longest = max(len(context) + len(continuation) for context, continuation in self._pairs)
+        return Choice(chosen, len(self._pairs), longest, difference, refused)
+
+    def _problem(
+        self,
+        compute: Compute,
+        own: Sequence[torch.Tensor] | None,
+        short: Callable[[], AbstractContextManager[object]] | None,
+    ) -> tuple[str | None, float]:
+        """What is wrong with a way, if anything, and its largest difference in fp32."""
+        try:
+            if not self._exact:
+                return "can't be proven: no memory holds the model in fp32", 0.0
+            with _in_fp32(self._model):
+                apart = _largest_difference(compute(), self._own32)
+            if not apart <= self._limit:
+                return f"differs by {apart:.1g} nats a token in fp32", apart
+            if own is not None:
+                with (short or nullcontext)():
+                    values = compute()
+                error, noise = (_rms(each, self._own32) for each in (values, own))
+                if not error <= NOISE * noise + self._limit:
+                    return f"errs by {error:.1g} nats a token, rounding by {noise:.1g}", apart
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # another family may fail in any way
+            return f"fails ({type(error).__name__}: {error!s:.120})", 0.0
+        return None, apart
+
+    def _own(self, pair: Pair, *, followed: bool = False) -> torch.Tensor:
+        try:
+            return own_logits(self._model, *pair, followed=followed)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a family may fail in any way
+            raise LaminiError(
+                f"{self._name}: the model's own forward ({self._family}) fails on a sequence of"
+                f" {len(pair[0])} and {len(pair[1])} tokens ({type(error).__name__}:"
+                f" {error!s:.200}). It may have fewer positions (lower the longest prompt and"
+                " response), or fewer embeddings than its tokenizer has tokens"
+            ) from error
+
+    def _likelihoods(self, logits: torch.Tensor, pair: Pair) -> torch.Tensor:
+        values = log_likelihoods(logits, torch.as_tensor(pair[1], device=logits.device))
+        if not bool(torch.isfinite(values).all()):
+            raise LaminiError(
+                f"{self._name}: the model's own forward ({self._family}) gives log-likelihoods that"
+                " are not finite; its weights are damaged, or the precision has too small a range"
+                " (set precision to fp32)"
+            )
+        return values.cpu()
+
+    def _in_job_precision(
+        self, short: Callable[[], AbstractContextManager[object]] | None
+    ) -> list[torch.Tensor] | None:
+        """The model's own forward in the job's precision; None where that is fp32."""
+        if short is None and all(p.dtype == torch.float32 for p in self._model.parameters()):
+            return None
+        with (short or nullcontext)():
+            return [self._likelihoods(self._own(pair), pair) for pair in self._pairs]
+
+    def _check_causal(self) -> None:
+        order = sorted(range(len(self._pairs)), key=lambda i: sum(map(len, self._pairs[i])))
+        middle = order[(len(order) - 1) // 2]  # not the longest, which may fill all positions
+        pair = self._pairs[middle]
+        followed = self._likelihoods(self._own(pair, followed=True), pair)
+        apart = _largest_difference([followed], [self._own32[middle]])
+        if not apart <= self._limit:
+            raise LaminiError(
+                f"{self._name}: a {self._family} gives a token another probability when more tokens"
+                f" follow it (by {apart:.1g} nats), so it is no causal language model; use another"
+                " model, or set `is_decoder: true` in its configuration if it was trained so"
+            )
+
+
+def _scale(logits: torch.Tensor, likelihoods: torch.Tensor) -> float:
+    """Size of the logits that log-likelihoods are differences of, at least one."""
+    normalizers = logits.float().logsumexp(dim=-1).cpu()
+    return max(1.0, float(normalizers.abs().max()), float((normalizers + likelihoods).abs().max()))
+
+
+def _largest_difference(values: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> float:
+    """NaN where a value is not a number, so that no comparison with it holds."""
+    return float((torch.cat([v.cpu() for v in values]) - torch.cat(list(own))).abs().max())
+
+
+def _rms(values: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> float:
+    """Root mean square difference per token."""
+    apart = torch.cat([v.cpu().double() for v in values]) - torch.cat(list(own)).double()
+    return float(apart.square().mean().sqrt())
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Without dropout."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+@contextmanager
+def _in_fp32(model: Any) -> Iterator[bool]:
+    """The model's weights in fp32, which holds bf16 and fp16 exactly; then as they were.
+
+    They are on the CPU meanwhile if their device has no room. Yields whether there is room at all.
+    """
+    shorter = [
+        tensor
+        for tensor in (*model.parameters(), *model.buffers())
+        if tensor.is_floating_point() and tensor.dtype != torch.float32
+    ]
+    needed = int(sum(4 * tensor.numel() for tensor in shorter) * _LARGER_IN_FP32)
+    device = model.device
+    dispatched = getattr(model, "hf_device_map", None) is not None
+    on_cpu = bool(needed) and device.type == "cuda" and torch.cuda.mem_get_info()[0] < needed
+    if needed and (
+        any(tensor.is_meta for tensor in shorter)
+        or (dispatched and on_cpu)
+        or (on_cpu and psutil.virtual_memory().available < needed)
+    ):
+        yield False
+        return
+    formats = [tensor.dtype for tensor in shorter]
+    if on_cpu:
+        model.to("cpu")
+    try:
+        for tensor in shorter:
+            tensor.data = tensor.data.float()
+        yield True
+    finally:
+        for tensor, before in zip(shorter, formats, strict=True):
+            tensor.data = tensor.data.to(before)
+        if on_cpu:
+            model.to(device)
