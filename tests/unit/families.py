@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from families_causal import DENSE
+from families_experts import EXPERTS
+from families_recurrent import RECURRENT
 from families_seq2seq import SEQ2SEQ
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -15,7 +17,8 @@ from lamini.students.pretrained import separate_head
 VOCABULARY = 97
 
 FAMILIES: dict[str, dict[str, Any]] = {
-    name: {"model_type": name} | fields for name, fields in {**DENSE, **SEQ2SEQ}.items()
+    name: {"model_type": name} | fields
+    for name, fields in {**DENSE, **EXPERTS, **RECURRENT, **SEQ2SEQ}.items()
 }
 """Name to the fields of its configuration, always with `model_type`."""
 
