@@ -35,12 +35,16 @@ NOT_CAUSAL = frozenset(
         "bert-bidirectional",
         "big_bird-sparse",
         "cpmant",
+        "reformer",
         "roberta-bidirectional",
         "xlm-bidirectional",
         "xlnet-bidirectional",
     }
 )
 """Families whose earlier tokens see later ones."""
+
+RANDOM_IN_TRAINING = frozenset({"big_bird-sparse", "bigbird_pegasus-sparse"})
+"""Families that draw their blocks of attention at random in training mode."""
 
 STARTS_WITH_LAST = frozenset({"mbart", "plbart"})
 """Families whose own forward starts the decoder with the response's last token (a language)."""
@@ -129,7 +133,7 @@ def own_losses(model: Any, name: str, prompt: Tensor, response: Tensor) -> Tenso
         given = {"labels": response[None]}
         if name in NEEDS_DECODER_INPUT:
             start = torch.tensor([model.config.decoder_start_token_id])
-            given = {"decoder_input_ids": torch.cat([start, response[:-1]])[None]}
+            given["decoder_input_ids"] = torch.cat([start, response[:-1]])[None]
         logits = model(input_ids=prompt[None], **given).logits[0]
     else:
         accepted = inspect.signature(model.forward).parameters

@@ -40,6 +40,20 @@ _GPT_NEO: Fields = {
     "window_size": 8,
     "max_position_embeddings": 128,
 }
+_REFORMER: Fields = {
+    "model_type": "reformer",
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "attention_head_size": 8,
+    "feed_forward_size": 64,
+    "is_decoder": True,
+    "axial_pos_embds": False,
+    "max_position_embeddings": 128,
+    "local_attn_chunk_length": 8,
+    "lsh_attn_chunk_length": 4,
+    "num_buckets": 8,
+    "hash_seed": 0,
+}
 _ROPE: Fields = {"rope_type": "default", "rope_theta": 10000.0}
 
 DENSE: dict[str, Fields] = {
@@ -49,7 +63,7 @@ DENSE: dict[str, Fields] = {
     "bitnet": GROUPED,
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
     "blt": {
-        "patching_threshold": 4.6,
+        "patching_threshold": 3.95,
         "encoder_hash_byte_group_vocab": 50,
         "patcher_config": GROUPED,
         "encoder_config": GROUPED | {"hidden_size_global": 32, "num_hidden_layers": 1},
@@ -165,20 +179,8 @@ DENSE: dict[str, Fields] = {
     | WINDOW
     | {"model_type": "qwen2", "use_sliding_window": True, "max_window_layers": 1},
     "qwen3": HEADS,
-    "reformer": {
-        "hidden_size": 32,
-        "num_attention_heads": 4,
-        "attention_head_size": 8,
-        "feed_forward_size": 64,
-        "attn_layers": ["local", "lsh"],
-        "is_decoder": True,
-        "axial_pos_embds": False,
-        "max_position_embeddings": 128,
-        "local_attn_chunk_length": 8,
-        "lsh_attn_chunk_length": 8,
-        "num_buckets": 4,
-        "hash_seed": 0,
-    },
+    "reformer": _REFORMER | {"attn_layers": ["local", "lsh"]},
+    "reformer-local": _REFORMER | {"attn_layers": ["local", "local"]},
     "seed_oss": HEADS,
     "smollm3": GROUPED | {"no_rope_layer_interval": 2},
     "stablelm": GROUPED,

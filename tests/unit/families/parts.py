@@ -37,9 +37,9 @@ GEMMA3: Fields = (
 )
 GRANITE: Fields = {
     "logits_scaling": 8.0,
-    "embedding_multiplier": 12.0,
-    "residual_multiplier": 0.22,
-    "attention_multiplier": 0.35,
+    "embedding_multiplier": 4.0,
+    "residual_multiplier": 0.6,
+    "attention_multiplier": 0.5,
 }
 
 EXPERTS: Fields = {"num_experts": 4, "num_experts_per_tok": 2}
