@@ -1,4 +1,4 @@
-"""Tests of the zoo of tiny models: it is complete, and each model behaves as its data say."""
+"""Tests of the tiny models: every model type is there, and each model behaves as its data say."""
 
 from typing import Any
 
