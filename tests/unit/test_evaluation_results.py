@@ -234,7 +234,7 @@ def test_weights_that_are_no_numbers_end_the_evaluation(tmp_path: Path) -> None:
     with torch.no_grad():
         model.transformer.ln_f.weight.fill_(float("nan"))
     broken = saved_model(tmp_path / "broken", model, tokenizer)
-    with pytest.raises(LaminiError, match="small: .* log-likelihoods that are not finite"):
+    with pytest.raises(LaminiError, match=r"small: .* log-likelihoods that are not finite"):
         _run(_settings(broken, ["rte"]))
 
 

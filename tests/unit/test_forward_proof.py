@@ -89,14 +89,25 @@ def test_what_is_wrong_in_the_short_format_alone_is_found(precision: torch.dtype
     assert "rounding" in choice.refused["wrong"]
 
 
-def test_no_way_but_alone_without_memory_for_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_way_but_the_last_without_memory_for_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("gpt2").to(BF16)
     model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.to("meta"))
-    monkeypatch.setattr(Reference, "_own", lambda *_, **__: torch.zeros(2, VOCABULARY))
+    monkeypatch.setattr(Reference, "_own", lambda *_: torch.zeros(2, VOCABULARY))
     pair = [(np.array([1, 2]), np.array([3, 4]))]
-    choice = Reference("large", model, pair).choose({"shared": lambda: _raise(AssertionError)})
+    ways = dict.fromkeys(("shared", "alone"), lambda: _raise(AssertionError))
+    choice = Reference("large", model, pair).choose(ways)
     assert choice.way == "alone"
-    assert "no memory" in choice.refused["shared"]
+    assert choice.refused == {"shared": "can't be proven: no memory holds the model in fp32"}
+
+
+def test_a_model_without_any_right_way_is_refused() -> None:
+    model = tiny_model("gpt2")
+    ways = {
+        "rows": lambda: _values(model, lambda logits: logits * 2),
+        "alone": lambda: _raise(ValueError("a length of 64")),
+    }
+    with pytest.raises(LaminiError, match=r"small: a gpt2 can't be computed.*`rows`.*`alone`.*64"):
+        Reference("small", model, PAIRS).choose(ways)
 
 
 def test_a_model_that_sees_later_tokens_is_refused() -> None:
@@ -107,6 +118,9 @@ def test_a_model_that_sees_later_tokens_is_refused() -> None:
         "bert", **fields, vocab_size=VOCABULARY, intermediate_size=64, is_decoder=False
     )
     model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
     with pytest.raises(LaminiError, match="small: a bert gives a token another probability"):
         Reference("small", model, PAIRS)
 
@@ -217,13 +231,16 @@ def test_a_window_is_proven_again_for_longer_requests() -> None:
 
 def test_the_sample_holds_the_extremes_and_the_widest_row() -> None:
     requests = [*_requests([60, 90, 120, 150]), TokenRequest(np.array([3]), np.array([4]))]
-    sample = sample_to_prove(requests, causal=True)
-    lengths = [len(r.context) + len(r.continuation) for r in sample]
-    assert lengths[:2] == [154, 2]
-    assert len(sample) == len({id(request) for request in sample})
-    assert len(sample) >= 5
-    group = sample_to_prove(requests, causal=False)
-    assert {len(r.context) for r in group} >= {1, 150}
+
+    def lengths(causal: bool, most: int) -> list[int]:
+        sample = sample_to_prove(requests, causal, most)
+        return [len(r.context) + len(r.continuation) for r in sample]
+
+    # The one trie holds the four contexts in the order of their tokens after the common 20.
+    assert lengths(causal=True, most=0) == [154, 2, 61, 93]
+    assert lengths(causal=True, most=190) == [154, 2, 61, 93, 63, 62]
+    # All groups have choices of 1 to 4 tokens; the first is taken.
+    assert lengths(causal=False, most=190) == [154, 2, 61, 64, 62, 63]
 
 
 def test_one_request_is_enough() -> None:

@@ -11,12 +11,7 @@ from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import WAYS, Score, Scorer, Way, by_context
 from lamini.evaluation.tries import Row, build_rows
 from lamini.forward.own import position_limits
-from lamini.forward.proof import Choice, Compute, Reference
-
-_OF_A_ROW = 8
-"""Requests of a shared row that a proof compares at most."""
-_ROW_TOKENS = 384
-"""Their tokens at most, apart from the row's first and last."""
+from lamini.forward.proof import Choice, Compute, Reference, proof_tokens
 
 
 class ProvenScorer:
@@ -58,7 +53,7 @@ class ProvenScorer:
         more: a model may attend within a window.
         """
         causal = not self._model.config.is_encoder_decoder
-        sample = sample_to_prove(requests, causal)
+        sample = sample_to_prove(requests, causal, proof_tokens(self._model))
         longest = max(len(r.context) + len(r.continuation) for r in sample)
         gap = _gap(build_rows(sample))
         for proven_longest, proven_gap, choice in self._proofs:
@@ -88,20 +83,25 @@ class ProvenScorer:
         return [likelihoods for likelihoods, _ in self._scorer.answers(requests, way)]
 
 
-def sample_to_prove(requests: Sequence[TokenRequest], causal: bool) -> list[TokenRequest]:
+def sample_to_prove(
+    requests: Sequence[TokenRequest], causal: bool, most: int
+) -> list[TokenRequest]:
     """The requests that a proof compares: the longest, the shortest, and some of a shared row.
 
     Of the shared rows it is the one in which places in the row and positions in the sequence differ
     most, so that a model which takes one for the other is found.
+
+    Args:
+        requests: of a task.
+        causal: whether the model is decoder-only.
+        most: tokens of the requests apart from the longest, the shortest and the row's first and
+            last.
     """
-    lengths = [len(r.context) + len(r.continuation) for r in requests]
-    order = sorted(range(len(requests)), key=lambda number: (lengths[number], number))
-    row = _widest_trie(requests) if causal else _widest_group(requests)
-    spread = np.unique(np.linspace(0, len(row) - 1, _OF_A_ROW).astype(int))
-    numbers = [order[-1], order[0], row[0], row[-1]]
-    tokens = np.cumsum([lengths[row[place]] for place in spread])
-    numbers += [row[at] for at, sum_ in zip(spread, tokens, strict=True) if sum_ <= _ROW_TOKENS]
-    return [requests[number] for number in dict.fromkeys(numbers)]
+    lengths = np.array([len(r.context) + len(r.continuation) for r in requests])
+    row = np.array(_widest_trie(requests) if causal else _widest_group(requests))
+    others = row[np.cumsum(lengths[row]) <= most]
+    numbers = [int(lengths.argmax()), int(lengths.argmin()), row[0], row[-1], *others]
+    return [requests[number] for number in dict.fromkeys(map(int, numbers))]
 
 
 def _widest_trie(requests: Sequence[TokenRequest]) -> list[int]:

@@ -35,8 +35,8 @@ MOST_PADDING = 1 / 16
 Score = tuple[float, bool]
 """Log-likelihood in nats, and whether greedy decoding would give the continuation."""
 Way = Literal["shared", "rows", "alone"]
-WAYS: tuple[Way, ...] = ("shared", "rows")
-"""The ways that a proof tries, the fastest first."""
+WAYS: tuple[Way, ...] = ("shared", "rows", "alone")
+"""The fastest first."""
 Answer = tuple[torch.Tensor, torch.Tensor]
 """Log-likelihood of each token of a continuation, and whether it is the most likely. Shape (T,)."""
 

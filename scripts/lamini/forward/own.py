@@ -8,16 +8,13 @@ import torch
 from lamini.students.token_cache import Integers
 
 
-def own_logits(
-    model: Any, context: Integers, continuation: Integers, *, followed: bool = False
-) -> torch.Tensor:
+def own_logits(model: Any, context: Integers, continuation: Integers) -> torch.Tensor:
     """Scores of all tokens at each place of a continuation, computed alone and without padding.
 
     Args:
         model: a Hugging Face model with a language-model head.
         context: prompt, or encoder input. Shape (C,).
         continuation: what follows it. Shape (T,).
-        followed: feed one more token after it, which changes nothing in a causal model.
 
     Returns:
         Logits in the model's format. Shape (T, vocabulary).
@@ -29,14 +26,12 @@ def own_logits(
     if model.config.is_encoder_decoder:
         # Some families (mBART) start the decoder with the labels' last token: it must be the end.
         end = end_token(model)
-        ended = continuation[-1] == end and not followed
-        after = [] if ended else [*continuation[: int(followed)], end]
-        labels = tensor(continuation, after)
-        logits = model(input_ids=tensor(context), labels=labels).logits[0]
+        labels = tensor(continuation, [end] if continuation[-1] != end else [])
+        logits = model(input_ids=tensor(context), labels=labels).logits[0, : len(continuation)]
     else:
-        fed = tensor(context, continuation if followed else continuation[:-1])
+        fed = tensor(context, continuation[:-1])
         logits = model(input_ids=fed).logits[0, len(context) - 1 :]
-    return logits[: len(continuation)]  # type: ignore[no-any-return]
+    return logits  # type: ignore[no-any-return]
 
 
 def log_likelihoods(logits: torch.Tensor, continuation: torch.Tensor) -> torch.Tensor:

@@ -27,14 +27,18 @@ from lamini.students.token_cache import Integers
 
 logger = logging.getLogger("lamini")
 
-ALONE = "alone"
-"""The way that needs no proof: each sequence alone through the model's own forward."""
 ROUNDING = 128 * torch.finfo(torch.float32).eps
 """Most difference of a log-likelihood in fp32, as a share of the logits that it comes from."""
 NOISE = 4.0
 """Most error of a way in a short format, as a multiple of that of the model's own forward."""
 _LARGER_IN_FP32 = 1.3
 """Memory for a model in fp32, as a multiple of its weights: activations need the rest."""
+
+_NO_MEMORY = "can't be proven: no memory holds the model in fp32"
+_TOKENS = (128, 512)
+"""Fewest and most tokens of the sequences that a proof compares, apart from the longest."""
+_OPERATIONS = 3.5e10
+"""Of the model's own forward of them on a processor: less than a second of a core."""
 
 Pair = tuple[Integers, Integers]
 """Context and continuation, in tokens."""
@@ -59,6 +63,18 @@ class Choice:
     def facts(self) -> dict[str, Any]:
         """What a manifest or a result says of it."""
         return {"way": self.way} | ({"refused_ways": self.refused} if self.refused else {})
+
+
+def proof_tokens(model: Any) -> int:
+    """How many tokens a proof compares, apart from the longest sequence.
+
+    More are better: places in a row and positions in a sequence then lie farther apart.
+    """
+    fewest, most = _TOKENS
+    if model.device.type != "cpu":
+        return most
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return min(most, max(fewest, int(_OPERATIONS / (2 * parameters))))
 
 
 class Reference:
@@ -91,27 +107,36 @@ class Reference:
         """The first way that is right.
 
         Args:
-            ways: by name, the fastest first; the sequences alone are tried last.
+            ways: by name, the fastest first, the model's own forward last.
             short: the context of the job's precision (autocast); None where the weights say it.
 
         Raises:
-            LaminiError: when not even the model's own forward works in the job's precision.
+            LaminiError: when no way is right.
         """
+        if not self._exact:
+            *faster, last = ways
+            return self._told(Choice(last, *self._sizes(), 0.0, dict.fromkeys(faster, _NO_MEMORY)))
         refused: dict[str, str] = {}
-        chosen, difference = ALONE, 0.0
         with torch.no_grad(), _evaluating(self._model):
             own = self._in_job_precision(short)
             for way, compute in ways.items():
                 problem, apart = self._problem(compute, own, short)
                 if problem is None:
-                    chosen, difference = way, apart
-                    break
+                    return self._told(Choice(way, *self._sizes(), apart, refused))
                 refused[way] = problem
-        for way, problem in refused.items():
-            logger.warning("%s (%s): not computed by the way '%s': it %s; computed by '%s'",
-                           self._name, self._family, way, problem, chosen)  # fmt: skip
-        longest = max(len(context) + len(continuation) for context, continuation in self._pairs)
-        return Choice(chosen, len(self._pairs), longest, difference, refused)
+        reasons = "; ".join(f"by `{way}`, it {problem}" for way, problem in refused.items())
+        raise LaminiError(
+            f"{self._name}: a {self._family} can't be computed here: {reasons}; use another model"
+        )
+
+    def _sizes(self) -> tuple[int, int]:
+        return len(self._pairs), max(len(c) + len(t) for c, t in self._pairs)
+
+    def _told(self, choice: Choice) -> Choice:
+        for way, problem in choice.refused.items():
+            logger.warning("%s (%s): not computed by the way `%s`: it %s; computed by `%s`",
+                           self._name, self._family, way, problem, choice.way)  # fmt: skip
+        return choice
 
     def _problem(
         self,
@@ -121,8 +146,6 @@ class Reference:
     ) -> tuple[str | None, float]:
         """What is wrong with a way, if anything, and its largest difference in fp32."""
         try:
-            if not self._exact:
-                return "can't be proven: no memory holds the model in fp32", 0.0
             with _in_fp32(self._model):
                 apart = _largest_difference(compute(), self._own32)
             if not apart <= self._limit:
@@ -139,9 +162,9 @@ class Reference:
             return f"fails ({type(error).__name__}: {error!s:.120})", 0.0
         return None, apart
 
-    def _own(self, pair: Pair, *, followed: bool = False) -> torch.Tensor:
+    def _own(self, pair: Pair) -> torch.Tensor:
         try:
-            return own_logits(self._model, *pair, followed=followed)
+            return own_logits(self._model, *pair)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a family may fail in any way
@@ -172,16 +195,20 @@ class Reference:
             return [self._likelihoods(self._own(pair), pair) for pair in self._pairs]
 
     def _check_causal(self) -> None:
-        order = sorted(range(len(self._pairs)), key=lambda i: sum(map(len, self._pairs[i])))
-        middle = order[(len(order) - 1) // 2]  # not the longest, which may fill all positions
-        pair = self._pairs[middle]
-        followed = self._likelihoods(self._own(pair, followed=True), pair)
-        apart = _largest_difference([followed], [self._own32[middle]])
+        """Raise a LaminiError if a sequence's last token changes what comes before it."""
+        longer = [i for i, (_, continuation) in enumerate(self._pairs) if len(continuation) > 1]
+        if not longer:  # only the last place of each sequence is read
+            return
+        at = min(longer, key=lambda i: sum(map(len, self._pairs[i])))
+        context, continuation = self._pairs[at]
+        begun = (context, continuation[:-1])
+        values = self._likelihoods(self._own(begun), begun)
+        apart = _largest_difference([values], [self._own32[at][:-1]])
         if not apart <= self._limit:
             raise LaminiError(
                 f"{self._name}: a {self._family} gives a token another probability when more tokens"
-                f" follow it (by {apart:.1g} nats), so it is no causal language model; use another"
-                " model, or set `is_decoder: true` in its configuration if it was trained so"
+                f" follow it (by {apart:.1g} nats), so it is no causal language model as it is"
+                " configured; use another model, or correct its configuration (`is_decoder`)"
             )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lamini.forward.proof import Reference
+from lamini.forward.proof import Reference, proof_tokens
 from lamini.students.token_cache import Integers, TokenCache
 from lamini.training.activations import fuse_activations
 from lamini.training.batches import Batch, make_batch, shared_prefix
@@ -65,7 +65,7 @@ class Computation:
         self._architecture, self._start_token = job.architecture, start_token
         self._budget = job.recipe.tokens_per_micro_batch
         self.precision = choose_precision(job.recipe.precision, ranks.device)
-        proven = pairs_to_prove(cache, used)
+        proven = pairs_to_prove(cache, used, proof_tokens(model))
         reference = Reference(
             job.model, model, [(cache.prompt(int(p)), cache.response(int(p))) for p in proven]
         )
@@ -77,7 +77,7 @@ class Computation:
             {way: functools.partial(self._tried, proven, way) for way in candidates},
             None if self.precision == "fp32" else self._autocast,
         )
-        self._way = self._slowest([*candidates, "alone"], choice.way)
+        self._way = self._slowest(candidates, choice.way)
         self.choice = dataclasses.replace(choice, way=self._way)
         """Of all ranks."""
 
@@ -143,7 +143,7 @@ class Computation:
         """`_log_likelihoods` in evaluation mode, once the way is seen to work in training mode."""
         self._model.train()
         with torch.enable_grad():
-            self._log_likelihoods(pairs[:2], way)
+            self._log_likelihoods(pairs[:1], way)
         self._model.eval()
         return self._log_likelihoods(pairs, way)
 

@@ -18,26 +18,26 @@ from lamini.training.layout import ROW_TOKENS
 
 Way = Literal["shared_prefix", "packed", "rows", "alone"]
 
-_SHORT_PAIRS_TOKENS = 256
-"""Tokens of the proof's pairs without the longest: enough that places in a row lie far apart."""
-
 
 def ways_to_try(model: Any) -> list[Way]:
     """The ways that a proof tries for a model, the fastest first."""
     if model.config.is_encoder_decoder:
         limits = [limit for limit in position_limits(model) if limit is not None]
         # Beyond a model's positions a GPU fails in a way that no later computation survives.
-        return ["packed", "rows"] if min(limits, default=ROW_TOKENS) >= ROW_TOKENS else ["rows"]
+        packs = min(limits, default=ROW_TOKENS) >= ROW_TOKENS
+        return ["packed", "rows", "alone"] if packs else ["rows", "alone"]
     # A layer that is computed again in the backward pass would not find the prefix's keys.
-    return ["rows"] if model.is_activation_checkpointing else ["shared_prefix", "rows"]
+    shares = not model.is_activation_checkpointing
+    return ["shared_prefix", "rows", "alone"] if shares else ["rows", "alone"]
 
 
-def pairs_to_prove(cache: TokenCache, used: Integers) -> Integers:
+def pairs_to_prove(cache: TokenCache, used: Integers, most: int) -> Integers:
     """The pairs that a proof compares: the longest, and short to middling ones.
 
     Args:
         cache: the tokenised pairs.
         used: the run's pairs, as rows of the cache.
+        most: tokens of the pairs without the longest.
 
     Returns:
         Rows of the cache, the longest last.
@@ -47,5 +47,5 @@ def pairs_to_prove(cache: TokenCache, used: Integers) -> Integers:
     spread = np.unique(np.linspace(0, len(used) - 1, num=16).astype(np.int64))[:-1]
     others = ordered[spread]
     tokens = np.cumsum(cache.prompt_lengths[others] + cache.response_lengths[others])
-    count = max(1, int(np.searchsorted(tokens, _SHORT_PAIRS_TOKENS, side="right")))
+    count = max(1, int(np.searchsorted(tokens, most, side="right")))
     return np.append(others[:count], ordered[-1])

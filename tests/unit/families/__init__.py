@@ -138,8 +138,8 @@ def own_losses(model: Any, name: str, prompt: Tensor, response: Tensor) -> Tenso
     else:
         accepted = inspect.signature(model.forward).parameters
         options = {"use_cache": False} if "use_cache" in accepted else {}
-        ids = torch.cat([prompt, response])
-        logits = model(input_ids=ids[None], **options).logits[0, len(prompt) - 1 : -1]
+        ids = torch.cat([prompt, response[:-1]])  # the last token is predicted, never fed
+        logits = model(input_ids=ids[None], **options).logits[0, len(prompt) - 1 :]
     return cross_entropy(logits, response, reduction="none")
 
 

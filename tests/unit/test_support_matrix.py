@@ -1,0 +1,42 @@
+"""No family is computed wrong in silence; docs/support-matrix.md says what becomes of each."""
+
+import re
+
+import families
+import pytest
+import support
+
+from lamini.students.token_cache import TokenCache
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
+    return support.small_cache(tmp_path_factory.mktemp("cache"))
+
+
+def documented() -> dict[str, list[str]]:
+    """Training and evaluation of each family, as the page says."""
+    rows = re.findall(r"^\| (\S+) \| (\S*) ?\| (\S+) \| (\S+) \|$", support.PAGE.read_text(), re.M)
+    return {variant or kind: [way.strip("`") for way in ways] for kind, variant, *ways in rows}
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_a_family_is_right_or_refused_as_the_page_says(name: str, cache: TokenCache) -> None:
+    measured = support.measure(name, cache)
+    assert measured.loss < 1e-5
+    assert measured.gradient < 1e-5
+    assert measured.likelihood < 1e-4
+    assert [measured.training, measured.evaluation] == documented()[name]
+
+
+def test_the_page_names_every_family_and_what_was_not_built() -> None:
+    assert set(documented()) == set(families.FAMILIES)
+    assert all(f"| {name} | {why} |" in support.PAGE.read_text()
+               for name, why in families.NOT_BUILT.items())  # fmt: skip
+
+
+def test_models_that_are_not_causal_are_refused() -> None:
+    rows = documented()
+    assert {name for name in rows if rows[name] == ["refused", "refused"]} >= (
+        families.NOT_CAUSAL - {"big_bird-sparse"}
+    )
