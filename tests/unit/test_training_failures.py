@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from training_bench import Bench, wait_for_checkpoint
 from training_cases import tiny_model
 
@@ -97,6 +99,26 @@ def test_a_pair_longer_than_the_model_is_named_before_training(
     assert "pair 7" in log
     assert "256 positions; lower max_prompt_tokens" in log
     assert "Traceback" not in log
+
+
+def test_a_step_at_learning_rate_zero_is_not_passed_over_in_silence(
+    bench: Bench, tmp_path: Path
+) -> None:
+    settings = {"warmup_ratio": 0.03, "save_minutes": 1000}
+    log = bench.run_here("gpt2", tmp_path / "one", epochs=0.01, **settings)
+    assert "step 1 of 1 has learning rate 0" in log
+    assert "changes nothing: this run trains nothing; set warmup_ratio to 0" in log
+    start, end = (
+        load_file(folder / "model.safetensors")
+        for folder in (bench.folder / "models/gpt2", tmp_path / "one/final")
+    )
+    assert all(torch.equal(end[key][: len(start[key])], start[key]) for key in start)
+    log = bench.run_here("gpt2", tmp_path / "ten", epochs=1.42, **settings)
+    assert "step 1 of 10 has learning rate 0" in log
+    assert "changes nothing; set warmup_ratio to 0" in log
+    for changes in ({"epochs": 1.43}, {"epochs": 0.01, "warmup_ratio": 0.0}):
+        log = bench.run_here("gpt2", tmp_path / str(changes), **{**settings, **changes})
+        assert "has learning rate 0" not in log
 
 
 def test_a_gpu_that_was_allotted_and_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

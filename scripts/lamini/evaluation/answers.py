@@ -13,13 +13,14 @@ import orjson
 import torch
 
 from lamini.errors import LaminiError
-from lamini.evaluation.models import AskedModel, choose_device, choose_precision, load_model
+from lamini.evaluation.models import AskedModel, choose_device, load_model
 from lamini.files import derive_seed, read_jsonl, sha256_file, stable_hash, write_jsonl
 from lamini.generation.seeds import BadRow, prompt_of
 from lamini.log import Progress
 from lamini.prompt_formats import render_prompt
 from lamini.provenance import record_provenance
 from lamini.settings.evaluation import Answers
+from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
 Row = dict[str, Any]
@@ -113,7 +114,8 @@ def _answer_missing(
 ) -> None:
     """Answer what is not in `done`, and keep each answer on disk as it comes."""
     device = choose_device()
-    model, tokenizer = load_model(asked, choose_precision(chosen.precision, device), device)
+    precision = choose_precision(chosen.precision, device, before_ampere="fp32")
+    model, tokenizer = load_model(asked, precision, device)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = tokenizer.eos_token_id  # masked out, so any token will do
     tokenizer.padding_side = "left" if asked.architecture == "decoder-only" else "right"

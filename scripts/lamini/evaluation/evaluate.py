@@ -11,7 +11,7 @@ import zstandard
 
 from lamini.errors import LaminiError
 from lamini.evaluation.data import DataFacts
-from lamini.evaluation.models import AskedModel, choose_device, choose_precision, load_model
+from lamini.evaluation.models import AskedModel, choose_device, load_model
 from lamini.evaluation.results import summarize
 from lamini.evaluation.tasks import build_task, check_examples
 from lamini.files import (
@@ -24,6 +24,7 @@ from lamini.files import (
 )
 from lamini.provenance import package_versions, record_provenance
 from lamini.settings.evaluation import Evaluation, Task
+from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
 Row = dict[str, Any]
@@ -86,7 +87,7 @@ def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
     from lamini.evaluation.harness import LaminiLM
 
     device = choose_device()
-    precision = choose_precision(evaluation.precision, device)
+    precision = choose_precision(evaluation.precision, device, before_ampere="fp32")
     model, tokenizer = load_model(asked, precision, device)
     return LaminiLM(
         model,
@@ -189,9 +190,10 @@ def _write_samples(path: Path, samples: list[Row]) -> None:
 
 def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
     versions = package_versions()
+    precision = choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
     return {
         "protocol": evaluation.protocol,
-        "precision": choose_precision(evaluation.precision, choose_device()),
+        "precision": precision,
         "prompt_format": asked.prompt_format,
         "model_path": asked.path,
         "model_revision": asked.revision,

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,6 +11,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file
 from lamini.settings.base import Settings
 from lamini.settings.students import Architecture
+from lamini.students.numerics import Precision, switch_off_faulty_kernels
 from lamini.students.tokenizers import load_tokenizer
 
 logger = logging.getLogger("lamini")
@@ -48,18 +49,7 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_precision(wanted: str, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
-    """What `auto` means on a device: bf16 from Ampere on, else fp32.
-
-    fp16, fast on older GPUs, overflows in T5, and is taken only when asked for.
-    """
-    if wanted != "auto":
-        return wanted  # type: ignore[return-value]
-    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "bf16" if modern else "fp32"
-
-
-def load_model(asked: AskedModel, precision: str, device: torch.device) -> tuple[Any, Any]:
+def load_model(asked: AskedModel, precision: Precision, device: torch.device) -> tuple[Any, Any]:
     """The model, ready to be asked, and its tokenizer.
 
     Raises:
@@ -69,6 +59,7 @@ def load_model(asked: AskedModel, precision: str, device: torch.device) -> tuple
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.utils.logging import disable_progress_bar
 
+    switch_off_faulty_kernels()
     _check_folder(asked)
     if Path(asked.path).is_dir():
         disable_progress_bar()  # a bar is for downloads, which take longer than loading

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from lamini.forward.proof import Reference, proof_tokens
+from lamini.students.numerics import choose_precision
 from lamini.students.token_cache import Integers, TokenCache
 from lamini.training.activations import fuse_activations
 from lamini.training.batches import Batch, make_batch, shared_prefix
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, lay_out
 from lamini.training.losses import token_losses
-from lamini.training.precision import autocast, choose_precision, protect_t5_from_overflow
+from lamini.training.precision import autocast, protect_t5_from_overflow
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, pairs_to_prove, ways_to_try
 
@@ -64,7 +65,9 @@ class Computation:
         self._model, self._cache, self._ranks = model, cache, ranks
         self._architecture, self._start_token = job.architecture, start_token
         self._budget = job.recipe.tokens_per_micro_batch
-        self.precision = choose_precision(job.recipe.precision, ranks.device)
+        self.precision = choose_precision(
+            job.recipe.precision, ranks.device, before_ampere="fp16"
+        )
         proven = pairs_to_prove(cache, used, proof_tokens(model))
         reference = Reference(
             job.model, model, [(cache.prompt(int(p)), cache.response(int(p))) for p in proven]

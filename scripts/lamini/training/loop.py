@@ -65,8 +65,8 @@ class Trainer:
             used=np.concatenate([selection.training, selection.held_out]),
             ranks=ranks,
         )
-        self.choice = self._computation.choice
-        self._scale = LossScale(enabled=self._computation.precision == "fp16")
+        self.choice, self.precision = self._computation.choice, self._computation.precision
+        self._scale = LossScale(enabled=self.precision == "fp16")
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._optimizer = Optimizer(self._parameters, job.recipe, ranks)
         self._checkpoints = Checkpoints(work, fingerprint, ranks)

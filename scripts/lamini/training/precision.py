@@ -1,23 +1,14 @@
-"""Number formats: weights, gradients and optimiser stay fp32, matrix products may be shorter."""
+"""Mixed precision: weights, gradients and optimiser stay fp32, matrix products may be shorter."""
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
+from lamini.students.numerics import Precision
+
 _SHORT = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """What `auto` means on a device: bf16 from Ampere on, fp16 on older GPUs, fp32 on a CPU."""
-    if wanted != "auto":
-        return wanted  # type: ignore[return-value]
-    if device.type != "cuda":
-        return "fp32"
-    # `is_bf16_supported` also counts slow emulation, on a V100 for one.
-    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
 
 
 def autocast(

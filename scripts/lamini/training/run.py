@@ -9,6 +9,7 @@ import torch
 from lamini.errors import LaminiError
 from lamini.forward.own import position_limits, start_token
 from lamini.provenance import record_provenance
+from lamini.students.numerics import switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
 from lamini.training.export import METRICS, export_model, run_facts
 from lamini.training.finished import keep_finished
@@ -16,9 +17,12 @@ from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.pairs import Selection, select_pairs
 from lamini.training.ranks import Ranks
+from lamini.training.schedule import learning_rate
 from lamini.training.start import load_start
 
 logger = logging.getLogger("lamini")
+_FEW_STEPS = 10
+"""Of so few, one step without effect is a notable part."""
 
 
 def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) -> None:
@@ -38,7 +42,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
     selection = select_pairs(cache, job.recipe)
     ranks = Ranks(gpus)
     try:
-        _seed_everything(job.recipe.seed)
+        prepare_torch(job.recipe.seed, ranks.device)
         model, tokenizer = load_start(job)
         if len(tokenizer) != cache.facts["vocabulary"]:
             raise LaminiError(
@@ -105,21 +109,38 @@ def _check_positions(
             )
 
 
-def _seed_everything(seed: int) -> None:
+def prepare_torch(seed: int, device: torch.device) -> None:
+    """Seed torch, and choose its kernels.
+
+    On a CPU, kernels that add up in any order are not used: the same run on the same machine gives
+    the same bytes. On a GPU they are: such a run draws the same pairs and the same dropout, and
+    its losses and weights are equal to rounding only.
+    """
     torch.manual_seed(seed)
-    # The same bytes from the same machine: kernels that add up in any order are not used.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    switch_off_faulty_kernels()
 
 
 def _show_start(job: TrainingJob, trainer: Trainer, model: torch.nn.Module, ranks: Ranks) -> None:
-    if ranks.first:
-        logger.info(
-            "%s: %s parameters, %d steps of %d pairs, on %d x %s",
+    if not ranks.first:
+        return
+    steps = trainer.plan.steps
+    logger.info(
+        "%s: %s parameters, %d steps of %d pairs, on %d x %s in %s",
+        job.model,
+        f"{sum(p.numel() for p in model.parameters()):,}",
+        steps,
+        job.recipe.batch_pairs,
+        ranks.world,
+        ranks.device,
+        trainer.precision,
+    )
+    if steps <= _FEW_STEPS and learning_rate(job.recipe, 0, steps) == 0:
+        logger.warning(
+            "%s: step 1 of %d has learning rate 0, as a warm-up begins with it, and changes nothing"
+            "%s; set warmup_ratio to 0, raise epochs, or lower batch_pairs",
             job.model,
-            f"{sum(p.numel() for p in model.parameters()):,}",
-            trainer.plan.steps,
-            job.recipe.batch_pairs,
-            ranks.world,
-            ranks.device,
+            steps,
+            ": this run trains nothing" if steps == 1 else "",
         )
