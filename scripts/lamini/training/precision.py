@@ -1,7 +1,8 @@
 """Mixed precision: weights, gradients and optimiser stay fp32, matrix products may be shorter."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from types import MethodType
 from typing import Any
 
 import torch
@@ -69,32 +70,33 @@ def protect_t5_from_overflow(model: torch.nn.Module) -> int:
     transformers does so only for a model cast to fp16 as a whole, and not under autocast, where
     fp16 T5 training becomes NaN. The product that is `wo`'s input is formed in fp32 as well.
 
+    The blocks are found by their parts, as each family of T5's kind (mT5, UMT5, LongT5, Switch with
+    its experts ...) has classes of its own for them.
+
     Returns:
         How many feed-forward blocks were changed.
     """
-    blocks = [module for module in model.modules() if _is_t5_feed_forward(module)]
-    for block in blocks:
-        gated = hasattr(block, "wi_0")
-        block.forward = (_gated_in_fp32 if gated else _plain_in_fp32)(block)  # type: ignore[assignment]
-    return len(blocks)
+    changed = 0
+    for block in model.modules():
+        parts = dict(block.named_children())
+        if {"wi", "wo", "act", "dropout"} <= parts.keys():
+            forward = _plain_in_fp32
+        elif {"wi_0", "wi_1", "wo", "act", "dropout"} <= parts.keys():
+            forward = _gated_in_fp32
+        else:
+            continue
+        # A method, and no closure: in a copy of the model it then uses the copy's weights.
+        block.forward = MethodType(forward, block)
+        changed += 1
+    return changed
 
 
-def _is_t5_feed_forward(module: torch.nn.Module) -> bool:
-    return type(module).__name__ in ("T5DenseActDense", "T5DenseGatedActDense")
+def _plain_in_fp32(block: Any, states: torch.Tensor) -> torch.Tensor:
+    return _leave(block, block.act(block.wi(states)).float())
 
 
-def _plain_in_fp32(block: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    def forward(states: torch.Tensor) -> torch.Tensor:
-        return _leave(block, block.act(block.wi(states)).float())
-
-    return forward
-
-
-def _gated_in_fp32(block: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    def forward(states: torch.Tensor) -> torch.Tensor:
-        return _leave(block, block.act(block.wi_0(states)).float() * block.wi_1(states).float())
-
-    return forward
+def _gated_in_fp32(block: Any, states: torch.Tensor) -> torch.Tensor:
+    return _leave(block, block.act(block.wi_0(states)).float() * block.wi_1(states).float())
 
 
 def _leave(block: Any, inner: torch.Tensor) -> torch.Tensor:
