@@ -12,6 +12,10 @@ from lamini.files import write_folder_manifest, write_jsonl
 from lamini.settings.students import Recipe
 from lamini.students.pretrained import separate_head
 from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, TokenCache
+from lamini.training.job import Location, TrainingJob
+from lamini.training.loop import Trainer
+from lamini.training.pairs import select_pairs
+from lamini.training.ranks import Ranks
 
 VOCABULARY = 97
 _T5 = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
@@ -124,6 +128,34 @@ def recipe(**changes: Any) -> Recipe:
         "save_minutes": 1e-6,
     }
     return Recipe(**{**settings, **changes})
+
+
+def tiny_trainer(
+    model: Any, cache: TokenCache, work: Path, ranks: Ranks | None = None, **changes: Any
+) -> Trainer:
+    """A trainer of a tiny model on the CPU."""
+    place = Location(path="nowhere")
+    job = TrainingJob(
+        model="tiny",
+        name="Tiny",
+        architecture="encoder-decoder" if model.config.is_encoder_decoder else "decoder-only",
+        family=model.config.model_type,
+        initialization=place,
+        tokenizer=place,
+        prompt_format="bare",
+        pad_token=None,
+        recipe=recipe(**changes),
+    )
+    return Trainer(
+        job=job,
+        model=model,
+        start_token=0,
+        cache=cache,
+        selection=select_pairs(cache, job.recipe),
+        work=work,
+        ranks=ranks or Ranks(0),
+        fingerprint="tiny",
+    )
 
 
 SENTENCE = "the sea is blue and red birds sing of a green hill where rivers run to the old town"

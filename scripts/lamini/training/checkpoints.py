@@ -33,7 +33,7 @@ class Progress:
     metrics: list[dict[str, Any]]
     """The rows of `metrics.jsonl` so far."""
     scale: dict[str, float]
-    """State of the fp16 loss scale."""
+    """State of the fp16 loss scale; empty in other precisions."""
 
 
 class Checkpoints:

@@ -67,11 +67,13 @@ def run_facts(
 ) -> dict[str, Any]:
     """What is worth knowing of a run: its curve's ends, and what it was trained on."""
     steps = metrics[1:]
+    skipped = sum(row["gradient_norm"] is None for row in steps)  # it was not finite
     measured = [row["held_out_loss"] for row in metrics if row["held_out_loss"] is not None]
     return {
         "model": job.model,
         "initialization": job.initialization.as_params(),
         "steps": len(steps),
+        "steps_skipped": skipped,
         "loss_first": steps[0]["loss"],
         "loss_last": steps[-1]["loss"],
         "held_out_before": measured[0] if measured else None,

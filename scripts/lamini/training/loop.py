@@ -77,7 +77,7 @@ class Trainer:
 
         Raises:
             StopRequested: when a signal came; the state is saved.
-            LaminiError: when the loss is not finite, or a checkpoint can't be written.
+            LaminiError: when training diverges, or a checkpoint can't be written.
         """
         with StopSignals() as signals:
             progress = self._begin()
@@ -115,7 +115,8 @@ class Trainer:
         """One optimiser step (counted from 0); returns its row of metrics.
 
         Raises:
-            LaminiError: when the loss is not finite.
+            LaminiError: when loss or gradient is not finite; in fp16, when many steps in a row have
+                no finite gradient.
         """
         started = time.monotonic()
         # Dropout draws from its step's own seed, so that no generator's state needs saving.
@@ -127,11 +128,7 @@ class Trainer:
         sums = self._computation.sums(pairs, weights, self._scale.value)
         rate = learning_rate(self._recipe, step, self.plan.steps)
         norm = self._update(rate)
-        if not np.isfinite(sums.loss) or not (np.isfinite(norm) or self._scale.enabled):
-            raise LaminiError(
-                f"{self._job.model}: loss {sums.loss}, gradient norm {norm} in step {step + 1};"
-                " earlier checkpoints are kept; lower learning_rate, or set precision to fp32"
-            )
+        self._check(step, sums.loss, norm)
         self._telemetry.measure(
             int(self._cache.prompt_lengths[pairs].sum()),
             int(supervised.sum()),
@@ -177,6 +174,28 @@ class Trainer:
         progress.scale = self._scale.state()
         ended = progress.step == self.plan.steps
         self._checkpoints.save(progress, self._parameters, None if ended else self._optimizer)
+
+    def _check(self, step: int, loss: float, norm: float) -> None:
+        """Raise a LaminiError when training can't go on; log a step that was skipped."""
+        finite = bool(np.isfinite(norm))
+        if not np.isfinite(loss) or not (finite or self._scale.enabled):
+            raise LaminiError(
+                f"{self._job.model}: loss {loss}, gradient norm {norm} in step {step + 1};"
+                " earlier checkpoints are kept; lower learning_rate, or set precision to fp32"
+            )
+        skipped = self._scale.skipped_in_a_row
+        if skipped >= self._scale.MOST_SKIPPED_IN_A_ROW:
+            raise LaminiError(
+                f"{self._job.model}: the gradients of {skipped} steps in a row, up to step"
+                f" {step + 1}, overflow fp16, and no such step changes the model; earlier"
+                " checkpoints are kept; set precision to bf16 or fp32, or lower learning_rate"
+            )
+        if not finite and self._ranks.first:
+            logger.warning(
+                "step %d is skipped: its gradients overflow fp16; the loss scale is now %g",
+                step + 1,
+                self._scale.value,
+            )
 
     def _update(self, rate: float) -> float:
         """Clip and apply the summed gradient; returns its norm before clipping."""

@@ -44,6 +44,7 @@ license_name: that-of-the-base-model-and-the-data
 | pairs held out | {facts["pairs_held_out"]:,} |
 | pairs left out | {left_out:,} (`left_out.jsonl`) |
 | optimiser steps | {facts["steps"]:,} |
+| of them skipped, as fp16 overflowed | {facts["steps_skipped"]:,} |
 | loss of the first and the last step | {facts["loss_first"]} → {facts["loss_last"]} |
 | held-out loss before and after | {facts["held_out_before"]} → {facts["held_out_after"]} |
 | computed by | `{facts["way"]}`{_refused(facts)} |

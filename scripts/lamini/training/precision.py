@@ -24,18 +24,23 @@ def autocast(
 class LossScale:
     """The factor that keeps small fp16 gradients from vanishing.
 
-    It is halved when a gradient overflows, that step being left out, and doubled after many steps
-    without. Every rank keeps its own; all see the same gradients.
+    It is halved, but not below one, when a gradient overflows, that step being skipped, and doubled
+    after many steps without. Every rank keeps its own; all see the same gradients.
 
     Args:
         enabled: otherwise the factor is always one.
     """
 
-    _GROWS_AFTER = 2000
+    INITIAL = 2.0**16
+    GROWS_AFTER = 2000
+    """Steps in a row with finite gradients."""
+    MOST_SKIPPED_IN_A_ROW = 20
+    """After so many the scale is one, and no smaller one would help."""
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
-        self.value = 2.0**16 if enabled else 1.0
+        self.value = self.INITIAL if enabled else 1.0
+        self.skipped_in_a_row = 0
         self._steps = 0
 
     def undo(self, parameters: Iterable[torch.nn.Parameter]) -> None:
@@ -46,22 +51,39 @@ class LossScale:
                     parameter.grad.div_(self.value)
 
     def adapt(self, finite: bool) -> None:
-        """Take note of whether a step's gradient was finite."""
+        """Take note of whether a step's gradient was finite; if not, the step is skipped."""
         if not self.enabled:
             return
-        self._steps = self._steps + 1 if finite else 0
-        if not finite:
-            self.value /= 2
-        elif self._steps % self._GROWS_AFTER == 0:
-            self.value *= 2
+        if finite:
+            self.skipped_in_a_row = 0
+            self._steps += 1
+            if self._steps % self.GROWS_AFTER == 0:
+                self.value *= 2
+        else:
+            self.skipped_in_a_row += 1
+            self._steps = 0
+            self.value = max(1.0, self.value / 2)
 
     def state(self) -> dict[str, float]:
-        """What `load_state` takes."""
-        return {"value": self.value, "steps": self._steps}
+        """What `load_state` takes; empty without a scale."""
+        if not self.enabled:
+            return {}
+        return {
+            "value": self.value,
+            "steps": self._steps,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
 
     def load_state(self, state: dict[str, float]) -> None:
-        """Go on from a saved state."""
-        self.value, self._steps = state["value"], int(state["steps"])
+        """Go on from a saved state.
+
+        A run may go on in another precision, where `auto` means another one on another GPU: from a
+        state without a scale it starts with a new one, and it needs none outside of fp16.
+        """
+        if self.enabled and state:
+            self.value, self._steps = state["value"], int(state["steps"])
+            # Checkpoints of version 0.1 do not have it.
+            self.skipped_in_a_row = int(state.get("skipped_in_a_row", 0))
 
 
 def protect_t5_from_overflow(model: torch.nn.Module) -> int:
