@@ -30,9 +30,8 @@ class Optimizer:
         self._owners = _assign(parameters, shares)
         self.sharded = shares > 1
         mine = [n for n in parameters if not self.sharded or self._owners[n] == ranks.rank]
-        # Biases and normalisation weights are not decayed, as in transformers' trainer.
-        decayed = [parameters[n] for n in mine if parameters[n].ndim > 1]
-        others = [parameters[n] for n in mine if parameters[n].ndim <= 1]
+        decayed = [parameters[n] for n in mine if _is_decayed(n, parameters[n])]
+        others = [parameters[n] for n in mine if not _is_decayed(n, parameters[n])]
         groups = [
             {"params": decayed, "weight_decay": recipe.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -78,6 +77,11 @@ class Optimizer:
 
     def _fused(self) -> bool:
         return bool(self._adam.param_groups[0]["fused"])
+
+
+def _is_decayed(name: str, parameter: torch.nn.Parameter) -> bool:
+    """Biases, T5's table of them and normalisation weights are not, as in transformers' trainer."""
+    return parameter.ndim > 1 and "bias" not in name
 
 
 def _assign(parameters: dict[str, torch.nn.Parameter], shares: int) -> dict[str, int]:
