@@ -35,6 +35,34 @@ def test_each_epoch_takes_every_pair_once_in_its_own_order() -> None:
     assert (again.pairs(9) == plan.pairs(9)).all()
 
 
+def test_a_step_takes_the_next_pairs_of_its_epoch() -> None:
+    plan = StepPlan(np.arange(50), recipe(epochs=3, batch_pairs=16))
+    assert [len(plan.pairs(step)) for step in range(8)] == [16, 16, 16, 2, 16, 16, 16, 2]
+    other = StepPlan(np.arange(50), recipe(epochs=3, batch_pairs=16, seed=43))
+    assert (other.pairs(0) != plan.pairs(0)).any()
+    exact = StepPlan(np.arange(48), recipe(epochs=1, batch_pairs=16))
+    assert [len(exact.pairs(step)) for step in range(exact.steps)] == [16, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "ends"),
+    [
+        (0.01, 1, [0]),
+        (0.25, 1, [0]),
+        (0.26, 2, [1]),
+        (1, 4, [3]),
+        (1.5, 6, [3, 5]),
+        (2, 8, [3, 7]),
+    ],
+)
+def test_a_part_of_an_epoch_is_rounded_up_to_whole_steps(
+    epochs: float, steps: int, ends: list[int]
+) -> None:
+    plan = StepPlan(np.arange(50), recipe(epochs=epochs, batch_pairs=16))
+    assert plan.steps == steps
+    assert [step for step in range(steps) if plan.ends_epoch(step)] == ends
+
+
 @pytest.mark.parametrize("architecture", ["decoder-only", "encoder-decoder"])
 @pytest.mark.parametrize("ranks", [1, 3])
 @pytest.mark.parametrize("budget", [1, 700, 8192])
@@ -97,21 +125,59 @@ def test_what_cannot_be_trained_on_is_counted_and_listed(tmp_path: Path) -> None
     assert cache.response_lengths[kept].max() <= 25
 
 
+def test_a_pair_of_exactly_the_most_tokens_is_trained_on(tmp_path: Path) -> None:
+    cache = tiny_cache(tmp_path)
+    prompts, responses = cache.prompt_lengths, cache.response_lengths
+    most = {"max_prompt_tokens": prompts.max(), "max_response_tokens": responses.max()}
+    assert select_pairs(cache, recipe(**most)).left_out == []
+    for key, reason, lengths in (
+        ("max_prompt_tokens", "prompt_too_long", prompts),
+        ("max_response_tokens", "response_too_long", responses),
+    ):
+        selection = select_pairs(cache, recipe(**{**most, key: lengths.max() - 1}))
+        assert selection.left_out == [
+            {
+                "pair": pair,
+                "reason": reason,
+                "prompt_tokens": prompts[pair],
+                "response_tokens": responses[pair],
+            }
+            for pair in np.flatnonzero(lengths == lengths.max())
+        ]
+        assert selection.counts() == {reason: (lengths == lengths.max()).sum()}
+
+
+def test_held_out_pairs_are_drawn_by_the_seed_alone(tmp_path: Path) -> None:
+    cache = tiny_cache(tmp_path)
+    selection = select_pairs(cache, recipe(held_out_pairs=5))
+    assert (len(selection.held_out), len(selection.training)) == (5, 19)
+    everything = np.concatenate([selection.training, selection.held_out])
+    assert sorted(everything) == list(range(24))
+    again = select_pairs(cache, recipe(held_out_pairs=5, batch_pairs=3))
+    assert (again.held_out == selection.held_out).all()
+    other = select_pairs(cache, recipe(held_out_pairs=5, seed=43))
+    assert set(other.held_out) != set(selection.held_out)
+    assert len(select_pairs(cache, recipe(held_out_pairs=23)).training) == 1
+
+
 def test_nothing_left_to_train_on_says_what_to_change(tmp_path: Path) -> None:
     cache = tiny_cache(tmp_path)
     with pytest.raises(LaminiError, match="held_out_pairs is 24"):
         select_pairs(cache, recipe(held_out_pairs=24))
 
 
-def test_schedules_are_those_of_transformers() -> None:
+@pytest.mark.parametrize("ratio", [0.0, 0.03, 0.1, 0.25, 1.0])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_schedules_are_those_of_transformers(schedule: str, ratio: float) -> None:
     import torch
     from transformers import get_scheduler
 
-    for name in ("cosine", "linear"):
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=3e-4)
-        theirs = get_scheduler(name, optimizer, num_warmup_steps=3, num_training_steps=30)
-        ours = recipe(schedule=name, learning_rate=3e-4, warmup_ratio=0.1)
-        for step in range(30):
-            assert learning_rate(ours, step, 30) == pytest.approx(theirs.get_last_lr()[0])
-            optimizer.step()
-            theirs.step()
+    name = "constant_with_warmup" if schedule == "constant" else schedule
+    warmup = {0.0: 0, 0.03: 1, 0.1: 3, 0.25: 8, 1.0: 30}[ratio]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=3e-4)
+    theirs = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=30)
+    ours = recipe(schedule=schedule, learning_rate=3e-4, warmup_ratio=ratio)
+    for step in range(30):
+        assert learning_rate(ours, step, 30) == pytest.approx(theirs.get_last_lr()[0], rel=1e-12)
+        optimizer.step()
+        theirs.step()

@@ -65,9 +65,7 @@ class Computation:
         self._model, self._cache, self._ranks = model, cache, ranks
         self._architecture, self._start_token = job.architecture, start_token
         self._budget = job.recipe.tokens_per_micro_batch
-        self.precision = choose_precision(
-            job.recipe.precision, ranks.device, before_ampere="fp16"
-        )
+        self.precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
         proven = pairs_to_prove(cache, used, proof_tokens(model))
         reference = Reference(
             job.model, model, [(cache.prompt(int(p)), cache.response(int(p))) for p in proven]

@@ -1,0 +1,112 @@
+"""Layouts to the token: what just fits, what is just worth its padding, and the least cost."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lamini.training.layout import MicroBatch, lay_out, pack_rows
+
+
+def _decoder_only(widths: list[int], budget: int, ranks: int = 1) -> list[list[MicroBatch]]:
+    """Rows of these widths: a response of one token is predicted, and never fed."""
+    prompts = np.array(widths)
+    return lay_out("decoder-only", prompts, np.ones_like(prompts), budget, ranks)
+
+
+def _rows(shares: list[list[MicroBatch]]) -> list[list[list[int]]]:
+    """The pairs of each micro-batch of each rank."""
+    return [[[pair for (pair,) in batch.rows] for batch in share] for share in shares]
+
+
+def test_padded_lengths_are_those_of_the_longest() -> None:
+    prompts, responses = np.array([5, 9, 7]), np.array([6, 1, 3])
+    ((batch,),) = lay_out("decoder-only", prompts, responses, 1000)
+    assert batch == MicroBatch(((0,), (1,), (2,)), encoder=0, decoder=10)  # 5 + 6 - 1
+    assert batch.padded_tokens == 30
+    ((batch,),) = lay_out("encoder-decoder", prompts, responses, 1000, packed=False)
+    assert batch == MicroBatch(((0,), (2,), (1,)), encoder=9, decoder=6)
+    assert batch.padded_tokens == 45
+    ((batch,),) = lay_out("encoder-decoder", prompts, responses, 1000)
+    assert batch == MicroBatch(((0, 1, 2),), encoder=21, decoder=10)
+
+
+def test_a_budget_is_used_up_to_its_last_token() -> None:
+    assert _rows(_decoder_only([100] * 4, 200)) == [[[0, 1], [2, 3]]]
+    assert _rows(_decoder_only([100] * 4, 199)) == [[[0], [1], [2], [3]]]
+    assert _rows(_decoder_only([100] * 2, 1)) == [[[0], [1]]]
+
+
+def test_a_micro_batch_more_is_worth_128_tokens_of_padding() -> None:
+    assert _rows(_decoder_only([300, 300 - 128], 1000)) == [[[0, 1]]]
+    assert _rows(_decoder_only([300, 300 - 129], 1000)) == [[[0], [1]]]
+
+
+def test_the_longest_rows_come_first() -> None:
+    assert _rows(_decoder_only([10, 900, 500, 900], 900)) == [[[1], [3], [2], [0]]]
+    # Of rows as long as each other, that with the longer response.
+    prompts, responses = np.array([300, 200]), np.array([100, 200])
+    shares = lay_out("encoder-decoder", prompts, responses, 400, packed=False)
+    assert _rows(shares) == [[[1], [0]]]
+
+
+def test_ranks_have_as_much_work_as_each_other() -> None:
+    # Each has one and a tenth of its part at once, at most.
+    assert _rows(_decoder_only([110, 110, 90, 90], 10_000, 2)) == [[[0, 1]], [[2, 3]]]
+    assert _rows(_decoder_only([115, 115, 85, 85], 10_000, 2)) == [[[2, 3]], [[0], [1]]]
+    # The next largest goes to the rank that has least.
+    shares = _rows(_decoder_only([900, 700, 500, 100], 900, 2))
+    assert shares == [[[0], [3]], [[1], [2]]]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "responses", "rows"),
+    [
+        # 512 tokens are split as the step's are: here into halves, which two pairs fill.
+        ([128] * 4, [128] * 4, [(0, 1), (2, 3)]),
+        # Three quarters and one.
+        ([192] * 4, [64] * 4, [(0, 1), (2, 3)]),
+        ([193, 192, 191, 192], [64] * 4, [(0, 2), (1, 3)]),
+        # 257 and 255 tokens: two of these prompts are one too many.
+        ([129] * 2, [128] * 2, [(0,), (1,)]),
+        ([128] * 2, [129] * 2, [(0,), (1,)]),
+        # Largest first, each into the first row that has room on both sides (for 259 and 253).
+        ([20, 200, 60, 150], [10, 200, 60, 150], [(1, 0), (3, 2)]),
+        # A pair that is longer than a row has one to itself.
+        ([900, 10, 10], [300, 5, 5], [(0,), (1, 2)]),
+    ],
+)
+def test_packed_rows_are_filled_to_the_last_token(
+    prompts: list[int], responses: list[int], rows: list[tuple[int, ...]]
+) -> None:
+    assert pack_rows(np.array(prompts), np.array(responses)) == rows
+
+
+def _least_cost(shapes: list[tuple[int, int]], budget: int) -> int:
+    """By trying each way to cut rows that are in order: padded tokens, and 128 a micro-batch."""
+    ordered = sorted(shapes, key=lambda shape: (-sum(shape), -shape[1]))
+    costs = []
+    for cuts in itertools.product([False, True], repeat=len(ordered) - 1):
+        ends = [i + 1 for i, cut in enumerate(cuts) if cut]
+        parts = [ordered[a:b] for a, b in itertools.pairwise([0, *ends, len(ordered)])]
+        sizes = [len(p) * sum(max(side) for side in zip(*p, strict=True)) for p in parts]
+        if all(s <= budget or len(p) == 1 for s, p in zip(sizes, parts, strict=True)):
+            costs.append(sum(sizes) + 128 * len(parts))
+    return min(costs)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("architecture", ["decoder-only", "encoder-decoder"])
+def test_no_other_cuts_cost_less(seed: int, architecture: Any) -> None:
+    generator = np.random.default_rng(seed)
+    prompts, responses = generator.integers(1, 400, size=(2, 8))
+    budget = int(generator.integers(500, 3000))
+    (batches,) = lay_out(architecture, prompts, responses, budget, packed=False)
+    causal = architecture == "decoder-only"
+    shapes = [
+        (0, int(p + r - 1)) if causal else (int(p), int(r))
+        for p, r in zip(prompts, responses, strict=True)
+    ]
+    cost = sum(batch.padded_tokens + 128 for batch in batches)
+    assert cost == _least_cost(shapes, budget)
