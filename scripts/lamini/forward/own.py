@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedConfig
 
 from lamini.students.token_cache import Integers
 
@@ -67,7 +68,9 @@ def position_limits(model: Any) -> tuple[int | None, int | None]:
     config = model.config
 
     def limit(side: str) -> int | None:
-        text = config.get_text_config(**{side: True})
+        part = getattr(config, side, None)  # T5Gemma has a configuration for each
+        text = part if isinstance(part, PreTrainedConfig) else config.get_text_config()
+        text = text.get_text_config(**{side: True})
         for name in (f"max_{side}_position_embeddings", "max_position_embeddings"):
             if (value := getattr(text, name, None)) is not None:
                 return int(value)

@@ -49,7 +49,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
                 f" tokenizer has {len(tokenizer)}; run tokenize_pairs again"
             )
-        _check_positions(job, selection, cache, model)
+        check_positions(job, selection, cache, model)
         causal = job.architecture == "decoder-only"
         trainer = Trainer(
             job=job,
@@ -88,7 +88,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
         ranks.close()
 
 
-def _check_positions(
+def check_positions(
     job: TrainingJob, selection: Selection, cache: TokenCache, model: torch.nn.Module
 ) -> None:
     """Raise a LaminiError if a pair is longer than the model's positions."""
