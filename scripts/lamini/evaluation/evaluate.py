@@ -52,8 +52,11 @@ def evaluate_model(
 
     Raises:
         LaminiError: names the file, row or model that is wrong.
+        ValueError: when the protocol is left open.
     """
     asked = AskedModel.model_validate(settings["model"])
+    if settings["evaluation"]["protocol"] == "auto":
+        raise ValueError("the protocol of a job is `paper` or `modern`")
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
     evaluation = Evaluation.model_validate(settings["evaluation"] | speed)
     tasks = {name: Task.model_validate(task) for name, task in settings["tasks"].items()}
@@ -88,7 +91,7 @@ def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
 
     device = choose_device()
     precision = choose_precision(evaluation.precision, device, before_ampere="fp32")
-    model, tokenizer = load_model(asked, precision, device)
+    model, tokenizer = load_model(asked, precision, device, evaluation)
     return LaminiLM(
         model,
         tokenizer=tokenizer,

@@ -70,6 +70,7 @@ class Products(Tables, Figures):
         """Of `write_report`."""
         report = self.config.report
         symbols = {name: source.symbol for name, source in self.config.sources.items()}
+        evaluated = self.flow.evaluated_models
         return {
             "title": report.title,
             "reproduction": report.reproduction,
@@ -80,7 +81,7 @@ class Products(Tables, Figures):
             "student_keys": list(self.config.students),
             "references": [self.config.models[m].name for m in self.config.references],
             "tasks": len(self.config.evaluated_tasks),
-            "protocol": self.config.evaluation.protocol,
+            "protocol": " and ".join(sorted({*map(self.config.protocol, evaluated)})),
             "studies": self.flow.studies,
             "symbols": symbols,
             "panels": [list(panel) for panel in self.config.analysis.embeddings.panels],

@@ -45,8 +45,10 @@ class Task(Settings):
 class Evaluation(Settings):
     """How the tasks are run."""
 
-    protocol: Literal["paper", "modern"] = "paper"
-    """Prompts of the authors' harness of 2023, or stock prompts of the pinned lm-eval."""
+    protocol: Literal["auto", "paper", "modern"] = "auto"
+    """`paper`: prompts of the authors' harness of 2023; `modern`: stock prompts of the pinned
+    lm-eval. `auto`: `paper` for models of the paper's families (T5, Flan-T5, GPT-Neo, Cerebras-GPT,
+    GPT-2, LLaMA), `modern` for any other. `models.{name}.protocol` decides for a single model."""
     mirror: str | None = None
     """Folder with local copies of the tasks' data; null: the hub."""
     limit: Annotated[int, Field(gt=0)] | None = None
@@ -59,12 +61,13 @@ class Evaluation(Settings):
     """Longest input of an encoder-decoder model; longer ones are cut from the left. Null: the
     protocol's, 2,048 for `paper`, and for `modern` what lm-eval finds in the model's settings."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """`auto`: bf16 where the GPU has it, else fp32. Each result says which it was."""
+    """`auto`: fp32 for the models of `report.acceptance`; for others bf16 where the GPU has it,
+    else fp32. Each result says which it was."""
     samples: bool = False
     """Also write what was sent to the model and what came back, one file per task."""
     replicates: Annotated[int, Field(ge=100)] = 2000
-    """Resamples behind the interval of each score."""
-    version: Version = 1
+    """Resamples behind the interval of each score that is graded, such as F1."""
+    version: Version = 2
 
     @model_validator(mode="after")
     def _disjoint(self) -> "Evaluation":
@@ -89,5 +92,5 @@ class Answers(Settings):
     batch_size: Annotated[int, Field(gt=0)] = 16
     """Instructions answered at once."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """As for the evaluation."""
+    """`auto`: bf16 where the GPU has it, else fp32."""
     version: Version = 1

@@ -10,7 +10,7 @@ from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
 from lamini.settings.evaluation import Answers, Evaluation, Task
 from lamini.settings.human_evaluation import HumanEvaluation
 from lamini.settings.sources import Download, Source, Topics
-from lamini.settings.students import Model, Recipe, Tokenizer
+from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer
 from lamini.settings.teacher import Teacher
 
 
@@ -29,7 +29,7 @@ class Report(Settings):
     shown_points: Annotated[int, Field(ge=1)] = 1500
     """Instructions of each set that the report's interactive Figure 3 shows; the printed one and
     the data have all. Each adds some 150 bytes to the page."""
-    version: Version = 1
+    version: Version = 2
 
 
 class Config(Settings):
@@ -88,6 +88,27 @@ class Config(Settings):
         if definition.wrapped is not None:
             return definition.wrapped
         return definition.role == "student" and definition.architecture == "decoder-only"
+
+    def protocol(self, model: str) -> Literal["paper", "modern"]:
+        """The protocol that a model is evaluated by.
+
+        The authors' harness was made for the paper's families; it sends no begin token, which
+        others need, and gives encoder-decoders more tokens than others have positions.
+        """
+        definition, wanted = self.models[model], self.evaluation.protocol
+        if definition.protocol is not None:
+            return definition.protocol
+        if wanted != "auto":
+            return wanted
+        return "paper" if definition.family in PAPER_FAMILIES else "modern"
+
+    def evaluation_precision(self, model: str) -> Literal["auto", "fp32", "bf16", "fp16"]:
+        """The precision that a model is evaluated in; `auto` is left to the device.
+
+        Acceptance compares single examples, which shorter formats flip.
+        """
+        wanted = self.evaluation.precision
+        return "fp32" if wanted == "auto" and model in self.report.acceptance else wanted
 
     @property
     def analysed_mixture(self) -> str:

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from lamini.settings.base import Fraction, Name, Settings, Version
 
 Architecture = Literal["encoder-decoder", "decoder-only"]
+PAPER_FAMILIES = ("T5", "Flan-T5", "GPT-Neo", "Cerebras-GPT", "GPT-2", "LLaMA")
+"""Families of the models that the paper evaluates."""
 
 
 class HubModel(Settings):
@@ -165,6 +167,8 @@ class Model(Settings):
     """GPUs of a job that asks the model; its layers are spread over them when one is too small."""
     wrapped: bool | None = None
     """Ask it in its tokenizer's prompt format; null: decoder-only students are, others are not."""
+    protocol: Literal["paper", "modern"] | None = None
+    """Prompts that it is evaluated with; null: those of `evaluation.protocol`."""
     published_as: str | None = None
     """Hub id of the released checkpoint, if any."""
     recommended: bool = False

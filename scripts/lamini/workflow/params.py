@@ -208,6 +208,10 @@ class RuleParams(Inputs):
         """Of `evaluate_{batch}`."""
         without_effect = {"batches", "tokens_per_batch"}
         evaluation = self.config.evaluation.model_dump(mode="json", exclude=without_effect)
+        evaluation |= {
+            "protocol": self.config.protocol(model),
+            "precision": self.config.evaluation_precision(model),
+        }
         return {
             "model": self.asked_model_params(model),
             "tasks": {task: self.config.tasks[task].as_params() for task in self.batches[batch]},
