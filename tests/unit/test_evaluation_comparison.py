@@ -1,94 +1,145 @@
 """Differences between models come with what chance alone would do."""
 
-import csv
-import json
-from pathlib import Path
-from typing import Any
+import itertools
+from math import comb
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from lamini.evaluation.comparison import compare
-from lamini.tables.make import make_table
-
-AUTHORS = Path(__file__).parents[2] / "config/paper/authors_results.csv"
+from lamini.evaluation.comparison import Comparison, compare, holm
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _of_counts(won: int, lost: int, count: int) -> Comparison:
+    before = [0.0] * won + [1.0] * lost + [1.0] * (count - won - lost)
+    return compare(before, [1.0] * won + [0.0] * lost + [1.0] * (count - won - lost), 1)
+
+
+def _contains_zero(found: Comparison) -> bool:
+    assert found.interval is not None
+    return found.interval[0] <= 0 <= found.interval[1]
 
 
 def test_mcnemar_counts_the_examples_on_which_models_differ() -> None:
     # 10 examples won and 2 lost: twice the binomial tail, 2 * (1 + 12 + 66) / 2**12.
-    before, after = [0] * 10 + [1] * 2 + [1] * 50, [1] * 10 + [0] * 2 + [1] * 50
-    found = compare(before, after, 1)
+    found = _of_counts(10, 2, 62)
     assert found.test == "McNemar"
     assert found.p_value == pytest.approx(2 * 79 / 4096)
     assert found.difference == pytest.approx(100 * 8 / 62)
-    assert found.interval[0] < found.difference < found.interval[1]
     assert compare([1, 0], [1, 0], 1).p_value == 1
-    assert compare(after, before, 1).p_value == found.p_value
+    turned = _of_counts(2, 10, 62)
+    assert (turned.p_value, turned.difference) == (found.p_value, -found.difference)
+    assert turned.interval == tuple(-end for end in reversed(found.interval or ()))
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "count", "interval"),
+    [
+        # By integrating over both beta distributions with scipy's `quad`, as the method says.
+        (150, 86, 1600, (2.0598, 5.9438)),
+        (8, 2, 277, (-0.4197, 5.0428)),
+        (5, 0, 100, (-0.2229, 11.2835)),
+        (2, 9, 161, (-9.3855, 0.2452)),
+        (9, 3, 14, (-12.3928, 80.4013)),
+        # No example differs: up to 1 - 0.025 ** (1 / 12) of all may.
+        (0, 0, 12, (-26.4648, 26.4648)),
+        # All examples differ: Clopper and Pearson's interval of the share won, doubled, less one.
+        (9, 3, 12, (-14.3717, 89.0279)),
+        (1, 0, 1, (-95.0, 100.0)),
+    ],
+)
+def test_the_interval_of_a_difference(
+    won: int, lost: int, count: int, interval: tuple[float, float]
+) -> None:
+    assert _of_counts(won, lost, count).interval == pytest.approx(interval, abs=0.001)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 12])
+def test_interval_and_exact_test_agree_on_every_outcome(count: int) -> None:
+    for won in range(count + 1):
+        for lost in range(count + 1 - won):
+            found = _of_counts(won, lost, count)
+            exact = binomtest(won, won + lost).pvalue if won + lost else 1.0
+            assert found.p_value == pytest.approx(exact)
+            assert _contains_zero(found) == (exact >= 0.05), (won, lost)
+
+
+def test_the_interval_covers_every_true_difference() -> None:
+    count = 12
+    outcomes = [(won, lost) for won in range(count + 1) for lost in range(count + 1 - won)]
+    intervals = {outcome: _of_counts(*outcome, count).interval for outcome in outcomes}
+    for better, worse in itertools.product(np.linspace(0, 1, 11), repeat=2):
+        if better + worse > 1:
+            continue
+        true, covered = 100 * (better - worse), 0.0
+        for (won, lost), interval in intervals.items():
+            assert interval is not None
+            if interval[0] - 1e-9 <= true <= interval[1] + 1e-9:
+                ways = comb(count, won) * comb(count - won, lost)
+                rest = max(1 - better - worse, 0) ** (count - won - lost)
+                covered += ways * better**won * worse**lost * rest
+        assert covered >= 0.95, (better, worse)
+
+
+def _all_signs(differences: np.ndarray, shift: float) -> float:
+    """The permutation test's p of a shift, from all combinations of signs."""
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(differences))))
+    moved = differences - shift
+    return float((np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).mean())
 
 
 def test_graded_values_are_permuted() -> None:
-    generator = np.random.default_rng(0)
-    before = generator.random(200)
-    better = compare(before.tolist(), np.minimum(before + 0.1, 1).tolist(), 2)
-    assert (better.test, better.p_value < 0.001) == ("permutation", True)
-    noise = compare(before.tolist(), generator.permutation(before).tolist(), 2)
-    assert noise.p_value > 0.05
+    generator = np.random.default_rng(3)
+    before, after = generator.random((2, 12))
+    differences = after - before
+    found = compare(before, after, 2)
+    assert found.test == "permutation"
+    assert found.difference == pytest.approx(100 * differences.mean())
+    assert found.p_value == pytest.approx(_all_signs(differences, 0), abs=0.02)
+    assert found.interval is not None
+    for end in found.interval:  # the test inverted: p is 0.05 at each end
+        assert _all_signs(differences, end / 100) == pytest.approx(0.05, abs=0.01)
+    assert found == compare(before, after, 2)
 
 
-def test_a_true_null_is_rejected_as_often_as_claimed() -> None:
+def test_graded_values_that_all_differ_by_the_same_tell_no_interval() -> None:
+    assert compare([0.25] * 9, [0.5] * 9, 1).interval is None
+
+
+def test_interval_and_permutation_test_agree() -> None:
+    generator, contained = np.random.default_rng(0), []
+    for number in range(40):
+        before = generator.random(60)
+        after = np.clip(before + generator.normal(0.03, 0.1, 60), 0, 1)
+        found = compare(before, after, number)
+        assert _contains_zero(found) == (found.p_value >= 0.05)
+        contained.append(_contains_zero(found))
+    assert len(set(contained)) == 2, "both outcomes were met"
+
+
+def test_a_few_graded_values_allow_every_difference() -> None:
+    found = compare([0.1, 0.3, 0.5], [0.4, 0.5, 0.6], 1)
+    assert found.interval == (-100, 100), "of 8 signs, 2 are as far out: p is never below 0.25"
+    assert found.p_value == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_true_null_is_rejected_as_often_as_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamini.evaluation.comparison.RESAMPLES", 2000)
     generator, rejected = np.random.default_rng(1), 0
     for number in range(300):
-        before, after = (generator.random((2, 120)) < 0.6).astype(float)
-        rejected += compare(before.tolist(), after.tolist(), number).p_value < 0.05
-    assert rejected / 300 < 0.07
+        before, after = generator.integers(0, 11, (2, 60)) / 10
+        rejected += compare(before, after, number).p_value < 0.05
+    # 15 of 300 are expected; fewer than 4, or more than 26, are rarer than 1 in 250 each.
+    assert 4 <= rejected <= 26
+
+
+def test_holms_correction() -> None:
+    # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, and never less than the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_other_numbers_of_examples_are_no_comparison() -> None:
     with pytest.raises(ValueError, match="2 and 3 examples"):
         compare([1, 0], [1, 0, 1], 1)
-
-
-def _eval(model: str, task: str, score: float, values: list[float]) -> str:
-    path = Path(f"{model}-{task}.json")
-    result: dict[str, Any] = {"model": model, "task": task, "score": score, "values": values}
-    path.write_text(json.dumps(result | {"standard_error": 2.0, "protocol": "paper"}))
-    return str(path)
-
-
-def _rows(table: str, inputs: dict[str, Any], params: dict[str, Any]) -> list[dict[str, str]]:
-    outputs: dict[str, str | Path] = {f: f"{table}.{f}" for f in ("csv", "md", "tex", "json")}
-    make_table(table, inputs, params | {"reproduction": True}, outputs)
-    with open(f"{table}.csv", newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def test_improvements_stand_beside_contamination() -> None:
-    evals = [_eval("start", "rte", 25, [0, 0, 0, 1]), _eval("mine", "rte", 100, [1, 1, 1, 1])]
-    Path("contamination.csv").write_text(
-        "task,instruction_source,comparable_examples,examples_13\nrte,alpaca,4,0\nrte,d_all,4,1\n"
-    )
-    pair = {"student": {"key": "mine", "name": "M"}, "baseline": {"key": "start", "name": "S"}}
-    params = {"kind": "improvement", "pairs": [pair], "tasks": {"rte": "RTE"}, "mixture": "d_all"}
-    inputs = {"evals": evals, "contamination": "contamination.csv"}
-    (row,) = _rows("improvement", inputs, params | {"words": 13})
-    assert (row["Difference"], row["p"]) == ("75.0", "0.2500")
-    assert row["Contaminated examples, %"] == "25.0"
-
-
-def test_acceptance_says_which_scores_lie_within_one_standard_error() -> None:
-    evals = [_eval("t5-small", "rte", 54.0, []), _eval("t5-small", "sst2", 60.0, [])]
-    params = {
-        "kind": "acceptance",
-        "models": [{"key": "t5-small", "name": "T5-small"}],
-        "tasks": {"rte": "RTE", "sst2": "SST"},
-    }
-    rte, sst, mean = _rows("acceptance", {"evals": evals, "published": str(AUTHORS)}, params)
-    assert (rte["Authors'"], rte["Within one standard error"]) == ("53.43", "yes")
-    assert (sst["Authors'"], sst["Within one standard error"]) == ("70.99", "no")
-    assert mean["Task"] == "Average"
-    assert "1 of 2 scores" in Path("acceptance.md").read_text()

@@ -12,6 +12,7 @@ import torch
 import zstandard
 from evaluation_cases import MIRROR, TASKS, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
 from safetensors.torch import load_file, save_file
+from scipy.stats import binomtest
 
 from lamini.errors import LaminiError
 from lamini.evaluation import evaluate as module
@@ -39,7 +40,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> AskedModel:
 
 
 def _settings(asked: AskedModel, tasks: list[str], **evaluation: Any) -> dict[str, Any]:
-    chosen = Evaluation(**{"mirror": MIRROR, "replicates": 200, **evaluation})
+    chosen = Evaluation(**{"protocol": "paper", "mirror": MIRROR, "replicates": 200, **evaluation})
     return {
         "model": asked.as_params(),
         "tasks": {name: TASKS[name].as_params() for name in tasks},
@@ -59,14 +60,15 @@ def test_a_result_says_what_was_measured_on_what(asked: AskedModel) -> None:
     result = results["rte"]
     assert (result["model"], result["task"], result["metric"]) == ("small", "rte", "acc")
     assert result["score"] == pytest.approx(100 * np.mean(result["values"]))
-    assert result["interval"][0] <= result["score"] <= result["interval"][1]
+    assert result["interval"] == _wilson(round(sum(result["values"])), 12)
     assert (result["examples"], result["examples_published"]) == (12, 277)
     assert result["data"]["source"] == "mirror"
     assert result["data"]["rows"] == 12
     assert (result["protocol"], result["prompt_format"]) == ("paper", "alpaca")
     assert result["truncated"] == 0
     assert len(result["model_manifest_sha256"]) == 64
-    assert 0 <= results["record"]["score"] <= 100
+    record = results["record"]
+    assert record["score"] == pytest.approx(100 * np.mean(record["values"]), abs=1e-4)
     text = json.dumps(result)
     assert str(Path.cwd()) not in text
     packed = Path("results/evals/small/rte.samples.jsonl.zst").read_bytes()
@@ -130,7 +132,8 @@ def test_other_settings_take_nothing_over(asked: AskedModel) -> None:
     Path("results/evals/small/work").mkdir(parents=True)
     kept = {"made_from": "others", "result": {"score": -1}}
     Path("results/evals/small/work/rte.json").write_text(json.dumps(kept))
-    assert _run(_settings(asked, ["rte"]))["rte"]["score"] >= 0
+    result = _run(_settings(asked, ["rte"]))["rte"]
+    assert result["score"] == pytest.approx(100 * np.mean(result["values"]), abs=1e-4)
 
 
 def test_only_the_first_examples_when_limited(asked: AskedModel) -> None:
@@ -245,14 +248,53 @@ def test_encoder_decoders_are_evaluated_too(tmp_path: Path) -> None:
     assert results["winogrande"]["examples"] == 12
 
 
+def test_a_protocol_that_is_left_open_is_refused(asked: AskedModel) -> None:
+    with pytest.raises(ValueError, match="`paper` or `modern`"):
+        _run(_settings(asked, ["rte"], protocol="auto"))
+
+
+def _wilson(right: int, count: int) -> list[float]:
+    ends = binomtest(right, count).proportion_ci(method="wilson")
+    return [pytest.approx(100 * end, abs=1e-4) for end in (ends.low, ends.high)]
+
+
+@pytest.mark.parametrize(("right", "count"), [(8, 8), (0, 12), (1, 1), (93, 150), (5021, 10042)])
+def test_right_or_wrong_has_wilsons_interval(right: int, count: int) -> None:
+    summary = summarize([1.0] * right + [0.0] * (count - right), 100, 1)
+    assert summary["score"] == pytest.approx(100 * right / count, abs=1e-4)
+    assert summary["interval"] == _wilson(right, count)
+    low, high = summary["interval"]  # type: ignore[misc]
+    assert high - low > 1, "never a point, not even with all right"
+
+
+def test_the_standard_error_is_that_of_a_mean() -> None:
+    assert summarize([1, 0, 1, 1], 100, 1)["standard_error"] == 25.0
+    for equal in ([1.0] * 8, [0.0] * 12, [0.5] * 3, [0.25]):
+        assert summarize(equal, 100, 1)["standard_error"] is None
+
+
+def test_graded_values_are_resampled() -> None:
+    # Two values give three means, the outer ones of a probability of a quarter each.
+    assert summarize([0.5, 0.25], 500, 1)["interval"] == [25.0, 50.0]
+    values = np.random.default_rng(0).random(1000)
+    summary = summarize(values.tolist(), 4000, 1)
+    half = 1.959964 * values.std(ddof=1) / np.sqrt(1000)
+    ends = [100 * (values.mean() - half), 100 * (values.mean() + half)]
+    assert summary["interval"] == pytest.approx(ends, abs=0.1)
+    assert summary == summarize(values.tolist(), 4000, 1)
+
+
+def test_equal_graded_values_tell_no_interval() -> None:
+    for equal in ([0.5], [0.5, 0.5, 0.5]):
+        assert summarize(equal, 100, 1)["interval"] is None
+
+
 def test_intervals_cover_what_they_claim() -> None:
-    generator, covered = np.random.default_rng(0), 0
+    generator, covered = np.random.default_rng(0), {"right or wrong": 0, "graded": 0}
     for number in range(200):
-        values = (generator.random(150) < 0.6).astype(float)
-        low, high = summarize(values.tolist(), 500, number)["interval"]  # type: ignore[misc]
-        covered += low <= 60 <= high
-    assert 180 <= covered <= 199
-    summary = summarize([1, 0, 1, 1], 500, 1)
-    assert summary["score"] == 75
-    assert summary["standard_error"] == pytest.approx(25.0)
-    assert summarize([0.5, 0.25], 500, 1) == summarize([0.5, 0.25], 500, 1)
+        drawn = generator.random(150)
+        for kind, values in (("right or wrong", (drawn < 0.5).astype(float)), ("graded", drawn)):
+            low, high = summarize(values.tolist(), 300, number)["interval"]  # type: ignore[misc]
+            covered[kind] += low <= 50 <= high
+    # Of 200 intervals 190 should; fewer than 181, or all of them, are rarer than 1 in 250 each.
+    assert min(covered.values()) >= 181 and max(covered.values()) < 200

@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 
 from checkouts import Checkout
 
@@ -92,7 +94,12 @@ def test_every_score_says_what_it_was_measured_with(results: Path) -> None:
         assert score["protocol"] == "paper"
         assert score["data"]["source"] == "mirror"
         assert score["examples"] == score["data"]["rows"]
-        assert score["interval"][0] <= score["score"] <= score["interval"][1]
+        assert score["score"] == pytest.approx(100 * fmean(score["values"]), abs=1e-4)
+        if set(score["values"]) <= {0, 1}:
+            right = binomtest(round(sum(score["values"])), score["examples"])
+            ends = right.proportion_ci(method="wilson")
+            expected = [100 * ends.low, 100 * ends.high]
+            assert score["interval"] == pytest.approx(expected, abs=1e-4)
     wrapped = {score["model"] for score in scores if score["prompt_format"] == "alpaca"}
     assert wrapped == {"lamini-demo-gpt2", "lamini-smollm2-135m"}
 
