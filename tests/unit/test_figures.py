@@ -8,8 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
+from score_cases import result_file
 
 from lamini.figures.draw import draw_figure
+from lamini.report.charts import score_chart
 
 PAPER = Path(__file__).parents[2] / "config/paper"
 SYMBOLS = {"alpaca": "D\u0302_A", "original_p3": "D_P3"}
@@ -95,16 +97,41 @@ def test_model_ratings_are_sorted_best_first() -> None:
 
 
 def test_scores_show_the_published_models_and_ours() -> None:
-    result = {"model": "mine", "task": "rte", "score": 61.0}
-    Path("rte.json").write_text(json.dumps(result))
-    model = {"key": "mine", "name": "Mine", "role": "student", "architecture": "decoder-only"}
-    model |= {"family": "GPT-2", "parameters": 124e6}
-    params = {"kind": "scores", "models": [model], "reference_lines": [], "tasks": ["rte"]}
-    published = str(PAPER / "eval_results.csv")
-    rows = _draw("f5", {"evals": ["rte.json"], "published": published}, params)
+    rows = _scores()
     ours = [row for row in rows if row["score"] == "ours"]
     assert [(row["model"], float(row["average"])) for row in ours] == [("Mine", 61.0)]
     assert len(rows) == 1 + 15 + 2
+    assert not any(row["unlike"] for row in rows)
+
+
+def _scores(*others: str, **changes: Any) -> list[dict[str, str]]:
+    """Figure 5 of one model, and of others that are like it but for some facts of their scores."""
+    changed = {"mine": {}} | dict.fromkeys(others, changes)
+    fields = {"score": 61.0, "interval": [59, 63], "examples": 277}
+    evals = [result_file(key, "rte", **fields | facts) for key, facts in changed.items()]
+    models = [
+        {"key": key, "name": key.capitalize(), "role": "student", "architecture": "decoder-only"}
+        | {"family": f"{key}-GPT", "parameters": 124e6}
+        for key in changed
+    ]
+    params = {"kind": "scores", "models": models, "reference_lines": [], "tasks": ["rte"]}
+    return _draw("f5", {"evals": evals, "published": str(PAPER / "eval_results.csv")}, params)
+
+
+def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_labels, labels = Axes.set, []
+    monkeypatch.setattr(Axes, "set", lambda a, **k: (labels.append(k), set_labels(a, **k)))
+    rows = _scores("other", "third", examples=12, examples_published=277, precision="bf16")
+    found = {row["model"]: row["unlike"] for row in rows if row["score"] == "ours"}
+    # Two of three are in bf16 and have 12 examples; all three should have the published 277.
+    assert found == {
+        "Mine": "examples, precision", "Other": "examples", "Third": "examples"
+    }  # fmt: skip
+    assert labels[0]["xlabel"] == "parameters\n≠ not measured as the others: examples, precision"
+    chart = score_chart("f5-a.csv")
+    series = {one["name"]: one["labels"] for one in chart["panels"][0]["series"]}
+    assert series["mine-GPT, ours (dec)"] == ["Mine ≠ examples, precision"]
+    assert chart["hint"].endswith("≠ says what was not measured as for the others.")
 
 
 def test_learning_curves() -> None:

@@ -39,10 +39,11 @@ def results(tmp_path: Path) -> Path:
     (final / "model.safetensors").write_bytes(bytes(range(256)) * 40)
     (final / "config.json").write_text("{}")
     write_folder_manifest(final, {"steps": 3})
-    for model, score in (("herd-llama", 41.25), ("my-llama", 30.0)):
+    for model, score, precision in (("herd-llama", 41.25, "bf16"), ("my-llama", 30.0, "fp32")):
         result = {
             "metric": "acc_norm", "score": score, "interval": [score - 2, score + 2],
-            "examples": 2376, "protocol": "modern",
+            "examples": 2376, "protocol": "modern", "precision": precision,
+            "data": {"sha256": "0" * 64},
         }  # fmt: skip
         write_json(folder / f"evals/{model}/arc_easy.json", result)
     return folder
@@ -133,7 +134,7 @@ def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -
     card = sent["README.md"].decode()
     assert card.startswith("---\nlicense: other\n---\n")
     assert "| task | metric | examples | this model | My-Llama |" in card
-    assert "| ARC-Easy | acc_norm | 2,376 | 41.2 (39.2 to 43.2) | 30.0 |" in card
+    assert "| ARC-Easy | acc_norm | 2,376 | 41.2 (39.2 to 43.2) | 30.0 (≠ precision" in card
     assert "## Contamination" in card
 
 

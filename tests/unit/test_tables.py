@@ -3,9 +3,9 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from score_cases import PUBLISHED, result_file
 
 from lamini.errors import LaminiError
 from lamini.tables.evaluation_tables import average
@@ -13,8 +13,6 @@ from lamini.tables.make import make_table
 from lamini.tables.published import read_csv
 from lamini.tables.table import MARK, MISSING, Cell, Table, write_table
 
-ROOT = Path(__file__).parents[2]
-PUBLISHED = str(ROOT / "config/paper/eval_results.csv")
 TASKS = {"rte": "RTE", "sst2": "SST"}
 
 
@@ -27,75 +25,9 @@ def _outputs(folder: Path, name: str) -> dict[str, str | Path]:
     return {form: str(folder / f"{name}.{form}") for form in ("csv", "md", "tex", "json")}
 
 
-def _evals(folder: Path, model: str, scores: dict[str, float]) -> list[str]:
-    paths = []
-    for task, score in scores.items():
-        path = folder / f"{model}-{task}.json"
-        result = {"model": model, "task": task, "score": score}
-        result |= {
-            "interval": [score - 2, score + 2],
-            "standard_error": 1.0,
-            "examples": 12,
-            "data": {"source": "mirror"},
-        }
-        path.write_text(json.dumps(result))
-        paths.append(str(path))
-    return paths
-
-
-def _score_params(**changes: Any) -> dict[str, Any]:
-    return {
-        "kind": "scores",
-        "title": "Scores.",
-        "models": [{"key": "lamini-t5-61m", "name": "LaMini-T5-61M", "parameters": 60_500_000}],
-        "published_models": ["T5-small", "LaMini-T5-61M"],
-        "tasks": TASKS,
-        "reproduction": True,
-        **changes,
-    }
-
-
 def _rows(path: str | Path) -> list[list[str]]:
     with open(path, newline="") as handle:
         return list(csv.reader(handle))
-
-
-def test_scores_stand_beside_the_published_ones(tmp_path: Path) -> None:
-    evals = _evals(tmp_path, "lamini-t5-61m", {"rte": 53.7, "sst2": 70.0})
-    outputs = _outputs(tmp_path, "table")
-    make_table("09", {"evals": evals, "published": PUBLISHED}, _score_params(), outputs)
-    heading, *rows = _rows(outputs["csv"])
-    assert heading == ["Model", "Parameters", "Score", "RTE", "SST", "Average"]
-    assert rows[:3] == [
-        ["T5-small", "61M", "published", "53.4", "71.0", "62.2"],
-        ["LaMini-T5-61M", "61M", "ours", "53.7", "70.0", "61.9"],
-        ["LaMini-T5-61M", "61M", "published", "52.7", "76.8", "64.8"],
-    ]
-    assert rows[3][3:] == ["1.0", "-6.8", "-2.9"]
-    assert "| +1.0° | -6.8 | -2.9 |" in Path(outputs["md"]).read_text(), "RTE lies in our interval"
-    cells = json.loads(Path(outputs["json"]).read_text())["rows"][3]
-    assert [cell["interval_text"] for cell in cells[3:]] == [
-        "-1.0 to +3.0", "-8.8 to -4.8", "-4.3 to -1.5",
-    ]  # fmt: skip
-
-
-def test_the_reproduction_is_counted_by_family_and_role(tmp_path: Path) -> None:
-    evals = _evals(tmp_path, "lamini-t5-61m", {"rte": 53.7, "sst2": 70.0})
-    evals += _evals(tmp_path, "t5-small", {"rte": 53.4, "sst2": 71.4})
-    models = [
-        {"key": "lamini-t5-61m", "name": "LaMini-T5-61M", "family": "T5", "role": "student"},
-        {"key": "t5-small", "name": "T5-small", "family": "T5", "role": "reference"},
-    ]
-    params = {"kind": "reproduction", "models": models, "tasks": TASKS, "reproduction": True}
-    outputs = _outputs(tmp_path, "table")
-    make_table("reproduction", {"evals": evals, "published": PUBLISHED}, params, outputs)
-    assert _rows(outputs["csv"])[1:] == [
-        ["T5", "students", "1", "2", "1", "50.0", "-2.90", "3.90"],
-        ["T5", "reference models", "1", "2", "2", "100.0", "0.20", "0.20"],
-        ["All", "all", "2", "4", "3", "75.0", "-1.35", "2.05"],
-    ]
-    make_table("reproduction", {"published": PUBLISHED}, params | {"models": []}, outputs)
-    assert _rows(outputs["csv"])[1:] == [["All", "all", "0", "0", "0", "", "", ""]]
 
 
 def test_costs_are_summed_up_by_rule(tmp_path: Path) -> None:
@@ -137,11 +69,14 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
 
 
 def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
-    evals = _evals(tmp_path, "demo", {"rte": 50.0, "sst2": 60.0})
-    model = {"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}
-    params = _score_params(models=[model], reproduction=False)
+    evals = [result_file("demo", task, values=[1.0] * 6 + [0.0] * 6) for task in TASKS]
+    params = {
+        "kind": "scores", "title": "Scores.", "tasks": TASKS, "reproduction": False,
+        "models": [{"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}],
+        "published_models": ["T5-small", "LaMini-T5-61M"],
+    }  # fmt: skip
     outputs = _outputs(tmp_path, "table")
-    make_table("09", {"evals": evals, "published": PUBLISHED}, params, outputs)
+    make_table("09", {"evals": evals, "published": PUBLISHED["published"]}, params, outputs)
     table = json.loads(Path(outputs["json"]).read_text())
     for row in table["rows"]:
         for cell in row[3:]:
@@ -160,14 +95,13 @@ def test_an_average_needs_every_task() -> None:
 
 def test_our_average_is_that_of_the_paper() -> None:
     by_model: dict[str, dict[str, float]] = {}
-    for row in read_csv(PUBLISHED):
+    for row in read_csv(PUBLISHED["published"]):
         by_model.setdefault(row["model"], {})[row["task"]] = float(row["score"])
     assert len(by_model) == 32
-    for model, scores in by_model.items():
-        printed = scores.pop("Average")
-        mean = average(scores.values())
-        assert mean is not None
-        assert abs(mean - printed) <= 0.11, model
+    printed = {model: scores.pop("Average") for model, scores in by_model.items()}
+    ours = {model: round(average(s.values()) or 0, 1) for model, s in by_model.items()}
+    # The paper averages scores that it then rounds: 59.647 of the rounded ones is its 59.7.
+    assert ours == printed | {"Flan-T5-base": 59.6}
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:

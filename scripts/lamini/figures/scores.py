@@ -5,8 +5,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from lamini.evaluation.facts import (
+    differing_names,
+    measured_facts,
+    published_facts,
+    usual_facts,
+)
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, mark_demo, save_figure, subplots
 from lamini.tables.evaluation_tables import average, read_scores
+from lamini.tables.marks import UNLIKE
 from lamini.tables.published import published_models, published_scores
 
 KINDS = {"encoder-decoder": 0, "decoder-only": 1}
@@ -35,10 +42,13 @@ def draw_scores(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[st
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: _size(n)))
     axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set(xlabel="parameters", ylabel="average score of the tasks")
+    unlike = sorted({fact for row in rows for fact in row["unlike"].split(", ") if fact})
+    note = f"\n{UNLIKE} not measured as the others: {', '.join(unlike)}" if unlike else ""
+    axis.set(xlabel=f"parameters{note}", ylabel="average score of the tasks")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     mark_demo(figure, params["reproduction"])
     columns = ["model", "family", "architecture", "parameters", "score", "average", "drawn"]
+    columns += ["unlike"]
     save_figure(figure, outputs, columns, [[row[c] for c in columns] for row in rows])
 
 
@@ -54,6 +64,7 @@ def _published(path: str) -> list[dict[str, Any]]:
             "parameters": float(model["params"][:-1]) * units[model["params"][-1]],
             "score": "published",
             "average": scores[model["model"]]["Average"],
+            "unlike": "",
         }
         for model in published_models(path)
         if model["kind"] == "lamini" or model["model"] in PUBLISHED_LINES
@@ -66,10 +77,18 @@ KIND_NAMES = tuple(KINDS)
 def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
     """This run's students and reference lines with a score on every task."""
     results = read_scores([paths] if isinstance(paths, str) else paths)
+    drawn = [
+        model
+        for model in params["models"]
+        if model["role"] == "student" or model["key"] in params["reference_lines"]
+    ]
+    usual = {
+        task: usual_facts(results[model["key"]][task] for model in drawn)
+        for task in params["tasks"]
+        if drawn
+    }
     rows = []
-    for model in params["models"]:
-        if model["role"] != "student" and model["key"] not in params["reference_lines"]:
-            continue
+    for model in drawn:
         scores = results[model["key"]]
         mean = average(scores[task]["score"] for task in params["tasks"])
         rows.append(
@@ -80,9 +99,21 @@ def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
                 "parameters": float(model["parameters"]),
                 "score": "ours",
                 "average": None if mean is None else round(mean, 4),
+                "unlike": ", ".join(_unlike(scores, usual)),
             }
         )
     return rows
+
+
+def _unlike(scores: dict[str, Any], usual: dict[str, dict[str, str]]) -> list[str]:
+    """In which facts a model was measured differently from the others or from the published."""
+    found = {
+        name
+        for task, facts in usual.items()
+        for reference in (facts, published_facts(scores[task]))
+        for name in differing_names(reference, measured_facts(scores[task]))
+    }
+    return sorted(found)
 
 
 def _points(axis: Axes, rows: list[dict[str, Any]]) -> None:
@@ -104,8 +135,12 @@ def _points(axis: Axes, rows: list[dict[str, Any]]) -> None:
                 marker=MARKERS[number % len(MARKERS)],
                 markersize=5.5,
                 markerfacecolor=colour if score == "ours" else "white",
-                label=f"{family}, {score} ({'dec' if decoder else 'enc-dec'})",
+                label=f"{family}, {score}{_mark(part)} ({'dec' if decoder else 'enc-dec'})",
             )
+
+
+def _mark(rows: list[dict[str, Any]]) -> str:
+    return UNLIKE if any(row["unlike"] for row in rows) else ""
 
 
 def _parameters(row: dict[str, Any]) -> float:
@@ -119,8 +154,8 @@ def _lines(axis: Axes, rows: list[dict[str, Any]]) -> None:
             continue
         axis.axhline(row["average"], color="#555555", linewidth=0.9, linestyle=(0, (5, 3)))
         axis.text(
-            0.01, row["average"], f"{row['model']}, {row['score']}", fontsize=6, color="#555555",
-            va="bottom", transform=axis.get_yaxis_transform(),
+            0.01, row["average"], f"{row['model']}, {row['score']}{_mark([row])}", fontsize=6,
+            color="#555555", va="bottom", transform=axis.get_yaxis_transform(),
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lamini.evaluation.facts import differing, measured_facts
 from lamini.files import read_json
 from lamini.settings import Config
 
@@ -60,15 +61,14 @@ def evaluation_section(
             missing.append(name)
             continue
         protocols.add(result["protocol"])
-        low, high = result["interval"]
         before = _result(evals / start / f"{task}.json")
         rows.append(
             [
                 name,
                 result["metric"],
                 _count(result["examples"]),
-                f"{result['score']:.1f} ({low:.1f} to {high:.1f})",
-                f"{before['score']:.1f}" if before else "",
+                f"{result['score']:.1f}{_interval(result)}",
+                _baseline_score(before, result) if before else "",
             ]
         )
     if not rows:
@@ -83,6 +83,16 @@ Zero-shot, prompts of the protocol `{", ".join(sorted(protocols))}`, times 100, 
 {_table(header, rows)}
 """
     return section, missing
+
+
+def _interval(result: dict[str, Any]) -> str:
+    return "" if result["interval"] is None else " ({:.1f} to {:.1f})".format(*result["interval"])
+
+
+def _baseline_score(before: dict[str, Any], result: dict[str, Any]) -> str:
+    """The score, and in which facts it was not measured as the student's."""
+    unlike = differing(measured_facts(before), measured_facts(result))
+    return f"{before['score']:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
 
 
 def _result(path: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from lamini.tables.marks import UNLIKE
 from lamini.tables.published import number, read_csv
 
 Chart = dict[str, Any]
@@ -56,16 +57,19 @@ def score_chart(path: str) -> Chart:
     """Figure 5: each model by name; the reference models as lines.
 
     Args:
-        path: the figure's CSV: model, family, architecture, parameters, score, average, drawn.
+        path: the figure's CSV: model, family, architecture, parameters, score, average, drawn,
+            unlike.
     """
     series: dict[tuple[str, str], Series] = {}
-    levels = []
+    levels, unlike = [], False
     for row in read_csv(path):
         score = number(row["average"])
         if score is None:
             continue
+        mark = f" {UNLIKE} {row['unlike']}" if row["unlike"] else ""
+        unlike |= bool(mark)
         if row["drawn"] == "line":
-            levels.append({"name": f"{row['model']}, {row['score']}", "y": score})
+            levels.append({"name": f"{row['model']}, {row['score']}{mark}", "y": score})
             continue
         dashed = row["architecture"] == "decoder-only"
         kind = "dec" if dashed else "enc-dec"
@@ -81,7 +85,7 @@ def score_chart(path: str) -> Chart:
             },
         )
         one["points"].append([float(row["parameters"]), score])
-        one["labels"].append(row["model"])
+        one["labels"].append(row["model"] + mark)
     for one in series.values():
         order = sorted(range(len(one["points"])), key=lambda n: one["points"][n])
         for key in ("points", "labels"):
@@ -91,7 +95,8 @@ def score_chart(path: str) -> Chart:
         "panels": [{"title": "", "series": list(series.values()), "levels": levels}],
         "x": {"name": "parameters", "log": True, "sizes": True},
         "y": {"name": "average score"},
-        "hint": "Point at a dot for its model; press a name in the legend to hide a line.",
+        "hint": "Point at a dot for its model; press a name in the legend to hide a line."
+        + (f" {UNLIKE} says what was not measured as for the others." if unlike else ""),
     }
 
 

@@ -4,15 +4,16 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.files import listed, read_json
+from lamini.tables.marks import UNLIKE, Marks
 from lamini.tables.published import published_models, published_scores
 from lamini.tables.table import Cell, Table, text_cell
 
 Params = dict[str, Any]
 Inputs = dict[str, Any]
 Scores = dict[str, dict[str, Any]]
-NORMAL_95 = 1.959964
-"""Standard errors from the mean to each end of a 95 % interval."""
+Interval = tuple[float, float]
 
 
 def read_scores(paths: Iterable[str]) -> dict[str, Scores]:
@@ -46,20 +47,24 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
     sizes = {m["model"]: m["params"] for m in published_models(inputs["published"])}
     tasks: dict[str, str] = params["tasks"]
     ours = {model["name"]: model for model in params["models"]}
+    usual = {
+        name: usual_facts(results[model["key"]][key] for model in ours.values())
+        for key, name in tasks.items()
+        if ours
+    }
+    among_ours, against_paper = Marks("most models of this table"), Marks("the published score")
     rows: list[list[Cell]] = []
     for model in [*(n for n in ours if n not in published), *params["published_models"]]:
         before = published.get(model)
         if model in ours:
-            scores = results[ours[model]["key"]]
+            scores = {name: results[ours[model]["key"]][key] for key, name in tasks.items()}
             size = sizes.get(model) or _size(ours[model]["parameters"])
-            rows.append(_our_row(model, size, [scores[task] for task in tasks]))
+            rows.append(_our_row(model, size, scores, usual, among_ours))
         if before is not None:
             values = [before.get(task) for task in tasks.values()]
             rows.append(_row(model, sizes[model], "published", values))
         if model in ours and before is not None:
-            rows.append(
-                _differences(model, sizes[model], results[ours[model]["key"]], before, tasks)
-            )
+            rows.append(_differences(model, sizes[model], scores, before, against_paper))
     notes = ["Average is the unweighted mean of the tasks."]
     if not any(model in published for model in ours):
         notes.append("None of the paper's models took part in this run; theirs are as published.")
@@ -71,7 +76,7 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
         title=params["title"],
         columns=["Model", "Parameters", "Score", *tasks.values(), "Average"],
         rows=rows,
-        notes=notes,
+        notes=[*notes, *among_ours.notes(), *against_paper.notes()],
         reproduction=params["reproduction"],
     )
 
@@ -85,58 +90,87 @@ def _row(model: str, size: str, kind: str, values: list[float | None]) -> list[C
     return [text_cell(model), text_cell(size), text_cell(kind), *cells]
 
 
-def _our_row(model: str, size: str, results: list[dict[str, Any]]) -> list[Cell]:
+def _our_row(
+    model: str, size: str, scores: Scores, usual: dict[str, Facts], marks: Marks
+) -> list[Cell]:
     """Our scores of one model with their intervals, and their average with its own."""
     cells = [
-        Cell(result["score"], ours=True, digits=1, interval=_interval(result)) for result in results
+        Cell(
+            result["score"],
+            ours=True,
+            digits=1,
+            suffix=marks.suffix(f"{model}, {task}", differing(usual[task], measured_facts(result))),
+            interval=interval_of(result),
+        )
+        for task, result in scores.items()
     ]
+    results = list(scores.values())
     mean = average(result["score"] for result in results)
-    cells.append(Cell(mean, ours=True, digits=1, interval=average_interval(results)))
+    cells.append(
+        Cell(mean, ours=True, digits=1, suffix=_any_mark(cells), interval=average_interval(results))
+    )
     return [text_cell(model), text_cell(size), text_cell("ours"), *cells]
 
 
-def _interval(result: dict[str, Any]) -> tuple[float, float]:
+def _any_mark(cells: Sequence[Cell]) -> str:
+    return UNLIKE if any(UNLIKE in cell.suffix for cell in cells) else ""
+
+
+def interval_of(result: dict[str, Any]) -> Interval | None:
+    """The 95 % interval of a score; None where the values tell nothing of it."""
+    if result["interval"] is None:
+        return None
     low, high = result["interval"]
     return low, high
 
 
-def average_interval(results: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
+def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
     """95 % interval of an average of tasks, whose errors are independent; None without a score.
 
+    Made of the tasks' own intervals by Zou and Donner's method (2008, Stat. Med. 27, 1693), which
+    adds up squares of the distances from score to end on each side.
+
     Args:
-        results: evaluation results with `score` and `standard_error`, in points.
+        results: evaluation results with `score` and `interval`, in points.
     """
     mean = average(result["score"] for result in results)
-    if mean is None:
+    intervals = [interval_of(result) for result in results]
+    if mean is None or any(interval is None for interval in intervals):
         return None
-    error = math.sqrt(math.fsum(result["standard_error"] ** 2 for result in results)) / len(results)
-    return mean - NORMAL_95 * error, mean + NORMAL_95 * error
+    distances = [
+        [abs(end - result["score"]) for end in interval]
+        for result, interval in zip(results, intervals, strict=True)
+        if interval is not None
+    ]
+    below, above = (math.hypot(*side) / len(results) for side in zip(*distances, strict=True))
+    return mean - below, mean + above
 
 
 def _differences(
-    model: str, size: str, scores: Scores, before: dict[str, float], tasks: dict[str, str]
+    model: str, size: str, scores: Scores, before: dict[str, float], marks: Marks
 ) -> list[Cell]:
     """Ours less the published, with a mark where the published lies inside our interval."""
-    cells = [
-        _difference(scores[key]["score"], before.get(name), _interval(scores[key]))
-        for key, name in tasks.items()
-    ]
-    ours = [scores[key] for key in tasks]
+    cells = []
+    for task, result in scores.items():
+        facts = differing(published_facts(result), measured_facts(result))
+        unlike = marks.suffix(f"{model}, {task}", facts) if task in before else ""
+        cells.append(_difference(result["score"], before.get(task), interval_of(result), unlike))
+    ours = list(scores.values())
     mean = average(result["score"] for result in ours)
-    published = average(before.get(name) for name in tasks.values())
-    cells.append(_difference(mean, published, average_interval(ours)))
+    published = average(before.get(name) for name in scores)
+    cells.append(_difference(mean, published, average_interval(ours), _any_mark(cells)))
     return [text_cell(model), text_cell(size), text_cell("difference"), *cells]
 
 
 def _difference(
-    ours: float | None, before: float | None, interval: tuple[float, float] | None
+    ours: float | None, before: float | None, interval: Interval | None, unlike: str
 ) -> Cell:
-    if ours is None or before is None or interval is None:
+    if ours is None or before is None:
         return Cell(None)
-    low, high = interval
+    within = interval is not None and interval[0] <= before <= interval[1]
     return Cell(
-        ours - before, ours=True, digits=1, signed=True,
-        suffix="°" if low <= before <= high else "", interval=(low - before, high - before),
+        ours - before, ours=True, digits=1, signed=True, suffix=("°" if within else "") + unlike,
+        interval=None if interval is None else (interval[0] - before, interval[1] - before),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ _LATEX = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "→": r"$\rightarrow$",
+    "≠": r"$\neq$",
     "Δ": r"$\Delta$",
 }
 
@@ -46,7 +47,7 @@ class Cell:
         digits: decimals shown of a number.
         bold: shown in bold, such as the best of a row.
         signed: whether a positive number is shown with its sign, as a difference is.
-        suffix: follows a number, such as a mark that the notes explain.
+        suffix: follows a number or a missing one, such as a mark that the notes explain.
         interval: lower and upper end of the number's 95 % interval.
     """
 
@@ -61,7 +62,7 @@ class Cell:
     def text(self, mark: str = "") -> str:
         """The value as shown; `mark` follows a number of ours."""
         if self.value is None or self.value == "":
-            return MISSING
+            return MISSING + self.suffix
         if isinstance(self.value, str):
             return self.value
         shown = f"{self.value:{self._sign},.{self.digits}f}{self.suffix}"
@@ -230,3 +231,8 @@ def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
 def text_cell(value: Any) -> Cell:
     """A cell of text."""
     return Cell(None if value is None else str(value))
+
+
+def signed_interval(ends: tuple[float, float] | None) -> str | None:
+    """The interval of a difference, in points; None where there is none."""
+    return None if ends is None else f"{ends[0]:+.1f} to {ends[1]:+.1f}"
