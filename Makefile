@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help install demo test test-slurm check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,6 +42,10 @@ plan: install   ## what a run will cost: requests, dollars, GPU-hours, memory
 # CONFIGFILE=config/demo.yaml overlays another configuration than that of the last run.
 status: install ## how far a run is: stages, running jobs, speed, dollars, errors
 	@python -m lamini.status $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+# After `snakemake acceptance`; exit status 1 when a score is not the authors'.
+acceptance: install  ## whether this machine's evaluation gives the authors' scores
+	@python -m lamini.acceptance $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
 
 cost: install   ## hours, memory and dollars of each rule of a run
 	@python -m lamini.status cost $(if $(CONFIGFILE),--configfile $(CONFIGFILE))

@@ -21,7 +21,7 @@ from lamini.tables.published import published_scores
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("01", "generation", "scores", "reproduction", "cost", "08")
+TABLES = ("01", "generation", "scores", "reproduction", "reproduced_improvement", "cost", "08")
 FIGURES = ("3", "5", "learning_curves", "lengths")
 HOSTILE = "<img src=x onerror='hacked = 1'> </script><script>hacked = 2</script> &amp;"
 
@@ -92,11 +92,15 @@ class ReportCase:
         for model in self.flow.evaluated_models:
             for task in self.flow.config.evaluated_tasks:
                 before = published[self.flow.config.models[model].name]
-                score = before[self.flow.config.tasks[task].name] + self._random.gauss(0, 1.5)
+                definition = self.flow.config.tasks[task]
+                score = before[definition.name] + self._random.gauss(0, 1.5)
                 path = f"results/evals/{model}/{task}.json"
-                result = {"model": model, "task": task, "score": score, "standard_error": 1.0}
-                result |= {"interval": [score - 2, score + 2], "examples": 277}
-                write_json(path, result | {"data": {"source": "hub"}})
+                result = {"model": model, "task": task, "score": score, "protocol": "paper"}
+                result |= {"interval": [score - 2, score + 2], "precision": "fp32"}
+                result |= {"data": {"source": "hub", "sha256": "0" * 64}}
+                result |= {"values": [float(n < 0.6 * score) for n in range(60)]}
+                sizes = dict.fromkeys(("examples", "examples_published"), definition.examples)
+                write_json(path, result | sizes)
                 record_provenance(path, rule="evaluate_model", settings={"version": 1})
 
     def _dataset(self) -> None:

@@ -111,6 +111,18 @@ def test_every_width_shows_all(
     assert _requests(page) == []
 
 
+def test_the_count_of_scores_within_has_yardsticks(
+    case: ReportCase, open_page: Callable[..., Page]
+) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    said = " ".join(page.run("return document.getElementById('overview').textContent").split())
+    assert "of 225 published scores of students lie within our 95 % intervals" in said
+    assert "if nothing had been trained, 114 would (51 %); with another student" in said
+    assert "in place of the right one, 32 %." in said
+    assert "published improvements over the initialisation match ours" in said
+    assert "of 255 published scores of reference models lie within" in said
+
+
 def test_tables_sort_and_filter_by_keys(case: ReportCase, open_page: Callable[..., Page]) -> None:
     page = _open(open_page, Path("results/report/index.html").absolute())
     block = page.driver.find_element(By.ID, "table-scores")

@@ -29,8 +29,12 @@ class Parts:
     @cached_property
     def _common(self) -> Params:
         """What every table and figure depends on."""
-        reproduction = self.config.report.reproduction
-        return {"reproduction": reproduction, "published_files": fingerprint([PAPER])}
+        report = self.config.report
+        return {
+            "reproduction": report.reproduction,
+            "published_files": fingerprint([PAPER]),
+            "version": report.version,
+        }
 
     @property
     def _task_names(self) -> dict[str, str]:
@@ -94,6 +98,6 @@ class Parts:
         return students
 
 
-def published(name: str) -> dict[str, Any]:
+def published(name: str, key: str = "published") -> dict[str, Any]:
     """A file of the paper's numbers as an input; it comes with a clone, so it is `ancient`."""
-    return {"published": root_inputs([f"{PAPER}/{name}.csv"])[0]}
+    return {key: root_inputs([f"{PAPER}/{name}.csv"])[0]}

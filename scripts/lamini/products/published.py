@@ -51,5 +51,12 @@ PUBLISHED_MODELS = (
 )
 """All whose scores the paper's tables hold."""
 
+PUBLISHED_STARTS = frozenset(
+    pair
+    for names in PUBLISHED_FAMILIES.values()
+    for pair in zip(names[::2], names[1::2], strict=True)
+)
+"""Initialisation and student of each of the paper's students."""
+
 PAPER = "config/paper"
 """Folder of the published numbers."""

@@ -52,6 +52,7 @@ SECTIONS = (
         "Zero-shot scores on the downstream tasks (paper section 4.2), ours beside the published.",
         (
             "reproduction",
+            "reproduced_improvement",
             "scores",
             "04",
             "08",
@@ -117,6 +118,7 @@ TITLES = {
     "topic_coverage": "Topics shown and reached",
     "training": "Losses before and after training",
     "reproduction": "Does the run reproduce the paper?",
+    "reproduced_improvement": "Do the improvements match the paper's?",
     "scores": "Scores of all models",
     "improvement": "Students against what they started from",
     "acceptance": "Public models against the authors' scores",

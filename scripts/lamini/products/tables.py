@@ -9,6 +9,7 @@ from lamini.products.published import (
     FAMILY_TABLES,
     PUBLISHED_FAMILIES,
     PUBLISHED_MODELS,
+    PUBLISHED_STARTS,
     PUBLISHED_TABLE_4,
 )
 
@@ -101,6 +102,12 @@ class Tables(Parts):
                 "mixture": self.flow.analysed_mixture,
                 "words": max(analysis.contamination.ngrams),
             }
+        if self._reproduced_improvements:
+            tables["reproduced_improvement"] = {
+                "kind": "reproduced_improvement",
+                "pairs": self._reproduced_improvements,
+                "tasks": self._task_names,
+            }
         if self._acceptance:
             models = [self._key_and_name(model) for model in self._acceptance]
             tables["acceptance"] = {
@@ -138,6 +145,8 @@ class Tables(Parts):
         counts = [f"{analysis}/token_counts/{name}.csv" for name in others]
         counts = [f"{analysis}/statistics.csv", *counts]
         ratings = self._study_files(ratings="ratings.csv", rated="items.jsonl")
+        paper = published("eval_results") | published("models", "collection")
+        reproduced = self.evals(self._reproduced)
         own: dict[str, dict[str, Any]] = {
             "01": {"statistics": f"{analysis}/statistics.csv"} | published("dataset_statistics"),
             "02": {"diversity": f"{analysis}/diversity.csv"} | published("dataset_statistics"),
@@ -155,16 +164,15 @@ class Tables(Parts):
             "funnel": {"analysis": f"{analysis}/funnel.csv"},
             "topic_coverage": {"analysis": "results/analysis/topic_coverage.csv"},
             "semantic_diversity": {"analysis": f"{analysis}/semantic_diversity.csv"},
+            "improvement": {
+                "evals": self._evals_of_pairs(self._improvements),
+                "contamination": f"{analysis}/contamination.csv",
+            },
+            "reproduced_improvement": {"evals": self._evals_of_pairs(self._reproduced_improvements)}
+            | paper,
+            "reproduction": ({"evals": reproduced} if reproduced else {}) | paper,
+            "acceptance": {"evals": self.evals(self._acceptance)} | published("authors_results"),
         }
-        if table == "improvement":
-            both = [pair[role]["key"] for pair in self._improvements for role in pair]
-            evals = self.evals(dict.fromkeys(both))
-            return {"evals": evals, "contamination": f"{analysis}/contamination.csv"}
-        if table == "reproduction":
-            evals = self.evals(self._reproduced)
-            return ({"evals": evals} if evals else {}) | published("eval_results")
-        if table == "acceptance":
-            return {"evals": self.evals(self._acceptance)} | published("authors_results")
         if table in self._rating_tables():
             return {"summaries": self._summaries}
         if table in own:
@@ -181,6 +189,19 @@ class Tables(Parts):
             for student, start in starts.items()
             if start in self.config.references
         ]
+
+    @property
+    def _reproduced_improvements(self) -> list[dict[str, dict[str, str]]]:
+        """Those of the paper's students that started from what the paper's started from."""
+        return [
+            pair
+            for pair in self._improvements
+            if (pair["baseline"]["name"], pair["student"]["name"]) in PUBLISHED_STARTS
+        ]
+
+    def _evals_of_pairs(self, pairs: Iterable[dict[str, dict[str, str]]]) -> list[str]:
+        """Evaluation results of students and baselines, each once."""
+        return self.evals(dict.fromkeys(pair[role]["key"] for pair in pairs for role in pair))
 
     @property
     def _reproduced(self) -> list[str]:

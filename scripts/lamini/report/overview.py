@@ -8,28 +8,34 @@ Facts = dict[str, Any]
 
 
 def agreement(table: Table) -> Facts:
-    """How many published scores lie within our intervals, from the last row of `reproduction`.
+    """How many published scores lie within our intervals, and the yardsticks of that count.
 
     Args:
-        table: JSON of that table.
+        table: JSON of the table `reproduction`.
 
     Returns:
-        `models`, `compared`, `within` (counts), `share` (percent, or None without a score), and
-        `families`, the same of each row before the last.
+        `all` and `families`: rows of all students and all reference models together, and of single
+        families. Each has `family`, `group` (whose scores), `compared`, `within` (counts), `share`
+        (percent), `untrained` (count) and `another` (percent), the last two null for reference
+        models. Rows without a score are left out.
     """
-    rows = [_named(table, row) for row in table["rows"]]
-    *families, everything = [
+    rows = [
         {
             "family": row["Family"],
             "group": row["Models"],
-            "models": row["How many"],
             "compared": row["Scores compared"],
             "within": row["Within our 95 % interval"],
             "share": row["Within, %"],
+            "untrained": row["If untrained"],
+            "another": row["If another student, %"],
         }
-        for row in rows
+        for row in (_named(table, row) for row in table["rows"])
+        if row["Scores compared"]
     ]
-    return everything | {"families": families}
+    return {
+        "all": [row for row in rows if row["family"] == "All"],
+        "families": [row for row in rows if row["family"] != "All"],
+    }
 
 
 def costs(tables: Mapping[str, Table]) -> Facts:

@@ -53,6 +53,7 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
         sections=_sections(tables, figures),
         agreement=overview.agreement(tables["reproduction"]),
         acceptance=tables.get("acceptance"),
+        improvements=tables.get("reproduced_improvement"),
         costs=overview.costs(tables),
         manifest=read_json(inputs["manifest"]),
         topics=[read_json(path) for path in listed(inputs["topics"])],

@@ -6,7 +6,7 @@ from typing import Any
 
 from lamini.files import listed
 from lamini.provenance import record_provenance
-from lamini.tables.comparison_tables import acceptance_table, improvement_table
+from lamini.tables.acceptance_table import acceptance_table
 from lamini.tables.cost_table import cost_table
 from lamini.tables.dataset_tables import (
     contamination_table,
@@ -18,9 +18,10 @@ from lamini.tables.dataset_tables import (
 )
 from lamini.tables.evaluation_tables import score_table, task_table
 from lamini.tables.human_tables import disagreement_table, level_table
+from lamini.tables.improvement_table import improvement_table
 from lamini.tables.model_tables import collection_table, training_table
 from lamini.tables.rating_tables import agreement_table, comparison_table, share_table
-from lamini.tables.reproduction_table import reproduction_table
+from lamini.tables.reproduction_table import reproduced_improvement_table, reproduction_table
 from lamini.tables.table import Table, write_table
 
 Builder = Callable[[str, dict[str, Any], dict[str, Any]], Table]
@@ -32,6 +33,7 @@ BUILDERS: dict[str, Builder] = {
     "collection": collection_table,
     "scores": score_table,
     "reproduction": reproduction_table,
+    "reproduced_improvement": reproduced_improvement_table,
     "cost": cost_table,
     "improvement": improvement_table,
     "acceptance": acceptance_table,

@@ -1,0 +1,59 @@
+"""`make acceptance`: whether this machine's evaluation gives the authors' scores of public models.
+
+`python -m lamini.acceptance` reads the scores that `snakemake acceptance` has made, prints those
+that are not accepted, and ends with exit status 1 if there are any. `--configfile` and `--config`
+overlay the configuration as they do for Snakemake.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lamini.command import add_config_arguments, read_config, run_command
+from lamini.errors import LaminiError
+from lamini.products import Products
+from lamini.tables.acceptance_table import Judgement, judge_scores, summary
+from lamini.text_table import text_table
+from lamini.workflow import Workflow
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m lamini.acceptance", description=__doc__)
+    add_config_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    return run_command(
+        lambda: _judge(Products(Workflow(read_config(parsed.configfile, parsed.config))))
+    )
+
+
+def _judge(products: Products) -> None:
+    """Print the verdicts.
+
+    Raises:
+        LaminiError: when a score is missing, or not all are accepted.
+    """
+    params = products.tables.get("acceptance")
+    if params is None:
+        raise LaminiError("report.acceptance: names no model that is evaluated; nothing to judge")
+    inputs = products.table_inputs("acceptance")
+    for path in inputs["evals"]:
+        if not Path(path).is_file():
+            raise LaminiError(f"{path}: no such file; run `snakemake acceptance` first")
+    judgements = list(judge_scores(inputs, params["models"], params["tasks"]))
+    others = [j for j in judgements if j.verdict != "accepted"]
+    if others:
+        header = ("Model", "Task", "Verdict", "Ours", "Authors'", "Changed examples")
+        print(text_table(header, [_line(each) for each in others], left=3), end="\n\n")
+        raise LaminiError(summary(judgements))
+    print(summary(judgements))
+
+
+def _line(judgement: Judgement) -> tuple[str | None, ...]:
+    numbers = (judgement.ours, judgement.theirs, judgement.changed)
+    shown = (None if number is None else f"{number:.2f}" for number in numbers)
+    return judgement.model, judgement.task, judgement.verdict, *shown
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""Public models that need no training, against the authors' own unrounded scores.
+
+Same weights, same examples, greedy arithmetic: a few examples may flip, and no more. So a score is
+judged by changed examples and not by sampling error, which allows more than most changes of a
+prompt make.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamini.evaluation.facts import differing, measured_facts, published_facts
+from lamini.tables.evaluation_tables import average, read_scores
+from lamini.tables.published import read_csv
+from lamini.tables.table import Cell, Table, text_cell
+
+Params = dict[str, Any]
+Inputs = dict[str, Any]
+MOST_EXAMPLES = 2
+MOST_POINTS = 0.5
+"""A score may differ by either, whichever is larger."""
+PRECISION = "fp32"
+"""Of every score that is judged: shorter formats flip examples of their own."""
+_ROUNDING = 1e-4
+"""Points; the authors' scores and ours are given to 4 decimals at least."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One score of ours against the authors'."""
+
+    model: str
+    task: str
+    protocol: str
+    precision: str
+    ours: float
+    theirs: float | None
+    examples: int
+    unlike: list[str]
+    """Facts in which ours was not measured as theirs."""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less theirs, in points."""
+        return None if self.theirs is None else self.ours - self.theirs
+
+    @property
+    def changed(self) -> float | None:
+        """The difference as a number of examples."""
+        return None if self.difference is None else self.difference * self.examples / 100
+
+    @property
+    def verdict(self) -> str:
+        """`accepted`, `rejected`, or why it is not judged."""
+        if self.difference is None:
+            return "not judged: the authors have no score"
+        if self.unlike:
+            return f"not judged: {'; '.join(self.unlike)}"
+        allowed = max(MOST_POINTS, 100 * MOST_EXAMPLES / self.examples)
+        return "accepted" if abs(self.difference) <= allowed + _ROUNDING else "rejected"
+
+
+def judge_scores(
+    inputs: Inputs, models: Sequence[Mapping[str, str]], tasks: Mapping[str, str]
+) -> Iterator[Judgement]:
+    """Judge every score of some models, model by model.
+
+    Args:
+        inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
+        models: key and name each.
+        tasks: key to name.
+    """
+    results = read_scores(inputs["evals"])
+    theirs = {(row["model"], row["task"]): row["score"] for row in read_csv(inputs["published"])}
+    for model in models:
+        for task, title in tasks.items():
+            result = results[model["key"]][task]
+            score = theirs.get((model["name"], title))
+            wanted = published_facts(result) | {"precision": PRECISION}
+            yield Judgement(
+                model=model["name"],
+                task=title,
+                protocol=result["protocol"],
+                precision=result["precision"],
+                ours=result["score"],
+                theirs=None if score is None else float(score),
+                examples=result["examples"],
+                unlike=differing(wanted, measured_facts(result)),
+            )
+
+
+def acceptance_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """A verdict on every score, and on all together.
+
+    Args:
+        name: of the table.
+        inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
+        params: `models` (key and name each), `tasks` (key to name), `reproduction`.
+    """
+    judgements = list(judge_scores(inputs, params["models"], params["tasks"]))
+    rows = []
+    for model in params["models"]:
+        own = [judgement for judgement in judgements if judgement.model == model["name"]]
+        rows += [_row(judgement) for judgement in own]
+        ours, theirs = average(j.ours for j in own), average(j.theirs for j in own)
+        apart = None if ours is None or theirs is None else ours - theirs
+        rows.append([
+            text_cell(model["name"]), text_cell("Average"), text_cell(None), text_cell(None),
+            Cell(ours, ours=True, digits=2), Cell(theirs, digits=2),
+            Cell(apart, ours=True, digits=2, signed=True), Cell(None), text_cell(None),
+        ])  # fmt: skip
+    return Table(
+        name=name,
+        title="Acceptance: public models, ours against the authors' own scores.",
+        columns=[
+            "Model", "Task", "Protocol", "Precision", "Ours", "Authors'", "Difference",
+            "Changed examples", "Verdict",
+        ],
+        rows=rows,
+        notes=[
+            summary(judgements),
+            f"Accepted: the difference is at most {MOST_EXAMPLES} examples or {MOST_POINTS:g}"
+            " points, whichever is larger. Changed examples: the difference as a number of them.",
+            f"Judged are scores in {PRECISION} by the protocol `paper` on all examples of Table 8.",
+        ],
+        reproduction=params["reproduction"],
+    )  # fmt: skip
+
+
+def summary(judgements: Sequence[Judgement]) -> str:
+    """The verdict on all scores in one line."""
+    count = [j.verdict for j in judgements].count
+    accepted, rejected = count("accepted"), count("rejected")
+    open_ = len(judgements) - accepted - rejected
+    verdict = "Accepted" if accepted == len(judgements) > 0 else "Not accepted"
+    counts = f"{accepted} of {len(judgements)} scores are as the authors'"
+    return f"{verdict}: {counts}, {rejected} differ, {open_} could not be judged."
+
+
+def _row(judgement: Judgement) -> list[Cell]:
+    return [
+        text_cell(judgement.model), text_cell(judgement.task), text_cell(judgement.protocol),
+        text_cell(judgement.precision), Cell(judgement.ours, ours=True, digits=2),
+        Cell(judgement.theirs, digits=2),
+        Cell(judgement.difference, ours=True, digits=2, signed=True),
+        Cell(judgement.changed, ours=True, digits=1, signed=True),
+        text_cell(judgement.verdict),
+    ]  # fmt: skip

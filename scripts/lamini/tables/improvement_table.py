@@ -1,0 +1,101 @@
+"""What the paper does not show of the scores: which improvements are more than chance."""
+
+from typing import Any
+
+from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
+from lamini.evaluation.facts import Result, differing, measured_facts, same_examples
+from lamini.files import derive_seed
+from lamini.tables.evaluation_tables import read_scores
+from lamini.tables.marks import Marks
+from lamini.tables.published import number, read_csv
+from lamini.tables.table import Cell, Table, signed_interval, text_cell
+
+Params = dict[str, Any]
+Inputs = dict[str, Any]
+
+
+def improvement_table(name: str, inputs: Inputs, params: Params) -> Table:
+    """Each student against the model that it started from, task by task.
+
+    Args:
+        name: of the table.
+        inputs: `evals` (JSON files), `contamination` (CSV of the analysis).
+        params: `pairs` (of `student` and `baseline`: key and name each), `tasks` (key to name),
+            `mixture`, `words` (length of the shared runs that count as contamination).
+    """
+    results = read_scores(inputs["evals"])
+    shares = _contaminated(inputs["contamination"], params)
+    marks = Marks("the baseline")
+    measured = []
+    for pair in params["pairs"]:
+        for task, title in params["tasks"].items():
+            before, after = (results[pair[role]["key"]][task] for role in ("baseline", "student"))
+            facts = differing(measured_facts(before), measured_facts(after))
+            mark = marks.suffix(f"{pair['student']['name']}, {title}", facts)
+            compared = _compare(task, before, after)
+            measured.append((pair, task, title, before, after, compared, mark))
+    tested = [compared.p_value for *_, compared, _ in measured if compared]
+    corrected = iter(holm(tested))
+    rows = [
+        [
+            *map(text_cell, (pair["student"]["name"], pair["baseline"]["name"], title)),
+            Cell(before["score"], ours=True, digits=1),
+            Cell(after["score"], ours=True, digits=1),
+            *_difference(compared, next(corrected) if compared else None, mark),
+            Cell(shares.get(task), ours=True, digits=1),
+        ]
+        for pair, task, title, before, after, compared, mark in measured
+    ]
+    return Table(
+        name=name,
+        title="Students against the models that they started from, example by example.",
+        columns=[
+            "Student", "Baseline", "Task", "Baseline's score", "Student's score", "Difference",
+            "95 % interval", "p", "p (Holm)", "Contaminated examples, %",
+        ],
+        rows=rows,
+        notes=[
+            "p: exact McNemar test where an example is right or wrong, else a permutation of signs."
+            " The interval belongs to this test: it leaves out 0 exactly where p is below 0.05.",
+            f"p (Holm): p corrected for the {len(tested)} comparisons of this table by Holm's"
+            " method; bold where it is below 0.05.",
+            f"Contaminated: examples that share {params['words']} words in a row with a pair of the"
+            " dataset, of those with as many words.",
+            *marks.notes(),
+        ],
+        reproduction=params["reproduction"],
+    )  # fmt: skip
+
+
+def _compare(task: str, before: Result, after: Result) -> Comparison | None:
+    """The comparison of two results; None when they are not of the same examples."""
+    if not same_examples(before, after):
+        return None
+    return compare(before["values"], after["values"], derive_seed("improvement", task))
+
+
+def _difference(compared: Comparison | None, corrected: float | None, mark: str) -> list[Cell]:
+    if compared is None or corrected is None:
+        return [Cell(None, suffix=mark), *[Cell(None)] * 3]
+    return [
+        Cell(
+            compared.difference, ours=True, digits=1, bold=corrected < LEVEL, signed=True,
+            suffix=mark,
+        ),
+        text_cell(signed_interval(compared.interval)),
+        Cell(compared.p_value, ours=True, digits=4),
+        Cell(corrected, ours=True, digits=4),
+    ]  # fmt: skip
+
+
+def _contaminated(path: str, params: Params) -> dict[str, float | None]:
+    """Share of contaminated examples by task, in percent."""
+    shares: dict[str, float | None] = {}
+    for row in read_csv(path):
+        if row["instruction_source"] == params["mixture"]:
+            found, of = (
+                number(row[f"examples_{params['words']}"]),
+                number(row["comparable_examples"]),
+            )
+            shares[row["task"]] = 100 * found / of if of and found is not None else None
+    return shares

@@ -1,0 +1,271 @@
+"""Scores beside the paper's, with yardsticks, and never of unlike measurements without a mark."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from score_cases import PAPER, PUBLISHED, made_table, result_file, score_file
+
+from lamini.evaluation.comparison import compare
+from lamini.files import derive_seed
+from lamini.tables.evaluation_tables import average_interval
+from lamini.tables.published import published_scores
+from lamini.tables.reproduction_table import Paper
+
+TASKS = {"rte": "RTE", "sst2": "SST"}
+RIGHT, WRONG = 1.0, 0.0
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _model(name: str, family: str, role: str) -> dict[str, Any]:
+    return {"key": name.lower(), "name": name, "family": family, "role": role, "parameters": 6e7}
+
+
+def _paper_tasks() -> dict[str, int]:
+    with (PAPER / "tasks.csv").open() as handle:
+        return {row["dataset"]: int(row["examples"]) for row in csv.DictReader(handle)}
+
+
+# --- Whether the run reproduces the paper
+
+
+def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Results of all 15 students, with the published scores of other models in their place."""
+    published, sizes = published_scores(PUBLISHED["published"]), _paper_tasks()
+    evals = [
+        result_file(
+            student.lower(), task, score=published[other][task],
+            interval=[published[other][task]] * 2, examples=size,
+        )
+        for student, other in scores_of.items()
+        for task, size in sizes.items()
+    ]  # fmt: skip
+    return evals, [_model(student, "any", "student") for student in scores_of]
+
+
+def test_the_yardsticks_are_computed_from_the_papers_own_numbers() -> None:
+    """Of 225 scores the initialisations would have 114 within; another student 31.7 %."""
+    paper = Paper.read(PUBLISHED)
+    evals, models = _run_of_the_paper({student: student for student in paper.starts})
+    params = {"models": models, "tasks": {task: task for task in _paper_tasks()}}
+    rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
+    assert rows[-1] == {
+        "Family": "All", "Models": "students", "How many": "15", "Scores compared": "225",
+        "Within our 95 % interval": "225", "Within, %": "100.0", "If untrained": "114",
+        "If another student, %": "31.7", "Mean difference": "0.00",
+        "Mean absolute difference": "0.00",
+    }  # fmt: skip
+    assert "cannot reach 95 %" in text and "≠" not in text
+
+
+def test_the_yardsticks_have_intervals_of_as_many_examples_as_ours() -> None:
+    values = [RIGHT] * 6 + [WRONG] * 6
+    evals = [result_file("lamini-t5-61m", task, values=values) for task in TASKS]
+    model = _model("LaMini-T5-61M", "T5", "student")
+    rows, *_ = made_table(
+        "reproduction", PUBLISHED | {"evals": evals}, {"models": [model], "tasks": TASKS}
+    )
+    # With 12 examples everything lies within; 277 and 872 tell SST of T5-small from the student's.
+    assert rows[-1]["If untrained"] == "2"
+
+
+def test_the_reproduction_is_counted_by_family_and_role() -> None:
+    # Published: LaMini-T5-61M 52.7 and 76.8, T5-small 53.4 and 71.0.
+    scores = {"lamini-t5-61m": (53.7, 70.0), "t5-small": (53.4, 71.4)}
+    evals = [
+        result_file(model, task, score=score, interval=[score - 2, score + 2], examples=size)
+        for model, pair in scores.items()
+        for (task, size), score in zip((("rte", 277), ("sst2", 872)), pair, strict=True)
+    ]
+    models = [_model("LaMini-T5-61M", "T5", "student"), _model("T5-small", "T5", "reference")]
+    params = {"models": models, "tasks": TASKS}
+    rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
+    student = ["1", "2", "1", "50.0", "1", "25.0", "-2.90", "3.90"]
+    reference = ["1", "2", "2", "100.0", "", "", "0.20", "0.20"]
+    assert [list(row.values()) for row in rows] == [
+        ["T5", "students", *student], ["T5", "reference models", *reference],
+        ["All", "students", *student], ["All", "reference models", *reference],
+    ]  # fmt: skip
+    rows, text, _ = made_table("reproduction", dict(PUBLISHED), params | {"models": []})
+    assert rows == [] and "None of the paper's models took part" in text
+    others = params | {"tasks": {"rte": "Another task"}}
+    rows, *_ = made_table("reproduction", PUBLISHED | {"evals": evals}, others)
+    assert [row["Scores compared"] for row in rows] == ["0"] * 4
+
+
+PAIR = {
+    "student": {"key": "lamini-t5-61m", "name": "LaMini-T5-61M"},
+    "baseline": {"key": "t5-small", "name": "T5-small"},
+}
+
+
+def _pair(task: str, before: list[float], after: list[float], **changes: Any) -> list[str]:
+    """Results of a baseline and its student, the latter with some other fields."""
+    sizes = {"examples_published": len(before)}
+    return [
+        result_file("t5-small", task, values=before, **sizes),
+        result_file("lamini-t5-61m", task, **{"values": after, **sizes, **changes}),
+    ]
+
+
+def test_improvements_are_compared_with_the_papers() -> None:
+    # Published: RTE 52.7 - 53.4, SST 76.8 - 71.0.
+    before = [RIGHT] * 500 + [WRONG] * 500
+    falling = [RIGHT] * 300 + [WRONG] * 200 + [RIGHT] * 30 + [WRONG] * 470
+    rising = [RIGHT] * 500 + [RIGHT] * 70 + [WRONG] * 430
+    evals = _pair("rte", before, falling) + _pair("sst2", before, rising)
+    params = {"pairs": [PAIR], "tasks": TASKS}
+    rows, text, _ = made_table("reproduced_improvement", PUBLISHED | {"evals": evals}, params)
+    expected = [("-17.0", "-0.7", "-16.3", "no"), ("7.0", "5.8", "1.2", "yes")]
+    of_tasks = zip(rows, (falling, rising), (-0.7, 5.8), expected, strict=True)
+    for row, after, published, values in of_tasks:
+        found = compare(before, after, derive_seed("improvement", "rte"))
+        low, high = (end - published for end in found.interval or ())
+        assert (row["Ours"], row["Published"], row["Ours less published"], row["Match"]) == values
+        assert row["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
+    assert "1 of 2 published improvements over the initialisation match ours (50 %)" in text
+    # Moved to 0, the interval of RTE holds -0.7, and that of SST does not hold 5.8.
+    assert "By the same count 1 would match if nothing had been trained" in text
+    paper, others, matching = Paper.read(PUBLISHED), 0, 0
+    for task, after in (("RTE", falling), ("SST", rising)):
+        found = compare(before, after, 1)
+        theirs = paper.improvement("LaMini-T5-61M", task)
+        assert found.interval is not None
+        for other in paper.others("LaMini-T5-61M"):
+            moved = paper.improvement(other, task) - found.difference
+            others += 1
+            matching += found.interval[0] + moved <= theirs <= found.interval[1] + moved
+    assert others == 28 and f"{100 * matching / 28:.0f} % with another student's" in text
+
+
+def test_an_improvement_on_other_examples_is_not_tested() -> None:
+    evals = _pair("rte", [RIGHT] * 9, [WRONG] * 9, data={"sha256": "bb" * 32})
+    params = {"pairs": [PAIR], "tasks": {"rte": "RTE"}}
+    rows, text, cells = made_table("reproduced_improvement", PUBLISHED | {"evals": evals}, params)
+    assert [rows[0][key] for key in ("Ours", "Ours less published", "95 % interval", "Match")] == (
+        [""] * 4
+    )
+    assert [cell["text"] for cell in cells[0][3:]] == ["–", "-0.7", "–≠", "–", "–"]
+    assert "No improvement could be compared" in text
+    assert "data digest aaaaaaaa against bbbbbbbb (LaMini-T5-61M, RTE)" in text
+
+
+# --- Students against what they started from
+
+
+def _improvement(evals: list[str], tasks: dict[str, str] = TASKS) -> Any:
+    Path("contamination.csv").write_text(
+        "task,instruction_source,comparable_examples,examples_13\n"
+        "rte,alpaca,4,0\nrte,d_all,4,1\nsst2,d_all,0,0\n"
+    )
+    params = {"pairs": [PAIR], "tasks": tasks, "mixture": "d_all", "words": 13}
+    inputs = {"evals": evals, "contamination": "contamination.csv"}
+    return made_table("improvement", inputs, params)
+
+
+def test_improvements_are_corrected_for_their_number() -> None:
+    before = [WRONG] * 10
+    evals = _pair("rte", before, [RIGHT] * 6 + [WRONG] * 4)  # p = 2 / 2**6
+    evals += _pair("sst2", before, [RIGHT] * 9 + [WRONG])  # p = 2 / 2**9
+    (rte, sst), text, cells = _improvement(evals)
+    assert (rte["Difference"], rte["p"], rte["p (Holm)"]) == ("60.0", "0.0312", "0.0312")
+    assert (sst["Difference"], sst["p"], sst["p (Holm)"]) == ("90.0", "0.0039", "0.0078")
+    assert rte["Contaminated examples, %"] == "25.0" and sst["Contaminated examples, %"] == ""
+    assert [row[5]["bold"] for row in cells] == [True, True]
+    assert "corrected for the 2 comparisons of this table by Holm's method" in text
+    third = {"rte": "RTE", "sst2": "SST", "wic": "WiC"}
+    (rte, _, wic), _, cells = _improvement(evals + _pair("wic", before, before), third)
+    assert (rte["p"], rte["p (Holm)"]) == ("0.0312", "0.0625"), "now one of two that are left"
+    assert [row[5]["bold"] for row in cells] == [False, True, False]
+    assert (wic["p"], wic["95 % interval"]) == ("1.0000", "-30.8 to +30.8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"protocol": "modern"}, "protocol paper against modern"),
+        ({"precision": "bf16"}, "precision fp32 against bf16"),
+        ({"data": {"sha256": "bb" * 32}}, "data digest aaaaaaaa against bbbbbbbb"),
+        ({"values": [RIGHT] * 9}, "examples 10 against 9"),
+    ],
+)
+def test_unlike_measurements_are_marked_at_the_cell(changes: dict[str, Any], fact: str) -> None:
+    evals = _pair("rte", [WRONG] * 10, [RIGHT] * 10, **changes)
+    ((row,), text, cells) = _improvement(evals, {"rte": "RTE"})
+    assert f"≠ not measured as the baseline: {fact} (LaMini-T5-61M, RTE)." in text
+    same_examples = "protocol" in changes or "precision" in changes
+    assert cells[0][5]["text"] == ("+100.0≠" if same_examples else "–≠")
+    assert (row["p"] == "", row["95 % interval"] == "") == (not same_examples,) * 2
+
+
+# --- Tables of scores
+
+
+def _score_params(*models: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": "Scores.", "models": list(models), "tasks": TASKS,
+        "published_models": ["T5-small", "LaMini-T5-61M"],
+    }  # fmt: skip
+
+
+def test_scores_stand_beside_the_published_ones() -> None:
+    evals = [score_file("lamini-t5-61m", "rte", 53.7), score_file("lamini-t5-61m", "sst2", 70.0)]
+    params = _score_params(_model("LaMini-T5-61M", "T5", "student"))
+    rows, text, cells = made_table("scores", PUBLISHED | {"evals": evals}, params)
+    assert [list(row.values()) for row in rows] == [
+        ["T5-small", "61M", "published", "53.4", "71.0", "62.2"],
+        ["LaMini-T5-61M", "61M", "ours", "53.7", "70.0", "61.9"],
+        ["LaMini-T5-61M", "61M", "published", "52.7", "76.8", "64.8"],
+        ["LaMini-T5-61M", "61M", "difference", "1.0", "-6.8", "-2.9"],
+    ]
+    assert "| +1.0° | -6.8 | -2.9 |" in text, "RTE lies in our interval"
+    # The average's half-width: two of 2 points, squared and added, over two tasks.
+    assert [cell["interval_text"] for cell in cells[3][3:]] == [
+        "-1.0 to +3.0", "-8.8 to -4.8", "-4.3 to -1.5",
+    ]  # fmt: skip
+    assert "≠" not in text
+
+
+def test_an_average_has_an_interval_of_its_tasks_intervals() -> None:
+    tasks = [{"score": 90.0, "interval": [87.0, 91.0]}, {"score": 50.0, "interval": [46.0, 52.0]}]
+    assert average_interval(tasks) == pytest.approx((70 - 5 / 2, 70 + 5**0.5 / 2))
+    assert average_interval([*tasks, {"score": 3.0, "interval": None}]) is None
+    assert average_interval([]) is None
+
+
+def test_a_score_without_an_interval_has_a_difference_and_no_verdict() -> None:
+    evals = [score_file("lamini-t5-61m", "rte", 52.7, interval=None)]
+    evals += [score_file("lamini-t5-61m", "sst2", 70.0)]
+    params = _score_params(_model("LaMini-T5-61M", "T5", "student"))
+    _, _, cells = made_table("scores", PUBLISHED | {"evals": evals}, params)
+    assert [cell["text"] for cell in cells[3][3:]] == ["+0.0", "-6.8", "-3.4"]
+    assert [cell["interval_text"] for cell in cells[1][3:]] == [None, "68.0 to 72.0", None]
+
+
+def test_scores_measured_otherwise_than_the_published_are_marked() -> None:
+    evals = [
+        score_file("lamini-t5-61m", "rte", 53.7, examples=12),
+        score_file("lamini-t5-61m", "sst2", 70.0, protocol="modern"),
+    ]
+    params = _score_params(_model("LaMini-T5-61M", "T5", "student"))
+    _, text, cells = made_table("scores", PUBLISHED | {"evals": evals}, params)
+    assert [cell["text"] for cell in cells[3][3:]] == ["+1.0°≠", "-6.8≠", "-2.9≠"]
+    start = "≠ not measured as the published score"
+    assert f"{start}: examples 277 against 12 (LaMini-T5-61M, RTE)." in text
+    assert f"{start}: protocol paper against modern (LaMini-T5-61M, SST)." in text
+    assert r"$\neq$" in Path("scores.tex").read_text()
+
+
+def test_models_measured_otherwise_than_most_are_marked() -> None:
+    models = [_model(name, "T5", "student") for name in ("One", "Two", "Three")]
+    evals = [score_file(m["key"], task, 50.0) for m in models for task in TASKS]
+    evals[-1] = score_file("three", "sst2", 50.0, precision="bf16")
+    _, text, cells = made_table("scores", PUBLISHED | {"evals": evals}, _score_params(*models))
+    shown = [[cell["text"] for cell in row[3:]] for row in cells if row[2]["value"] == "ours"]
+    assert shown == [["50.0"] * 3, ["50.0"] * 3, ["50.0", "50.0≠", "50.0≠"]]
+    assert "≠ not measured as most models of this table: precision fp32 against bf16" in text
