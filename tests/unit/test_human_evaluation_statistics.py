@@ -44,11 +44,28 @@ def test_ratings_of_one_instruction_are_resampled_together() -> None:
 def test_comparisons_are_made_on_shared_instructions() -> None:
     rows = [row("g1", "x", "A"), row("g1", "y", "C"), row("g2", "x", "B"), row("g2", "y", "B"),
             row("g3", "x", "D"), row("g4", "z", "A")]  # fmt: skip
-    (pair,) = pairwise_comparisons(rows, 200, seed=1)
+    (pair,) = pairwise_comparisons(rows, seed=1)
     assert (pair["first"], pair["second"], pair["instructions"]) == ("x", "y", 2)
     assert (pair["better"], pair["equal"], pair["worse"]) == (1, 1, 0)
-    assert pair["difference"]["estimate"] == 1.0
-    assert 0 <= pair["difference"]["low"] <= pair["difference"]["high"] <= 2
+    # Two instructions allow every difference: the best p of a permutation of two signs is 0.5.
+    assert pair["difference"] == {"estimate": 1.0, "low": -3.0, "high": 3.0}
+
+
+def test_the_interval_of_a_comparison_belongs_to_its_test() -> None:
+    better, worse = "AAB" * 5, "BBC" * 5
+    rows = [row(f"g{n}", "x", level) for n, level in enumerate("A" + better)]
+    rows += [row(f"g{n}", "y", level) for n, level in enumerate("B" + worse)]
+    (always,) = pairwise_comparisons(rows, seed=1)
+    assert always["difference"] == {"estimate": 1.0, "low": None, "high": None}, "all are equal"
+    rows[-1] = rows[-1] | {"rating": "A"}
+    (pair,) = pairwise_comparisons(rows, seed=1)
+    # 15 of 16 differences are 1, one is -1: 34 of 2**16 combinations of signs are as far out.
+    assert pair["difference"]["estimate"] == 0.875
+    assert pair["p"] == pytest.approx(34 / 2**16, abs=0.001)
+    assert 0 < pair["difference"]["low"] < 0.875 < pair["difference"]["high"] < 3
+    noise = [row(f"g{n}", m, "AB"[(n + k) % 2]) for n in range(8) for k, m in enumerate("xy")]
+    (pair,) = pairwise_comparisons(noise, seed=1)
+    assert pair["p"] == 1.0 and pair["difference"]["low"] < 0 < pair["difference"]["high"]
 
 
 def pair_rows(pairs: list[tuple[str, str]], order: str = "pq") -> list[dict[str, str]]:
@@ -66,6 +83,9 @@ def test_agreement_of_a_known_table() -> None:
     assert found is not None and found["items"] == 6
     assert found["equal"] == 0.5 and found["within_one_level"] == 1.0
     assert found["krippendorff_alpha_ordinal"] == pytest.approx(ordinal_alpha(pairs), abs=1e-4)
+    # Of the 12 pairs in both orders 6 are one level apart: 6 / 12 in squares. By chance, of the
+    # levels AAABBCCCCDDD against themselves, 358 / 144: 1 - 0.5 / 2.4861.
+    assert found["kappa_quadratic"] == 0.7989
     assert annotator_agreement([row("g", "m", "A")]) is None
 
 
@@ -105,6 +125,8 @@ def test_the_judge_is_compared_rating_by_rating() -> None:
     found = judge_agreement(human, machine)
     assert found is not None and found["ratings"] == 3
     assert found["equal"] == pytest.approx(1 / 3, abs=1e-4)
+    # Squares of the distances: 2 / 3 observed, of ABD against AAC 26 / 9 by chance.
+    assert found["kappa_quadratic"] == round(1 - (2 / 3) / (26 / 9), 4)
     assert found["confusion"]["B"] == {"A": 1, "B": 0, "C": 0, "D": 0}
     all_equal = judge_agreement(human[:1], machine)
     assert all_equal is not None and all_equal["kappa_quadratic"] is None, "undefined, not perfect"

@@ -61,16 +61,27 @@ def test_shares_of_people_and_machine_have_rows_of_their_own() -> None:
         ["One", "response", "a machine", "0", "0", "0", "3"],
         ["Two", "response", "a machine", "0", "0", "0", "3"],
     ]
+    # People gave One 4 A and 2 C on three instructions, of which a resample may have only one.
+    assert [row[7] for row in rows] == ["66.7", "0.0", "0.0", "0.0"]
+    assert [row[10] for row in rows] == ["2.33", "1.00", "0.00", "0.00"]
+    assert rows[0][8:10] == ["0.0", "100.0"] and rows[0][11:] == ["1.00", "3.00"]
     assert "people have rated 12 of 13 so far" in text and MARK in text
 
 
 def test_comparisons_and_agreement() -> None:
-    (_, *rows), _ = table("rating_comparisons", *ratings())
+    (_, *rows), text = table("rating_comparisons", *ratings())
     assert [row[:6] for row in rows] == [
         ["One", "Two", "people", "2", "1", "0"], ["One", "Two", "a machine", "0", "3", "0"]
     ]  # fmt: skip
+    # A and B, C and C, A and D: 1, 0 and 3 levels apart; half of all signs are as far out.
+    assert [row[6:9] for row in rows] == [["1.33", "-3.00", "3.00"], ["0.00", "-2.12", "2.12"]]
+    assert [float(p) for p in rows[0][9:]] == pytest.approx([0.5, 1.0], abs=0.02)
+    assert rows[1][9:] == ["1.0000", "1.0000"]
+    assert "corrected for the 2 comparisons of this table by Holm's method" in text
     (_, *rows), _ = table("rating_agreement", *ratings())
-    assert [row[:4] for row in rows] == [
-        ["models", "two people", "6", "100.0"],
-        ["models", "a person and the judge", "12", "16.7"],
+    # The judge says D to all: 2 of 12 are equal, and the 4 C's (of 12) are within one level.
+    assert [row[:5] for row in rows] == [
+        ["models", "two people", "6", "100.0", "100.0"],
+        ["models", "a person and the judge", "12", "16.7", "50.0"],
     ]
+    assert rows[0][5:] == ["1.000", "1.000"]

@@ -136,9 +136,7 @@ def summarize(
         },
         "judge": sorted({row["annotator"] for row in machine}),
         "shares": {rater: level_shares(rows, replicates, seed) for rater, rows in rated.items()},
-        "comparisons": {
-            rater: pairwise_comparisons(rows, replicates, seed) for rater, rows in rated.items()
-        },
+        "comparisons": {rater: pairwise_comparisons(rows, seed) for rater, rows in rated.items()},
         "annotator_agreement": annotator_agreement(rated["human"]),
         "judge_agreement": judge_agreement(rated["human"], rated["machine"]),
     }

@@ -1,7 +1,7 @@
 """Counts, shares, comparisons and agreement of ratings; never of people's and machine's together.
 
-Intervals are percentiles of a bootstrap that resamples instructions, not single ratings: the texts
-of one instruction are rated by the same person, and so are not independent.
+Instructions are the units of all intervals and tests, not single ratings: the texts of one
+instruction are rated by the same person, and so are not independent.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.human_evaluation.protocol import LEVELS
 
@@ -64,17 +65,18 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[s
     return result
 
 
-def pairwise_comparisons(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[str, Any]]:
+def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]:
     """Every two subjects on the instructions where both are rated.
 
     Args:
         rows: as in `level_shares`; an item that was rated twice counts with its mean.
-        replicates: resamples of the groups.
-        seed: of the resampling.
+        seed: of the permutations.
 
     Returns:
-        A row per part and pair: on how many instructions the `first` is better, equal, worse, and
-        the mean `difference` (first minus second, in levels) with its 95 % interval.
+        A row per part and pair: on how many instructions the `first` is better, equal, worse; the
+        mean `difference` (first minus second, in levels) with its 95 % interval, whose ends are
+        null where all differences are equal; and the `p` of no difference, not corrected for the
+        number of pairs. Interval and p are of one test (`lamini.evaluation.comparison`).
     """
     result = []
     for (part,), rated in sorted(_grouped(rows, "part").items()):
@@ -89,17 +91,26 @@ def pairwise_comparisons(rows: Sequence[Row], replicates: int, seed: int) -> lis
             shared = sorted(means[first].keys() & means[second].keys())
             if not shared:
                 continue
-            gaps = np.array([[means[first][g] - means[second][g]] for g in shared])
-            draws = _resampled(gaps, replicates, seed, part, first, second) / len(shared)
+            one, other = (np.array([means[s][g] for g in shared]) for s in (first, second))
+            found = compare(
+                other / BEST, one / BEST, derive_seed("comparison", seed, part, first, second)
+            )
+            low, high = found.interval or (None, None)
             result.append({
                 "part": part,
                 "first": first,
                 "second": second,
                 "instructions": len(shared),
-                "better": int((gaps > 0).sum()),
-                "equal": int((gaps == 0).sum()),
-                "worse": int((gaps < 0).sum()),
-                "difference": _estimate(gaps.mean(), draws[:, 0]),
+                "better": int((one > other).sum()),
+                "equal": int((one == other).sum()),
+                "worse": int((one < other).sum()),
+                "difference": {
+                    key: None if points is None else _rounded(BEST * points / 100)
+                    for key, points in (
+                        ("estimate", found.difference), ("low", low), ("high", high)
+                    )
+                },
+                "p": found.p_value,
             })  # fmt: skip
     return result
 

@@ -48,8 +48,8 @@ class Study(Settings):
     judge: Judge | None = None
     """Rate by the teacher as well; null: people only."""
     replicates: Annotated[int, Field(ge=100)] = 1000
-    """Resamples of the instructions behind each interval."""
-    version: Version = 1
+    """Resamples of the instructions behind the interval of each share and mean."""
+    version: Version = 2
 
     @model_validator(mode="after")
     def _complete(self) -> "Study":

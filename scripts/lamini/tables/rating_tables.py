@@ -6,6 +6,7 @@ People's ratings and a judge's have rows of their own, and no row counts both to
 from collections.abc import Iterator
 from typing import Any
 
+from lamini.evaluation.comparison import LEVEL, holm
 from lamini.files import listed, read_json
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.tables.table import Cell, Table, text_cell
@@ -57,24 +58,36 @@ def comparison_table(name: str, inputs: Inputs, params: Params) -> Table:
         inputs: `summaries` (JSON, one for each study).
         params: `names` (model to its name), `reproduction`.
     """
+    compared = list(_rows(inputs, "comparisons"))
+    corrected = holm([row["p"] for *_, row in compared])
     rows = [
         [
             *(text_cell(params["names"].get(row[who], row[who])) for who in ("first", "second")),
             text_cell(RATERS[rater]),
             *(_number(row[count]) for count in ("better", "equal", "worse")),
-            *(_number(row["difference"][end], 2) for end in ("estimate", "low", "high")),
+            Cell(row["difference"]["estimate"], ours=True, digits=2, bold=p < LEVEL),
+            *(_number(row["difference"][end], 2) for end in ("low", "high")),
+            *(_number(value, 4) for value in (row["p"], p)),
         ]
-        for _, rater, row in _rows(inputs, "comparisons")
+        for (_, rater, row), p in zip(compared, corrected, strict=True)
     ]
     return Table(
         name=name,
         title="Models compared by twos, on the instructions where both are rated.",
         columns=[
             "First", "Second", "Rated by", "First better", "Equal", "Second better", "Difference",
-            "from", "to",
+            "from", "to", "p", "p (Holm)",
         ],
         rows=rows,
-        notes=["Difference: of the mean ratings, in levels.", INTERVALS, *_partial(inputs)],
+        notes=[
+            "Difference: of the mean ratings, in levels, with its 95 % interval.",
+            "p: of a permutation of signs by instruction, or McNemar's exact test where all"
+            " differences are of three levels. The interval leaves out 0 exactly where p is below"
+            " 0.05.",
+            f"p (Holm): p corrected for the {len(compared)} comparisons of this table by Holm's"
+            " method; bold where it is below 0.05.",
+            *_partial(inputs),
+        ],
         reproduction=params["reproduction"],
     )  # fmt: skip
 
