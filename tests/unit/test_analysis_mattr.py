@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lexicalrichness import LexicalRichness
+from scipy import stats
 
 from lamini.analysis.mattr import LexicalDiversity, mattr
 from lamini.analysis.words import JOINERS, word_marks
@@ -142,7 +143,8 @@ def test_shuffled_is_seeded_and_mixes_the_sources() -> None:
     in_order = LexicalDiversity("concatenated", 4, 3)
     for source, found in texts.items():
         in_order.add(source, pa.array(found))
-    assert in_order.of_all() < 0.51
+    # 1,197 windows of four words, of which three hold words of both sources.
+    assert in_order.of_all() == pytest.approx((1194 * 0.5 + 0.75 + 1 + 0.75) / 1197)
 
 
 def test_shuffled_is_one_of_the_orders() -> None:
@@ -175,6 +177,16 @@ def test_intervals_hold_the_value_of_other_texts(kind: Literal["shuffled", "mean
         held += abs(value - truth) <= margin
     assert 85 <= held < 100
     assert sample(3).of_each()[1].margin is None
+
+
+def test_the_margin_of_a_mean_is_that_of_students_t() -> None:
+    texts = [" ".join("abcdefgh"[: 2 + n % 6] * 3) for n in range(40)]
+    measured = LexicalDiversity("mean", 5, 1)
+    measured.add("alpaca", pa.array(texts))
+    values = [slow_mattr(text.split(), 5) for text in texts]
+    value, margin = measured.of_each()[1]
+    low, high = stats.t.interval(0.95, 39, np.mean(values), stats.sem(values))
+    assert (value - (margin or 0), value + (margin or 0)) == pytest.approx((low, high))
 
 
 def test_no_words_give_zero() -> None:

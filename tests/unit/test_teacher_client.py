@@ -12,11 +12,13 @@ from pathlib import Path
 import aiohttp
 import openai
 import pytest
+import uvloop
 from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher import Request, chat_request, open_teacher
+from lamini.teacher.dispatch import Dispatcher
 from lamini.teacher.ledger import read_ledger
 
 KEY = "sk-secret-of-the-test"
@@ -119,6 +121,25 @@ def test_passing_fault_costs_one_more_attempt(tmp_path, fault):
     assert all(count == 1 for count in endpoint.paid.values())
     assert spend.retries == 4 and spend.sent == 16
     assert spend.rate_limited == (4 if fault == "429" else 0)
+
+
+def test_retries_wait_twice_as_long_each_time(tmp_path, monkeypatch):
+    waits = []
+
+    class Loop(uvloop.Loop):
+        def call_later(self, delay, callback, *arguments, context=None):
+            if getattr(callback, "__func__", None) is Dispatcher._again:
+                waits.append(delay)
+                delay = 0
+            return super().call_later(delay, callback, *arguments, context=context)
+
+    monkeypatch.setattr("uvloop.new_event_loop", Loop)
+    monkeypatch.setattr("lamini.teacher.dispatch.random.uniform", lambda low, high: low + high)
+    with FakeEndpoint(fault=lambda _, attempt: "malformed" if attempt < 10 else None) as endpoint:
+        answers, spend = ask_all(teacher_settings(endpoint), tmp_path / "a.ledger.jsonl", 1)
+    # From 0.25 s on, doubled with each failure, a minute at most; times 0.5 to 1.5 at random.
+    assert waits == [2 * wait for wait in (0.5, 1, 2, 4, 8, 16, 32, 60, 60)]
+    assert (answers[0].attempts, spend.sent) == (10, 10)
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(20_000, marks=pytest.mark.slow)])

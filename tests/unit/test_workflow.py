@@ -1,7 +1,9 @@
 """What the rules get from the configuration."""
 
+import csv
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ import pytest
 import yaml
 
 from lamini.errors import SettingsError
+from lamini.settings.students import PAPER_FAMILIES
 from lamini.training.job import TrainingJob
-from lamini.workflow import Workflow, one_of
+from lamini.workflow import Workflow, growing, one_of
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -94,6 +97,84 @@ def test_toys_leave_a_core_to_others(paper: dict[str, Any]) -> None:
     flow = Workflow(paper)
     assert flow.model_threads("gpt2") == 1
     assert flow.model_threads("gpt2-xl") == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "evaluation"),
+    [
+        # 100 hours for a billion parameters on one GPU, and half as much again. 3,000 MiB and 24
+        # bytes a parameter.
+        ("lamini-t5-61m", [(545, 1089), (4385, 6577)], [(64, 127), (3231, 4846)]),
+        # Four GPUs, each with 3,000 MiB and 8 bytes a parameter; two days at most.
+        ("lamini-t5-738m", [(1660, 2880), (34512, 51768)], [(104, 209), (5814, 8721)]),
+        ("lamini-gpt-1.5b", [(1752, 2880), (119069, 178604)], [(153, 307), (8942, 13413)]),
+        ("toy", [(60, 120), (3023, 4534)], [(60, 120), (3004, 4506)]),
+    ],
+)
+def test_minutes_and_memory_grow_with_model_and_attempt(
+    paper: dict[str, Any],
+    model: str,
+    training: list[tuple[int, int]],
+    evaluation: list[tuple[int, int]],
+) -> None:
+    paper["models"]["toy"] = paper["models"]["lamini-t5-61m"] | {"parameters": 1_000_000}
+    flow = Workflow(paper)
+
+    def twice(resource: Callable[..., int], *arguments: Any) -> tuple[int, ...]:
+        return tuple(resource(model, *arguments, attempt) for attempt in (1, 2))
+
+    assert [twice(flow.training_minutes), twice(flow.training_memory)] == training
+    assert [twice(flow.evaluation_minutes), twice(flow.model_memory, 4)] == evaluation
+
+
+def test_gpus_and_threads_are_those_of_the_models_size(paper: dict[str, Any]) -> None:
+    flow = Workflow(paper)
+    models = ("lamini-t5-61m", "lamini-t5-738m", "lamini-gpt-1.5b")
+    assert [flow.training_gpus(model) for model in models] == [1, 4, 8]
+    assert [flow.training_threads(model) for model in models] == [2, 8, 16]
+    paper["models"]["lamini-t5-738m"] |= {"nodes": 3, "gpus": 2}
+    flow = Workflow(paper)
+    assert flow.training_gpus("lamini-t5-738m") == 6
+    assert flow.training_minutes("lamini-t5-738m", 1) == 1107
+    assert growing(20)(None, 3) == 60
+    assert flow.teacher_minutes(240, 2) == 480
+    paper["teacher"]["backend"] = "batch"
+    assert Workflow(paper).teacher_minutes(240, 1) == 2880
+
+
+def test_the_protocol_is_the_papers_for_its_families_alone(paper: dict[str, Any]) -> None:
+    paper["models"]["qwen"] = paper["models"]["gpt2"] | {"family": "Qwen2"}
+
+    def protocols(**evaluation: str) -> dict[str, str]:
+        paper["evaluation"] |= evaluation
+        flow = Workflow(paper)
+        found = {m: flow.evaluation_params(m, "record")["evaluation"]["protocol"]
+                 for m in (*flow.evaluated_models, "qwen")}  # fmt: skip
+        assert len(found) == 15 + 17 + 1
+        return found
+
+    qwen = {"qwen": "modern"}
+    assert protocols() == dict.fromkeys(protocols(), "paper") | qwen
+    assert set(protocols(protocol="paper").values()) == {"paper"}
+    assert set(protocols(protocol="modern").values()) == {"modern"}
+    paper["models"]["qwen"]["protocol"] = "paper"
+    paper["models"]["gpt2"]["protocol"] = "modern"
+    found = protocols(protocol="auto")
+    assert (found["qwen"], found["gpt2"], found["gpt2-xl"]) == ("paper", "modern", "paper")
+
+
+def test_the_papers_families_are_those_of_its_tables() -> None:
+    with (CONFIG / "paper/eval_results.csv").open() as handle:
+        assert {row["family"] for row in csv.DictReader(handle)} == set(PAPER_FAMILIES)
+
+
+def test_acceptance_is_measured_in_fp32(paper: dict[str, Any]) -> None:
+    def precision(model: str) -> str:
+        return str(Workflow(paper).evaluation_params(model, "record")["evaluation"]["precision"])
+
+    assert (precision("gpt2-xl"), precision("gpt2")) == ("fp32", "auto")
+    paper["evaluation"]["precision"] = "bf16"
+    assert (precision("gpt2-xl"), precision("gpt2")) == ("bf16", "bf16")
 
 
 def test_a_task_outside_all_batches_gets_its_own(paper: dict[str, Any]) -> None:

@@ -1,0 +1,124 @@
+"""Numbers of the dataset, the students and the plain tables: scaled, rounded and placed as said."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from score_cases import PAPER, made_table
+
+SYMBOLS = {"alpaca": "D_A"}
+PARAMS = {"symbols": SYMBOLS, "mixture": "mix"}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _csv(name: str, *rows: dict[str, Any]) -> str:
+    with open(name, "w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return name
+
+
+def _lines(name: str) -> list[list[str]]:
+    with open(f"{name}.csv", newline="") as handle:
+        return list(csv.reader(handle))[1:]
+
+
+def _published(**changes: Any) -> str:
+    row = {"samples_millions": "0.05", "instruction_tokens_millions": "1.5"}
+    row |= {"instruction_mean_tokens": "20.21", "response_tokens_millions": "2.5"}
+    row |= {"response_mean_tokens": "40.41", "instruction_mattr": "71.5", "response_mattr": "72.5"}
+    whole = dict.fromkeys(row, "") | {"samples_millions": "2.58"}
+    return _csv(
+        "published.csv",
+        {"instruction_source": "alpaca", **row},
+        {"instruction_source": "", **whole},
+    )
+
+
+def test_statistics_stand_beside_the_published_ones() -> None:
+    row = {"instruction_source": "alpaca", "samples": 4, "instruction_tokens": 1234}
+    row |= {"instruction_mean_tokens": 308.5, "response_tokens": 5678}
+    row |= {"response_mean_tokens": 1419.5, "instruction_margin": 1.25, "response_margin": ""}
+    statistics = _csv("statistics.csv", row, row | {"instruction_source": "mix", "samples": 9})
+    inputs = {"statistics": statistics, "published": _published()}
+    _, text, cells = made_table("statistics", inputs, PARAMS | {"tokenizer": "gpt2"})
+    assert _lines("statistics") == [
+        ["D_A", "alpaca", "4", "0.05M", "1234", "1.5M", "308.50", "20.21", "5678", "2.5M",
+         "1419.50", "40.41"],
+        ["D_ALL", "mix", "9", "2.58M", "1234", "", "308.50", "", "5678", "", "1419.50", ""],
+    ]  # fmt: skip
+    assert [cells[0][place]["interval_text"] for place in (6, 10)] == ["307.25 to 309.75", None]
+    assert "tokens of the tokenizer `gpt2`" in text
+
+
+def test_diversity_is_shown_as_measured() -> None:
+    row = {"instruction_source": "alpaca", "instruction_mattr": 70.125, "response_mattr": 80.5}
+    diversity = _csv("diversity.csv", row | {"instruction_margin": 0.5, "response_margin": ""})
+    inputs = {"diversity": diversity, "published": _published()}
+    _, text, cells = made_table("diversity", inputs, PARAMS | {"window": 50, "texts": "shuffled"})
+    assert _lines("diversity") == [["D_A", "alpaca", "70.12", "71.50", "80.50", "72.50"]]
+    assert [cells[0][place]["interval_text"] for place in (2, 4)] == ["69.62 to 70.62", None]
+    assert "Window of 50 words, over all texts joined in a random order." in text
+
+
+def test_generation_counts_and_shares() -> None:
+    row = {"source": "a", "stage": "pairs", "requests": 5000, "wanted": 40, "accepted": 30}
+    row |= {"parse_rate": 0.75, "rejected_empty": 3, "rejected_long": 0, "flagged_refusal": 2}
+    row |= {"prompt_tokens": 1000, "completion_tokens": 2000, "dollars": 1.255}
+    plain = row | {"stage": "instructions", "parse_rate": "", "rejected_empty": 0, "dollars": ""}
+    path = _csv("generation.csv", row, plain, row | {"stage": "queries"})
+    made_table("generation", {"generation": path}, {})
+    assert _lines("generation") == [
+        ["a", "pairs", "5000", "40", "30", "75.0", "empty 3", "1000", "2000", "1.25"],
+        ["a", "instructions", "5000", "40", "30", "", "refusal 2", "1000", "2000", ""],
+    ]
+
+
+def test_training_shows_losses_and_what_was_left_out() -> None:
+    folder = Path("results/checkpoints/mine/final")
+    folder.mkdir(parents=True)
+    facts = {"steps": 12, "pairs_used": 900, "pairs_left_out": {"prompt": 3, "response": 4}}
+    facts |= {"tokens": 5000, "loss_first": 4.5, "loss_last": 2.0625}
+    facts |= {"held_out_before": 4.75, "held_out_after": None}
+    (folder / "manifest.json").write_text(json.dumps(facts))
+    made_table("training", {}, {"students": [{"key": "mine", "name": "Mine"}]})
+    assert _lines("training") == [
+        ["Mine", "12", "900", "7", "5000", "4.500", "2.062", "4.750", ""]
+    ]  # fmt: skip
+
+
+def test_the_collection_says_which_students_were_trained() -> None:
+    mine = {"architecture": "decoder-only", "initialization": "Start", "learning_rate": 2e-5}
+    students = [{"name": "LaMini-T5-61M", **mine}, {"name": "Mine", **mine}]
+    made_table("collection", {"published": str(PAPER / "models.csv")}, {"students": students})
+    rows = {row[0].rstrip("*"): row for row in _lines("collection")}
+    assert len(rows) == 16
+    trained = ["LaMini-T5-61M", "enc-dec", "T5-small", "5e-4", "trained"]
+    assert rows["LaMini-T5-61M"] == trained
+    assert rows["LaMini-GPT-1.5B"][4] == "not in this run"
+    assert rows["Mine"] == ["Mine", "dec-only", "Start", "2e-5", "trained; not of the paper"]
+    assert sum(row[0].endswith("*") for row in rows.values()) == 6
+
+
+def test_plain_tables_keep_numbers_as_numbers() -> None:
+    path = _csv("quality.csv", {"source": "a", "pairs_read": "1200", "share": "12.345", "none": ""})
+    params = {"title": "T", "notes": [], "digits": 1, "columns": []}
+    rows, text, _ = made_table("plain", {"analysis": path}, params)
+    assert rows == [{"Source": "a", "Pairs read": "1200", "Share": "12.3", "None": ""}]
+    assert "| a | 1,200 | 12.3 | – |" in text
+
+
+def test_contaminated_examples_in_percent() -> None:
+    row = {"task": "rte", "instruction_source": "mix", "examples": 8, "comparable_examples": 6}
+    row |= {"pairs_8": 5, "pairs_13": 3, "examples_8": 2, "examples_13": 1}
+    path = _csv("contamination.csv", row, row | {"instruction_source": "alpaca", "pairs_13": 4})
+    params = PARAMS | {"sources": ["alpaca"], "ngrams": [8, 13], "tasks": {"rte": "RTE"}}
+    made_table("contamination", {"analysis": path}, params)
+    assert _lines("contamination") == [["RTE", "8", "6", "25.0", "12.5", "4", "3"]]
