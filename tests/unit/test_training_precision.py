@@ -22,8 +22,9 @@ from lamini.files import read_json, read_jsonl
 from lamini.students.token_cache import TokenCache
 from lamini.training.batches import make_batch, shared_prefix
 from lamini.training.layout import lay_out
-from lamini.training.losses import may_pack, may_share_prefix, token_losses
+from lamini.training.losses import token_losses
 from lamini.training.precision import autocast, protect_t5_from_overflow
+from lamini.training.ways import Way
 
 CPU = torch.device("cpu")
 
@@ -41,10 +42,11 @@ def _losses_and_gradient(
     if precision == "fp16":
         protect_t5_from_overflow(model)
     pairs = np.arange(len(cache))
-    shared = shared_prefix(cache, pairs) if may_share_prefix(model) else 0
+    way: Way = "packed" if architecture(name) == "encoder-decoder" else "shared_prefix"
+    shared = shared_prefix(cache, pairs) if way == "shared_prefix" else 0
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     losses = []
-    for layout in lay_out(architecture(name), *lengths, 600, packed=may_pack(model))[0]:
+    for layout in lay_out(architecture(name), *lengths, 600, packed=way == "packed")[0]:
         batch = make_batch(
             cache,
             pairs,
@@ -56,7 +58,7 @@ def _losses_and_gradient(
             device=CPU,
         )
         with autocast(precision, CPU):
-            losses.append(token_losses(model, batch, architecture(name)))
+            losses.append(token_losses(model, batch, way))
     torch.cat(losses).sum().backward()
     gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
     return torch.cat(losses).detach(), gradient

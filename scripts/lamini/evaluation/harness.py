@@ -12,12 +12,12 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
+from lamini.evaluation.models import PAPER_ENCODER_TOKENS
 from lamini.evaluation.proven_scorer import ProvenScorer
 from lamini.evaluation.requests import RequestEncoder
 from lamini.log import Progress
 
 logger = logging.getLogger("lamini")
-PAPER_ENCODER_TOKENS = 2048
 TOKENS_PER_BATCH = {"gpu": 16_384, "cpu": 1_024}
 """What fills a GPU; what stays in a processor's caches, twice as fast there as the other."""
 
