@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help install demo test test-slurm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -77,6 +77,13 @@ test: check     ## everything CI runs
 test-slurm: install  ## on a real SLURM cluster, which root starts here; `make test` has these, too
 	$(OFFLINE) pytest tests/slurm
 
+# Words of MODULES choose among those in pyproject.toml; TESTS are faster than all unit tests.
+mutation: install  ## break 300 lines, one at a time: which does no test notice? (about 40 minutes)
+	$(call on_product,.venv-mutation,tests/mutation/requirements.txt)
+	$(OFFLINE) nice .venv-mutation/bin/python tests/mutation/sample.py \
+	  $(if $(SEED),--seed $(SEED)) $(if $(SAMPLE),--sample $(SAMPLE)) \
+	  $(if $(MODULES),--modules $(MODULES)) $(if $(TESTS),--tests $(TESTS)) $(OPTIONS)
+
 check: install  ## lint, format, types, schema, lock, README
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest
 
@@ -115,13 +122,17 @@ format: install ## rewrite the code in its standard form
 bench-evaluation: install  ## our evaluation beside stock lm-eval (about 20 minutes)
 	$(OFFLINE) python benchmarks/bench_evaluation.py
 
-# The peers stand on the product's own packages: the same torch, transformers and datasets.
-bench-training: install  ## our training beside Trainer, Alpaca's and TRL's (about 20 minutes)
-	test -x .venv-bench-training/bin/python || $(PYTHON) -m venv .venv-bench-training
-	for place in .venv-bench-training/lib/python*/site-packages; do \
+# An environment of its own on the product's packages: the same torch, transformers and datasets.
+define on_product
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	for place in $(1)/lib/python*/site-packages; do \
 	  echo "import site; site.addsitedir('$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')')" \
 	  > $$place/product.pth; done
-	.venv-bench-training/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-training.txt
+	$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $(2)
+endef
+
+bench-training: install  ## our training beside Trainer, Alpaca's and TRL's (about 20 minutes)
+	$(call on_product,.venv-bench-training,benchmarks/requirements-training.txt)
 	$(OFFLINE) .venv-bench-training/bin/python benchmarks/bench_training.py $(OPTIONS)
 
 # torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.
