@@ -1,10 +1,13 @@
 """Shares, comparisons and agreement, against numbers worked out otherwise."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lamini.files import derive_seed
 from lamini.human_evaluation.statistics import (
     annotator_agreement,
     judge_agreement,
@@ -31,6 +34,36 @@ def test_shares_and_their_intervals() -> None:
     assert (a["estimate"], a["low"], a["high"]) == (0.3, pytest.approx(0.21, abs=0.02),
                                                     pytest.approx(0.39, abs=0.02))  # fmt: skip
     assert (c["estimate"], c["low"], c["high"]) == (0.0, 0.0, 0.0)
+
+
+def resampled(units: np.ndarray, replicates: int, *place: Any) -> np.ndarray:
+    """The sum of each resample: a row of `units` is added as often as it was drawn."""
+    random = np.random.default_rng(derive_seed("bootstrap", *place))
+    chances = [1 / len(units)] * len(units)
+    often = random.multinomial(len(units), chances, size=replicates)
+    return np.array([sum(n * unit for n, unit in zip(row, units, strict=True)) for row in often])
+
+
+def estimate(value: float, draws: np.ndarray) -> dict[str, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {"estimate": round(value, 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def test_intervals_are_percentiles_of_resampled_instructions() -> None:
+    rated = ["AB", "D", "ACC", "BB", "A", "CD", "AAB", "C", "BD", "A", "DDD"]
+    rows = [row(f"g{n}", "m", rating) for n, found in enumerate(rated) for rating in found]
+    counts = np.array([[found.count(level) for level in "ABCD"] for found in rated])
+    draws = resampled(counts, 300, 3, "m", "response")
+    totals = draws.sum(axis=1)
+    assert level_shares(rows, 300, seed=3) == [{
+        "subject": "m", "part": "response", "instructions": 11, "ratings": 21,
+        "counts": {"A": 6, "B": 5, "C": 4, "D": 6},
+        "shares": {
+            level: estimate(counts[:, n].sum() / 21, draws[:, n] / totals)
+            for n, level in enumerate("ABCD")
+        },
+        "mean": estimate(32 / 21, draws @ [3, 2, 1, 0] / totals),
+    }]  # fmt: skip
 
 
 def test_ratings_of_one_instruction_are_resampled_together() -> None:
@@ -68,6 +101,20 @@ def test_the_interval_of_a_comparison_belongs_to_its_test() -> None:
     assert pair["p"] == 1.0 and pair["difference"]["low"] < 0 < pair["difference"]["high"]
 
 
+def test_intervals_of_differences_are_percentiles_of_resampled_instructions() -> None:
+    """`x` and `y` share no instruction, `x` and `z` share four; one was rated twice."""
+    rows = [row("g0", "y", "A")]
+    rows += [row(f"g{n}", "x", rating) for n, rating in enumerate("ABDC", start=1)]
+    rows += [row(f"g{n}", "z", rating) for n, rating in enumerate("CBAD", start=1)]
+    rows.append(row("g1", "z", "B", "annotator_2"))
+    gaps = np.array([1.5, 0.0, -3.0, 1.0])
+    draws = resampled(gaps, 300, 2, "response", "x", "z") / 4
+    assert pairwise_comparisons(rows, 300, seed=2) == [{
+        "part": "response", "first": "x", "second": "z", "instructions": 4,
+        "better": 2, "equal": 1, "worse": 1, "difference": estimate(-0.125, draws),
+    }]  # fmt: skip
+
+
 def pair_rows(pairs: list[tuple[str, str]], order: str = "pq") -> list[dict[str, str]]:
     """Ratings of two people, who are named in `order`."""
     return [
@@ -87,6 +134,36 @@ def test_agreement_of_a_known_table() -> None:
     # levels AAABBCCCCDDD against themselves, 358 / 144: 1 - 0.5 / 2.4861.
     assert found["kappa_quadratic"] == 0.7989
     assert annotator_agreement([row("g", "m", "A")]) is None
+
+
+def test_agreement_where_nobody_rated_everything() -> None:
+    """No item is a C, and one is an A to one person and a D to the other."""
+    pairs = [("A", "A"), ("B", "A"), ("D", "D"), ("A", "D"), ("B", "B"), ("D", "B"), ("B", "A")]
+    people = ["pq", "qr", "pr", "pq", "qr", "pr", "pq"]
+    rows = [row("g9", "m", "C")]
+    for n, pair in enumerate(pairs):
+        rows += [row(f"g{n}", "m", r, who) for r, who in zip(pair, people[n], strict=True)]
+    assert annotator_agreement(rows) == {
+        "items": 7,
+        "equal": 0.4286,
+        "within_one_level": 0.7143,
+        "krippendorff_alpha_ordinal": round(ordinal_alpha(pairs), 4),
+        "kappa_quadratic": round(quadratic_kappa(pairs), 4),
+    }
+
+
+def test_two_levels_are_enough_to_disagree() -> None:
+    found = annotator_agreement(pair_rows([("A", "B"), ("A", "A"), ("B", "B"), ("A", "A")]))
+    assert found is not None and found["kappa_quadratic"] == 0.4667
+
+
+def quadratic_kappa(pairs: list[tuple[str, str]]) -> float:
+    """Cohen's kappa by its definition, with weights (i - j)^2; each pair counts in both orders."""
+    both = np.array([["DCBA".index(level) for level in pair] for pair in pairs])
+    both = np.concatenate([both, both[:, ::-1]])
+    observed = np.mean((both[:, 0] - both[:, 1]) ** 2)
+    expected = np.mean((both[:, :1] - both[:, 1]) ** 2)
+    return float(1 - observed / expected)
 
 
 def ordinal_alpha(pairs: list[tuple[str, str]]) -> float:
@@ -129,5 +206,7 @@ def test_the_judge_is_compared_rating_by_rating() -> None:
     assert found["kappa_quadratic"] == round(1 - (2 / 3) / (26 / 9), 4)
     assert found["confusion"]["B"] == {"A": 1, "B": 0, "C": 0, "D": 0}
     all_equal = judge_agreement(human[:1], machine)
-    assert all_equal is not None and all_equal["kappa_quadratic"] is None, "undefined, not perfect"
+    assert all_equal is not None
+    coefficients = all_equal["krippendorff_alpha_ordinal"], all_equal["kappa_quadratic"]
+    assert coefficients == (None, None), "undefined, not perfect"
     assert judge_agreement(human, []) is None

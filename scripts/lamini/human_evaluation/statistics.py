@@ -176,11 +176,7 @@ def _coefficients(
         return {"krippendorff_alpha_ordinal": None, "kappa_quadratic": None}
     ones, others = zip(*pairs, strict=True)
     kappa = cohen_kappa_score(ones, others, labels=LEVELS, weights="quadratic")
-    alpha = krippendorff.alpha(
-        reliability_data=np.array(matrix, dtype=float),
-        level_of_measurement="ordinal",
-        value_domain=list(range(len(LEVELS))),
-    )
+    alpha = krippendorff.alpha(np.array(matrix), level_of_measurement="ordinal")
     return {"krippendorff_alpha_ordinal": _rounded(alpha), "kappa_quadratic": _rounded(kappa)}
 
 
