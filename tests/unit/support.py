@@ -93,7 +93,7 @@ def _trained(name: str, cache: TokenCache) -> tuple[str, float, float]:
         assert name in str(error)
         return REFUSED, 0.0, 0.0
     way = computation.choice.way
-    losses = [-part for part in computation._log_likelihoods(everything, way)]
+    losses = [-part for part in computation.log_likelihoods(everything, way)]
     model.zero_grad()
     sums = computation.sums(everything, np.ones(len(cache)), 1.0)
     ours = _gradient(model)

@@ -1,15 +1,15 @@
 """Log-likelihoods of continuations, each distinct piece of work done once.
 
-| way | decoder-only | encoder-decoder |
-|---|---|---|
-| `shared` | rows are tries: a prefix of several requests is computed once | the continuations of a context share a decoder row, kept apart by a mask |
-| `rows` | a row for each distinct sequence, padded on the right | a decoder row for each continuation |
-| `alone` | each request by the model's own forward | the same |
+| way | a row holds |
+|---|---|
+| `shared` | several requests: a trie of them (`tries`), or all continuations of a context, masked |
+| `rows` | one sequence and padding |
+| `alone` | one sequence, by the model's own forward |
 
 Each context of an encoder-decoder is encoded once. The output head, whose cost grows with the
 vocabulary, sees scored states only. Which way is right for a model is proven at the start of a task
 (`forward.proof`).
-"""  # noqa: E501
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

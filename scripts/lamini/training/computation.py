@@ -141,14 +141,14 @@ class Computation:
         )
 
     def _tried(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
-        """`_log_likelihoods` in evaluation mode, once the way is seen to work in training mode."""
+        """`log_likelihoods` in evaluation mode, once the way is seen to work in training mode."""
         self._model.train()
         with torch.enable_grad():
-            self._log_likelihoods(pairs[:1], way)
+            self.log_likelihoods(pairs[:1], way)
         self._model.eval()
-        return self._log_likelihoods(pairs, way)
+        return self.log_likelihoods(pairs, way)
 
-    def _log_likelihoods(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
+    def log_likelihoods(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
         """Log-likelihoods of each pair's response tokens, computed in a way. Shapes (T,)."""
         shared, (layout,) = self._lay_out(pairs, way, 1)
         found: dict[int, torch.Tensor] = {}

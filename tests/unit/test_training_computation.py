@@ -1,0 +1,126 @@
+"""Which way a run takes, and what it says of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training_cases import architecture, recipe, tiny_cache, tiny_model
+
+from lamini.students.token_cache import TokenCache
+from lamini.training import computation as computation_module
+from lamini.training.computation import Computation
+from lamini.training.job import TrainingJob
+from lamini.training.ranks import Ranks
+from lamini.training.ways import pairs_to_prove, ways_to_try
+
+
+class OtherRankRefuses(Ranks):
+    """A second process that refuses the first of the ways."""
+
+    def any(self, flag: bool) -> bool:
+        """Its answers: yes to the first question, then no."""
+        self.asked = getattr(self, "asked", 0) + 1
+        return flag or self.asked == 1
+
+
+def _computation(name: str, cache: TokenCache, ranks: Ranks, **changes: Any) -> Computation:
+    job = TrainingJob.model_validate(
+        {
+            "model": name,
+            "name": name,
+            "architecture": architecture(name),
+            "family": name,
+            "initialization": {"path": name},
+            "tokenizer": {"path": name},
+            "prompt_format": "bare",
+            "pad_token": None,
+            "recipe": recipe(**changes).as_params(),
+        }
+    )
+    return Computation(
+        job=job,
+        model=tiny_model(name),
+        start_token=0,
+        cache=cache,
+        used=np.arange(len(cache)),
+        ranks=ranks,
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
+    return tiny_cache(tmp_path_factory.mktemp("cache"), shared=11)
+
+
+@pytest.mark.parametrize(
+    ("name", "ways"), [("gpt2", ["shared_prefix", "rows"]), ("t5", ["packed", "rows"])]
+)
+def test_all_ranks_take_the_slowest_way_of_any(
+    name: str, ways: list[str], cache: TokenCache
+) -> None:
+    assert _computation(name, cache, Ranks(0)).choice.way == ways[0]
+    assert _computation(name, cache, OtherRankRefuses(0)).choice.way == ways[1]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_has_the_same_loss_by_every_way(
+    name: str, precision: str, cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, weights = np.arange(len(cache)), np.full(len(cache), 0.01)
+    sums = []
+    for first in range(3):
+        ways = ways_to_try(tiny_model(name))[first:]
+        monkeypatch.setattr(computation_module, "ways_to_try", lambda _, ways=ways: ways)
+        computed = _computation(name, cache, Ranks(0), precision=precision)
+        assert computed.choice.way == ways[0]
+        sums.append(computed.sums(pairs, weights))
+    fed = cache.prompt_lengths.sum() + cache.response_lengths.sum()
+    fed -= len(cache) if name == "gpt2" else 0
+    assert [one.tokens for one in sums] == [fed] * 3
+    assert sums[2].padding == 0.0  # each pair alone
+    tolerance = 1e-6 if precision == "fp32" else 3e-3
+    assert [one.loss for one in sums] == pytest.approx([sums[2].loss] * 3, rel=tolerance)
+
+
+def test_layers_that_are_computed_again_share_no_prefix() -> None:
+    model = tiny_model("gpt2")
+    assert ways_to_try(model) == ["shared_prefix", "rows", "alone"]
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert ways_to_try(model) == ["rows", "alone"]
+
+
+def test_rows_longer_than_the_positions_are_not_packed() -> None:
+    assert ways_to_try(tiny_model("t5")) == ["packed", "rows", "alone"]
+    assert ways_to_try(tiny_model("bart")) == ["rows", "alone"]
+
+
+def test_the_longest_and_as_many_short_pairs_as_allowed_are_proven(tmp_path: Path) -> None:
+    cache = tiny_cache(tmp_path, pairs=40)
+    lengths = cache.prompt_lengths + cache.response_lengths
+    used = np.arange(4, 40)
+    few, many = (pairs_to_prove(cache, used, most) for most in (1, 200))
+    order = used[np.argsort(lengths[used], kind="stable")]
+    assert few.tolist() == [order[0], order[-1]]
+    assert many[-1] == order[-1]
+    assert lengths[many[:-1]].sum() <= 200 < lengths[many[:-1]].sum() + lengths[order[-1]]
+    assert (np.diff(lengths[many]) >= 0).all()
+    assert len(set(many.tolist())) == len(many)
+
+
+def test_a_cache_that_stops_the_gradient_is_not_taken(
+    cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.cache_utils import DynamicLayer
+
+    update = DynamicLayer.update
+
+    def detached(self: Any, keys: torch.Tensor, *others: Any, **named: Any) -> Any:
+        return update(self, keys.detach(), *others, **named)
+
+    monkeypatch.setattr(DynamicLayer, "update", detached)
+    choice = _computation("llama", cache, Ranks(0)).choice
+    assert choice.way == "rows"
+    assert "stops the gradient" in choice.refused["shared_prefix"]
