@@ -15,7 +15,7 @@ from lamini.evaluation import scoring
 from lamini.evaluation.models import spread
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer, Way
-from lamini.evaluation.tries import MOST_TOKENS, build_rows
+from lamini.evaluation.tries import LEAST_SHARED, MOST_TOKENS, build_rows
 
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=40)
 
@@ -118,6 +118,20 @@ def test_what_is_shared_stands_in_a_row_once() -> None:
     assert len(row.tokens) == 300 + 10 * 2
     many = [TokenRequest(np.append(context, n), np.arange(50)) for n in range(90)]
     assert all(len(row.tokens) <= MOST_TOKENS for row in build_rows(many))
+
+
+def test_limits_of_a_row_are_exact() -> None:
+    def lengths(*contexts: np.ndarray) -> list[int]:
+        rows = build_rows([TokenRequest(context, np.array([7])) for context in contexts])
+        return [len(row.tokens) for row in rows]
+
+    text = np.arange(1, 1001)
+    for shared, expected in ((LEAST_SHARED, [20 + 30 - 16]), (LEAST_SHARED - 1, [30, 20])):
+        branch = np.append(text[:shared], np.zeros(20 - shared, np.int64))
+        assert lengths(branch, text[:30]) == expected
+    for most, expected in ((MOST_TOKENS, [MOST_TOKENS]), (MOST_TOKENS + 1, [1000, 41])):
+        branch = np.append(text[:16], np.zeros(most - 1000, np.int64))
+        assert lengths(branch, text) == expected
 
 
 @settings(max_examples=100, deadline=None)

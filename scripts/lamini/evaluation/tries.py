@@ -47,7 +47,7 @@ class _Growing:
 
     path: Integers
     """Nodes of the last sequence, by depth."""
-    last: Integers
+    last: Integers = field(init=False)
     """Tokens of the last sequence."""
     tokens: list[Integers] = field(default_factory=list)
     depths: list[Integers] = field(default_factory=list)
@@ -59,8 +59,7 @@ class _Growing:
 
     def add(self, number: int, sequence: Integers, shared: int, first_scored: int) -> None:
         """Add one sequence that shares its first tokens with the last one."""
-        if shared < len(self.path):
-            self.closed.append((self.path[shared:], self.size))
+        self.closed.append((self.path[shared:], self.size))
         new = len(sequence) - shared
         self.path = np.concatenate([self.path[:shared], np.arange(self.size, self.size + new)])
         self.tokens.append(sequence[shared:])
@@ -113,8 +112,7 @@ def _grow(
                 yield growing.finish()
                 growing, shared = None, 0
         if growing is None:
-            empty = np.array([], dtype=np.int64)
-            growing = _Growing(path=empty, last=empty)
+            growing = _Growing(path=np.array([], dtype=np.int64))
         growing.add(number, sequence, shared, first_scored[number])
     if growing is not None:
         yield growing.finish()
