@@ -24,23 +24,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
 def test_the_loss_scale_is_halved_doubled_and_at_least_one() -> None:
     scale = LossScale(enabled=True)
     assert scale.value == 65536
-    scale.adapt(False)
-    scale.adapt(False)
-    assert scale.value == 16384
-    for steps, value in ((1999, 16384), (1, 32768), (1999, 32768), (1, 65536)):
+    # A step that is skipped begins the count of the others again.
+    for finite, steps, value in (
+        (True, 1999, 65536),
+        (True, 1, 131072),
+        (True, 1999, 131072),
+        (True, 1, 262144),
+        (True, 1999, 262144),
+        (False, 2, 65536),
+        (True, 1999, 65536),
+        (True, 1, 131072),
+    ):
         for _ in range(steps):
-            scale.adapt(True)
+            scale.adapt(finite)
         assert scale.value == value
-    for _ in range(1999):
-        scale.adapt(True)
-    scale.adapt(False)  # a step that is skipped begins the count again
-    scale.adapt(True)
-    assert scale.value == 32768
-    for _ in range(15):
+    for number in range(1, 20):
         scale.adapt(False)
-    assert (scale.value, scale.skipped_in_a_row) == (1, 15)
-    scale.adapt(False)
-    assert (scale.value, scale.skipped_in_a_row) == (1, 16)
+        assert (scale.value, scale.skipped_in_a_row) == (max(1, 131072 / 2**number), number)
     scale.adapt(True)
     assert (scale.value, scale.skipped_in_a_row) == (1, 0)
 
@@ -54,6 +54,8 @@ def test_the_loss_scale_goes_on_from_its_state() -> None:
     assert two.state() == one.state() == {"value": 16384, "steps": 1999, "skipped_in_a_row": 0}
     two.adapt(True)
     assert two.value == 32768
+    two.load_state({"value": 8.0, "steps": 3})  # of version 0.1
+    assert two.state() == {"value": 8, "steps": 3, "skipped_in_a_row": 0}
     # A run may go on where `auto` means another precision.
     none = LossScale(enabled=False)
     none.load_state(one.state())

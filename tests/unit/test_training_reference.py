@@ -154,7 +154,10 @@ def _one_of(rank: int, world: int) -> Ranks:
 
 def test_a_sharded_optimizer_is_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Largest first, each to the rank that has least: 6, 3 and 2 here, 5 and 4 there."""
-    monkeypatch.setattr("torch.distributed.broadcast", lambda tensor, src: None)
+    sent = []
+    monkeypatch.setattr(
+        "torch.distributed.broadcast", lambda tensor, src: sent.append((len(tensor), src))
+    )
     parameters = {name: torch.nn.Parameter(torch.ones(int(name))) for name in "34562"}
     for parameter in parameters.values():
         parameter.grad = torch.ones_like(parameter)
@@ -164,6 +167,7 @@ def test_a_sharded_optimizer_is_spread_evenly(monkeypatch: pytest.MonkeyPatch) -
         optimizer.step(0.0)
         shares.append({key.split("/")[1] for key in optimizer.state()})
     assert shares == [{"6", "3", "2"}, {"5", "4"}]
+    assert sent == 2 * [(3, 0), (4, 1), (5, 1), (6, 0), (2, 0)]
 
 
 def test_dropout_has_a_seed_for_each_step_and_rank(
