@@ -41,21 +41,3 @@ def prompt_parts(prompt_format: str) -> tuple[str, str]:
     except KeyError:
         known = ", ".join(_WRAPPERS)
         raise SettingsError(f"prompt_format: {prompt_format!r} is unknown; use {known}") from None
-
-
-def chat_template(prompt_format: str) -> str:
-    """A Jinja chat template that renders the last message's text in the format.
-
-    A wrapped prompt ends in one space here, and only here: lm-eval's chat mode drops the space
-    between prompt and continuation, and moves trailing spaces of the prompt to the continuation,
-    so that the requests become those of `render_prompt`, token for token.
-    """
-    before, after = prompt_parts(prompt_format)
-    # A Jinja string literal: the template's own whitespace rules would eat newlines next to tags.
-    opening, closing = (_jinja_literal(text) for text in (before, f"{after} " if after else after))
-    return f"{{{{ {opening} + messages[-1]['content'] + {closing} }}}}"
-
-
-def _jinja_literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-    return f"'{escaped}'"

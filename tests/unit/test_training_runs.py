@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 from training_bench import Bench, same_model, wait_for_checkpoint
 
 from lamini.files import read_json, read_jsonl
-from lamini.prompt_formats import render_prompt
+from lamini.students.token_cache import TokenCache
 from lamini.training.finished import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
 
@@ -208,12 +209,16 @@ def test_the_export_loads_as_it_was_trained(
         assert tokenizer.pad_token == "[PAD]"
         assert model.config.vocab_size == len(tokenizer) == tokenizer.pad_token_id + 1
         assert config["tie_word_embeddings"] is True
-        messages = [{"role": "user", "content": "Sing."}]
-        rendered = tokenizer.apply_chat_template(messages, tokenize=False)
-        assert rendered == render_prompt("alpaca", "Sing.") + " "
     else:
         # transformers 4 would tie, and so lose, the head if the configuration said "true".
         assert config["tie_word_embeddings"] is False
         assert "lm_head.weight" in weights
         assert not torch.equal(model.lm_head.weight, model.shared.weight)
+    cache = TokenCache(bench.folder / "tokenized" / name)
+    instructions = pl.read_parquet(bench.folder / "data.parquet")["instruction"]
+    for pair, text in enumerate(instructions):
+        messages = [{"role": "user", "content": text}]
+        asked = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+        assert asked == cache.prompt(pair).tolist()
+    assert "`tokenizer.apply_chat_template(messages" in (final / "README.md").read_text()
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id

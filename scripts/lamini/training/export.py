@@ -49,7 +49,7 @@ def export_model(
         write_jsonl(folder / METRICS, metrics)
         write_jsonl(folder / LEFT_OUT, left_out)
         with atomic_writer(folder / "README.md") as handle:
-            handle.write(model_card(job, facts))
+            handle.write(model_card(job, facts, chat_template=bool(tokenizer.chat_template)))
         return write_folder_manifest(folder, facts)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,13 +5,20 @@ from typing import Any
 from lamini.prompt_formats import render_prompt
 from lamini.training.job import TrainingJob
 
+_CHAT = """`tokenizer.apply_chat_template(messages, add_generation_prompt=True)` gives its tokens as
+in training, for the last message, which must be the user's. Earlier turns and system messages are
+left out: the model has seen none."""
+_NO_CHAT = """The tokenizer has no chat template: tokenise the prompt as a text, with the tokens
+that the tokenizer adds."""
 
-def model_card(job: TrainingJob, facts: dict[str, Any]) -> str:
+
+def model_card(job: TrainingJob, facts: dict[str, Any], *, chat_template: bool) -> str:
     """The text of `README.md` beside the weights.
 
     Args:
         job: what was trained.
         facts: of the run (`export.run_facts`).
+        chat_template: whether the tokenizer has one.
     """
     recipe = job.recipe.result_params().items()
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe if key != "version")
@@ -35,6 +42,8 @@ license_name: that-of-the-base-model-and-the-data
 ```
 {render_prompt(job.prompt_format, "{instruction}")}
 ```
+
+{_CHAT if chat_template else _NO_CHAT}
 
 ## Training
 

@@ -7,7 +7,7 @@ import torch
 
 from lamini.errors import LaminiError
 from lamini.forward.own import start_token
-from lamini.prompt_formats import chat_template
+from lamini.students.chat_template import chat_template
 from lamini.students.tokenizers import load_tokenizer
 from lamini.training.job import TrainingJob
 
@@ -34,10 +34,10 @@ def load_start(job: TrainingJob) -> tuple[Any, Any]:
             f"{place.path}: no {job.architecture} model could be loaded ({error})"
         ) from error
     tokenizer = load_tokenizer(**job.tokenizer.as_params(), pad_token=job.pad_token)
+    tokenizer.chat_template = chat_template(tokenizer, job.prompt_format)
     if causal:
-        tokenizer.chat_template = chat_template(job.prompt_format)
         tokenizer.padding_side = "right"
-    if not causal:  # generation starts as training does
+    else:  # generation starts as training does
         model.generation_config.decoder_start_token_id = start_token(model)
     # BART's family is made to begin with this token; the responses that it learns here do not.
     model.generation_config.forced_bos_token_id = None
