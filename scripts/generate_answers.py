@@ -8,5 +8,6 @@ generate_answers(
     instructions=snakemake.input.instructions,
     answers=snakemake.output.answers,
     settings=snakemake.params.settings,
+    tokens_per_batch=snakemake.config["answers"].get("tokens_per_batch"),
     inputs=[*snakemake.input],
 )

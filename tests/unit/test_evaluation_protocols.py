@@ -10,11 +10,12 @@ import pytest
 from evaluation_cases import MIRROR, TASKS, gpt2_tokenizer, small_model, t5_tokenizer
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
+from tokenizer_kinds import llama3
 
 from lamini.evaluation import scoring, squad
 from lamini.evaluation.harness import LaminiLM
 from lamini.evaluation.tasks import build_task
-from lamini.prompt_formats import chat_template
+from lamini.students.chat_template import chat_template
 
 WRAPPER = (
     "Below is an instruction that describes a task. Write a response that appropriately completes"
@@ -121,21 +122,35 @@ def test_a_wrapped_request_is_that_of_the_authors(tokenizers: dict[str, Any]) ->
     assert compared == 490
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama3"])
 def test_the_chat_template_gives_plain_lm_eval_the_same_requests(
-    tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stock, ours = _models(tokenizers, "gpt2", prompt_format="alpaca", protocol="modern")
-    template = {"chat_template": chat_template("alpaca")}
-    monkeypatch.setattr(stock.tokenizer, "chat_template", template["chat_template"], raising=False)
-    chat = {"apply_chat_template": True, "chat_template": stock.apply_chat_template}
-    for name in TASKS:
-        in_chat_mode = _sent(name, "modern", tokenizer_name="", **chat)
-        # Chat mode drops the delimiter, a space, before a continuation; the template gives it back.
-        ours_encoded = ours.encoder.encode(_sent(name, "modern"))
-        for (context, continuation), request in zip(in_chat_mode, ours_encoded, strict=True):
-            before, after = stock._encode_pair(context, continuation)
-            assert [*before, *after] == [*request.context, *request.continuation], name
-            assert len(before) == len(request.context)
+    """With the delimiter, which chat mode drops; without it a continuation begins in no space."""
+    tokenizer: Any = gpt2_tokenizer() if kind == "gpt2" else llama3()
+    template = chat_template(tokenizer, "alpaca")
+    monkeypatch.setattr(tokenizer, "chat_template", template, raising=False)
+    model, longest = small_model("gpt2", tokenizer, n_positions=1024), {"max_length": 1024}
+    ours = LaminiLM(
+        model, tokenizer=tokenizer, prompt_format="alpaca", protocol="modern", **longest
+    )
+    for delimiter in (" ", ""):
+        stock = HFLM(
+            model, tokenizer=tokenizer, chat_template_args={"delimiter": delimiter}, **longest
+        )
+        chat = {"apply_chat_template": True, "chat_template": stock.apply_chat_template}
+        for name in TASKS:
+            sent = _sent(name, "modern")
+            if not delimiter:
+                sent = [(context, text[1:]) for context, text in sent]
+            in_chat_mode = _sent(name, "modern", tokenizer_name="", **chat)
+            for (context, text), request in zip(
+                in_chat_mode, ours.encoder.encode(sent), strict=True
+            ):
+                before, after = stock._encode_pair(context, text)
+                assert request is not None
+                assert before == request.context.tolist(), name
+                assert after == request.continuation.tolist(), name
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])

@@ -2,10 +2,12 @@
 
 import logging
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import zstandard
 
@@ -13,7 +15,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.data import DataFacts
 from lamini.evaluation.models import AskedModel, choose_device, load_model
 from lamini.evaluation.results import summarize
-from lamini.evaluation.tasks import build_task, check_examples
+from lamini.evaluation.tasks import build_task, check_examples, missing_package
 from lamini.files import (
     atomic_writer,
     copy_file,
@@ -28,6 +30,9 @@ from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
 Row = dict[str, Any]
+_NAMED = 5
+"""Rows that a warning names at most."""
+_LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 def evaluate_model(
@@ -44,8 +49,9 @@ def evaluate_model(
 
     Args:
         evals: a JSON file for each task, in the tasks' order: `model`, `task`, `metric`, `score`,
-            `standard_error`, `interval` (all times 100), `examples`, `truncated`, `values` (of
-            each example), `way` (`forward.proof`), and what they were measured with.
+            `standard_error`, `interval` (all times 100), `examples`, `truncated`, `unscorable` (how
+            many texts), `values` (of each example), `way` (`forward.proof`), and what they were
+            measured with.
         settings: the rule's params.
         tokens_per_batch: padded tokens computed at once; null: the default.
         inputs: the rule's input files, for the record.
@@ -61,7 +67,7 @@ def evaluate_model(
     evaluation = Evaluation.model_validate(settings["evaluation"] | speed)
     tasks = {name: Task.model_validate(task) for name, task in settings["tasks"].items()}
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
-    made_from = stable_hash(dict(settings), asked.manifest_sha256())
+    made_from = stable_hash(dict(settings), asked.identity())
     pending: dict[str, tuple[Any, DataFacts]] = {}
     for name, output in outputs.items():
         if _take_finished(output, made_from):
@@ -109,38 +115,44 @@ def _run(
     """Evaluate one task; its result, and what was sent and came back for each example."""
     import lm_eval
 
-    logger.info("%s: %d examples", name, len(task.eval_docs))
+    count = len(task.eval_docs)
+    logger.info("%s: %d examples", name, min(count, evaluation.limit or count))
     before = language_model.encoder.truncated
-    measured = lm_eval.evaluate(
-        language_model, {"tasks": {name: task}}, limit=evaluation.limit, bootstrap_iters=0
-    )
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):  # of blank choices, by their length
+            measured = lm_eval.evaluate(
+                language_model, {"tasks": {name: task}}, limit=evaluation.limit, bootstrap_iters=0
+            )
+    except ImportError as error:
+        raise missing_package(name, error) from error
     samples = _first_filter(measured["samples"][name])
-    values = []
-    for sample in samples:
-        if not all(map(math.isfinite, _likelihoods(sample))):
-            raise LaminiError(
-                f"{name}: example {sample['doc_id']} has a log-likelihood that is no number; the"
-                " model's weights are damaged, or its precision too short"
-                " (`evaluation.precision: fp32`)"
-            )
-        if settings.metric not in sample:
-            raise LaminiError(
-                f"tasks.{name}.metric: the task does not measure {settings.metric}; it has"
-                f" {', '.join(sample['metrics'])}"
-            )
-        if not isinstance(sample[settings.metric], int | float):
-            raise LaminiError(
-                f"tasks.{name}.metric: {settings.metric} has no value for a single example, such as"
-                f" accuracy has; the task has {', '.join(sample['metrics'])}"
-            )
-        values.append(float(sample[settings.metric]))
-    truncated = language_model.encoder.truncated - before
-    if truncated:
-        logger.warning("%s: the context of %d requests was cut from the left", name, truncated)
     sent = [
         [language_model.encoder.texts(*arguments[:2]) for arguments in sample["arguments"]]
         for sample in samples
     ]
+    reasons: list[list[str | None]] = [[] for _ in samples]
+    if task.OUTPUT_TYPE != "generate_until":
+        unscorable = language_model.encoder.unscorable
+        reasons = [[unscorable.get(texts) for texts in of_example] for of_example in sent]
+        _check_likelihoods(name, samples, reasons)
+    values = [
+        _value(name, sample, settings.metric, of_example)
+        for sample, of_example in zip(samples, reasons, strict=True)
+    ]
+    odd = [
+        f"row {sample['doc_id'] + 1} ({reason})"
+        for sample, of_example in zip(samples, reasons, strict=True)
+        for reason in of_example
+        if reason is not None
+    ]
+    if odd:
+        logger.warning(
+            "%s: %d texts can't be scored, and count as the least likely: %s%s",
+            name, len(odd), ", ".join(odd[:_NAMED]), " ..." if len(odd) > _NAMED else "",
+        )  # fmt: skip
+    truncated = language_model.encoder.truncated - before
+    if truncated:
+        logger.warning("%s: the context of %d requests was cut from the left", name, truncated)
     seed = derive_seed("evaluate_model", name)
     result = {
         "task": name,
@@ -151,6 +163,7 @@ def _run(
         "task_version": task.VERSION,
         "requests_hash": stable_hash(sent),
         "truncated": truncated,
+        "unscorable": len(odd),
         **language_model.ways(),
         "values": [round(value, 6) for value in values],
     }
@@ -165,9 +178,46 @@ def _first_filter(samples: Sequence[Row]) -> list[Row]:
     return sorted(mine, key=lambda sample: sample["doc_id"])
 
 
-def _likelihoods(sample: Row) -> list[float]:
-    """Log-likelihood of each choice; nothing for tasks that generate."""
-    return [answer[0] for answer in sample["filtered_resps"] if not isinstance(answer, str)]
+def _check_likelihoods(name: str, samples: list[Row], reasons: list[list[str | None]]) -> None:
+    """Refuse a log-likelihood that is no number although its text can be scored."""
+    for sample, of_example in zip(samples, reasons, strict=True):
+        for (likelihood, _), reason in zip(sample["filtered_resps"], of_example, strict=True):
+            if reason is None and not math.isfinite(likelihood):
+                raise LaminiError(
+                    f"{name}: example {sample['doc_id']} has a log-likelihood that is no number;"
+                    " the model's weights are damaged, or its precision too short"
+                    " (`evaluation.precision: fp32`)"
+                )
+
+
+def _value(name: str, sample: Row, metric: str, reasons: list[str | None]) -> float:
+    """The metric of one example; wrong where what can't be scored leaves nothing to choose from.
+
+    Raises:
+        LaminiError: when the task does not measure the metric for single examples.
+    """
+    if metric not in sample:
+        raise LaminiError(
+            f"tasks.{name}.metric: the task does not measure {metric}; it has"
+            f" {', '.join(sample['metrics'])}"
+        )
+    value = sample[metric]
+    if not isinstance(value, numbers.Real | np.bool_):
+        raise LaminiError(
+            f"tasks.{name}.metric: {metric} has no value for a single example, such as"
+            f" accuracy has; the task has {', '.join(sample['metrics'])}"
+        )
+    found = [reason for reason in reasons if reason is not None]
+    if not found:
+        return float(value)
+    if not math.isfinite(value):
+        raise LaminiError(
+            f"tasks.{name}.metric: {metric} has no value for row {sample['doc_id'] + 1}, of which a"
+            f" text can't be scored ({found[0]}); take a metric such as acc"
+        )
+    # Mutual information compares with the choice alone, which can't be scored either.
+    nothing = len(found) == len(reasons) or metric == "acc_mutual_info"
+    return 0.0 if nothing else float(value)
 
 
 def _sample(sample: Row, sent: list[tuple[str, str]], metric: str) -> Row:
@@ -188,7 +238,7 @@ def _write_samples(path: Path, samples: list[Row]) -> None:
     packer = zstandard.ZstdCompressor(level=9)
     with atomic_writer(path, "wb") as handle, packer.stream_writer(handle, closefd=False) as packed:
         for sample in samples:
-            packed.write(orjson.dumps(sample, option=orjson.OPT_APPEND_NEWLINE))
+            packed.write(orjson.dumps(sample, option=_LINE, default=str))
 
 
 def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:

@@ -5,7 +5,6 @@ protocol says, and scored.
 """
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -14,7 +13,8 @@ from lm_eval.models.huggingface import HFLM
 
 from lamini.evaluation.models import PAPER_ENCODER_TOKENS
 from lamini.evaluation.proven_scorer import ProvenScorer
-from lamini.evaluation.requests import RequestEncoder
+from lamini.evaluation.requests import RequestEncoder, fill_unscorable
+from lamini.evaluation.text_tasks import generate_until
 from lamini.log import Progress
 
 logger = logging.getLogger("lamini")
@@ -60,6 +60,7 @@ class LaminiLM(HFLM):
             max_tokens=self.max_length,
             prefix_token=self.prefix_token_id,
         )
+        self.name, self.tokens_per_batch = name, tokens_per_batch
         kind = "cpu" if self.model.device.type == "cpu" else "gpu"
         self.scorer = ProvenScorer(name, self.model, tokens_per_batch or TOKENS_PER_BATCH[kind])
 
@@ -68,19 +69,16 @@ class LaminiLM(HFLM):
     ) -> list[tuple[float, bool]]:
         """Score the continuation of each request after its context."""
         encoded = self.encoder.encode([request.args for request in requests])
-        with Progress(len(encoded), "requests") as progress:
-            return self.scorer.score(encoded, progress.advance)
+        scorable = [request for request in encoded if request is not None]
+        with Progress(len(scorable), "requests") as progress:
+            scores = self.scorer.score(scorable, progress.advance) if scorable else []
+        return fill_unscorable(encoded, scores)
 
     def ways(self) -> dict[str, Any]:
-        """How the last task's requests were scored; nothing for a task that generates."""
+        """How the last task's requests were computed; nothing if none was."""
         choice, self.scorer.choice = self.scorer.choice, None
         return choice.facts() if choice else {}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Generate after each request's context, in its wrapper."""
-        wrapped = [
-            replace(r, arguments=(self.encoder.texts(r.args[0], "")[0], *r.args[1:]))
-            for r in requests
-        ]
-        generated: list[str] = super().generate_until(wrapped, disable_tqdm=disable_tqdm)
-        return generated
+        return generate_until(self, requests)

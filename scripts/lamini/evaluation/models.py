@@ -47,6 +47,28 @@ class AskedModel(Settings):
         """The hash of that manifest: what it stands for is part of what is measured."""
         return sha256_file(self.manifest) if self.manifest else None
 
+    def identity(self) -> Any:
+        """What changes when the weights do: of a model that the pipeline made, its manifest's hash;
+        of another folder, the files' names, sizes and times; of the hub, the commit."""
+        if self.manifest:
+            return self.manifest_sha256()
+        folder = Path(self.path)
+        if folder.is_dir():
+            files = {file.name: file.stat() for file in sorted(folder.iterdir()) if file.is_file()}
+            return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in files.items()]
+        return _commit(self.path, self.revision)
+
+
+def _commit(repo: str, revision: str | None) -> str | None:
+    """The commit on the hub that a branch or tag stands for now; null when it can't be asked."""
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    try:
+        file = cached_file(repo, "config.json", revision=revision or "main")
+    except OSError:  # loading the model fails too, and says why
+        return None
+    return extract_commit_hash(file, None)
+
 
 def choose_device() -> torch.device:
     """The first GPU that this job may use, else the CPU."""

@@ -6,17 +6,20 @@
 | `modern` | tokenised as one text and split, as lm-eval does | the context with the end token |
 
 A wrapped model gets the whole context as its instruction, and the continuation, leading space
-included, after `### Response:`. Too long a context is cut from the left, inside the wrapper.
+included, after `### Response:`. Too long a context is cut from the left, inside the wrapper. What
+has no tokens, or leaves no room for its context, can't be scored: it is counted, and goes on as the
+least likely of all continuations.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lamini.errors import LaminiError
-from lamini.prompt_formats import prompt_parts, render_prompt
+from lamini.evaluation.wrapper import cut_left, prompt_spans
+from lamini.prompt_formats import render_prompt
 from lamini.students.token_cache import Integers
 
 _TEXTS_AT_ONCE = 4096
@@ -53,6 +56,8 @@ class RequestEncoder:
     prefix_token: int
     truncated: int = 0
     """Requests whose context was cut so far."""
+    unscorable: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Texts that can't be scored, and why."""
 
     def texts(self, context: str, continuation: str) -> tuple[str, str]:
         """The texts that are tokenised: the context in its wrapper, and the continuation."""
@@ -60,21 +65,31 @@ class RequestEncoder:
             context = render_prompt(self.prompt_format, context)
         return context, continuation
 
-    def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest]:
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest | None]:
         """Tokenise (context, continuation) pairs; equal texts are tokenised once.
 
-        Raises:
-            LaminiError: when a continuation is empty, or alone longer than the model's input.
+        Returns:
+            Requests in the pairs' order; none for a pair that can't be scored.
         """
         texts = [self.texts(*pair) for pair in pairs]
         encode = self._jointly if self._joint else self._apart
-        requests = []
-        for (context, continuation), text in zip(encode(texts), texts, strict=True):
-            if not len(continuation):
-                raise LaminiError(f"nothing to score: the continuation {text[1]!r} has no tokens")
-            given = context if len(context) else np.array([self.prefix_token])
-            requests.append(TokenRequest(self._cut(given, continuation, text), continuation))
-        return requests
+        return [
+            self._request(context, continuation, text)
+            for (context, continuation), text in zip(encode(texts), texts, strict=True)
+        ]
+
+    def _request(
+        self, context: Integers, continuation: Integers, text: tuple[str, str]
+    ) -> TokenRequest | None:
+        given = context if len(context) else np.array([self.prefix_token])
+        fitted = self._cut(given, continuation, text) if len(continuation) else None
+        if fitted is not None:
+            return TokenRequest(fitted, continuation)
+        self.unscorable[text] = (
+            f"{len(continuation)} tokens leave no room for a context in the model's"
+            f" {self.max_tokens}" if len(continuation) else "has no tokens"
+        )  # fmt: skip
+        return None
 
     @property
     def _causal(self) -> bool:
@@ -121,29 +136,37 @@ class RequestEncoder:
             tokens |= {t: np.array(i, dtype=np.int64) for t, i in zip(part, ids, strict=True)}
         return tokens
 
-    def _cut(self, context: Integers, continuation: Integers, text: tuple[str, str]) -> Integers:
-        """Drop what does not fit from the left of the context, but nothing of its wrapper."""
+    def _cut(
+        self, context: Integers, continuation: Integers, text: tuple[str, str]
+    ) -> Integers | None:
+        """Drop what does not fit from the left of the context, but nothing of its wrapper.
+
+        None where the continuation is too long for the model, or leaves room for the wrapper only.
+        """
         room = self.max_tokens
         if self._causal:  # the last token is predicted, never fed
             room += 1 - len(continuation)
+        elif len(continuation) > room:
+            return None
         if len(context) <= room:
             return context
-        head = self._head(text[0])
-        if room <= head:
-            raise LaminiError(
-                f"a continuation of {len(continuation)} tokens leaves no room for its context in"
-                f" the model's {self.max_tokens}: {text[1]!r:.80}"
-            )
+        head = tail = 0
+        if self.prompt_format is not None:
+            special = None if self._joint else not self._causal
+            spans = prompt_spans(self.tokenizer, self.prompt_format, text[0], special)
+            head, tail = spans.head, spans.tail
+        if room <= head + tail:
+            return None
         self.truncated += 1
-        return np.concatenate([context[:head], context[len(context) - (room - head) :]])
+        return cut_left(context, head, room)
 
-    def _head(self, context: str) -> int:
-        """How many tokens the wrapper puts before the instruction."""
-        if self.prompt_format is None:
-            return 0
-        characters = len(prompt_parts(self.prompt_format)[0])
-        offsets = self.tokenizer(context, return_offsets_mapping=True, verbose=False)
-        return sum(end <= characters for _, end in offsets["offset_mapping"])
+
+def fill_unscorable(
+    encoded: Sequence[TokenRequest | None], scores: Sequence[tuple[float, bool]]
+) -> list[tuple[float, bool]]:
+    """Scores of all requests, in their order, from those of the requests that can be scored."""
+    found = iter(scores)
+    return [(-math.inf, False) if request is None else next(found) for request in encoded]
 
 
 def _move_spaces(context: str, continuation: str) -> tuple[str, str]:

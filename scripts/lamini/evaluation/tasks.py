@@ -56,11 +56,10 @@ def build_task(
         LaminiError: when lm-eval has no such task, or an example does not fit it.
     """
     from lm_eval.api.task import ConfigurableTask
-    from lm_eval.tasks._yaml_loader import load_yaml
 
     _quieten()
     squad.provide()
-    definition = load_yaml(_definition_file(name))
+    definition = _load_definition(name)
     for key in ("tag", "group", "task_list", "dataset_path", "dataset_name", "dataset_kwargs"):
         definition.pop(key, None)
     if protocol == "paper":
@@ -82,8 +81,15 @@ def build_task(
         "num_fewshot": 0,
         "custom_dataset": lambda **_: {split: prepared},
     }
+    if definition.get("output_type") == "loglikelihood_rolling":
+        raise LaminiError(
+            f"tasks.{name}: it measures the perplexity of whole texts, and has no score that"
+            " examples share; leave it out"
+        )
     try:
         return ConfigurableTask(config=definition), facts
+    except ImportError as error:
+        raise missing_package(name, error) from error
     except Exception as error:
         raise _unfit(name, examples.column_names, place, error) from error
 
@@ -108,18 +114,26 @@ def check_examples(
     """Look at every example that will be evaluated, before a model computes anything.
 
     Raises:
-        LaminiError: names the row without choices, with an empty one, or a label out of range.
+        LaminiError: names the row without choices, or with a label out of range.
     """
     place = place_of(settings.data, mirror)
+    blank = []
     for number, row in enumerate(task.eval_docs, start=1):
         if limit is not None and number > limit:
             break
         try:
             problem = _problem(task, row)
+            if problem is None and _has_blank_choice(task, row):
+                blank.append(number)
         except Exception as error:  # a definition may fail on a damaged row in any way
             problem = f"does not fit ({type(error).__name__}: {error})"
         if problem:
             raise LaminiError(f"{place}: row {number} of task {name} {problem}; restore the data")
+    if blank:
+        logger.warning(
+            "%s: %d rows of task %s have a blank choice, row %d first; it is scored as it stands",
+            place, len(blank), name, blank[0],
+        )  # fmt: skip
 
 
 def _problem(task: "ConfigurableTask", row: Any) -> str | None:
@@ -129,8 +143,6 @@ def _problem(task: "ConfigurableTask", row: Any) -> str | None:
     choices = task.doc_to_choice(row)
     if not choices:
         return "has no choices"
-    if any(not str(choice).strip() for choice in choices):
-        return "has an empty choice"
     # Where the choices are contexts, their number stands in the text's place.
     label = task.doc_to_text(row) if task.multiple_input else task.doc_to_target(row)
     if isinstance(label, str):
@@ -139,6 +151,23 @@ def _problem(task: "ConfigurableTask", row: Any) -> str | None:
     if any(isinstance(item, int) and not 0 <= item < len(choices) for item in labels):
         return f"has label {label}, but {len(choices)} choices"
     return None
+
+
+def _has_blank_choice(task: "ConfigurableTask", row: Any) -> bool:
+    """Whether nothing but white space is a choice; official data have such rows."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return False
+    return any(not str(choice).strip() for choice in task.doc_to_choice(row))
+
+
+def missing_package(name: str, error: ImportError) -> LaminiError:
+    """What a task needs that is not installed; lm-eval leaves such packages to its users."""
+    package = error.name or str(error)
+    return LaminiError(
+        f"tasks.{name}: lm-eval's task needs the Python package {package}, which is not installed"
+        f" here; install it (`pip install {package}`; with conda environments, add it to"
+        " envs/eval.yaml), or leave the task out"
+    )
 
 
 def _unfit(name: str, columns: list[str], place: str, error: Exception) -> LaminiError:
@@ -152,6 +181,32 @@ def _unfit(name: str, columns: list[str], place: str, error: Exception) -> Lamin
         f"{place}: the examples do not fit task {name} ({type(error).__name__}: {error}); found"
         f" the columns {', '.join(columns)}"
     )
+
+
+def _load_definition(name: str) -> dict[str, Any]:
+    """A task's fields.
+
+    Raises:
+        LaminiError: when lm-eval can't load the task, or it has no definition on other data.
+    """
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    file = _definition_file(name)
+    try:
+        definition: dict[str, Any] = load_yaml(file)
+    except ImportError as error:
+        raise missing_package(name, error) from error
+    except Exception as error:  # a definition runs code of its own
+        raise LaminiError(
+            f"tasks.{name}: lm-eval can't load its definition of the task"
+            f" ({type(error).__name__}: {error!s:.300}); leave the task out"
+        ) from error
+    if "class" in definition:
+        raise LaminiError(
+            f"tasks.{name}: in lm-eval this task is a Python class, which reads its own data and so"
+            " can't be run here; run it by lm-eval itself on the model's folder, or leave it out"
+        )
+    return definition
 
 
 def _definition_file(name: str) -> Path:
@@ -169,6 +224,13 @@ def _definition_file(name: str) -> Path:
     logger.info("%s: reading lm-eval's index of tasks", name)
     index: Mapping[str, Any] = lm_eval.tasks.TaskManager().task_index
     entry = index.get(name)
-    if entry is None or entry.yaml_path is None:
+    if entry is None:
         raise LaminiError(f"tasks.{name}: the pinned lm-eval has no task of this name")
+    members = entry.tags if entry.yaml_path is None else (entry.cfg or {}).get("task")
+    if not isinstance(members, str | None):
+        names = sorted(str(m.get("task", m) if isinstance(m, dict) else m) for m in members)
+        raise LaminiError(
+            f"tasks.{name}: in lm-eval this is a group of tasks, and its data are several; name the"
+            f" tasks that it consists of: {', '.join(names)[:300]}"
+        )
     return Path(entry.yaml_path)

@@ -71,8 +71,9 @@ def position_limits(model: Any) -> tuple[int | None, int | None]:
         part = getattr(config, side, None)  # T5Gemma has a configuration for each
         text = part if isinstance(part, PreTrainedConfig) else config.get_text_config()
         text = text.get_text_config(**{side: True})
-        for name in (f"max_{side}_position_embeddings", "max_position_embeddings"):
-            if (value := getattr(text, name, None)) is not None:
+        for name in (f"max_{side}_position_embeddings", "max_position_embeddings", "max_seq_len"):
+            value = getattr(text, name, None)
+            if value is not None and value > 0:  # XLNet, which has no limit, says -1
                 return int(value)
         return None
 

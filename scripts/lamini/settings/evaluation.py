@@ -88,9 +88,10 @@ class Answers(Settings):
     max_new_tokens: Annotated[int, Field(gt=0)] = 512
     """Longest answer in the model's tokens."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
-    """0: greedy, and so deterministic."""
-    batch_size: Annotated[int, Field(gt=0)] = 16
-    """Instructions answered at once."""
+    """0: greedy, and so deterministic. Above: drawn from all tokens, by the seed."""
+    tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
+    """Padded tokens of prompts and answers computed at once, for speed and memory only; null: what
+    suits the device."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """`auto`: bf16 where the GPU has it, else fp32."""
-    version: Version = 1
+    version: Version = 2

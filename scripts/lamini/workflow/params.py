@@ -223,7 +223,7 @@ class RuleParams(Inputs):
         """Of `generate_answers`."""
         return {
             "model": self.asked_model_params(model),
-            "answers": self.config.answers.as_params(),
+            "answers": self.config.answers.model_dump(mode="json", exclude={"tokens_per_batch"}),
             "files": fingerprint([self.config.answers.instructions]),
             "seed": self.config.seed,
         }
