@@ -35,8 +35,8 @@ def test_the_page_names_every_family_and_what_was_not_built() -> None:
                for name, why in families.NOT_BUILT.items())  # fmt: skip
 
 
-def test_models_that_are_not_causal_are_refused() -> None:
+def test_models_that_are_not_causal_are_not_trained() -> None:
+    """In evaluation short requests may hide it; they are then scored by the model's own forward."""
     rows = documented()
-    assert {name for name in rows if rows[name] == ["refused", "refused"]} >= (
-        families.NOT_CAUSAL - {"big_bird-sparse"}
-    )
+    assert {name for name in families.NOT_CAUSAL if rows[name][0] != "refused"} == set()
+    assert {rows[name][1] for name in families.NOT_CAUSAL} <= {"refused", "alone"}
