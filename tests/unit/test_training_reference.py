@@ -12,13 +12,14 @@ from training_cases import CONFIGS, recipe, tiny_cache, tiny_model, tiny_trainer
 
 from lamini.students.token_cache import TokenCache
 from lamini.training.optimizer import Optimizer
+from lamini.training.pairs import select_pairs
 from lamini.training.ranks import Ranks
 
 STEPS, PAIRS, GROUP, WARMUP = 20, 36, 16, 2
 RECIPE = {
     "epochs": 4,  # of five steps, the last of which is smaller
     "batch_pairs": PAIRS,
-    "held_out_pairs": 0,
+    "held_out_pairs": 8,
     "warmup_ratio": WARMUP / STEPS,
     "learning_rate": 5e-3,
     # None of these is a default, so that one which is not passed on is noticed.
@@ -34,7 +35,7 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
     folder = tmp_path_factory.mktemp("cache")
-    return tiny_cache(folder, pairs=4 * PAIRS + 20, longest=60, shared=4)
+    return tiny_cache(folder, pairs=4 * PAIRS + 20 + 8, longest=60, shared=4)
 
 
 def _padded(rows: list[np.ndarray], filler: int) -> torch.Tensor:
@@ -58,7 +59,11 @@ def _mean_loss(model: Any, cache: TokenCache, pairs: np.ndarray) -> torch.Tensor
 
 
 def _plain_loop(
-    model: Any, cache: TokenCache, steps: list[np.ndarray], recipe: dict[str, Any]
+    model: Any,
+    cache: TokenCache,
+    steps: list[np.ndarray],
+    held_out: np.ndarray,
+    recipe: dict[str, Any],
 ) -> list[dict[str, float]]:
     """Train `model` by torch and transformers alone, accumulating over groups of pairs."""
     names = transformers.Trainer.get_decay_parameter_names(None, model)  # type: ignore[arg-type]
@@ -83,10 +88,19 @@ def _plain_loop(
             loss += weighted.item()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe["max_gradient_norm"])
         rate = rates.get_last_lr()[0]
-        rows.append({"loss": loss, "gradient_norm": norm.item(), "learning_rate": rate})
         adam.step()
         rates.step()
         adam.zero_grad()
+        with torch.no_grad():
+            after = _mean_loss(model, cache, held_out).item()
+        rows.append(
+            {
+                "loss": loss,
+                "gradient_norm": norm.item(),
+                "learning_rate": rate,
+                "held_out_loss": after,
+            }
+        )
     return rows
 
 
@@ -109,7 +123,7 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     model = tiny_model(name)
     start, plain = copy.deepcopy(model), copy.deepcopy(model).train()
     trainer = tiny_trainer(model, cache, tmp_path, **RECIPE, **changes)
-    rows = trainer.run()[1:]
+    untrained, *rows = trainer.run()
     assert len(rows) == STEPS
     # No micro-batch holds more tokens than the budget, so each step had several.
     assert min(row["tokens"] for row in rows) > 600
@@ -119,7 +133,16 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     assert sum(norm < largest for norm in norms) >= 5
 
     steps = [trainer.plan.pairs(step) for step in range(STEPS)]
-    expected = _plain_loop(plain, cache, steps, changes)
+    held_out = select_pairs(cache, recipe(**RECIPE)).held_out
+    first = _mean_loss(plain, cache, held_out).item()
+    assert untrained["held_out_loss"] == pytest.approx(first, rel=1e-6)
+    expected = _plain_loop(plain, cache, steps, held_out, changes)
+    ends = [4, 9, 14, 19]
+    measured = [at for at, row in enumerate(rows) if row["held_out_loss"] is not None]
+    assert measured == ends
+    assert [rows[at]["held_out_loss"] for at in ends] == pytest.approx(
+        [expected[at]["held_out_loss"] for at in ends], rel=1e-6
+    )
     for key, error in (("loss", 1e-6), ("gradient_norm", 1e-5), ("learning_rate", 1e-12)):
         found = [row[key] for row in rows]
         assert found == pytest.approx([row[key] for row in expected], rel=error), key
