@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help install demo test test-slurm check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -119,6 +119,10 @@ bench-training: install  ## our training beside Trainer, Alpaca's and TRL's (abo
 	  > $$place/product.pth; done
 	.venv-bench-training/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-training.txt
 	$(OFFLINE) .venv-bench-training/bin/python benchmarks/bench_training.py $(OPTIONS)
+
+# OPTIONS='--only families' runs a part. Exit code 1: something failed; see docs/gpu.md.
+gpu-check: install  ## what a GPU makes of it: precision, kernels, memory, resume, speed (2 minutes)
+	$(OFFLINE) python benchmarks/gpu_check.py $(OPTIONS)
 
 # torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.
 lock: install   ## pin what is installed in .venv

@@ -140,15 +140,22 @@ class Computation:
         )
 
     def _tried(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
-        """`_log_likelihoods` in evaluation mode, once the way is seen to work in training mode."""
+        """`log_likelihoods` in evaluation mode, once the way is seen to work in training mode."""
         self._model.train()
         with torch.enable_grad():
-            self._log_likelihoods(pairs[:2], way)
+            self.log_likelihoods(pairs[:2], way)
         self._model.eval()
-        return self._log_likelihoods(pairs, way)
+        return self.log_likelihoods(pairs, way)
 
-    def _log_likelihoods(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
-        """Log-likelihoods of each pair's response tokens, computed in a way. Shapes (T,)."""
+    def log_likelihoods(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
+        """Log-likelihoods of each pair's response tokens, computed in a way. Shapes (T,).
+
+        The precision is that of the caller's autocast.
+
+        Args:
+            pairs: rows of the cache.
+            way: one of `ways_to_try`, or `alone`.
+        """
         shared, (layout,) = self._lay_out(pairs, way, 1)
         found: dict[int, torch.Tensor] = {}
         for micro_batch in layout:
