@@ -120,8 +120,8 @@ bench-training: install  ## our training beside Trainer, Alpaca's and TRL's (abo
 	.venv-bench-training/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-training.txt
 	$(OFFLINE) .venv-bench-training/bin/python benchmarks/bench_training.py $(OPTIONS)
 
-# OPTIONS='--only families' runs a part. Exit code 1: something failed; see docs/gpu.md.
-gpu-check: install  ## what a GPU makes of it: precision, kernels, memory, resume, speed (2 minutes)
+# OPTIONS='--only families' runs one check of it. Exit code 1: something failed.
+gpu-check: install  ## whether this machine's GPU computes right, and how fast (docs/gpu.md)
 	$(OFFLINE) python benchmarks/gpu_check.py $(OPTIONS)
 
 # torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.

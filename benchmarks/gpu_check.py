@@ -1,8 +1,8 @@
-"""What has never run on a GPU, tried on the one that is here: precision, kernels, memory, speed.
+"""Whether this machine's GPU computes right, and how fast: precision, kernels, jobs, speed.
 
-`make gpu-check`, two minutes on one card and without a hub. It prints a table and then one line of
-JSON, `{"device": ..., "checks": {...}, "failed": [...]}`, and exits with 1 when a check failed. On
-a machine without a GPU it runs on the CPU, as far as that goes.
+`make gpu-check`, on one card and without a hub (docs/gpu.md). It prints a table and then one line
+of JSON, `{"device": ..., "checks": {...}, "failed": [...]}`, and exits with 1 when a check failed.
+On a machine without a GPU it runs on the CPU, as far as that goes.
 """
 
 import argparse

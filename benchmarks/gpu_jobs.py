@@ -1,4 +1,4 @@
-"""What befalls jobs: memory that does not suffice, a kill in the middle, a second process."""
+"""What happens to jobs: too little memory, a kill in the middle, a second process."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,14 +116,14 @@ def _too_little_memory(
 def check_resume(machine: Machine) -> Iterator[Row]:
     """A run that is killed and gone on with has the losses of a whole one."""
     run = _Run(machine, "GPT-2")
-    killed = run.start("killed")
-    deadline = time.monotonic() + PATIENCE
-    while not list(run.folder.glob(f"killed/work/step-*[{KILLED_AFTER}-9]")):
-        if killed.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"no checkpoint: {killed.communicate()[1][-3000:]}")
+    killed, deadline = run.start("killed"), time.monotonic() + PATIENCE
+    late = f"killed/work/step-*[{KILLED_AFTER}-9]"
+    while not list(run.folder.glob(late)) and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     killed.kill()
-    killed.communicate()
+    _, log = killed.communicate()
+    if not list(run.folder.glob(late)):
+        raise RuntimeError(f"no checkpoint to go on from: {log[-3000:]}")
     resumed = "going on from" in run.finish(run.start("killed"))
     what = "GPT-2 killed after a checkpoint and gone on with: losses of a whole run"
     yield run.compared(what, "killed", SAME_LOSS if machine.gpu else 0.0, resumed)

@@ -1,7 +1,7 @@
 """What the checks of `make gpu-check` stand on: the device, a small student of each family, a row.
 
-The small students have heads of 64 and the forms of the paper's families, so that a GPU takes the
-attention kernels that it takes at full size. Without a GPU everything runs on the CPU.
+The small students have the forms of the paper's families, and on a GPU heads of their width: so it
+takes the attention kernels that it takes at full size. Without a GPU everything runs on the CPU.
 """
 
 import gc
@@ -19,23 +19,27 @@ from lamini.training.job import Location, TrainingJob
 from lamini.training.ranks import Ranks
 from lamini.training.run import train_student
 
+HEAD = 64 if torch.cuda.is_available() else 32
+"""Width of an attention head: the real models' on a GPU; many processors compute bf16 and fp16 ten
+times more slowly than fp32."""
 _T5 = {
-    "model_type": "t5", "d_model": 128, "d_kv": 64, "d_ff": 256, "num_layers": 2, "num_heads": 2,
+    "model_type": "t5", "d_model": 2 * HEAD, "d_kv": HEAD, "d_ff": 4 * HEAD, "num_layers": 2,
+    "num_heads": 2,
 }  # fmt: skip
-_GPT2 = {"model_type": "gpt2", "n_embd": 128, "n_layer": 2, "n_head": 2, "n_positions": 1024}
+_GPT2 = {"model_type": "gpt2", "n_embd": 2 * HEAD, "n_layer": 2, "n_head": 2, "n_positions": 1024}
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 FAMILIES: dict[str, dict[str, Any]] = {
     "T5": _T5,
     "T5 v1.1": {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "GPT-2": _GPT2,
-    "Cerebras-GPT": {**_GPT2, **NO_DROPOUT, "activation_function": "gelu", "n_inner": 384},
+    "Cerebras-GPT": {**_GPT2, **NO_DROPOUT, "activation_function": "gelu", "n_inner": 6 * HEAD},
     "GPT-Neo": {
-        "model_type": "gpt_neo", "hidden_size": 128, "num_layers": 2, "num_heads": 2,
+        "model_type": "gpt_neo", "hidden_size": 2 * HEAD, "num_layers": 2, "num_heads": 2,
         "attention_types": [[["global", "local"], 1]], "window_size": 32,
         "max_position_embeddings": 1024,
     },
     "SmolLM2": {
-        "model_type": "llama", "hidden_size": 192, "intermediate_size": 384, "head_dim": 64,
+        "model_type": "llama", "hidden_size": 3 * HEAD, "intermediate_size": 6 * HEAD,
         "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 1,
         "max_position_embeddings": 1024, "tie_word_embeddings": True,
     },
@@ -100,7 +104,7 @@ class Machine:
         """A small student with random weights; `changes` are those of its recipe."""
         kind = "t5" if family.startswith("T5") else "gpt2"
         settings = {"learning_rate": 1e-2, "epochs": 0.25, "save_minutes": 1e-6}
-        if not self.gpu:  # many processors compute bf16 and fp16 ten times more slowly than fp32
+        if not self.gpu:
             settings |= {"max_prompt_tokens": 96, "max_response_tokens": 48}
         shape = FAMILIES[family]
         student = make_student(kind, self.dataset, 16, 4096, shape, **settings | changes)

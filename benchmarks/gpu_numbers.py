@@ -38,8 +38,8 @@ FAITHFUL = 2
 QUESTIONS, CHOICES, CHOICE_TOKENS = 50, 4, 12
 SAMPLED = 8
 """One choice of so many is scored by the model's own forward as well."""
-_HALVINGS = 16
-"""Of the loss scale, at most, as the first steps of a training in fp16 do it."""
+_LOSS_SCALE = 2.0**10
+"""In fp16: low enough that no gradient here overflows, so that none has to be tried again."""
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ATTENTION = "aten::_scaled_dot_product_"
 _KERNELS = {
@@ -91,17 +91,13 @@ class Computer:
         """Losses and gradient of the pairs, or of the `most` shortest of them."""
         precision = self.computation.precision
         scale = LossScale(enabled=precision == "fp16")
-        for _ in range(_HALVINGS):
-            self.model.zero_grad()
-            with autocast(precision, self._device):
-                losses = -torch.cat(self.computation.log_likelihoods(self._pairs[:most], way))
-            (losses.mean() * scale.value).backward()
-            scale.undo(self.model.parameters())
-            gradient = torch.cat([p.grad.flatten() for p in self.model.parameters()])
-            finite = bool(torch.isfinite(gradient).all())
-            if finite or not bool(torch.isfinite(losses).all()):  # no scale mends a loss
-                break
-            scale.adapt(finite)
+        scale.value = min(scale.value, _LOSS_SCALE)
+        self.model.zero_grad()
+        with autocast(precision, self._device):
+            losses = -torch.cat(self.computation.log_likelihoods(self._pairs[:most], way))
+        (losses.mean() * scale.value).backward()
+        scale.undo(self.model.parameters())
+        gradient = torch.cat([p.grad.flatten() for p in self.model.parameters()])
         return losses.detach().double().cpu(), gradient.double().cpu()
 
     def padding(self) -> tuple[int, int]:
