@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help install demo test test-slurm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -134,6 +134,10 @@ endef
 bench-training: install  ## our training beside Trainer, Alpaca's and TRL's (about 20 minutes)
 	$(call on_product,.venv-bench-training,benchmarks/requirements-training.txt)
 	$(OFFLINE) .venv-bench-training/bin/python benchmarks/bench_training.py $(OPTIONS)
+
+# OPTIONS='--only families' runs one check of it. Exit code 1: something failed.
+gpu-check: install  ## whether this machine's GPU computes right, and how fast (docs/gpu.md)
+	$(OFFLINE) python benchmarks/gpu_check.py $(OPTIONS)
 
 # torch's own GPU libraries stay out: torch pins them itself, and its CPU builds have none.
 lock: install   ## pin what is installed in .venv

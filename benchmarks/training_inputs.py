@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from dataset_inputs import Writer
 
+from lamini.forward.own import start_token
 from lamini.prompt_formats import render_prompt
 from lamini.settings.students import Architecture, Recipe, TrainedTokenizer
 from lamini.students.pretrained import random_model
@@ -56,12 +57,17 @@ class Student:
         """Whether it is decoder-only."""
         return self.job.architecture == "decoder-only"
 
+    @property
+    def start_token(self) -> int:
+        """What fills padding, and starts an encoder-decoder's responses."""
+        return self.tokenizer.eos_token_id if self.causal else start_token(self.model)
+
     def usable(self) -> np.ndarray:
         """Rows of the pairs that are short enough."""
         return select_pairs(self.cache, self.job.recipe).training
 
 
-def write_pairs(folder: Path, count: int) -> Path:
+def write_pairs(folder: Path, count: int, vocabulary: int = VOCABULARY) -> Path:
     """The pairs as a mixture's parquet; its tokenizers are in `folder` too."""
     writer = Writer(1)
     first = _texts(writer, 2000, INSTRUCTION_TOKENS, SPREADS[0])
@@ -71,7 +77,7 @@ def write_pairs(folder: Path, count: int) -> Path:
         folder / "text.parquet"
     )
     for kind in ("gpt2", "t5"):
-        settings = TrainedTokenizer(kind=kind, vocabulary=VOCABULARY)  # type: ignore[arg-type]
+        settings = TrainedTokenizer(kind=kind, vocabulary=vocabulary)  # type: ignore[arg-type]
         train_tokenizer(folder / "text.parquet", settings, folder / "tokenizers" / kind)
     tokenizer = load_tokenizer(str(folder / "tokenizers/gpt2"))
     per_word = sum(map(len, tokenizer(first)["input_ids"])) / sum(len(t.split()) for t in first)
@@ -85,29 +91,48 @@ def write_pairs(folder: Path, count: int) -> Path:
     return folder / "pairs.parquet"
 
 
-def make_student(kind: str, dataset: Path, pairs: int, tokens_per_micro_batch: int) -> Student:
-    """A student with random weights, as one optimiser step of `pairs` pairs sees it."""
+def make_student(
+    kind: str,
+    dataset: Path,
+    pairs: int,
+    tokens_per_micro_batch: int,
+    shape: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Student:
+    """A student with random weights, as one optimiser step of `pairs` pairs sees it.
+
+    Args:
+        kind: `gpt2` or `t5`: of the tokenizer, and of the model unless `shape` is given.
+        dataset: what `write_pairs` returned.
+        pairs: of an optimiser step.
+        tokens_per_micro_batch: padded tokens computed at once.
+        shape: `model_type` and fields of its Hugging Face configuration.
+        changes: of the recipe.
+    """
     causal = kind == "gpt2"
     architecture: Architecture = "decoder-only" if causal else "encoder-decoder"
     wrapper, pad = ("alpaca", "[PAD]") if causal else ("bare", None)
     folder = dataset.parent
     place = {"path": str(folder / "tokenizers" / kind), "revision": None}
-    tokenize_pairs(dataset, place, wrapper, pad, folder / "tokenized" / kind)
-    recipe = Recipe(
-        epochs=1, batch_pairs=pairs, learning_rate=1e-6, schedule="constant", warmup_ratio=0,
-        max_prompt_tokens=LONGEST, max_response_tokens=LONGEST,
-        tokens_per_micro_batch=tokens_per_micro_batch,
-    )  # fmt: skip
+    tokenized = folder / "tokenized" / kind
+    if not tokenized.exists():
+        tokenize_pairs(dataset, place, wrapper, pad, tokenized)
+    fields: dict[str, Any] = {
+        "epochs": 1, "batch_pairs": pairs, "learning_rate": 1e-6, "schedule": "constant",
+        "warmup_ratio": 0, "max_prompt_tokens": LONGEST, "max_response_tokens": LONGEST,
+        "tokens_per_micro_batch": tokens_per_micro_batch,
+    }  # fmt: skip
+    recipe = Recipe(**fields | changes)
     job = TrainingJob(
         model=kind, name=kind, architecture=architecture, family=kind, initialization=place,
         tokenizer=place, prompt_format=wrapper, pad_token=pad, recipe=recipe,
     )  # type: ignore[arg-type]  # fmt: skip
     tokenizer = load_tokenizer(**place, pad_token=pad)
     model, _ = random_model(
-        SHAPES[kind] | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id},
+        {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        | (shape or SHAPES[kind]),
         architecture, place, 0,
     )  # fmt: skip
-    tokenized = folder / "tokenized" / kind
     return Student(job, model, tokenizer, TokenCache(tokenized), tokenized)
 
 

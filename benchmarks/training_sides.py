@@ -25,7 +25,6 @@ from transformers import (
     TrainingArguments,
 )
 
-from lamini.forward.own import start_token
 from lamini.training.loop import Trainer as OurTrainer
 from lamini.training.pairs import Selection
 from lamini.training.ranks import Ranks
@@ -47,6 +46,8 @@ class Side:
     """Computes it; returns the loss per supervised token."""
     losses: list[float] = field(default_factory=list)
     """Of each time that it ran."""
+    trainer: Trainer | None = None
+    """transformers' trainer, if it is one that computes."""
     padding: float | None = None
     """Share of the computed positions that hold no token."""
 
@@ -74,21 +75,27 @@ class PaddingCounter:
         return batch
 
 
-def ours(student: Student, pairs: np.ndarray, folder: Path) -> Side:
-    """The product's trainer."""
-    model, restore = _copy(student)
-    causal = not model.config.is_encoder_decoder
+def our_trainer(
+    student: Student, model: Any, pairs: np.ndarray, folder: Path, ranks: Ranks
+) -> OurTrainer:
+    """The product's trainer of a model over some pairs."""
     none = np.empty(0, np.int64)
-    trainer = OurTrainer(
+    return OurTrainer(
         job=student.job,
         model=model,
-        start_token=student.tokenizer.eos_token_id if causal else start_token(model),
+        start_token=student.start_token,
         cache=student.cache,
         selection=Selection(training=pairs, held_out=none, left_out=[]),
         work=folder,
-        ranks=Ranks(0),
+        ranks=ranks,
         fingerprint="",
     )
+
+
+def ours(student: Student, pairs: np.ndarray, folder: Path) -> Side:
+    """The product's side."""
+    model, restore = _copy(student)
+    trainer = our_trainer(student, model, pairs, folder, Ranks(0))
 
     def step() -> float:
         restore()
@@ -101,8 +108,13 @@ def ours(student: Student, pairs: np.ndarray, folder: Path) -> Side:
     return side
 
 
-def alpaca(student: Student, pairs: np.ndarray, micro_batch: int, folder: Path) -> Side:
-    """Stanford Alpaca's `train.py`: random micro-batches, padded to the longest pair."""
+def alpaca(
+    student: Student, pairs: np.ndarray, micro_batch: int, folder: Path, **changes: Any
+) -> Side:
+    """Stanford Alpaca's `train.py`: random micro-batches, padded to the longest pair.
+
+    `changes` are those of transformers' TrainingArguments, here and below.
+    """
     pad = student.tokenizer.pad_token_id
 
     def collate(examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -118,9 +130,10 @@ def alpaca(student: Student, pairs: np.ndarray, micro_batch: int, folder: Path) 
         }
 
     settings = TrainingArguments(
-        output_dir=str(folder), **_sizes(len(pairs), micro_batch), **QUIET,
-        remove_unused_columns=False,
+        output_dir=str(folder), remove_unused_columns=False,
+        **_sizes(len(pairs), micro_batch) | QUIET | changes,
     )  # fmt: skip
+    _use_one_device(settings)
     model, restore = _copy(student)
     return _trained(Trainer(model, settings, collate, _dataset(student, pairs)), restore, pad)
 
@@ -160,15 +173,21 @@ def trl_tokenizing(student: Student, folder: Path) -> Callable[[datasets.Dataset
 
 
 def seq2seq(
-    student: Student, pairs: np.ndarray, micro_batch: int, strategy: str, folder: Path
+    student: Student,
+    pairs: np.ndarray,
+    micro_batch: int,
+    strategy: str,
+    folder: Path,
+    **changes: Any,
 ) -> Side:
     """transformers' Seq2SeqTrainer with one of its sampling strategies."""
     settings = Seq2SeqTrainingArguments(
-        output_dir=str(folder), **_sizes(len(pairs), micro_batch), **QUIET,
-        train_sampling_strategy=strategy,
+        output_dir=str(folder), train_sampling_strategy=strategy,
         # Its rebalancing knows one length of a pair: the sum does it better than the prompt's.
         length_column_name="total" if strategy == "batch_rebalance" else "length",
+        **_sizes(len(pairs), micro_batch) | QUIET | changes,
     )  # fmt: skip
+    _use_one_device(settings)
     model, restore = _copy(student)
     trainer = Seq2SeqTrainer(
         model,
@@ -187,7 +206,7 @@ def _trained(trainer: Trainer, restore: Callable[[], None], pad: int, parts: int
         restore()
         return float(trainer.train().training_loss) / parts
 
-    side = Side(step)
+    side = Side(step, trainer=trainer)
     trainer.remove_callback(PrinterCallback)
     trainer.data_collator = PaddingCounter(trainer.data_collator, side, pad)
     return side
@@ -197,6 +216,11 @@ def _copy(student: Student) -> tuple[Any, Callable[[], None]]:
     """A copy of the model, and what gives it the initial weights back."""
     model = copy.deepcopy(student.model)
     return model, lambda: model.load_state_dict(student.model.state_dict()) and None
+
+
+def _use_one_device(settings: TrainingArguments) -> None:
+    """Keep transformers from spreading each micro-batch over all GPUs that it sees."""
+    settings._n_gpu = min(1, settings.n_gpu)
 
 
 def _sizes(pairs: int, micro_batch: int) -> dict[str, Any]:

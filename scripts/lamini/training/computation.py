@@ -149,7 +149,14 @@ class Computation:
         return self.log_likelihoods(pairs, way)
 
     def log_likelihoods(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
-        """Log-likelihoods of each pair's response tokens, computed in a way. Shapes (T,)."""
+        """Log-likelihoods of each pair's response tokens, computed in a way. Shapes (T,).
+
+        The precision is that of the caller's autocast.
+
+        Args:
+            pairs: rows of the cache.
+            way: one of `ways_to_try`, or `alone`.
+        """
         shared, (layout,) = self._lay_out(pairs, way, 1)
         found: dict[int, torch.Tensor] = {}
         for micro_batch in layout:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lamini.settings.students import Architecture
-from lamini.training.cards import PEAKS
+from lamini.training.cards import card_peak
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
@@ -101,9 +101,8 @@ class Telemetry:
     def _peak(self) -> float | None:
         if self._ranks.device.type != "cuda":
             return None
-        name = torch.cuda.get_device_name(self._ranks.device)
-        peaks = [peak for card, peak in PEAKS.items() if card in name]
-        return peaks[0] * self._ranks.world if peaks else None
+        peak = card_peak(torch.cuda.get_device_name(self._ranks.device))
+        return peak * self._ranks.world if peak else None
 
 
 class MatmulWork:

@@ -1,0 +1,185 @@
+"""What happens to jobs: too little memory, a kill in the middle, a second process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from gpu_machine import Machine, Row, free, judged, not_here
+from training_sides import our_trainer
+
+from lamini.errors import LaminiError
+from lamini.evaluation.requests import TokenRequest
+from lamini.evaluation.scoring import Scorer
+from lamini.files import read_jsonl
+from lamini.training.run import train_student
+
+ROWS = 64
+"""In the batch that is too large."""
+LEFT = 0.5
+"""Share of the memory that a batch takes, which is left to it."""
+SAME_SCORE = 1e-4
+"""Most difference of a log-likelihood in nats, fp32, between batches of other sizes."""
+SAME_LOSS = 1e-4
+"""Most relative difference of a loss in fp32 where sums may be added up in another order. A run
+that goes on without its optimizer's state differs a thousand times as much."""
+KILLED_AFTER = 3
+"""Steps."""
+PATIENCE = 300.0
+"""Seconds that a run may take."""
+
+
+def check_memory(machine: Machine) -> Iterator[Row]:
+    """Evaluation halves a batch that is too large; training ends with an error."""
+    student = machine.student("GPT-2", precision="fp32", batch_pairs=ROWS)
+    pairs, cache = student.usable()[:ROWS], student.cache
+    trainer = our_trainer(student, student.model, pairs, machine.folder / "work", machine.ranks)
+    with _too_little_memory(machine, student.model, lambda: trainer.step(0)):
+        try:
+            trainer.step(1)
+            end = "nothing: it fits"
+        except (LaminiError, torch.OutOfMemoryError) as error:
+            end = f"{type(error).__name__}: {str(error).splitlines()[0]:.60}"
+    student.model.zero_grad()
+    free()
+    after = trainer.step(2)["loss"]
+    yield judged(
+        f"training on {ROWS} pairs, memory for half of a micro-batch",
+        f"ends with {end}; the next step's loss is {after:.3f}",
+        "an error of memory, then a finite loss",
+        "fits" not in end and bool(np.isfinite(after)),
+    )
+    requests = [TokenRequest(cache.prompt(p), cache.response(p)) for p in pairs.tolist()]
+    scorer = Scorer(student.model.eval(), tokens_per_batch=10**6)
+    whole = scorer.score(requests, "rows")
+    with _too_little_memory(
+        machine, student.model, lambda: scorer.score(requests, "rows")
+    ) as failures:
+        halved = scorer.score(requests, "rows")
+    apart = max(abs(a[0] - b[0]) for a, b in zip(whole, halved, strict=True))
+    yield judged(
+        f"evaluation of {ROWS} rows at once, memory for half of them",
+        f"{failures()} x out of memory, then halved; scores differ by {apart:.1e} nats",
+        f"halved, {SAME_SCORE:g} nats",
+        failures() > 0 and apart <= SAME_SCORE,
+    )
+
+
+@contextmanager
+def _too_little_memory(
+    machine: Machine, model: Any, compute: Callable[[], object]
+) -> Iterator[Callable[[], int]]:
+    """Memory for `LEFT` of what a computation takes; yields how often it did not suffice.
+
+    A CPU's memory has no such bound: there the model refuses batches of more than one row.
+    """
+    if not machine.gpu:
+        refused: list[int] = []
+
+        def refuse(module: Any, arguments: Any, inputs: dict[str, Any]) -> None:
+            if len(inputs["input_ids"]) > 1:
+                refused.append(len(inputs["input_ids"]))
+                raise torch.OutOfMemoryError(f"imitated: {refused[-1]} rows at once")
+
+        hook = model.register_forward_pre_hook(refuse, with_kwargs=True)
+        try:
+            yield lambda: len(refused)
+        finally:
+            hook.remove()
+        return
+    device = machine.ranks.device
+
+    def failures() -> int:
+        return int(torch.cuda.memory_stats(device)["num_ooms"])
+
+    compute()  # what libraries allocate at their first use stays allocated
+    torch.cuda.reset_peak_memory_stats(device)
+    before, seen = torch.cuda.memory_allocated(device), failures()
+    compute()
+    taken = torch.cuda.max_memory_allocated(device) - before
+    free()
+    room = torch.cuda.memory_reserved(device) + LEFT * taken
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(room / total, device)
+    try:
+        yield lambda: failures() - seen
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+
+
+def check_resume(machine: Machine) -> Iterator[Row]:
+    """A run that is killed and gone on with has the losses of a whole one."""
+    run = _Run(machine, "GPT-2")
+    killed, deadline = run.start("killed"), time.monotonic() + PATIENCE
+    late = f"killed/work/step-*[{KILLED_AFTER}-9]"
+    while not list(run.folder.glob(late)) and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    killed.kill()
+    _, log = killed.communicate()
+    if not list(run.folder.glob(late)):
+        raise RuntimeError(f"no checkpoint to go on from: {log[-3000:]}")
+    resumed = "going on from" in run.finish(run.start("killed"))
+    what = "GPT-2 killed after a checkpoint and gone on with: losses of a whole run"
+    yield run.compared(what, "killed", SAME_LOSS if machine.gpu else 0.0, resumed)
+
+
+def check_two_ranks(machine: Machine) -> Iterator[Row]:
+    """Two processes compute the steps that one computes."""
+    backend = "NCCL" if machine.gpu else "gloo"
+    what = f"Cerebras-GPT in two processes ({backend}): losses of one process"
+    if machine.gpu and torch.cuda.device_count() < 2:
+        yield not_here(what, "one GPU")
+        return
+    run = _Run(machine, "Cerebras-GPT")
+    run.finish(run.start("two", processes=2))
+    yield run.compared(what, "two", SAME_LOSS)
+
+
+class _Run:
+    """A small training, whole in this process, and by the command line in others."""
+
+    def __init__(self, machine: Machine, family: str) -> None:
+        self._gpus = int(machine.gpu)
+        self._job, self._tokenized = machine.job(family, precision="fp32")
+        self.folder = machine.folder / "runs" / family
+        train_student(self._job, self._tokenized, self.folder / "whole", self._gpus)
+
+    def start(self, name: str, processes: int = 1) -> subprocess.Popen[str]:
+        """The command, at work in a folder of that name."""
+        output = self.folder / name
+        command = [sys.executable, "-m", "lamini.training"]
+        command += ["--settings", json.dumps(self._job.result_params())]
+        command += ["--speed", json.dumps(self._job.recipe.speed_params())]
+        command += ["--tokenized", str(self._tokenized), "--output", str(output)]
+        command += ["--log", str(output / "log"), "--processes", str(processes)]
+        command += ["--gpus", str(processes * self._gpus)]
+        return subprocess.Popen(command, env=os.environ, text=True, stderr=subprocess.PIPE)
+
+    def finish(self, process: subprocess.Popen[str]) -> str:
+        """What the command said, once it has ended well."""
+        try:
+            _, log = process.communicate(timeout=PATIENCE)
+        finally:
+            process.terminate()  # nothing to one that has ended; else all its processes stop
+        if process.returncode != 0:
+            raise RuntimeError(f"the training ended with {process.returncode}: {log[-3000:]}")
+        return log
+
+    def compared(self, what: str, name: str, limit: float, ok: bool = True) -> Row:
+        """The row of a run's losses beside those of the whole one."""
+        pairs = zip(self._losses("whole"), self._losses(name), strict=True)
+        apart = max(abs(one - other) / one for one, other in pairs)
+        measured = f"differ by {apart:.1e} relative" if apart else "equal"
+        return judged(
+            what, measured, f"{limit:g} relative" if limit else "equal", ok and apart <= limit
+        )
+
+    def _losses(self, name: str) -> list[float]:
+        rows = read_jsonl(self.folder / name / "final/metrics.jsonl")
+        return [row["loss"] for row in rows if row["step"]]

@@ -1,0 +1,157 @@
+"""What the checks of `make gpu-check` stand on: the device, a small student of each family, a row.
+
+The small students have the forms of the paper's families, and on a GPU heads of their width: so it
+takes the attention kernels that it takes at full size. Without a GPU everything runs on the CPU.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from training_inputs import VOCABULARY, Student, make_student, write_pairs
+
+from lamini.students.pretrained import save_model
+from lamini.training.job import Location, TrainingJob
+from lamini.training.ranks import Ranks
+from lamini.training.run import train_student
+
+HEAD = 64 if torch.cuda.is_available() else 32
+"""Width of an attention head: the real models' on a GPU; many processors compute bf16 and fp16 ten
+times more slowly than fp32."""
+_T5 = {
+    "model_type": "t5", "d_model": 2 * HEAD, "d_kv": HEAD, "d_ff": 4 * HEAD, "num_layers": 2,
+    "num_heads": 2,
+}  # fmt: skip
+_GPT2 = {"model_type": "gpt2", "n_embd": 2 * HEAD, "n_layer": 2, "n_head": 2, "n_positions": 1024}
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "T5": _T5,
+    "T5 v1.1": {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "GPT-2": _GPT2,
+    "Cerebras-GPT": {**_GPT2, **NO_DROPOUT, "activation_function": "gelu", "n_inner": 6 * HEAD},
+    "GPT-Neo": {
+        "model_type": "gpt_neo", "hidden_size": 2 * HEAD, "num_layers": 2, "num_heads": 2,
+        "attention_types": [[["global", "local"], 1]], "window_size": 32,
+        "max_position_embeddings": 1024,
+    },
+    "SmolLM2": {
+        "model_type": "llama", "hidden_size": 3 * HEAD, "intermediate_size": 6 * HEAD,
+        "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 1,
+        "max_position_embeddings": 1024, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+"""The paper's families, and the demo's: fields of small configurations."""
+PAIRS = 512
+"""In the dataset, of the paper's lengths."""
+_SMALL_VOCABULARY = 1024
+"""Where nothing is measured at a real size."""
+_WEIGHT_NOISE = 0.02
+"""Added to the initial weights, so that attention and positions matter to the loss."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    measured: str
+    limit: str
+    verdict: Literal["ok", "FAILED", "not here"]
+
+
+def judged(what: str, measured: str, limit: str, ok: bool) -> Row:
+    """A row of something that was measured."""
+    return Row(what, measured, limit, "ok" if ok else "FAILED")
+
+
+def not_here(what: str, reason: str) -> Row:
+    """A row of something that this machine can't show."""
+    return Row(what, reason, "–", "not here")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the checks run, and on which pairs."""
+
+    folder: Path
+    dataset: Path
+    ranks: Ranks
+    """One process and its device: the first GPU, else the CPU."""
+    real: bool
+    """Whether speed is measured at the real models' sizes."""
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the device is one."""
+        return self.ranks.device.type == "cuda"
+
+    @property
+    def name(self) -> str:
+        """Of the GPU, as its driver says it, or `CPU`."""
+        return torch.cuda.get_device_name(self.ranks.device) if self.gpu else "CPU"
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The short number formats that the device has, the one that jobs take first."""
+        old = self.gpu and torch.cuda.get_device_capability(self.ranks.device) < (8, 0)
+        return ("fp16",) if old else ("bf16", "fp16")
+
+    def student(self, family: str, **changes: Any) -> Student:
+        """A small student with random weights; `changes` are those of its recipe."""
+        kind = "t5" if family.startswith("T5") else "gpt2"
+        settings = {"learning_rate": 1e-2, "epochs": 0.25, "save_minutes": 1e-6}
+        if not self.gpu:
+            settings |= {"max_prompt_tokens": 96, "max_response_tokens": 48}
+        shape = FAMILIES[family]
+        student = make_student(kind, self.dataset, 16, 4096, shape, **settings | changes)
+        with torch.no_grad():
+            for parameter in student.model.parameters():
+                parameter.add_(torch.randn_like(parameter) * _WEIGHT_NOISE)
+        return student
+
+    def job(self, family: str, **changes: Any) -> tuple[TrainingJob, Path]:
+        """A training of a small student whose initial weights are in a folder, and its pairs."""
+        student = self.student(family, **changes)
+        folder = self.folder / "models" / family
+        save_model(student.model, student.tokenizer, folder)
+        place = Location(path=str(folder))
+        return student.job.model_copy(update={"initialization": place}), student.tokenized
+
+
+def start(folder: Path, real: bool | None = None) -> Machine:
+    """The machine, with its pairs, and with torch set by a training as any training sets it.
+
+    Args:
+        folder: for all that is made.
+        real: measure speed at the real models' sizes; null: on a GPU.
+    """
+    ranks = Ranks(int(torch.cuda.is_available()))
+    real = ranks.device.type == "cuda" if real is None else real
+    dataset = write_pairs(folder, PAIRS, VOCABULARY if real else _SMALL_VOCABULARY)
+    machine = Machine(folder, dataset, ranks, real)
+    train_student(*machine.job("Cerebras-GPT", epochs=0.01), folder / "first", int(machine.gpu))
+    return machine
+
+
+@contextmanager
+def restored_torch() -> Iterator[None]:
+    """Put torch's global settings, which a training changes, back afterwards."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)
+
+
+def free() -> None:
+    """Give back memory that nothing uses any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
