@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help install demo test test-slurm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help accept-code install demo test test-slurm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,6 +46,10 @@ status: install ## how far a run is: stages, running jobs, speed, dollars, error
 # After `snakemake acceptance`; exit status 1 when a score is not the authors'.
 acceptance: install  ## whether this machine's evaluation gives the authors' scores
 	@python -m lamini.acceptance $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+# RULES="train_model" names some; without it, all whose code has changed.
+accept-code: install  ## keep finished results after an edit of code that changes none of them
+	@python -m lamini.workflow $(RULES)
 
 cost: install   ## hours, memory and dollars of each rule of a run
 	@python -m lamini.status cost $(if $(CONFIGFILE),--configfile $(CONFIGFILE))

@@ -8,13 +8,16 @@ Paths: results/{artifact}/{source}/{shard}.jsonl up to the dataset, then results
 Settings are in config/, what a machine offers is in config/profiles/.
 """
 
+import lamini.workflow
 from snakemake.utils import min_version
 
-from lamini.finished import forget_accepted
+from lamini.jobs.kept_outputs import forget_accepted
 from lamini.products import Products
 from lamini.products.sections import section_of
 from lamini.roots import root_inputs
-from lamini.workflow import Workflow, growing, one_of
+from lamini.status.graph import write_jobs
+from lamini.workflow import growing, one_of
+from lamini.workflow.rule_code import CodeWatch
 
 min_version("9.27")
 
@@ -28,7 +31,8 @@ configfile: "config/models.yaml"
 configfile: "config/tasks.yaml"
 
 
-flow = Workflow.from_snakemake(config)
+# Not by its bare name: Snakemake runs this file among its own names, and has a `Workflow`.
+flow = lamini.workflow.Workflow.from_snakemake(config)
 products = Products(flow)
 
 
@@ -45,6 +49,15 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/human_evaluation.smk"
 include: "rules/report.smk"
+
+
+# An edit of code makes results stale; where they are expensive, a run stops here and asks.
+watch = CodeWatch(workflow, recompute=flow.config.code_changes == "recompute")
+
+
+onstart:
+    watch.begin()
+    write_jobs(workflow)  # for `make status`
 
 
 # All outputs of this run are accepted: jobs need no more copies of them to go on from.

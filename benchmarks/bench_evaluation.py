@@ -155,16 +155,21 @@ def t5_small(folder: Path, mirror: Path) -> tuple[Any, Any]:
     """Random weights in T5-small's shape, with a tokenizer trained on the examples."""
     import polars as pl
 
+    from lamini.settings.params import Location, TrainTokenizer
     from lamini.settings.students import TrainedTokenizer
     from lamini.students.pretrained import random_model
     from lamini.students.tokenizers import train_tokenizer
 
     texts = [path.read_text() for path in sorted(mirror.rglob("*.jsonl"))]
     pl.DataFrame({"instruction": texts, "response": texts}).write_parquet(folder / "t.parquet")
-    settings = TrainedTokenizer(kind="t5", vocabulary=4000)
-    train_tokenizer(folder / "t.parquet", settings, folder / "t5")
+    train = TrainedTokenizer(kind="t5", vocabulary=4000)
+    train_tokenizer(
+        dataset=folder / "t.parquet",
+        manifest=folder / "t5/manifest.json",
+        settings=TrainTokenizer(train=train, pad_token=None),
+    )
     fields = {"model_type": "t5", "vocab_size": 32128}
-    model, tokenizer = random_model(fields, "encoder-decoder", {"path": str(folder / "t5")}, 0)
+    model, tokenizer = random_model(fields, "encoder-decoder", Location(path=str(folder / "t5")), 0)
     return model.eval(), tokenizer
 
 
@@ -174,28 +179,30 @@ sys.path.insert(0, sys.argv[1])
 from lamini.evaluation import evaluate, scoring
 scoring.Scorer.score = lambda self, requests, advance=None: [(-1.0, False)] * len(requests)
 evaluate._run = lambda *_: sys.exit(0)
-import json
-settings = json.loads(sys.stdin.read())
-evaluate.evaluate_model(evals=[f"{n}.json" for n in settings["tasks"]], settings=settings)
+from lamini.settings.params import EvaluateModel
+settings = EvaluateModel.model_validate_json(sys.stdin.read())
+evaluate.evaluate_model(evals=[f"{n}.json" for n in settings.tasks], settings=settings)
 """
 
 
 def start_seconds(model: Path, mirror: Path) -> float:
     """CPU seconds of a fresh process up to its first batch: imports, tasks, data, model."""
     from lamini.settings.evaluation import Evaluation, Task
+    from lamini.settings.params import AskedModel, EvaluateModel
 
     tasks = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
-    settings = {
-        "model": {
-            "model": "bench", "architecture": "decoder-only", "prompt_format": None,
-            "path": str(model), "revision": None,
-        },
-        "tasks": {n: Task.model_validate(t).as_params() for n, t in tasks.items()},
-        "evaluation": Evaluation(mirror=str(mirror)).as_params(),
-    }  # fmt: skip
+    settings = EvaluateModel(
+        model=AskedModel(
+            model="bench", architecture="decoder-only", prompt_format=None,
+            path=str(model), revision=None,
+        ),
+        tasks={n: Task.model_validate(t) for n, t in tasks.items()},
+        evaluation=Evaluation(protocol="modern", mirror=str(mirror)),
+        files=None,
+    )  # fmt: skip
     before = os.times()
     command = [sys.executable, "-c", START, str(ROOT / "scripts")]
-    subprocess.run(command, input=json.dumps(settings), text=True, check=True, cwd=model)
+    subprocess.run(command, input=settings.model_dump_json(), text=True, check=True, cwd=model)
     after = os.times()
     return (
         after.children_user + after.children_system - before.children_user - before.children_system

@@ -22,6 +22,7 @@ from rounds import Timing, alternate, finish, median_wall, print_table, ratio
 from training_inputs import LONGEST, Student, make_student, write_pairs
 
 from lamini.prompt_formats import render_prompt
+from lamini.settings.params import TokenizePairs
 from lamini.students.tokenization import tokenize_pairs
 from lamini.training.batches import shared_prefix
 from lamini.training.layout import lay_out
@@ -127,14 +128,18 @@ def tokenizing(dataset: Path, rounds: int) -> tuple[list[Timing], list[Timing], 
         "prompt": [render_prompt("alpaca", text) for text in texts["instruction"]],
         "completion": texts["response"].to_list(),
     })  # fmt: skip
-    place = student.job.tokenizer.as_params()
+    settings = TokenizePairs(
+        tokenizer=student.job.tokenizer, prompt_format="alpaca", pad_token="[PAD]"
+    )
     with tempfile.TemporaryDirectory() as folder:
         prepare = sides.trl_tokenizing(student, Path(folder))
         timings = alternate(
             {
                 "trl_tokenizing": lambda: prepare(rows),
                 "ours_tokenizing": lambda: tokenize_pairs(
-                    dataset, place, "alpaca", "[PAD]", Path(folder) / "cache"
+                    dataset=dataset,
+                    manifest=Path(folder) / "cache/manifest.json",
+                    settings=settings,
                 ),
             },
             rounds,

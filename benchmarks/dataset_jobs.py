@@ -26,10 +26,12 @@ def peak_megabytes() -> float:
 def select_topics(dump: str) -> Facts:
     """The topics of a category dump."""
     from lamini.generation.topics import select_topics as ours
+    from lamini.settings.params import SelectTopics
     from lamini.settings.sources import Topics
 
+    settings = SelectTopics(topics=Topics(dump=dump), files=None)
     started = time.perf_counter()
-    ours(dump, "topics.jsonl", "funnel.json", Topics(dump=dump))
+    ours(dump=dump, topics="topics.jsonl", funnel="funnel.json", settings=settings)
     seconds = time.perf_counter() - started
     first = json.loads(Path("funnel.json").read_text())["stages"][0]
     return {"rows": first["left"], "own_seconds": seconds}
@@ -51,10 +53,11 @@ def select_topics_mwsql(dump: str) -> Facts:
 def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) -> Facts:
     """Merge shards, without repeated instructions where `unique` is set."""
     from lamini.dataset.merge import merge_pairs
-    from lamini.settings.dataset import Mixture
+    from lamini.settings.params import MergePairs
 
-    mixture = Mixture(sources=sources, unique_instructions=unique)
-    settings = {"mixture": name, **mixture.as_params(), "published": None, "files": None}
+    settings = MergePairs(
+        mixture=name, sources=sources, unique_instructions=unique, published=None, files=None
+    )
     started = time.perf_counter()
     merge_pairs(
         pairs=pairs,
@@ -143,6 +146,7 @@ def count_tokens(dataset: str, rows: int) -> Facts:
     from transformers import PreTrainedTokenizerFast
 
     from lamini.analysis.tokens import TokenCounter
+    from lamini.settings.params import Location
 
     texts = next(pq.ParquetFile(dataset).iter_batches(rows, columns=["instruction"]))[0]
     written = texts.to_pylist()
@@ -150,7 +154,7 @@ def count_tokens(dataset: str, rows: int) -> Facts:
     trained.train_from_iterator(written[:20_000], vocab_size=8000, show_progress=False)
     whole = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="</s>")
     whole.save_pretrained("tokenizer")
-    counter = TokenCounter({"path": "tokenizer", "revision": None})
+    counter = TokenCounter(Location(path="tokenizer"))
     library = PreTrainedTokenizerFast.from_pretrained("tokenizer").backend_tokenizer
     counted: dict[str, int] = {}
     sides: dict[str, Callable[[], object]] = {
@@ -172,15 +176,20 @@ def find_contamination(dataset: str, manifest: str) -> Facts:
     import pyarrow.parquet as pq
 
     from lamini.analysis.contamination import find_contamination as ours
+    from lamini.settings.dataset import Contamination
+    from lamini.settings.evaluation import TaskData
+    from lamini.settings.params import FindContamination
 
-    data = {"repo": "task", "config": None, "split": "test", "revision": None}
+    tasks = {"task": TaskData(repo="task", split="test")}
     ours(
         manifest=manifest,
         dataset=dataset,
         contamination="contamination.csv",
         hits="contamination.parquet",
         examples="examples.parquet",
-        settings={"contamination": {}, "tasks": {"task": data}, "mirror": "mirror"},
+        settings=FindContamination(
+            contamination=Contamination(), tasks=tasks, mirror="mirror", files=None
+        ),
     )
     return {"hits": pq.read_metadata("contamination.parquet").num_rows}
 
@@ -190,13 +199,14 @@ def find_near_duplicates(dataset: str, manifest: str) -> Facts:
     import pyarrow.parquet as pq
 
     from lamini.analysis.near_duplicates import find_near_duplicates as ours
+    from lamini.settings.params import FindNearDuplicates
 
     ours(
         manifest=manifest,
         dataset=dataset,
         near_duplicates="near.parquet",
         counts="near.csv",
-        settings={},
+        settings=FindNearDuplicates(),
     )
     return {"near_duplicates": pq.read_metadata("near.parquet").num_rows}
 

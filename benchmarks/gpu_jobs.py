@@ -154,12 +154,15 @@ class _Run:
         """The command, at work in a folder of that name."""
         output = self.folder / name
         command = [sys.executable, "-m", "lamini.training"]
-        command += ["--settings", json.dumps(self._job.result_params())]
+        command += ["--settings", json.dumps(self._job.as_params())]
         command += ["--speed", json.dumps(self._job.recipe.speed_params())]
         command += ["--tokenized", str(self._tokenized), "--output", str(output)]
-        command += ["--log", str(output / "log"), "--processes", str(processes)]
-        command += ["--gpus", str(processes * self._gpus)]
-        return subprocess.Popen(command, env=os.environ, text=True, stderr=subprocess.PIPE)
+        command += ["--log", f"results/logs/train_model/{name}.log"]
+        command += ["--processes", str(processes), "--gpus", str(processes * self._gpus)]
+        output.mkdir(exist_ok=True)
+        return subprocess.Popen(
+            command, cwd=output, env=os.environ, text=True, stderr=subprocess.PIPE
+        )
 
     def finish(self, process: subprocess.Popen[str]) -> str:
         """What the command said, once it has ended well."""

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import torch
 from training_inputs import VOCABULARY, Student, make_student, write_pairs
 
+from lamini.settings.params import Location
 from lamini.students.pretrained import save_model
-from lamini.training.job import Location, TrainingJob
+from lamini.training.job import TrainingJob
 from lamini.training.ranks import Ranks
 from lamini.training.run import train_student
 

@@ -15,11 +15,12 @@ import torch
 from gpu_machine import FAMILIES, Machine, Row, judged, not_here
 from training_inputs import Student
 
-from lamini.evaluation.models import AskedModel, load_model
+from lamini.evaluation.models import load_model
 from lamini.evaluation.proven_scorer import ProvenScorer
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
 from lamini.forward.proof import NOISE
+from lamini.settings.params import AskedModel
 from lamini.training.computation import Computation
 from lamini.training.layout import lay_out
 from lamini.training.precision import LossScale, autocast

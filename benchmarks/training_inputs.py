@@ -14,6 +14,7 @@ from dataset_inputs import Writer
 
 from lamini.forward.own import start_token
 from lamini.prompt_formats import render_prompt
+from lamini.settings.params import Location, TokenizePairs, TrainTokenizer
 from lamini.settings.students import Architecture, Recipe, TrainedTokenizer
 from lamini.students.pretrained import random_model
 from lamini.students.token_cache import TokenCache
@@ -77,8 +78,12 @@ def write_pairs(folder: Path, count: int, vocabulary: int = VOCABULARY) -> Path:
         folder / "text.parquet"
     )
     for kind in ("gpt2", "t5"):
-        settings = TrainedTokenizer(kind=kind, vocabulary=vocabulary)  # type: ignore[arg-type]
-        train_tokenizer(folder / "text.parquet", settings, folder / "tokenizers" / kind)
+        train = TrainedTokenizer(kind=kind, vocabulary=vocabulary)  # type: ignore[arg-type]
+        train_tokenizer(
+            dataset=folder / "text.parquet",
+            manifest=folder / "tokenizers" / kind / "manifest.json",
+            settings=TrainTokenizer(train=train, pad_token=None),
+        )
     tokenizer = load_tokenizer(str(folder / "tokenizers/gpt2"))
     per_word = sum(map(len, tokenizer(first)["input_ids"])) / sum(len(t.split()) for t in first)
     means = INSTRUCTION_TOKENS / per_word, RESPONSE_TOKENS / per_word
@@ -113,10 +118,14 @@ def make_student(
     architecture: Architecture = "decoder-only" if causal else "encoder-decoder"
     wrapper, pad = ("alpaca", "[PAD]") if causal else ("bare", None)
     folder = dataset.parent
-    place = {"path": str(folder / "tokenizers" / kind), "revision": None}
+    place = Location(path=str(folder / "tokenizers" / kind))
     tokenized = folder / "tokenized" / kind
     if not tokenized.exists():
-        tokenize_pairs(dataset, place, wrapper, pad, tokenized)
+        tokenize_pairs(
+            dataset=dataset,
+            manifest=tokenized / "manifest.json",
+            settings=TokenizePairs(tokenizer=place, prompt_format=wrapper, pad_token=pad),
+        )
     fields: dict[str, Any] = {
         "epochs": 1, "batch_pairs": pairs, "learning_rate": 1e-6, "schedule": "constant",
         "warmup_ratio": 0, "max_prompt_tokens": LONGEST, "max_response_tokens": LONGEST,
@@ -126,8 +135,8 @@ def make_student(
     job = TrainingJob(
         model=kind, name=kind, architecture=architecture, family=kind, initialization=place,
         tokenizer=place, prompt_format=wrapper, pad_token=pad, recipe=recipe,
-    )  # type: ignore[arg-type]  # fmt: skip
-    tokenizer = load_tokenizer(**place, pad_token=pad)
+    )  # fmt: skip
+    tokenizer = load_tokenizer(place.path, pad_token=pad)
     model, _ = random_model(
         {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         | (shape or SHAPES[kind]),

@@ -27,7 +27,7 @@ rule measure_dataset:
         runtime=growing(120),
         mem_mb=growing(16000),
     params:
-        settings=lambda w: flow.analysis_params(w.mixture),
+        settings=lambda w: flow.analysis_params(w.mixture).as_params(),
     script:
         "../scripts/measure_dataset.py"
 
@@ -51,7 +51,7 @@ rule count_tokens:
         runtime=growing(60),
         mem_mb=growing(8000),
     params:
-        settings=lambda w: flow.token_count_params(w.mixture, w.tokenizer),
+        settings=lambda w: flow.token_count_params(w.mixture, w.tokenizer).as_params(),
     script:
         "../scripts/count_tokens.py"
 
@@ -75,7 +75,7 @@ rule embed_instructions:
         runtime=growing(60),
         mem_mb=growing(16000),
     params:
-        settings=flow.embedding_params(),
+        settings=flow.embedding_params().as_params(),
     script:
         "../scripts/embed_instructions.py"
 
@@ -97,7 +97,7 @@ rule project_embeddings:
         runtime=growing(240),
         mem_mb=growing(16000),
     params:
-        settings=flow.projection_params(),
+        settings=flow.projection_params().as_params(),
     script:
         "../scripts/project_embeddings.py"
 
@@ -123,7 +123,7 @@ rule find_contamination:
         runtime=growing(60),
         mem_mb=growing(8000),
     params:
-        settings=flow.contamination_params(),
+        settings=flow.contamination_params().as_params(),
     script:
         "../scripts/find_contamination.py"
 
@@ -147,7 +147,7 @@ rule find_near_duplicates:
         runtime=growing(60),
         mem_mb=growing(12000),
     params:
-        settings=flow.duplicate_params(),
+        settings=flow.duplicate_params().as_params(),
     script:
         "../scripts/find_near_duplicates.py"
 
@@ -171,7 +171,7 @@ rule count_funnel:
         runtime=growing(60),
         mem_mb=growing(4000),
     params:
-        settings=flow.funnel_params(),
+        settings=flow.funnel_params().as_params(),
     script:
         "../scripts/count_funnel.py"
 
@@ -193,7 +193,7 @@ rule count_verbs:
         runtime=growing(60),
         mem_mb=growing(4000),
     params:
-        settings=flow.verb_params(),
+        settings=flow.verb_params().as_params(),
     script:
         "../scripts/count_verbs.py"
 
@@ -215,6 +215,6 @@ rule measure_topic_coverage:
         runtime=growing(30),
         mem_mb=growing(2000),
     params:
-        settings=flow.coverage_params(),
+        settings=flow.coverage_params().as_params(),
     script:
         "../scripts/measure_topic_coverage.py"

@@ -29,7 +29,7 @@ if flow.config.dataset == "generated":
             runtime=growing(60),
             mem_mb=growing(8000),
         params:
-            settings=lambda w: flow.mixture_params(w.mixture),
+            settings=lambda w: flow.mixture_params(w.mixture).as_params(),
         script:
             "../scripts/merge_pairs.py"
 
@@ -55,7 +55,7 @@ else:
             runtime=growing(120),
             mem_mb=growing(8000),
         params:
-            settings=lambda w: flow.mixture_params(w.mixture),
+            settings=lambda w: flow.mixture_params(w.mixture).as_params(),
         script:
             "../scripts/import_published.py"
 
@@ -80,6 +80,6 @@ rule export_dataset:
         runtime=growing(60),
         mem_mb=growing(2000),
     params:
-        settings=lambda w: {"mixture": w.mixture},
+        settings=lambda w: flow.export_params(w.mixture).as_params(),
     script:
         "../scripts/export_dataset.py"

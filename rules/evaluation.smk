@@ -9,7 +9,7 @@ results/task_data/: the tasks' data as a mirror (`evaluation.mirror: results/tas
 rule mirror_task_data:
     """Copy the examples of one task from the hub, for clusters without a network."""
     output:
-        "results/task_data/{path}.jsonl",
+        examples="results/task_data/{path}.jsonl",
     log:
         "results/logs/mirror_task_data/{path}.log",
     benchmark:
@@ -23,7 +23,7 @@ rule mirror_task_data:
         runtime=growing(60),
         mem_mb=growing(4000),
     params:
-        settings=lambda w: flow.task_data[w.path],
+        settings=lambda w: flow.mirror_params(w.path).as_params(),
     script:
         "../scripts/mirror_task_data.py"
 
@@ -54,7 +54,8 @@ for batch, tasks in flow.batches.items():
             runtime=lambda w, attempt: flow.evaluation_minutes(w.model, attempt),
             mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
         params:
-            settings=lambda w, batch=batch: flow.evaluation_params(w.model, batch),
+            settings=lambda w, batch=batch: flow.evaluation_params(w.model, batch).as_params(),
+            tokens_per_batch=lambda w, threads: flow.config.evaluation.tokens_per_batch,
         script:
             "../scripts/evaluate_model.py"
 
@@ -78,6 +79,7 @@ rule generate_answers:
         runtime=growing(120),
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
     params:
-        settings=lambda w: flow.answer_params(w.model),
+        settings=lambda w: flow.answer_params(w.model).as_params(),
+        tokens_per_batch=lambda w, threads: flow.config.answers.tokens_per_batch,
     script:
         "../scripts/generate_answers.py"

@@ -25,7 +25,7 @@ rule select_items:
         runtime=growing(30),
         mem_mb=growing(4000),
     params:
-        settings=lambda w: flow.study_params(w.study),
+        settings=lambda w: flow.study_params(w.study).as_params(),
     script:
         "../scripts/select_items.py"
 
@@ -51,7 +51,7 @@ for study in flow.studies:
             runtime=growing(10),
             mem_mb=growing(1000),
         params:
-            settings=flow.sheet_params(study),
+            settings=flow.sheet_params(study).as_params(),
         script:
             "../scripts/make_rating_sheets.py"
 
@@ -76,7 +76,8 @@ rule judge_items:
         runtime=lambda w, attempt: flow.teacher_minutes(60, attempt),
         mem_mb=growing(2000),
     params:
-        settings=lambda w: flow.judge_params(w.study),
+        settings=lambda w: flow.judge_params(w.study).as_params(),
+        teacher=lambda w, threads: flow.config.teacher.as_params(),
     script:
         "../scripts/judge_items.py"
 
@@ -87,7 +88,7 @@ rule collect_ratings:
         rated="results/human_eval/{study}/items.jsonl",
         key="results/human_eval/{study}/key.json",
         verdicts=lambda w: flow.verdicts(w.study),
-        ratings=lambda w: root_inputs(flow.rating_files(w.study)),
+        rating_files=lambda w: root_inputs(flow.rating_files(w.study)),
     output:
         ratings="results/human_eval/{study}/ratings.csv",
         summary="results/human_eval/{study}/summary.json",
@@ -101,6 +102,6 @@ rule collect_ratings:
         runtime=growing(30),
         mem_mb=growing(2000),
     params:
-        settings=lambda w: flow.rating_params(w.study),
+        settings=lambda w: flow.rating_params(w.study).as_params(),
     script:
         "../scripts/collect_ratings.py"

@@ -23,7 +23,7 @@ rule prepare_prompts:
         runtime=growing(240),
         mem_mb=growing(4000),
     params:
-        settings=lambda w: flow.prompt_params(w.source),
+        settings=lambda w: flow.prompt_params(w.source).as_params(),
     script:
         "../scripts/prepare_prompts.py"
 
@@ -53,6 +53,9 @@ rule generate_instructions:
         runtime=lambda w, attempt: flow.teacher_minutes(240, attempt),
         mem_mb=growing(2000),
     params:
-        settings=lambda w: flow.instruction_params(w.source, w.shard),
+        settings=lambda w: flow.instruction_params(w.source, w.shard).as_params(),
+        # Speed, safety and money: a function of `threads` counts as derived, so a change runs
+        # nothing again.
+        teacher=lambda w, threads: flow.config.teacher.as_params(),
     script:
         "../scripts/generate_instructions.py"

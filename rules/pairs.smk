@@ -13,7 +13,7 @@ for source in flow.active_sources:
             f"select_queries_{source}"
         # Choose the unique instructions of a source that are answered, and split them into shards.
         input:
-            flow.query_inputs(source),
+            instructions=flow.query_inputs(source),
         output:
             queries=flow.files("queries", source),
             funnel=f"results/queries/{source}.funnel.json",
@@ -27,7 +27,7 @@ for source in flow.active_sources:
             runtime=growing(60),
             mem_mb=growing(8000),
         params:
-            settings=flow.query_params(source),
+            settings=flow.query_params(source).as_params(),
         script:
             "../scripts/select_queries.py"
 
@@ -51,7 +51,8 @@ rule generate_pairs:
         runtime=lambda w, attempt: flow.teacher_minutes(480, attempt),
         mem_mb=growing(2000),
     params:
-        settings=lambda w: flow.pair_params(w.source),
+        settings=lambda w: flow.pair_params(w.source).as_params(),
+        teacher=lambda w, threads: flow.config.teacher.as_params(),
     script:
         "../scripts/generate_pairs.py"
 
@@ -76,7 +77,7 @@ rule summarize_generation:
             for path in flow.files("pairs", source, ".report.json")
         ],
     output:
-        "results/analysis/generation.csv",
+        summary="results/analysis/generation.csv",
     log:
         "results/logs/summarize_generation.log",
     benchmark:

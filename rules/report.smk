@@ -13,7 +13,7 @@ localrules:
 rule write_run_config:
     """Write the resolved configuration: every setting of this run, defaults included."""
     output:
-        "results/run_config.yaml",
+        config="results/run_config.yaml",
     log:
         "results/logs/write_run_config.log",
     benchmark:
@@ -92,7 +92,7 @@ rule collect_lineage:
     input:
         **products.lineage_inputs(),
     output:
-        "results/report/lineage.json",
+        lineage="results/report/lineage.json",
     log:
         "results/logs/collect_lineage.log",
     benchmark:
@@ -135,7 +135,7 @@ rule write_report:
     input:
         **products.report_inputs(),
     output:
-        report(
+        page=report(
             "results/report/index.html",
             caption="captions/report.rst",
             category="Report",

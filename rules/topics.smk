@@ -8,7 +8,7 @@ Outputs: results/topics/topics.jsonl, and the funnel of its filters.
 rule download_file:
     """Fetch one of the public files named under `downloads`."""
     output:
-        "results/downloads/{download}",
+        file="results/downloads/{download}",
     log:
         "results/logs/download_file/{download}.log",
     benchmark:
@@ -20,7 +20,7 @@ rule download_file:
         runtime=growing(60),
         mem_mb=growing(1000),
     params:
-        settings=lambda w: flow.config.downloads[w.download].as_params(),
+        settings=lambda w: flow.download_params(w.download).as_params(),
     script:
         "../scripts/download_file.py"
 
@@ -42,6 +42,6 @@ rule select_topics:
         runtime=growing(30),
         mem_mb=growing(2000),
     params:
-        settings=flow.topic_params(),
+        settings=flow.topic_params().as_params(),
     script:
         "../scripts/select_topics.py"

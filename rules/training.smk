@@ -12,7 +12,7 @@ Training takes longest, so it and what it waits for start before other jobs that
 rule train_tokenizer:
     """Train a tokenizer on a mixture's text."""
     input:
-        manifest=lambda w: flow.tokenizer_dataset(w.tokenizer, "manifest.json"),
+        dataset_manifest=lambda w: flow.tokenizer_dataset(w.tokenizer, "manifest.json"),
         dataset=lambda w: ancient(flow.tokenizer_dataset(w.tokenizer, "parquet")),
     output:
         manifest="results/tokenizers/{tokenizer}/manifest.json",
@@ -29,7 +29,7 @@ rule train_tokenizer:
         runtime=growing(60),
         mem_mb=growing(8000),
     params:
-        settings=lambda w: flow.tokenizer_params(w.tokenizer),
+        settings=lambda w: flow.tokenizer_params(w.tokenizer).as_params(),
     script:
         "../scripts/train_tokenizer.py"
 
@@ -53,7 +53,7 @@ rule build_model:
         runtime=growing(30),
         mem_mb=lambda w, attempt: flow.model_memory(w.model, 16, attempt),
     params:
-        settings=lambda w: flow.build_params(w.model),
+        settings=lambda w: flow.build_params(w.model).as_params(),
     script:
         "../scripts/build_model.py"
 
@@ -61,7 +61,7 @@ rule build_model:
 rule tokenize_pairs:
     """Tokenise a mixture once for all models of a tokenizer."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
+        dataset_manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
         tokenizer=lambda w: flow.tokenizer_input(w.tokenizer),
     output:
@@ -78,7 +78,7 @@ rule tokenize_pairs:
         runtime=growing(120),
         mem_mb=growing(8000),
     params:
-        settings=lambda w: flow.tokenized_params(w.tokenizer),
+        settings=lambda w: flow.tokenized_params(w.tokenizer).as_params(),
     script:
         "../scripts/tokenize_pairs.py"
 
@@ -123,4 +123,5 @@ rule train_model:
     shell:
         "python -m lamini.training --settings {params.settings:q} --speed {params.speed:q}"
         " --tokenized {params.folder:q} --output results/checkpoints/{wildcards.model}"
+        " --read {input:q} --written {output:q}"
         " --nodes {resources.nodes} --gpus {resources.node_gpus} --threads {threads} --log {log:q}"

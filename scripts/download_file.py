@@ -1,8 +1,6 @@
 """Fetch one public file."""
 
 from lamini.generation.download import download_file
-from lamini.job import start_job
-from lamini.settings.sources import Download
+from lamini.jobs import run_job
 
-start_job(snakemake.log[0], f"download_file {snakemake.wildcards.download}")
-download_file(snakemake.output[0], Download.model_validate(snakemake.params.settings))
+run_job(snakemake, download_file)

@@ -1,11 +1,6 @@
 """Draw one figure of the paper, or of the run."""
 
 from lamini.figures.draw import draw_figure
-from lamini.job import start_job
+from lamini.jobs import run_job
 
-start_job(snakemake.log[0], f"draw_figure {snakemake.wildcards.figure}")
-draw_figure(
-    inputs=dict(snakemake.input.items()),
-    params=snakemake.params.settings,
-    outputs=dict(snakemake.output.items()),
-)
+run_job(snakemake, draw_figure)

@@ -1,12 +1,6 @@
 """Describe the run as a Workflow Run RO-Crate, for machines."""
 
-from lamini.job import start_job
+from lamini.jobs import run_job
 from lamini.report.crate import write_crate
 
-start_job(snakemake.log[0], "write_crate")
-write_crate(
-    inputs=dict(snakemake.input.items()),
-    params=snakemake.params.settings,
-    metadata=snakemake.output.metadata,
-    workflow=snakemake.output.workflow,
-)
+run_job(snakemake, write_crate)

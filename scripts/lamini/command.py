@@ -58,11 +58,22 @@ def read_config(configfiles: Sequence[Path], assignments: Sequence[str]) -> dict
     config: dict[str, Any] = {}
     for path in [*(Path(f"config/{name}.yaml") for name in CONFIG_FILES), *configfiles]:
         update_config(config, read_yaml(path))
+    update_config(config, read_assignments(assignments))
+    return config
+
+
+def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Single keys of the configuration, given as `KEY=VALUE`.
+
+    Raises:
+        LaminiError: when one has no `=`.
+    """
+    config: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise LaminiError(f"--config {assignment}: give it as KEY=VALUE")
-        update_config(config, {key: yaml.safe_load(value)})
+        config[key] = yaml.safe_load(value)
     return config
 
 

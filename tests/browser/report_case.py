@@ -1,7 +1,6 @@
 """A run of the paper's size in the products' own formats: 32 models on 15 tasks, and its report."""
 
 import csv
-import json
 import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,10 +10,10 @@ import polars as pl
 import yaml
 
 from lamini.figures.draw import draw_figure
-from lamini.files import write_json, write_jsonl
+from lamini.files import listed, read_json, write_json, write_jsonl
+from lamini.jobs.provenance import file_digests, provenance_path, record_job
 from lamini.products import Products
-from lamini.provenance import record_provenance
-from lamini.report.lineage import write_lineage
+from lamini.report.lineage import collect_lineage
 from lamini.report.write import write_report
 from lamini.tables.make import make_table
 from lamini.tables.published import published_scores
@@ -53,20 +52,24 @@ class ReportCase:
             inputs = {"made": [], "generation": inputs["generation"]}
         forms = ("csv", "md", "tex", "json")
         outputs: dict[str, str | Path] = {f: f"results/tables/table_{name}.{f}" for f in forms}
-        make_table(name, inputs, self.products.tables[name], outputs)
+        settings = self.products.tables[name]
+        make_table(name, inputs, settings, outputs)
+        _record("make_table", settings, inputs, outputs)
 
     def figure(self, name: str) -> None:
         """Draw one figure from its inputs."""
         forms = ("pdf", "png", "csv")
         outputs: dict[str, str | Path] = {f: f"results/figures/figure_{name}.{f}" for f in forms}
-        draw_figure(self.products.figure_inputs(name), self.products.figures[name], outputs)
+        inputs, settings = self.products.figure_inputs(name), self.products.figures[name]
+        draw_figure(inputs, settings, outputs)
+        _record("draw_figure", settings, inputs, outputs)
 
     def report(self, page: str) -> Path:
         """Collect the lineage, and write the report."""
         tables = [f"results/tables/table_{name}.json" for name in TABLES]
         pictures = [f"results/figures/figure_{name}.png" for name in FIGURES]
         lineage = "results/report/lineage.json"
-        write_lineage({"tables": tables, "figures": pictures}, {"version": 1}, lineage)
+        collect_lineage(inputs={"tables": tables, "figures": pictures}, lineage=lineage)
         inputs = self.products.report_inputs() | {
             "tables": tables,
             "figures": pictures,
@@ -75,7 +78,8 @@ class ReportCase:
             "topics": [],
         }
         output = Path(f"results/report/{page}.html")
-        write_report(inputs, self.products.report_params() | {"studies": []}, output)
+        settings = self.products.report_params() | {"studies": []}
+        write_report(inputs=inputs, settings=settings, page=output)
         return output.absolute()
 
     def make_all(self) -> Path:
@@ -101,7 +105,7 @@ class ReportCase:
                 result |= {"values": [float(n < 0.6 * score) for n in range(60)]}
                 sizes = dict.fromkeys(("examples", "examples_published"), definition.examples)
                 write_json(path, result | sizes)
-                record_provenance(path, rule="evaluate_model", settings={"version": 1})
+                _record("evaluate_model", {"version": 1}, {}, {"evals": path})
 
     def _dataset(self) -> None:
         sources = list(self.flow.config.sources)
@@ -110,12 +114,9 @@ class ReportCase:
         rows = [[s, *(str(1000 + 7 * n) for n, _ in enumerate(columns)), "", ""] for s in sources]
         columns += ["instruction_margin", "response_margin"]
         self._csv("statistics", ["instruction_source", *columns], rows)
-        record_provenance(
-            self.analysis / "statistics.csv",
-            rule="measure_dataset",
-            settings={"version": 1},
-            inputs=["config/paper/dataset_statistics.csv"],
-        )
+        given = {"given": "config/paper/dataset_statistics.csv"}
+        statistics = self.analysis / "statistics.csv"
+        _record("measure_dataset", {"version": 1}, given, {"statistics": statistics})
         lengths = [
             [source, text, str(2**n), str(10 * n)]
             for source in sources
@@ -160,7 +161,18 @@ def _write_csv(path: str | Path, heading: list[str], rows: Iterable[list[str]]) 
         writer.writerows(rows)
 
 
+def _record(
+    rule: str,
+    settings: dict[str, Any],
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str | Path],
+) -> None:
+    """Record a job by the named files of its rule."""
+    files = [path for value in inputs.values() for path in listed(value)]
+    record_job(rule=rule, settings=settings, inputs=file_digests(files), outputs=outputs.values())
+
+
 def edit_record(artifact: str, changes: dict[str, Any]) -> None:
-    """Change what the record of an artifact says."""
-    path = Path(artifact.replace("results/", "results/provenance/") + ".json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    """Change what the record of an artifact's job says."""
+    path = read_json(provenance_path(artifact))["job"]
+    write_json(path, read_json(path) | changes)

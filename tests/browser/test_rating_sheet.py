@@ -23,6 +23,7 @@ from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.selection import select_items
 from lamini.human_evaluation.sheets import make_rating_sheets
+from lamini.settings.params import CollectRatings
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ class Study:
 
     folder: Path
     items: list[Item]
-    settings: dict[str, Any]
+    settings: CollectRatings
 
     def page(self, annotator: str) -> str:
         return (self.folder / f"sheets/{annotator}.html").as_uri()
@@ -54,7 +55,7 @@ class Study:
     def collect(self, *files: Path) -> dict[str, Any]:
         summary = self.folder / "summary.json"
         collect_ratings(
-            items=self.folder / "items.jsonl", key=self.folder / "key.json", verdicts=[],
+            rated=self.folder / "items.jsonl", key=self.folder / "key.json", verdicts=[],
             rating_files=files, ratings=self.folder / "ratings.csv", summary=summary,
             settings=self.settings,
         )  # fmt: skip
@@ -75,7 +76,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         settings = flow.study_params("models")
         instructions = list(read_jsonl(flow.config.answers.instructions))
         answers = []
-        for number, model in enumerate(settings["models"]):
+        for number, model in enumerate(settings.models):
             rows = [
                 {"id": row["id"], "motivation_app": row["motivation_app"],
                  "instruction": row["instruction"], "response": _answer(row, number + n)}
@@ -84,11 +85,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
             write_jsonl(f"{model}.jsonl", rows)
             answers.append(f"{model}.jsonl")
         select_items(
-            inputs={"answers": answers, "exclude": [settings["exclude"]]}, items="items.jsonl",
+            inputs={"answers": answers, "exclude": [settings.exclude]}, rated="items.jsonl",
             key="key.json", funnel="funnel.json", settings=settings,
         )  # fmt: skip
         sheets = [f"sheets/{Path(path).name}" for path in flow.rating_sheets("models")]
-        make_rating_sheets(items="items.jsonl", sheets=sheets, settings=flow.sheet_params("models"))
+        make_rating_sheets(rated="items.jsonl", sheets=sheets, settings=flow.sheet_params("models"))
         yield Study(folder, read_items("items.jsonl"), flow.rating_params("models"))
 
 

@@ -51,7 +51,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportCase]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("run"))
         clean = {"commit": "0" * 40, "date": "2026-01-01", "modified": False}
-        patch.setattr("lamini.provenance.code_version", lambda: clean)
+        patch.setattr("lamini.jobs.provenance.code_version", lambda: clean)
         made = ReportCase()
         made.make_all()
         yield made

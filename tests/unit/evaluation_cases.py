@@ -8,15 +8,14 @@ from typing import Any
 import polars as pl
 import torch
 import yaml
-from training_cases import CONFIGS
+from training_cases import CONFIGS, make_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GPT2Tokenizer
 
-from lamini.evaluation.models import AskedModel
 from lamini.files import resolve_path, write_folder_manifest
 from lamini.settings.evaluation import Task
-from lamini.settings.students import TrainedTokenizer
+from lamini.settings.params import AskedModel
 from lamini.students.pretrained import save_model
-from lamini.students.tokenizers import load_tokenizer, train_tokenizer
+from lamini.students.tokenizers import load_tokenizer
 
 ROOT = Path(__file__).parents[2]
 MIRROR = str(ROOT / "config/demo/tasks")
@@ -42,8 +41,7 @@ def t5_tokenizer(folder: Path) -> Any:
     frame = pl.DataFrame({"instruction": texts, "response": texts})
     folder.mkdir(parents=True)
     frame.write_parquet(folder / "texts.parquet")
-    settings = TrainedTokenizer(kind="t5", vocabulary=600)
-    train_tokenizer(folder / "texts.parquet", settings, folder / "t5")
+    make_tokenizer(folder / "texts.parquet", "t5", folder / "t5", vocabulary=600)
     return load_tokenizer(str(folder / "t5"))
 
 

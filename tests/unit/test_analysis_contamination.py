@@ -19,6 +19,9 @@ from lamini.analysis.overlap import OverlapIndex
 from lamini.analysis.words import placed_words
 from lamini.errors import LaminiError
 from lamini.files import write_jsonl
+from lamini.settings.dataset import Contamination
+from lamini.settings.evaluation import TaskData
+from lamini.settings.params import FindContamination
 
 SMALL = st.lists(st.sampled_from(["a", "B", "b", "É", "é", "don't", "x-y"]), max_size=14)
 
@@ -110,7 +113,13 @@ PASSAGE = "The small museum of Tarnholm has bought back a painting that left tow
 PHRASE = "which of the following is not true according to the passage"
 
 
-def run(rows: list[dict[str, Any]], tasks: dict[str, list[dict[str, Any]]], **changes: Any) -> Any:
+def contamination_params(tasks: dict[str, TaskData]) -> FindContamination:
+    return FindContamination(
+        contamination=Contamination(), tasks=tasks, mirror="mirror", files=None
+    )
+
+
+def run(rows: list[dict[str, Any]], tasks: dict[str, list[dict[str, Any]]]) -> Any:
     root = Path.cwd()
     sources = list(dict.fromkeys(row["instruction_source"] for row in rows))
     shards = [
@@ -124,15 +133,14 @@ def run(rows: list[dict[str, Any]], tasks: dict[str, list[dict[str, Any]]], **ch
     data = {}
     for task, examples in tasks.items():
         write_jsonl(f"mirror/{task}/default/test.jsonl", examples)
-        data[task] = {"repo": task, "config": None, "split": "test", "revision": None}
-    chosen = {"ngrams": [8, 13], "max_texts": 10, "version": 1, **changes}
+        data[task] = TaskData(repo=task, split="test")
     find_contamination(
         manifest="mix.manifest.json",
         dataset="mix.parquet",
         contamination="c.csv",
         hits="hits.parquet",
         examples="examples.parquet",
-        settings={"contamination": chosen, "tasks": data, "mirror": "mirror"},
+        settings=contamination_params(data),
     )
     with open("c.csv", newline="") as handle:
         table = {(r["task"], r["instruction_source"]): r for r in csv.DictReader(handle)}
@@ -213,5 +221,5 @@ def test_what_cannot_be_read_is_named() -> None:
         find_contamination(
             manifest="mix.manifest.json", dataset="mix.parquet", contamination="c.csv",
             hits="h.parquet", examples="e.parquet",
-            settings={"contamination": {}, "tasks": {}, "mirror": "mirror"},
+            settings=contamination_params({}),
         )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_analysis_contamination import PASSAGE
+from test_analysis_contamination import PASSAGE, contamination_params
 from test_analysis_mattr import HOSTILE
 from test_dataset_merge import merge, pair, params, write_shards
 
@@ -19,6 +19,8 @@ from lamini.analysis.verbs import count_verbs, load_parser, verbs_and_nouns
 from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.settings.dataset import Verbs
+from lamini.settings.evaluation import TaskData
+from lamini.settings.params import CountFunnel, CountVerbs, FindNearDuplicates
 
 PACKAGE = Path(__file__).parents[2] / "scripts/lamini"
 MODEL = Verbs().model
@@ -50,17 +52,17 @@ def funnel(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     merged(rows)
     dataset = {"manifest": "mix.manifest.json", "dataset": "mix.parquet"}
     write_jsonl("mirror/rte/default/test.jsonl", [{"text": PASSAGE}])
-    find_near_duplicates(**dataset, near_duplicates="near.parquet", counts="n.csv", settings={})
+    find_near_duplicates(
+        **dataset, near_duplicates="near.parquet", counts="n.csv", settings=FindNearDuplicates()
+    )
     find_contamination(
         **dataset, contamination="c.csv", hits="hits.parquet", examples="e.parquet",
-        settings={
-            "contamination": {}, "mirror": "mirror",
-            "tasks": {"rte": {"repo": "rte", "split": "test"}},
-        },
+        settings=contamination_params({"rte": TaskData(repo="rte", split="test")}),
     )  # fmt: skip
     count_funnel(
-        **dataset, near_duplicates="near.parquet", hits="hits.parquet", funnel="f.csv", settings={}
-    )
+        **dataset, near_duplicates="near.parquet", hits="hits.parquet", funnel="f.csv",
+        settings=CountFunnel(),
+    )  # fmt: skip
     return table("f.csv")
 
 
@@ -117,7 +119,7 @@ def test_verbs_are_counted_per_source() -> None:
     rows = [pair("alpaca", n, instruction="Write a poem about the sea.") for n in range(3)]
     rows += [pair("original_p3", 0, instruction="Paint a picture of the sea.")]
     merged(rows)
-    settings = {**Verbs().as_params(), "samples": 2, "seed": 1}
+    settings = CountVerbs(samples=2, seed=1)
     count_verbs(
         manifest="mix.manifest.json", dataset="mix.parquet", verbs="v.csv", settings=settings
     )
@@ -147,9 +149,7 @@ def test_topics_shown_and_reached_are_counted() -> None:
     shards = ["instructions/guided/0000.jsonl", "instructions/guided/0001.jsonl"]
     write_jsonl(shards[0], rows[:2])
     write_jsonl(shards[1], rows[2:])
-    measure_topic_coverage(
-        topics="topics.jsonl", instructions=shards, coverage="t.csv", settings={"version": 1}
-    )
+    measure_topic_coverage(topics="topics.jsonl", instructions=shards, coverage="t.csv")
     (row,) = table("t.csv")
     assert list(row.values()) == ["guided", "4", "3", "2", "3", "2", str(200 / 3)]
 

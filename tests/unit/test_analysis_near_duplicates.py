@@ -17,6 +17,7 @@ from test_dataset_merge import merge, pair, params, write_shards
 from lamini.analysis.minhash import Hashing, NearDuplicates
 from lamini.analysis.near_duplicates import find_near_duplicates
 from lamini.errors import LaminiError
+from lamini.settings.params import FindNearDuplicates
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +96,7 @@ def test_the_default_misses_hardly_any() -> None:
     assert sum(original == n for n, (original, _) in enumerate(found[400:])) >= 398
 
 
-def run(rows: list[dict[str, Any]], **changes: Any) -> tuple[list[dict[str, str]], pl.DataFrame]:
+def run(rows: list[dict[str, Any]]) -> tuple[list[dict[str, str]], pl.DataFrame]:
     root = Path.cwd()
     sources = list(dict.fromkeys(row["instruction_source"] for row in rows))
     shards = []
@@ -108,7 +109,7 @@ def run(rows: list[dict[str, Any]], **changes: Any) -> tuple[list[dict[str, str]
         dataset="mix.parquet",
         near_duplicates="near.parquet",
         counts="near.csv",
-        settings=changes,
+        settings=FindNearDuplicates(),
     )
     with open("near.csv", newline="") as handle:
         return list(csv.DictReader(handle)), pl.read_parquet("near.parquet")
@@ -156,5 +157,5 @@ def test_a_dataset_of_another_manifest_is_refused() -> None:
         with pytest.raises(LaminiError, match="merge it again"):
             find_near_duplicates(
                 manifest="mix.manifest.json", dataset="mix.parquet", near_duplicates="n.parquet",
-                counts="n.csv", settings={},
+                counts="n.csv", settings=FindNearDuplicates(),
             )  # fmt: skip

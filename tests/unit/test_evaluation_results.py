@@ -16,12 +16,13 @@ from scipy.stats import binomtest
 
 from lamini.errors import LaminiError
 from lamini.evaluation import evaluate as module
-from lamini.evaluation.data import mirror_examples
+from lamini.evaluation.data import mirror_task_data
 from lamini.evaluation.evaluate import evaluate_model
-from lamini.evaluation.models import AskedModel, load_model
+from lamini.evaluation.models import load_model
 from lamini.evaluation.results import summarize
-from lamini.finished import forget_accepted
+from lamini.jobs.kept_outputs import forget_accepted
 from lamini.settings.evaluation import Evaluation
+from lamini.settings.params import AskedModel, EvaluateModel, MirrorTaskData
 
 CPU = torch.device("cpu")
 
@@ -39,17 +40,15 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> AskedModel:
     return saved_model(folder, model, tokenizer, prompt_format="alpaca")
 
 
-def _settings(asked: AskedModel, tasks: list[str], **evaluation: Any) -> dict[str, Any]:
+def _settings(asked: AskedModel, tasks: list[str], **evaluation: Any) -> EvaluateModel:
     chosen = Evaluation(**{"protocol": "paper", "mirror": MIRROR, "replicates": 200, **evaluation})
-    return {
-        "model": asked.as_params(),
-        "tasks": {name: TASKS[name].as_params() for name in tasks},
-        "evaluation": chosen.model_dump(mode="json", exclude={"batches", "tokens_per_batch"}),
-    }
+    return EvaluateModel(
+        model=asked, tasks={name: TASKS[name] for name in tasks}, evaluation=chosen, files=None
+    )
 
 
-def _run(settings: dict[str, Any], folder: str = "results/evals/small") -> dict[str, Any]:
-    paths = {name: Path(folder) / f"{name}.json" for name in settings["tasks"]}
+def _run(settings: EvaluateModel, folder: str = "results/evals/small") -> dict[str, Any]:
+    paths = {name: Path(folder) / f"{name}.json" for name in settings.tasks}
     evaluate_model(evals=list(paths.values()), settings=settings, tokens_per_batch=2048)
     return {name: json.loads(path.read_text()) for name, path in paths.items()}
 
@@ -108,7 +107,7 @@ def test_a_stopped_job_goes_on_after_its_last_finished_task(
     results = _run(settings)
     assert computed == ["rte", "wic", "stopped", "sst2"]
     assert results == _run(settings, "results/evals/at_once")
-    for task in settings["tasks"]:
+    for task in settings.tasks:
         name = f"{task}.samples.jsonl.zst"
         assert (evals / "small" / name).read_bytes() == (evals / "at_once" / name).read_bytes()
 
@@ -206,13 +205,16 @@ def test_damaged_examples_are_named_before_a_model_is_loaded(
 
 
 def test_other_data_than_agreed_is_refused(asked: AskedModel) -> None:
-    settings = _settings(asked, ["rte"])
+    settings, rte = _settings(asked, ["rte"]), TASKS["rte"]
+
+    def agreed(sha256: str) -> EvaluateModel:
+        data = rte.data.model_copy(update={"sha256": sha256})
+        return settings.model_copy(update={"tasks": {"rte": rte.model_copy(update={"data": data})}})
+
     found = _run(settings)["rte"]["data"]["sha256"]
-    settings["tasks"]["rte"]["data"]["sha256"] = found
-    _run(settings, "results/evals/same")
-    settings["tasks"]["rte"]["data"]["sha256"] = "0" * 64
+    _run(agreed(found), "results/evals/same")
     with pytest.raises(LaminiError, match="have digest"):
-        _run(settings, "results/evals/other")
+        _run(agreed("0" * 64), "results/evals/other")
 
 
 def test_without_a_hub_one_is_told_what_to_do(
@@ -222,7 +224,9 @@ def test_without_a_hub_one_is_told_what_to_do(
     with pytest.raises(LaminiError, match="snakemake task_data"):
         _run(_settings(asked, ["rte"], mirror=None))
     with pytest.raises(LaminiError, match="snakemake task_data"):
-        mirror_examples(TASKS["rte"].data, "out.jsonl")
+        mirror_task_data(
+            examples="out.jsonl", settings=MirrorTaskData(**TASKS["rte"].data.as_params())
+        )
 
 
 def test_unusable_models_are_refused_with_the_remedy(asked: AskedModel, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from lamini.files import read_json, sha256_file, write_json, write_jsonl
 from lamini.generation.instructions import generate_instructions
 from lamini.generation.pairs import generate_pairs
 from lamini.generation.summary import summarize_generation
-from lamini.settings.teacher import Teacher
+from lamini.settings.params import GenerateInstructions, GeneratePairs
+from lamini.settings.sources import InstructionGeneration
+from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests, Teacher
 from lamini.teacher.ledger import read_ledger
 
-PRICES = {"m": {"prompt": 1000.0, "completion": 1000.0}}
+PRICES = {"m": Price(prompt=1000.0, completion=1000.0)}
 
 
 @pytest.fixture(autouse=True)
@@ -42,20 +44,19 @@ def make_instructions(teacher: Teacher, name: str) -> dict[str, str]:
     }
     generate_instructions(
         prompts=Path("prompts.jsonl"),
-        topics=None,
+        topics=[],
         **made,
-        ledger=folder / "0000.ledger.jsonl",
         shard="0000",
-        settings={
-            "source": "some",
-            "generation": {"instructions_per_request": 5},
-            "model": "m",
-            "requests": {},
-            "seed_requests": False,
-            "count": 24,
-            "seed": 42,
-            "version": 1,
-        },
+        settings=GenerateInstructions(
+            source="some",
+            generation=InstructionGeneration(instructions_per_request=5),
+            model="m",
+            requests=InstructionRequests(),
+            seed_requests=False,
+            count=24,
+            seed=42,
+            version=1,
+        ),
         teacher=teacher,
     )
     return {kind: sha256_file(path) for kind, path in made.items()}
@@ -73,15 +74,14 @@ def make_pairs(teacher: Teacher, name: str) -> str:
         queries=Path("queries.jsonl"),
         pairs=folder / "0000.jsonl",
         report=folder / "0000.report.json",
-        ledger=folder / "0000.ledger.jsonl",
         shard="0000",
-        settings={
-            "source": "some",
-            "model": "m",
-            "responses": {"system_message": "Be brief."},
-            "seed_requests": False,
-            "seed": 42,
-        },
+        settings=GeneratePairs(
+            source="some",
+            model="m",
+            responses=ResponseRequests(system_message="Be brief."),
+            seed_requests=False,
+            seed=42,
+        ),
         teacher=teacher,
     )
     return sha256_file(folder / "0000.jsonl")

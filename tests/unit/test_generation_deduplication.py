@@ -70,7 +70,7 @@ def test_each_filter_takes_what_the_one_before_left_and_is_counted(tmp_path, mon
     )
 
     def left(**filters: object) -> tuple[list[str], dict[str, int]]:
-        shards, funnel = select([Path("a.jsonl")], 1, Deduplication(**filters).as_params())
+        shards, funnel = select([Path("a.jsonl")], 1, Deduplication(**filters))
         stages = {stage["stage"]: stage["left"] for stage in funnel["stages"]}
         return [row["id"].removeprefix("some/id") for row in shards[0]], stages
 

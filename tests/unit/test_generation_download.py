@@ -9,9 +9,10 @@ import pytest
 
 from lamini.errors import LaminiError
 from lamini.generation.download import download_file
-from lamini.settings.sources import Download
+from lamini.settings.params import DownloadFile
 
 CONTENT = bytes(range(256)) * 9000
+FILE = Path("downloads/file")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,8 +42,8 @@ def site(tmp_path, monkeypatch):
 
 def test_a_file_arrives(site):
     digest = hashlib.sha256(CONTENT).hexdigest()
-    download_file("downloads/file", Download(url=f"{site}/file", sha256=digest))
-    assert Path("downloads/file").read_bytes() == CONTENT
+    download_file(file=FILE, settings=DownloadFile(url=f"{site}/file", sha256=digest))
+    assert FILE.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -55,11 +56,11 @@ def test_a_file_arrives(site):
 )
 def test_nothing_is_left_of_a_bad_download(site, path, sha256, message):
     with pytest.raises(LaminiError, match=message):
-        download_file("downloads/file", Download(url=f"{site}/{path}", sha256=sha256))
+        download_file(file=FILE, settings=DownloadFile(url=f"{site}/{path}", sha256=sha256))
     assert not list(Path().glob("downloads/*"))
 
 
 def test_a_server_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LaminiError, match="put the file at downloads/file by hand"):
-        download_file("downloads/file", Download(url="http://127.0.0.1:9/file"))
+        download_file(file=FILE, settings=DownloadFile(url="http://127.0.0.1:9/file"))

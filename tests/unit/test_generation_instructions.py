@@ -15,6 +15,7 @@ from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.generation.instructions import generate_instructions
 from lamini.generation.requests import prompt_text
+from lamini.settings.params import GenerateInstructions
 
 FIGURE_2 = """\
 <example>What are some things you can do to de-stress?</example>
@@ -46,9 +47,9 @@ def test_prompts_are_the_papers():
         assert prompt_text(examples, topics, 20) == figure
 
 
-def params(**changes) -> dict:
+def params(**changes) -> GenerateInstructions:
     generation = {"instructions_per_request": 5} | changes.pop("generation", {})
-    return {
+    fields = {
         "source": "some",
         "generation": generation,
         "model": "m",
@@ -57,7 +58,8 @@ def params(**changes) -> dict:
         "count": 20,
         "seed": 42,
         "version": 1,
-    } | changes
+    }
+    return GenerateInstructions.model_validate(fields | changes)
 
 
 @pytest.fixture
@@ -75,17 +77,17 @@ def shard(tmp_path, monkeypatch):
 
     def run(endpoint: WritingEndpoint, name: str = "0000", teacher: dict | None = None, **changes):
         folder = Path("instructions")
-        generate_instructions(
+        facts = generate_instructions(
             prompts=Path("prompts.jsonl"),
-            topics=Path("topics.jsonl"),
+            topics=[Path("topics.jsonl")],
             instructions=folder / f"{name}.jsonl",
             rejects=folder / f"{name}.rejects.jsonl.zst",
             report=folder / f"{name}.report.json",
-            ledger=folder / f"{name}.ledger.jsonl",
             shard=name,
             settings=params(**changes),
             teacher=endpoint.settings(**(teacher or {})),
         )
+        assert facts == {"ledger": f"instructions/{name}.ledger.jsonl"}
         rows = list(map(json.loads, (folder / f"{name}.jsonl").read_text().splitlines()))
         packed = (folder / f"{name}.rejects.jsonl.zst").read_bytes()
         text = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)).read().decode()

@@ -12,6 +12,9 @@ from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.pairs import generate_pairs, response_flags
 from lamini.generation.queries import select_queries
 from lamini.generation.summary import summarize_generation
+from lamini.settings.dataset import Deduplication
+from lamini.settings.params import GeneratePairs, SelectQueries
+from lamini.settings.teacher import Price
 
 
 @pytest.fixture(autouse=True)
@@ -28,14 +31,19 @@ def rows(*instructions: str, start: int = 0) -> list[dict]:
 
 
 def select(
-    inputs: list[Path], shards: int, deduplication: dict | None = None
+    inputs: list[Path], shards: int, deduplication: Deduplication | None = None
 ) -> tuple[list[list[dict]], dict]:
     outputs = [Path(f"queries/{n:04}.jsonl") for n in range(shards)]
     select_queries(
-        inputs=inputs,
+        instructions=inputs,
         queries=outputs,
         funnel=Path("queries/funnel.json"),
-        settings={"source": "some", "deduplication": deduplication or {}, "shards": shards},
+        settings=SelectQueries(
+            source="some",
+            deduplication=deduplication or Deduplication(),
+            shards=shards,
+            version=1,
+        ),
     )
     funnel = json.loads(Path("queries/funnel.json").read_text())
     return [list(read_jsonl(path)) for path in outputs], funnel
@@ -55,7 +63,7 @@ def test_the_first_of_equal_instructions_stays_across_shards():
         "subset": "s",
     }
     assert [stage["left"] for stage in funnel["stages"]] == [8, 4]
-    everything, _ = select([Path("a.jsonl"), Path("b.jsonl")], 3, {"exact": False})
+    everything, _ = select([Path("a.jsonl"), Path("b.jsonl")], 3, Deduplication(exact=False))
     assert [len(shard) for shard in everything] == [3, 3, 2]
 
 
@@ -89,15 +97,15 @@ def pairs(endpoint: WritingEndpoint, shard: str = "0000", **changes) -> list[dic
         "seed_requests": False,
         "seed": 42,
     } | changes
-    generate_pairs(
+    facts = generate_pairs(
         queries=Path(f"{shard}.jsonl"),
         pairs=Path(f"pairs/{shard}.jsonl"),
         report=Path(f"pairs/{shard}.report.json"),
-        ledger=Path(f"pairs/{shard}.ledger.jsonl"),
         shard=shard,
-        settings=settings,
+        settings=GeneratePairs.model_validate(settings),
         teacher=endpoint.settings(),
     )
+    assert facts == {"ledger": f"pairs/{shard}.ledger.jsonl"}
     return list(read_jsonl(f"pairs/{shard}.jsonl"))
 
 
@@ -191,7 +199,7 @@ def test_the_summary_adds_up_shards(tmp_path):
         places[stage] = [tmp_path / f"{stage}{n}.json" for n in range(len(contents))]
         for path, content in zip(places[stage], contents, strict=True):
             path.write_text(json.dumps(content))
-    prices = {"m": {"prompt": 0.5, "completion": 1.5}}
+    prices = {"m": Price(prompt=0.5, completion=1.5)}
     summarize_generation(**places, summary=tmp_path / "generation.csv", prices=prices)
     with open(tmp_path / "generation.csv", newline="") as handle:
         table = {row["stage"]: row for row in csv.DictReader(handle)}

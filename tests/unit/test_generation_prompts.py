@@ -9,6 +9,7 @@ import pytest
 from lamini.errors import LaminiError
 from lamini.generation.prompts import PromptPool, prepare_prompts
 from lamini.generation.seeds import BadRow, prompt_of
+from lamini.settings.params import PreparePrompts
 from lamini.settings.sources import SeedData
 
 
@@ -26,10 +27,9 @@ def prepare(tmp_path, monkeypatch):
         prepare_prompts(
             prompts=tmp_path / "prompts.jsonl",
             funnel=tmp_path / "funnel.json",
-            seeds=seeds,
-            samples=samples,
-            seed=seed,
-            settings={"source": "some"},
+            settings=PreparePrompts(
+                source="some", seeds=seeds, files=None, samples=samples, seed=seed, version=1
+            ),
         )
         lines = (tmp_path / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
         return list(map(json.loads, lines)), json.loads((tmp_path / "funnel.json").read_text())

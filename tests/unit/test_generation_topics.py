@@ -14,6 +14,7 @@ from lamini.generation import dump as dump_module
 from lamini.generation.dump import read_categories, unescape
 from lamini.generation.dump_rows import plain_rows
 from lamini.generation.topics import read_topics, select_topics
+from lamini.settings.params import SelectTopics
 from lamini.settings.sources import Topics
 
 HEAD = b"""-- MySQL dump 10.19
@@ -39,6 +40,16 @@ def insert(*rows: bytes) -> bytes:
 def write_dump(path: Path, *statements: bytes, head: bytes = HEAD) -> Path:
     path.write_bytes(head + b"".join(statements) + TAIL)
     return path
+
+
+def select(dump: Path, **limits) -> None:
+    """Write topics.jsonl and funnel.json beside the dump."""
+    select_topics(
+        dump=dump,
+        topics=dump.with_name("topics.jsonl"),
+        funnel=dump.with_name("funnel.json"),
+        settings=SelectTopics(topics=Topics(dump=str(dump), **limits), files=None),
+    )
 
 
 def read(path: Path) -> tuple[list, Counter]:
@@ -157,8 +168,7 @@ def test_other_tables_and_missing_files_are_errors(tmp_path):
         read(write_dump(path, insert(b"(1,'A')"), head=b""))
 
 
-def test_filters_and_funnel(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_filters_and_funnel(tmp_path):
     rows = [
         b"(1,'Machine_learning',235,35,0)",  # 200 pages proper
         b"(2,'Design_bureaus',62,11,0)",  # exactly on both limits: 11 and 51
@@ -171,8 +181,7 @@ def test_filters_and_funnel(tmp_path, monkeypatch):
         b"(9,'\xd0\x9c\xd0\xbe\xd1\x81\xd0\xba\xd0\xb2\xd0\xb0',900,20,0)",
     ]
     dump = write_dump(tmp_path / "d.sql", insert(*rows))
-    settings = Topics(dump=str(dump), exclude_patterns=[r"\bstubs?\b"])
-    select_topics(dump, tmp_path / "topics.jsonl", tmp_path / "funnel.json", settings)
+    select(dump, exclude_patterns=[r"\bstubs?\b"])
     assert read_topics(tmp_path / "topics.jsonl") == [
         "Machine learning",
         "Design bureaus",
@@ -185,8 +194,7 @@ def test_filters_and_funnel(tmp_path, monkeypatch):
 
 def test_nothing_left_and_wrong_patterns_are_errors(tmp_path):
     dump = write_dump(tmp_path / "d.sql", insert(b"(1,'A',1,1,0)"))
-    places = (dump, tmp_path / "topics.jsonl", tmp_path / "funnel.json")
     with pytest.raises(LaminiError, match="no category passes"):
-        select_topics(*places, Topics(dump=str(dump)))
+        select(dump)
     with pytest.raises(LaminiError, match="no regular expression"):
-        select_topics(*places, Topics(dump=str(dump), exclude_patterns=["("]))
+        select(dump, exclude_patterns=["("])

@@ -8,11 +8,11 @@ from writing_endpoint import WritingEndpoint
 from lamini.files import read_jsonl, write_jsonl
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import clip, judge_items, read_verdict
+from lamini.settings.human_evaluation import Judge
+from lamini.settings.params import JudgeItems
 
-SETTINGS = {
-    "study": "models", "model": "m", "seed": 1, "seed_requests": True,
-    "judge": {"max_tokens": 2, "max_characters": 120, "extra_body": {"grammar": "root ::= [A-D]"}},
-}  # fmt: skip
+JUDGE = Judge(max_tokens=2, max_characters=120, extra_body={"grammar": "root ::= [A-D]"})
+SETTINGS = JudgeItems(study="models", model="m", judge=JUDGE, seed_requests=True, seed=1)
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +51,11 @@ def test_items_are_judged_once_and_blinded() -> None:
 
     with WritingEndpoint(write=write) as endpoint:
         for _ in range(2):
-            judge_items(
-                items=Path("items.jsonl"), verdicts=Path("verdicts.jsonl"),
-                ledger=Path("verdicts.ledger.jsonl"), settings=SETTINGS,
+            facts = judge_items(
+                rated=Path("items.jsonl"), verdicts=Path("verdicts.jsonl"), settings=SETTINGS,
                 teacher=endpoint.settings(),
             )  # fmt: skip
+            assert facts == {"ledger": "verdicts.ledger.jsonl", "clipped": 1, "without_a_level": 1}
     rows = list(read_jsonl("verdicts.jsonl"))
     assert [row["rating"] for row in rows] == ["B", None, "D"]
     assert [row["clipped_characters"] for row in rows] == [0, 380, 0]

@@ -14,11 +14,12 @@ from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, make_item, read_items
 from lamini.human_evaluation.rating_files import FORMAT, read_ratings
 from lamini.human_evaluation.shown import read_shown
+from lamini.settings.params import CollectRatings
 
-SETTINGS = {
-    "study": "models", "kind": "models", "annotators": ["annotator_1", "annotator_2"],
-    "replicates": 200, "seed": 1,
-}  # fmt: skip
+SETTINGS = CollectRatings(
+    study="models", kind="models", annotators=["annotator_1", "annotator_2"], replicates=200,
+    files=None, seed=1, version=1,
+)  # fmt: skip
 GROUPS = {"g1": ("annotator_1",), "g2": ("annotator_2",), "g3": ("annotator_1", "annotator_2")}
 SUBJECTS = ("good", "bad")
 File = dict[str, Any]
@@ -60,7 +61,7 @@ def verdict(items: list[Item], rating: str | None) -> None:
 
 def collect(*files: str, verdicts: tuple[str, ...] = ()) -> tuple[list[dict[str, str]], Any]:
     collect_ratings(
-        items="items.jsonl", key="key.json", verdicts=verdicts, rating_files=files,
+        rated="items.jsonl", key="key.json", verdicts=verdicts, rating_files=files,
         ratings="ratings.csv", summary="summary.json", settings=SETTINGS,
     )  # fmt: skip
     with open("ratings.csv", newline="") as handle:
@@ -150,7 +151,7 @@ def test_partial_ratings_count_and_say_so(items: list[Item]) -> None:
     assert summary["rated"]["human"] == 2 and not summary["complete"]
     assert [row["comment"] for row in rows if row["comment"]] == ["To be looked up,\nlater."]
 
-    for name in SETTINGS["annotators"]:
+    for name in SETTINGS.annotators:
         write_json(f"{name}.json", export(items, name, by_subject("A", "C")))
     _, summary = collect("annotator_1.json", "annotator_2.json")
     assert summary["complete"] and summary["rated"]["human"] == 8

@@ -13,6 +13,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.human_evaluation.assignment import assign_groups
 from lamini.human_evaluation.selection import choose_instructions, select_items
+from lamini.settings.params import SelectItems
 
 CONFIG = Path(__file__).parents[2] / "config"
 MODELS = ["student-a", "student-b", "teacher-c"]
@@ -30,18 +31,18 @@ def instructions(*apps: str) -> list[dict[str, Any]]:
     ]
 
 
-def settings(**changes: Any) -> dict[str, Any]:
-    values = {
+def settings(**changes: Any) -> SelectItems:
+    values: dict[str, Any] = {
         "study": "models", "kind": "models", "models": MODELS, "max_per_app": 2,
         "instructions": None, "annotators": 2, "rated_twice": 0.0, "seed": 1,
-        "mixture": "d_all", "samples_per_source": 3,
+        "mixture": "d_all", "samples_per_source": 3, "exclude": None, "version": 1, "files": None,
     }  # fmt: skip
-    return values | changes
+    return SelectItems.model_validate(values | changes)
 
 
 def select(inputs: dict[str, Any], **changes: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     select_items(
-        inputs=inputs, items="items.jsonl", key="key.json", funnel="funnel.json",
+        inputs=inputs, rated="items.jsonl", key="key.json", funnel="funnel.json",
         settings=settings(**changes),
     )  # fmt: skip
     return list(read_jsonl("items.jsonl")), json.loads(Path("key.json").read_text())

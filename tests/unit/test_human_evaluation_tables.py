@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from lamini.human_evaluation.collection import summarize
+from lamini.settings.params import CollectRatings
 from lamini.tables.make import make_table
 from lamini.tables.table import MARK
 
-SETTINGS = {
-    "study": "models",
-    "kind": "models",
-    "annotators": ["p", "q"],
-    "replicates": 200,
-    "seed": 1,
-}
+SETTINGS = CollectRatings(
+    study="models",
+    kind="models",
+    annotators=["p", "q"],
+    replicates=200,
+    files=None,
+    seed=1,
+    version=1,
+)
 PARAMS = {"names": {"m1": "One", "m2": "Two"}, "reproduction": False}
 Row = dict[str, str]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lamini.finished import forget_accepted
+from lamini.jobs.kept_outputs import forget_accepted
 
 OUTPUTS = (
     "checkpoints/small/final/manifest.json",

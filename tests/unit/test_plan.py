@@ -215,10 +215,10 @@ def test_the_backend_recomputes_nothing_and_the_batch_price_only_what_was_paid()
     batch = flow("teacher={backend: batch, batch: {poll_seconds: 5}}")
     share = flow("teacher={prices: {gpt-3.5-turbo: {batch_share: 0.1}}}")
     for changed in (batch, share):
-        assert changed.pair_params("alpaca") == flow().pair_params("alpaca")
-        source = "generated_p3"
-        same = flow().instruction_params(source, "0000")
-        assert changed.instruction_params(source, "0000") == same
+        assert changed.pair_params("alpaca").as_params() == flow().pair_params("alpaca").as_params()
+        shard = ("generated_p3", "0000")
+        same = flow().instruction_params(*shard).as_params()
+        assert changed.instruction_params(*shard).as_params() == same
     assert batch.price_params() == flow().price_params() != share.price_params()
     assert flow().teacher_minutes(60, 2) == 120 and batch.teacher_minutes(60, 1) == 2880
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from lamini.takeover import end_predecessors, predecessors
+from lamini.jobs.predecessors import end_predecessors, predecessors
 
 OWN = "17|rule_train_model_wildcards_gpt2|/home/a/run"
 

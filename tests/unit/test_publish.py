@@ -56,20 +56,14 @@ def _dataset(folder: Path) -> None:
     facts = {"sha256": sha256_file(dataset), "rows": 2, "mixture": "herd"}
     write_json(dataset.with_name("herd.manifest.json"), facts)
     dataset.with_name("herd.card.md").write_text("# herd\n")
-    here = Path.cwd()
-    os.chdir(folder.parent)  # provenance goes to results/ of the working folder
-    try:
-        export_dataset(
-            manifest="results/dataset/herd.manifest.json",
-            dataset="results/dataset/herd.parquet",
-            card="results/dataset/herd.card.md",
-            readme="results/export/herd/README.md",
-            parquet="results/export/herd/herd.parquet",
-            jsonl="results/export/herd.jsonl",
-            settings={},
-        )
-    finally:
-        os.chdir(here)
+    export_dataset(
+        manifest=dataset.with_name("herd.manifest.json"),
+        dataset=dataset,
+        card=dataset.with_name("herd.card.md"),
+        readme=folder / "export/herd/README.md",
+        parquet=folder / "export/herd/herd.parquet",
+        jsonl=folder / "export/herd.jsonl",
+    )
     table = folder / "analysis/herd/contamination.csv"
     table.parent.mkdir(parents=True)
     table.write_text(

@@ -8,46 +8,55 @@ import yaml
 
 from crates import check_crate, entities
 from lamini.files import read_json, write_json
-from lamini.provenance import provenance_path, record_provenance
+from lamini.jobs.provenance import (
+    file_digests,
+    package_versions,
+    provenance_path,
+    record_job,
+)
 from lamini.report.crate import write_crate
-from lamini.report.lineage import write_lineage
+from lamini.report.lineage import collect_lineage
 
 ROOT = Path(__file__).parents[2]
 TABLE = "results/tables/table_01.json"
 PAIRS = "results/pairs/alpaca/0000.jsonl"
 LEDGER = "results/pairs/alpaca/0000.ledger.jsonl"
 QUERIES = "results/queries/alpaca/0000.jsonl"
+FUNNEL = "results/queries/alpaca.funnel.json"
 
 
 @pytest.fixture(autouse=True)
 def _a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds that people gave, queries, pairs with a ledger, a table."""
     monkeypatch.chdir(tmp_path)
+    code = {"commit": "a" * 40, "date": "2026-01-02", "modified": False}
+    monkeypatch.setattr("lamini.jobs.provenance.code_version", lambda: code)
     write_json("config/seeds.json", ["a"])
-    for path in (TABLE, PAIRS, LEDGER, QUERIES, "results/queries/alpaca.funnel.json"):
+    write_json(LEDGER, LEDGER)
+    _made("select_queries", {"version": 1}, ["config/seeds.json"], QUERIES, FUNNEL)
+    _made("generate_pairs", {"responses": {"version": 1}}, [QUERIES], PAIRS, ledger=LEDGER)
+    _made("make_table", {"kind": "x"}, [PAIRS], TABLE)
+
+
+def _made(
+    rule: str, settings: dict[str, Any], inputs: list[str], *outputs: str, **facts: Any
+) -> None:
+    """Do a job: write its outputs, and record it."""
+    for path in outputs:
         write_json(path, path)
-    record_provenance(
-        "results/queries/alpaca.funnel.json", rule="select_queries", settings={},
-        inputs=["config/seeds.json"],
-    )  # fmt: skip
-    shared = {"inputs_as_of": "results/queries/alpaca.funnel.json"}
-    record_provenance(QUERIES, rule="select_queries", settings={"version": 1}, extra=shared)
-    record_provenance(
-        PAIRS, rule="generate_pairs", settings={"responses": {"version": 1}},
-        inputs=[QUERIES], extra={"ledger": LEDGER},
-    )  # fmt: skip
-    record_provenance(TABLE, rule="make_table", settings={"kind": "x"}, inputs=[PAIRS])
-    for path in (TABLE, PAIRS, QUERIES, "results/queries/alpaca.funnel.json"):
-        _edit(path, code={"commit": "a" * 40, "date": "2026-01-02", "modified": False})
+    record_job(
+        rule=rule, settings=settings, inputs=file_digests(inputs), outputs=outputs, facts=facts
+    )
 
 
 def _edit(artifact: str, **changes: Any) -> None:
-    path = provenance_path(artifact)
+    """Change what the record of an artifact's job says."""
+    path = read_json(provenance_path(artifact))["job"]
     write_json(path, read_json(path) | changes)
 
 
-def _lineage() -> dict[str, Any]:
-    write_lineage({"tables": TABLE, "figures": []}, {"version": 1}, "results/report/lineage.json")
+def _lineage(table: str = TABLE) -> dict[str, Any]:
+    collect_lineage(inputs={"tables": table, "figures": []}, lineage="results/report/lineage.json")
     found: dict[str, Any] = read_json("results/report/lineage.json")
     return found
 
@@ -64,15 +73,12 @@ def test_everything_upstream_is_found() -> None:
 
 def test_what_is_doubtful_is_marked() -> None:
     more = "results/pairs/alpaca/0001.jsonl"
-    write_json(more, "more")
-    settings: dict[str, Any] = {"responses": {"version": 2}}
-    record_provenance(more, rule="generate_pairs", settings=settings, inputs=["results/lost.json"])
-    packages = read_json(provenance_path(PAIRS))["packages"] | {"torch": "1.0"}
-    _edit(more, code={"commit": None, "modified": None}, packages=packages)
     write_json("results/lost.json", 1)
-    digests = read_json(provenance_path(TABLE))["inputs"] | {more: "another"}
-    _edit(TABLE, inputs=digests, code={"commit": "b" * 40, "modified": True})
-    _edit(more, inputs={"results/lost.json": "1"})
+    _made("generate_pairs", {"responses": {"version": 2}}, ["results/lost.json"], more)
+    packages = package_versions() | {"torch": "1.0"}
+    _edit(more, code={"commit": None, "date": None, "modified": None}, packages=packages)
+    digests = file_digests([PAIRS]) | {more: "another"}
+    _edit(TABLE, inputs=digests, code={"commit": "b" * 40, "date": None, "modified": True})
     marks = _lineage()["products"][TABLE]["marks"]
     beginnings = [
         "Dirty checkout: 1 artifact was made",
@@ -87,6 +93,38 @@ def test_what_is_doubtful_is_marked() -> None:
         assert mark.startswith(beginning)
 
 
+@pytest.mark.parametrize("output", ["parquet", "manifest.json", "card.md"])
+def test_each_output_of_a_merge_leads_to_the_pairs(output: str) -> None:
+    outputs = [f"results/dataset/d_all.{name}" for name in ("parquet", "manifest.json", "card.md")]
+    _made("merge_pairs", {"mixture": "d_all", "version": 1}, [PAIRS], *outputs)
+    made = f"results/dataset/d_all.{output}"
+    _made("make_table", {"kind": "y"}, [made], "results/tables/table_02.json")
+    lineage = _lineage("results/tables/table_02.json")
+    upstream = [made, PAIRS, QUERIES, "results/tables/table_02.json"]
+    assert lineage["products"]["results/tables/table_02.json"] == {
+        "upstream": upstream, "marks": []
+    }  # fmt: skip
+    assert {lineage["artifacts"][path]["rule"] for path in upstream} == {
+        "make_table", "merge_pairs", "generate_pairs", "select_queries"
+    }  # fmt: skip
+
+
+def test_a_record_of_the_earlier_form_is_followed_and_marked() -> None:
+    """It holds what is in the record of a job now, and not all inputs."""
+    path = provenance_path(PAIRS)
+    small = read_json(path)
+    job = read_json(small.pop("job"))
+    earlier = {key: job[key] for key in job.keys() - {"outputs", "facts"}}
+    write_json(path, small | earlier | {"extra": {"ledger": LEDGER}})
+    lineage = _lineage()
+    assert lineage["products"][TABLE] == {
+        "upstream": [PAIRS, QUERIES, TABLE],
+        "marks": ["Incomplete record: 1 artifact was made by a version that left inputs out."],
+    }
+    assert lineage["artifacts"][PAIRS]["rule"] == "generate_pairs"
+    assert set(lineage["ledgers"]) == {LEDGER}
+
+
 def test_the_crate_is_a_workflow_run_crate() -> None:
     _lineage()
     Path("results/report/index.html").write_text("<!doctype html>")
@@ -99,8 +137,9 @@ def test_the_crate_is_a_workflow_run_crate() -> None:
     written = []
     for _ in range(2):
         write_crate(
-            inputs, {"title": "Run"}, "results/ro-crate-metadata.json", "results/workflow/Snakefile"
-        )
+            inputs=inputs, settings={"title": "Run"}, metadata="results/ro-crate-metadata.json",
+            workflow="results/workflow/Snakefile",
+        )  # fmt: skip
         written.append(Path("results/ro-crate-metadata.json").read_bytes())
     assert written[0] == written[1]
     check_crate(Path("results"))

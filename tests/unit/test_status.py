@@ -5,35 +5,55 @@ import json
 import os
 import shutil
 import time
+from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lamini.command import CONFIG_FILES, read_config
+from lamini.command import read_config
 from lamini.errors import LaminiError
+from lamini.settings import load_settings
 from lamini.status.__main__ import main
-from lamini.status.stages import Job, planned_jobs
+from lamini.status.graph import JOBS_FILE, Job, ask_snakemake, read_jobs
 from lamini.status.states import job_states, read_tail
 from lamini.teacher.ledger import Ledger, row_line
-from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
+def project(folder: Path) -> Path:
     """A project's folder without results."""
-    for name in CONFIG_FILES:
-        target = tmp_path / "config" / f"{name}.yaml"
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / "config" / target.name, target)
-    monkeypatch.chdir(tmp_path)
+    for name in ("Snakefile", "rules", "envs", "scripts", "config", "CITATION.cff"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory) -> list[Job]:
+    """The jobs of the paper's run, as Snakemake has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project(tmp_path_factory.mktemp("project")))
+        return ask_snakemake([], {})
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch, planned):
+    """A run of the paper that has just started."""
+    monkeypatch.chdir(project(tmp_path))
+    write(JOBS_FILE, [asdict(job) for job in planned])
+    configure()
+
+
+def configure(*assignments: str) -> None:
+    config = load_settings(read_config([], assignments))
+    write("results/run_config.yaml", yaml.safe_dump(config.as_params()))
 
 
 @pytest.fixture
-def jobs() -> dict[str, Job]:
-    return {job.name: job for job in planned_jobs(Workflow(read_config([], [])))}
+def jobs(planned) -> dict[str, Job]:
+    return {job.name: job for job in planned}
 
 
 def write(path: str | Path, content: object = "") -> Path:
@@ -73,7 +93,9 @@ def test_an_empty_folder_waits_for_everything(capsys, jobs):
     assert rows(text)["in"] == ["all", "0", f"{len(jobs):,}", f"{len(jobs):,}"]
     assert rows(text)["train_model"] == ["0", "15", "15"]
     assert rows(text)["generate_pairs"] == ["0", "258", "258"]
-    assert not Path("results").exists() and not Path(".snakemake").exists()
+    shutil.rmtree("results")
+    assert status(capsys).partition("\n")[2] == text.partition("\n")[2], "asked, not read"
+    assert not Path("results").exists()
 
 
 def test_states_come_from_outputs_marks_and_logs(capsys, jobs):
@@ -107,7 +129,8 @@ def test_states_come_from_outputs_marks_and_logs(capsys, jobs):
 
 def test_marks_that_a_killed_run_left_are_no_running_jobs(jobs):
     job = jobs["train_model lamini-gpt-1.5b"]
-    long = Job("some", "x", (f"results/{'long' * 90}/{'name' * 30}",))
+    output = f"results/{'long' * 60}/{'name' * 30}"
+    long = Job("some", "x", (output,), "results/logs/some/x.log", "results/benchmarks/x.jsonl")
     mark_running(*job.outputs, *long.outputs)
     assert [s.state for s in job_states([job, long], Path())] == ["running", "running"]
     Path(".snakemake/locks/0.input.lock").unlink()
@@ -131,7 +154,8 @@ def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
     write("results/progress/b.json", job | {"updated": time.time() - 3600})
     write("results/progress/c.json", job | {"state": "done"})
     write("results/progress/d.json", "{")
-    text = status(capsys, "--config", "teacher={budget_dollars: 10}")
+    configure("teacher={budget_dollars: 10}")
+    text = status(capsys)
     assert "5 answers, 4,000,000 + 2,000,000 tokens, $5.00 of $10.00, $5.00 left" in text
     assert "15.0 requests/s, 100 tokens/s by 1 jobs, 7 in flight, 1 times 429, 2 ret" in text
 
@@ -165,18 +189,33 @@ def test_costs_are_summed_by_rule_in_the_pipelines_order(capsys, jobs):
     assert "machines" not in status(capsys, "cost")
 
 
-def test_the_last_runs_configuration_is_shown_unless_another_is_given(capsys):
-    config = read_config(
-        [], ["students=[lamini-t5-61m]", "human_evaluation={studies: {models: {models: [gpt2]}}}"]
-    )
-    write("results/run_config.yaml", yaml.safe_dump(Workflow(config).config.as_params()))
-    assert rows(status(capsys))["train_model"] == ["0", "1", "1"]
-    assert rows(status(capsys, "--config", "seed=1"))["train_model"] == ["0", "15", "15"]
+def test_the_last_runs_jobs_are_shown_unless_another_configuration_is_given(capsys, planned):
+    few = [job for job in planned if job.name != "train_model lamini-t5-61m"]
+    write(JOBS_FILE, [asdict(job) for job in few])
+    assert read_jobs() == few
+    assert rows(status(capsys))["train_model"] == ["0", "14", "14"]
+    one = "students=[lamini-t5-61m]"
+    studies = "human_evaluation={studies: {models: {models: [gpt2]}}}"
+    assert rows(status(capsys, "--config", one, studies))["train_model"] == ["0", "1", "1"]
     write("results/run_config.yaml", "students: [")
     assert main([]) == 1
     assert "run_config.yaml: not valid YAML" in capsys.readouterr().err
     with pytest.raises(LaminiError, match="KEY=VALUE"):
         read_config([], ["seed"])
+
+
+def test_jobs_stand_in_the_order_of_the_rule_files(planned):
+    rules = list(dict.fromkeys(job.rule for job in planned))
+    for earlier, later in pairwise(
+        ("select_topics", "prepare_prompts", "generate_pairs", "merge_pairs", "measure_dataset",
+         "train_model", "generate_answers", "select_items", "make_table", "write_report")
+    ):  # fmt: skip
+        assert rules.index(earlier) < rules.index(later)
+    topics = next(job for job in planned if job.rule == "select_topics")
+    assert topics == Job(
+        "select_topics", "", ("results/topics/topics.jsonl", "results/topics/funnel.json"),
+        "results/logs/select_topics.log", "results/benchmarks/select_topics.jsonl",
+    )  # fmt: skip
 
 
 def test_the_end_of_a_long_log_is_enough(tmp_path):

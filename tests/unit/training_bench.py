@@ -1,5 +1,6 @@
 """Toy trainings by the command line, which the tests of whole runs share."""
 
+import contextlib
 import json
 import logging
 import os
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from training_cases import CONFIGS, architecture, recipe, write_dataset
+from training_cases import CONFIGS, architecture, make_tokenizer, recipe, write_dataset
 
-from lamini.settings.students import BuiltModel, TrainedTokenizer
+from lamini.settings.params import BuildModel, Location, TokenizePairs
+from lamini.settings.students import BuiltModel
 from lamini.students.pretrained import build_model
 from lamini.students.tokenization import tokenize_pairs
-from lamini.students.tokenizers import train_tokenizer
 from lamini.training.__main__ import main
+
+LOG = Path("results/logs/train_model/small.log")
+OUTPUTS = ("final/manifest.json", "final/metrics.jsonl")
 
 
 class Bench:
@@ -29,14 +33,24 @@ class Bench:
         dataset = write_dataset(folder / "data.parquet", longest=longest)
         for name in names:
             causal = architecture(name) == "decoder-only"
-            place = {"path": str(folder / "tokenizers" / name), "revision": None}
-            kind = TrainedTokenizer(kind="gpt2" if causal else "t5", vocabulary=340)
-            train_tokenizer(dataset, kind, place["path"])
+            place = Location(path=str(folder / "tokenizers" / name))
+            make_tokenizer(dataset, "gpt2" if causal else "t5", Path(place.path))
             wrapper, pad = ("alpaca", "[PAD]") if causal else ("bare", None)
-            tokenize_pairs(dataset, place, wrapper, pad, folder / "tokenized" / name)
+            tokenize_pairs(
+                dataset=dataset,
+                manifest=folder / "tokenized" / name / "manifest.json",
+                settings=TokenizePairs(tokenizer=place, prompt_format=wrapper, pad_token=pad),
+            )
             config = {**CONFIGS[name], **({"n_positions": 256} if name == "gpt2" else {})}
-            build = BuiltModel(kind="random", config=config)
-            build_model(build, architecture(name), place, 1, folder / "models" / name)
+            build_model(
+                manifest=folder / "models" / name / "manifest.json",
+                settings=BuildModel(
+                    architecture=architecture(name),
+                    build=BuiltModel(kind="random", config=config),
+                    tokenizer=place,
+                    seed=1,
+                ),
+            )
 
     def settings(self, name: str, **changes: Any) -> dict[str, Any]:
         causal = architecture(name) == "decoder-only"
@@ -69,26 +83,34 @@ class Bench:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         if file_size is not None:
             command = ["prlimit", f"--fsize={file_size}", *command]
-        return subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE)
+        output.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            command, cwd=output, env=environment, text=True, stderr=subprocess.PIPE
+        )
 
     def _arguments(self, name: str, output: Path, changes: dict[str, Any]) -> list[str]:
+        """The rule's command line, of a run in its output folder, which gets log and records."""
         settings = json.dumps(self.settings(name, **changes))
-        tokenized = str(self.folder / "tokenized" / name)
-        places = ["--tokenized", tokenized, "--output", str(output), "--log", str(output / "log")]
-        return ["--settings", settings, *places]
+        tokenized = self.folder / "tokenized" / name
+        places = ["--tokenized", str(tokenized), "--output", str(output), "--log", str(LOG)]
+        inputs = [tokenized / "manifest.json", self.folder / "models" / name / "manifest.json"]
+        files = ["--read", *map(str, inputs), "--written", *OUTPUTS]
+        return ["--settings", settings, *places, *files]
 
     def run_here(self, name: str, output: Path, **changes: Any) -> str:
         """A run by the command's own entry, without the seconds that a new process takes."""
         logger, hook = logging.getLogger("lamini"), sys.excepthook
         try:
-            code = main(["--gpus", "0", *self._arguments(name, output, changes)])
+            output.mkdir(parents=True, exist_ok=True)
+            with contextlib.chdir(output):
+                code = main(["--gpus", "0", *self._arguments(name, output, changes)])
         finally:
             torch.use_deterministic_algorithms(False)
             sys.excepthook, logger.propagate = hook, True
             for handler in list(logger.handlers):
                 logger.removeHandler(handler)
                 handler.close()
-        log = (output / "log").read_text()
+        log = (output / LOG).read_text()
         assert code == 0, log
         return log
 

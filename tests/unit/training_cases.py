@@ -1,7 +1,7 @@
 """Small models and token caches that the tests of training share."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -9,10 +9,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lamini.files import write_folder_manifest, write_jsonl
-from lamini.settings.students import Recipe
+from lamini.settings.params import Location, TrainTokenizer
+from lamini.settings.students import Recipe, TrainedTokenizer
 from lamini.students.pretrained import separate_head
 from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, TokenCache
-from lamini.training.job import Location, TrainingJob
+from lamini.students.tokenizers import train_tokenizer
+from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.pairs import select_pairs
 from lamini.training.ranks import Ranks
@@ -111,6 +113,15 @@ def tiny_cache(folder: Path, pairs: int = 24, longest: int = 40, shared: int = 0
     facts = {"pairs": pairs, "token_type": "uint16", "vocabulary": VOCABULARY}
     write_folder_manifest(folder, facts | {"dataset_sha256": "0" * 64})
     return TokenCache(folder)
+
+
+def make_tokenizer(
+    dataset: Path, kind: Literal["t5", "gpt2"], folder: Path, vocabulary: int = 340
+) -> None:
+    """Train a tokenizer on a mixture's parquet."""
+    train = TrainedTokenizer(kind=kind, vocabulary=vocabulary)
+    settings = TrainTokenizer(train=train, pad_token=None)
+    train_tokenizer(dataset=dataset, manifest=folder / "manifest.json", settings=settings)
 
 
 def recipe(**changes: Any) -> Recipe:

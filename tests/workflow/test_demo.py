@@ -1,7 +1,9 @@
 """The whole demo, run for real: every artifact is there, and holds what it should."""
 
+import csv
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +15,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from checkouts import Checkout
+from lamini.files import sha256_file
 
 pytestmark = pytest.mark.slow
 PAPER_TABLES = {f"{number:02}" for number in range(1, 14)}
@@ -114,14 +117,28 @@ def test_no_artifact_holds_a_path_of_this_machine(results: Path, finished_demo: 
             assert place not in path.read_bytes(), path
 
 
-def test_every_artifact_has_a_record_of_its_making(results: Path) -> None:
-    for pattern in ("pairs/*/*.jsonl", "evals/*/*.json", "tables/*.csv", "figures/*.png"):
-        for path in results.glob(pattern):
-            if ".ledger" in path.name:
-                continue
-            record = results / "provenance" / path.relative_to(results)
-            facts = json.loads(record.with_name(f"{record.name}.json").read_text())
-            assert {"settings", "inputs", "code", "packages", "sha256"} <= set(facts)
+def _files(folder: Path, paths: Iterable[str]) -> set[str]:
+    """Files among some paths; a folder stands for all files below it."""
+    places = [folder / path for path in paths]
+    found = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file()]
+    return {str(file.relative_to(folder)) for file in found}
+
+
+def test_each_job_is_recorded_with_what_its_rule_declares(finished_demo: Checkout) -> None:
+    table = finished_demo.snakemake("--profile", "demo", "--detailed-summary").stdout
+    folder, rules = finished_demo.folder, set()
+    for row in csv.DictReader(table.splitlines(), delimiter="\t"):
+        output = row["output_file"]
+        record = json.loads((folder / f"results/provenance/{output[8:]}.json").read_text())
+        job = json.loads((folder / record["job"]).read_text())
+        assert set(job["inputs"]) == _files(folder, row["input-file(s)"].split(",")), output
+        assert output in job["outputs"]
+        assert record["sha256"] == sha256_file(folder / output)
+        assert row["rule"].startswith(job["rule"].removesuffix("_model"))
+        rules.add(job["rule"])
+    scripts = {path.stem for path in (folder / "scripts").glob("*.py")} | {"train_model"}
+    elsewhere = {"download_file", "mirror_task_data", "import_published", "export_dataset"}
+    assert rules == scripts - elsewhere, "rules that the demo does not need are the only ones left"
 
 
 def test_a_second_run_has_nothing_to_do(finished_demo: Checkout) -> None:

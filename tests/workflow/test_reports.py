@@ -41,3 +41,26 @@ def test_nothing_of_one_clean_run_is_in_doubt(finished_demo: Checkout) -> None:
     lineage = read_json(finished_demo.folder / "results/report/lineage.json")
     marks = {mark for product in lineage["products"].values() for mark in product["marks"]}
     assert not [mark for mark in marks if not mark.startswith(("Code unknown", "Dirty"))]
+
+
+GENERATION = {"pairs", "queries", "instructions", "prompts", "topics"}
+"""Folders of what the teacher was asked with, and what it answered."""
+OF_NO_DATASET = {"table_03", "table_08"}
+"""Tables of settings alone: the students' initialisations, and the tasks."""
+
+
+def test_every_number_leads_to_the_paid_answers(finished_demo: Checkout) -> None:
+    lineage = read_json(finished_demo.folder / "results/report/lineage.json")
+    artifacts = lineage["artifacts"]
+    short = set()
+    for path, product in lineage["products"].items():
+        upstream = product["upstream"]
+        folders = {item.split("/")[1] for item in upstream}
+        read = {item for one in upstream for item in artifacts[one]["inputs"]}
+        seeds = any(item.startswith("config/demo/") for item in read)
+        ledgers = {artifacts[item]["ledger"] for item in upstream} - {None}
+        if not (folders >= GENERATION and seeds and len(ledgers) > 7):
+            short.add(Path(path).stem)
+    assert short == OF_NO_DATASET
+    assert len(lineage["products"]) > 30
+    assert all(facts["bytes"] for facts in lineage["ledgers"].values())

@@ -7,7 +7,7 @@ itself: passage, question, each option.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from lamini.analysis.overlap import OverlapIndex
 from lamini.analysis.words import placed_words
 from lamini.files import atomic_writer, read_json
 from lamini.log import Progress
-from lamini.provenance import record_provenance
 from lamini.settings.dataset import Contamination
+from lamini.settings.params import FindContamination
 
 logger = logging.getLogger("lamini")
 PARTS = ("instruction", "response")
@@ -56,8 +56,7 @@ def find_contamination(
     contamination: str | Path,
     hits: str | Path,
     examples: str | Path,
-    settings: Mapping[str, Any],
-    data: Sequence[str | Path] = (),
+    settings: FindContamination,
 ) -> None:
     """Compare all pairs of a merged dataset with all evaluated examples.
 
@@ -68,16 +67,14 @@ def find_contamination(
             share runs; rows of `all_tasks`, and of all sources under the mixture's name.
         hits: Parquet to write, in `HITS`, in the dataset's order and then the tasks'.
         examples: Parquet to write, in `HIT_EXAMPLES`.
-        settings: the rule's params: `contamination` (fields of `Contamination`), `tasks` (where
-            each one's data is), `mirror`.
-        data: the local files of the tasks, for the provenance.
+        settings: what is compared, and where each task's data are.
 
     Raises:
         LaminiError: when a task's examples, or the dataset, cannot be read.
     """
-    chosen = Contamination.model_validate(settings["contamination"])
+    chosen = settings.contamination
     facts = read_json(manifest)
-    evaluated = read_examples(settings["tasks"], settings["mirror"])
+    evaluated = read_examples(settings.tasks, settings.mirror)
     index = OverlapIndex(
         evaluated.texts,
         evaluated.task_of_text,
@@ -100,13 +97,6 @@ def find_contamination(
     write_csv(contamination, columns(chosen), counts.table(facts["mixture"], chosen))
     with atomic_writer(examples, "wb") as handle:
         pq.write_table(counts.examples(), handle, compression="zstd")
-    record_provenance(
-        contamination,
-        rule="find_contamination",
-        settings=settings,
-        inputs=[manifest, *data],
-        beside=[hits, examples],
-    )
 
 
 def columns(settings: Contamination) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 The embeddings are kept as an artifact: computing them takes a GPU, drawing them does not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from lamini.analysis.sampling import choose_rows, sampled_batches
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, resolve_path
 from lamini.log import Progress
-from lamini.provenance import record_provenance
+from lamini.settings.params import EmbedInstructions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,7 +30,7 @@ def embed_instructions(
     manifest: str | Path,
     dataset: str | Path,
     embeddings: str | Path,
-    settings: Mapping[str, Any],
+    settings: EmbedInstructions,
 ) -> None:
     """Embed up to `samples` instructions of each source that Figure 3 shows.
 
@@ -48,12 +48,12 @@ def embed_instructions(
     facts = read_json(manifest)
     samples = choose_rows(
         facts,
-        settings["sources"],
-        settings["samples"],
+        settings.sources,
+        settings.samples,
         purpose="embed_instructions",
-        seed=settings["seed"],
+        seed=settings.seed,
     )
-    model = load_model(settings["model"], settings["revision"])
+    model = load_model(settings.model, settings.revision)
     size = model.get_embedding_dimension()
     schema = pa.schema(
         [
@@ -76,14 +76,6 @@ def embed_instructions(
             with_vectors = table.append_column("embedding", column)
             writer.write_table(with_vectors.select(schema.names).cast(schema))
             progress.advance(len(table))
-    record_provenance(
-        embeddings,
-        rule="embed_instructions",
-        settings=settings,
-        inputs=[manifest],
-        seed=settings["seed"],
-        extra={"samples": {source: len(rows) for source, rows in samples.items()}},
-    )
 
 
 def load_model(model: str, revision: str | None) -> "SentenceTransformer":

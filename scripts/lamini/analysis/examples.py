@@ -47,11 +47,11 @@ class Examples:
         return slice(int(self.firsts[task]), int(self.firsts[task + 1]))
 
 
-def read_examples(tasks: Mapping[str, Mapping[str, Any]], mirror: str | None) -> Examples:
+def read_examples(tasks: Mapping[str, TaskData], mirror: str | None) -> Examples:
     """Read the evaluated examples of some tasks.
 
     Args:
-        tasks: fields of `TaskData` by task.
+        tasks: where the examples are, by task.
         mirror: folder of local copies; null: the hub.
 
     Raises:
@@ -63,7 +63,7 @@ def read_examples(tasks: Mapping[str, Mapping[str, Any]], mirror: str | None) ->
     firsts = [0]
     with Progress(len(tasks), "tasks") as progress:
         for task, data in enumerate(tasks.values()):
-            rows, _ = load_examples(TaskData.model_validate(data), mirror)
+            rows, _ = load_examples(data, mirror)
             known: dict[str, int] = {}
             for example, row in enumerate(rows):
                 for text in dict.fromkeys(_texts(row)):

@@ -16,8 +16,7 @@ from lamini.dataset.writer import has_flag
 from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.log import Progress
-from lamini.provenance import record_provenance
-from lamini.settings.dataset import Funnel
+from lamini.settings.params import CountFunnel
 
 STAGES = ("english", "answered", "whole", "unrepeated", "unseen")
 COLUMNS = ("instruction_source", "read", "samples", *STAGES, "left_percent", "non_english_percent")
@@ -34,7 +33,7 @@ def count_funnel(
     near_duplicates: str | Path,
     hits: str | Path,
     funnel: str | Path,
-    settings: Mapping[str, Any],
+    settings: CountFunnel,
 ) -> None:
     """Count the funnel of each source, and of all; nothing is removed from the dataset.
 
@@ -44,18 +43,17 @@ def count_funnel(
         near_duplicates: Parquet of `find_near_duplicates`.
         hits: Parquet of `find_contamination`.
         funnel: CSV to write, in `COLUMNS`; its last row is of all sources.
-        settings: the rule's params: fields of `Funnel`.
+        settings: what is taken out.
 
     Raises:
         LaminiError: when an input cannot be read, or is not the manifest's.
     """
-    chosen = Funnel.model_validate(settings)
     facts = read_json(manifest)
     repeated = _ids(near_duplicates, pc.scalar(True))
-    words = chosen.shared_words
+    words = settings.shared_words
     shared = (pc.field("instruction_words") >= words) | (pc.field("response_words") >= words)
     seen = _ids(hits, shared)
-    is_foreign = ForeignText(chosen.language_score)
+    is_foreign = ForeignText(settings.language_score)
     left: dict[str, Counter[str]] = {}
     with Progress(facts["rows"], "pairs") as progress:
         columns = ["id", "instruction", "response", "flags"]
@@ -77,9 +75,6 @@ def count_funnel(
                 counts[stage] += int(keep.sum())
             progress.advance(len(batch))
     write_csv(funnel, COLUMNS, _rows(facts, left))
-    record_provenance(
-        funnel, rule="count_funnel", settings=settings, inputs=[manifest, near_duplicates, hits]
-    )
 
 
 def _ids(path: str | Path, chosen: pc.Expression) -> dict[str, pa.Array]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from lamini.analysis.minhash import Hashing, NearDuplicates, Shingles
 from lamini.analysis.words import Integers
 from lamini.files import atomic_writer, read_json
 from lamini.log import Progress
-from lamini.provenance import record_provenance
-from lamini.settings.dataset import Duplicates
+from lamini.settings.params import FindNearDuplicates
 
 logger = logging.getLogger("lamini")
 COLUMNS = (
@@ -47,7 +46,7 @@ def find_near_duplicates(
     dataset: str | Path,
     near_duplicates: str | Path,
     counts: str | Path,
-    settings: Mapping[str, Any],
+    settings: FindNearDuplicates,
 ) -> None:
     """Find the instructions that nearly repeat an earlier one, and count them per source.
 
@@ -56,19 +55,18 @@ def find_near_duplicates(
         dataset: the mixture's Parquet file.
         near_duplicates: Parquet to write, in `SCHEMA`.
         counts: CSV to write, in `COLUMNS`; its last row is of all sources.
-        settings: the rule's params: fields of `Duplicates`.
+        settings: how they are found.
 
     Raises:
         LaminiError: when the dataset cannot be read, or is not the manifest's.
     """
-    chosen = Duplicates.model_validate(settings)
     facts = read_json(manifest)
-    hashing = Hashing(chosen.ngram, chosen.bands, chosen.band_rows)
+    hashing = Hashing(settings.ngram, settings.bands, settings.band_rows)
     known = NearDuplicates(
         facts["rows"],
         hashing=hashing,
-        threshold=chosen.threshold,
-        most_compared=chosen.most_compared,
+        threshold=settings.threshold,
+        most_compared=settings.most_compared,
     )
     rows: Counter[str] = Counter()
     ids: list[pa.Array] = []
@@ -88,13 +86,6 @@ def find_near_duplicates(
     with atomic_writer(near_duplicates, "wb") as handle:
         pq.write_table(table, handle, compression="zstd")
     write_csv(counts, COLUMNS, _count(table, rows, facts["mixture"]))
-    record_provenance(
-        near_duplicates,
-        rule="find_near_duplicates",
-        settings=settings,
-        inputs=[manifest],
-        beside=[counts],
-    )
 
 
 def _hashed(

@@ -1,7 +1,6 @@
 """Embeddings in the plane by t-SNE (Figure 3), and what can be said of them in numbers."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from lamini.analysis.embeddings import Vectors
 from lamini.analysis.semantics import COLUMNS, semantic_diversity
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, derive_seed
-from lamini.provenance import record_provenance
+from lamini.settings.params import ProjectEmbeddings
 
 logger = logging.getLogger("lamini")
 Positions = np.ndarray[Any, np.dtype[np.float64]]
@@ -30,7 +29,7 @@ def project_embeddings(
     embeddings: str | Path,
     projection: str | Path,
     diversity: str | Path,
-    settings: Mapping[str, Any],
+    settings: ProjectEmbeddings,
 ) -> None:
     """Lay each panel's instructions out in the plane, and measure each source's diversity.
 
@@ -48,7 +47,7 @@ def project_embeddings(
     """
     sample = pq.read_table(embeddings)
     panels = []
-    for number, sources in enumerate(settings["panels"]):
+    for number, sources in enumerate(settings.panels):
         shown = sample.filter(pc.is_in(sample["instruction_source"], pa.array(sources)))
         if len(shown) < FEWEST:
             raise LaminiError(
@@ -56,20 +55,12 @@ def project_embeddings(
                 f" instructions, t-SNE needs {FEWEST}; raise `analysis.embeddings.samples`"
             )
         logger.info("panel %d: t-SNE of %d instructions", number, len(shown))
-        layout_seed = derive_seed("project_embeddings", settings["seed"], *sources)
-        positions = lay_out(vectors_of(shown), settings["perplexity"], layout_seed)
+        layout_seed = derive_seed("project_embeddings", settings.seed, *sources)
+        positions = lay_out(vectors_of(shown), settings.perplexity, layout_seed)
         panels.append(_panel(number, shown, positions))
     with atomic_writer(projection, "wb") as handle:
         pq.write_table(pa.concat_tables(panels), handle, compression="zstd")
     write_csv(diversity, COLUMNS, _diversities(sample, settings))
-    record_provenance(
-        projection,
-        rule="project_embeddings",
-        settings=settings,
-        inputs=[embeddings],
-        seed=settings["seed"],
-        beside=[diversity],
-    )
 
 
 def vectors_of(sample: pa.Table) -> Vectors:
@@ -124,9 +115,9 @@ def _panel(number: int, shown: pa.Table, positions: Positions) -> pa.Table:
     )
 
 
-def _diversities(sample: pa.Table, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[dict[str, Any]]:
     """One row per source, each measured on as many instructions as the smallest one has."""
-    sources = list(dict.fromkeys(source for panel in settings["panels"] for source in panel))
+    sources = list(dict.fromkeys(source for panel in settings.panels for source in panel))
     vectors = {
         source: vectors_of(sample.filter(pc.equal(sample["instruction_source"], source)))
         for source in sources
@@ -140,8 +131,8 @@ def _diversities(sample: pa.Table, settings: Mapping[str, Any]) -> list[dict[str
         )
     rows = []
     for source in sources:
-        random = np.random.default_rng(derive_seed("semantic_diversity", settings["seed"], source))
+        random = np.random.default_rng(derive_seed("semantic_diversity", settings.seed, source))
         chosen = np.sort(random.choice(len(vectors[source]), size, replace=False))
-        measured = semantic_diversity(vectors[source][chosen], settings["replicates"], random)
+        measured = semantic_diversity(vectors[source][chosen], settings.replicates, random)
         rows.append({"instruction_source": source, "samples": size, **measured})
     return rows

@@ -18,7 +18,7 @@ from lamini.analysis.tokens import TokenCounter
 from lamini.analysis.words import Integers
 from lamini.files import read_json
 from lamini.log import Progress
-from lamini.provenance import record_provenance
+from lamini.settings.params import MeasureDataset
 
 STATISTICS_COLUMNS = (
     "instruction_source",
@@ -44,8 +44,7 @@ def measure_dataset(
     diversity: str | Path,
     quality: str | Path,
     lengths: str | Path,
-    settings: Mapping[str, Any],
-    seed: int,
+    settings: MeasureDataset,
 ) -> None:
     """Measure a merged dataset per source and in all; the last row of each CSV has its name.
 
@@ -64,9 +63,9 @@ def measure_dataset(
         LaminiError: when dataset and manifest do not belong together, or there is no tokenizer.
     """
     facts = read_json(manifest)
-    counter = TokenCounter(settings["tokenizer_location"])
+    counter = TokenCounter(settings.tokenizer_location)
     lexical = {
-        text: LexicalDiversity(settings["mattr_texts"], settings["mattr_window"], seed)
+        text: LexicalDiversity(settings.mattr_texts, settings.mattr_window, settings.seed)
         for text in TEXTS
     }
     found, tokens = Quality(), TokenSums()
@@ -89,18 +88,10 @@ def measure_dataset(
             zip(TEXTS, pool.map(LexicalDiversity.of_each, lexical.values()), strict=True)
         )
     rows = source_rows(facts)
-    write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings["symbols"]))
+    write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings.symbols))
     write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts["mixture"], rows, diverse))
     write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
     write_csv(lengths, LENGTH_COLUMNS, _lengths(rows, histograms))
-    record_provenance(
-        statistics,
-        rule="measure_dataset",
-        settings=settings,
-        inputs=[manifest],
-        seed=seed,
-        beside=[diversity, quality, lengths],
-    )
 
 
 def source_rows(facts: Mapping[str, Any]) -> dict[str, int]:

@@ -1,8 +1,6 @@
 """Table 1 with another tokenizer: the paper does not name its own, and the counts depend on it."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lamini.analysis.columns import read_batches, write_csv
 from lamini.analysis.quality import TEXTS
@@ -10,11 +8,11 @@ from lamini.analysis.statistics import STATISTICS_COLUMNS, TokenSums, statistics
 from lamini.analysis.tokens import TokenCounter
 from lamini.files import read_json
 from lamini.log import Progress
-from lamini.provenance import record_provenance
+from lamini.settings.params import CountTokens
 
 
 def count_tokens(
-    *, manifest: str | Path, dataset: str | Path, counts: str | Path, settings: Mapping[str, Any]
+    *, manifest: str | Path, dataset: str | Path, counts: str | Path, settings: CountTokens
 ) -> None:
     """Count the tokens of a merged dataset with one tokenizer.
 
@@ -22,18 +20,17 @@ def count_tokens(
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         counts: CSV to write, in `STATISTICS_COLUMNS`.
-        settings: the rule's params: `tokenizer_location`, `symbols`.
+        settings: the tokenizer's location, and the sources' symbols.
 
     Raises:
         LaminiError: when dataset and manifest do not belong together, or there is no tokenizer.
     """
     facts = read_json(manifest)
-    counter = TokenCounter(settings["tokenizer_location"])
+    counter = TokenCounter(settings.tokenizer_location)
     tokens = TokenSums()
     with Progress(facts["rows"], "pairs") as progress:
         for source, batch in read_batches(dataset, TEXTS, manifest):
             for text in TEXTS:
                 tokens.add(source, text, counter.count(batch[text]))
             progress.advance(len(batch))
-    write_csv(counts, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings["symbols"]))
-    record_provenance(counts, rule="count_tokens", settings=settings, inputs=[manifest])
+    write_csv(counts, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings.symbols))

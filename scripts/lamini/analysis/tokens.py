@@ -1,12 +1,10 @@
 """Counting tokens with a Hugging Face tokenizer, many texts at once (Table 1)."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.words import Integers
+from lamini.settings.params import Location
 from lamini.students.tokenizers import load_tokenizer
 
 
@@ -14,14 +12,14 @@ class TokenCounter:
     """Counts the tokens of texts by themselves: no special tokens, nothing cut or padded.
 
     Args:
-        location: `path` (folder or hub id) and `revision` of the tokenizer.
+        location: of the tokenizer.
 
     Raises:
         LaminiError: when there is no usable tokenizer.
     """
 
-    def __init__(self, location: Mapping[str, Any]) -> None:
-        self._tokenizer = load_tokenizer(**location).backend_tokenizer
+    def __init__(self, location: Location) -> None:
+        self._tokenizer = load_tokenizer(location.path, location.revision).backend_tokenizer
         # A tokenizer's file may ask for both, and counts would be of what is left.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -1,9 +1,8 @@
 """Topic coverage: which topics the topic-guided instructions were shown, and which they reach."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,7 +11,6 @@ from lamini.analysis.words import word_marks
 from lamini.files import read_jsonl
 from lamini.generation.topics import read_topics
 from lamini.log import Progress
-from lamini.provenance import record_provenance
 
 COLUMNS = (
     "instruction_source",
@@ -32,7 +30,6 @@ def measure_topic_coverage(
     topics: str | Path,
     instructions: Sequence[str | Path],
     coverage: str | Path,
-    settings: Mapping[str, Any],
 ) -> None:
     """Count topics that were shown and reached, per topic-guided source.
 
@@ -43,7 +40,6 @@ def measure_topic_coverage(
         topics: the topic list.
         instructions: instruction shards, `instructions/{source}/{shard}.jsonl`.
         coverage: CSV to write, in `COLUMNS`.
-        settings: the rule's params, for the provenance.
     """
     listed = set(read_topics(topics))
     shown: dict[str, set[str]] = defaultdict(set)
@@ -66,9 +62,6 @@ def measure_topic_coverage(
         values = (source, *numbers, found["instructions"], found["on_topic"], percent)
         rows.append(dict(zip(COLUMNS, values, strict=True)))
     write_csv(coverage, COLUMNS, rows)
-    record_provenance(
-        coverage, rule="measure_topic_coverage", settings=settings, inputs=[topics, *instructions]
-    )
 
 
 def named_topics(instruction: str, topics: Sequence[str]) -> list[str]:

@@ -14,8 +14,7 @@ from lamini.analysis.sampling import choose_rows, sampled_batches
 from lamini.errors import LaminiError
 from lamini.files import read_json, resolve_path
 from lamini.log import Progress
-from lamini.provenance import record_provenance
-from lamini.settings.dataset import Verbs
+from lamini.settings.params import CountVerbs
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -34,7 +33,7 @@ def count_verbs(
     manifest: str | Path,
     dataset: str | Path,
     verbs: str | Path,
-    settings: Mapping[str, Any],
+    settings: CountVerbs,
 ) -> None:
     """Count verbs and their objects in a sample of each source's instructions.
 
@@ -42,18 +41,17 @@ def count_verbs(
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         verbs: CSV to write, in `COLUMNS`.
-        settings: the rule's params: fields of `Verbs`, and `seed` of the sample.
+        settings: the parser, the size of the sample and its seed.
 
     Raises:
         LaminiError: when the dataset or the parser's model cannot be read.
     """
-    chosen = Verbs.model_validate({key: settings[key] for key in Verbs.model_fields})
     facts = read_json(manifest)
     sources = [name for name, source in facts["sources"].items() if source["rows"]]
     samples = choose_rows(
-        facts, sources, chosen.samples, purpose="count_verbs", seed=settings["seed"]
+        facts, sources, settings.samples, purpose="count_verbs", seed=settings.seed
     )
-    parser = load_parser(chosen.model)
+    parser = load_parser(settings.model)
     counts: dict[str, Counter[tuple[str, str]]] = {source: Counter() for source in samples}
     with Progress(sum(map(len, samples.values())), "instructions") as progress:
         for source, batch in sampled_batches(dataset, samples, ["instruction"]):
@@ -61,7 +59,6 @@ def count_verbs(
             counts[source].update(verbs_and_nouns(parser, texts))
             progress.advance(len(batch))
     write_csv(verbs, COLUMNS, _rows(facts, counts))
-    record_provenance(verbs, rule="count_verbs", settings=settings, inputs=[manifest])
 
 
 def load_parser(model: str) -> "Language":

@@ -1,7 +1,7 @@
 """A dataset to share: a folder as the Hugging Face hub has them, and plain JSON lines."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, sha256_file, write_jsonl
 from lamini.log import Progress
-from lamini.provenance import record_provenance
 
 ROWS_AT_ONCE = 1 << 13
 
@@ -23,7 +22,6 @@ def export_dataset(
     readme: str | Path,
     parquet: str | Path,
     jsonl: str | Path,
-    settings: Mapping[str, Any],
 ) -> None:
     """Write the folder and the JSON lines of a merged dataset.
 
@@ -34,7 +32,6 @@ def export_dataset(
         readme: `README.md` to write in the folder, the card.
         parquet: Parquet file to write beside it; `datasets.load_dataset(folder)` reads it.
         jsonl: JSON lines to write, one object a pair with all columns, in the dataset's order.
-        settings: the rule's params, for the provenance.
 
     Raises:
         LaminiError: when the dataset is not the manifest's.
@@ -49,8 +46,6 @@ def export_dataset(
         write_jsonl(jsonl, _rows(dataset, progress))
     with atomic_writer(readme, "wb") as target:
         target.write(Path(card).read_bytes())
-    for artifact in (readme, parquet, jsonl):
-        record_provenance(artifact, rule="export_dataset", settings=settings, inputs=[manifest])
 
 
 def _rows(dataset: str | Path, progress: Progress) -> Iterator[dict[str, Any]]:

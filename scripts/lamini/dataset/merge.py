@@ -5,7 +5,7 @@ beside the writer, so that memory depends on the size of a shard and not on thei
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -21,8 +21,8 @@ from lamini.dataset.writer import SCHEMA, DatasetWriter, schema_facts
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_jsonl, sha256_file, write_json
 from lamini.log import Progress
-from lamini.provenance import record_provenance
 from lamini.settings.dataset import Mixture
+from lamini.settings.params import MergePairs
 
 logger = logging.getLogger("lamini")
 REQUIRED = ("instruction", "response", "instruction_source", "id")
@@ -36,7 +36,7 @@ def merge_pairs(
     dataset: str | Path,
     manifest: str | Path,
     card: str | Path,
-    settings: Mapping[str, Any],
+    settings: MergePairs,
 ) -> None:
     """Merge the pair shards of a mixture.
 
@@ -46,36 +46,28 @@ def merge_pairs(
         dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`.
         manifest: JSON to write: hash, rows and what was left out per source, schema, settings.
         card: Hugging Face dataset card to write.
-        settings: the rule's params: `mixture` (its name) and the fields of `Mixture`.
+        settings: the mixture.
 
     Raises:
         LaminiError: on a damaged shard (names the row), a shard of another source, or when no row
             is left.
     """
-    mixture = mixture_of(settings)
-    shards = _in_order(pairs, mixture)
+    shards = _in_order(pairs, settings)
     with (
         atomic_writer(dataset, "wb") as handle,
         Progress(len(shards), "shards") as progress,
-        DatasetWriter(handle, mixture, contaminated_ids(hits, mixture)) as writer,
+        DatasetWriter(handle, settings, contaminated_ids(hits, settings)) as writer,
     ):
         for source, table in _read_ahead(shards):
             writer.add(source, table)
             progress.advance()
     finish_dataset(
         writer.facts(),
-        rule="merge_pairs",
-        inputs=[*(path for _, path in shards), *hits],
         dataset=dataset,
         manifest=manifest,
         card=card,
         settings=settings,
     )
-
-
-def mixture_of(settings: Mapping[str, Any]) -> Mixture:
-    """The mixture's settings among a rule's params."""
-    return Mixture.model_validate({key: settings[key] for key in Mixture.model_fields})
 
 
 def contaminated_ids(hits: Sequence[str | Path], mixture: Mixture) -> dict[str, pa.Array] | None:
@@ -115,19 +107,17 @@ def contaminated_ids(hits: Sequence[str | Path], mixture: Mixture) -> dict[str, 
 def finish_dataset(
     facts: dict[str, Any],
     *,
-    rule: str,
-    inputs: Sequence[str | Path],
     dataset: str | Path,
     manifest: str | Path,
     card: str | Path,
-    settings: Mapping[str, Any],
+    settings: MergePairs,
 ) -> None:
-    """Write the manifest and card of a complete Parquet file, and record where they come from.
+    """Write the manifest and card of a complete Parquet file.
 
     Raises:
         LaminiError: when the dataset has no rows; the Parquet file is removed.
     """
-    name = settings["mixture"]
+    name = settings.mixture
     if not facts["rows"]:
         Path(dataset).unlink()
         raise LaminiError(f"{dataset}: no pair of mixture {name} is left; check its sources' pairs")
@@ -138,7 +128,7 @@ def finish_dataset(
         )
     # Not the given files' fingerprint: it changes with their time, and the manifest must not, as
     # everything that comes after depends on it.
-    about = {key: value for key, value in settings.items() if key != "files"}
+    about = settings.model_dump(mode="json", exclude={"files"})
     description = {
         "mixture": name,
         "sha256": sha256_file(dataset),
@@ -149,10 +139,6 @@ def finish_dataset(
     }
     write_card(card, description)
     write_json(manifest, description)
-    record_provenance(dataset, rule=rule, settings=settings, inputs=inputs)
-    for artifact in (card, manifest):
-        proof = {"dataset_sha256": description["sha256"]}
-        record_provenance(artifact, rule=rule, settings=settings, extra=proof)
 
 
 def _in_order(pairs: Sequence[str | Path], mixture: Mixture) -> list[tuple[str, Path]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.dataset.merge import contaminated_ids, finish_dataset, mixture_of
+from lamini.dataset.merge import contaminated_ids, finish_dataset
 from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, read_jsonl, resolve_path
@@ -24,6 +24,7 @@ from lamini.generation.parsing import REFUSAL
 from lamini.generation.seeds import seed_files
 from lamini.log import Progress
 from lamini.settings.dataset import Published
+from lamini.settings.params import MergePairs
 from lamini.settings.sources import HubData
 
 logger = logging.getLogger("lamini")
@@ -37,7 +38,7 @@ def import_published(
     dataset: str | Path,
     manifest: str | Path,
     card: str | Path,
-    settings: Mapping[str, Any],
+    settings: MergePairs,
 ) -> None:
     """Write the released dataset in the form of a merged one.
 
@@ -48,37 +49,34 @@ def import_published(
         manifest: JSON to write, as `merge_pairs` writes it, with `other_sources` (rows of sources
             that the mixture does not have).
         card: dataset card to write.
-        settings: the rule's params: `mixture`, the fields of `Mixture`, and `published`.
+        settings: the mixture, and where the released data are.
 
     Raises:
         LaminiError: when the data cannot be read, lacks a column, or has no row of a source.
     """
-    mixture = mixture_of(settings)
-    published = Published.model_validate(settings["published"])
+    published = settings.published
+    assert published is not None
     folder = Path(dataset).parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".published.") as spool:
-        spools = {source: Path(spool) / source for source in mixture.sources}
+        spools = {source: Path(spool) / source for source in settings.sources}
         others = _split(_batches(published), spools)
         missing = [source for source, path in spools.items() if not path.exists()]
         if missing:
             raise LaminiError(
                 f"the published data has no rows of {', '.join(missing)}; it has"
                 f" {', '.join(sorted(others)) or 'no other sources'};"
-                f" check `mixtures.{settings['mixture']}.sources` and `published`"
+                f" check `mixtures.{settings.mixture}.sources` and `published`"
             )
         with (
             atomic_writer(dataset, "wb") as handle,
-            DatasetWriter(handle, mixture, contaminated_ids(hits, mixture)) as writer,
+            DatasetWriter(handle, settings, contaminated_ids(hits, settings)) as writer,
         ):
             for source, path in spools.items():
                 for table in _complete(source, path):
                     writer.add(source, table)
-    inputs = list(seed_files(resolve_path(published.local.path))) if published.local else []
     finish_dataset(
         {**writer.facts(), "other_sources": dict(sorted(others.items()))},
-        rule="import_published",
-        inputs=[*inputs, *hits],
         dataset=dataset,
         manifest=manifest,
         card=card,

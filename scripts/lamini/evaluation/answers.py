@@ -5,7 +5,6 @@ was stopped and gone on with gives the same answers as one that was not.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.evaluation.generation import Decoding, Generated, Generator
-from lamini.evaluation.models import AskedModel, choose_device, load_model
+from lamini.evaluation.models import choose_device, load_model, model_identity
 from lamini.evaluation.wrapper import Prompt, fit_prompts
 from lamini.files import derive_seed, read_jsonl, sha256_file, stable_hash, write_jsonl
 from lamini.generation.seeds import BadRow, prompt_of
 from lamini.log import Progress
 from lamini.prompt_formats import render_prompt
-from lamini.provenance import record_provenance
 from lamini.settings.evaluation import Answers
+from lamini.settings.params import AskedModel, GenerateAnswers
 from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
@@ -31,9 +30,8 @@ def generate_answers(
     *,
     instructions: str | Path,
     answers: str | Path,
-    settings: Mapping[str, Any],
+    settings: GenerateAnswers,
     tokens_per_batch: int | None = None,
-    inputs: Sequence[str | Path] = (),
 ) -> None:
     """Have one model answer every user-oriented instruction.
 
@@ -47,27 +45,23 @@ def generate_answers(
             `model`.
         settings: the rule's params.
         tokens_per_batch: padded tokens of a batch; null: the default.
-        inputs: the rule's input files, for the record.
 
     Raises:
         LaminiError: names the row or the model that is wrong.
     """
-    asked = AskedModel.model_validate(settings["model"])
+    asked = settings.model
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
-    chosen = Answers.model_validate(settings["answers"] | speed)
+    chosen = settings.answers.model_copy(update=speed)
     rows = _read_instructions(Path(instructions))
-    made_from = stable_hash(dict(settings), asked.identity(), sha256_file(instructions))
+    made_from = stable_hash(settings.as_params(), model_identity(asked), sha256_file(instructions))
     work = Path(answers).parent / "work" / Path(answers).name
     done = _take_finished(work, made_from)
     if len(done) < len(rows):
         _answer_missing(
             rows, done, work=work, made_from=made_from, asked=asked, chosen=chosen,
-            seed=settings["seed"],
+            seed=settings.seed,
         )  # fmt: skip
     write_jsonl(answers, (_answer(row, done[row["id"]], asked) for row in rows))
-    record_provenance(
-        answers, rule="generate_answers", settings=settings, inputs=inputs, seed=settings["seed"]
-    )
 
 
 def _read_instructions(path: Path) -> list[Row]:

@@ -15,6 +15,7 @@ import orjson
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.settings.evaluation import TaskData
+from lamini.settings.params import MirrorTaskData
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,13 +95,9 @@ def digest_rows(rows: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def mirror_examples(data: TaskData, output: str | Path) -> int:
-    """Fetch a task's examples from the hub into a mirror's file, for clusters without a network.
-
-    Returns:
-        How many rows were written.
-    """
-    return write_jsonl(output, (dict(row) for row in _from_hub(data)))
+def mirror_task_data(*, examples: str | Path, settings: MirrorTaskData) -> None:
+    """Fetch a task's examples from the hub into a mirror's file, for clusters without a network."""
+    write_jsonl(examples, (dict(row) for row in _from_hub(settings)))
 
 
 def _from_hub(data: TaskData) -> "Dataset":

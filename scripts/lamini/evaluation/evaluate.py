@@ -3,7 +3,7 @@
 import logging
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,12 @@ import zstandard
 
 from lamini.errors import LaminiError
 from lamini.evaluation.data import DataFacts
-from lamini.evaluation.models import AskedModel, choose_device, load_model
+from lamini.evaluation.models import (
+    choose_device,
+    load_model,
+    manifest_sha256,
+    model_identity,
+)
 from lamini.evaluation.results import summarize
 from lamini.evaluation.tasks import build_task, check_examples, missing_package
 from lamini.files import (
@@ -24,8 +29,9 @@ from lamini.files import (
     stable_hash,
     write_json,
 )
-from lamini.provenance import package_versions, record_provenance
+from lamini.jobs.provenance import package_versions
 from lamini.settings.evaluation import Evaluation, Task
+from lamini.settings.params import AskedModel, EvaluateModel
 from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
@@ -38,9 +44,8 @@ _LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 def evaluate_model(
     *,
     evals: Sequence[str | Path],
-    settings: Mapping[str, Any],
+    settings: EvaluateModel,
     tokens_per_batch: int | None = None,
-    inputs: Sequence[str | Path] = (),
 ) -> None:
     """Evaluate one model on a batch of tasks.
 
@@ -54,20 +59,18 @@ def evaluate_model(
             measured with.
         settings: the rule's params.
         tokens_per_batch: padded tokens computed at once; null: the default.
-        inputs: the rule's input files, for the record.
 
     Raises:
         LaminiError: names the file, row or model that is wrong.
         ValueError: when the protocol is left open.
     """
-    asked = AskedModel.model_validate(settings["model"])
-    if settings["evaluation"]["protocol"] == "auto":
+    asked, tasks = settings.model, settings.tasks
+    if settings.evaluation.protocol == "auto":
         raise ValueError("the protocol of a job is `paper` or `modern`")
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
-    evaluation = Evaluation.model_validate(settings["evaluation"] | speed)
-    tasks = {name: Task.model_validate(task) for name, task in settings["tasks"].items()}
+    evaluation = settings.evaluation.model_copy(update=speed)
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
-    made_from = stable_hash(dict(settings), asked.identity())
+    made_from = stable_hash(settings.as_params(), model_identity(asked))
     pending: dict[str, tuple[Any, DataFacts]] = {}
     for name, output in outputs.items():
         if _take_finished(output, made_from):
@@ -83,13 +86,10 @@ def evaluate_model(
             if evaluation.samples:
                 _write_samples(_work_file(_samples_file(outputs[name])), samples)
             _keep_finished(outputs[name], {"model": asked.model, **result}, made_from)
-    for name, output in outputs.items():
+    for output in outputs.values():
         if evaluation.samples:
             copy_file(_work_file(_samples_file(output)), _samples_file(output))
         write_json(output, read_json(_work_file(output))["result"])
-        record_provenance(
-            output, rule="evaluate_model", settings=settings, inputs=inputs, extra={"task": name}
-        )
 
 
 def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
@@ -250,14 +250,15 @@ def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
         "prompt_format": asked.prompt_format,
         "model_path": asked.path,
         "model_revision": asked.revision,
-        "model_manifest_sha256": asked.manifest_sha256(),
+        "model_manifest_sha256": manifest_sha256(asked),
         "packages": {name: versions[name] for name in ("lm_eval", "torch", "transformers")},
     }
 
 
 # --- Finished tasks of a job that was stopped, or whose end Snakemake did not see: it removes the
-# --- outputs that it declares, so they are kept where no rule declares any (`lamini.finished`). A
-# --- task is finished when its result stands there, which is written after its samples.
+# --- outputs that it declares, so they are kept where no rule declares any
+# --- (`lamini.jobs.kept_outputs`). A task is finished when its result stands there, which is
+# --- written after its samples.
 
 
 def _work_file(output: Path) -> Path:

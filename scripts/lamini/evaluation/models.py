@@ -9,9 +9,8 @@ from safetensors import SafetensorError
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file
-from lamini.settings.base import Settings
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.students import Architecture
+from lamini.settings.params import AskedModel
 from lamini.students.numerics import Precision, switch_off_faulty_kernels
 from lamini.students.tokenizers import load_tokenizer
 
@@ -24,39 +23,27 @@ _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class AskedModel(Settings):
-    """A model as evaluation and answers see it."""
+def manifest_sha256(asked: AskedModel) -> str | None:
+    """The hash of a model's manifest: what it stands for is part of what is measured.
 
-    model: str
-    """Its key in the configuration."""
-    architecture: Architecture
-    prompt_format: str | None
-    """The wrapper that it is asked in; null: the bare text."""
-    path: str
-    """Folder or hub id."""
-    revision: str | None
-    """Commit or tag on the hub."""
+    None for a model that the pipeline did not make.
+    """
+    return sha256_file(asked.manifest) if asked.manifest else None
 
-    @property
-    def manifest(self) -> Path | None:
-        """The manifest of a model that the pipeline made; none for any other."""
-        path = Path(self.path) / "manifest.json"
-        return path if path.is_file() else None
 
-    def manifest_sha256(self) -> str | None:
-        """The hash of that manifest: what it stands for is part of what is measured."""
-        return sha256_file(self.manifest) if self.manifest else None
+def model_identity(asked: AskedModel) -> Any:
+    """What changes when a model's weights do.
 
-    def identity(self) -> Any:
-        """What changes when the weights do: of a model that the pipeline made, its manifest's hash;
-        of another folder, the files' names, sizes and times; of the hub, the commit."""
-        if self.manifest:
-            return self.manifest_sha256()
-        folder = Path(self.path)
-        if folder.is_dir():
-            files = {file.name: file.stat() for file in sorted(folder.iterdir()) if file.is_file()}
-            return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in files.items()]
-        return _commit(self.path, self.revision)
+    Of a model that the pipeline made, its manifest's hash; of another folder, the files' names,
+    sizes and times; of the hub, the commit.
+    """
+    if asked.manifest:
+        return manifest_sha256(asked)
+    folder = Path(asked.path)
+    if folder.is_dir():
+        files = {file.name: file.stat() for file in sorted(folder.iterdir()) if file.is_file()}
+        return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in files.items()]
+    return _commit(asked.path, asked.revision)
 
 
 def _commit(repo: str, revision: str | None) -> str | None:

@@ -10,8 +10,6 @@ from lamini.figures.projection import draw_projection
 from lamini.figures.ratings import draw_dataset_ratings, draw_model_ratings
 from lamini.figures.scores import draw_scores
 from lamini.figures.verbs import draw_verbs
-from lamini.files import listed
-from lamini.provenance import record_provenance
 
 Drawer = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], None]
 
@@ -27,16 +25,13 @@ DRAWERS: dict[str, Drawer] = {
 
 
 def draw_figure(
-    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, str | Path]
+    inputs: dict[str, Any], settings: dict[str, Any], outputs: dict[str, str | Path]
 ) -> None:
     """Draw one figure.
 
     Args:
         inputs: named input files of the rule.
-        params: `kind` (a key of `DRAWERS`) and what that drawer takes.
+        settings: `kind` (a key of `DRAWERS`) and what that drawer takes.
         outputs: paths by form: "pdf", "png", "csv".
     """
-    DRAWERS[params["kind"]](inputs, params, outputs)
-    files = [path for value in inputs.values() for path in listed(value)]
-    first, *beside = outputs.values()
-    record_provenance(first, rule="draw_figure", settings=params, inputs=files, beside=beside)
+    DRAWERS[settings["kind"]](inputs, settings, outputs)

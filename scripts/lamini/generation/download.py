@@ -10,15 +10,14 @@ from pathlib import Path
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer
 from lamini.log import Progress
-from lamini.provenance import record_provenance
-from lamini.settings.sources import Download
+from lamini.settings.params import DownloadFile
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60.0
 
 
-def download_file(path: str | Path, settings: Download) -> None:
-    """Download one file to `path`; the SHA-256 is checked, or recorded where none is set.
+def download_file(*, file: str | Path, settings: DownloadFile) -> None:
+    """Download one file to `file`; the SHA-256 is checked, or recorded where none is set.
 
     Raises:
         LaminiError: when the server does not answer, sends less than it announced, or the file
@@ -28,7 +27,7 @@ def download_file(path: str | Path, settings: Download) -> None:
     try:
         with (
             urllib.request.urlopen(settings.url, timeout=_TIMEOUT_SECONDS) as response,
-            atomic_writer(path, "wb") as handle,
+            atomic_writer(file, "wb") as handle,
         ):
             size = int(response.headers.get("Content-Length") or 0)
             with Progress(max(1, size >> 20), "MiB") as progress:
@@ -43,12 +42,11 @@ def download_file(path: str | Path, settings: Download) -> None:
             if settings.sha256 and digest.hexdigest() != settings.sha256:
                 raise LaminiError(
                     f"{settings.url}: SHA-256 is {digest.hexdigest()}, not {settings.sha256};"
-                    f" correct `downloads.{Path(path).name}` if the file has rightly changed"
+                    f" correct `downloads.{Path(file).name}` if the file has rightly changed"
                 )
     except (urllib.error.URLError, IncompleteRead, TimeoutError, ConnectionError) as error:
         raise LaminiError(
             f"{settings.url}: cannot be downloaded ({error}); where there is no network,"
-            f" put the file at {path} by hand"
+            f" put the file at {file} by hand"
         ) from error
-    logging.getLogger("lamini").info("%s: SHA-256 %s", path, digest.hexdigest())
-    record_provenance(path, rule="download_file", settings=settings.as_params())
+    logging.getLogger("lamini").info("%s: SHA-256 %s", file, digest.hexdigest())

@@ -8,9 +8,9 @@ size of a round depends on earlier answers alone: the same ledger gives the same
 import contextlib
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import zstandard
 
@@ -20,42 +20,45 @@ from lamini.generation.requests import InstructionPrompt, PromptMaker
 from lamini.generation.shard import Shard, ShardSettings
 from lamini.generation.topics import read_topics
 from lamini.log import Progress
-from lamini.provenance import record_provenance
+from lamini.settings.params import GenerateInstructions
 from lamini.settings.teacher import Teacher
-from lamini.teacher import Request, TeacherSession, open_teacher
+from lamini.teacher import Request, TeacherSession, ledger_path, open_teacher
 
 
 def generate_instructions(
     *,
     prompts: Path,
-    topics: Path | None,
+    topics: Sequence[Path],
     instructions: Path,
     rejects: Path,
     report: Path,
-    ledger: Path,
     shard: str,
-    settings: dict[str, Any],
+    settings: GenerateInstructions,
     teacher: Teacher,
-) -> None:
+) -> dict[str, str]:
     """Have the teacher write the instructions of one shard.
 
     Args:
         prompts: what `prepare_prompts` wrote.
-        topics: the topic list, for sources that it guides.
-        instructions: JSONL to write: `id`, `instruction`, `instruction_source`, `subset`, `topics`,
-            `examples` (ids of the prompts shown), `request` (key in the ledger).
+        topics: the topic list, for sources that it guides; none for others.
+        instructions: JSONL to write, with the ledger of the answers beside it: `id`,
+            `instruction`, `instruction_source`, `subset`, `topics`, `examples` (ids of the prompts
+            shown), `request` (key in the ledger).
         rejects: zstd-compressed JSONL: `request`, `reason`, `text`.
         report: JSON of counts; holds nothing that differs when answers come from the ledger.
-        ledger: where the answers are kept.
         shard: its name, four digits.
         settings: the rule's params.
         teacher: where the teacher is and how it may be asked.
+
+    Returns:
+        The `ledger`, for the record.
 
     Raises:
         LaminiError: from the teacher, or when not one instruction was accepted. A shard that
             reaches the ceiling with fewer than it should have is complete, with a warning.
     """
     wanted = ShardSettings.from_params(settings, shard)
+    ledger = ledger_path(instructions)
     generation = wanted.generation
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(
@@ -70,7 +73,7 @@ def generate_instructions(
         )
         maker = PromptMaker(
             pool,
-            read_topics(topics) if topics else [],
+            read_topics(topics[0]) if topics else [],
             generation,
             place=(wanted.seed, wanted.source, shard),
         )
@@ -91,22 +94,16 @@ def generate_instructions(
         left_out = {"examples_too_long": pool.too_long, "subsets_too_small": pool.too_small}
     write_jsonl(instructions, result.rows)
     write_json(report, result.report() | left_out)
-    record_provenance(
-        instructions,
-        rule="generate_instructions",
-        settings=settings,
-        inputs=[prompts, *([topics] if topics else [])],
-        seed=wanted.seed,
-        extra={"shard": shard, "ledger": str(ledger)},
-        beside=[report],
-    )
+    return {"ledger": str(ledger)}
 
 
 def other_ledgers(ledger: Path) -> list[Path]:
     """The ledgers of the same source's other shards: a new shard count moves requests about."""
     name = ledger.name.removesuffix(".zst")
-    found = sorted(ledger.parent.glob("*.ledger.jsonl*"))
-    return [path for path in found if path.name.removesuffix(".zst") != name]
+    found = [
+        p for ending in ("", ".zst") for p in ledger.parent.glob(f"[!.]*.ledger.jsonl{ending}")
+    ]
+    return sorted(path for path in found if path.name.removesuffix(".zst") != name)
 
 
 @contextlib.contextmanager

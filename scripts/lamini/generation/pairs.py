@@ -13,14 +13,15 @@ from lamini.files import derive_seed, read_jsonl, write_json, write_jsonl
 from lamini.generation.instructions import other_ledgers
 from lamini.generation.parsing import REFUSAL, clean
 from lamini.log import Progress
-from lamini.provenance import record_provenance
-from lamini.settings.teacher import ResponseRequests, Teacher
+from lamini.settings.params import GeneratePairs
+from lamini.settings.teacher import Teacher
 from lamini.teacher import (
     Answer,
     Request,
     chat_request,
     count_tokens,
     counted_tokens,
+    ledger_path,
     open_teacher,
 )
 
@@ -34,27 +35,30 @@ def generate_pairs(
     queries: Path,
     pairs: Path,
     report: Path,
-    ledger: Path,
     shard: str,
-    settings: dict[str, Any],
+    settings: GeneratePairs,
     teacher: Teacher,
-) -> None:
+) -> dict[str, str]:
     """Have the teacher answer one shard of queries.
 
     Args:
         queries: what `select_queries` wrote.
-        pairs: JSONL to write, in the queries' order: `id`, `instruction`, `response`,
-            `instruction_source`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `model`,
-            `request` (key in the ledger), `flags` (of refusal, empty, truncated).
+        pairs: JSONL to write, with the ledger of the answers beside it, in the queries' order:
+            `id`, `instruction`, `response`, `instruction_source`, `finish_reason`, `prompt_tokens`,
+            `completion_tokens`, `model`, `request` (key in the ledger), `flags` (of refusal, empty,
+            truncated).
         report: JSON of counts; holds nothing that differs when answers come from the ledger.
-        ledger: where the answers are kept.
         shard: its name, four digits.
         settings: the rule's params.
         teacher: where the teacher is and how it may be asked.
 
+    Returns:
+        The `ledger`, for the record.
+
     Raises:
         LaminiError: from the teacher; what was answered before is in the ledger.
     """
+    ledger = ledger_path(pairs)
     total = sum(1 for _ in read_jsonl(queries))
     requests = _requests(queries, settings)
     counts: Counter[str] = Counter()
@@ -78,7 +82,7 @@ def generate_pairs(
             teacher,
             ledger,
             other_ledgers(ledger),
-            job=f"generate_pairs {settings['source']}/{shard}",
+            job=f"generate_pairs {settings.source}/{shard}",
         ) as session,
         Progress(total, "pairs", details=session.status) as progress,
     ):
@@ -87,7 +91,7 @@ def generate_pairs(
         report,
         {
             "stage": "pairs",
-            "source": settings["source"],
+            "source": settings.source,
             "shard": shard,
             "wanted": total,
             "accepted": total - flags["empty"],
@@ -95,36 +99,28 @@ def generate_pairs(
             "flags": dict(flags),
             **counted_tokens(counts),
             "finish_reasons": dict(finish_reasons),
-            "asked_model": settings["model"],
+            "asked_model": settings.model,
             "models": dict(models),
         },
     )
-    record_provenance(
-        pairs,
-        rule="generate_pairs",
-        settings=settings,
-        inputs=[queries],
-        seed=settings["seed"],
-        extra={"shard": shard, "ledger": str(ledger)},
-        beside=[report],
-    )
+    return {"ledger": str(ledger)}
 
 
-def _requests(queries: Path, settings: dict[str, Any]) -> Iterator[Request]:
+def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
     """One request per query; its seed depends on the instruction, not on its place.
 
     So an answer is found again when the number of shards changes.
     """
-    responses = ResponseRequests.model_validate(settings["responses"])
+    responses = settings.responses
     system = {"role": "system", "content": responses.system_message}
     for query in read_jsonl(queries):
         instruction = query["instruction"]
         seed = None
-        if settings["seed_requests"]:
+        if settings.seed_requests:
             # 31 bits, which every server accepts.
-            seed = derive_seed("generate_pairs", settings["seed"], instruction) >> 32
+            seed = derive_seed("generate_pairs", settings.seed, instruction) >> 32
         messages = [system, {"role": "user", "content": instruction}]
-        yield chat_request(settings["model"], messages, responses.sampling, seed)
+        yield chat_request(settings.model, messages, responses.sampling, seed)
 
 
 def _pair(query: Row, request: Request, answer: Answer) -> Row:

@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 
 from lamini.errors import LaminiError
-from lamini.files import derive_seed, resolve_path, write_json, write_jsonl
-from lamini.generation.seeds import BadRow, prompt_of, read_seeds, seed_files
+from lamini.files import derive_seed, write_json, write_jsonl
+from lamini.generation.seeds import BadRow, prompt_of, read_seeds
 from lamini.log import Progress
-from lamini.provenance import record_provenance
+from lamini.settings.params import PreparePrompts
 from lamini.settings.sources import SeedData
 
 _LISTED_REJECTS = 1000
@@ -30,10 +30,7 @@ def prepare_prompts(
     *,
     prompts: str | Path,
     funnel: str | Path,
-    seeds: SeedData,
-    samples: int | None,
-    seed: int,
-    settings: dict[str, Any],
+    settings: PreparePrompts,
 ) -> None:
     """Write a source's prompts as rows of `id`, `instruction` and `subset`, in reading order.
 
@@ -41,14 +38,12 @@ def prepare_prompts(
         prompts: the JSONL to write.
         funnel: JSON with how many rows were read, rejected (by reason, the first thousand also by
             place), kept after the limit per subset, and kept in the end.
-        seeds: where the rows come from, and their format.
-        samples: prompts kept at most; null: all.
-        seed: of the sampling.
-        settings: the rule's params, for the record.
+        settings: where the rows come from, their format, how many are kept, and the seed.
 
     Raises:
         LaminiError: when the collection cannot be read, or gives no prompt at all.
     """
+    seeds, samples, seed = settings.seeds, settings.samples, settings.seed
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     places: list[Row] = []
@@ -83,22 +78,13 @@ def prepare_prompts(
     write_json(
         funnel,
         {
-            "source": settings["source"],
+            "source": settings.source,
             "stages": stages,
             "rejected": rejected,
             "rejected_rows": places,
             "subsets": len(kept),
             "prompts_per_subset": kept,
         },
-    )
-    record_provenance(
-        prompts,
-        rule="prepare_prompts",
-        settings=settings,
-        inputs=_local_inputs(seeds),
-        seed=seed,
-        extra={"prompts": total, "rejected": dict(rejected)},
-        beside=[funnel],
     )
 
 
@@ -108,10 +94,6 @@ def _origin(seeds: SeedData) -> str:
         return seeds.local.path
     assert seeds.hub is not None
     return seeds.hub.repo
-
-
-def _local_inputs(seeds: SeedData) -> list[Path]:
-    return seed_files(resolve_path(seeds.local.path)) if seeds.local else []
 
 
 def _read(

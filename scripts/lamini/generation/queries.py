@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import read_jsonl, sha256_file, write_json, write_jsonl
+from lamini.files import read_jsonl, write_json, write_jsonl
 from lamini.generation.deduplication import choose_unrepeated
-from lamini.provenance import record_provenance
-from lamini.settings.dataset import Deduplication
+from lamini.settings.params import SelectQueries
 
 Row = dict[str, Any]
 
 
 def select_queries(
     *,
-    inputs: Sequence[Path],
+    instructions: Sequence[Path],
     queries: Sequence[Path],
     funnel: Path,
-    settings: dict[str, Any],
+    settings: SelectQueries,
 ) -> None:
     """Drop instructions that repeat an earlier one across a source's files.
 
     Args:
-        inputs: instruction shards or prompts, in the order in which the first one counts.
+        instructions: instruction shards or prompts, in the order in which the first one counts.
         queries: shards to write: `id`, `instruction`, `instruction_source`, `subset`. Their sizes
             differ by one at most.
         funnel: JSON with the rows read, and left by each filter.
@@ -37,16 +36,15 @@ def select_queries(
     Raises:
         LaminiError: when fewer instructions are left than there are shards.
     """
-    source = settings["source"]
-    deduplication = Deduplication.model_validate(settings["deduplication"])
-    selection = choose_unrepeated(inputs, deduplication)
+    source = settings.source
+    selection = choose_unrepeated(instructions, settings.deduplication)
     left = sum(selection.keep)
     if left < len(queries):
         raise LaminiError(
             f"{source}: {left} unique instructions cannot fill {len(queries)} shards;"
             f" lower `sources.{source}.shards` or raise its samples"
         )
-    selected = _selected(inputs, selection.keep, source)
+    selected = _selected(instructions, selection.keep, source)
     size, larger = divmod(left, len(queries))
     for number, path in enumerate(queries):
         write_jsonl(path, islice(selected, size + (number < larger)))
@@ -58,16 +56,6 @@ def select_queries(
             "shards": len(queries),
         },
     )
-    record_provenance(
-        funnel,
-        rule="select_queries",
-        settings=settings,
-        inputs=inputs,
-        extra={"shards": {str(path): sha256_file(path) for path in queries}},
-    )
-    for path in queries:  # All have the same inputs, which would be hashed again for each.
-        extra = {"inputs_as_of": str(funnel)}
-        record_provenance(path, rule="select_queries", settings=settings, extra=extra)
 
 
 def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[Row]:

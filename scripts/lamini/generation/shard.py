@@ -13,6 +13,7 @@ from lamini.errors import LaminiError
 from lamini.generation.normalization import fingerprint
 from lamini.generation.parsing import Parsed, Reject, parse_examples
 from lamini.generation.requests import InstructionPrompt, Message
+from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests
 from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
@@ -35,18 +36,17 @@ class ShardSettings:
     seed: int
 
     @classmethod
-    def from_params(cls, params: dict[str, Any], shard: str) -> "ShardSettings":
+    def from_params(cls, params: GenerateInstructions, shard: str) -> "ShardSettings":
         """Read the rule's params; a source's own way of asking stands before the teacher's."""
-        generation = InstructionGeneration.model_validate(params["generation"])
         return cls(
-            source=params["source"],
+            source=params.source,
             shard=shard,
-            model=params["model"],
-            generation=generation,
-            requests=generation.requests or InstructionRequests.model_validate(params["requests"]),
-            seed_requests=params["seed_requests"],
-            count=params["count"],
-            seed=params["seed"],
+            model=params.model,
+            generation=params.generation,
+            requests=params.generation.requests or params.requests,
+            seed_requests=params.seed_requests,
+            count=params.count,
+            seed=params.seed,
         )
 
     @property

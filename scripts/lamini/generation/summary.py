@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from lamini.files import atomic_writer, read_json
 from lamini.generation.parsing import Reason
-from lamini.provenance import record_provenance
+from lamini.settings.params import Prices
 from lamini.settings.teacher import Price
 from lamini.teacher.money import report_spending
 
@@ -41,7 +41,7 @@ def summarize_generation(
     queries: Sequence[Path],
     pairs: Sequence[Path],
     summary: Path,
-    prices: dict[str, Any],
+    prices: Prices,
 ) -> None:
     """Sum the funnels and reports of all shards into one row per source and stage.
 
@@ -60,23 +60,16 @@ def summarize_generation(
         summary: the CSV to write.
         prices: dollars per million tokens and the Batch API's share of them, by model.
     """
-    table = {name: Price.model_validate(price) for name, price in prices.items()}
     rows = [_funnel_row(read_json(path), "prompts") for path in prompts]
     rows += [_funnel_row(read_json(path), "queries") for path in queries]
-    rows += _report_rows([read_json(path) for path in instructions], table)
-    rows += _report_rows([read_json(path) for path in pairs], table)
+    rows += _report_rows([read_json(path) for path in instructions], prices)
+    rows += _report_rows([read_json(path) for path in pairs], prices)
     sources = list(dict.fromkeys(row["source"] for row in rows))
     rows.sort(key=lambda row: (sources.index(row["source"]), STAGES.index(row["stage"])))
     with atomic_writer(summary) as handle:
         writer = csv.DictWriter(handle, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    record_provenance(
-        summary,
-        rule="summarize_generation",
-        settings={"prices": prices},
-        inputs=[*prompts, *instructions, *queries, *pairs],
-    )
 
 
 def _funnel_row(funnel: Row, stage: str) -> Row:

@@ -18,14 +18,13 @@ from lamini.files import read_jsonl, write_json, write_jsonl
 from lamini.generation.dump import Categories, read_category_batches
 from lamini.generation.dump_rows import Integers
 from lamini.log import Progress
-from lamini.provenance import record_provenance
-from lamini.settings.sources import Topics
+from lamini.settings.params import SelectTopics
 
 _ROWS_IN_DUMP = 2_300_000  # For the progress line alone: the English Wikipedia's, in 2024.
 
 
 def select_topics(
-    dump: str | Path, topics: str | Path, funnel: str | Path, settings: Topics
+    *, dump: str | Path, topics: str | Path, funnel: str | Path, settings: SelectTopics
 ) -> None:
     """Write the topics of a dump in its order, and the funnel of the filters.
 
@@ -38,7 +37,8 @@ def select_topics(
     Raises:
         LaminiError: when the dump cannot be read, or no category passes.
     """
-    excluded = _exclusion(settings.exclude_patterns)
+    limits = settings.topics
+    excluded = _exclusion(limits.exclude_patterns)
     left: Counter[str] = Counter()
     broken: Counter[str] = Counter()
     kept: list[dict[str, Any]] = []
@@ -48,12 +48,12 @@ def select_topics(
             progress.advance(len(categories))
             numbers = categories.numbers
             words = _count_words(categories, broken)
-            passing = (words > 0) & (words <= settings.max_words)
+            passing = (words > 0) & (words <= limits.max_words)
             left["words"] += int(passing.sum())
-            passing &= numbers[:, 2] >= settings.min_subcategories
+            passing &= numbers[:, 2] >= limits.min_subcategories
             left["subcategories"] += int(passing.sum())
             pages = numbers[:, 1] - numbers[:, 2] - numbers[:, 3]
-            passing &= pages >= settings.min_pages
+            passing &= pages >= limits.min_pages
             left["pages"] += int(passing.sum())
             for row in np.flatnonzero(passing).tolist():
                 topic = " ".join(_words(categories.title(row)))
@@ -79,14 +79,6 @@ def select_topics(
     write_jsonl(topics, kept)
     write_json(
         funnel, {"stages": [{"stage": k, "left": n} for k, n in counts.items()], "broken": broken}
-    )
-    record_provenance(
-        topics,
-        rule="select_topics",
-        settings=settings.as_params(),
-        inputs=[dump],
-        extra={"funnel": counts},
-        beside=[funnel],
     )
 
 

@@ -22,7 +22,7 @@ from lamini.human_evaluation.statistics import (
     level_shares,
     pairwise_comparisons,
 )
-from lamini.provenance import record_provenance
+from lamini.settings.params import CollectRatings
 
 COLUMNS = (
     "item", "group", "source_id", "stratum", "subject", "part", "rater", "annotator", "rating",
@@ -34,18 +34,18 @@ Row = dict[str, str]
 
 def collect_ratings(
     *,
-    items: str | Path,
+    rated: str | Path,
     key: str | Path,
     verdicts: Sequence[str | Path],
     rating_files: Sequence[str | Path],
     ratings: str | Path,
     summary: str | Path,
-    settings: Mapping[str, Any],
+    settings: CollectRatings,
 ) -> None:
     """Merge, unblind and summarise the ratings of a study.
 
     Args:
-        items: `items.jsonl`.
+        rated: `items.jsonl`.
         key: `key.json`, which says what each item is.
         verdicts: the judge's ratings, or none.
         rating_files: what people sent back; some, all, or none yet.
@@ -57,10 +57,10 @@ def collect_ratings(
     Raises:
         LaminiError: lists what is wrong with the rating files; verdicts of other items.
     """
-    rated = read_items(items)
+    items = read_items(rated)
     subjects = read_json(key)
-    rows = human_rows(rated, subjects, rating_files, settings)
-    machine = machine_rows(rated, subjects, verdicts)
+    rows = human_rows(items, subjects, rating_files, settings)
+    machine = machine_rows(items, subjects, verdicts)
     with atomic_writer(ratings) as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -68,21 +68,13 @@ def collect_ratings(
     facts = summarize(rows, machine, settings)
     write_json(summary, facts)
     _log(facts)
-    record_provenance(
-        ratings,
-        rule="collect_ratings",
-        settings=settings,
-        inputs=[items, key, *verdicts, *rating_files],
-        seed=settings["seed"],
-        beside=[summary],
-    )
 
 
 def human_rows(
     items: Sequence[Item],
     key: Mapping[str, Row],
     rating_files: Sequence[str | Path],
-    settings: Mapping[str, Any],
+    settings: CollectRatings,
 ) -> list[Row]:
     """A row for each item and person that it is assigned to, rated or not."""
     found = {(r.item, r.annotator): r for r in read_ratings(rating_files, items, settings)}
@@ -112,27 +104,26 @@ def machine_rows(
 
 
 def summarize(
-    human: Sequence[Row], machine: Sequence[Row], settings: Mapping[str, Any]
+    human: Sequence[Row], machine: Sequence[Row], settings: CollectRatings
 ) -> dict[str, Any]:
     """What `summary.json` holds; each part says whose ratings it counts."""
     rated = {
         rater: [row for row in rows if row["rating"] in LEVELS]
         for rater, rows in zip(RATERS, (human, machine), strict=True)
     }
-    replicates, seed = settings["replicates"], settings["seed"]
+    replicates, seed = settings.replicates, settings.seed
     assigned = Counter(row["annotator"] for row in human)
     done = Counter(row["annotator"] for row in rated["human"])
     return {
-        "study": settings["study"],
-        "kind": settings["kind"],
+        "study": settings.study,
+        "kind": settings.kind,
         "items": len({row["item"] for row in human}),
         "instructions": len({row["group"] for row in human}),
         "assigned": {"human": len(human), "machine": len(machine)},
         "rated": {rater: len(rows) for rater, rows in rated.items()},
         "complete": len(rated["human"]) == len(human),
         "annotators": {
-            name: {"assigned": assigned[name], "rated": done[name]}
-            for name in settings["annotators"]
+            name: {"assigned": assigned[name], "rated": done[name]} for name in settings.annotators
         },
         "judge": sorted({row["annotator"] for row in machine}),
         "shares": {rater: level_shares(rows, replicates, seed) for rater, rows in rated.items()},

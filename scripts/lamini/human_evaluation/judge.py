@@ -13,10 +13,10 @@ from lamini.files import derive_seed, write_jsonl
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.protocol import LEVELS, QUESTIONS, levels_text
 from lamini.log import Progress
-from lamini.provenance import record_provenance
 from lamini.settings.human_evaluation import Judge
+from lamini.settings.params import JudgeItems
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import Request, chat_request, open_teacher
+from lamini.teacher import Request, chat_request, ledger_path, open_teacher
 
 Row = dict[str, Any]
 # The letter stands alone: "A good answer" names no level.
@@ -24,23 +24,25 @@ _VERDICT = re.compile(r"\W*(?:rating|rate)?\W*([A-D])(?=\W*$|[.:;,)*\n-])", re.I
 
 
 def judge_items(
-    *, items: Path, verdicts: Path, ledger: Path, settings: dict[str, Any], teacher: Teacher
-) -> None:
+    *, rated: Path, verdicts: Path, settings: JudgeItems, teacher: Teacher
+) -> dict[str, Any]:
     """Ask the teacher for one level for each item.
 
     Args:
-        items: `items.jsonl`.
-        verdicts: JSONL to write, in the items' order: `item`, `digest`, `rating` (null when the
-            answer named no level), `answer`, `clipped_characters`, `model`, `request`.
-        ledger: where the answers are kept.
+        rated: `items.jsonl`.
+        verdicts: JSONL to write, with the ledger of the answers beside it, in the items' order:
+            `item`, `digest`, `rating` (null when the answer named no level), `answer`,
+            `clipped_characters`, `model`, `request`.
         settings: the rule's params.
         teacher: where the teacher is and how it may be asked.
+
+    Returns:
+        The `ledger`, and how many texts were `clipped` or got no level, for the record.
 
     Raises:
         LaminiError: from the teacher; what was answered before is in the ledger.
     """
-    judged = read_items(items)
-    judge = Judge.model_validate(settings["judge"])
+    judged, judge, ledger = read_items(rated), settings.judge, ledger_path(verdicts)
     clipped, unclear = 0, 0
 
     def rows() -> Iterator[Row]:
@@ -63,18 +65,11 @@ def judge_items(
             }
 
     with (
-        open_teacher(teacher, ledger, job=f"judge_items {settings['study']}") as session,
+        open_teacher(teacher, ledger, job=f"judge_items {settings.study}") as session,
         Progress(len(judged), "items", details=session.status) as progress,
     ):
         write_jsonl(verdicts, rows())
-    record_provenance(
-        verdicts,
-        rule="judge_items",
-        settings=settings,
-        inputs=[items],
-        seed=settings["seed"],
-        extra={"ledger": str(ledger), "clipped": clipped, "without_a_level": unclear},
-    )
+    return {"ledger": str(ledger), "clipped": clipped, "without_a_level": unclear}
 
 
 def read_verdict(answer: str) -> str | None:
@@ -108,12 +103,12 @@ def _clipped_characters(item: Item, most: int | None) -> int:
     return sum(max(0, len(text) - (most or len(text))) for text in shown)
 
 
-def _requests(items: Sequence[Item], judge: Judge, settings: dict[str, Any]) -> Iterator[Request]:
+def _requests(items: Sequence[Item], judge: Judge, settings: JudgeItems) -> Iterator[Request]:
     sampling = Sampling(
         temperature=judge.temperature, max_tokens=judge.max_tokens, extra_body=judge.extra_body
     )
     for item in items:
         seed = None
-        if settings["seed_requests"]:
-            seed = derive_seed("judge_items", settings["seed"], item.digest) >> 32
-        yield chat_request(settings["model"], judge_messages(item, judge), sampling, seed)
+        if settings.seed_requests:
+            seed = derive_seed("judge_items", settings.seed, item.digest) >> 32
+        yield chat_request(settings.model, judge_messages(item, judge), sampling, seed)

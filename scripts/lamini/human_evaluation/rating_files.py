@@ -13,6 +13,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.human_evaluation.items import Item
 from lamini.human_evaluation.protocol import LEVELS
+from lamini.settings.params import CollectRatings
 
 FORMAT = "lamini-ratings/1"
 """The `format` of a rating file; another number would mean other fields."""
@@ -33,7 +34,7 @@ class Rating:
 
 
 def read_ratings(
-    paths: Sequence[str | Path], items: Sequence[Item], settings: Mapping[str, Any]
+    paths: Sequence[str | Path], items: Sequence[Item], settings: CollectRatings
 ) -> list[Rating]:
     """Read and check all rating files of a study.
 
@@ -69,14 +70,14 @@ def read_ratings(
         if len(problems) > len(shown):
             shown.append(f"... and {len(problems) - len(shown)} more")
         raise LaminiError(
-            f"study {settings['study']}, problems in rating files: {len(problems)}\n"
+            f"study {settings.study}, problems in rating files: {len(problems)}\n"
             + "\n".join(f"  {problem}" for problem in shown)
         )
     return ratings
 
 
 def _read_file(
-    path: str, known: Mapping[str, Item], settings: Mapping[str, Any], problems: list[str]
+    path: str, known: Mapping[str, Item], settings: CollectRatings, problems: list[str]
 ) -> list[Rating]:
     """The ratings of one file that hold; what is wrong is added to `problems`."""
     try:
@@ -100,7 +101,7 @@ def _read_file(
     return ratings
 
 
-def _wrong_file(content: Any, settings: Mapping[str, Any]) -> str | None:
+def _wrong_file(content: Any, settings: CollectRatings) -> str | None:
     """What is wrong with a file as a whole; none when its ratings can be read."""
     if not isinstance(content, dict) or "format" not in content:
         return f"is no export of a rating sheet (it has no `format`); {_ASK_AGAIN}"
@@ -111,13 +112,13 @@ def _wrong_file(content: Any, settings: Mapping[str, Any]) -> str | None:
         wrong = f"has format {content['format']!r}, but {FORMAT!r} is read here; {_ASK_AGAIN}"
     elif missing:
         wrong = f"lacks {_named(missing)}; {_ASK_AGAIN}"
-    elif content["study"] != settings["study"]:
+    elif content["study"] != settings.study:
         wrong = (
             f"is of study {content['study']!r}, but lies with the rating files of"
-            f" {settings['study']!r}; move it"
+            f" {settings.study!r}; move it"
         )
-    elif content["annotator"] not in settings["annotators"]:
-        known = ", ".join(settings["annotators"])
+    elif content["annotator"] not in settings.annotators:
+        known = ", ".join(settings.annotators)
         wrong = f"unknown annotator {content['annotator']!r}; the study has {known}"
     return wrong
 

@@ -16,8 +16,8 @@ from lamini.errors import LaminiError
 from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write_jsonl
 from lamini.human_evaluation.assignment import assign_groups
 from lamini.human_evaluation.items import Item, Part, make_item
-from lamini.provenance import record_provenance
 from lamini.settings.human_evaluation import annotator_names
+from lamini.settings.params import SelectItems
 
 Row = dict[str, Any]
 
@@ -40,17 +40,17 @@ class Text:
 def select_items(
     *,
     inputs: Mapping[str, Any],
-    items: str | Path,
+    rated: str | Path,
     key: str | Path,
     funnel: str | Path,
-    settings: Mapping[str, Any],
+    settings: SelectItems,
 ) -> None:
     """Write the blinded items of a study in the order in which they are shown, and their key.
 
     Args:
-        inputs: `answers` (one file a model, in the order of `settings["models"]`) and `exclude`
+        inputs: `answers` (one file a model, in the order of `settings.models`) and `exclude`
             (a CSV, or none); or `dataset` (Parquet) with its `manifest`.
-        items: JSONL to write, see `lamini.human_evaluation.items.Item`.
+        rated: JSONL to write, see `lamini.human_evaluation.items.Item`.
         key: JSON to write: subject, stratum and source id of each item.
         funnel: JSON to write: how many instructions each step of the selection left.
         settings: the rule's params.
@@ -59,40 +59,29 @@ def select_items(
         LaminiError: answers that do not belong together, an unknown exclusion, too few
             instructions or pairs.
     """
-    files: list[str | Path]
-    if settings["kind"] == "models":
+    if settings.kind == "models":
         exclude = [str(path) for path in inputs["exclude"]]
         answers = [Path(path) for path in inputs["answers"]]
         texts, stages = answer_texts(answers, exclude, settings)
-        files = [*answers, *exclude]
     else:
         texts, stages = dataset_texts(inputs["dataset"], settings)
-        files = [inputs["manifest"]]
     blinded, unblinding = blind(texts, settings)
-    write_jsonl(items, (item.as_row() for item in blinded))
+    write_jsonl(rated, (item.as_row() for item in blinded))
     write_json(key, unblinding)
     groups = len({item.group for item in blinded})
     write_json(
         funnel,
-        {"study": settings["study"], "stages": stages, "groups": groups, "items": len(blinded)},
-    )
-    record_provenance(
-        items,
-        rule="select_items",
-        settings=settings,
-        inputs=files,
-        seed=settings["seed"],
-        beside=[key, funnel],
+        {"study": settings.study, "stages": stages, "groups": groups, "items": len(blinded)},
     )
 
 
-def blind(texts: Iterable[Text], settings: Mapping[str, Any]) -> tuple[list[Item], dict[str, Row]]:
+def blind(texts: Iterable[Text], settings: SelectItems) -> tuple[list[Item], dict[str, Row]]:
     """Hide where texts are from, shuffle them within each group, and assign the groups.
 
     The order within a group is a hash's, so that it does not change for the others when a model is
     added. The parts of a pair keep theirs: an instruction is read before its response.
     """
-    study, seed = settings["study"], settings["seed"]
+    study, seed = settings.study, settings.seed
     place = (study, seed)
     groups: dict[str, list[tuple[tuple[str, str], Item]]] = {}
     strata, key = {}, {}
@@ -114,8 +103,8 @@ def blind(texts: Iterable[Text], settings: Mapping[str, Any]) -> tuple[list[Item
             "stratum": text.stratum,
             "source_id": text.source_id,
         }
-    names = annotator_names(settings["annotators"])
-    assigned = assign_groups(strata, names, settings["rated_twice"], derive_seed(study, seed))
+    names = annotator_names(settings.annotators)
+    assigned = assign_groups(strata, names, settings.rated_twice, derive_seed(study, seed))
     items = [
         replace(item, annotators=annotators)
         for group, annotators in assigned.items()
@@ -127,12 +116,10 @@ def blind(texts: Iterable[Text], settings: Mapping[str, Any]) -> tuple[list[Item
 
 
 def answer_texts(
-    answers: list[Path], exclude: list[str], settings: Mapping[str, Any]
+    answers: list[Path], exclude: list[str], settings: SelectItems
 ) -> tuple[list[Text], list[Row]]:
     """The chosen instructions' answers of all models, and the funnel of the choice."""
-    by_model = {
-        model: _by_id(path) for model, path in zip(settings["models"], answers, strict=True)
-    }
+    by_model = {model: _by_id(path) for model, path in zip(settings.models, answers, strict=True)}
     first_model, first = next(iter(by_model.items()))
     for rows, path in zip(by_model.values(), answers, strict=True):
         for identifier in {**first, **rows}:
@@ -159,7 +146,7 @@ def answer_texts(
 
 
 def choose_instructions(
-    rows: list[Row], exclude: list[str], settings: Mapping[str, Any]
+    rows: list[Row], exclude: list[str], settings: SelectItems
 ) -> tuple[list[Row], list[Row]]:
     """The rule of section 4.2: at most some of each app, minus those that the tasks cover.
 
@@ -178,18 +165,18 @@ def choose_instructions(
     capped = []
     for row in rows:
         apps[row["motivation_app"]] += 1
-        if apps[row["motivation_app"]] <= settings["max_per_app"]:
+        if apps[row["motivation_app"]] <= settings.max_per_app:
             capped.append(row)
     covered = _exclusions(exclude, {row["id"] for row in rows})
     left = [row for row in capped if row["id"] not in covered]
-    wanted = settings["instructions"] or len(left)
+    wanted = settings.instructions or len(left)
     if not 0 < wanted <= len(left):
         raise LaminiError(
-            f"human_evaluation.studies.{settings['study']}.instructions: {wanted} are wanted, but"
+            f"human_evaluation.studies.{settings.study}.instructions: {wanted} are wanted, but"
             f" only {len(left)} of {len(rows)} are left after max_per_app and exclude; lower it,"
             " or use null for all"
         )
-    draw = random.Random(derive_seed("choose_instructions", settings["study"], settings["seed"]))
+    draw = random.Random(derive_seed("choose_instructions", settings.study, settings.seed))
     chosen = sorted(draw.sample(range(len(left)), wanted))
     counts = {
         "instructions": len(rows),
@@ -228,27 +215,27 @@ def _by_id(path: Path) -> dict[str, Row]:
     return rows
 
 
-def dataset_texts(dataset: str | Path, settings: Mapping[str, Any]) -> tuple[list[Text], list[Row]]:
+def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text], list[Row]]:
     """Random pairs of each source, as two texts each, and how many there were to choose from."""
     import polars as pl
 
     rows = pl.scan_parquet(dataset).with_row_index("row")
     places = rows.select("row", "instruction_source").collect()
     chosen: list[int] = []
-    wanted = settings["samples_per_source"]
+    wanted = settings.samples_per_source
     for (source,), found in sorted(places.group_by("instruction_source", maintain_order=True)):
         if len(found) < wanted:
             raise LaminiError(
                 f"{dataset}: {source} has {len(found)} pairs, fewer than samples_per_source"
-                f" ({wanted}) of human_evaluation.studies.{settings['study']}"
+                f" ({wanted}) of human_evaluation.studies.{settings.study}"
             )
-        draw = random.Random(derive_seed("dataset_texts", settings["seed"], source))
+        draw = random.Random(derive_seed("dataset_texts", settings.seed, source))
         chosen += [found["row"][n] for n in draw.sample(range(len(found)), wanted)]
     columns = ["row", "instruction", "response", "instruction_source"]
     sampled = rows.filter(pl.col("row").is_in(chosen)).select(columns).collect()
     texts = [
         Text(
-            source_id=f"{settings['mixture']}/{pair['row']}",
+            source_id=f"{settings.mixture}/{pair['row']}",
             stratum=pair["instruction_source"],
             subject=pair["instruction_source"],
             part=part,

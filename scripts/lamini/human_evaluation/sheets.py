@@ -19,49 +19,48 @@ from lamini.files import atomic_writer, stable_hash
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, LEVELS, PROTOCOL, QUESTIONS, RULES
 from lamini.human_evaluation.rating_files import FORMAT
-from lamini.provenance import record_provenance
+from lamini.settings.params import MakeRatingSheets
 
 
 def make_rating_sheets(
-    *, items: str | Path, sheets: Sequence[str | Path], settings: dict[str, Any]
+    *, rated: str | Path, sheets: Sequence[str | Path], settings: MakeRatingSheets
 ) -> None:
     """Write the pages of a study.
 
     Args:
-        items: `items.jsonl`.
+        rated: `items.jsonl`.
         sheets: pages to write; the stem of each is its annotator's name.
         settings: `study` and `kind`.
 
     Raises:
         LaminiError: when an annotator has nothing to rate.
     """
-    rated = read_items(items)
+    items = read_items(rated)
     for path in map(Path, sheets):
-        own = [item for item in rated if path.stem in item.annotators]
+        own = [item for item in items if path.stem in item.annotators]
         if not own:
             raise LaminiError(
                 f"{path.stem} has nothing to rate: lower"
-                f" human_evaluation.studies.{settings['study']}.annotators"
+                f" human_evaluation.studies.{settings.study}.annotators"
             )
         with atomic_writer(path) as handle:
             handle.write(sheet(own, path.stem, settings))
-        record_provenance(path, rule="make_rating_sheets", settings=settings, inputs=[items])
 
 
-def sheet(items: Sequence[Item], annotator: str, settings: dict[str, Any]) -> str:
+def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> str:
     """The page of one annotator."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item.group, []).append(item)
     data = {
         "format": FORMAT,
-        "study": settings["study"],
-        "kind": settings["kind"],
+        "study": settings.study,
+        "kind": settings.kind,
         "annotator": annotator,
         "levels": LEVELS,
         "questions": QUESTIONS,
         # Work in progress is kept in the browser under this, so that pages never mix.
-        "digest": stable_hash(settings["study"], annotator, [item.digest for item in items]),
+        "digest": stable_hash(settings.study, annotator, [item.digest for item in items]),
         "groups": [
             {
                 "instruction": members[0].instruction,
@@ -78,7 +77,7 @@ def sheet(items: Sequence[Item], annotator: str, settings: dict[str, Any]) -> st
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     return environment.from_string(_text("sheet.html.jinja")).render(
-        study=settings["study"],
+        study=settings.study,
         annotator=annotator,
         protocol=PROTOCOL,
         rules=RULES,

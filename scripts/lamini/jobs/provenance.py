@@ -1,19 +1,23 @@
 """What each artifact was made from: settings, inputs, code, packages, seed.
 
-The record lies under `results/provenance/`, at the artifact's own path plus `.json`, so that the
-artifacts themselves hold nothing that changes between two identical runs.
+A job has one record, `results/provenance/jobs/{digest}.json`, named after its own content. Each
+artifact has a small one at its own path, `results/provenance/{artifact}.json`: its SHA-256 and its
+job. So the artifacts themselves hold nothing that changes between two identical runs.
 """
 
 import functools
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lamini.files import sha256_file, write_json
+from lamini.errors import LaminiError
+from lamini.files import read_json, sha256_file, stable_hash, write_json
+from lamini.jobs.code import code_digest
 
+Record = dict[str, Any]
 PACKAGES = (
     "accelerate",
     "datasets",
@@ -42,41 +46,79 @@ def provenance_path(artifact: str | Path, results: str | Path = "results") -> Pa
     return results / "provenance" / inside.with_name(inside.name + ".json")
 
 
-def record_provenance(
-    artifact: str | Path,
+def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
+    """SHA-256 of files by path; a folder counts with all files below it, a missing file not."""
+    return {str(file): sha256_file(file) for path in paths for file in _files(Path(path))}
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from sorted(file for file in path.rglob("*") if file.is_file())
+    elif path.is_file():
+        yield path
+
+
+def record_job(
     *,
     rule: str,
     settings: Mapping[str, Any],
-    inputs: Iterable[str | Path] = (),
-    seed: int | None = None,
-    extra: Mapping[str, Any] | None = None,
-    beside: Iterable[str | Path] = (),
-) -> Path:
-    """Write the record of one finished artifact.
+    inputs: Mapping[str, str],
+    outputs: Iterable[str | Path],
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the record of a job, and that of each artifact that it made.
 
     Args:
-        artifact: the declared file, already complete (its hash is part of the record).
-        rule: the rule that made it.
+        rule: the rule, without what tells apart the rules of one family.
         settings: exactly what the result depends on, the stage's `version` among it. No secrets.
-        inputs: input files; each is recorded with its SHA-256.
-        seed: the seed of the job's sampling, when it samples.
-        extra: anything else worth keeping (row counts, rejects, manifest hashes).
-        beside: other files that the same job made of the same; each has a record like this one.
+        inputs: SHA-256 of each input file when the job started, by path.
+        outputs: the declared files, complete.
+        facts: what else is worth keeping (the ledger, row counts).
+
+    Raises:
+        LaminiError: names a declared file that was not written.
     """
-    shared = {
+    outputs = [str(path) for path in outputs]
+    for path in outputs:
+        if not Path(path).is_file():
+            raise LaminiError(f"{path}: {rule} declares it, and did not write it; correct the rule")
+    job = {
         "rule": rule,
         "settings": dict(settings),
-        "inputs": {str(item): sha256_file(item) for item in inputs if Path(item).is_file()},
-        "seed": seed,
+        "inputs": dict(inputs),
+        "outputs": outputs,
+        "seed": _seed(settings),
         "code": code_version(),
+        "code_digest": code_digest(rule),
         "packages": package_versions(),
         "python": platform.python_version(),
-        **({"extra": dict(extra)} if extra else {}),
+        "facts": dict(facts or {}),
     }
-    for item in (*beside, artifact):
-        facts = {"artifact": str(item), "sha256": sha256_file(item)}
-        write_json(provenance_path(item), facts | shared)
-    return provenance_path(artifact)
+    place = Path("results/provenance/jobs") / f"{stable_hash(job)}.json"
+    write_json(place, job)
+    for path in outputs:
+        record = {"artifact": path, "sha256": sha256_file(path), "job": str(place)}
+        write_json(provenance_path(path), record)
+
+
+def read_record(artifact: str | Path) -> Record | None:
+    """The record of an artifact with that of its job in it; none where there is none.
+
+    A record of an earlier version has no job: it held the facts itself, and not all inputs.
+    """
+    path = provenance_path(artifact)
+    if not path.is_file():
+        return None
+    record: Record = read_json(path)
+    return record | read_json(record["job"]) if "job" in record else record
+
+
+def _seed(settings: Mapping[str, Any]) -> int | None:
+    """The seed of a job's sampling: among its settings, or those of its recipe."""
+    if "seed" in settings:
+        return settings["seed"]
+    inner = (value for value in settings.values() if isinstance(value, Mapping))
+    return next((value["seed"] for value in inner if "seed" in value), None)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 A job whose Snakemake process was killed (SIGKILL, a lost login node) must not run on unseen: the
 next run would start it a second time. So each job watches the process that started it. On SLURM, a
-job outlives the Snakemake that submitted it; there, `takeover` keeps two from doing the same.
+job outlives the Snakemake that submitted it; there, `predecessors` keeps two from doing the same.
 """
 
 import logging
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from lamini.jobs.predecessors import end_predecessors
 from lamini.log import start_logging
-from lamini.takeover import end_predecessors
 
 WATCH_EVERY_SECONDS = 0.5
 

@@ -17,7 +17,7 @@ from rocrate.rocrate import ROCrate
 
 from lamini import __version__
 from lamini.files import atomic_writer, read_json, write_json
-from lamini.provenance import provenance_path, record_provenance
+from lamini.jobs.provenance import provenance_path
 
 Facts = dict[str, Any]
 PROFILES = {
@@ -36,13 +36,13 @@ FORMATS = {
 
 
 def write_crate(
-    inputs: dict[str, Any], params: Facts, metadata: str | Path, workflow: str | Path
+    *, inputs: dict[str, Any], settings: Facts, metadata: str | Path, workflow: str | Path
 ) -> None:
     """Write the crate's metadata, and the Snakefile as the workflow that it describes.
 
     Args:
         inputs: `lineage` (JSON), `report` (HTML), `config` (YAML), `snakefile`, `citation` (CFF).
-        params: `title` of the run.
+        settings: `title` of the run.
         metadata: `ro-crate-metadata.json` in the crate's root, the results folder.
         workflow: where the Snakefile is copied to, below that root.
     """
@@ -51,13 +51,9 @@ def write_crate(
     root = Path(metadata).parent
     citation = yaml.safe_load(Path(inputs["citation"]).read_text(encoding="utf-8"))
     crate = Crate(root, read_json(inputs["lineage"]), citation)
-    main = crate.add_workflow(Path(workflow), params["title"])
+    main = crate.add_workflow(Path(workflow), settings["title"])
     crate.add_run(main, inputs["config"], inputs["report"])
     write_json(metadata, crate.metadata())
-    files = [inputs[key] for key in ("lineage", "report", "config", "snakefile", "citation")]
-    record_provenance(
-        metadata, rule="write_crate", settings=params, inputs=files, beside=[workflow]
-    )
 
 
 class Crate:
@@ -65,7 +61,7 @@ class Crate:
 
     Args:
         root: the results folder.
-        lineage: what `write_lineage` wrote.
+        lineage: what `collect_lineage` wrote.
         citation: what `CITATION.cff` says of the code.
     """
 
@@ -128,8 +124,8 @@ class Crate:
             self._add_making(path, entry)
 
     def _add_making(self, path: str, entry: Facts) -> None:
-        """How one artifact was made, by which rule of which code, and where its record lies."""
-        record = provenance_path(path, self._root)
+        """How one artifact was made, by which rule of which code, and where its records lie."""
+        records = [provenance_path(path, self._root), *map(Path, filter(None, [entry["job"]]))]
         code = self._lineage["code"][entry["code"]]
         version = f"{code['commit'] or 'outside git'}{', modified' if code['modified'] else ''}"
         rule = self._entity(
@@ -140,8 +136,7 @@ class Crate:
                   for p in sorted(entry["inputs"])]  # fmt: skip
         if entry["ledger"]:
             inputs += self._ledger(entry["ledger"])
-        if record.is_file():
-            inputs.append(self._file(str(record)))
+        inputs += [self._file(str(record)) for record in records if record.is_file()]
         self._crate.add_action(
             rule, identifier=f"#making-{path}", object=inputs, result=[self._file(path)],
             properties={"name": f"{entry['rule']} made {path}"},

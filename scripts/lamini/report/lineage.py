@@ -1,7 +1,7 @@
 """The lineage of the tables and figures: every artifact they were made from, and what is doubtful.
 
-The records of `lamini.provenance` are followed from each table and figure back to the files that
-people put there. Settings, code versions and package versions are kept once each.
+The records of `lamini.jobs.provenance` are followed from each table and figure back to the files
+that people put there. Settings, code versions and package versions are kept once each.
 """
 
 from collections import defaultdict
@@ -10,34 +10,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamini.files import listed, read_json, sha256_file, stable_hash, write_json
-from lamini.provenance import provenance_path, record_provenance
+from lamini.files import listed, sha256_file, stable_hash, write_json
+from lamini.jobs.provenance import Record, read_record
 from lamini.teacher.ledger import packed_path
 
-Record = dict[str, Any]
 _PARTS = ("source", "model", "mixture", "study")
 """Settings that say which part of a run a record is of: only like parts share a stage version."""
 
 
-def write_lineage(inputs: dict[str, Any], params: dict[str, Any], output: str | Path) -> None:
+def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
     """Follow the records of all tables and figures, and write the lineage.
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG).
-        params: `version`.
-        output: JSON file: `artifacts` by path (rule, sha256, inputs with their hashes, number of
-            its settings, code and packages), `settings`, `code`, `packages`, `ledgers` (bytes,
-            sha256), and `products`: for each table and figure its `upstream` artifacts and `marks`.
+        lineage: JSON to write: `artifacts` by path (rule, sha256, inputs with their hashes, place
+            of the job's record, number of its settings, code and packages), `rules` in their order,
+            `settings`, `code`, `packages`, `ledgers` (bytes, sha256), and `products`: for each
+            table and figure its `upstream` artifacts and `marks`.
     """
     products = [str(path) for paths in inputs.values() for path in listed(paths)]
     records = read_records(products)
     kept = Kept()
     artifacts = {path: kept.entry(record) for path, record in sorted(records.items())}
-    ledgers = {str(r["extra"]["ledger"]) for r in records.values() if "ledger" in _extra(r)}
+    ledgers = {ledger for record in records.values() if (ledger := _facts(record).get("ledger"))}
     write_json(
-        output,
+        lineage,
         {
             "artifacts": artifacts,
+            "rules": _rules(records),
             "settings": kept.settings.values,
             "code": kept.code.values,
             "packages": kept.packages.values,
@@ -45,7 +45,6 @@ def write_lineage(inputs: dict[str, Any], params: dict[str, Any], output: str | 
             "products": {path: _product(path, records) for path in products},
         },
     )
-    record_provenance(output, rule="collect_lineage", settings=params, inputs=products)
 
 
 def read_records(products: Iterable[str]) -> dict[str, Record]:
@@ -54,16 +53,32 @@ def read_records(products: Iterable[str]) -> dict[str, Record]:
     waiting = list(products)
     while waiting:
         path = waiting.pop()
-        found = provenance_path(path)
-        if path in records or not path.startswith("results/") or not found.exists():
+        if path in records or not path.startswith("results/"):
             continue
-        record = read_json(found)
-        shared = _extra(record).get("inputs_as_of")
-        if shared:  # The inputs of many shards are recorded once, with their funnel.
-            record = record | {"inputs": read_json(provenance_path(shared))["inputs"]}
-        records[path] = record
-        waiting += record["inputs"]
+        if record := read_record(path):
+            records[path] = record
+            waiting += record["inputs"]
     return records
+
+
+def _rules(records: dict[str, Record]) -> list[str]:
+    """The rules in the order in which their artifacts are made, those of one depth by name.
+
+    The depth of an artifact is the longest way back to one that is made from given files alone.
+    """
+    depths: dict[str, int] = {}
+
+    def depth(path: str) -> int:
+        if path not in depths:
+            depths[path] = 0  # a loop, which only files changed by hand can make, ends here
+            above = [depth(item) for item in records[path]["inputs"] if item in records]
+            depths[path] = max(above, default=-1) + 1
+        return depths[path]
+
+    deepest: dict[str, int] = {}
+    for path, record in records.items():
+        deepest[record["rule"]] = max(depth(path), deepest.get(record["rule"], 0))
+    return sorted(deepest, key=lambda rule: (deepest[rule], rule))
 
 
 @dataclass
@@ -98,7 +113,8 @@ class Kept:
             "sha256": record["sha256"],
             "seed": record["seed"],
             "inputs": record["inputs"],
-            "ledger": _extra(record).get("ledger"),
+            "ledger": _facts(record).get("ledger"),
+            "job": record.get("job"),
             "settings": self.settings.number(record["settings"]),
             "code": self.code.number(record["code"]),
             "packages": self.packages.number(packages),
@@ -128,6 +144,9 @@ def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]
     here = {path: records[path] for path in upstream}
     dirty = sum(bool(record["code"]["modified"]) for record in here.values())
     outside = sum(record["code"]["commit"] is None for record in here.values())
+    earlier = sum("job" not in record for record in here.values())
+    if earlier:
+        yield f"Incomplete record: {_artifacts(earlier)} made by a version that left inputs out."
     if dirty:
         yield f"Dirty checkout: {_artifacts(dirty)} made by code with uncommitted changes."
     if outside:
@@ -135,6 +154,9 @@ def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]
     for stage, versions in sorted(_stage_versions(here.values()).items()):
         if len(versions) > 1:
             yield f"Mixed stage versions: {stage} ran with versions {_list(versions)}."
+    for rule, digests in sorted(_rule_code(here.values()).items()):
+        if len(digests) > 1:
+            yield f"Mixed code: {rule} ran with {len(digests)} versions of its code."
     for name, versions in sorted(_package_versions(here.values()).items()):
         if len(versions) > 1:
             yield f"Mixed packages: {name} {_list(versions)}."
@@ -175,6 +197,15 @@ def _versions(settings: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tupl
             yield from _versions(value, (*place, key))
 
 
+def _rule_code(records: Iterable[Record]) -> dict[str, set[str]]:
+    """Digests of the code by rule; records of earlier versions have none."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if digest := record.get("code_digest"):
+            found[record["rule"]].add(digest)
+    return found
+
+
 def _package_versions(records: Iterable[Record]) -> dict[str, set[str]]:
     """Versions by package; one that a job's environment lacks can't have made a difference."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -199,9 +230,10 @@ def _list(versions: Iterable[str]) -> str:
     return " and ".join(sorted(versions))
 
 
-def _extra(record: Record) -> dict[str, Any]:
-    extra: dict[str, Any] = record.get("extra", {})
-    return extra
+def _facts(record: Record) -> dict[str, Any]:
+    """What else its job recorded; an earlier version called it `extra`."""
+    facts: dict[str, Any] = record.get("facts") or record.get("extra") or {}
+    return facts
 
 
 def _ledger_facts(path: str) -> dict[str, Any] | None:

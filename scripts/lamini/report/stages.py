@@ -4,54 +4,18 @@ import json
 from typing import Any
 
 Facts = dict[str, Any]
-ORDER = (
-    "download_file",
-    "select_topics",
-    "prepare_prompts",
-    "generate_instructions",
-    "select_queries",
-    "generate_pairs",
-    "merge_pairs",
-    "import_published",
-    "summarize_generation",
-    "measure_dataset",
-    "count_tokens",
-    "measure_topic_coverage",
-    "embed_instructions",
-    "project_embeddings",
-    "find_contamination",
-    "find_near_duplicates",
-    "count_funnel",
-    "count_verbs",
-    "train_tokenizer",
-    "build_model",
-    "tokenize_pairs",
-    "train_model",
-    "evaluate_model",
-    "generate_answers",
-    "select_items",
-    "judge_items",
-    "collect_ratings",
-    "draw_figure",
-    "make_table",
-)
-"""Rules in the pipeline's order; others follow by name."""
 
 
 def stages(lineage: Facts) -> list[Facts]:
     """The artifacts by the rule that made them, in the pipeline's order.
 
     Args:
-        lineage: what `write_lineage` wrote.
+        lineage: what `collect_lineage` wrote.
     """
     grouped: dict[str, list[Facts]] = {}
     for path, entry in lineage["artifacts"].items():
         grouped.setdefault(entry["rule"], []).append(_artifact(path, entry, lineage))
-    return [{"rule": rule, "artifacts": grouped[rule]} for rule in sorted(grouped, key=_rank)]
-
-
-def _rank(rule: str) -> tuple[int, str]:
-    return (ORDER.index(rule) if rule in ORDER else len(ORDER), rule)
+    return [{"rule": rule, "artifacts": grouped[rule]} for rule in lineage["rules"]]
 
 
 def _artifact(path: str, entry: Facts, lineage: Facts) -> Facts:
@@ -74,7 +38,7 @@ def making(path: str, lineage: Facts) -> Facts:
 
     Args:
         path: of its JSON or PNG.
-        lineage: what `write_lineage` wrote.
+        lineage: what `collect_lineage` wrote.
     """
     product, artifacts = lineage["products"][path], lineage["artifacts"]
     upstream: dict[str, list[str]] = {}
@@ -86,7 +50,9 @@ def making(path: str, lineage: Facts) -> Facts:
         "artifact": _artifact(path, artifacts[path], lineage) if path in artifacts else None,
         "marks": product["marks"],
         "upstream": [
-            {"rule": rule, "count": len(upstream[rule])} for rule in sorted(upstream, key=_rank)
+            {"rule": rule, "count": len(upstream[rule])}
+            for rule in lineage["rules"]
+            if rule in upstream
         ],
         "codes": sorted({entry["code"] for entry in used}),
         "packages": sorted({entry["packages"] for entry in used}),

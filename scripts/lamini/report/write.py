@@ -17,7 +17,6 @@ from markupsafe import Markup, escape
 
 from lamini.files import atomic_writer, listed, read_json
 from lamini.products.sections import CAPTIONS, SECTIONS, number_of
-from lamini.provenance import record_provenance
 from lamini.report import charts, overview, stages
 from lamini.tables.published import read_csv
 
@@ -29,15 +28,15 @@ SHOWN_ROWS = 120
 """A figure's data stand below it as a table, for those who can't see it, up to so many rows."""
 
 
-def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> None:
+def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) -> None:
     """Write the page.
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
             (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
             `summaries` (JSON of the studies), `topics` (JSON of the funnel, or none).
-        params: title, reproduction, names of what took part (see `Products.report_params`).
-        output: the HTML file.
+        settings: title, reproduction, names of what took part (see `Products.report_params`).
+        page: the HTML file.
     """
     tables = {table["name"]: table for table in map(read_json, listed(inputs["tables"]))}
     lineage = read_json(inputs["lineage"])
@@ -47,9 +46,9 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
         cells = [cell for row in tables[name]["rows"] for cell in row]
         tables[name]["intervals"] = any(cell["interval_text"] for cell in cells)
         tables[name]["choices"] = _choices(tables[name])
-    figures = _figures(inputs, params, lineage)
-    page = _environment().get_template("page.html.jinja").render(
-        params=params,
+    figures = _figures(inputs, settings, lineage)
+    text = _environment().get_template("page.html.jinja").render(
+        params=settings,
         sections=_sections(tables, figures),
         agreement=overview.agreement(tables["reproduction"]),
         acceptance=tables.get("acceptance"),
@@ -59,7 +58,7 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
         topics=[read_json(path) for path in listed(inputs["topics"])],
         summaries={
             study: overview.summary_line(read_json(path))
-            for study, path in zip(params["studies"], listed(inputs["summaries"]), strict=True)
+            for study, path in zip(settings["studies"], listed(inputs["summaries"]), strict=True)
         },
         marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
         lineage=lineage,
@@ -68,10 +67,8 @@ def write_report(inputs: dict[str, Any], params: Params, output: str | Path) -> 
         config=Path(inputs["config"]).read_text(encoding="utf-8"),
         charts=Markup(_script_json({n: f["chart"] for n, f in figures.items() if f["chart"]})),
     )  # fmt: skip
-    with atomic_writer(output) as handle:
-        handle.write(page)
-    files = [f for value in inputs.values() for f in listed(value)]
-    record_provenance(output, rule="write_report", settings=params, inputs=files)
+    with atomic_writer(page) as handle:
+        handle.write(text)
 
 
 def _sections(tables: Facts, figures: Facts) -> list[Facts]:

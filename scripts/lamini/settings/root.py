@@ -1,7 +1,7 @@
 """The whole configuration, and the checks that span its sections."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -63,6 +63,10 @@ class Config(Settings):
     answers: Answers
     human_evaluation: HumanEvaluation = HumanEvaluation()
     report: Report
+    code_changes: Literal["ask", "recompute"] = "ask"
+    """Results that cost GPU-hours or dollars, and whose code has changed since they were made: stop
+    before the first job, and say what there is to choose from, or compute them again. Others are
+    always made again."""
 
     @model_validator(mode="after")
     def _check_references(self) -> "Config":
@@ -70,6 +74,10 @@ class Config(Settings):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def as_params(self) -> dict[str, Any]:
+        """All settings that say what the run is: not what is done about edits of code."""
+        return self.model_dump(mode="json", exclude={"code_changes"})
 
     def recipe(self, model: str) -> Recipe:
         """The recipe of a student, with its own changes applied."""

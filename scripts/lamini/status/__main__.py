@@ -8,11 +8,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from lamini.command import add_config_arguments, read_config, read_yaml, run_command
+from lamini.command import (
+    add_config_arguments,
+    read_assignments,
+    read_config,
+    read_yaml,
+    run_command,
+)
+from lamini.settings import load_settings
+from lamini.status.graph import JOBS_FILE, ask_snakemake, read_jobs
 from lamini.status.show import cost_text, status_text
-from lamini.status.stages import planned_jobs
 from lamini.status.states import job_states
-from lamini.workflow import Workflow
 
 RESULTS = Path("results")
 RUN_CONFIG = RESULTS / "run_config.yaml"
@@ -31,13 +37,14 @@ def main(arguments: list[str]) -> int:
 
 def _show(parsed: argparse.Namespace) -> None:
     given = [*parsed.configfile, *parsed.config]
-    if RUN_CONFIG.exists() and not given:
-        flow, origin = Workflow(read_yaml(RUN_CONFIG)), f"{RUN_CONFIG}, the last run's"
+    if JOBS_FILE.exists() and RUN_CONFIG.exists() and not given:
+        print(f"Jobs: {JOBS_FILE}, the last run's\n")
+        jobs, config = read_jobs(), read_yaml(RUN_CONFIG)
     else:
-        flow = Workflow(read_config(parsed.configfile, parsed.config))
-        origin = " ".join(["config/*.yaml", *map(str, given)])
-    print(f"Configuration: {origin}\n")
-    jobs, teacher = planned_jobs(flow), flow.config.teacher
+        print(f"Configuration: {' '.join(['config/*.yaml', *map(str, given)])}\n")
+        config = read_config(parsed.configfile, parsed.config)
+        jobs = ask_snakemake(parsed.configfile, read_assignments(parsed.config))
+    teacher = load_settings(config).teacher
     if parsed.what == "cost":
         print(cost_text(jobs, RESULTS, teacher, parsed.gpu_dollars, parsed.cpu_dollars))
     else:

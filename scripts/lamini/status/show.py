@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lamini.log import format_seconds
 from lamini.settings.teacher import Teacher
+from lamini.status.graph import Job
 from lamini.status.requests import Rates, current_rates, spending_by_rule
-from lamini.status.stages import Job
 from lamini.status.states import State, seconds_since
 from lamini.status.training import SavedTraining, saved_trainings
 from lamini.status.usage import Total, Usage, read_usage, sum_usage

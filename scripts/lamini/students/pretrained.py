@@ -13,34 +13,26 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import derive_seed, read_json, resolve_path, write_folder_manifest, write_json
-from lamini.settings.students import BuiltModel
+from lamini.settings.params import BuildModel, Location
 from lamini.students.tokenizers import load_tokenizer
 
 logger = logging.getLogger("lamini")
 
 
-def build_model(
-    build: BuiltModel,
-    architecture: str,
-    tokenizer_location: dict[str, Any] | None,
-    seed: int,
-    output: str | Path,
-) -> None:
+def build_model(*, manifest: str | Path, settings: BuildModel) -> None:
     """Make a reference model's folder.
 
     Args:
-        build: how the weights are made.
-        architecture: `encoder-decoder` or `decoder-only`.
-        tokenizer_location: `path` and `revision`; for random weights only, as a GGUF file brings
-            its own.
-        seed: of the random weights.
-        output: folder for the model and its `manifest.json`.
+        manifest: `manifest.json` to write, in the folder for the model.
+        settings: how the weights are made, and the seed of random ones.
     """
-    folder = Path(output)
+    build, folder = settings.build, Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
     if build.kind == "random":
-        assert tokenizer_location is not None
-        model, tokenizer = random_model(build.config, architecture, tokenizer_location, seed)
+        assert settings.tokenizer is not None
+        model, tokenizer = random_model(
+            build.config, settings.architecture, settings.tokenizer, settings.seed
+        )
     else:
         assert build.path is not None
         model, tokenizer = gguf_model(resolve_path(build.path))
@@ -49,7 +41,7 @@ def build_model(
     logger.info("%s weights: %s parameters", build.kind, f"{parameters:,}")
     write_folder_manifest(
         folder,
-        {"kind": build.kind, "parameters": parameters, "architecture": architecture},
+        {"kind": build.kind, "parameters": parameters, "architecture": settings.architecture},
     )
 
 
@@ -73,14 +65,14 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def random_model(
-    fields: dict[str, Any], architecture: str, tokenizer_location: dict[str, Any], seed: int
+    fields: dict[str, Any], architecture: str, tokenizer_location: Location, seed: int
 ) -> tuple[Any, Any]:
     """A model of the given configuration with seeded random weights, and its tokenizer.
 
     Args:
         fields: `model_type` and fields of that type's Hugging Face configuration.
         architecture: `encoder-decoder` or `decoder-only`.
-        tokenizer_location: `path` and `revision`; gives the vocabulary and the special ids.
+        tokenizer_location: of the tokenizer that gives the vocabulary and the special ids.
         seed: of the weights.
 
     Raises:
@@ -89,7 +81,7 @@ def random_model(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    tokenizer = load_tokenizer(**tokenizer_location)
+    tokenizer = load_tokenizer(tokenizer_location.path, tokenizer_location.revision)
     special = {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,

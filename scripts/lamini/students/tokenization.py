@@ -9,7 +9,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ import polars as pl
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
 from lamini.log import Progress
+from lamini.settings.params import TokenizePairs
 from lamini.students.prompt_tokens import PromptTokenizer
 from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, Integers
 from lamini.students.tokenizers import load_tokenizer
@@ -28,33 +29,26 @@ logger = logging.getLogger("lamini")
 PAIRS_AT_ONCE = 1024
 
 
-def tokenize_pairs(
-    dataset: str | Path,
-    tokenizer_location: dict[str, Any],
-    prompt_format: str,
-    pad_token: str | None,
-    output: str | Path,
-) -> None:
+def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: TokenizePairs) -> None:
     """Tokenise all pairs of a mixture.
 
     Args:
         dataset: the mixture's parquet (`instruction`, `response`, ...).
-        tokenizer_location: `path` (folder or hub id) and `revision`.
-        prompt_format: how an instruction becomes a prompt (`lamini.prompt_formats`).
-        pad_token: added to the tokenizer when it has none.
-        output: folder of the cache.
+        manifest: `manifest.json` to write, in the folder of the cache.
+        settings: the tokenizer, the padding token that it gets when it has none, and the wrapper.
 
     Raises:
         LaminiError: when the dataset has no pair to learn from.
     """
-    tokenizer = load_tokenizer(**tokenizer_location, pad_token=pad_token)
+    location = settings.tokenizer
+    tokenizer = load_tokenizer(location.path, location.revision, pad_token=settings.pad_token)
     pairs = pl.read_parquet(dataset, columns=["instruction", "response"])
-    folder = Path(output)
+    folder = Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
     token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
     lengths: list[Integers] = []
     with atomic_writer(folder / TOKENS, "wb") as handle, Progress(len(pairs), "pairs") as progress:
-        for part in _tokenized_parts(pairs, tokenizer, prompt_format):
+        for part in _tokenized_parts(pairs, tokenizer, settings.prompt_format):
             lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
             ids = itertools.chain.from_iterable(part)
             handle.write(np.fromiter(ids, token_type, int(lengths[-1].sum())).tobytes())
@@ -74,8 +68,8 @@ def tokenize_pairs(
             "pairs": len(pairs),
             "unusable": len(empty),
             "dataset_sha256": sha256_file(dataset),
-            "prompt_format": prompt_format,
-            "tokenizer": tokenizer_location,
+            "prompt_format": settings.prompt_format,
+            "tokenizer": location.as_params(),
             "token_type": token_type.name,
             "vocabulary": len(tokenizer),
             "eos_token_id": tokenizer.eos_token_id,

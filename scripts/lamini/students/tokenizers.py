@@ -14,7 +14,7 @@ import polars as pl
 
 from lamini.errors import LaminiError
 from lamini.files import write_folder_manifest
-from lamini.settings.students import TrainedTokenizer
+from lamini.settings.params import TrainTokenizer
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend
@@ -57,27 +57,26 @@ def load_tokenizer(
     return tokenizer
 
 
-def train_tokenizer(dataset: str | Path, settings: TrainedTokenizer, output: str | Path) -> None:
+def train_tokenizer(*, dataset: str | Path, manifest: str | Path, settings: TrainTokenizer) -> None:
     """Train a tokenizer on the instructions and responses of a mixture, in their order.
 
     Args:
         dataset: the mixture's parquet.
+        manifest: `manifest.json` to write, in the folder for the Hugging Face tokenizer.
         settings: kind and number of entries.
-        output: folder for the Hugging Face tokenizer and its `manifest.json`.
 
     Raises:
         LaminiError: when the text has fewer distinct characters or pieces than are needed.
     """
     texts = pl.read_parquet(dataset, columns=["instruction", "response"])
-    train = _train_t5 if settings.kind == "t5" else _train_gpt2
-    tokenizer = train(_each_text(texts), settings.vocabulary)
-    logger.info("%s tokenizer: %d entries from %d pairs", settings.kind, len(tokenizer), len(texts))
-    folder = Path(output)
+    kind = settings.train.kind
+    train = _train_t5 if kind == "t5" else _train_gpt2
+    tokenizer = train(_each_text(texts), settings.train.vocabulary)
+    logger.info("%s tokenizer: %d entries from %d pairs", kind, len(tokenizer), len(texts))
+    folder = Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    write_folder_manifest(
-        folder, {"kind": settings.kind, "vocabulary": len(tokenizer), "pairs": len(texts)}
-    )
+    write_folder_manifest(folder, {"kind": kind, "vocabulary": len(tokenizer), "pairs": len(texts)})
 
 
 def _each_text(texts: pl.DataFrame) -> Iterator[str]:

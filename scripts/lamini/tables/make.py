@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lamini.files import listed
-from lamini.provenance import record_provenance
 from lamini.tables.acceptance_table import acceptance_table
 from lamini.tables.cost_table import cost_table
 from lamini.tables.dataset_tables import (
@@ -51,18 +49,14 @@ BUILDERS: dict[str, Builder] = {
 
 
 def make_table(
-    name: str, inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, str | Path]
+    table: str, inputs: dict[str, Any], settings: dict[str, Any], outputs: dict[str, str | Path]
 ) -> None:
     """Make one table.
 
     Args:
-        name: "01" ... "13", or the name of a table that the paper does not have.
+        table: "01" ... "13", or the name of a table that the paper does not have.
         inputs: named input files of the rule.
-        params: `kind` (a key of `BUILDERS`) and what that builder takes.
+        settings: `kind` (a key of `BUILDERS`) and what that builder takes.
         outputs: paths by form: "csv", "md", "tex", "json".
     """
-    table = BUILDERS[params["kind"]](name, inputs, params)
-    write_table(table, outputs)
-    files = [path for value in inputs.values() for path in listed(value)]
-    first, *beside = outputs.values()
-    record_provenance(first, rule="make_table", settings=params, inputs=files, beside=beside)
+    write_table(BUILDERS[settings["kind"]](table, inputs, settings), outputs)

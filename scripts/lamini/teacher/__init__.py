@@ -9,6 +9,7 @@ append-only ledger beside the shard, before it is yielded. The same holds for ev
 `teacher.backend`: the live API (`client`), the Batch API (`batch`), a local server (`server`).
 """
 
+from lamini.teacher.ledger import ledger_path
 from lamini.teacher.request import (
     Answer,
     Request,
@@ -27,5 +28,6 @@ __all__ = [
     "chat_request",
     "count_tokens",
     "counted_tokens",
+    "ledger_path",
     "open_teacher",
 ]

@@ -142,6 +142,11 @@ def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
             file.close()
 
 
+def ledger_path(answers: Path) -> Path:
+    """Where the ledger of a file that is made of answers lies: beside it."""
+    return answers.with_suffix(".ledger.jsonl")
+
+
 def packed_path(path: Path) -> Path:
     """Where the packed form of a ledger lies."""
     return path.with_name(path.name + ".zst")

@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 from lamini.errors import LaminiError, StopRequested
-from lamini.job import start_job
+from lamini.jobs.provenance import file_digests, read_record, record_job
+from lamini.jobs.run import job_name
+from lamini.jobs.start import start_job
 from lamini.training.finished import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
@@ -25,20 +27,21 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
     job = TrainingJob.from_json(parsed.settings, parsed.speed)
-    logger = start_job(parsed.log, f"train_model {job.model}")
+    logger = start_job(parsed.log, job_name(parsed.log))
     try:
-        if not launched_already():
-            if take_finished(parsed.output, job.fingerprint(parsed.tokenized)):
-                return 0
-            if parsed.nodes > 1:
-                return run_on_nodes(parsed.nodes, parsed.threads, parsed.gpus, arguments)
-            processes = parsed.processes or _gpu_processes(parsed.gpus)
-            if processes > 1:
-                return launch(processes, arguments)
-        from lamini.training.run import train_student
-
-        stop_before_time_limit()
-        train_student(job, parsed.tokenized, parsed.output, parsed.gpus)
+        if launched_already():
+            return _train(job, parsed)
+        read = file_digests(parsed.read)
+        finished = take_finished(parsed.output, job.fingerprint(parsed.tokenized))
+        if finished and all(map(read_record, parsed.written)):
+            return 0  # the records are those of the job that trained
+        if not finished:
+            code = _train_in_processes(job, parsed, arguments)
+            if code != 0:
+                return code
+        record_job(
+            rule="train_model", settings=job.as_params(), inputs=read, outputs=parsed.written
+        )
     except StopRequested as stop:
         logger.warning("%s", stop)
         return EXIT_STOPPED
@@ -48,12 +51,32 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _train_in_processes(job: TrainingJob, parsed: argparse.Namespace, arguments: list[str]) -> int:
+    """Train on several nodes, in several processes of this machine, or in this process."""
+    if parsed.nodes > 1:
+        return run_on_nodes(parsed.nodes, parsed.threads, parsed.gpus, arguments)
+    processes = parsed.processes or _gpu_processes(parsed.gpus)
+    if processes > 1:
+        return launch(processes, arguments)
+    return _train(job, parsed)
+
+
+def _train(job: TrainingJob, parsed: argparse.Namespace) -> int:
+    from lamini.training.run import train_student
+
+    stop_before_time_limit()
+    train_student(job, parsed.tokenized, parsed.output, parsed.gpus)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m lamini.training", description=__doc__)
     parser.add_argument("--settings", required=True, help="what the result depends on, as JSON")
     parser.add_argument("--speed", default="{}", help="how fast and safely to go, as JSON")
     parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
     parser.add_argument("--output", required=True, type=Path, help="gets final/ and work/")
+    parser.add_argument("--read", nargs="*", default=[], help="the rule's inputs, for the record")
+    parser.add_argument("--written", nargs="*", default=[], help="its outputs, for the record")
     parser.add_argument("--log", required=True, type=Path)
     parser.add_argument("--gpus", type=int, default=1, help="GPUs of each machine to use")
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the SLURM job to use")

@@ -1,4 +1,4 @@
-"""A finished training, kept until Snakemake has accepted it (`lamini.finished`).
+"""A finished training, kept until Snakemake has accepted it (`lamini.jobs.kept_outputs`).
 
 Of `final/` Snakemake declares, and so may remove, the manifest and the metrics; the weights stay.
 """

@@ -2,37 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from lamini.errors import SettingsError
 from lamini.files import sha256_file, stable_hash
-from lamini.settings.base import Settings
-from lamini.settings.students import Architecture, Recipe
+from lamini.settings.params import TrainModel
 
 
-class Location(Settings):
-    """Where a model or tokenizer is."""
-
-    path: str
-    """Folder or hub id."""
-    revision: str | None = None
-    """Commit or tag on the hub."""
-
-
-class TrainingJob(Settings):
+class TrainingJob(TrainModel):
     """One student's training run."""
-
-    model: str
-    name: str
-    architecture: Architecture
-    family: str
-    initialization: Location
-    tokenizer: Location
-    prompt_format: str
-    pad_token: str | None
-    recipe: Recipe
 
     @classmethod
     def from_json(cls, settings: str, speed: str = "{}") -> "TrainingJob":
@@ -51,10 +30,6 @@ class TrainingJob(Settings):
         except (json.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
             raise SettingsError(f"--settings, --speed: {error}") from None
 
-    def result_params(self) -> dict[str, Any]:
-        """All that the result depends on: what `--settings` takes."""
-        return self.as_params() | {"recipe": self.recipe.result_params()}
-
     def input_manifests(self, tokenized: str | Path) -> list[Path]:
         """The manifests of what the run reads; a model from the hub has none."""
         candidates = [Path(tokenized), Path(self.initialization.path)]
@@ -63,4 +38,4 @@ class TrainingJob(Settings):
     def fingerprint(self, tokenized: str | Path) -> str:
         """Equal for two runs that compute the same: one may go on from the other's checkpoint."""
         inputs = [sha256_file(path) for path in self.input_manifests(tokenized)]
-        return stable_hash(self.result_params(), inputs)
+        return stable_hash(self.as_params(), inputs)

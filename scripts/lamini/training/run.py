@@ -8,10 +8,9 @@ import torch
 
 from lamini.errors import LaminiError
 from lamini.forward.own import position_limits, start_token
-from lamini.provenance import record_provenance
 from lamini.students.numerics import switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
-from lamini.training.export import METRICS, export_model, run_facts
+from lamini.training.export import export_model, run_facts
 from lamini.training.finished import keep_finished
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
@@ -64,7 +63,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
         _show_start(job, trainer, model, ranks)
         metrics = trainer.run()
         if ranks.first:
-            manifest = export_model(
+            export_model(
                 job,
                 model.to("cpu"),
                 tokenizer,
@@ -72,14 +71,6 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 run_facts(job, metrics, cache, selection) | trainer.choice.facts(),
                 left_out=selection.left_out,
                 folder=output / "final",
-            )
-            record_provenance(
-                manifest,
-                rule="train_model",
-                settings=job.result_params(),
-                inputs=job.input_manifests(tokenized),
-                seed=job.recipe.seed,
-                beside=[output / "final" / METRICS],
             )
             keep_finished(output, job.fingerprint(tokenized))
             trainer.clean_up()

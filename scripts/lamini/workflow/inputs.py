@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lamini.roots import root_inputs
+from lamini.settings.evaluation import TaskData
 from lamini.settings.human_evaluation import annotator_names
+from lamini.settings.params import Location
 from lamini.settings.students import Weights
 from lamini.workflow.names import Names
-
-Location = dict[str, Any]
-"""`path` (folder or hub id) and `revision`."""
 
 
 class Inputs(Names):
@@ -69,10 +68,10 @@ class Inputs(Names):
         return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
 
     @cached_property
-    def task_data(self) -> dict[str, dict[str, Any]]:
+    def task_data(self) -> dict[str, TaskData]:
         """Where the evaluated tasks' data are on the hub, by their path below a mirror."""
         data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
-        return {d.path.removesuffix(".jsonl"): d.as_params() for d in data}
+        return {d.path.removesuffix(".jsonl"): d for d in data}
 
     def sample_files(self, batch: str) -> list[str]:
         """Files of what was sent in a batch's tasks, with the wildcard `model`; often none."""
@@ -146,23 +145,23 @@ class Inputs(Names):
     # --- Locations of models and tokenizers -------------------------------------------------------
 
     def model_location(self, model: str) -> Location:
-        """`path` (folder or hub id) and `revision` of a model's weights."""
+        """Where a model's weights are."""
         definition = self.config.models[model]
         if definition.role == "student":
-            return {"path": f"results/checkpoints/{model}/final", "revision": None}
+            return Location(path=f"results/checkpoints/{model}/final")
         weights = weights_of(definition.weights)
         if weights.hub:
-            return {"path": weights.hub.repo, "revision": weights.hub.revision}
-        return {"path": weights.folder or f"results/pretrained/{model}", "revision": None}
+            return Location(path=weights.hub.repo, revision=weights.hub.revision)
+        return Location(path=weights.folder or f"results/pretrained/{model}")
 
     def tokenizer_location(self, tokenizer: str) -> Location:
-        """`path` (folder or hub id) and `revision` of a tokenizer."""
+        """Where a tokenizer is."""
         definition = self.config.tokenizers[tokenizer]
         if definition.hub:
-            return {"path": definition.hub.repo, "revision": definition.hub.revision}
+            return Location(path=definition.hub.repo, revision=definition.hub.revision)
         if definition.model:
             return self.model_location(definition.model)
-        return {"path": definition.folder or f"results/tokenizers/{tokenizer}", "revision": None}
+        return Location(path=definition.folder or f"results/tokenizers/{tokenizer}")
 
 
 def weights_of(weights: Weights | None) -> Weights:

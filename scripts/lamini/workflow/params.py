@@ -1,271 +1,288 @@
-"""What each rule's result depends on: nothing else is in its `params`, and always in one order.
-
-A setting that changes speed or safety alone is no param: it recomputes nothing.
-"""
+"""Builds what each rule's result depends on (`lamini.settings.params`) from the configuration."""
 
 import json
 from typing import Any
 
 from lamini.roots import fingerprint
+from lamini.settings import params
 from lamini.settings.human_evaluation import annotator_names
 from lamini.workflow.inputs import Inputs, weights_of
-
-Params = dict[str, Any]
 
 
 class RuleParams(Inputs):
     """One method for each rule."""
 
-    def prompt_params(self, source: str) -> Params:
+    def download_params(self, download: str) -> params.DownloadFile:
+        """Of `download_file`."""
+        return params.DownloadFile(**dict(self.config.downloads[download]))
+
+    def prompt_params(self, source: str) -> params.PreparePrompts:
         """Of `prepare_prompts`."""
         definition = self.source(source)
-        return {
-            "source": source,
-            "seeds": definition.seeds.as_params(),
-            "files": fingerprint(self.seed_files(source)),
-            "samples": None if definition.generation else definition.samples,
-            "seed": self.config.seed,
-            "version": definition.version,
-        }
+        return params.PreparePrompts(
+            source=source,
+            seeds=definition.seeds,
+            files=fingerprint(self.seed_files(source)),
+            samples=None if definition.generation else definition.samples,
+            seed=self.config.seed,
+            version=definition.version,
+        )
 
-    def topic_params(self) -> Params:
+    def topic_params(self) -> params.SelectTopics:
         """Of `select_topics`."""
         topics = self.config.topics
-        return {"topics": topics.as_params(), "files": fingerprint([topics.dump])}
+        return params.SelectTopics(topics=topics, files=fingerprint([topics.dump]))
 
-    def instruction_params(self, source: str, shard: str) -> Params:
+    def instruction_params(self, source: str, shard: str) -> params.GenerateInstructions:
         """Of `generate_instructions`."""
         definition = self.source(source)
         assert definition.generation is not None
-        return {
-            "source": source,
-            "generation": definition.generation.as_params(),
-            "model": self.config.teacher.model,
-            "requests": self.config.teacher.instructions.as_params(),
-            "seed_requests": self.config.teacher.seed_requests,
-            "count": definition.shard_sizes()[int(shard)],
-            "seed": self.config.seed,
-            "version": definition.version,
-        }
+        return params.GenerateInstructions(
+            source=source,
+            generation=definition.generation,
+            model=self.config.teacher.model,
+            requests=self.config.teacher.instructions,
+            seed_requests=self.config.teacher.seed_requests,
+            count=definition.shard_sizes()[int(shard)],
+            seed=self.config.seed,
+            version=definition.version,
+        )
 
-    def query_params(self, source: str) -> Params:
+    def query_params(self, source: str) -> params.SelectQueries:
         """Of `select_queries`."""
-        return {
-            "source": source,
-            "deduplication": self.config.deduplication.as_params(),
-            "shards": self.source(source).shards,
-            "version": self.source(source).version,
-        }
+        return params.SelectQueries(
+            source=source,
+            deduplication=self.config.deduplication,
+            shards=self.source(source).shards,
+            version=self.source(source).version,
+        )
 
-    def pair_params(self, source: str) -> Params:
+    def pair_params(self, source: str) -> params.GeneratePairs:
         """Of `generate_pairs`."""
-        return {
-            "source": source,
-            "model": self.config.teacher.model,
-            "responses": self.config.teacher.responses.as_params(),
-            "seed_requests": self.config.teacher.seed_requests,
-            "seed": self.config.seed,
-        }
+        return params.GeneratePairs(
+            source=source,
+            model=self.config.teacher.model,
+            responses=self.config.teacher.responses,
+            seed_requests=self.config.teacher.seed_requests,
+            seed=self.config.seed,
+        )
 
-    def price_params(self) -> Params:
+    def price_params(self) -> dict[str, Any]:
         """Of `summarize_generation`."""
         return {name: price.as_params() for name, price in self.config.teacher.prices.items()}
 
-    def mixture_params(self, mixture: str) -> Params:
+    def mixture_params(self, mixture: str) -> params.MergePairs:
         """Of `merge_pairs` and `import_published`."""
-        published = self.config.published if self.config.dataset == "published" else None
-        return {
-            "mixture": mixture,
-            **self.config.mixtures[mixture].as_params(),
-            "published": published.as_params() if published else None,
-            "files": fingerprint(self.published_files),
-        }
+        return params.MergePairs(
+            mixture=mixture,
+            **dict(self.config.mixtures[mixture]),
+            published=self.config.published if self.config.dataset == "published" else None,
+            files=fingerprint(self.published_files),
+        )
 
-    def analysis_params(self, mixture: str) -> Params:
+    def export_params(self, mixture: str) -> params.ExportDataset:
+        """Of `export_dataset`."""
+        return params.ExportDataset(mixture=mixture)
+
+    def analysis_params(self, mixture: str) -> params.MeasureDataset:
         """Of `measure_dataset`."""
-        own = {"tokenizer", "mattr_window", "mattr_texts", "version"}
-        return {
-            **self.config.analysis.model_dump(mode="json", include=own),
-            **self.token_count_params(mixture, self.config.analysis.tokenizer),
-            "seed": self.config.seed,
-        }
+        analysis = self.config.analysis
+        return params.MeasureDataset(
+            tokenizer=analysis.tokenizer,
+            mattr_window=analysis.mattr_window,
+            mattr_texts=analysis.mattr_texts,
+            version=analysis.version,
+            **dict(self.token_count_params(mixture, analysis.tokenizer)),
+            seed=self.config.seed,
+        )
 
-    def token_count_params(self, mixture: str, tokenizer: str) -> Params:
+    def token_count_params(self, mixture: str, tokenizer: str) -> params.CountTokens:
         """Of `count_tokens`."""
         sources = self.config.mixtures[mixture].sources
-        return {
-            "tokenizer_location": self.tokenizer_location(tokenizer),
-            "symbols": {name: self.source(name).symbol for name in sources},
-        }
+        return params.CountTokens(
+            tokenizer_location=self.tokenizer_location(tokenizer),
+            symbols={name: self.source(name).symbol for name in sources},
+        )
 
-    def embedding_params(self) -> Params:
-        """Of `embed_instructions`: not how the embeddings are drawn, as computing them is dear."""
+    def embedding_params(self) -> params.EmbedInstructions:
+        """Of `embed_instructions`."""
         embeddings = self.config.analysis.embeddings
-        own = {"model", "revision", "samples", "version"}
-        return {
-            **embeddings.model_dump(mode="json", include=own),
-            "sources": sorted({source for panel in embeddings.panels for source in panel}),
-            "seed": self.config.seed,
-        }
+        return params.EmbedInstructions(
+            model=embeddings.model,
+            revision=embeddings.revision,
+            samples=embeddings.samples,
+            version=embeddings.version,
+            sources=sorted({source for panel in embeddings.panels for source in panel}),
+            seed=self.config.seed,
+        )
 
-    def projection_params(self) -> Params:
+    def projection_params(self) -> params.ProjectEmbeddings:
         """Of `project_embeddings`."""
         embeddings = self.config.analysis.embeddings
-        own = {"panels", "perplexity", "replicates", "version"}
-        return {**embeddings.model_dump(mode="json", include=own), "seed": self.config.seed}
+        return params.ProjectEmbeddings(
+            panels=embeddings.panels,
+            perplexity=embeddings.perplexity,
+            replicates=embeddings.replicates,
+            version=embeddings.version,
+            seed=self.config.seed,
+        )
 
-    def coverage_params(self) -> Params:
+    def coverage_params(self) -> params.MeasureTopicCoverage:
         """Of `measure_topic_coverage`."""
-        return {"version": self.config.analysis.version}
+        return params.MeasureTopicCoverage(version=self.config.analysis.version)
 
-    def duplicate_params(self) -> Params:
+    def duplicate_params(self) -> params.FindNearDuplicates:
         """Of `find_near_duplicates`."""
-        return self.config.analysis.duplicates.as_params()
+        return params.FindNearDuplicates(**dict(self.config.analysis.duplicates))
 
-    def funnel_params(self) -> Params:
+    def funnel_params(self) -> params.CountFunnel:
         """Of `count_funnel`."""
-        return self.config.analysis.funnel.as_params()
+        return params.CountFunnel(**dict(self.config.analysis.funnel))
 
-    def verb_params(self) -> Params:
+    def verb_params(self) -> params.CountVerbs:
         """Of `count_verbs`."""
-        return {**self.config.analysis.verbs.as_params(), "seed": self.config.seed}
+        return params.CountVerbs(**dict(self.config.analysis.verbs), seed=self.config.seed)
 
-    def contamination_params(self) -> Params:
+    def contamination_params(self) -> params.FindContamination:
         """Of `find_contamination`."""
-        tasks = {task: self.config.tasks[task].data for task in self.config.evaluated_tasks}
-        return {
-            "contamination": self.config.analysis.contamination.as_params(),
-            "tasks": {task: data.as_params() for task, data in tasks.items()},
-            "mirror": self.config.evaluation.mirror,
-            "files": fingerprint(self.evaluated_files),
-        }
+        return params.FindContamination(
+            contamination=self.config.analysis.contamination,
+            tasks={task: self.config.tasks[task].data for task in self.config.evaluated_tasks},
+            mirror=self.config.evaluation.mirror,
+            files=fingerprint(self.evaluated_files),
+        )
 
-    def tokenizer_params(self, tokenizer: str) -> Params:
+    def tokenizer_params(self, tokenizer: str) -> params.TrainTokenizer:
         """Of `train_tokenizer`."""
         definition = self.config.tokenizers[tokenizer]
         assert definition.train is not None
-        return {"train": definition.train.as_params(), "pad_token": definition.pad_token}
+        return params.TrainTokenizer(train=definition.train, pad_token=definition.pad_token)
 
-    def build_params(self, model: str) -> Params:
+    def build_params(self, model: str) -> params.BuildModel:
         """Of `build_model`."""
         definition = self.config.models[model]
         build = weights_of(definition.weights).build
         assert build is not None
         random = build.kind == "random"
-        return {
-            "architecture": definition.architecture,
-            "build": build.as_params(),
-            "tokenizer": self.tokenizer_location(definition.tokenizer) if random else None,
-            "seed": self.config.seed,
-        }
+        return params.BuildModel(
+            architecture=definition.architecture,
+            build=build,
+            tokenizer=self.tokenizer_location(definition.tokenizer) if random else None,
+            seed=self.config.seed,
+        )
 
-    def tokenized_params(self, tokenizer: str) -> Params:
+    def tokenized_params(self, tokenizer: str) -> params.TokenizePairs:
         """Of `tokenize_pairs`."""
         definition = self.config.tokenizers[tokenizer]
-        return {
-            "tokenizer": self.tokenizer_location(tokenizer),
-            "prompt_format": definition.prompt_format,
-            "pad_token": definition.pad_token,
-        }
+        return params.TokenizePairs(
+            tokenizer=self.tokenizer_location(tokenizer),
+            prompt_format=definition.prompt_format,
+            pad_token=definition.pad_token,
+        )
 
-    def training_params(self, model: str) -> Params:
+    def training_params(self, model: str) -> params.TrainModel:
         """Of `train_model`."""
         definition = self.config.models[model]
         assert definition.initialization is not None
         tokenizer = self.config.tokenizers[definition.tokenizer]
-        return {
-            "model": model,
-            "name": definition.name,
-            "architecture": definition.architecture,
-            "family": definition.family,
-            "initialization": self.model_location(definition.initialization),
-            "tokenizer": self.tokenizer_location(definition.tokenizer),
-            "prompt_format": tokenizer.prompt_format,
-            "pad_token": tokenizer.pad_token,
-            "recipe": self.config.recipe(model).result_params(),
-        }
+        return params.TrainModel(
+            model=model,
+            name=definition.name,
+            architecture=definition.architecture,
+            family=definition.family,
+            initialization=self.model_location(definition.initialization),
+            tokenizer=self.tokenizer_location(definition.tokenizer),
+            prompt_format=tokenizer.prompt_format,
+            pad_token=tokenizer.pad_token,
+            recipe=self.config.recipe(model),
+        )
 
     def training_json(self, model: str) -> str:
         """`training_params` as one command-line argument."""
-        return json.dumps(self.training_params(model), ensure_ascii=False)
+        return json.dumps(self.training_params(model).as_params(), ensure_ascii=False)
 
     def training_speed_json(self, model: str) -> str:
-        """What `train_model` gets besides: settings of speed and safety alone."""
+        """The recipe's fields of speed and safety alone, as one command-line argument."""
         return json.dumps(self.config.recipe(model).speed_params())
 
-    def asked_model_params(self, model: str) -> Params:
+    def asked_model_params(self, model: str) -> params.AskedModel:
         """A model as evaluation and answers see it."""
         definition = self.config.models[model]
         tokenizer = self.config.tokenizers[definition.tokenizer]
-        return {
-            "model": model,
-            "architecture": definition.architecture,
-            "prompt_format": tokenizer.prompt_format if self.config.is_wrapped(model) else None,
-            **self.model_location(model),
-        }
+        return params.AskedModel(
+            model=model,
+            architecture=definition.architecture,
+            prompt_format=tokenizer.prompt_format if self.config.is_wrapped(model) else None,
+            **dict(self.model_location(model)),
+        )
 
-    def evaluation_params(self, model: str, batch: str) -> Params:
+    def mirror_params(self, path: str) -> params.MirrorTaskData:
+        """Of `mirror_task_data`."""
+        return params.MirrorTaskData(**dict(self.task_data[path]))
+
+    def evaluation_params(self, model: str, batch: str) -> params.EvaluateModel:
         """Of `evaluate_{batch}`."""
-        without_effect = {"batches", "tokens_per_batch"}
-        evaluation = self.config.evaluation.model_dump(mode="json", exclude=without_effect)
-        evaluation |= {
+        own = {
             "protocol": self.config.protocol(model),
             "precision": self.config.evaluation_precision(model),
         }
-        return {
-            "model": self.asked_model_params(model),
-            "tasks": {task: self.config.tasks[task].as_params() for task in self.batches[batch]},
-            "evaluation": evaluation,
-            "files": fingerprint(self.task_files(batch)),
-        }
+        return params.EvaluateModel(
+            model=self.asked_model_params(model),
+            tasks={task: self.config.tasks[task] for task in self.batches[batch]},
+            evaluation=self.config.evaluation.model_copy(update=own),
+            files=fingerprint(self.task_files(batch)),
+        )
 
-    def answer_params(self, model: str) -> Params:
+    def answer_params(self, model: str) -> params.GenerateAnswers:
         """Of `generate_answers`."""
-        return {
-            "model": self.asked_model_params(model),
-            "answers": self.config.answers.model_dump(mode="json", exclude={"tokens_per_batch"}),
-            "files": fingerprint([self.config.answers.instructions]),
-            "seed": self.config.seed,
-        }
+        return params.GenerateAnswers(
+            model=self.asked_model_params(model),
+            answers=self.config.answers,
+            files=fingerprint([self.config.answers.instructions]),
+            seed=self.config.seed,
+        )
 
-    def study_params(self, study: str) -> Params:
+    def study_params(self, study: str) -> params.SelectItems:
         """Of `select_items`."""
         definition = self.study(study)
-        later = {"ratings", "judge", "replicates"}
-        return {
-            "study": study,
-            **definition.model_dump(mode="json", exclude=later),
-            "mixture": self.study_mixture(study),
-            "files": fingerprint([definition.exclude]) if definition.exclude else None,
-            "seed": self.config.seed,
-        }
+        of_the_selection = {"study", "mixture", "files", "seed"}
+        shared = params.SelectItems.model_fields.keys() - of_the_selection
+        return params.SelectItems(
+            study=study,
+            mixture=self.study_mixture(study),
+            files=fingerprint([definition.exclude]) if definition.exclude else None,
+            seed=self.config.seed,
+            **definition.model_dump(include=set(shared)),
+        )
 
-    def sheet_params(self, study: str) -> Params:
+    def sheet_params(self, study: str) -> params.MakeRatingSheets:
         """Of `make_rating_sheets_{study}`."""
         definition = self.study(study)
-        return {"study": study, "kind": definition.kind, "version": definition.version}
+        return params.MakeRatingSheets(
+            study=study, kind=definition.kind, version=definition.version
+        )
 
-    def judge_params(self, study: str) -> Params:
+    def judge_params(self, study: str) -> params.JudgeItems:
         """Of `judge_items`."""
         judge = self.study(study).judge
         assert judge is not None
-        return {
-            "study": study,
-            "model": self.config.teacher.model,
-            "judge": judge.as_params(),
-            "seed_requests": self.config.teacher.seed_requests,
-            "seed": self.config.seed,
-        }
+        return params.JudgeItems(
+            study=study,
+            model=self.config.teacher.model,
+            judge=judge,
+            seed_requests=self.config.teacher.seed_requests,
+            seed=self.config.seed,
+        )
 
-    def rating_params(self, study: str) -> Params:
+    def rating_params(self, study: str) -> params.CollectRatings:
         """Of `collect_ratings`."""
         definition = self.study(study)
-        return {
-            "study": study,
-            "kind": definition.kind,
-            "annotators": annotator_names(definition.annotators),
-            "replicates": definition.replicates,
-            "files": fingerprint(self.rating_files(study)),
-            "seed": self.config.seed,
-            "version": definition.version,
-        }
+        return params.CollectRatings(
+            study=study,
+            kind=definition.kind,
+            annotators=annotator_names(definition.annotators),
+            replicates=definition.replicates,
+            files=fingerprint(self.rating_files(study)),
+            seed=self.config.seed,
+            version=definition.version,
+        )

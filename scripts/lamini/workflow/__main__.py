@@ -1,0 +1,26 @@
+"""`make accept-code`: keep finished results after an edit of code that changes none of them."""
+
+import argparse
+import sys
+
+from lamini.command import run_command
+from lamini.workflow.rule_code import CODE_FILE, accept_code
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m lamini.workflow", description=__doc__)
+    parser.add_argument("rules", nargs="*", help="such as train_model; default: all that changed")
+    return run_command(lambda: _accept(parser.parse_args(arguments).rules))
+
+
+def _accept(rules: list[str]) -> None:
+    accepted = accept_code(rules)
+    if accepted:
+        print(f"{CODE_FILE}: the code of these rules is accepted: {', '.join(accepted)}")
+    else:
+        print("No code has changed: nothing to accept.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""A rule's code digest follows what can change its results, and nothing else."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake.exceptions import WorkflowError
+
+from lamini.files import read_json, write_json
+from lamini.jobs import code
+from lamini.jobs.code import code_digest, module_digests
+from lamini.workflow.rule_code import CodeWatch, RuleCode, accept_code, current_code, read_code
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+Edit = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
+    """Replaces a text in a copy of the package, whose code is then the one that counts."""
+    skipped = shutil.ignore_patterns("__pycache__", "vendor", "*.egg-info")
+    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=skipped)
+    package = tmp_path / "scripts/lamini"
+    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setattr(code, "ENTRIES", {"train_model": package / "training/__main__.py"})
+    monkeypatch.chdir(tmp_path)
+
+    def forget() -> None:
+        code._read.cache_clear()
+        code.module_path.cache_clear()
+
+    def replace(path: str, old: str, new: str) -> None:
+        text = (package / path).read_text()
+        assert text.count(old) == 1, path
+        (package / path).write_text(text.replace(old, new))
+        forget()
+
+    forget()
+    yield replace
+    forget()
+
+
+def digests(*rules: str) -> list[str | None]:
+    return [code_digest(rule) for rule in rules]
+
+
+RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("training/losses.py", "import torch\n", "# Torch.\n\n\nimport torch\n"),
+        ("training/schedule.py", '"""The learning rate of each', '"""Rates of each'),
+        ("errors.py", "class LaminiError(", "VALUE = 1\n\n\nclass LaminiError("),
+        ("log.py", "LINE_EVERY_SECONDS = 30.0", "LINE_EVERY_SECONDS = 31.0"),
+        ("settings/sources.py", "MAX_SHARDS = 10_000", "MAX_SHARDS = 20_000"),
+        ("__init__.py", '__version__ = "', '__version__ = "9'),
+        ("acceptance.py", "import argparse", "import argparse\nimport ast"),
+    ],
+)  # fmt: skip
+def test_what_changes_no_result_changes_no_digest(
+    edit: Edit, path: str, old: str, new: str
+) -> None:
+    before = digests(*RULES)
+    edit(path, old, new)
+    assert digests(*RULES) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "changed"),
+    [
+        ("training/schedule.py", "math.cos", "math.sin", {"train_model"}),
+        ("evaluation/squad.py", "import re", "import re\nVALUE = 1", {"evaluate_model"}),
+        ("generation/topics.py", "settings.topics", "settings.topics or 0", {"select_topics"}),
+        ("prompt_formats.py", "from lamini", "import ast\nfrom lamini", {*RULES[:2]}),
+        ("analysis/mattr.py", "import numpy as np", "import numpy as np\nV = 1", {RULES[2]}),
+    ],
+)
+def test_what_may_change_a_result_changes_the_digest_of_its_rules(
+    edit: Edit, path: str, old: str, new: str, changed: set[str]
+) -> None:
+    before = dict(zip(RULES, digests(*RULES), strict=True))
+    edit(path, old, new)
+    after = dict(zip(RULES, digests(*RULES), strict=True))
+    assert {rule for rule in RULES if before[rule] != after[rule]} == changed
+
+
+def test_modules_that_are_imported_late_count() -> None:
+    assert "lamini.evaluation.harness" in module_digests("evaluate_model")
+    assert "lamini.training.loop" in module_digests("train_model")
+
+
+def test_data_files_of_a_package_count(edit: Edit, tmp_path: Path) -> None:
+    before = digests("write_report", "train_model")
+    edit("report/page.html.jinja", "<body", "<!-- A note. --><body")
+    after = digests("write_report", "train_model")
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_users_own_rules_have_no_digest() -> None:
+    assert code_digest("count_nouns") is None
+
+
+class Rule(SimpleNamespace):
+    """A rule as Snakemake has it, as far as the watch looks."""
+
+    def set_params(self, **params: Any) -> None:
+        self.params |= params
+
+
+def workflow(planned: tuple[str, ...] = (), is_main_process: bool = True) -> Any:
+    """One expensive rule, one cheap, one of the user's own; some have stale results."""
+    rules = [
+        Rule(name="train_model", script=None, resources={"gpu": 1}, params={}),
+        Rule(name="select_topics", script="../scripts/select_topics.py", resources={}, params={}),
+        Rule(name="count_nouns", script="mine/count_nouns.py", resources={"gpu": 1}, params={}),
+    ]
+    jobs = [SimpleNamespace(rule=rule) for rule in rules if rule.name in planned]
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs)
+    return SimpleNamespace(rules=rules, dag=dag, is_main_process=is_main_process)
+
+
+def params(found: Any) -> dict[str, str | None]:
+    return {rule.name: rule.params.get("code") for rule in found.rules}
+
+
+def test_a_first_run_keeps_the_code_as_it_is(edit: Edit) -> None:
+    run = workflow(planned=("train_model",))
+    CodeWatch(run, recompute=False).begin()
+    train, topics = digests("train_model", "select_topics")
+    assert params(run) == {"train_model": train, "select_topics": topics, "count_nouns": None}
+    assert read_code() == {rule: current_code(rule) for rule in ("select_topics", "train_model")}
+
+
+def test_results_of_a_version_that_kept_no_code_stay_until_an_edit(edit: Edit) -> None:
+    write_json("results/benchmarks/train_model/lamini-t5-61m.jsonl", {"s": 1})
+    run = workflow()
+    CodeWatch(run, recompute=False).begin()
+    assert params(run)["train_model"] is None
+    edit("training/schedule.py", "math.cos", "math.sin")
+    later = workflow(planned=("train_model",))
+    watch = CodeWatch(later, recompute=False)
+    assert params(later)["train_model"] == code_digest("train_model")
+    with pytest.raises(WorkflowError, match="train_model: "):
+        watch.begin()
+
+
+def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None:
+    CodeWatch(workflow(), recompute=False).begin()
+    before = read_json("results/code.json")
+    edit("training/schedule.py", "math.cos", "math.sin")
+    edit("generation/topics.py", "settings.topics", "settings.topics or 0")
+
+    run = workflow(planned=("train_model", "select_topics"))
+    watch = CodeWatch(run, recompute=False)
+    assert params(run)["train_model"] == code_digest("train_model"), "planned, and the reason shown"
+    with pytest.raises(WorkflowError) as stopped:
+        watch.begin()
+    assert "  train_model: lamini.training.schedule\n" in str(stopped.value)
+    assert "select_topics" not in str(stopped.value), "it is cheap"
+    assert read_json("results/code.json") == before
+
+    job = workflow(is_main_process=False)
+    CodeWatch(job, recompute=False)
+    assert params(job)["train_model"] == before["train_model"]["code"], "as it was planned"
+
+    assert accept_code([]) == ["select_topics", "train_model"]
+    kept = workflow(planned=("train_model",))
+    CodeWatch(kept, recompute=False).begin()
+    assert params(kept)["train_model"] == before["train_model"]["code"]
+    assert accept_code([]) == []
+
+
+def test_it_is_computed_again_on_demand(edit: Edit) -> None:
+    CodeWatch(workflow(), recompute=False).begin()
+    edit("training/schedule.py", "math.cos", "math.sin")
+    CodeWatch(workflow(planned=("train_model",)), recompute=True).begin()
+    assert read_code()["train_model"] == current_code("train_model")
+    CodeWatch(workflow(planned=("train_model",)), recompute=False).begin()
+
+
+def test_a_run_that_makes_nothing_of_it_goes_on_and_asks_later(edit: Edit) -> None:
+    CodeWatch(workflow(), recompute=False).begin()
+    before = read_code()["train_model"]
+    edit("training/schedule.py", "math.cos", "math.sin")
+    CodeWatch(workflow(planned=("select_topics",)), recompute=False).begin()
+    assert read_code()["train_model"] == before
+    with pytest.raises(WorkflowError):
+        CodeWatch(workflow(planned=("train_model",)), recompute=False).begin()
+
+
+def test_the_file_is_read_as_it_was_written(edit: Edit) -> None:
+    CodeWatch(workflow(), recompute=False).begin()
+    assert all(isinstance(known, RuleCode) for known in read_code().values())
