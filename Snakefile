@@ -10,9 +10,8 @@ Settings are in config/, what a machine offers is in config/profiles/.
 
 from snakemake.utils import min_version
 
+from lamini.catalogue import Catalogue
 from lamini.finished import forget_accepted
-from lamini.products import Products
-from lamini.products.sections import section_of
 from lamini.roots import root_inputs
 from lamini.workflow import Workflow, growing, one_of
 
@@ -29,7 +28,7 @@ configfile: "config/tasks.yaml"
 
 
 flow = Workflow.from_snakemake(config)
-products = Products(flow)
+catalogue = Catalogue(flow)
 
 
 wildcard_constraints:
@@ -67,8 +66,8 @@ localrules:
 rule all:
     """Everything: the report, and with it every artifact of the paper."""
     input:
-        products.table_files(),
-        products.figure_files(),
+        catalogue.table_files(),
+        catalogue.figure_files(),
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
         "results/report/index.html",
         "results/ro-crate-metadata.json",
@@ -106,14 +105,14 @@ rule evals:
 rule figures:
     """Every table and figure."""
     input:
-        products.table_files(),
-        products.figure_files(),
+        catalogue.table_files(),
+        catalogue.figure_files(),
 
 
 rule acceptance:
     """Public models against the authors' own scores: tells whether the evaluation is theirs."""
     input:
-        products.acceptance_files(),
+        catalogue.acceptance_files(),
 
 
 rule task_data:

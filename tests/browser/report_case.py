@@ -1,4 +1,4 @@
-"""A run of the paper's size in the products' own formats: 32 models on 15 tasks, and its report."""
+"""A run of the paper's size in the pipeline's formats: 32 models on 15 tasks, and its report."""
 
 import csv
 import json
@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 import yaml
 
+from lamini.catalogue import Catalogue, Item
 from lamini.figures.draw import draw_figure
 from lamini.files import write_json, write_jsonl
-from lamini.products import Products
 from lamini.provenance import record_provenance
 from lamini.report.lineage import write_lineage
 from lamini.report.write import write_report
@@ -35,7 +35,7 @@ class ReportCase:
             config |= yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
         Path("config").symlink_to(ROOT / "config")
         self.flow = Workflow(config)
-        self.products = Products(self.flow)
+        self.catalogue = Catalogue(self.flow)
         self.analysis = Path(f"results/analysis/{self.flow.analysed_mixture}")
         self._random = random.Random(1)
         self._evals()
@@ -48,18 +48,16 @@ class ReportCase:
 
     def table(self, name: str) -> None:
         """Make one table from its inputs."""
-        inputs = self.products.table_inputs(name)
+        table = self.catalogue.tables[name]
+        inputs = table.inputs
         if name == "cost":
             inputs = {"made": [], "generation": inputs["generation"]}
-        forms = ("csv", "md", "tex", "json")
-        outputs: dict[str, str | Path] = {f: f"results/tables/table_{name}.{f}" for f in forms}
-        make_table(name, inputs, self.products.tables[name], outputs)
+        make_table(name, inputs, table.params, _outputs(table))
 
     def figure(self, name: str) -> None:
         """Draw one figure from its inputs."""
-        forms = ("pdf", "png", "csv")
-        outputs: dict[str, str | Path] = {f: f"results/figures/figure_{name}.{f}" for f in forms}
-        draw_figure(self.products.figure_inputs(name), self.products.figures[name], outputs)
+        figure = self.catalogue.figures[name]
+        draw_figure(name, figure.inputs, figure.params, _outputs(figure))
 
     def report(self, page: str) -> Path:
         """Collect the lineage, and write the report."""
@@ -67,7 +65,7 @@ class ReportCase:
         pictures = [f"results/figures/figure_{name}.png" for name in FIGURES]
         lineage = "results/report/lineage.json"
         write_lineage({"tables": tables, "figures": pictures}, {"version": 1}, lineage)
-        inputs = self.products.report_inputs() | {
+        inputs = self.catalogue.report_inputs() | {
             "tables": tables,
             "figures": pictures,
             "data": [path.replace(".png", ".csv") for path in pictures],
@@ -75,7 +73,7 @@ class ReportCase:
             "topics": [],
         }
         output = Path(f"results/report/{page}.html")
-        write_report(inputs, self.products.report_params() | {"studies": []}, output)
+        write_report(inputs, self.catalogue.report_params() | {"studies": []}, output)
         return output.absolute()
 
     def make_all(self) -> Path:
@@ -150,6 +148,10 @@ class ReportCase:
 
     def _csv(self, name: str, heading: list[str], rows: Iterable[list[str]]) -> None:
         _write_csv(self.analysis / f"{name}.csv", heading, rows)
+
+
+def _outputs(item: Item) -> dict[str, str | Path]:
+    return dict(zip(item.entry.forms, item.entry.files(), strict=True))
 
 
 def _write_csv(path: str | Path, heading: list[str], rows: Iterable[list[str]]) -> None:

@@ -1,42 +1,28 @@
 """From a figure's name to its files."""
 
-from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-from lamini.figures.learning_curves import draw_learning_curves
-from lamini.figures.lengths import draw_lengths
-from lamini.figures.projection import draw_projection
-from lamini.figures.ratings import draw_dataset_ratings, draw_model_ratings
-from lamini.figures.scores import draw_scores
-from lamini.figures.verbs import draw_verbs
+from lamini.catalogue import FIGURES
+from lamini.figures.style import Drawing, save_drawing
 from lamini.files import listed
 from lamini.provenance import record_provenance
 
-Drawer = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], None]
-
-DRAWERS: dict[str, Drawer] = {
-    "projection": draw_projection,
-    "scores": draw_scores,
-    "dataset_ratings": draw_dataset_ratings,
-    "model_ratings": draw_model_ratings,
-    "learning_curves": draw_learning_curves,
-    "lengths": draw_lengths,
-    "verbs": draw_verbs,
-}
-
 
 def draw_figure(
-    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, str | Path]
+    name: str, inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, str | Path]
 ) -> None:
     """Draw one figure.
 
     Args:
+        name: of an entry in `lamini.catalogue`.
         inputs: named input files of the rule.
-        params: `kind` (a key of `DRAWERS`) and what that drawer takes.
+        params: `reproduction`, and what the entry's builder takes.
         outputs: paths by form: "pdf", "png", "csv".
     """
-    DRAWERS[params["kind"]](inputs, params, outputs)
+    drawing: Drawing = resolve_name(FIGURES[name].builder)(inputs, params)
+    save_drawing(drawing, outputs, params["reproduction"])
     files = [path for value in inputs.values() for path in listed(value)]
     first, *beside = outputs.values()
     record_provenance(first, rule="draw_figure", settings=params, inputs=files, beside=beside)

@@ -6,7 +6,7 @@ What `snakemake` without a target makes in an empty folder; a test compares it w
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lamini.products import Products
+from lamini.catalogue import Catalogue
 from lamini.settings.students import Tokenizer
 from lamini.workflow import Workflow
 
@@ -40,7 +40,7 @@ class Job:
 
 def planned_jobs(flow: Workflow) -> list[Job]:
     """All jobs of the configuration, in the pipeline's order."""
-    products = Products(flow)
+    catalogue = Catalogue(flow)
     jobs: list[Job] = []
     if flow.config.dataset == "generated":
         jobs += _generation(flow)
@@ -49,9 +49,9 @@ def planned_jobs(flow: Workflow) -> list[Job]:
     jobs += _evaluation(flow)
     jobs += _human_evaluation(flow)
     jobs.append(Job("write_run_config", "", ("results/run_config.yaml",)))
-    for table in products.tables:
+    for table in catalogue.tables:
         jobs.append(Job("make_table", table, (f"results/tables/table_{table}.json",)))
-    for figure in products.figures:
+    for figure in catalogue.figures:
         jobs.append(Job("draw_figure", figure, (f"results/figures/figure_{figure}.pdf",)))
     jobs.append(Job("collect_lineage", "", ("results/report/lineage.json",)))
     jobs.append(Job("write_report", "", ("results/report/index.html",)))
