@@ -11,9 +11,8 @@ Settings are in config/, what a machine offers is in config/profiles/.
 import lamini.workflow
 from snakemake.utils import min_version
 
+from lamini.catalogue import Catalogue
 from lamini.jobs.kept_outputs import forget_accepted
-from lamini.products import Products
-from lamini.products.sections import section_of
 from lamini.roots import root_inputs
 from lamini.status.graph import write_jobs
 from lamini.workflow import growing, one_of
@@ -33,7 +32,7 @@ configfile: "config/tasks.yaml"
 
 # Not by its bare name: Snakemake runs this file among its own names, and has a `Workflow`.
 flow = lamini.workflow.Workflow.from_snakemake(config)
-products = Products(flow)
+catalogue = Catalogue(flow)
 
 
 wildcard_constraints:
@@ -80,8 +79,8 @@ localrules:
 rule all:
     """Everything: the report, and with it every artifact of the paper."""
     input:
-        products.table_files(),
-        products.figure_files(),
+        catalogue.table_files(),
+        catalogue.figure_files(),
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
         "results/report/index.html",
         "results/ro-crate-metadata.json",
@@ -119,14 +118,14 @@ rule evals:
 rule figures:
     """Every table and figure."""
     input:
-        products.table_files(),
-        products.figure_files(),
+        catalogue.table_files(),
+        catalogue.figure_files(),
 
 
 rule acceptance:
     """Public models against the authors' own scores: tells whether the evaluation is theirs."""
     input:
-        products.acceptance_files(),
+        catalogue.acceptance_files(),
 
 
 rule task_data:

@@ -54,7 +54,9 @@ for batch, tasks in flow.batches.items():
             runtime=lambda w, attempt: flow.evaluation_minutes(w.model, attempt),
             mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
         params:
-            settings=lambda w, batch=batch: flow.evaluation_params(w.model, batch).as_params(),
+            settings=lambda w, batch=batch: flow.evaluation_params(
+                w.model, batch
+            ).as_params(),
             tokens_per_batch=lambda w, threads: flow.config.evaluation.tokens_per_batch,
         script:
             "../scripts/evaluate_model.py"

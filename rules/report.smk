@@ -29,13 +29,13 @@ rule write_run_config:
 rule make_table:
     """Make one table as CSV, Markdown, LaTeX, and JSON for the report."""
     input:
-        unpack(lambda w: products.table_inputs(w.table)),
+        unpack(lambda w: catalogue.tables[w.table].inputs),
     output:
         csv=report(
             "results/tables/table_{table}.csv",
             caption="captions/table.rst",
-            category=lambda w: section_of("table", w.table),
-            labels=lambda w: products.report_labels("table", w.table),
+            category=lambda w: catalogue.tables[w.table].section.heading,
+            labels=lambda w: catalogue.tables[w.table].labels,
         ),
         md="results/tables/table_{table}.md",
         tex="results/tables/table_{table}.tex",
@@ -45,14 +45,14 @@ rule make_table:
     benchmark:
         "results/benchmarks/make_table/{table}.jsonl"
     wildcard_constraints:
-        table=one_of(products.tables),
+        table=one_of(catalogue.tables),
     conda:
         "../envs/data.yaml"
     resources:
         runtime=growing(10),
         mem_mb=growing(1000),
     params:
-        settings=lambda w: products.tables[w.table],
+        settings=lambda w: catalogue.tables[w.table].params,
     script:
         "../scripts/make_table.py"
 
@@ -60,14 +60,14 @@ rule make_table:
 rule draw_figure:
     """Draw one figure as PDF and PNG, with the data it was drawn from as CSV."""
     input:
-        unpack(lambda w: products.figure_inputs(w.figure)),
+        unpack(lambda w: catalogue.figures[w.figure].inputs),
     output:
         pdf="results/figures/figure_{figure}.pdf",
         png=report(
             "results/figures/figure_{figure}.png",
             caption="captions/figure.rst",
-            category=lambda w: section_of("figure", w.figure),
-            labels=lambda w: products.report_labels("figure", w.figure),
+            category=lambda w: catalogue.figures[w.figure].section.heading,
+            labels=lambda w: catalogue.figures[w.figure].labels,
         ),
         csv="results/figures/figure_{figure}.csv",
     log:
@@ -75,14 +75,14 @@ rule draw_figure:
     benchmark:
         "results/benchmarks/draw_figure/{figure}.jsonl"
     wildcard_constraints:
-        figure=one_of(products.figures),
+        figure=one_of(catalogue.figures),
     conda:
         "../envs/data.yaml"
     resources:
         runtime=growing(10),
         mem_mb=growing(2000),
     params:
-        settings=lambda w: products.figures[w.figure],
+        settings=lambda w: catalogue.figures[w.figure].params,
     script:
         "../scripts/draw_figure.py"
 
@@ -90,7 +90,7 @@ rule draw_figure:
 rule collect_lineage:
     """Follow every table and figure back to the files that people put there."""
     input:
-        **products.lineage_inputs(),
+        **catalogue.lineage_inputs(),
     output:
         lineage="results/report/lineage.json",
     log:
@@ -103,7 +103,7 @@ rule collect_lineage:
         runtime=growing(30),
         mem_mb=growing(2000),
     params:
-        settings=products.lineage_params(),
+        settings=catalogue.lineage_params(),
     script:
         "../scripts/collect_lineage.py"
 
@@ -111,7 +111,7 @@ rule collect_lineage:
 rule write_crate:
     """Describe the run as a Workflow Run RO-Crate, whose root is the results folder."""
     input:
-        **products.crate_inputs(),
+        **catalogue.crate_inputs(),
     output:
         metadata="results/ro-crate-metadata.json",
         workflow="results/workflow/Snakefile",
@@ -125,7 +125,7 @@ rule write_crate:
         runtime=growing(10),
         mem_mb=growing(2000),
     params:
-        settings=products.crate_params(),
+        settings=catalogue.crate_params(),
     script:
         "../scripts/write_crate.py"
 
@@ -133,7 +133,7 @@ rule write_crate:
 rule write_report:
     """Write the report: one self-contained page with every table and figure."""
     input:
-        **products.report_inputs(),
+        **catalogue.report_inputs(),
     output:
         page=report(
             "results/report/index.html",
@@ -154,6 +154,6 @@ rule write_report:
         runtime=growing(10),
         mem_mb=growing(2000),
     params:
-        settings=products.report_params(),
+        settings=catalogue.report_params(),
     script:
         "../scripts/write_report.py"

@@ -48,7 +48,7 @@ PLANS = sorted(text for text in COMMANDS if text.startswith("snakemake "))
 # Dry runs are forks of one interpreter: to start anew would cost each of them a second and a half.
 _MANY_PLANS = """
 import json, os, sys, tempfile
-import lamini.products, lamini.workflow, snakemake.api, snakemake.workflow
+import lamini.catalogue, lamini.workflow, snakemake.api, snakemake.workflow
 from snakemake.cli import main
 for arguments in json.loads(sys.argv[1]):
     with tempfile.TemporaryFile("w+") as said:

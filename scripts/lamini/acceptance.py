@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from lamini.catalogue import Catalogue
 from lamini.command import add_config_arguments, read_config, run_command
 from lamini.errors import LaminiError
-from lamini.products import Products
 from lamini.tables.acceptance_table import Judgement, judge_scores, summary
 from lamini.text_table import text_table
 from lamini.workflow import Workflow
@@ -23,20 +23,20 @@ def main(arguments: list[str]) -> int:
     add_config_arguments(parser)
     parsed = parser.parse_args(arguments)
     return run_command(
-        lambda: _judge(Products(Workflow(read_config(parsed.configfile, parsed.config))))
+        lambda: _judge(Catalogue(Workflow(read_config(parsed.configfile, parsed.config))))
     )
 
 
-def _judge(products: Products) -> None:
+def _judge(catalogue: Catalogue) -> None:
     """Print the verdicts.
 
     Raises:
         LaminiError: when a score is missing, or not all are accepted.
     """
-    params = products.tables.get("acceptance")
-    if params is None:
+    table = catalogue.tables.get("acceptance")
+    if table is None:
         raise LaminiError("report.acceptance: names no model that is evaluated; nothing to judge")
-    inputs = products.table_inputs("acceptance")
+    inputs, params = table.inputs, table.params
     for path in inputs["evals"]:
         if not Path(path).is_file():
             raise LaminiError(f"{path}: no such file; run `snakemake acceptance` first")

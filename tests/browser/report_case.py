@@ -1,4 +1,4 @@
-"""A run of the paper's size in the products' own formats: 32 models on 15 tasks, and its report."""
+"""A run of the paper's size in the pipeline's formats: 32 models on 15 tasks, and its report."""
 
 import csv
 import random
@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import yaml
 
+from lamini.catalogue import Catalogue, Item
 from lamini.figures.draw import draw_figure
 from lamini.files import listed, read_json, write_json, write_jsonl
 from lamini.jobs.provenance import file_digests, provenance_path, record_job
-from lamini.products import Products
 from lamini.report.lineage import collect_lineage
 from lamini.report.write import write_report
 from lamini.tables.make import make_table
@@ -34,7 +34,7 @@ class ReportCase:
             config |= yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
         Path("config").symlink_to(ROOT / "config")
         self.flow = Workflow(config)
-        self.products = Products(self.flow)
+        self.catalogue = Catalogue(self.flow)
         self.analysis = Path(f"results/analysis/{self.flow.analysed_mixture}")
         self._random = random.Random(1)
         self._evals()
@@ -47,22 +47,20 @@ class ReportCase:
 
     def table(self, name: str) -> None:
         """Make one table from its inputs."""
-        inputs = self.products.table_inputs(name)
+        table = self.catalogue.tables[name]
+        inputs = table.inputs
         if name == "cost":
             inputs = {"made": [], "generation": inputs["generation"]}
-        forms = ("csv", "md", "tex", "json")
-        outputs: dict[str, str | Path] = {f: f"results/tables/table_{name}.{f}" for f in forms}
-        settings = self.products.tables[name]
-        make_table(name, inputs, settings, outputs)
-        _record("make_table", settings, inputs, outputs)
+        outputs = _outputs(table)
+        make_table(name, inputs, table.params, outputs)
+        _record("make_table", table.params, inputs, outputs)
 
     def figure(self, name: str) -> None:
         """Draw one figure from its inputs."""
-        forms = ("pdf", "png", "csv")
-        outputs: dict[str, str | Path] = {f: f"results/figures/figure_{name}.{f}" for f in forms}
-        inputs, settings = self.products.figure_inputs(name), self.products.figures[name]
-        draw_figure(inputs, settings, outputs)
-        _record("draw_figure", settings, inputs, outputs)
+        figure = self.catalogue.figures[name]
+        outputs = _outputs(figure)
+        draw_figure(name, figure.inputs, figure.params, outputs)
+        _record("draw_figure", figure.params, figure.inputs, outputs)
 
     def report(self, page: str) -> Path:
         """Collect the lineage, and write the report."""
@@ -70,7 +68,7 @@ class ReportCase:
         pictures = [f"results/figures/figure_{name}.png" for name in FIGURES]
         lineage = "results/report/lineage.json"
         collect_lineage(inputs={"tables": tables, "figures": pictures}, lineage=lineage)
-        inputs = self.products.report_inputs() | {
+        inputs = self.catalogue.report_inputs() | {
             "tables": tables,
             "figures": pictures,
             "data": [path.replace(".png", ".csv") for path in pictures],
@@ -78,7 +76,7 @@ class ReportCase:
             "topics": [],
         }
         output = Path(f"results/report/{page}.html")
-        settings = self.products.report_params() | {"studies": []}
+        settings = self.catalogue.report_params() | {"studies": []}
         write_report(inputs=inputs, settings=settings, page=output)
         return output.absolute()
 
@@ -151,6 +149,10 @@ class ReportCase:
 
     def _csv(self, name: str, heading: list[str], rows: Iterable[list[str]]) -> None:
         _write_csv(self.analysis / f"{name}.csv", heading, rows)
+
+
+def _outputs(item: Item) -> dict[str, str | Path]:
+    return dict(zip(item.entry.forms, item.entry.files(), strict=True))
 
 
 def _write_csv(path: str | Path, heading: list[str], rows: Iterable[list[str]]) -> None:

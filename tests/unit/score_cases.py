@@ -45,12 +45,12 @@ def score_file(model: str, task: str, score: float, **changes: Any) -> str:
 
 
 def made_table(
-    kind: str, inputs: dict[str, Any], params: dict[str, Any]
+    name: str, inputs: dict[str, Any], params: dict[str, Any]
 ) -> tuple[list[dict[str, str]], str, list[list[dict[str, Any]]]]:
     """Make a table; its rows by heading, its Markdown, and its cells."""
-    outputs: dict[str, str | Path] = {f: f"{kind}.{f}" for f in ("csv", "md", "tex", "json")}
-    make_table(kind, inputs, {"reproduction": True} | params | {"kind": kind}, outputs)
-    with open(f"{kind}.csv", newline="") as handle:
+    outputs: dict[str, str | Path] = {f: f"{name}.{f}" for f in ("csv", "md", "tex", "json")}
+    make_table(name, inputs, {"reproduction": True} | params, outputs)
+    with open(f"{name}.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
-    cells = json.loads(Path(f"{kind}.json").read_text())["rows"]
-    return rows, Path(f"{kind}.md").read_text(), cells
+    cells = json.loads(Path(f"{name}.json").read_text())["rows"]
+    return rows, Path(f"{name}.md").read_text(), cells

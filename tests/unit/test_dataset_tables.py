@@ -48,8 +48,8 @@ def test_statistics_stand_beside_the_published_ones() -> None:
     row |= {"response_mean_tokens": 1419.5, "instruction_margin": 1.25, "response_margin": ""}
     statistics = _csv("statistics.csv", row, row | {"instruction_source": "mix", "samples": 9})
     inputs = {"statistics": statistics, "published": _published()}
-    _, text, cells = made_table("statistics", inputs, PARAMS | {"tokenizer": "gpt2"})
-    assert _lines("statistics") == [
+    _, text, cells = made_table("01", inputs, PARAMS | {"tokenizer": "gpt2"})
+    assert _lines("01") == [
         ["D_A", "alpaca", "4", "0.05M", "1234", "1.5M", "308.50", "20.21", "5678", "2.5M",
          "1419.50", "40.41"],
         ["D_ALL", "mix", "9", "2.58M", "1234", "", "308.50", "", "5678", "", "1419.50", ""],
@@ -62,8 +62,8 @@ def test_diversity_is_shown_as_measured() -> None:
     row = {"instruction_source": "alpaca", "instruction_mattr": 70.125, "response_mattr": 80.5}
     diversity = _csv("diversity.csv", row | {"instruction_margin": 0.5, "response_margin": ""})
     inputs = {"diversity": diversity, "published": _published()}
-    _, text, cells = made_table("diversity", inputs, PARAMS | {"window": 50, "texts": "shuffled"})
-    assert _lines("diversity") == [["D_A", "alpaca", "70.12", "71.50", "80.50", "72.50"]]
+    _, text, cells = made_table("02", inputs, PARAMS | {"window": 50, "texts": "shuffled"})
+    assert _lines("02") == [["D_A", "alpaca", "70.12", "71.50", "80.50", "72.50"]]
     assert [cells[0][place]["interval_text"] for place in (2, 4)] == ["69.62 to 70.62", None]
     assert "Window of 50 words, over all texts joined in a random order." in text
 
@@ -82,23 +82,24 @@ def test_generation_counts_and_shares() -> None:
 
 
 def test_training_shows_losses_and_what_was_left_out() -> None:
-    folder = Path("results/checkpoints/mine/final")
-    folder.mkdir(parents=True)
     facts = {"steps": 12, "pairs_used": 900, "pairs_left_out": {"prompt": 3, "response": 4}}
     facts |= {"tokens": 5000, "loss_first": 4.5, "loss_last": 2.0625}
     facts |= {"held_out_before": 4.75, "held_out_after": None}
-    (folder / "manifest.json").write_text(json.dumps(facts))
-    made_table("training", {}, {"students": [{"key": "mine", "name": "Mine"}]})
+    for name, steps in (("a.json", 12), ("b.json", 34)):
+        Path(name).write_text(json.dumps(facts | {"steps": steps}))
+    students = [{"key": "mine", "name": "Mine"}, {"key": "other", "name": "Other"}]
+    made_table("training", {"manifests": ["a.json", "b.json"]}, {"students": students})
     assert _lines("training") == [
-        ["Mine", "12", "900", "7", "5000", "4.500", "2.062", "4.750", ""]
-    ]  # fmt: skip
+        ["Mine", "12", "900", "7", "5000", "4.500", "2.062", "4.750", ""],
+        ["Other", "34", "900", "7", "5000", "4.500", "2.062", "4.750", ""],
+    ]
 
 
 def test_the_collection_says_which_students_were_trained() -> None:
     mine = {"architecture": "decoder-only", "initialization": "Start", "learning_rate": 2e-5}
     students = [{"name": "LaMini-T5-61M", **mine}, {"name": "Mine", **mine}]
-    made_table("collection", {"published": str(PAPER / "models.csv")}, {"students": students})
-    rows = {row[0].rstrip("*"): row for row in _lines("collection")}
+    made_table("03", {"published": str(PAPER / "models.csv")}, {"students": students})
+    rows = {row[0].rstrip("*"): row for row in _lines("03")}
     assert len(rows) == 16
     trained = ["LaMini-T5-61M", "enc-dec", "T5-small", "5e-4", "trained"]
     assert rows["LaMini-T5-61M"] == trained
@@ -110,7 +111,7 @@ def test_the_collection_says_which_students_were_trained() -> None:
 def test_plain_tables_keep_numbers_as_numbers() -> None:
     path = _csv("quality.csv", {"source": "a", "pairs_read": "1200", "share": "12.345", "none": ""})
     params = {"title": "T", "notes": [], "digits": 1, "columns": []}
-    rows, text, _ = made_table("plain", {"analysis": path}, params)
+    rows, text, _ = made_table("quality", {"analysis": path}, params)
     assert rows == [{"Source": "a", "Pairs read": "1200", "Share": "12.3", "None": ""}]
     assert "| a | 1,200 | 12.3 | – |" in text
 

@@ -28,7 +28,7 @@ def _draw(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> list[dic
     bytes_of = []
     for run in ("a", "b"):
         outputs: dict[str, str | Path] = {form: f"{name}-{run}.{form}" for form in forms}
-        draw_figure(inputs, params | {"reproduction": False}, outputs)
+        draw_figure(name, inputs, params | {"reproduction": False}, outputs)
         bytes_of.append([Path(outputs[form]).read_bytes() for form in forms])
     assert bytes_of[0] == bytes_of[1]
     assert bytes_of[0][0].startswith(b"%PDF")
@@ -56,8 +56,8 @@ def test_projection() -> None:
         }
     )
     points.write_parquet("projection.parquet")
-    params = {"kind": "projection", "panels": [["alpaca", "original_p3"]], "symbols": SYMBOLS}
-    assert len(_draw("f3", {"projection": "projection.parquet"}, params)) == 6
+    params = {"panels": [["alpaca", "original_p3"]], "symbols": SYMBOLS}
+    assert len(_draw("3", {"projection": "projection.parquet"}, params)) == 6
 
 
 def test_dataset_ratings_prefer_people() -> None:
@@ -69,7 +69,7 @@ def test_dataset_ratings_prefer_people() -> None:
             ("response", "original_p3", "human", ""),
         ]
     )
-    rows = _draw("f4", {"ratings": path}, {"kind": "dataset_ratings", "symbols": SYMBOLS})
+    rows = _draw("4", {"ratings": path}, {"symbols": SYMBOLS})
     drawn = {(row["part"], row["subset"]): row for row in rows}
     assert drawn["response", "Y\u0302_A"]["rate_c"] == "1"
     assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "a machine's rating is never mixed in"
@@ -81,17 +81,17 @@ def test_a_figure_says_that_ratings_are_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Axes, "set_title", lambda axis, title: titles.append(title))
     path = _ratings([("", "m1", "human", "A"), ("", "m1", "human", ""), ("", "m1", "machine", "D")])
     published = str(PAPER / "human_evaluation_models.csv")
-    params = {"kind": "model_ratings", "names": {"m1": "One"}}
-    (ours, *_) = _draw("f6", {"ratings": path, "published": published}, params)
+    params = {"names": {"m1": "One"}}
+    (ours, *_) = _draw("6", {"ratings": path, "published": published}, params)
     assert titles[0] == "this run,\nrated by people, 1 of 2 ratings so far"
     assert [ours[f"rate_{level}"] for level in "abcd"] == ["1", "0", "0", "0"]
 
 
 def test_model_ratings_are_sorted_best_first() -> None:
     path = _ratings([("", "m1", "machine", "B"), ("", "m2", "machine", "A")])
-    params = {"kind": "model_ratings", "names": {"m1": "One", "m2": "Two"}}
+    params = {"names": {"m1": "One", "m2": "Two"}}
     published = str(PAPER / "human_evaluation_models.csv")
-    rows = _draw("f6", {"ratings": path, "published": published}, params)
+    rows = _draw("6", {"ratings": path, "published": published}, params)
     assert [row["model"] for row in rows if row["score"] == "ours"] == ["Two", "One"]
     assert sum(row["score"] == "published" for row in rows) == 19
 
@@ -114,8 +114,8 @@ def _scores(*others: str, **changes: Any) -> list[dict[str, str]]:
         | {"family": f"{key}-GPT", "parameters": 124e6}
         for key in changed
     ]
-    params = {"kind": "scores", "models": models, "reference_lines": [], "tasks": ["rte"]}
-    return _draw("f5", {"evals": evals, "published": str(PAPER / "eval_results.csv")}, params)
+    params = {"models": models, "reference_lines": [], "tasks": ["rte"]}
+    return _draw("5", {"evals": evals, "published": str(PAPER / "eval_results.csv")}, params)
 
 
 def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.Monk
         "Mine": "examples, precision", "Other": "examples", "Third": "examples"
     }  # fmt: skip
     assert labels[0]["xlabel"] == "parameters\n≠ not measured as the others: examples, precision"
-    chart = score_chart("f5-a.csv")
+    chart = score_chart({"data": "5-a.csv"}, {})
     series = {one["name"]: one["labels"] for one in chart["panels"][0]["series"]}
     assert series["mine-GPT, ours (dec)"] == ["Mine ≠ examples, precision"]
     assert chart["hint"].endswith("≠ says what was not measured as for the others.")
@@ -141,15 +141,15 @@ def test_learning_curves() -> None:
         {"step": 2, "loss": 2.5, "held_out_loss": 2.6},
     ]
     Path("metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    params = {"kind": "learning_curves", "students": [{"key": "s", "name": "S"}]}
-    assert len(_draw("curves", {"metrics": ["metrics.jsonl"]}, params)) == 3
+    params = {"students": [{"key": "s", "name": "S"}]}
+    assert len(_draw("learning_curves", {"metrics": ["metrics.jsonl"]}, params)) == 3
 
 
 def test_lengths() -> None:
     lines = ["instruction_source,text,tokens_from,samples", "alpaca,instruction,0,0"]
     lines += ["alpaca,instruction,1,3", "alpaca,response,0,1", "original_p3,response,4,4"]
     Path("lengths.csv").write_text("\n".join(lines) + "\n")
-    rows = _draw("lengths", {"lengths": "lengths.csv"}, {"kind": "lengths", "symbols": SYMBOLS})
+    rows = _draw("lengths", {"lengths": "lengths.csv"}, {"symbols": SYMBOLS})
     assert [float(row["percent"]) for row in rows] == [0, 100, 100, 100]
 
 
@@ -157,7 +157,7 @@ def test_verbs_are_the_most_frequent_of_all_sources() -> None:
     lines = ["instruction_source,verb,noun,instructions,sampled", "alpaca,eat,soup,90,99"]
     lines += [f"d_all,v{n},n{m},{100 - n},9999" for n in range(30) for m in range(6)]
     Path("verbs.csv").write_text("\n".join([*lines, "d_all,go,,500,9999"]) + "\n")
-    rows = _draw("verbs", {"verbs": "verbs.csv"}, {"kind": "verbs", "mixture": "d_all"})
+    rows = _draw("verbs", {"verbs": "verbs.csv"}, {"mixture": "d_all"})
     assert [row["verb"] for row in rows] == [f"v{n}" for n in range(20) for _ in range(4)]
     Path("verbs.csv").write_text(lines[0] + "\n")
-    assert _draw("verbs", {"verbs": "verbs.csv"}, {"kind": "verbs", "mixture": "d_all"}) == []
+    assert _draw("verbs", {"verbs": "verbs.csv"}, {"mixture": "d_all"}) == []

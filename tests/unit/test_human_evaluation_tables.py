@@ -47,10 +47,10 @@ def ratings() -> tuple[list[Row], list[Row]]:
     return human, machine
 
 
-def table(kind: str, human: list[Row], machine: list[Row]) -> tuple[list[list[str]], str]:
+def table(name: str, human: list[Row], machine: list[Row]) -> tuple[list[list[str]], str]:
     Path("summary.json").write_text(json.dumps(summarize(human, machine, SETTINGS)))
-    outputs: dict[str, Any] = {form: f"{kind}.{form}" for form in ("csv", "md", "tex", "json")}
-    make_table(kind, {"summaries": ["summary.json"]}, PARAMS | {"kind": kind}, outputs)
+    outputs: dict[str, Any] = {form: f"{name}.{form}" for form in ("csv", "md", "tex", "json")}
+    make_table(name, {"summaries": ["summary.json"]}, PARAMS, outputs)
     with open(outputs["csv"], newline="") as handle:
         return list(csv.reader(handle)), Path(outputs["md"]).read_text()
 

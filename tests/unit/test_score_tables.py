@@ -98,6 +98,19 @@ def test_the_reproduction_is_counted_by_family_and_role() -> None:
     assert [row["Scores compared"] for row in rows] == ["0"] * 4
 
 
+def test_a_count_of_scores_that_were_measured_otherwise_is_marked() -> None:
+    models = [_model("LaMini-T5-61M", "T5", "student"), _model("T5-small", "T5", "reference")]
+    evals = [
+        score_file("lamini-t5-61m", "rte", 52.0, examples=12),
+        score_file("t5-small", "rte", 52.0),
+    ]
+    params = {"models": models, "tasks": {"rte": "RTE"}}
+    _, text, cells = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
+    marked = [[n for n, cell in enumerate(row) if "≠" in cell["text"]] for row in cells]
+    assert marked == [[3], [], [3], []]
+    assert "≠ not measured as the published scores" in text and "(LaMini-T5-61M, RTE)" in text
+
+
 PAIR = {
     "student": {"key": "lamini-t5-61m", "name": "LaMini-T5-61M"},
     "baseline": {"key": "t5-small", "name": "T5-small"},

@@ -11,7 +11,7 @@ from lamini.errors import LaminiError
 from lamini.tables.evaluation_tables import average
 from lamini.tables.make import make_table
 from lamini.tables.published import read_csv
-from lamini.tables.table import MARK, MISSING, Cell, Table, write_table
+from lamini.tables.table import MARK, MISSING, Cell, Table, TitledTable, write_table
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
 
@@ -37,7 +37,7 @@ def test_costs_are_summed_up_by_rule(tmp_path: Path) -> None:
         path.write_text(json.dumps({"s": seconds, "threads": 2, "max_rss": 512}) + "\n")
     spent = tmp_path / "generation.csv"
     spent.write_text("source,stage,dollars\na,pairs,1.25\nb,pairs,0.5\na,queries,\n")
-    params = {"kind": "cost", "reproduction": True}
+    params = {"reproduction": True}
     outputs = _outputs(tmp_path, "table")
     make_table("cost", {"made": [], "generation": str(spent)}, params, outputs)
     assert _rows(outputs["csv"])[1:] == [
@@ -54,7 +54,7 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
     counts = {"gpt2": "11,20", "t5": "15,30"}
     for name, means in counts.items():
         (tmp_path / f"{name}.csv").write_text(f"{head}alpaca,{means}\nd_all,{means}\n")
-    params = {"kind": "tokenizers", "mixture": "d_all", "symbols": {"alpaca": "D̂_A"}}
+    params = {"mixture": "d_all", "symbols": {"alpaca": "D̂_A"}}
     params |= {"tokenizers": [*counts], "dataset": dataset, "reproduction": True}
     inputs = {"counts": [str(tmp_path / f"{name}.csv") for name in counts]}
     inputs["published"] = str(tmp_path / "published.csv")  # type: ignore[assignment]
@@ -71,7 +71,7 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
 def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
     evals = [result_file("demo", task, values=[1.0] * 6 + [0.0] * 6) for task in TASKS]
     params = {
-        "kind": "scores", "title": "Scores.", "tasks": TASKS, "reproduction": False,
+        "tasks": TASKS, "reproduction": False,
         "models": [{"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}],
         "published_models": ["T5-small", "LaMini-T5-61M"],
     }  # fmt: skip
@@ -107,7 +107,10 @@ def test_our_average_is_that_of_the_paper() -> None:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     text = "a|b <script>&_% $x$ {y}\nnext \\ ~^"
     outputs = _outputs(tmp_path, "table")
-    write_table(Table("x", text, ["A"], [[Cell(text)]]), outputs)
+    table = TitledTable(
+        ["A"], [[Cell(text)]], name="x", title=text, heading=text, reproduction=True
+    )
+    write_table(table, outputs)
     markdown = Path(outputs["md"]).read_text()
     assert "\\|" in markdown
     assert "<script>" not in markdown.splitlines()[4]
@@ -124,7 +127,7 @@ def test_a_missing_value_shows_as_missing() -> None:
 
 def test_a_row_of_the_wrong_length_is_refused() -> None:
     with pytest.raises(ValueError, match="2 cells, 1 columns"):
-        Table("x", "t", ["A"], [[Cell(1), Cell(2)]])
+        Table(["A"], [[Cell(1), Cell(2)]])
 
 
 def test_a_missing_file_is_named() -> None:
@@ -147,15 +150,18 @@ def test_the_widest_gap_is_shown(tmp_path: Path) -> None:
     ]
     Path("items.jsonl").write_text("\n".join(lines) + "\n")
     params = {
-        "kind": "disagreement", "students": ["s"], "references": ["r"],
+        "students": ["s"], "references": ["r"],
         "names": {"s": "Student", "r": "Reference"}, "reproduction": True,
     }  # fmt: skip
-    for ahead, group in (("students", "g1"), ("references", "g2")):
+    for name, ahead, group in (("05", "students", "g1"), ("06", "references", "g2")):
         outputs = _outputs(tmp_path, ahead)
         inputs = {"ratings": "ratings.csv", "rated": "items.jsonl"}
-        make_table("05", inputs, params | {"ahead": ahead}, outputs)
+        make_table(name, inputs, params | {"ahead": ahead}, outputs)
         table = json.loads(Path(outputs["json"]).read_text())
-        assert f"do {group}" in table["heading"]
+        side = {"students": "students", "references": "reference models"}[ahead]
+        assert table["heading"] == (
+            f"Table {int(name)}. Answers to “do {group}”, where the {side} are furthest ahead."
+        )
         assert [row[0]["value"] for row in table["rows"]] == ["Student", "Reference"]
         assert any("machine" in note for note in table["notes"])
 
@@ -172,7 +178,7 @@ def test_contamination_is_shown_per_task_and_source(tmp_path: Path) -> None:
     path = tmp_path / "contamination.csv"
     path.write_text("\n".join(rows) + "\n")
     params = {
-        "kind": "contamination", "mixture": "d_all", "sources": ["alpaca", "original_p3"],
+        "mixture": "d_all", "sources": ["alpaca", "original_p3"],
         "symbols": {"alpaca": "D_A", "original_p3": "D_P3"}, "ngrams": [8, 13],
         "tasks": TASKS, "reproduction": True,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """The finished demo as `snakemake --report` shows it, and as an RO-Crate."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from checkouts import Checkout
 from crates import check_crate, entities
+from lamini.catalogue import FIGURES, TABLES
 from lamini.files import read_json
-from lamini.products.sections import CAPTIONS, TITLES
 
 pytestmark = pytest.mark.slow
 
@@ -21,10 +22,11 @@ def test_snakemake_reports_every_table_and_figure(finished_demo: Checkout, tmp_p
         texts = [files.read(name).decode() for name in names if name.endswith((".html", ".js"))]
         whole = "".join(texts)
     folder = finished_demo.folder / "results"
-    for kind, titles, ending in (("table", TITLES, "csv"), ("figure", CAPTIONS, "png")):
+    for kind, entries, ending in (("table", TABLES, "csv"), ("figure", FIGURES, "png")):
         for path in (folder / f"{kind}s").glob(f"*.{ending}"):
             assert any(name.endswith(f"/{path.name}") for name in names), path.name
-            assert titles[path.stem.partition("_")[2]] in whole
+            shown = entries[path.stem.partition("_")[2]].label
+            assert f'"Shows": {json.dumps(shown)}' in whole
     for category in ("Dataset", "Models", "Evaluation", "Human evaluation", "Costs"):
         assert f'"{category}"' in whole, category
     assert "none of its numbers reproduces the paper" in whole

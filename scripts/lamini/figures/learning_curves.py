@@ -3,19 +3,16 @@
 import math
 from typing import Any
 
-from lamini.figures.style import COLOURS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.files import read_jsonl
 
 
-def draw_learning_curves(
-    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]
-) -> None:
+def draw_learning_curves(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """One panel a student.
 
     Args:
         inputs: `metrics` (JSONL files, in the order of the students).
-        params: `students` (key, name), `reproduction`.
-        outputs: paths by form.
+        params: `students` (key, name).
     """
     paths = [inputs["metrics"]] if isinstance(inputs["metrics"], str) else list(inputs["metrics"])
     columns = min(3, len(paths))
@@ -37,5 +34,4 @@ def draw_learning_curves(
         data += [[student["key"], row["step"], row["loss"], row["held_out_loss"]] for row in rows]
     for axis in axes.flat[len(paths) :]:
         axis.set_visible(False)
-    mark_demo(figure, params["reproduction"])
-    save_figure(figure, outputs, ["model", "step", "loss", "held_out_loss"], data)
+    return Drawing(figure, ["model", "step", "loss", "held_out_loss"], data)

@@ -3,19 +3,18 @@
 from collections import defaultdict
 from typing import Any
 
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.published import read_csv
 
 _TEXTS = ("instruction", "response")
 
 
-def draw_lengths(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]) -> None:
+def draw_lengths(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """One panel for the instructions, one for the responses; a line a source.
 
     Args:
         inputs: `lengths` (CSV of `measure_dataset`).
-        params: `symbols`, `reproduction`.
-        outputs: paths by form.
+        params: `symbols`.
     """
     curves: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for row in read_csv(inputs["lengths"]):
@@ -46,6 +45,5 @@ def draw_lengths(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[s
         axis.set(title=f"{text}s", xlabel="tokens, at least")
     axes[0][0].set_ylabel("texts, %")
     axes[0][-1].legend(ncols=2)
-    mark_demo(figure, params["reproduction"])
     columns = ["text", "instruction_source", "tokens_from", "samples", "percent"]
-    save_figure(figure, outputs, columns, data)
+    return Drawing(figure, columns, data)

@@ -4,18 +4,15 @@ from typing import Any
 
 import polars as pl
 
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 
 
-def draw_projection(
-    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]
-) -> None:
+def draw_projection(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """Draw the panels side by side.
 
     Args:
         inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
-        params: `panels` (pairs of sources), `symbols`, `reproduction`.
-        outputs: paths by form.
+        params: `panels` (pairs of sources), `symbols`.
     """
     points = pl.read_parquet(inputs["projection"])
     panels = params["panels"]
@@ -42,9 +39,8 @@ def draw_projection(
         axis.grid(False)
         axis.spines[["top", "right"]].set_visible(True)
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, markerscale=1.2)
-    mark_demo(figure, params["reproduction"])
     columns = ["panel", "instruction_source", "x", "y"]
-    save_figure(figure, outputs, columns, points.select(columns).rows())
+    return Drawing(figure, columns, points.select(columns).rows())
 
 
 def _instructions(symbol: str) -> str:

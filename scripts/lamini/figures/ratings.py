@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from lamini.figures.style import PAGE_WIDTH, RATING_COLOURS, mark_demo, save_figure, subplots
+from lamini.figures.style import PAGE_WIDTH, RATING_COLOURS, Drawing, subplots
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.shown import read_shown
 from lamini.tables.published import read_csv
@@ -14,15 +14,12 @@ from lamini.tables.published import read_csv
 Bars = dict[str, Counter[str]]
 
 
-def draw_dataset_ratings(
-    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]
-) -> None:
+def draw_dataset_ratings(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """Figure 4: instructions and responses of each subset, in two panels.
 
     Args:
         inputs: `ratings` (CSV: part, subject, rater, rating ...).
-        params: `symbols` (source to symbol), `reproduction`.
-        outputs: paths by form.
+        params: `symbols` (source to symbol).
     """
     shown = read_shown(inputs["ratings"])
     figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
@@ -38,19 +35,15 @@ def draw_dataset_ratings(
         axis.invert_yaxis()
         data += [[part, name, *(bar[level] for level in LEVELS)] for name, bar in bars.items()]
     _legend(figure)
-    mark_demo(figure, params["reproduction"])
-    save_figure(figure, outputs, ["part", "subset", *_columns()], data)
+    return Drawing(figure, ["part", "subset", *_columns()], data)
 
 
-def draw_model_ratings(
-    inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]
-) -> None:
+def draw_model_ratings(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """Figure 6: models sorted by their ratings, ours beside the published.
 
     Args:
         inputs: `ratings` (CSV), `published` (CSV: model, rate_a ... rate_d).
-        params: `names` (model key to name), `reproduction`.
-        outputs: paths by form.
+        params: `names` (model key to name).
     """
     shown = read_shown(inputs["ratings"])
     ours = _sorted({name: _count(shown.rows, subject=key) for key, name in params["names"].items()})
@@ -70,10 +63,9 @@ def draw_model_ratings(
         axis.set_title(title)
         axis.invert_yaxis()
     _legend(figure)
-    mark_demo(figure, params["reproduction"])
     data = [["ours", n, *(b[level] for level in LEVELS)] for n, b in ours.items()]
     data += [["published", n, *(b[level] for level in LEVELS)] for n, b in published.items()]
-    save_figure(figure, outputs, ["score", "model", *_columns()], data)
+    return Drawing(figure, ["score", "model", *_columns()], data)
 
 
 def _count(rows: list[dict[str, str]], subject: str, part: str | None = None) -> Counter[str]:

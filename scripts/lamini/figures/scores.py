@@ -11,7 +11,7 @@ from lamini.evaluation.facts import (
     published_facts,
     usual_facts,
 )
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.marks import UNLIKE
 from lamini.tables.published import published_models, published_scores
@@ -21,14 +21,13 @@ ENCODER_DECODER = ("T5", "Flan-T5")
 PUBLISHED_LINES = ("LLaMA-7B", "Alpaca-7B")
 
 
-def draw_scores(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]) -> None:
+def draw_scores(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """Draw ours (filled) and the published (hollow), with lines for the reference models.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV).
         params: `models` (key, name, role, architecture, family, parameters), `reference_lines`
-            (keys), `tasks` (keys), `reproduction`.
-        outputs: paths by form.
+            (keys), `tasks` (keys).
     """
     rows = [*_published(inputs["published"]), *_ours(inputs["evals"], params)]
     lines = {
@@ -46,10 +45,9 @@ def draw_scores(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[st
     note = f"\n{UNLIKE} not measured as the others: {', '.join(unlike)}" if unlike else ""
     axis.set(xlabel=f"parameters{note}", ylabel="average score of the tasks")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    mark_demo(figure, params["reproduction"])
     columns = ["model", "family", "architecture", "parameters", "score", "average", "drawn"]
     columns += ["unlike"]
-    save_figure(figure, outputs, columns, [[row[c] for c in columns] for row in rows])
+    return Drawing(figure, columns, [[row[c] for c in columns] for row in rows])
 
 
 def _published(path: str) -> list[dict[str, Any]]:

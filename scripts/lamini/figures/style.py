@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from matplotlib.figure import Figure
 
 from lamini.files import atomic_writer
 
-COLUMN_WIDTH = 3.3
 PAGE_WIDTH = 6.9
 """Inches, of a two-column page."""
 
@@ -50,26 +50,27 @@ subplots = plt.subplots
 """As matplotlib's, with this module's look."""
 
 
-def mark_demo(figure: Figure, reproduction: bool) -> None:
-    """Say in the figure itself that its numbers are the demo's."""
-    if not reproduction:
-        figure.supxlabel(DEMO_LINE, fontsize=6.5, color="#B00020", style="italic")
+@dataclass(frozen=True)
+class Drawing:
+    """What a builder draws, with the data it was drawn from."""
+
+    figure: Figure
+    columns: Sequence[str]
+    """Headings of the data."""
+    rows: Sequence[Sequence[Any]]
 
 
-def save_figure(
-    figure: Figure,
-    outputs: dict[str, str | Path],
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-) -> None:
-    """Write the figure and the data it was drawn from.
+def save_drawing(drawing: Drawing, outputs: dict[str, str | Path], reproduction: bool) -> None:
+    """Write a figure and its data.
 
     Args:
-        figure: the drawing.
+        drawing: what to write.
         outputs: paths by form: "pdf", "png", "csv".
-        columns: headings of the data.
-        rows: the data.
+        reproduction: whether it may stand without the line that its numbers are the demo's.
     """
+    figure = drawing.figure
+    if not reproduction:
+        figure.supxlabel(DEMO_LINE, fontsize=6.5, color="#B00020", style="italic")
     with atomic_writer(outputs["pdf"], "wb") as handle:
         figure.savefig(handle, format="pdf", metadata={"CreationDate": None, "Producer": None})
     with atomic_writer(outputs["png"], "wb") as handle:
@@ -77,5 +78,5 @@ def save_figure(
     plt.close(figure)
     with atomic_writer(outputs["csv"]) as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(drawing.columns)
+        writer.writerows(drawing.rows)

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.colors import to_rgb
 
-from lamini.figures.style import COLOURS, PAGE_WIDTH, mark_demo, save_figure, subplots
+from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.published import read_csv
 
 VERBS, NOUNS = 20, 4
@@ -15,13 +15,12 @@ _LABELLED = 0.009
 """Share of the circle from which there is room for a word."""
 
 
-def draw_verbs(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str, Any]) -> None:
+def draw_verbs(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     """Draw the two rings for all sources together.
 
     Args:
         inputs: `verbs` (CSV of `count_verbs`).
-        params: `mixture`, `reproduction`.
-        outputs: paths by form.
+        params: `mixture`.
     """
     rows = [r for r in read_csv(inputs["verbs"]) if r["instruction_source"] == params["mixture"]]
     pairs = {(r["verb"], r["noun"]): int(r["instructions"]) for r in rows if r["noun"]}
@@ -50,9 +49,8 @@ def draw_verbs(inputs: dict[str, Any], params: dict[str, Any], outputs: dict[str
             wedgeprops=edges, startangle=90, counterclock=False,
             rotatelabels=True, textprops={"fontsize": 6},
         )  # fmt: skip
-    mark_demo(figure, params["reproduction"])
     data = [[verb, noun, count] for verb, noun, count, _ in outer]
-    save_figure(figure, outputs, ["verb", "noun", "instructions"], data)
+    return Drawing(figure, ["verb", "noun", "instructions"], data)
 
 
 def _labels(shown: list[tuple[str, str, int, tuple[float, float, float]]]) -> list[str]:

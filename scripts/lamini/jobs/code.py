@@ -8,6 +8,7 @@ definitions, templates) count with its `__init__`.
 import ast
 import functools
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ WITHOUT_EFFECT = (
     "lamini.workflow",
 )
 """Modules, and packages with all of theirs, that decide nothing about a result."""
+_NAMED = re.compile(r"(lamini(?:\.\w+)+)(?::\w+)?")
+"""A text that names a module or a function in it, which is then imported by name."""
 ENTRIES = {"train_model": PACKAGE / "training/__main__.py"}
 """Where the code of rules without a script begins."""
 
@@ -84,7 +87,8 @@ class _Code:
     digest: str
     """Of the syntax tree without docstrings, and of a package's data files."""
     imports: tuple[str, ...]
-    """All modules that may be imported, also inside functions, and the packages they are in."""
+    """All modules that may be imported, also inside functions or by their name in a text, and the
+    packages that they are in."""
 
 
 @functools.cache
@@ -114,6 +118,8 @@ def _imported(node: ast.AST) -> Iterator[str]:
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module:
         names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    elif isinstance(node, ast.Constant) and (named := _NAMED.fullmatch(str(node.value))):
+        names = [named[1]]
     else:
         return
     for name in names:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamini.catalogue.paper import PAPER
 from lamini.errors import LaminiError
-from lamini.products.published import PAPER
 
 _PIECE = re.compile(r"\w+|[^\w\s]+|\n")
 # What a chat costs beside its texts: marks and role of each message, the start of the answer.

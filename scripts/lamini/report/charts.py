@@ -1,6 +1,7 @@
 """The interactive figures: what the page draws from the same files as the printed ones.
 
-A chart is plain data: panels of series of points. `charts.js` makes ECharts options of it.
+A chart is plain data: panels of series of points. `charts.js` makes ECharts options of it. Each
+function here takes the inputs of the report, `data` (CSV of its figure) among them, and its params.
 """
 
 from collections import defaultdict
@@ -13,20 +14,22 @@ from lamini.tables.marks import UNLIKE
 from lamini.tables.published import number, read_csv
 
 Chart = dict[str, Any]
+Inputs = dict[str, Any]
+Params = dict[str, Any]
 Series = dict[str, Any]
 SHOWN_CHARACTERS = 180
 SHOWN_STEPS = 250
 """Points of one learning curve; a longer one is thinned out evenly."""
 
 
-def projection_chart(path: str, params: dict[str, Any]) -> Chart:
+def projection_chart(inputs: Inputs, params: Params) -> Chart:
     """Figure 3: each dot with its instruction.
 
     Args:
-        path: Parquet of panel, instruction_source, instruction, x, y.
+        inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
         params: `panels` (pairs of sources), `symbols`, `shown_points` (at most so many a set).
     """
-    points = pl.read_parquet(path)
+    points = pl.read_parquet(inputs["projection"])
     panels, thinned = [], False
     for order, sources in enumerate(params["panels"]):
         series = []
@@ -53,16 +56,17 @@ def projection_chart(path: str, params: dict[str, Any]) -> Chart:
     }
 
 
-def score_chart(path: str) -> Chart:
+def score_chart(inputs: Inputs, params: Params) -> Chart:
     """Figure 5: each model by name; the reference models as lines.
 
     Args:
-        path: the figure's CSV: model, family, architecture, parameters, score, average, drawn,
-            unlike.
+        inputs: `data` (CSV: model, family, architecture, parameters, score, average, drawn,
+            unlike).
+        params: not used.
     """
     series: dict[tuple[str, str], Series] = {}
     levels, unlike = [], False
-    for row in read_csv(path):
+    for row in read_csv(inputs["data"]):
         score = number(row["average"])
         if score is None:
             continue
@@ -100,15 +104,16 @@ def score_chart(path: str) -> Chart:
     }
 
 
-def learning_chart(path: str, names: dict[str, str]) -> Chart:
+def learning_chart(inputs: Inputs, params: Params) -> Chart:
     """Learning curves of all students in one panel.
 
     Args:
-        path: the figure's CSV: model, step, loss, held_out_loss.
-        names: of the students by key.
+        inputs: `data` (CSV: model, step, loss, held_out_loss).
+        params: `student_keys`, `students` (their names).
     """
+    names = dict(zip(params["student_keys"], params["students"], strict=True))
     curves: dict[str, tuple[list[list[float]], list[list[float]]]] = defaultdict(lambda: ([], []))
-    for row in read_csv(path):
+    for row in read_csv(inputs["data"]):
         training, held_out = curves[row["model"]]
         for points, column in ((training, "loss"), (held_out, "held_out_loss")):
             loss = number(row[column])
@@ -129,17 +134,17 @@ def learning_chart(path: str, names: dict[str, str]) -> Chart:
     }
 
 
-def length_chart(path: str, symbols: dict[str, str]) -> Chart:
+def length_chart(inputs: Inputs, params: Params) -> Chart:
     """Lengths of instructions and responses, a panel each.
 
     Args:
-        path: the figure's CSV: text, instruction_source, tokens_from, samples, percent.
-        symbols: of the sources.
+        inputs: `data` (CSV: text, instruction_source, tokens_from, samples, percent).
+        params: `symbols` of the sources.
     """
     panels: dict[str, dict[str, Series]] = {}
-    for row in read_csv(path):
+    for row in read_csv(inputs["data"]):
         source = row["instruction_source"]
-        name = symbols.get(source, source)
+        name = params["symbols"].get(source, source)
         one = panels.setdefault(row["text"], {}).setdefault(source, _curve(name, name, []))
         one["points"].append([int(row["tokens_from"]), round(float(row["percent"]), 2)])
     return {

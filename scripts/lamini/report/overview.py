@@ -1,70 +1,53 @@
 """The front page: what was run, whether it reproduces the paper, and what it cost."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-Table = dict[str, Any]
-Facts = dict[str, Any]
+from lamini.tables.cost_table import ALL as ALL_RULES
+from lamini.tables.cost_table import CostRow
+from lamini.tables.dataset_tables import GenerationRow
+from lamini.tables.reproduction_table import ALL as ALL_FAMILIES
+from lamini.tables.reproduction_table import ReproductionRow
+from lamini.tables.rows import read_rows
+
+Table = Mapping[str, Any]
 
 
-def agreement(table: Table) -> Facts:
-    """How many published scores lie within our intervals, and the yardsticks of that count.
-
-    Args:
-        table: JSON of the table `reproduction`.
-
-    Returns:
-        `all` and `families`: rows of all students and all reference models together, and of single
-        families. Each has `family`, `group` (whose scores), `compared`, `within` (counts), `share`
-        (percent), `untrained` (count) and `another` (percent), the last two null for reference
-        models. Rows without a score are left out.
-    """
-    rows = [
-        {
-            "family": row["Family"],
-            "group": row["Models"],
-            "compared": row["Scores compared"],
-            "within": row["Within our 95 % interval"],
-            "share": row["Within, %"],
-            "untrained": row["If untrained"],
-            "another": row["If another student, %"],
-        }
-        for row in (_named(table, row) for row in table["rows"])
-        if row["Scores compared"]
-    ]
-    return {
-        "all": [row for row in rows if row["family"] == "All"],
-        "families": [row for row in rows if row["family"] != "All"],
-    }
+def agreement(reproduction: Table) -> dict[str, list[ReproductionRow]]:
+    """Rows of the table `reproduction` (JSON) that compare a score: of `all`, and of `families`."""
+    rows = [row for row in read_rows(ReproductionRow, reproduction) if row.compared]
+    every = [row for row in rows if row.family == ALL_FAMILIES]
+    return {"all": every, "families": [row for row in rows if row not in every]}
 
 
-def costs(tables: Mapping[str, Table]) -> Facts:
-    """Hours of all rules, and what the teacher was asked and paid.
+@dataclass(frozen=True)
+class Asked:
+    """What the teacher was asked and paid."""
 
-    Args:
-        tables: JSON of the tables by name; `generation` is missing with the published dataset.
-    """
-    total = _named(tables["cost"], tables["cost"]["rows"][-1])
-    facts = {
-        "hours": total["Hours"],
-        "core_hours": total["Core-hours"],
-        "gpu_hours": total["GPU-hours"],
-        "jobs": total["Jobs"],
-    }
-    generation = tables.get("generation")
-    if generation is not None:
-        rows = [_named(generation, row) for row in generation["rows"]]
-        for key, column in (
-            ("requests", "Requests"),
-            ("prompt_tokens", "Prompt tokens"),
-            ("completion_tokens", "Completion tokens"),
-            ("dollars", "US$"),
-        ):
-            facts[key] = sum(row[column] or 0 for row in rows)
-    return facts
+    requests: float
+    prompt_tokens: float
+    completion_tokens: float
+    dollars: float
 
 
-def summary_line(summary: Facts) -> str:
+def asked(generation: Table) -> Asked:
+    """Sums over the table `generation` (JSON)."""
+    rows = read_rows(GenerationRow, generation)
+    return Asked(
+        requests=sum(row.requests or 0 for row in rows),
+        prompt_tokens=sum(row.prompt_tokens or 0 for row in rows),
+        completion_tokens=sum(row.completion_tokens or 0 for row in rows),
+        dollars=sum(row.dollars or 0 for row in rows),
+    )
+
+
+def costs(cost: Table) -> CostRow:
+    """The row of all rules of the table `cost` (JSON)."""
+    return next(row for row in read_rows(CostRow, cost) if row.rule == ALL_RULES)
+
+
+def summary_line(summary: Mapping[str, Any]) -> str:
     """How many ratings a study has, of how many, and whose."""
     names = {"human": "people", "machine": "a machine"}
     said = [
@@ -73,8 +56,3 @@ def summary_line(summary: Facts) -> str:
         if count
     ]
     return ", ".join(said) or "no ratings yet"
-
-
-def _named(table: Table, row: list[Facts]) -> Facts:
-    """Values of one row by heading."""
-    return dict(zip(table["columns"], (cell["value"] for cell in row), strict=True))

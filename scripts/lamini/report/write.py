@@ -7,18 +7,19 @@ that draws the interactive figures are part of the page, which therefore needs n
 import base64
 import json
 import re
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
+from lamini.catalogue import FIGURES, SECTIONS, TABLES
 from lamini.files import atomic_writer, listed, read_json
-from lamini.products.sections import CAPTIONS, SECTIONS, number_of
-from lamini.report import charts, overview, stages
+from lamini.report import overview, stages
 from lamini.tables.published import read_csv
+from lamini.tables.table import summary_of
 
 Params = dict[str, Any]
 Facts = dict[str, Any]
@@ -35,7 +36,7 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
         inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
             (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
             `summaries` (JSON of the studies), `topics` (JSON of the funnel, or none).
-        settings: title, reproduction, names of what took part (see `Products.report_params`).
+        settings: title, reproduction, names of what took part (see `Catalogue.report_params`).
         page: the HTML file.
     """
     tables = {table["name"]: table for table in map(read_json, listed(inputs["tables"]))}
@@ -46,14 +47,16 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
         cells = [cell for row in tables[name]["rows"] for cell in row]
         tables[name]["intervals"] = any(cell["interval_text"] for cell in cells)
         tables[name]["choices"] = _choices(tables[name])
+        tables[name]["builder"] = TABLES[name].builder_name
     figures = _figures(inputs, settings, lineage)
     text = _environment().get_template("page.html.jinja").render(
         params=settings,
         sections=_sections(tables, figures),
         agreement=overview.agreement(tables["reproduction"]),
-        acceptance=tables.get("acceptance"),
-        improvements=tables.get("reproduced_improvement"),
-        costs=overview.costs(tables),
+        acceptance=summary_of(tables.get("acceptance")),
+        improvements=summary_of(tables.get("reproduced_improvement")),
+        costs=overview.costs(tables["cost"]),
+        asked=overview.asked(tables["generation"]) if "generation" in tables else None,
         manifest=read_json(inputs["manifest"]),
         topics=[read_json(path) for path in listed(inputs["topics"])],
         summaries={
@@ -72,51 +75,35 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
 
 
 def _sections(tables: Facts, figures: Facts) -> list[Facts]:
-    """The parts of the page with what this run has of them.
-
-    Raises:
-        ValueError: when no part shows a table or figure.
-    """
-    sections = [
+    """The parts of the page with what this run has of them."""
+    return [
         {
             "id": section.identifier,
             "heading": section.heading,
             "lead": section.lead,
-            "tables": [tables[name] for name in section.tables if name in tables],
-            "figures": [figures[name] for name in section.figures if name in figures],
+            "tables": [tables[entry.name] for entry in section.tables if entry.name in tables],
+            "figures": [figures[entry.name] for entry in section.figures if entry.name in figures],
         }
         for section in SECTIONS
     ]
-    shown = {name for section in SECTIONS for name in (*section.tables, *section.figures)}
-    if missing := ({*tables} | {*figures}) - shown:
-        raise ValueError(f"no section shows {sorted(missing)}")
-    return sections
 
 
 def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str, Facts]:
     """Figures with captions, images inlined, their data, and how they were made."""
-    data = {_name(path): path for path in listed(inputs["data"])}
-    students = dict(zip(params["student_keys"], params["students"], strict=True))
-    drawn: dict[str, Callable[[], charts.Chart]] = {
-        "3": lambda: charts.projection_chart(inputs["projection"], params),
-        "5": lambda: charts.score_chart(data["5"]),
-        "learning_curves": lambda: charts.learning_chart(data["learning_curves"], students),
-        "lengths": lambda: charts.length_chart(data["lengths"], params["symbols"]),
-    }
     figures = {}
-    for path in listed(inputs["figures"]):
-        name = _name(path)
-        number = f"{number_of('figure', name)}. " if name.isdigit() else ""
-        rows = read_csv(data[name])
-        figures[name] = {
-            "name": name,
-            "anchor": f"figure-{name}",
-            "caption": number + CAPTIONS[name],
+    for path, data in zip(listed(inputs["figures"]), listed(inputs["data"]), strict=True):
+        entry = FIGURES[_name(path)]
+        chart = resolve_name(entry.chart) if entry.chart else None
+        rows = read_csv(data)
+        figures[entry.name] = {
+            "name": entry.name,
+            "anchor": f"figure-{entry.name}",
+            "caption": entry.heading(entry.title),
             "image": base64.b64encode(Path(path).read_bytes()).decode("ascii"),
-            "chart": drawn[name]() if name in drawn else None,
+            "chart": chart(inputs | {"data": data}, params) if chart else None,
             "rows": rows if len(rows) <= SHOWN_ROWS else [],
             "count": len(rows),
-            "data": data[name],
+            "data": data,
             "making": stages.making(path, lineage),
         }
     return figures

@@ -7,15 +7,12 @@ prompt make.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
-from lamini.tables.table import Cell, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
-Params = dict[str, Any]
-Inputs = dict[str, Any]
 MOST_EXAMPLES = 2
 MOST_POINTS = 0.5
 """A score may differ by either, whichever is larger."""
@@ -89,13 +86,12 @@ def judge_scores(
             )
 
 
-def acceptance_table(name: str, inputs: Inputs, params: Params) -> Table:
+def acceptance_table(inputs: Inputs, params: Params) -> Table:
     """A verdict on every score, and on all together.
 
     Args:
-        name: of the table.
         inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
-        params: `models` (key and name each), `tasks` (key to name), `reproduction`.
+        params: `models` (key and name each), `tasks` (key to name).
     """
     judgements = list(judge_scores(inputs, params["models"], params["tasks"]))
     rows = []
@@ -110,20 +106,17 @@ def acceptance_table(name: str, inputs: Inputs, params: Params) -> Table:
             Cell(apart, ours=True, digits=2, signed=True), Cell(None), text_cell(None),
         ])  # fmt: skip
     return Table(
-        name=name,
-        title="Acceptance: public models, ours against the authors' own scores.",
         columns=[
             "Model", "Task", "Protocol", "Precision", "Ours", "Authors'", "Difference",
             "Changed examples", "Verdict",
         ],
         rows=rows,
+        summary=summary(judgements),
         notes=[
-            summary(judgements),
             f"Accepted: the difference is at most {MOST_EXAMPLES} examples or {MOST_POINTS:g}"
             " points, whichever is larger. Changed examples: the difference as a number of them.",
             f"Judged are scores in {PRECISION} by the protocol `paper` on all examples of Table 8.",
         ],
-        reproduction=params["reproduction"],
     )  # fmt: skip
 
 

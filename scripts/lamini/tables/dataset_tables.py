@@ -1,16 +1,15 @@
 """Tables 1 and 2, and what the paper does not show: generation, quality, semantic diversity."""
 
-from typing import Any
+from dataclasses import dataclass
 
 from lamini.tables.published import number, read_csv
-from lamini.tables.table import Cell, Table, text_cell
-
-Params = dict[str, Any]
-Inputs = dict[str, Any]
+from lamini.tables.rows import cells, column, headings
+from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
 
-def statistics_table(name: str, inputs: Inputs, params: Params) -> Table:
+def statistics_table(inputs: Inputs, params: Params) -> Table:
     """Table 1: samples, tokens and mean lengths of each subset."""
+    ours = ("Samples", "Instruction tokens", "Mean length", "Response tokens", "Mean length")
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     rows = []
     for row in read_csv(inputs["statistics"]):
@@ -32,29 +31,13 @@ def statistics_table(name: str, inputs: Inputs, params: Params) -> Table:
             ]
         )
     return Table(
-        name=name,
-        title="Statistics of the dataset, ours and as published.",
-        columns=[
-            "Dataset",
-            "Source",
-            "Samples",
-            "published",
-            "Instruction tokens",
-            "published",
-            "Mean length",
-            "published",
-            "Response tokens",
-            "published",
-            "Mean length",
-            "published",
-        ],
+        columns=["Dataset", "Source", *(head for each in ours for head in (each, "published"))],
         rows=rows,
         notes=[f"Lengths are in tokens of the tokenizer `{params['tokenizer']}`.", _INTERVALS],
-        reproduction=params["reproduction"],
     )
 
 
-def tokenizer_table(name: str, inputs: Inputs, params: Params) -> Table:
+def tokenizers_table(inputs: Inputs, params: Params) -> Table:
     """Table 1's mean lengths with several tokenizers, and how far each is from the published.
 
     Only on the published dataset does the distance tell of the tokenizer alone.
@@ -86,8 +69,6 @@ def tokenizer_table(name: str, inputs: Inputs, params: Params) -> Table:
         closest = min(zip(means, params["tokenizers"], strict=True))[1]
         note = f"Closest to the published lengths: `{closest}`."
     return Table(
-        name=name,
-        title="Mean lengths in tokens of several tokenizers, and as published.",
         columns=[
             "Dataset",
             "Text",
@@ -96,7 +77,6 @@ def tokenizer_table(name: str, inputs: Inputs, params: Params) -> Table:
         ],
         rows=rows,
         notes=[note],
-        reproduction=params["reproduction"],
     )
 
 
@@ -124,7 +104,7 @@ _COMBINATIONS = {
 }
 
 
-def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
+def diversity_table(inputs: Inputs, params: Params) -> Table:
     """Table 2: MATTR of instructions and responses."""
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     rows = []
@@ -141,19 +121,16 @@ def diversity_table(name: str, inputs: Inputs, params: Params) -> Table:
             ]
         )
     return Table(
-        name=name,
-        title="Lexical diversity: MATTR (×100), ours and as published.",
         columns=["Dataset", "Source", "Instructions", "published", "Responses", "published"],
         rows=rows,
         notes=[
             f"Window of {params['window']} words, {_COMBINATIONS[params['texts']]}.",
             _INTERVALS,
         ],
-        reproduction=params["reproduction"],
     )
 
 
-def contamination_table(name: str, inputs: Inputs, params: Params) -> Table:
+def contamination_table(inputs: Inputs, params: Params) -> Table:
     """Words shared with the evaluated examples: per task, and per source's pairs."""
     records = read_csv(inputs["analysis"])
     sizes = params["ngrams"]
@@ -180,8 +157,6 @@ def contamination_table(name: str, inputs: Inputs, params: Params) -> Table:
         )
     symbols = [params["symbols"][source] for source in params["sources"]]
     return Table(
-        name=name,
-        title="Words that pairs share with the evaluated examples.",
         columns=[
             "Task",
             "Examples",
@@ -194,7 +169,6 @@ def contamination_table(name: str, inputs: Inputs, params: Params) -> Table:
             f"Comparable: examples with a text of {sizes[0]} words or more; others share nothing.",
             f"Pairs: those that share {sizes[-1]} words in a row, in instruction or response.",
         ],
-        reproduction=params["reproduction"],
     )
 
 
@@ -203,76 +177,67 @@ def _percent(part: str, whole: str) -> Cell:
     return Cell(100 * int(part) / of if of else None, ours=True, digits=1)
 
 
-def generation_table(name: str, inputs: Inputs, params: Params) -> Table:
+@dataclass(frozen=True)
+class GenerationRow:
+    """A row of `generation_table`: one stage of one source."""
+
+    source: str = column("Source", ours=False)
+    stage: str = column("Stage", ours=False)
+    requests: float | None = column("Requests")
+    wanted: float | None = column("Wanted")
+    accepted: float | None = column("Accepted")
+    parsed: float | None = column("Parsed, %", digits=1)
+    rejected: str | None = column("Rejected or flagged", ours=False)
+    prompt_tokens: float | None = column("Prompt tokens")
+    completion_tokens: float | None = column("Completion tokens")
+    dollars: float | None = column("US$", digits=2)
+
+
+def generation_table(inputs: Inputs, params: Params) -> Table:
     """What each source and stage asked of the teacher, got, rejected and cost."""
     rows = []
     for row in read_csv(inputs["generation"]):
         if row["stage"] not in ("instructions", "pairs"):
             continue
-        rejected = {
-            key.removeprefix("rejected_"): int(value)
-            for key, value in row.items()
-            if key.startswith("rejected_") and value not in ("", "0")
-        }
-        flagged = {
-            key.removeprefix("flagged_"): int(value)
-            for key, value in row.items()
-            if key.startswith("flagged_") and value not in ("", "0")
-        }
         rate = number(row["parse_rate"])
-        rows.append(
-            [
-                text_cell(row["source"]),
-                text_cell(row["stage"]),
-                *(Cell(number(row[key]), ours=True) for key in ("requests", "wanted", "accepted")),
-                Cell(None if rate is None else 100 * rate, ours=True, digits=1),
-                text_cell(_counted(rejected or flagged)),
-                *(Cell(number(row[k]), ours=True) for k in ("prompt_tokens", "completion_tokens")),
-                Cell(number(row["dollars"]), ours=True, digits=2),
-            ]
+        made = GenerationRow(
+            source=row["source"],
+            stage=row["stage"],
+            requests=number(row["requests"]),
+            wanted=number(row["wanted"]),
+            accepted=number(row["accepted"]),
+            parsed=None if rate is None else 100 * rate,
+            rejected=_counted(row, "rejected_") or _counted(row, "flagged_"),
+            prompt_tokens=number(row["prompt_tokens"]),
+            completion_tokens=number(row["completion_tokens"]),
+            dollars=number(row["dollars"]),
         )
+        rows.append(cells(made))
     return Table(
-        name=name,
-        title="What was asked of the teacher, and what came of it.",
-        columns=[
-            "Source",
-            "Stage",
-            "Requests",
-            "Wanted",
-            "Accepted",
-            "Parsed, %",
-            "Rejected or flagged",
-            "Prompt tokens",
-            "Completion tokens",
-            "US$",
-        ],
+        columns=headings(GenerationRow),
         rows=rows,
         notes=[
             "Instructions are rejected for the reason given; answers are flagged and kept.",
             "`surplus`: well-formed instructions beyond what the shard still needed.",
         ],
-        reproduction=params["reproduction"],
     )
 
 
-def _counted(counts: dict[str, int]) -> str | None:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or None
+def _counted(row: dict[str, str], prefix: str) -> str | None:
+    """The counts in columns of one prefix that are not 0, by what follows the prefix."""
+    counts = {key: int(value or 0) for key, value in row.items() if key.startswith(prefix)}
+    named = [f"{key.removeprefix(prefix)} {count}" for key, count in counts.items() if count]
+    return ", ".join(named) or None
 
 
-def plain_table(name: str, inputs: Inputs, params: Params) -> Table:
+def plain_table(inputs: Inputs, params: Params) -> Table:
     """An analysis CSV as it is, with readable headings and numbers as numbers."""
-    (path,) = (value for key, value in inputs.items() if key != "published")
-    records = read_csv(path)
+    records = read_csv(inputs["analysis"])
     columns = list(records[0]) if records else params["columns"]
     return Table(
-        name=name,
-        title=params["title"],
-        columns=[column.replace("_", " ").capitalize() for column in columns],
-        rows=[
-            [_cell(record[column], params["digits"]) for column in columns] for record in records
-        ],
+        columns=[name.replace("_", " ").capitalize() for name in columns],
+        rows=[[_cell(record[name], params["digits"]) for name in columns] for record in records],
         notes=params["notes"],
-        reproduction=params["reproduction"],
     )
 
 

@@ -8,10 +8,8 @@ from lamini.evaluation.facts import Facts, differing, measured_facts, published_
 from lamini.files import listed, read_json
 from lamini.tables.marks import UNLIKE, Marks
 from lamini.tables.published import published_models, published_scores
-from lamini.tables.table import Cell, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
-Params = dict[str, Any]
-Inputs = dict[str, Any]
 Scores = dict[str, dict[str, Any]]
 Interval = tuple[float, float]
 
@@ -33,14 +31,13 @@ def average(scores: Iterable[float | None]) -> float | None:
     return math.fsum(value for value in values if value is not None) / len(values)
 
 
-def score_table(name: str, inputs: Inputs, params: Params) -> Table:
+def scores_table(inputs: Inputs, params: Params) -> Table:
     """A table of scores: for each model ours, the published, and the difference.
 
     Args:
-        name: table name.
         inputs: `evals` (JSON files), `published` (CSV of published scores).
         params: `title`, `models` (key, name, parameters of ours), `published_models` (names of
-            published models shown besides), `tasks` (key to name), `reproduction`.
+            published models shown besides), `tasks` (key to name).
     """
     results = read_scores(listed(inputs.get("evals")))
     published = published_scores(inputs["published"])
@@ -72,12 +69,9 @@ def score_table(name: str, inputs: Inputs, params: Params) -> Table:
         notes.append("° the published score lies within the 95 % interval of ours.")
         notes.append("A difference's interval is that of our score: the published has none.")
     return Table(
-        name=name,
-        title=params["title"],
         columns=["Model", "Parameters", "Score", *tasks.values(), "Average"],
         rows=rows,
         notes=[*notes, *among_ours.notes(), *against_paper.notes()],
-        reproduction=params["reproduction"],
     )
 
 
@@ -174,7 +168,7 @@ def _difference(
     )  # fmt: skip
 
 
-def task_table(name: str, inputs: Inputs, params: Params) -> Table:
+def tasks_table(inputs: Inputs, params: Params) -> Table:
     """Table 8: the tasks, their sizes and metrics, and how many examples this run evaluated."""
     results = read_scores(listed(inputs.get("evals")))
     evaluated = next(iter(results.values()), {})
@@ -191,10 +185,7 @@ def task_table(name: str, inputs: Inputs, params: Params) -> Table:
         for key, task in params["tasks"].items()
     ]
     return Table(
-        name=name,
-        title="The downstream tasks: size of the evaluated split as published and in this run.",
         columns=["Category", "Task", "Metric", "Published size", "This run", "Data from"],
         rows=rows,
         notes=["All tasks are zero-shot. A size that differs from the published one shows here."],
-        reproduction=params["reproduction"],
     )

@@ -1,23 +1,18 @@
 """Tables 5, 6 and 7: the rating levels, and answers on which models differ most."""
 
 from collections import defaultdict
-from typing import Any
 
 from lamini.files import read_jsonl
 from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, LEVELS, PROTOCOL
 from lamini.human_evaluation.shown import read_shown
-from lamini.tables.table import Table, text_cell
+from lamini.tables.table import Inputs, Params, Table, text_cell
 
-Params = dict[str, Any]
-Inputs = dict[str, Any]
 SHOWN_CHARACTERS = 400
 
 
-def level_table(name: str, inputs: Inputs, params: Params) -> Table:
+def levels_table(inputs: Inputs, params: Params) -> Table:
     """Table 7: the four rating levels of Appendix C, in our words."""
     return Table(
-        name=name,
-        title="Levels of the human evaluation, with an example of each.",
         columns=["Level", "A text deserves it when it is", "Such as"],
         rows=[
             [
@@ -34,13 +29,13 @@ def level_table(name: str, inputs: Inputs, params: Params) -> Table:
     )
 
 
-def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
+def disagreement_table(inputs: Inputs, params: Params) -> Table:
     """Tables 5 and 6: the instruction on which the compared models' ratings lie furthest apart.
 
     Args:
-        name: "05" (students ahead of the references) or "06" (references ahead).
         inputs: `ratings` (CSV), `rated` (JSONL of the rated items).
-        params: `students`, `references` (keys of models), `names` (key to name), `ahead`.
+        params: `students`, `references` (keys of models), `names` (key to name), `ahead` (the
+            side whose ratings are ahead: "students" or "references").
     """
     shown = read_shown(inputs["ratings"])
     groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
@@ -58,17 +53,14 @@ def disagreement_table(name: str, inputs: Inputs, params: Params) -> Table:
                 text_cell(params["names"][subject]), text_cell(_shorten(item["text"])),
                 text_cell("/".join(sorted(r["rating"] for r in rated))),
             ])  # fmt: skip
-    who = "students" if params["ahead"] == "students" else "reference models"
     return Table(
-        name=name,
-        title=f"Answers to “{_shorten(instruction)}”, where the {who} are furthest ahead.",
         columns=["Model", "Response", "Rate"],
         rows=rows,
         notes=[
             "Chosen by rule: the largest gap between the mean ratings of students and references.",
             f"{shown.label.capitalize()}.",
         ],
-        reproduction=params["reproduction"],
+        title_values={"instruction": _shorten(instruction)},
     )
 
 

@@ -1,24 +1,18 @@
 """What the paper does not show of the scores: which improvements are more than chance."""
 
-from typing import Any
-
 from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
 from lamini.evaluation.facts import Result, differing, measured_facts, same_examples
 from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.marks import Marks
 from lamini.tables.published import number, read_csv
-from lamini.tables.table import Cell, Table, signed_interval, text_cell
-
-Params = dict[str, Any]
-Inputs = dict[str, Any]
+from lamini.tables.table import Cell, Inputs, Params, Table, signed_interval, text_cell
 
 
-def improvement_table(name: str, inputs: Inputs, params: Params) -> Table:
+def improvement_table(inputs: Inputs, params: Params) -> Table:
     """Each student against the model that it started from, task by task.
 
     Args:
-        name: of the table.
         inputs: `evals` (JSON files), `contamination` (CSV of the analysis).
         params: `pairs` (of `student` and `baseline`: key and name each), `tasks` (key to name),
             `mixture`, `words` (length of the shared runs that count as contamination).
@@ -47,8 +41,6 @@ def improvement_table(name: str, inputs: Inputs, params: Params) -> Table:
         for pair, task, title, before, after, compared, mark in measured
     ]
     return Table(
-        name=name,
-        title="Students against the models that they started from, example by example.",
         columns=[
             "Student", "Baseline", "Task", "Baseline's score", "Student's score", "Difference",
             "95 % interval", "p", "p (Holm)", "Contaminated examples, %",
@@ -63,7 +55,6 @@ def improvement_table(name: str, inputs: Inputs, params: Params) -> Table:
             " dataset, of those with as many words.",
             *marks.notes(),
         ],
-        reproduction=params["reproduction"],
     )  # fmt: skip
 
 

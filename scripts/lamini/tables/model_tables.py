@@ -1,16 +1,11 @@
 """Table 3, and how training went."""
 
-from typing import Any
-
-from lamini.files import read_json
+from lamini.files import listed, read_json
 from lamini.tables.published import read_csv
-from lamini.tables.table import Cell, Table, text_cell
-
-Params = dict[str, Any]
-Inputs = dict[str, Any]
+from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
 
-def collection_table(name: str, inputs: Inputs, params: Params) -> Table:
+def collection_table(inputs: Inputs, params: Params) -> Table:
     """Table 3: the students, their initialisations and recipes; the paper's first."""
     ours = {model["name"]: model for model in params["students"]}
     rows = [
@@ -36,19 +31,22 @@ def collection_table(name: str, inputs: Inputs, params: Params) -> Table:
         if model["name"] not in published and (kind := model["architecture"])
     ]
     return Table(
-        name=name,
-        title="The collection: students, what they start from, and whether this run trained them.",
         columns=["Name", "Architecture", "Initialization", "Learning rate", "This run"],
         rows=rows,
         notes=["* recommended by the authors for its size and architecture."],
     )
 
 
-def training_table(name: str, inputs: Inputs, params: Params) -> Table:
-    """Loss before and after training, and on how much text."""
+def training_table(inputs: Inputs, params: Params) -> Table:
+    """Loss before and after training, and on how much text.
+
+    Args:
+        inputs: `manifests` (JSON of the checkpoints, in the order of the students).
+        params: `students` (key and name each).
+    """
     rows = []
-    for student in params["students"]:
-        facts = read_json(f"results/checkpoints/{student['key']}/final/manifest.json")
+    for student, path in zip(params["students"], listed(inputs["manifests"]), strict=True):
+        facts = read_json(path)
         left_out = sum(facts["pairs_left_out"].values())
         rows.append(
             [
@@ -64,8 +62,6 @@ def training_table(name: str, inputs: Inputs, params: Params) -> Table:
             ]
         )
     return Table(
-        name=name,
-        title="Training: loss of the first and last step, and on held-out pairs before and after.",
         columns=[
             "Student",
             "Steps",
@@ -82,5 +78,4 @@ def training_table(name: str, inputs: Inputs, params: Params) -> Table:
             "Losses are in nats per supervised token; they compare within a tokenizer only.",
             "Left out: pairs longer than the recipe allows or without a supervised token.",
         ],
-        reproduction=params["reproduction"],
     )

@@ -9,21 +9,18 @@ from typing import Any
 from lamini.evaluation.comparison import LEVEL, holm
 from lamini.files import listed, read_json
 from lamini.human_evaluation.protocol import LEVELS
-from lamini.tables.table import Cell, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
-Params = dict[str, Any]
-Inputs = dict[str, Any]
 RATERS = {"human": "people", "machine": "a machine"}
 INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
 
 
-def share_table(name: str, inputs: Inputs, params: Params) -> Table:
+def rating_shares_table(inputs: Inputs, params: Params) -> Table:
     """Counts of each level, the share of A, and the mean, of every model, source and part.
 
     Args:
-        name: of the table.
         inputs: `summaries` (JSON, one for each study).
-        params: `names` (model or source to its name), `reproduction`.
+        params: `names` (model or source to its name).
     """
     interval = ["estimate", "low", "high"]
     rows = [
@@ -38,25 +35,21 @@ def share_table(name: str, inputs: Inputs, params: Params) -> Table:
         for _, rater, row in _rows(inputs, "shares")
     ]
     return Table(
-        name=name,
-        title="Ratings by level, with the share of A and the mean.",
         columns=[
             "Rated", "Part", "Rated by", *(f"Rate-{level}" for level in LEVELS),
             "A, %", "from", "to", "Mean", "from", "to",
         ],
         rows=rows,
         notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(inputs)],
-        reproduction=params["reproduction"],
     )  # fmt: skip
 
 
-def comparison_table(name: str, inputs: Inputs, params: Params) -> Table:
+def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
     """Every two models on the instructions where both are rated.
 
     Args:
-        name: of the table.
         inputs: `summaries` (JSON, one for each study).
-        params: `names` (model to its name), `reproduction`.
+        params: `names` (model to its name).
     """
     compared = list(_rows(inputs, "comparisons"))
     corrected = holm([row["p"] for *_, row in compared])
@@ -72,8 +65,6 @@ def comparison_table(name: str, inputs: Inputs, params: Params) -> Table:
         for (_, rater, row), p in zip(compared, corrected, strict=True)
     ]
     return Table(
-        name=name,
-        title="Models compared by twos, on the instructions where both are rated.",
         columns=[
             "First", "Second", "Rated by", "First better", "Equal", "Second better", "Difference",
             "from", "to", "p", "p (Holm)",
@@ -88,15 +79,13 @@ def comparison_table(name: str, inputs: Inputs, params: Params) -> Table:
             " method; bold where it is below 0.05.",
             *_partial(inputs),
         ],
-        reproduction=params["reproduction"],
     )  # fmt: skip
 
 
-def agreement_table(name: str, inputs: Inputs, params: Params) -> Table:
+def rating_agreement_table(inputs: Inputs, params: Params) -> Table:
     """How far people agree where a text was rated twice, and the judge with people.
 
     Args:
-        name: of the table.
         inputs: `summaries` (JSON, one for each study).
         params: `reproduction`.
     """
@@ -116,15 +105,12 @@ def agreement_table(name: str, inputs: Inputs, params: Params) -> Table:
                     _number(found["kappa_quadratic"], 3),
                 ])  # fmt: skip
     return Table(
-        name=name,
-        title="Agreement of the ratings.",
         columns=[
             "Study", "Between", "Texts", "Equal, %", "Within one level, %",
             "Krippendorff's alpha (ordinal)", "Kappa (quadratic weights)",
         ],
         rows=rows,
         notes=["No coefficient is defined where all ratings are equal.", *_partial(inputs)],
-        reproduction=params["reproduction"],
     )  # fmt: skip
 
 

@@ -17,16 +17,32 @@ from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import Interval, interval_of, read_scores
 from lamini.tables.marks import Marks
 from lamini.tables.published import published_scores, read_csv
-from lamini.tables.table import Cell, Table, signed_interval, text_cell
+from lamini.tables.rows import cells, column, headings
+from lamini.tables.table import Cell, Inputs, Params, Table, signed_interval, text_cell
 
-Params = dict[str, Any]
-Inputs = dict[str, Any]
 Published = Mapping[str, Mapping[str, float]]
+ALL = "All"
 GROUPS = {"student": "students", "reference": "reference models"}
 SEED_NOTE = (
     "Training that is faithful in everything cannot reach 95 %: the published students have random"
     " seeds of their own, which no interval here covers."
 )
+
+
+@dataclass(frozen=True)
+class ReproductionRow:
+    """A row of `reproduction_table`: the students or the references of one family, or all."""
+
+    family: str = column("Family", ours=False)
+    group: str = column("Models", ours=False)
+    models: int = column("How many")
+    compared: int = column("Scores compared")
+    within: int = column("Within our 95 % interval")
+    share: float | None = column("Within, %", digits=1)
+    untrained: int | None = column("If untrained", ours=False)
+    another: float | None = column("If another student, %", ours=False, digits=1)
+    mean_difference: float | None = column("Mean difference", digits=2, signed=True)
+    mean_distance: float | None = column("Mean absolute difference", digits=2)
 
 
 @dataclass
@@ -83,15 +99,13 @@ class Paper:
         return self.scores[student][task] - self.scores[self.starts[student]][task]
 
 
-def reproduction_table(name: str, inputs: Inputs, params: Params) -> Table:
+def reproduction_table(inputs: Inputs, params: Params) -> Table:
     """Scores compared and scores that agree, by family and role, and in all.
 
     Args:
-        name: of the table.
         inputs: `evals` (JSON files; missing where no model is the paper's), `published` (CSV of
             scores), `collection` (CSV of the students).
-        params: `models` (key, name, family, role of those in both), `tasks` (key to name),
-            `reproduction`.
+        params: `models` (key, name, family, role of those in both), `tasks` (key to name).
     """
     results, paper = read_scores(inputs.get("evals", ())), Paper.read(inputs)
     groups: dict[tuple[str, str], Yardsticks] = {}
@@ -99,7 +113,7 @@ def reproduction_table(name: str, inputs: Inputs, params: Params) -> Table:
     marks = Marks("the published scores")
     marked: dict[tuple[str, str], str] = {}
     for model in params["models"]:
-        for group in ((model["family"], model["role"]), ("All", model["role"])):
+        for group in ((model["family"], model["role"]), (ALL, model["role"])):
             counts = groups.setdefault(group, Yardsticks())
             members.setdefault(group, set()).add(model["name"])
             for task, title in params["tasks"].items():
@@ -109,21 +123,11 @@ def reproduction_table(name: str, inputs: Inputs, params: Params) -> Table:
                     facts = differing(published_facts(result), measured_facts(result))
                     mark = marks.suffix(f"{model['name']}, {title}", facts)
                     marked[group] = marked.get(group) or mark
-    ordered = sorted(groups, key=lambda group: (group[0] == "All", group[1] != "student"))
+    ordered = sorted(groups, key=lambda group: (group[0] == ALL, group[1] != "student"))
     return Table(
-        name=name,
-        title="Does the run reproduce the paper? Our scores against the published ones.",
-        columns=[
-            "Family", "Models", "How many", "Scores compared", "Within our 95 % interval",
-            "Within, %", "If untrained", "If another student, %", "Mean difference",
-            "Mean absolute difference",
-        ],
+        columns=headings(ReproductionRow),
         rows=[
-            [
-                text_cell(group[0]), text_cell(GROUPS[group[1]]),
-                Cell(len(members[group]), ours=True),
-                *_cells(groups[group], group[1], marked.get(group, "")),
-            ]
+            cells(_row(*group, len(members[group]), groups[group]), compared=marked.get(group, ""))
             for group in ordered
         ],
         notes=[
@@ -135,8 +139,7 @@ def reproduction_table(name: str, inputs: Inputs, params: Params) -> Table:
             *([] if ordered else ["None of the paper's models took part in this run."]),
             *marks.notes(),
         ],
-        reproduction=params["reproduction"],
-    )  # fmt: skip
+    )
 
 
 def _count_score(
@@ -153,21 +156,23 @@ def _count_score(
             agreement.add(score, (100 * low, 100 * high), before)
 
 
-def _cells(counts: Yardsticks, role: str, mark: str) -> list[Cell]:
-    """Scores compared, scores within, their share, the yardsticks, both means of differences."""
-    ours, student = counts.ours, role == "student"
-    return [
-        Cell(len(ours.differences), ours=True, suffix=mark),
-        Cell(ours.within, ours=True),
-        Cell(ours.share, ours=True, digits=1),
-        Cell(counts.untrained.within if student else None),
-        Cell(counts.another.share, digits=1),
-        Cell(_mean(ours.differences), ours=True, digits=2, signed=True),
-        Cell(_mean([abs(d) for d in ours.differences]), ours=True, digits=2),
-    ]
+def _row(family: str, role: str, models: int, counts: Yardsticks) -> ReproductionRow:
+    ours = counts.ours
+    return ReproductionRow(
+        family=family,
+        group=GROUPS[role],
+        models=models,
+        compared=len(ours.differences),
+        within=ours.within,
+        share=ours.share,
+        untrained=counts.untrained.within if role == "student" else None,
+        another=counts.another.share,
+        mean_difference=_mean(ours.differences),
+        mean_distance=_mean([abs(difference) for difference in ours.differences]),
+    )
 
 
-def reproduced_improvement_table(name: str, inputs: Inputs, params: Params) -> Table:
+def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
     """Each student's improvement over what it started from, against the paper's, task by task.
 
     The interval is that of our improvement, from the examples on which student and baseline differ.
@@ -176,10 +181,8 @@ def reproduced_improvement_table(name: str, inputs: Inputs, params: Params) -> T
     baseline do, so that the interval is rather too wide than too narrow.
 
     Args:
-        name: of the table.
         inputs: `evals` (JSON files), `published` (CSV of scores), `collection` (CSV of students).
-        params: `pairs` (of `student` and `baseline`: key and name each), `tasks` (key to name),
-            `reproduction`.
+        params: `pairs` (of `student` and `baseline`: key and name each), `tasks` (key to name).
     """
     results, paper = read_scores(inputs["evals"]), Paper.read(inputs)
     counts, rows, marks = Yardsticks(), [], Marks("the published scores")
@@ -205,21 +208,18 @@ def reproduced_improvement_table(name: str, inputs: Inputs, params: Params) -> T
                 *_improvement(compared, theirs, mark),
             ])  # fmt: skip
     return Table(
-        name=name,
-        title="Do the improvements match the paper's? Student less baseline, ours and published.",
         columns=[
             "Student", "Baseline", "Task", "Ours", "Published", "Ours less published",
             "95 % interval", "Match",
         ],
         rows=rows,
+        summary=_improvement_summary(counts),
         notes=[
-            _improvement_summary(counts),
             "Match: the interval of the difference of both improvements contains 0. It is that of"
             " our improvement, example by example; the published one has none.",
             SEED_NOTE,
             *marks.notes(),
         ],
-        reproduction=params["reproduction"],
     )  # fmt: skip
 
 

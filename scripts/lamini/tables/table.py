@@ -5,13 +5,17 @@ can mark each of its numbers.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lamini.files import atomic_writer, write_json
 
+Inputs = dict[str, Any]
+"""Named input files of a table's builder."""
+Params = dict[str, Any]
+"""What else it takes."""
 MISSING = "–"
 MARK = "†"
 MARK_NOTE = f"{MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
@@ -82,41 +86,43 @@ class Cell:
 
 @dataclass
 class Table:
-    """A table with its caption.
+    """What a builder makes of its inputs; the catalogue has the name and the title.
+
+    Args:
+        columns: headings.
+        rows: as many cells each as there are columns.
+        notes: lines below the table.
+        summary: the verdict of the table in one line: its first note, which the front page repeats.
+        title_values: values of the data that stand in the title.
+    """
+
+    columns: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = field(default_factory=list)
+    summary: str | None = None
+    title_values: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{len(row)} cells, {len(self.columns)} columns: {self.columns}")
+
+
+@dataclass(kw_only=True)
+class TitledTable(Table):
+    """A table as it is printed.
 
     Args:
         name: as in the file name: "04", "generation".
         title: caption.
-        columns: headings.
-        rows: as many cells each as there are columns.
-        notes: lines below the table.
+        heading: caption with the table's number, if it has one.
         reproduction: whether numbers of ours may stand unmarked.
     """
 
     name: str
     title: str
-    columns: list[str]
-    rows: list[list[Cell]]
-    notes: list[str] = field(default_factory=list)
-    reproduction: bool = True
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(
-                    f"table {self.name}: {len(row)} cells, {len(self.columns)} columns"
-                )
-
-    @property
-    def heading(self) -> str:
-        """Caption with the table's number, if it has one."""
-        return f"Table {int(self.name)}. {self.title}" if self.name.isdigit() else self.title
-
-    @property
-    def marked(self) -> bool:
-        """Whether a number of ours carries the mark."""
-        ours = any(c.ours and isinstance(c.value, (int, float)) for row in self.rows for c in row)
-        return ours and not self.reproduction
+    heading: str
+    reproduction: bool
 
     @property
     def mark(self) -> str:
@@ -124,11 +130,13 @@ class Table:
         return "" if self.reproduction else MARK
 
     def all_notes(self) -> list[str]:
-        """The notes, the mark's among them."""
-        return [*self.notes, *([MARK_NOTE] if self.marked else [])]
+        """The summary and the notes, the mark's among them."""
+        summary = [] if self.summary is None else [self.summary]
+        ours = any(c.ours and isinstance(c.value, (int, float)) for row in self.rows for c in row)
+        return [*summary, *self.notes, *([MARK_NOTE] if ours and self.mark else [])]
 
 
-def write_table(table: Table, outputs: dict[str, str | Path]) -> None:
+def write_table(table: TitledTable, outputs: dict[str, str | Path]) -> None:
     """Write a table in each of its forms.
 
     Args:
@@ -140,7 +148,7 @@ def write_table(table: Table, outputs: dict[str, str | Path]) -> None:
         writers[form](table, Path(path))
 
 
-def _write_csv(table: Table, path: Path) -> None:
+def _write_csv(table: TitledTable, path: Path) -> None:
     with atomic_writer(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(table.columns)
@@ -155,7 +163,7 @@ def _raw(cell: Cell) -> str:
     return cell.value if isinstance(cell.value, str) else f"{cell.value:.{cell.digits}f}"
 
 
-def _write_markdown(table: Table, path: Path) -> None:
+def _write_markdown(table: TitledTable, path: Path) -> None:
     numeric = _numeric_columns(table)
     lines = [f"**{table.heading}**", ""]
     lines.append(_markdown_row(table.columns))
@@ -176,7 +184,7 @@ def _markdown_row(texts: Sequence[str]) -> str:
     return "| " + " | ".join(escaped) + " |"
 
 
-def _write_latex(table: Table, path: Path) -> None:
+def _write_latex(table: TitledTable, path: Path) -> None:
     numeric = _numeric_columns(table)
     wide = len(table.columns) > 8
     lines = ["% needs \\usepackage{booktabs,graphicx}", "\\begin{table}", "\\centering"]
@@ -200,7 +208,7 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text.replace("\n", " "))
 
 
-def _numeric_columns(table: Table) -> list[bool]:
+def _numeric_columns(table: TitledTable) -> list[bool]:
     """Columns whose values are all numbers or missing, and not all missing."""
     columns = [[row[i].value for row in table.rows] for i in range(len(table.columns))]
     return [
@@ -210,7 +218,7 @@ def _numeric_columns(table: Table) -> list[bool]:
     ]
 
 
-def _write_json(table: Table, path: Path) -> None:
+def _write_json(table: TitledTable, path: Path) -> None:
     write_json(
         path,
         {
@@ -226,6 +234,11 @@ def _write_json(table: Table, path: Path) -> None:
 
 def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
     return asdict(cell) | {"text": cell.text(mark), "interval_text": cell.interval_text()}
+
+
+def summary_of(table: Mapping[str, Any] | None) -> str | None:
+    """The summary of a table (JSON) that has one; None without the table."""
+    return None if table is None else table["notes"][0]
 
 
 def text_cell(value: Any) -> Cell:

@@ -1,12 +1,5 @@
 """Which models the paper's tables show, in their order; names as the paper writes them."""
 
-FAMILY_TABLES = {
-    "T5": "09",
-    "Flan-T5": "10",
-    "GPT-Neo": "11",
-    "Cerebras-GPT": "12",
-    "GPT-2": "13",
-}
 PUBLISHED_TABLE_4 = (
     "T5-large",
     "LaMini-T5-738M",
@@ -44,6 +37,8 @@ PUBLISHED_FAMILIES = {
         "LaMini-GPT-1.5B",
     ),
 }
+"""Initialisations and students of each family; Tables 9 to 13, in this order."""
+
 PUBLISHED_MODELS = (
     *(name for names in PUBLISHED_FAMILIES.values() for name in names),
     "LLaMA-7B",

@@ -1,0 +1,149 @@
+"""The catalogue: every table and figure, in the sections of the report, and what each is made from.
+
+Each is one small job with its own inputs, so that a change redraws only what shows it. A new one is
+an entry in its section's module and the function that builds it; a missing piece fails here, when
+Snakemake reads the Snakefile.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lamini.catalogue.costs import COSTS
+from lamini.catalogue.dataset import DATASET
+from lamini.catalogue.entries import Entry, FigureEntry, Section, TableEntry, by_name
+from lamini.catalogue.evaluation import EVALUATION
+from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
+from lamini.catalogue.models import MODELS
+from lamini.catalogue.run import Params, Run
+from lamini.roots import fingerprint, root_inputs
+
+if TYPE_CHECKING:  # A job that makes a table needs no settings.
+    from lamini.workflow import Workflow
+
+SECTIONS = (DATASET, MODELS, EVALUATION, HUMAN_EVALUATION, COSTS)
+"""The parts of the report, in its order."""
+TABLES = by_name(entry for section in SECTIONS for entry in section.tables)
+FIGURES = by_name(entry for section in SECTIONS for entry in section.figures)
+CODE = ("Snakefile", "CITATION.cff")
+"""Files of the code that the RO-Crate tells of."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or figure of one configuration."""
+
+    entry: Entry
+    section: Section
+    catalogue: "Catalogue"
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Its named input files."""
+        made = {"made": self.catalogue.data_of_others(self)} if self.entry.last else {}
+        return made | self.entry.inputs(self.catalogue)
+
+    @property
+    def params(self) -> Params:
+        """What it depends on: its builder, its own params, and those that all have in common."""
+        own = self.entry.params(self.catalogue)
+        return {"kind": self.entry.builder_name, **own, **self.catalogue.common}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What `snakemake --report` lists it under."""
+        return {"Number": self.entry.number, "Shows": self.entry.label}
+
+
+class Catalogue(Run):
+    """The tables, figures and report of one configuration, with their inputs and params.
+
+    Args:
+        flow: the configuration as the rules see it.
+    """
+
+    def __init__(self, flow: "Workflow") -> None:
+        super().__init__(flow)
+        found = [
+            Item(entry, section, self)
+            for section in SECTIONS
+            for entry in (*section.tables, *section.figures)
+            if entry.when(self)
+        ]
+        found.sort(key=lambda item: item.entry.name)
+        self.tables = {i.entry.name: i for i in found if isinstance(i.entry, TableEntry)}
+        self.figures = {i.entry.name: i for i in found if isinstance(i.entry, FigureEntry)}
+
+    def table_files(self, *forms: str) -> list[str]:
+        """Files of all tables with the given endings; all files without any."""
+        return [path for item in self.tables.values() for path in item.entry.files(*forms)]
+
+    def acceptance_files(self) -> list[str]:
+        """Files of the acceptance table; none when no public model of the authors' takes part."""
+        return self.tables["acceptance"].entry.files() if "acceptance" in self.tables else []
+
+    def figure_files(self, *forms: str) -> list[str]:
+        """Files of all figures with the given endings; all files without any."""
+        return [path for item in self.figures.values() for path in item.entry.files(*forms)]
+
+    def data_of_others(self, item: Item) -> list[str]:
+        """The CSV files of all other tables and figures."""
+        others = (*self.tables.values(), *self.figures.values())
+        return [path for other in others if other is not item for path in other.entry.files("csv")]
+
+    def report_inputs(self) -> dict[str, Any]:
+        """Named inputs of the report."""
+        return {
+            "tables": self.table_files("json"),
+            "figures": self.figure_files("png"),
+            "data": self.figure_files("csv"),
+            **self.analysis(projection="projection.parquet"),
+            "lineage": "results/report/lineage.json",
+            "config": "results/run_config.yaml",
+            "manifest": f"results/dataset/{self.mixture}.manifest.json",
+            "summaries": self.summaries,
+            "topics": ["results/topics/funnel.json"] if self.has_topics else [],
+        }
+
+    def lineage_inputs(self) -> dict[str, Any]:
+        """Named inputs of the lineage: the tables and figures whose making it tells."""
+        return {"tables": self.table_files("json"), "figures": self.figure_files("png")}
+
+    def crate_inputs(self) -> dict[str, Any]:
+        """Named inputs of the RO-Crate; the code's own files come with a clone."""
+        snakefile, citation = root_inputs(CODE)
+        return {
+            "lineage": "results/report/lineage.json",
+            "report": "results/report/index.html",
+            "config": "results/run_config.yaml",
+            "snakefile": snakefile,
+            "citation": citation,
+        }
+
+    def crate_params(self) -> Params:
+        """Of `write_crate`."""
+        report = self.config.report
+        return {"title": report.title, "files": fingerprint(CODE), "version": report.version}
+
+    def lineage_params(self) -> Params:
+        """Of `collect_lineage`."""
+        return {"version": self.config.report.version}
+
+    def report_params(self) -> Params:
+        """Of `write_report`."""
+        report = self.config.report
+        evaluated = self.flow.evaluated_models
+        return {
+            "title": report.title,
+            "reproduction": report.reproduction,
+            "shown_points": report.shown_points,
+            "version": report.version,
+            "teacher": self.config.teacher.model if self.generated else None,
+            "students": [student["name"] for student in self.students],
+            "student_keys": list(self.config.students),
+            "references": [self.config.models[m].name for m in self.config.references],
+            "tasks": len(self.config.evaluated_tasks),
+            "protocol": " and ".join(sorted({*map(self.config.protocol, evaluated)})),
+            "studies": self.flow.studies,
+            "symbols": self.symbols,
+            "panels": self.panels,
+        }

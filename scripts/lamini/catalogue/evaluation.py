@@ -1,0 +1,198 @@
+"""Tables and figures of the scores on the downstream tasks (paper section 4.2)."""
+
+from collections.abc import Callable, Iterable
+
+from lamini.catalogue.entries import FigureEntry, Section, TableEntry
+from lamini.catalogue.paper import (
+    PUBLISHED_FAMILIES,
+    PUBLISHED_MODELS,
+    PUBLISHED_STARTS,
+    PUBLISHED_TABLE_4,
+)
+from lamini.catalogue.run import Params, Run, published
+
+Pair = dict[str, dict[str, str]]
+"""`student` and `baseline`: key and name each."""
+
+
+def _improvements(run: Run) -> list[Pair]:
+    """Students with the evaluated models that they started from."""
+    starts = {s: run.config.models[s].initialization or "" for s in run.config.students}
+    return [
+        {"student": run.key_and_name(student), "baseline": run.key_and_name(start)}
+        for student, start in starts.items()
+        if start in run.config.references
+    ]
+
+
+def _reproduced_improvements(run: Run) -> list[Pair]:
+    """Pairs of the paper's students and what the paper's started from."""
+    return [
+        pair
+        for pair in _improvements(run)
+        if (pair["baseline"]["name"], pair["student"]["name"]) in PUBLISHED_STARTS
+    ]
+
+
+def _evals_of_pairs(run: Run, pairs: Iterable[Pair]) -> list[str]:
+    """Evaluation results of students and baselines, each once."""
+    return run.evals(dict.fromkeys(pair[role]["key"] for pair in pairs for role in pair))
+
+
+def _improvement(run: Run) -> Params:
+    return {
+        "pairs": _improvements(run),
+        "tasks": run.task_names,
+        "mixture": run.mixture,
+        "words": max(run.config.analysis.contamination.ngrams),
+    }
+
+
+def _reproduced(run: Run) -> list[str]:
+    """Evaluated models that the paper's tables show."""
+    models = run.config.models
+    return [m for m in run.flow.evaluated_models if models[m].name in PUBLISHED_MODELS]
+
+
+def _accepted(run: Run) -> list[str]:
+    """Evaluated models whose scores the authors gave unrounded."""
+    return [m for m in run.config.report.acceptance if m in run.flow.evaluated_models]
+
+
+def _tasks(run: Run) -> Params:
+    fields = {"name", "category", "metric", "examples"}
+    tasks = run.config.tasks
+    return {
+        "tasks": {t: tasks[t].model_dump(include=fields) for t in run.config.evaluated_tasks},
+    }
+
+
+def _scores(
+    name: str,
+    title: str,
+    models: Callable[[Run], Iterable[str]],
+    published_models: Iterable[str],
+) -> TableEntry:
+    """A table of scores of those models that are evaluated, beside published ones."""
+
+    def shown(run: Run) -> list[str]:
+        return [model for model in models(run) if model in run.flow.evaluated_models]
+
+    return TableEntry(
+        name,
+        title=title,
+        builder="lamini.tables.evaluation_tables:scores_table",
+        inputs=lambda run: {"evals": run.evals(shown(run))} | published("eval_results"),
+        params=lambda run: {
+            "title": title,
+            "models": [run.model(model) for model in shown(run)],
+            "published_models": list(published_models),
+            "tasks": run.task_names,
+        },
+    )
+
+
+def _family(name: str, family: str) -> TableEntry:
+    """Scores of one family and its students."""
+    return _scores(
+        name,
+        f"Scores of the {family} models and their students on the downstream tasks.",
+        lambda run: [m for m in run.flow.evaluated_models if run.config.models[m].family == family],
+        PUBLISHED_FAMILIES[family],
+    )
+
+
+EVALUATION = Section(
+    "evaluation",
+    "Evaluation",
+    "Zero-shot scores on the downstream tasks (paper section 4.2), ours beside the published.",
+    tables=(
+        TableEntry(
+            "reproduction",
+            title="Does the run reproduce the paper? Our scores against the published ones.",
+            builder="lamini.tables.reproduction_table:reproduction_table",
+            inputs=lambda run: (
+                {"evals": run.evals(_reproduced(run))}
+                | published("eval_results", collection="models")
+            ),
+            params=lambda run: {
+                "models": [run.model(model) for model in _reproduced(run)],
+                "tasks": run.task_names,
+            },
+        ),
+        TableEntry(
+            "reproduced_improvement",
+            title=(
+                "Do the improvements match the paper's? Student less baseline, ours and published."
+            ),
+            builder="lamini.tables.reproduction_table:reproduced_improvement_table",
+            inputs=lambda run: (
+                {"evals": _evals_of_pairs(run, _reproduced_improvements(run))}
+                | published("eval_results", collection="models")
+            ),
+            params=lambda run: {
+                "pairs": _reproduced_improvements(run),
+                "tasks": run.task_names,
+            },
+            when=_reproduced_improvements,
+        ),
+        _scores(
+            "scores",
+            "Scores of all models on the downstream tasks.",
+            lambda run: run.flow.evaluated_models,
+            PUBLISHED_MODELS,
+        ),
+        _scores(
+            "04",
+            "Scores of the selected models on the downstream tasks.",
+            lambda run: run.config.report.selected,
+            PUBLISHED_TABLE_4,
+        ),
+        TableEntry(
+            "08",
+            title="The downstream tasks: size of the evaluated split as published and in this run.",
+            builder="lamini.tables.evaluation_tables:tasks_table",
+            inputs=lambda run: {"evals": run.evals(run.flow.evaluated_models[:1])},
+            params=_tasks,
+        ),
+        *(_family(f"{number:02}", family) for number, family in enumerate(PUBLISHED_FAMILIES, 9)),
+        TableEntry(
+            "improvement",
+            title="Students against the models that they started from, example by example.",
+            builder="lamini.tables.improvement_table:improvement_table",
+            inputs=lambda run: {
+                "evals": _evals_of_pairs(run, _improvements(run)),
+                **run.analysis(contamination="contamination.csv"),
+            },
+            params=_improvement,
+            when=_improvements,
+        ),
+        TableEntry(
+            "acceptance",
+            title="Acceptance: public models, ours against the authors' own scores.",
+            builder="lamini.tables.acceptance_table:acceptance_table",
+            inputs=lambda run: {"evals": run.evals(_accepted(run))} | published("authors_results"),
+            params=lambda run: {
+                "models": [run.key_and_name(model) for model in _accepted(run)],
+                "tasks": run.task_names,
+            },
+            when=_accepted,
+        ),
+    ),
+    figures=(
+        FigureEntry(
+            "5",
+            title="Average score on the downstream tasks against model size.",
+            builder="lamini.figures.scores:draw_scores",
+            inputs=lambda run: (
+                {"evals": run.evals(run.flow.evaluated_models)} | published("eval_results")
+            ),
+            params=lambda run: {
+                "models": [run.model(model) for model in run.flow.evaluated_models],
+                "reference_lines": run.config.report.reference_lines,
+                "tasks": list(run.config.evaluated_tasks),
+            },
+            chart="lamini.report.charts:score_chart",
+        ),
+    ),
+)

@@ -1,0 +1,112 @@
+"""Tables and figures of the ratings (paper sections 3.3.3 and 4.2, Appendix C)."""
+
+from lamini.catalogue.entries import FigureEntry, Section, TableEntry
+from lamini.catalogue.run import Params, Run, published
+
+
+def _rated(run: Run) -> list[str]:
+    """Studies that people have begun to rate."""
+    return [study for study in run.flow.studies if run.flow.rating_files(study)]
+
+
+def _rated_or_judged(run: Run) -> list[str]:
+    return [*_rated(run), *run.flow.judged_studies]
+
+
+def _rated_twice_or_judged(run: Run) -> bool:
+    studies = run.config.human_evaluation.studies
+    return any(studies[study].judge or studies[study].rated_twice for study in _rated(run))
+
+
+def _disagreement(name: str, ahead: str, title: str) -> TableEntry:
+    """The instruction on which one side, `students` or `references`, is furthest ahead."""
+
+    def params(run: Run) -> Params:
+        names = run.rated_models
+        roles = {model: run.config.models[model].role for model in names}
+        return {
+            "students": [model for model in names if roles[model] == "student"],
+            "references": [model for model in names if roles[model] == "reference"],
+            "names": names,
+            "ahead": ahead,
+        }
+
+    return TableEntry(
+        name,
+        title=title,
+        builder="lamini.tables.human_tables:disagreement_table",
+        inputs=lambda run: {
+            "ratings": run.rated("models", "ratings.csv"),
+            "rated": run.rated("models", "items.jsonl"),
+        },
+        params=params,
+        when=lambda run: run.study("models"),
+    )
+
+
+HUMAN_EVALUATION = Section(
+    "human",
+    "Human evaluation",
+    "Ratings A to D by the protocol of Appendix C. People's ratings and a machine's are never"
+    " mixed.",
+    tables=(
+        TableEntry(
+            "07",
+            title="Levels of the human evaluation, with an example of each.",
+            builder="lamini.tables.human_tables:levels_table",
+            inputs=lambda run: {},
+        ),
+        _disagreement(
+            "05", "students", "Answers to “{instruction}”, where the students are furthest ahead."
+        ),
+        _disagreement(
+            "06",
+            "references",
+            "Answers to “{instruction}”, where the reference models are furthest ahead.",
+        ),
+        TableEntry(
+            "rating_shares",
+            title="Ratings by level, with the share of A and the mean.",
+            builder="lamini.tables.rating_tables:rating_shares_table",
+            inputs=lambda run: {"summaries": run.summaries},
+            params=lambda run: {"names": run.symbols | run.rated_models},
+            when=_rated_or_judged,
+        ),
+        TableEntry(
+            "rating_comparisons",
+            title="Models compared by twos, on the instructions where both are rated.",
+            builder="lamini.tables.rating_tables:rating_comparisons_table",
+            inputs=lambda run: {"summaries": run.summaries},
+            params=lambda run: {"names": run.symbols | run.rated_models},
+            when=lambda run: run.study("models") in _rated_or_judged(run),
+        ),
+        TableEntry(
+            "rating_agreement",
+            title="Agreement of the ratings.",
+            builder="lamini.tables.rating_tables:rating_agreement_table",
+            inputs=lambda run: {"summaries": run.summaries},
+            when=_rated_twice_or_judged,
+        ),
+    ),
+    figures=(
+        FigureEntry(
+            "4",
+            title="Ratings of sampled instructions and responses of each subset.",
+            builder="lamini.figures.ratings:draw_dataset_ratings",
+            inputs=lambda run: {"ratings": run.rated("dataset", "ratings.csv")},
+            params=lambda run: {"symbols": run.symbols},
+            when=lambda run: run.study("dataset"),
+        ),
+        FigureEntry(
+            "6",
+            title="Ratings of the models' answers to the user-oriented instructions.",
+            builder="lamini.figures.ratings:draw_model_ratings",
+            inputs=lambda run: (
+                {"ratings": run.rated("models", "ratings.csv")}
+                | published("human_evaluation_models")
+            ),
+            params=lambda run: {"names": run.rated_models},
+            when=lambda run: run.study("models"),
+        ),
+    ),
+)

@@ -1,0 +1,40 @@
+"""Tables and figures of the students and their training (paper section 4.1)."""
+
+from lamini.catalogue.entries import FigureEntry, Section, TableEntry
+from lamini.catalogue.run import published
+
+MODELS = Section(
+    "models",
+    "Models",
+    "The students, what they start from, and how their training went (paper section 4.1).",
+    tables=(
+        TableEntry(
+            "03",
+            title=(
+                "The collection: students, what they start from, and whether this run trained them."
+            ),
+            builder="lamini.tables.model_tables:collection_table",
+            inputs=lambda run: published("models"),
+            params=lambda run: {"students": run.students},
+        ),
+        TableEntry(
+            "training",
+            title=(
+                "Training: loss of the first and last step, and on held-out pairs before and after."
+            ),
+            builder="lamini.tables.model_tables:training_table",
+            inputs=lambda run: {"manifests": run.checkpoints("manifest.json")},
+            params=lambda run: {"students": run.students},
+        ),
+    ),
+    figures=(
+        FigureEntry(
+            "learning_curves",
+            title="Learning curves of the students.",
+            builder="lamini.figures.learning_curves:draw_learning_curves",
+            inputs=lambda run: {"metrics": run.checkpoints("metrics.jsonl")},
+            params=lambda run: {"students": run.students},
+            chart="lamini.report.charts:learning_chart",
+        ),
+    ),
+)

@@ -1,0 +1,128 @@
+"""The configuration as entries of the catalogue see it: models, studies, paths, paper."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lamini.catalogue.paper import PAPER
+from lamini.roots import fingerprint, root_inputs
+
+if TYPE_CHECKING:  # A job that makes a table needs no settings.
+    from lamini.workflow import Workflow
+
+Params = dict[str, Any]
+
+
+class Run:
+    """What inputs and params of tables and figures are made of.
+
+    Args:
+        flow: the configuration as the rules see it.
+    """
+
+    def __init__(self, flow: "Workflow") -> None:
+        self.flow = flow
+        self.config = flow.config
+
+    @cached_property
+    def common(self) -> Params:
+        """What every table and figure depends on."""
+        report = self.config.report
+        return {
+            "reproduction": report.reproduction,
+            "published_files": fingerprint([PAPER]),
+            "version": report.version,
+        }
+
+    @property
+    def mixture(self) -> str:
+        """The mixture that is analysed."""
+        return self.flow.analysed_mixture
+
+    @property
+    def generated(self) -> bool:
+        """Whether this run generates its dataset."""
+        return self.config.dataset == "generated"
+
+    @property
+    def has_topics(self) -> bool:
+        """Whether topics guide instructions that this run generates."""
+        return self.generated and bool(self.flow.guided_instructions)
+
+    @property
+    def symbols(self) -> dict[str, str]:
+        """The paper's symbol of each source."""
+        return {name: source.symbol for name, source in self.config.sources.items()}
+
+    @property
+    def panels(self) -> list[list[str]]:
+        """Figure 3's panels: two sources each."""
+        return [list(panel) for panel in self.config.analysis.embeddings.panels]
+
+    @property
+    def task_names(self) -> dict[str, str]:
+        """Evaluated tasks: key to name."""
+        return {task: self.config.tasks[task].name for task in self.config.evaluated_tasks}
+
+    def key_and_name(self, model: str) -> dict[str, str]:
+        """`key` and `name` of a model."""
+        return {"key": model, "name": self.config.models[model].name}
+
+    def model(self, key: str) -> Params:
+        """What tables and figures of scores show of a model."""
+        fields = {"name", "role", "architecture", "family", "parameters"}
+        return {"key": key, **self.config.models[key].model_dump(include=fields)}
+
+    @property
+    def students(self) -> list[Params]:
+        """Key, name, architecture, initialization (its name) and learning rate of each student."""
+        models = self.config.models
+        return [
+            {
+                **self.key_and_name(key),
+                "architecture": models[key].architecture,
+                "initialization": models[models[key].initialization or ""].name,
+                "learning_rate": self.config.recipe(key).learning_rate,
+            }
+            for key in self.config.students
+        ]
+
+    def study(self, kind: str) -> str | None:
+        """The first study of the "models" or of the "dataset"; None without one."""
+        studies = self.config.human_evaluation.studies
+        return next((name for name, study in studies.items() if study.kind == kind), None)
+
+    @property
+    def rated_models(self) -> dict[str, str]:
+        """Models of the model study: key to name; empty without one."""
+        study = self.study("models")
+        models = self.config.human_evaluation.studies[study].models if study else []
+        return {model: self.config.models[model].name for model in models}
+
+    def analysis(self, **files: str) -> dict[str, str]:
+        """Files of the mixture's analysis, by the names of the inputs that they become."""
+        return {name: f"results/analysis/{self.mixture}/{file}" for name, file in files.items()}
+
+    def evals(self, models: Iterable[str]) -> list[str]:
+        """Evaluation results of some models on all evaluated tasks."""
+        return [f"results/evals/{m}/{t}.json" for m in models for t in self.config.evaluated_tasks]
+
+    def checkpoints(self, file: str) -> list[str]:
+        """One file of every student's checkpoint."""
+        return [f"results/checkpoints/{m}/final/{file}" for m in self.config.students]
+
+    def rated(self, kind: str, file: str) -> str:
+        """A file of the first study of a kind."""
+        return f"results/human_eval/{self.study(kind)}/{file}"
+
+    @property
+    def summaries(self) -> list[str]:
+        """Summary of every study's ratings."""
+        return [f"results/human_eval/{study}/summary.json" for study in self.flow.studies]
+
+
+def published(name: str, **others: str) -> dict[str, Any]:
+    """Files of the paper's numbers as inputs; they come with a clone, so they are `ancient`."""
+    names = {"published": name, **others}
+    paths = root_inputs(f"{PAPER}/{file}.csv" for file in names.values())
+    return dict(zip(names, paths, strict=True))
