@@ -63,6 +63,7 @@ teacher:
   instructions: &requests
     sampling: {temperature: 1.0, max_tokens: 99, top_p: 0.5, extra_body: {grammar: x}}
     demonstrations: [{role: user, content: hello}]
+    prompt: {template: config/demo/README.md, opening: "[", closing: "]"}
   responses: {sampling: {top_p: 0.5, extra_body: {grammar: x}}}
 sources:
   alpaca:

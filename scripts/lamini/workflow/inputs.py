@@ -21,6 +21,10 @@ class Inputs(Names):
         local = self.source(source).seeds.local
         return [local.path] if local else []
 
+    def prompt_template(self, source: str) -> list[str]:
+        """The template of a source's instruction prompt."""
+        return [self.instruction_requests(source).prompt.template]
+
     def topics(self, source: str) -> list[str]:
         """The topic list, for sources that it guides."""
         generation = self.source(source).generation

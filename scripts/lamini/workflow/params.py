@@ -37,6 +37,7 @@ class RuleParams(Inputs):
         """Of `generate_instructions`."""
         definition = self.source(source)
         assert definition.generation is not None
+        template = fingerprint(self.prompt_template(source))
         return {
             "source": source,
             "generation": definition.generation.as_params(),
@@ -46,6 +47,7 @@ class RuleParams(Inputs):
             "count": definition.shard_sizes()[int(shard)],
             "seed": self.config.seed,
             "version": definition.version,
+            **({"files": template} if template else {}),
         }
 
     def query_params(self, source: str) -> Params:

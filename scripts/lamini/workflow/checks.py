@@ -1,0 +1,39 @@
+"""Checks of the files that the configuration names, before any job starts."""
+
+from collections.abc import Iterator
+
+from lamini.errors import LaminiError, SettingsError
+from lamini.settings.teacher import InstructionTemplate
+from lamini.workflow.inputs import Inputs
+
+
+def check_files(flow: Inputs) -> None:
+    """See that the files that change what jobs do are there, and can be used.
+
+    Raises:
+        SettingsError: names every setting whose file is missing or wrong, and the remedy.
+    """
+    problems = [*_wrong_templates(flow)]
+    if problems:
+        lines = dict.fromkeys(f"  {problem}" for problem in problems)
+        raise SettingsError("\n".join(["the configuration is wrong:", *lines]))
+
+
+def _wrong_templates(flow: Inputs) -> Iterator[str]:
+    for source in flow.generated_sources:
+        generation, prompt = (
+            flow.source(source).generation,
+            flow.instruction_requests(source).prompt,
+        )
+        assert generation is not None
+        if prompt == InstructionTemplate():  # which the tests check
+            continue
+        from lamini.generation.prompt_template import PromptTemplate  # loads Jinja
+
+        own = f"sources.{source}.generation.requests"
+        key = own if generation.requests else "teacher.instructions"
+        try:
+            template = PromptTemplate(prompt)
+            template.check(generation.examples_per_request, generation.topics_per_request)
+        except LaminiError as error:
+            yield f"{key}.prompt: {error}"
