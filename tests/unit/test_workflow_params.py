@@ -89,7 +89,7 @@ evaluation:
   {mirror: config/demo/tasks, limit: 9, max_encoder_tokens: 9,
    batches: {others: [rte], record: [record]}}
 tasks:
-  rte: {data: {sha256: "0"}}
+  rte: {data: {sha256: "0"}, include_path: config/demo/flan}
   record: {data: {sha256: "0"}}
 human_evaluation:
   studies:

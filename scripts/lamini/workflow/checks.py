@@ -1,8 +1,10 @@
 """Checks of the files that the configuration names, before any job starts."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from lamini.errors import LaminiError, SettingsError
+from lamini.roots import files_of
 from lamini.settings.teacher import InstructionTemplate
 from lamini.workflow.inputs import Inputs
 
@@ -13,7 +15,7 @@ def check_files(flow: Inputs) -> None:
     Raises:
         SettingsError: names every setting whose file is missing or wrong, and the remedy.
     """
-    problems = [*_wrong_templates(flow)]
+    problems = [*_wrong_templates(flow), *_wrong_tasks(flow)]
     if problems:
         lines = dict.fromkeys(f"  {problem}" for problem in problems)
         raise SettingsError("\n".join(["the configuration is wrong:", *lines]))
@@ -37,3 +39,15 @@ def _wrong_templates(flow: Inputs) -> Iterator[str]:
             template.check(generation.examples_per_request, generation.topics_per_request)
         except LaminiError as error:
             yield f"{key}.prompt: {error}"
+
+
+def _wrong_tasks(flow: Inputs) -> Iterator[str]:
+    for name in flow.config.evaluated_tasks:
+        folder = flow.config.tasks[name].include_path
+        if folder is None:
+            continue
+        files = [file for file in files_of(folder) if file.suffix == ".yaml"]
+        if not Path(folder).is_dir():
+            yield f"tasks.{name}.include_path: {folder}: no such folder"
+        elif not any(name.encode() in file.read_bytes() for file in files):
+            yield f"tasks.{name}.include_path: no .yaml file in {folder} has `task: {name}`"

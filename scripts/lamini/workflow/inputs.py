@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lamini.roots import root_inputs
+from lamini.roots import files_of, root_inputs
 from lamini.settings.human_evaluation import annotator_names
 from lamini.settings.students import Weights
 from lamini.workflow.names import Names
@@ -71,6 +71,11 @@ class Inputs(Names):
         if mirror is None:
             return []
         return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
+
+    def definition_files(self, batch: str) -> list[str]:
+        """All files in the folders of the user's own definitions of a batch's tasks."""
+        folders = {self.config.tasks[task].include_path for task in self.batches[batch]}
+        return [str(file) for folder in sorted(filter(None, folders)) for file in files_of(folder)]
 
     @cached_property
     def task_data(self) -> dict[str, dict[str, Any]]:

@@ -218,7 +218,7 @@ class RuleParams(Inputs):
             "model": self.asked_model_params(model),
             "tasks": {task: self.config.tasks[task].as_params() for task in self.batches[batch]},
             "evaluation": evaluation,
-            "files": fingerprint(self.task_files(batch)),
+            "files": fingerprint([*self.task_files(batch), *self.definition_files(batch)]),
         }
 
     def answer_params(self, model: str) -> Params:
