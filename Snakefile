@@ -132,3 +132,9 @@ rule report:
     """The report."""
     input:
         "results/report/index.html",
+
+
+# Rules of one's own, which may read every output above; included last, so that `all` stays first.
+for path in flow.config.custom_rules:
+
+    include: path

@@ -63,6 +63,9 @@ class Config(Settings):
     answers: Answers
     human_evaluation: HumanEvaluation = HumanEvaluation()
     report: Report
+    custom_rules: Annotated[list[str], Field(exclude_if=lambda rules: not rules)] = []
+    """Snakemake files (`.smk`) with rules of your own, relative to the root; included after the
+    pipeline's."""
 
     @model_validator(mode="after")
     def _check_references(self) -> "Config":

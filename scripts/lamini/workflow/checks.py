@@ -15,7 +15,12 @@ def check_files(flow: Inputs) -> None:
     Raises:
         SettingsError: names every setting whose file is missing or wrong, and the remedy.
     """
-    problems = [*_wrong_templates(flow), *_wrong_tasks(flow)]
+    missing = [path for path in flow.config.custom_rules if not Path(path).is_file()]
+    problems = [
+        *_wrong_templates(flow),
+        *_wrong_tasks(flow),
+        *(f"custom_rules: {path}: no such file" for path in missing),
+    ]
     if problems:
         lines = dict.fromkeys(f"  {problem}" for problem in problems)
         raise SettingsError("\n".join(["the configuration is wrong:", *lines]))
