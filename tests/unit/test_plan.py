@@ -185,7 +185,7 @@ def test_large_models_need_a_sharded_optimizer_on_small_cards():
     assert students("recipes={decoder_only: {shard_optimizer: true}}")["lamini-neo-1.3b"].advice(
         A100
     ) == ("fits")
-    huge = {"lamini-gpt-1.5b": {"parameters": 30_000_000_000}}
+    huge = {"gpt2-xl": {"parameters": 30_000_000_000}}
     assert students(f"models={json.dumps(huge)}")["lamini-gpt-1.5b"].advice(V100) == "too large"
 
 

@@ -118,7 +118,8 @@ def test_minutes_and_memory_grow_with_model_and_attempt(
     training: list[tuple[int, int]],
     evaluation: list[tuple[int, int]],
 ) -> None:
-    paper["models"]["toy"] = paper["models"]["lamini-t5-61m"] | {"parameters": 1_000_000}
+    paper["models"]["t5-toy"] = paper["models"]["t5-small"] | {"parameters": 1_000_000}
+    paper["models"]["toy"] = paper["models"]["lamini-t5-61m"] | {"initialization": "t5-toy"}
     flow = Workflow(paper)
 
     def twice(resource: Callable[..., int], *arguments: Any) -> tuple[int, ...]:

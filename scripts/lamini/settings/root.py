@@ -1,16 +1,16 @@
 """The whole configuration, and the checks that span its sections."""
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lamini.settings.base import Name, Settings, Version
 from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
 from lamini.settings.evaluation import Answers, Evaluation, Task
 from lamini.settings.human_evaluation import HumanEvaluation
 from lamini.settings.sources import Download, Source, Topics
-from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer
+from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer, with_inherited
 from lamini.settings.teacher import Teacher
 
 
@@ -66,6 +66,11 @@ class Config(Settings):
     custom_rules: Annotated[list[str], Field(exclude_if=lambda rules: not rules)] = []
     """Snakemake files (`.smk`) with rules of your own, relative to the root; included after the
     pipeline's."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _inherit(cls, models: Any) -> Any:
+        return with_inherited(models) if isinstance(models, Mapping) else models
 
     @model_validator(mode="after")
     def _check_references(self) -> "Config":
@@ -220,12 +225,12 @@ def _wrong_models(config: Config) -> list[str]:
         ]
     for name, model in config.models.items():
         start = config.models.get(model.initialization or "")
-        if start and start.role != "reference":
-            problems.append(f"models.{name}.initialization: {model.initialization} is a student")
-        if start and start.architecture != model.architecture:
-            problems.append(
-                f"models.{name}.architecture: its initialization is {start.architecture}"
-            )
+        problems += [
+            f"models.{name}.{key}: {getattr(model, key)}, but its initialization"
+            f" {model.initialization} has {getattr(start, key)}; leave it out"
+            for key in ("architecture", "parameters")
+            if start and getattr(model, key) != getattr(start, key)
+        ]
         if model.recipe in config.recipes:
             try:
                 config.recipe(name)
