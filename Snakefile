@@ -134,7 +134,7 @@ rule report:
         "results/report/index.html",
 
 
-# Rules of one's own, which may read every output above; included last, so that `all` stays first.
+# Rules of one's own; included last, so that they can refer to every rule above.
 for path in flow.config.custom_rules:
 
     include: path

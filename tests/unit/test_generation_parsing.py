@@ -187,6 +187,7 @@ def test_the_papers_label_is_read_as_before_it_was_a_setting():
     [
         ("<task>", "</task>", f"<task>{ONE}</task>\n<Task 2>{TWO}</Task 2>"),
         ("<task>", "</task>", f"<tasks>{ONE}</tasks>&lt;task&gt;{TWO}&lt;/task&gt;"),
+        ("<my-task>", "</my-task>", f"<my-task 1>{ONE}</My-Task>\n< my-task>{TWO}<\\my-task>"),
         ("[[", "]]", f"Here are two: [[{ONE}]] and [[{TWO}]]."),
         ("BEGIN", "END", f"begin {ONE} end\nBEGIN {TWO} END"),
         ("###", "### end", f"### {ONE} ### end\n### {TWO} ### end"),

@@ -79,7 +79,7 @@ def label_pattern(opening: str, closing: str | None) -> re.Pattern[str]:
     `<\example>`, `<example id="1">` and `&lt;example&gt;`, but not `<example.com>`. Any other label
     matches as it is written, in upper or lower case.
     """
-    tag = re.fullmatch(r"<(\w+)>", opening)
+    tag = re.fullmatch(r"<([\w-]+)>", opening)
     if tag and closing == f"</{tag[1]}>":
         text = (
             rf"(?:<|&lt;)\s*(?P<closing>[/\\]?)\s*{tag[1]}s?"

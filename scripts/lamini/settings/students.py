@@ -139,11 +139,11 @@ class Recipe(Settings):
 
 
 INHERITED = ("architecture", "family", "parameters", "tokenizer")
-"""Fields that a student has from its initialization."""
+"""Fields that a student inherits from its initialization."""
 
 
 def with_inherited(models: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in the fields that students have from their initialization.
+    """Fill in the fields that students inherit from their initialization.
 
     Args:
         models: definitions by name, before they are checked.
@@ -169,15 +169,15 @@ def with_inherited(models: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_inherited(schema: dict[str, Any]) -> None:
-    """Reference models need these fields; a schema cannot say so, and asks nobody for them."""
+    """The schema does not require the inherited fields, as students leave them out."""
     schema["required"] = [key for key in schema["required"] if key not in INHERITED]
 
 
 class Model(Settings):
     """A student, or a reference model that it is compared with.
 
-    A student has `architecture`, `family`, `parameters` and `tokenizer` from its initialization,
-    and may have another family or tokenizer.
+    A student inherits `architecture`, `family`, `parameters` and `tokenizer` from its
+    initialization; it may give another family or tokenizer.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_inherited)

@@ -10,7 +10,7 @@ from lamini.workflow.inputs import Inputs
 
 
 def check_files(flow: Inputs) -> None:
-    """See that the files that change what jobs do are there, and can be used.
+    """Check that templates, task definitions and rule files exist and can be used.
 
     Raises:
         SettingsError: names every setting whose file is missing or wrong, and the remedy.
@@ -28,15 +28,13 @@ def check_files(flow: Inputs) -> None:
 
 def _wrong_templates(flow: Inputs) -> Iterator[str]:
     for source in flow.generated_sources:
-        generation, prompt = (
-            flow.source(source).generation,
-            flow.instruction_requests(source).prompt,
-        )
-        assert generation is not None
-        if prompt == InstructionTemplate():  # which the tests check
+        prompt = flow.instruction_requests(source).prompt
+        if prompt == InstructionTemplate():  # the paper's: the tests check it
             continue
         from lamini.generation.prompt_template import PromptTemplate  # loads Jinja
 
+        generation = flow.source(source).generation
+        assert generation is not None
         own = f"sources.{source}.generation.requests"
         key = own if generation.requests else "teacher.instructions"
         try:
