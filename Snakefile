@@ -144,3 +144,9 @@ rule report:
     """The report."""
     input:
         "results/report/index.html",
+
+
+# Rules of one's own; included last, so that they can refer to every rule above.
+for path in flow.config.custom_rules:
+
+    include: path

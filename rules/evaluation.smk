@@ -39,6 +39,7 @@ for batch, tasks in flow.batches.items():
         input:
             model=lambda w: flow.model_input(w.model),
             data=root_inputs(flow.task_files(batch)),
+            definitions=root_inputs(flow.definition_files(batch)),
         output:
             evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
             samples=flow.sample_files(batch),

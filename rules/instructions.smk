@@ -33,6 +33,7 @@ rule generate_instructions:
     input:
         prompts="results/prompts/{source}.jsonl",
         topics=lambda w: flow.topics(w.source),
+        template=lambda w: root_inputs(flow.prompt_template(w.source)),
     output:
         instructions=ensure(
             "results/instructions/{source}/{shard}.jsonl", non_empty=True

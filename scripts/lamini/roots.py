@@ -28,20 +28,28 @@ def root_inputs(paths: Iterable[str]) -> list[Any]:
     return [ancient(path) if is_given(path) else path for path in wanted]
 
 
+def files_of(path: str) -> list[Path]:
+    """The file itself, or all files below a folder, in order, without Python's caches."""
+    root = Path(path)
+    if not root.is_dir():
+        return [root]
+    found = sorted(file for file in root.rglob("*") if file.is_file())
+    return [file for file in found if "__pycache__" not in file.parts]
+
+
 def fingerprint(paths: Iterable[str]) -> str | None:
     """A digest of the given files among `paths`; none when all are made by rules.
 
-    A folder counts with all files below it. A missing file counts as missing: Snakemake names it.
+    A folder counts with all its files (`files_of`). A missing file counts as missing: Snakemake
+    names it.
     """
     given = sorted(path for path in paths if is_given(path))
     if not given:
         return None
     digest = hashlib.blake2b(digest_size=16)
-    for root in map(Path, given):
-        files = sorted(f for f in root.rglob("*") if f.is_file()) if root.is_dir() else [root]
-        for file in files:
-            digest.update(f"{file}\0".encode())
-            digest.update(_content(file))
+    for file in (file for path in given for file in files_of(path)):
+        digest.update(f"{file}\0".encode())
+        digest.update(_content(file))
     return digest.hexdigest()
 
 

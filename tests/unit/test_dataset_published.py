@@ -94,6 +94,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "released/data.jsonl").unlink()
     with pytest.raises(LaminiError, match="no column response, instruction_source"):
         run({"local": {"path": "released"}}, ["alpaca"])
+    others = {"response": ["b"], "instruction_source": ["alpaca"]}
+    for value, kind in ((["a"], "large_list<.*>"), ({"x": "a"}, "struct<.*>"), (3, "int64")):
+        pl.DataFrame({"instruction": [value], **others}).write_parquet("released/x.parquet")
+        told = f"`instruction` must be text in every row, but its type is {kind}"
+        with pytest.raises(LaminiError, match=told):
+            run({"local": {"path": "released"}}, ["alpaca"])
     with pytest.raises(LaminiError, match="hub does not give it"):
         hub = {"repo": str(tmp_path / "nowhere"), "revision": "main"}
         run({"hub": hub}, ["alpaca"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lamini.generation.parsing import parse_examples
-from lamini.generation.requests import prompt_text
+from lamini.generation.parsing import label_pattern, parse_examples
+from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.seeds import prompt_of, read_seeds
 from lamini.settings import Config, load_settings
 
@@ -44,11 +44,14 @@ def test_grammars_give_as_many_examples_as_are_asked_for(source):
 
 
 def test_demonstrations_show_what_is_asked_for():
-    user, assistant = demo().teacher.instructions.demonstrations
-    shown = parse_examples(user.content.split("\n\n")[0], truncated=False, shown=()).instructions
-    made = parse_examples(assistant.content, truncated=False, shown=shown)
+    requests = demo().teacher.instructions
+    label = label_pattern(requests.prompt.opening, requests.prompt.closing)
+    user, assistant = requests.demonstrations
+    examples = user.content.split("\n\n")[0]
+    shown = parse_examples(examples, label=label, truncated=False, shown=()).instructions
+    made = parse_examples(assistant.content, label=label, truncated=False, shown=shown)
     count = demo().sources["self_instruct_with_topic"].generation.instructions_per_request
-    assert user.content == prompt_text(shown, [], count)
+    assert user.content == PromptTemplate(requests.prompt).render(shown, [], count)
     assert len(made.instructions) == count
     assert not made.rejects
 
@@ -60,7 +63,8 @@ def test_the_longest_request_fits_into_a_slot(source, monkeypatch):
     requests = definition.generation.requests or demo().teacher.instructions
     prompts = [prompt_of(row.row, definition.seeds.format) for row in read_seeds(definition.seeds)]
     longest = sorted(prompts, key=len)[-definition.generation.examples_per_request :]
-    text = prompt_text(longest, ["x" * 30] * definition.generation.topics_per_request, 10)
+    topics = ["x" * 30] * definition.generation.topics_per_request
+    text = PromptTemplate(requests.prompt).render(longest, topics, 10)
     characters = len(text) + sum(len(message.content) for message in requests.demonstrations)
     tokens = characters / CHARACTERS_PER_TOKEN + requests.sampling.max_tokens
     assert tokens < demo().teacher.server.context_tokens

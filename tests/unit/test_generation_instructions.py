@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 from writing_endpoint import WritingEndpoint
 
 from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.generation.instructions import generate_instructions
-from lamini.generation.requests import prompt_text
+from lamini.generation.prompt_template import PromptTemplate
 from lamini.settings.params import GenerateInstructions
+from lamini.settings.teacher import InstructionTemplate
 
+PAPER = PromptTemplate(InstructionTemplate())
 FIGURE_2 = """\
 <example>What are some things you can do to de-stress?</example>
 <example>How can individuals and organizations reduce unconscious bias?</example>
@@ -44,7 +48,15 @@ Each example must start with the label "<example>" and end with the label "</exa
 def test_prompts_are_the_papers():
     for figure, topics in ((FIGURE_2, []), (FIGURE_7, ["Design bureaus", "Conidae", "Infantry"])):
         examples = re.findall("^<example>(.*)</example>$", figure, re.MULTILINE)
-        assert prompt_text(examples, topics, 20) == figure
+        assert PAPER.render(examples, topics, 20) == figure
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), max_size=3))
+def test_the_papers_prompt_has_the_bytes_of_before_it_was_a_template(examples, topics):
+    shown = "\n".join(f"<example>{example}</example>" for example in examples)
+    guide = f' with the topics "{", ".join(topics)}"' if topics else ""
+    constraints = FIGURE_2.split("\n\n")[1].replace("examples.\n", f"examples{guide}.\n", 1)
+    assert PAPER.render(examples, topics, 20) == f"{shown}\n\n{constraints}"
 
 
 def params(**changes) -> GenerateInstructions:
@@ -209,6 +221,68 @@ def test_a_sources_own_requests_stand_before_the_teachers(shard):
         shard(endpoint, generation={"requests": own}, requests={"sampling": {"temperature": 1.0}})
     assert endpoint.requests[0]["temperature"] == 0.5
     assert endpoint.requests[0]["grammar"] == "root ::= x"
+
+
+def test_paid_answers_of_the_papers_prompt_are_found_again(shard):
+    with WritingEndpoint(write=numbered()) as endpoint:
+        rows, _, _ = shard(endpoint, count=5, generation={"topics_per_request": 3})
+    # The key of this request in a ledger that was written before the prompt was a template.
+    assert {row["request"] for row in rows} == {"8bea3a7ee33f0e69bb04741ea521ac7c"}
+
+
+def test_a_prompt_of_ones_own_is_sent_and_its_labels_are_read(shard):
+    Path("own.jinja").write_text(
+        "Like these:\n{% for example in examples %}\n- {{ example }}\n{% endfor %}\n"
+        "write {{ count }} more{{ ' on ' ~ topics[0] if topics }}, as [[...]]: {{ opening }}\n"
+    )
+    prompt = {"template": "own.jinja", "opening": "[[", "closing": "]]"}
+    turn = [{"role": "assistant", "content": "[[Name a tree.]]"}]
+    with WritingEndpoint(
+        write=lambda body: ("[[Plant a tree.]] [[Name a tree.]] <example>No.</example>", "stop")
+    ) as endpoint:
+        rows, rejects, _ = shard(
+            endpoint, count=1, requests={"prompt": prompt, "demonstrations": turn}
+        )
+    assert [row["instruction"] for row in rows] == ["Plant a tree."]
+    assert [reject["reason"] for reject in rejects] == ["copied"]
+    sent = endpoint.requests[0]["messages"][-1]["content"]
+    assert re.fullmatch(
+        r"Like these:\n(- Tell \d of [abc]\.\n){3}write 5 more, as \[\[...\]\]: \[\[", sent
+    )
+
+
+WHOLE = "{{ examples | join }} {{ topics | join }} {{ count }} {{ opening }} {{ closing }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"own.jinja: the instruction prompt can't be read .*No such file"),
+        ("{% for x", r"can't be read as a Jinja template \(line 1: unexpected"),
+        (WHOLE + "{{ exmples }}", r"can't be filled \('exmples' is undefined\)"),
+        (WHOLE.replace("examples | join", "examples[0]"), "does not show all of `examples`"),
+        (WHOLE.replace("topics", "examples"), "does not show all of `topics`"),
+        (WHOLE.replace("count", "opening"), "does not show all of `count`"),
+        (WHOLE.replace("opening", "closing"), r"does not show the opening label '\[\['"),
+        (WHOLE.replace("closing", "opening"), r"does not show the closing label '\]\]'"),
+    ],
+)
+def test_a_template_that_lacks_something_is_refused(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("own.jinja").write_text(text)
+    prompt = InstructionTemplate(template="own.jinja", opening="[[", closing="]]")
+    with pytest.raises(LaminiError, match=message):
+        PromptTemplate(prompt).check(examples=3, topics=2)
+
+
+def test_whole_templates_are_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for source_topics in (0, 3):
+        PAPER.check(examples=3, topics=source_topics)
+    Path("own.jinja").write_text("{{ examples | join | upper }}{{ count }}#")
+    unlabelled = InstructionTemplate(template="own.jinja", opening="#", closing=None)
+    PromptTemplate(unlabelled).check(examples=3, topics=0)
 
 
 def test_the_ceiling_ends_a_shard_with_a_warning(shard, caplog, monkeypatch):

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamini.generation.normalization import normalized
-from lamini.generation.parsing import REFUSAL, parse_examples
+from lamini.generation.parsing import REFUSAL, label_pattern, parse_examples
 
+LABEL = label_pattern("<example>", "</example>")
 SHOWN = ("What is a fjord?", "Write a poem.", "List three rivers.")
 
 
-def parse(text: str, truncated: bool = False, shown=SHOWN, **options):
-    parsed = parse_examples(text, truncated=truncated, shown=shown, **options)
+def parse(text: str, truncated: bool = False, shown=SHOWN, label=LABEL, **options):
+    parsed = parse_examples(text, label=label, truncated=truncated, shown=shown, **options)
     return parsed.instructions, [reject.reason for reject in parsed.rejects]
 
 
@@ -128,7 +129,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES | st.text(max_size=20), max_size=30), st.booleans())
 def test_no_answer_breaks_the_parser(pieces, truncated):
     text = "".join(pieces)
-    parsed = parse_examples(text, truncated=truncated, shown=SHOWN, max_characters=50)
+    parsed = parse_examples(text, label=LABEL, truncated=truncated, shown=SHOWN, max_characters=50)
     copies = {normalized(example) for example in SHOWN}
     for instruction in parsed.instructions:
         instruction.encode("utf-8")
@@ -171,3 +172,35 @@ def test_refusals(text):
 @pytest.mark.parametrize("text", ["Sorry is a word.", "I can swim.", "The AI said no.", "Apology"])
 def test_no_refusals(text):
     assert not REFUSAL.match(text)
+
+
+def test_the_papers_label_is_read_as_before_it_was_a_setting():
+    before = (
+        r"(?:<|&lt;)\s*(?P<closing>[/\\]?)\s*examples?(?:[ _#:-]?\d{1,3}|\s[^<>\n]{0,40}?)?\s*"
+        r"(?P<self_closed>/?)\s*(?:>|&gt;)"
+    )
+    assert LABEL.pattern == before
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "text"),
+    [
+        ("<task>", "</task>", f"<task>{ONE}</task>\n<Task 2>{TWO}</Task 2>"),
+        ("<task>", "</task>", f"<tasks>{ONE}</tasks>&lt;task&gt;{TWO}&lt;/task&gt;"),
+        ("<my-task>", "</my-task>", f"<my-task 1>{ONE}</My-Task>\n< my-task>{TWO}<\\my-task>"),
+        ("[[", "]]", f"Here are two: [[{ONE}]] and [[{TWO}]]."),
+        ("BEGIN", "END", f"begin {ONE} end\nBEGIN {TWO} END"),
+        ("###", "### end", f"### {ONE} ### end\n### {TWO} ### end"),
+        ("###", None, f"###\n1. {ONE}\n###\n2. {TWO}\n"),
+        ("Instruction:", None, f"Instruction: {ONE}\nInstruction: {TWO}"),
+    ],
+)
+def test_other_labels_are_read(opening, closing, text):
+    assert parse(text, label=label_pattern(opening, closing)) == ([ONE, TWO], [])
+
+
+def test_other_labels_keep_the_reasons():
+    label = label_pattern("[[", None)
+    assert parse(f"[[{ONE}[[{TWO}", truncated=True, label=label) == ([ONE], ["truncated"])
+    assert parse(f"<example>{ONE}</example>", label=label) == ([], ["no_label"])
+    assert parse(f"[[{SHOWN[0]}", label=label) == ([], ["copied"])

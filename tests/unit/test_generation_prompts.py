@@ -1,9 +1,12 @@
 """Seed prompts: every collection's columns, bad rows, sampling, and the hub's way of reading."""
 
 import json
+import logging
 from pathlib import Path
 
 import polars
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lamini.errors import LaminiError
@@ -108,6 +111,148 @@ def test_a_folder_of_mixed_files_and_the_task_column(prepare, tmp_path):
         ("c:1", "c1", "c"),
         ("deep/b:1", "d1", "b"),
     ]
+
+
+KINDS = {
+    "text": "Do.",
+    "texts": ["Do.", "Go."],
+    "turns": [{"from": "human", "value": "Do."}],
+    "struct": {"text": "Do."},
+    "number": 3,
+    "nothing": None,
+}
+ARROW = {
+    "texts": "list<element: string>",
+    "turns": "list<element: struct<from: string, value: string>>",
+    "struct": "struct<text: string>",
+    "number": "int64",
+    "nothing": "null",
+}
+
+
+def write_parquet(path: Path, **columns) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({name: [value] * 2 for name, value in columns.items()}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ARROW)
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("jsonl", "instruction", {}),
+        ("alpaca", "input", {"instruction": "Do."}),
+        ("self_instruct", "instruction", {"instances": KINDS["turns"]}),
+        ("flan", "inputs", {}),
+        ("p3", "inputs_pretokenized", {"inputs": "Do."}),
+    ],
+)
+def test_a_parquet_column_that_a_format_cannot_read_is_refused(prepare, tmp_path, case, kind):
+    form, column, others = case
+    path = write_parquet(tmp_path / "s.parquet", **others, **{column: KINDS[kind]})
+    seeds = SeedData(format=form, local={"path": str(path)})
+    if (column, kind) == ("input", "nothing"):  # no row has an input
+        assert [row["instruction"] for row in prepare(seeds)[0]] == ["Do.", "Do."]
+        return
+    with pytest.raises(LaminiError) as error:
+        prepare(seeds)
+    assert str(error.value) == (
+        f"{path}: the column `{column}` has the type {ARROW[kind]}, but the format `{form}` reads"
+        " text there. Convert it, or choose another `seeds.format`"
+    )
+
+
+@pytest.mark.parametrize("kind", ["text", "texts", "struct", "number", "nothing"])
+def test_instances_are_a_list_of_structs(prepare, tmp_path, kind):
+    path = write_parquet(tmp_path / "s.parquet", instruction="Do.", instances=KINDS[kind])
+    found = {"text": "string"}.get(kind, ARROW.get(kind, ""))
+    message = f"`instances` has the type {found}, but .* reads a list of structs there"
+    with pytest.raises(LaminiError, match=message):
+        prepare(SeedData(format="self_instruct", local={"path": str(path)}))
+
+
+def test_texts_and_instances_are_read_in_every_encoding(prepare, tmp_path):
+    instances = pa.array([[{"input": "this", "output": "x"}]])
+    texts = pa.array(["Do."])
+    kinds = {
+        "a": (texts, instances),
+        "b": (
+            texts.cast(pa.large_string()),
+            instances.cast(pa.large_list(instances.type.value_type)),
+        ),
+        "c": (texts.dictionary_encode(), instances),
+    }
+    for name, (instruction, given) in kinds.items():
+        table = pa.table({"instruction": instruction, "instances": given, "task": instruction})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    rows, _ = prepare(SeedData(format="self_instruct", local={"path": str(tmp_path)}))
+    assert [(row["id"], row["instruction"], row["subset"]) for row in rows] == [
+        (f"{name}:1", "Do.:this", "Do.") for name in kinds
+    ]
+
+
+def test_a_missing_column_names_those_that_are_there(prepare, tmp_path):
+    path = write_parquet(tmp_path / "s.parquet", id="a", conversations=KINDS["turns"])
+    with pytest.raises(LaminiError) as error:
+        prepare(SeedData(format="jsonl", local={"path": str(path)}))
+    assert str(error.value) == (
+        f"{path}: has no column `instruction`, which the format `jsonl` reads; it has id (string),"
+        f" conversations ({ARROW['turns']}). Write the prompts to a column of this name, or choose"
+        " another `seeds.format`"
+    )
+
+
+def test_columns_that_a_format_does_not_read_are_logged(prepare, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("lamini"), "propagate", True)
+    others = {"tags": KINDS["texts"], "conversations": KINDS["turns"], "task": 3}
+    for name in "ab":
+        write_parquet(tmp_path / f"{name}.parquet", instruction="Do.", **others)
+    with caplog.at_level("INFO", logger="lamini"):
+        rows, _ = prepare(SeedData(format="jsonl", local={"path": str(tmp_path)}))
+    assert {row["subset"] for row in rows} == {"a", "b"}
+    told = "reads the columns instruction; not read: tags, conversations, task"
+    assert caplog.text.count(told) == 1
+
+
+@pytest.mark.parametrize("kind", ARROW)
+def test_a_jsonl_row_of_another_type_is_counted(prepare, tmp_path, kind):
+    rows = [
+        {"instruction": "Do."},
+        {"instruction": KINDS[kind]},
+        {"instruction": "Go.", "input": KINDS[kind]},
+    ]
+    path = write(tmp_path / "s.jsonl", rows)
+    found, funnel = prepare(SeedData(format="jsonl", local={"path": str(path)}))
+    wrong = {"instruction_not_text": 1, "input_not_text": 1}
+    if kind == "nothing":  # the row has no input
+        del wrong["input_not_text"]
+    assert funnel["rejected"] == wrong
+    assert len(found) == 3 - sum(wrong.values())
+
+
+def test_jsonl_without_the_column_names_those_of_its_first_row(prepare, tmp_path):
+    path = write(tmp_path / "s.jsonl", [{"id": 1, "conversations": KINDS["turns"]}] * 2)
+    with pytest.raises(LaminiError) as error:
+        prepare(SeedData(format="jsonl", local={"path": str(path)}))
+    assert str(error.value) == (
+        f"{path}: none of 2 rows gives a prompt in the format `jsonl`: {{'no_instruction': 2}}. The"
+        " first row has the columns id (int), conversations (list). Choose another"
+        " `seeds.format`, or write the prompts to the columns that this one reads"
+    )
+
+
+def test_the_hubs_columns_are_held_to_the_same(prepare, tmp_path):
+    def hub(**columns) -> SeedData:
+        repo = tmp_path / f"repo{len(list(tmp_path.iterdir()))}"
+        write_parquet(repo / "train.parquet", **columns)
+        return SeedData(format="alpaca", hub={"repo": str(repo), "revision": "main"})
+
+    rows, _ = prepare(hub(instruction="Do.", input="this", tags=KINDS["texts"]))
+    assert [row["instruction"] for row in rows] == ["Do.:this"] * 2
+    with pytest.raises(LaminiError, match=r"repo\d \(default\): the column `input` .*list<"):
+        prepare(hub(instruction="Do.", input=KINDS["texts"]))
+    with pytest.raises(LaminiError, match=r"repo\d \(default\): has no column `instruction`"):
+        prepare(hub(conversations=KINDS["turns"]))
 
 
 def test_samples_depend_on_the_seed_and_the_rows_alone(prepare, tmp_path):

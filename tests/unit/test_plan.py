@@ -11,12 +11,13 @@ import pytest
 
 from lamini.command import read_config
 from lamini.errors import LaminiError
-from lamini.generation.requests import prompt_text
+from lamini.generation.prompt_template import PromptTemplate
 from lamini.plan.__main__ import main
 from lamini.plan.requests import StagePlan, planned_requests
 from lamini.plan.students import CARDS, StudentPlan, planned_students
 from lamini.plan.tokens import estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
+from lamini.settings.teacher import InstructionTemplate
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.workflow import Workflow
 
@@ -47,7 +48,9 @@ def students(*assignments: str) -> dict[str, StudentPlan]:
 def test_tokens_are_estimated_within_a_tenth():
     texts = [
         flow().config.teacher.responses.system_message,
-        prompt_text(["", "", ""], ["Art", "Blue whales", "Sport history"], 20),
+        PromptTemplate(InstructionTemplate()).render(
+            ["", "", ""], ["Art", "Blue whales", "Sport history"], 20
+        ),
         render_prompt("alpaca", "Name three trees that grow in the mountains of Europe."),
     ]
     for text in texts:
@@ -77,6 +80,17 @@ def test_settings_change_the_plan():
     assert judged["verdicts", "models"].requests == 114 * 19
     assert judged["verdicts", "dataset"].requests == 2 * 20 * 7
     assert requests("dataset=published") == {}
+
+
+def test_a_prompt_of_ones_own_is_counted():
+    Path("own.jinja").write_text("{{ count }} like {{ examples | join }}{{ opening }}{{ closing }}")
+    prompt = "{template: own.jinja, opening: '[[', closing: ']]'}"
+    source = "self_instruct_without_topic"
+    plan = requests(f"teacher={{instructions: {{prompt: {prompt}}}}}")["instructions", source]
+    mean = published_lengths()[source].instruction
+    # `20 like [[]]` is 3 tokens, the message 4, the reply 3; `[[`, `]]` and the line end are 3
+    assert plan.prompt_tokens == pytest.approx(13_500 * (3 + 4 + 3 + 3 * mean))
+    assert plan.completion_tokens == pytest.approx(270_000 * (mean + 3))
 
 
 def test_reports_stand_before_estimates():
@@ -171,7 +185,7 @@ def test_large_models_need_a_sharded_optimizer_on_small_cards():
     assert students("recipes={decoder_only: {shard_optimizer: true}}")["lamini-neo-1.3b"].advice(
         A100
     ) == ("fits")
-    huge = {"lamini-gpt-1.5b": {"parameters": 30_000_000_000}}
+    huge = {"gpt2-xl": {"parameters": 30_000_000_000}}
     assert students(f"models={json.dumps(huge)}")["lamini-gpt-1.5b"].advice(V100) == "too large"
 
 

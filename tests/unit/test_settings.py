@@ -89,7 +89,27 @@ def test_the_demo_is_a_valid_overlay() -> None:
         ("evaluated_tasks", ["rte2"], "unknown task 'rte2'"),
         ("evaluation.batches", {"a": ["rte"], "b": ["rte"]}, "in batches a and b"),
         ("models.lamini-t5-61m.recipe_changes", {"epoch": 3}, "recipe_changes"),
-        ("models.lamini-t5-61m.initialization", "gpt2", "its initialization is decoder-only"),
+        (
+            "models.lamini-t5-61m.architecture",
+            "decoder-only",
+            "  models.lamini-t5-61m.architecture: decoder-only, but its initialization t5-small has"
+            " encoder-decoder; leave it out",
+        ),
+        (
+            "models.lamini-t5-61m.parameters",
+            61_000_000,
+            "  models.lamini-t5-61m.parameters: 61000000, but its initialization t5-small has"
+            " 60506624; leave it out",
+        ),
+        (
+            "models.lamini-t5-61m.initialization",
+            "t5-tiny",
+            "\n  models.lamini-t5-61m.initialization: 't5-tiny' is no reference model of `models`",
+        ),
+        ("models.lamini-t5-61m.initialization", "lamini-t5-223m", "is no reference model"),
+        ("models.lamini-t5-61m.initialization", ["t5-small"], "is no reference model"),
+        ("models.lamini-t5-61m", None, "models.lamini-t5-61m:"),
+        ("models", ["t5-small"], "models:"),
         (
             "models.t5-small.weights",
             {"folder": "a", "hub": {"repo": "b", "revision": "c"}},
@@ -118,6 +138,39 @@ def test_a_wrong_key_or_value_is_named(
         load_settings(paper)
     assert message in str(error.value)
     assert (parents or [last])[0] in str(error.value)
+
+
+INHERITED = ("architecture", "family", "parameters", "tokenizer")
+
+
+@pytest.mark.parametrize("overlay", [[], ["demo"], ["examples/herd"]])
+def test_students_are_what_their_initialization_is(overlay: list[str]) -> None:
+    config = _load("config", "sources", "models", "tasks", *overlay)
+    settings = load_settings(config)
+    students = {n: m for n, m in config["models"].items() if m["role"] == "student"}
+    assert not {*INHERITED} & {key for model in students.values() for key in model}
+    for model in students.values():
+        model |= {key: config["models"][model["initialization"]][key] for key in INHERITED}
+    assert load_settings(config) == settings
+
+
+def test_a_student_may_have_another_family_and_tokenizer(paper: dict[str, Any]) -> None:
+    paper["models"]["lamini-t5-61m"] |= {"family": "LaMini", "tokenizer": "gpt2"}
+    student = load_settings(paper).models["lamini-t5-61m"]
+    assert (student.family, student.tokenizer) == ("LaMini", "gpt2")
+    assert (student.architecture, student.parameters) == ("encoder-decoder", 60506624)
+
+
+def test_a_field_that_a_reference_lacks_is_missing_for_it(paper: dict[str, Any]) -> None:
+    del paper["models"]["t5-small"]["family"]
+    with pytest.raises(SettingsError, match=r"models\.t5-small\.family: missing"):
+        load_settings(paper)
+
+
+def test_checking_leaves_the_given_configuration_as_it_is(paper: dict[str, Any]) -> None:
+    before = copy.deepcopy(paper)
+    load_settings(paper)
+    assert paper == before
 
 
 def test_a_shard_needs_a_sample(paper: dict[str, Any]) -> None:

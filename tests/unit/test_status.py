@@ -89,12 +89,11 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def test_an_empty_folder_waits_for_everything(capsys, jobs):
+    shutil.rmtree("results")
     text = status(capsys)
     assert rows(text)["in"] == ["all", "0", f"{len(jobs):,}", f"{len(jobs):,}"]
     assert rows(text)["train_model"] == ["0", "15", "15"]
     assert rows(text)["generate_pairs"] == ["0", "258", "258"]
-    shutil.rmtree("results")
-    assert status(capsys).partition("\n")[2] == text.partition("\n")[2], "asked, not read"
     assert not Path("results").exists()
 
 

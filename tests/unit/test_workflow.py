@@ -14,6 +14,7 @@ from lamini.errors import SettingsError
 from lamini.settings.students import PAPER_FAMILIES
 from lamini.training.job import TrainingJob
 from lamini.workflow import Workflow, growing, one_of
+from lamini.workflow.checks import check_files
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -118,7 +119,8 @@ def test_minutes_and_memory_grow_with_model_and_attempt(
     training: list[tuple[int, int]],
     evaluation: list[tuple[int, int]],
 ) -> None:
-    paper["models"]["toy"] = paper["models"]["lamini-t5-61m"] | {"parameters": 1_000_000}
+    paper["models"]["t5-toy"] = paper["models"]["t5-small"] | {"parameters": 1_000_000}
+    paper["models"]["toy"] = paper["models"]["lamini-t5-61m"] | {"initialization": "t5-toy"}
     flow = Workflow(paper)
 
     def twice(resource: Callable[..., int], *arguments: Any) -> tuple[int, ...]:
@@ -226,3 +228,53 @@ def test_a_decontamination_that_cannot_be_is_refused(
     }
     with pytest.raises(SettingsError, match=message):
         Workflow(paper)
+
+
+def test_the_papers_prompt_adds_nothing_to_the_params_of_older_runs(paper: dict[str, Any]) -> None:
+    default = Workflow(paper).instruction_params("generated_p3", "0003").as_params()
+    assert list(default) == [
+        "source", "generation", "model", "requests", "seed_requests", "count", "seed", "version"
+    ]  # fmt: skip
+    assert list(default["requests"]) == ["sampling", "demonstrations", "version"]
+    del paper["teacher"]["instructions"]["prompt"]
+    assert Workflow(paper).instruction_params("generated_p3", "0003").as_params() == default
+
+
+def test_a_prompt_of_ones_own_is_part_of_the_instructions_it_asks_for(
+    paper: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prompt = {"template": "own.jinja", "opening": "[", "closing": "]"}
+    paper["sources"]["generated_p3"]["generation"]["requests"] = {"prompt": prompt}
+    flow = Workflow(paper)
+    seen = []
+    for text in ("one", "two"):
+        Path("own.jinja").write_text(text)
+        params = flow.instruction_params("generated_p3", "0003").as_params()
+        assert params["generation"]["requests"]["prompt"] == prompt
+        seen.append(params)
+        assert "files" not in flow.instruction_params("generated_flan", "0003").as_params()
+    assert seen[0] != seen[1]
+    assert seen[0] | {"files": None} == seen[1] | {"files": None}
+    assert flow.prompt_template("generated_p3") == ["own.jinja"]
+
+
+def test_wrong_files_are_named_by_their_settings_before_any_job(
+    paper: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_files(Workflow(paper))
+    text = "{{ examples | join }} {{ count }} {{ opening }} {{ closing }}"
+    Path("own.jinja").write_text(text)
+    paper["teacher"]["instructions"]["prompt"] = {"template": "own.jinja"}
+    gone = {"prompt": {"template": "gone.jinja"}}
+    paper["sources"]["generated_p3"]["generation"]["requests"] = gone
+    with pytest.raises(SettingsError) as error:
+        check_files(Workflow(paper))
+    assert str(error.value).splitlines() == [
+        "the configuration is wrong:",
+        "  teacher.instructions.prompt: own.jinja: the instruction prompt does not show all of"
+        " `topics`; add it to the template",
+        "  sources.generated_p3.generation.requests.prompt: gone.jinja: the instruction prompt"
+        " can't be read as a Jinja template (No such file or directory)",
+    ]

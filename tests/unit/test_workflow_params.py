@@ -65,6 +65,7 @@ teacher:
   instructions: &requests
     sampling: {temperature: 1.0, max_tokens: 99, top_p: 0.5, extra_body: {grammar: x}}
     demonstrations: [{role: user, content: hello}]
+    prompt: {template: config/demo/README.md, opening: "[", closing: "]"}
   responses: {sampling: {top_p: 0.5, extra_body: {grammar: x}}}
 sources:
   alpaca:
@@ -90,7 +91,7 @@ evaluation:
   {mirror: config/demo/tasks, limit: 9, max_encoder_tokens: 9,
    batches: {others: [rte], record: [record]}}
 tasks:
-  rte: {data: {sha256: "0"}}
+  rte: {data: {sha256: "0"}, include_path: config/demo/flan}
   record: {data: {sha256: "0"}}
 human_evaluation:
   studies:

@@ -21,7 +21,7 @@ from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, read_jsonl, resolve_path
 from lamini.generation.parsing import REFUSAL
-from lamini.generation.seeds import seed_files
+from lamini.generation.seeds import holds_text, seed_files
 from lamini.log import Progress
 from lamini.settings.dataset import Published
 from lamini.settings.params import MergePairs
@@ -156,6 +156,12 @@ def _checked(table: pa.Table, place: str) -> pa.Table:
         raise LaminiError(
             f"{place}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}"
         )
+    for name in PUBLISHED_COLUMNS:
+        kind = table[name].type
+        if not (holds_text(kind) or pa.types.is_null(kind)):
+            raise LaminiError(
+                f"{place}: `{name}` must be text in every row, but its type is {kind}"
+            )
     columns = [table[name].cast(pa.string()).fill_null("") for name in PUBLISHED_COLUMNS]
     return pa.table(columns, schema=_TEXTS)
 

@@ -1,9 +1,9 @@
-"""Task definitions: lm-eval's own, on our examples, with the protocol's prompts."""
+"""Task definitions: lm-eval's own or the user's, on our examples, with the protocol's prompts."""
 
 import functools
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,22 +47,22 @@ def build_task(
     examples that nobody asks for.
 
     Args:
-        name: of the task in lm-eval.
-        settings: metric and data.
+        name: of the task in lm-eval, or in the user's folder of definitions.
+        settings: metric, data and that folder.
         protocol: `paper` or `modern`.
         mirror: folder of local copies of the data; null: the hub.
 
     Raises:
-        LaminiError: when lm-eval has no such task, or an example does not fit it.
+        LaminiError: when there is no such task, or an example does not fit it.
     """
     from lm_eval.api.task import ConfigurableTask
 
     _quieten()
     squad.provide()
-    definition = _load_definition(name)
+    definition = _load_definition(name, settings.include_path)
     for key in ("tag", "group", "task_list", "dataset_path", "dataset_name", "dataset_kwargs"):
         definition.pop(key, None)
-    if protocol == "paper":
+    if protocol == "paper" and settings.include_path is None:
         definition |= paper_definition(name)
     examples, facts = load_examples(settings.data, mirror)
     place = place_of(settings.data, mirror)
@@ -183,7 +183,7 @@ def _unfit(name: str, columns: list[str], place: str, error: Exception) -> Lamin
     )
 
 
-def _load_definition(name: str) -> dict[str, Any]:
+def _load_definition(name: str, include_path: str | None) -> dict[str, Any]:
     """A task's fields.
 
     Raises:
@@ -191,15 +191,16 @@ def _load_definition(name: str) -> dict[str, Any]:
     """
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    file = _definition_file(name)
+    file = _own_file(name, include_path) if include_path else _definition_file(name)
     try:
         definition: dict[str, Any] = load_yaml(file)
-    except ImportError as error:
-        raise missing_package(name, error) from error
     except Exception as error:  # a definition runs code of its own
+        if isinstance(error, ImportError) and (error.name or not include_path):
+            raise missing_package(name, error) from error
         raise LaminiError(
-            f"tasks.{name}: lm-eval can't load its definition of the task"
-            f" ({type(error).__name__}: {error!s:.300}); leave the task out"
+            f"tasks.{name}: lm-eval can't load {file if include_path else 'its definition'}"
+            f" ({type(error).__name__}: {error!s:.300});"
+            f" {'correct it' if include_path else 'leave the task out'}"
         ) from error
     if "class" in definition:
         raise LaminiError(
@@ -223,9 +224,48 @@ def _definition_file(name: str) -> Path:
         return found[0]
     logger.info("%s: reading lm-eval's index of tasks", name)
     index: Mapping[str, Any] = lm_eval.tasks.TaskManager().task_index
-    entry = index.get(name)
-    if entry is None:
-        raise LaminiError(f"tasks.{name}: the pinned lm-eval has no task of this name")
+    if name not in index:
+        raise LaminiError(
+            f"tasks.{name}: the pinned lm-eval has no task of this name; for a definition of your"
+            f" own give its folder as `tasks.{name}.include_path`"
+        )
+    return _file_of_task(name, index[name])
+
+
+def _own_file(name: str, include_path: str) -> Path:
+    """The file that defines a task in the user's folder.
+
+    Raises:
+        LaminiError: when no definition there has this name.
+    """
+    from lm_eval.tasks import TaskManager
+
+    index = TaskManager(include_path=include_path, include_defaults=False).task_index
+    if name not in index:
+        raise LaminiError(
+            f"tasks.{name}.include_path: {include_path} has no definition with `task: {name}`; it"
+            f" has {', '.join([*sorted(index), *_unreadable(include_path)]) or 'none'}"
+        )
+    return _file_of_task(name, index[name])
+
+
+def _unreadable(include_path: str) -> Iterator[str]:
+    """The definitions that lm-eval's index leaves out in silence, with the reason."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    for file in sorted(Path(include_path).rglob("*.yaml")):
+        try:
+            load_yaml(file, resolve_func=False)
+        except Exception as error:  # of YAML, of a missing `include`, of its encoding
+            yield f"{file}, which can't be read ({' '.join(str(error).split()):.300})"
+
+
+def _file_of_task(name: str, entry: Any) -> Path:
+    """The file of one entry of lm-eval's index.
+
+    Raises:
+        LaminiError: when the entry is a group of tasks.
+    """
     members = entry.tags if entry.yaml_path is None else (entry.cfg or {}).get("task")
     if not isinstance(members, str | None):
         names = sorted(str(m.get("task", m) if isinstance(m, dict) else m) for m in members)

@@ -15,6 +15,7 @@ from typing import cast
 import zstandard
 
 from lamini.files import atomic_writer, write_json, write_jsonl
+from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.prompts import PromptPool
 from lamini.generation.requests import InstructionPrompt, PromptMaker
 from lamini.generation.shard import Shard, ShardSettings
@@ -72,6 +73,7 @@ def generate_instructions(
             )
         )
         maker = PromptMaker(
+            PromptTemplate(wanted.requests.prompt),
             pool,
             read_topics(topics[0]) if topics else [],
             generation,

@@ -1,10 +1,12 @@
 """Taking the generated instructions out of an answer, as models really write them.
 
-The prompt asks for `<example>...</example>`. Models also number the examples, write `<Example 3>`,
-forget a label or double it, talk before and after, copy what they were shown, answer what they ask,
-and stop in the middle. What can be told for certain is mended; the rest is rejected with a reason.
+The prompt asks for `<example>...</example>`, or for other labels that the configuration gives.
+Models also number the examples, write `<Example 3>`, forget a label or double it, talk before and
+after, copy what they were shown, answer what they ask, and stop in the middle. What can be told for
+certain is mended; the rest is rejected with a reason.
 """
 
+import functools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -28,13 +30,6 @@ Reason = Literal[
 """Why something was rejected. The first three concern a whole answer, the others one example;
 `duplicate` (within the shard) and `surplus` (the shard was full) are for the caller to give."""
 
-# `<example>` and its relatives: `</Example>`, `<example 3>`, `<examples>`, `<\\example>`,
-# `<example id="1">`, `&lt;example&gt;`; not `<example.com>`.
-_LABEL = re.compile(
-    r"(?:<|&lt;)\s*(?P<slash>[/\\]?)\s*examples?(?:[ _#:-]?\d{1,3}|\s[^<>\n]{0,40}?)?\s*"
-    r"(?P<self_closed>/?)\s*(?:>|&gt;)",
-    re.IGNORECASE,
-)
 _PREFIXES = (
     re.compile(r"(?:(?:example|instruction|task|prompt)\s*#?\d*|#\d+)\s*[:.)-]\s*", re.IGNORECASE),
     re.compile(r"\(?\d{1,3}[.)]\s+"),
@@ -76,9 +71,32 @@ class Parsed:
     rejects: list[Reject] = field(default_factory=list)
 
 
+@functools.cache
+def label_pattern(opening: str, closing: str | None) -> re.Pattern[str]:
+    r"""A pattern of both labels; in a closing one, `closing` or `self_closed` is not empty.
+
+    A tag `<example>` with its closing tag also matches `</Example>`, `<example 3>`, `<examples>`,
+    `<\example>`, `<example id="1">` and `&lt;example&gt;`, but not `<example.com>`. Any other label
+    matches as it is written, in upper or lower case.
+    """
+    tag = re.fullmatch(r"<([\w-]+)>", opening)
+    if tag and closing == f"</{tag[1]}>":
+        text = (
+            rf"(?:<|&lt;)\s*(?P<closing>[/\\]?)\s*{tag[1]}s?"
+            r"(?:[ _#:-]?\d{1,3}|\s[^<>\n]{0,40}?)?\s*(?P<self_closed>/?)\s*(?:>|&gt;)"
+        )
+    else:
+        end = rf"(?P<closing>{re.escape(closing)})" if closing else r"(?P<closing>(?!))"
+        begin = rf"{re.escape(opening)}(?P<self_closed>)"
+        longer_first = len(closing or "") > len(opening)
+        text = f"{end}|{begin}" if longer_first else f"{begin}|{end}"
+    return re.compile(text, re.IGNORECASE)
+
+
 def parse_examples(
     text: str,
     *,
+    label: re.Pattern[str],
     truncated: bool,
     shown: Sequence[str],
     also_shown: Collection[str] = (),
@@ -88,6 +106,7 @@ def parse_examples(
 
     Args:
         text: the answer.
+        label: `label_pattern` of the prompt's labels.
         truncated: whether it ended because of its length.
         shown: the request's examples. They tell what is part of the format: a leading number or
             an "Answer:" within is kept where an example has it too.
@@ -102,7 +121,7 @@ def parse_examples(
     if not _WORD.search(text):
         parsed.rejects.append(Reject("empty_answer", text))
         return parsed
-    chunks = list(_chunks(text))
+    chunks = _chunks(text, label)
     if not chunks:
         parsed.rejects.append(Reject("refusal" if REFUSAL.match(text) else "no_label", text))
         return parsed
@@ -136,7 +155,7 @@ def clean(text: str) -> str:
     return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _chunks(text: str) -> list[tuple[str, bool, bool]]:
+def _chunks(text: str, label: re.Pattern[str]) -> list[tuple[str, bool, bool]]:
     """What stands between labels, and whether it was opened and closed by one.
 
     Talk outside of labels is no chunk. A doubled label encloses nothing and makes none; only a
@@ -144,16 +163,16 @@ def _chunks(text: str) -> list[tuple[str, bool, bool]]:
     """
     chunks: list[tuple[str, bool, bool]] = []
     is_open, at = False, 0
-    for label in _LABEL.finditer(text):
-        chunk = text[at : label.start()]
-        closes = bool(label["slash"]) or bool(label["self_closed"] and is_open)
+    for found in label.finditer(text):
+        chunk = text[at : found.start()]
+        closes = bool(found["closing"]) or bool(found["self_closed"] and is_open)
         if closes and is_open:
             chunks.append((chunk, True, True))
         elif closes and _WORD.search(chunk):
             chunks.append((chunk, False, True))
         elif not closes and is_open and _WORD.search(chunk):
             chunks.append((chunk, True, False))
-        is_open, at = not closes, label.end()
+        is_open, at = not closes, found.end()
     if is_open and _WORD.search(text[at:]):
         chunks.append((text[at:], True, False))
     return chunks

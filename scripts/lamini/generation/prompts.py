@@ -59,7 +59,8 @@ def prepare_prompts(
     if total == 0:
         raise LaminiError(
             f"{_origin(seeds)}: none of {counts['rows']} rows gives a prompt in the format"
-            f" `{seeds.format}`: {dict(rejected)}"
+            f" `{seeds.format}`: {dict(rejected)}.{_first_columns(seeds)} Choose another"
+            " `seeds.format`, or write the prompts to the columns that this one reads"
         )
     for reason, count in sorted(rejected.items()):
         logging.getLogger("lamini").warning(
@@ -86,6 +87,15 @@ def prepare_prompts(
             "prompts_per_subset": kept,
         },
     )
+
+
+def _first_columns(seeds: SeedData) -> str:
+    """A sentence on the first row's columns and their types; empty where it has none."""
+    first = next((row.row for row in read_seeds(seeds)), None)
+    if not isinstance(first, dict):
+        return ""
+    found = ", ".join(f"{name} ({type(value).__name__})" for name, value in first.items())
+    return f" The first row has the columns {found:.300}."
 
 
 def _origin(seeds: SeedData) -> str:

@@ -1,4 +1,4 @@
-"""The prompts that ask for instructions: Figures 2 and 7 of the paper, and how they are filled.
+"""The prompts that ask for instructions: which examples and topics each of them shows.
 
 Request `i` of a shard draws its examples and topics with a seed made of (seed, source, shard, i)
 alone: it is the same whatever else runs, and however many requests the shard needs.
@@ -10,20 +10,11 @@ from dataclasses import dataclass
 
 from lamini.errors import LaminiError
 from lamini.files import derive_seed
+from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.prompts import PromptPool
 from lamini.settings.sources import InstructionGeneration
 
 Message = dict[str, str]
-
-_LABELLED = "<example>{}</example>"
-_TOPICS = ' with the topics "{}"'
-_CONSTRAINTS = (
-    "Generate {count} diverse examples that are similar to the provided examples{topics}.\n"
-    "You do not need to provide a response to the generated examples.\n"
-    "Each example must include an instruction.\n"
-    "Each generated instruction can be either an imperative sentence or a question.\n"
-    'Each example must start with the label "<example>" and end with the label "</example>".'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +31,11 @@ class InstructionPrompt:
     """For the request, where the teacher takes one: 31 bits, which every server accepts."""
 
 
-def prompt_text(examples: Sequence[str], topics: Sequence[str], count: int) -> str:
-    """The prompt of Figure 2; with topics, that of Figure 7.
-
-    Figure 7 ends in `".`, a slip of typesetting that the example-guided prompt has not; it is
-    left out.
-    """
-    shown = "\n".join(_LABELLED.format(example) for example in examples)
-    guide = _TOPICS.format(", ".join(topics)) if topics else ""
-    return f"{shown}\n\n{_CONSTRAINTS.format(count=count, topics=guide)}"
-
-
 class PromptMaker:
     """Fills the prompts of one shard.
 
     Args:
+        template: the prompt.
         pool: the seed prompts.
         topics: the topic list; needed when `generation.topics_per_request` is not 0.
         generation: how instructions are asked for.
@@ -66,6 +47,7 @@ class PromptMaker:
 
     def __init__(
         self,
+        template: PromptTemplate,
         pool: PromptPool,
         topics: Sequence[str],
         generation: InstructionGeneration,
@@ -77,7 +59,7 @@ class PromptMaker:
                 f" {generation.topics_per_request}, but there are only {len(topics)} topics;"
                 " relax the filters of `topics`"
             )
-        self._pool, self._topics = pool, topics
+        self._template, self._pool, self._topics = template, pool, topics
         self._generation, self._place = generation, place
         self._pools = sorted(pool.offsets)
 
@@ -95,7 +77,7 @@ class PromptMaker:
         topics = draw.sample(self._topics, self._generation.topics_per_request)
         examples = tuple(row["instruction"] for row in rows)
         return InstructionPrompt(
-            text=prompt_text(examples, topics, self._generation.instructions_per_request),
+            text=self._template.render(examples, topics, self._generation.instructions_per_request),
             examples=examples,
             example_ids=tuple(row["id"] for row in rows),
             subset=name or None,

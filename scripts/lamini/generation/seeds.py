@@ -1,6 +1,6 @@
 """Rows of the seed collections, from local files or the hub, and how a row becomes a prompt.
 
-Every collection keeps its own columns; `prompt_of` knows them:
+Every collection keeps its own columns; `prompt_of` reads these:
 
 | format | columns | prompt |
 |---|---|---|
@@ -9,13 +9,19 @@ Every collection keeps its own columns; `prompt_of` knows them:
 | `p3` | `inputs_pretokenized`, or `inputs` | as it is |
 | `flan` | `inputs`, optionally `task` | as it is |
 | `jsonl` | `instruction`, optionally `input` | as for `alpaca` |
+
+All are text but `instances`, a list of mappings. `task`, where it is text, names a row's subset. A
+table (Parquet, or the hub's) whose column is missing or of another type is refused; in JSON each
+row has columns and types of its own, and such rows are counted as rejected.
 """
 
+import functools
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -23,6 +29,10 @@ from lamini.errors import LaminiError
 from lamini.files import resolve_path
 from lamini.settings.sources import HubData, SeedData
 
+if TYPE_CHECKING:
+    import pyarrow
+
+logger = logging.getLogger("lamini")
 FILE_KINDS = (".jsonl", ".json", ".parquet")
 SUBSET_COLUMN = "task"
 _NO_INPUT = {"", "<noinput>", "noinput", "n/a", "none"}
@@ -49,22 +59,23 @@ def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
     """Yield every row of a collection in a fixed order, one at a time.
 
     Raises:
-        LaminiError: when a file is missing, of an unknown kind or damaged as a whole, or the hub
-            does not give the dataset.
+        LaminiError: when a file is missing, of an unknown kind or damaged as a whole, a table's
+            columns do not fit the format, or the hub does not give the dataset.
     """
     limit = seeds.max_rows_per_subset
     if seeds.local is not None:
         root = resolve_path(seeds.local.path)
         for path in seed_files(root):
             place = str(path.relative_to(root).with_suffix("")) if path != root else path.stem
-            for number, row in enumerate(_rows_of_file(path), start=1):
+            for number, row in enumerate(_rows_of_file(path, seeds.format), start=1):
                 if limit is not None and number > limit:
                     break
                 yield SeedRow(_subset(row, path.stem), number, row, place)
     else:
         assert seeds.hub is not None
         for subset in _hub_subsets(seeds.hub):
-            for number, row in enumerate(_rows_of_hub(seeds.hub, subset, limit), start=1):
+            rows = _rows_of_hub(seeds.hub, subset, seeds.format, limit)
+            for number, row in enumerate(rows, start=1):
                 name = subset or seeds.hub.repo.rpartition("/")[2]
                 yield SeedRow(_subset(row, name), number, row, name)
 
@@ -86,10 +97,10 @@ def seed_files(path: Path) -> list[Path]:
     return found
 
 
-def _rows_of_file(path: Path) -> Iterator[Any]:
+def _rows_of_file(path: Path, form: str) -> Iterator[Any]:
     """The rows of one file; a JSONL line that is no JSON is null."""
     if path.suffix == ".parquet":
-        yield from _rows_of_parquet(path)
+        yield from _rows_of_parquet(path, form)
     elif path.suffix == ".json":
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
@@ -109,24 +120,82 @@ def _rows_of_file(path: Path) -> Iterator[Any]:
         raise LaminiError(f"{path}: seed files end in one of {', '.join(FILE_KINDS)}")
 
 
-def _rows_of_parquet(path: Path) -> Iterator[Any]:
+def _rows_of_parquet(path: Path, form: str) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        # Token columns are many times as big as the text, and not needed.
-        texts = [
-            field.name
-            for field in file.schema_arrow
-            if pyarrow.types.is_string(field.type)
-            or pyarrow.types.is_large_string(field.type)
-            or field.name == "instances"
-        ]
-        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=texts):
+        columns = _columns_read(file.schema_arrow, form, str(path))
+        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
             yield from batch.to_pylist()
     except pyarrow.ArrowInvalid as error:
         raise LaminiError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
+    """The columns of a table that a format reads. Others, such as token ids, can be many times as
+    big as the text; the log names them.
+
+    Raises:
+        LaminiError: when a column is missing or its type does not fit; names the remedy.
+    """
+    types = {field.name: field.type for field in schema}
+    needed, optional = _columns_of(form, types)
+    if missing := [name for name in needed if name not in types]:
+        found = ", ".join(f"{name} ({kind})" for name, kind in types.items())
+        raise LaminiError(
+            f"{place}: has no column `{missing[0]}`, which the format `{form}` reads; it has"
+            f" {found:.500}. Write the prompts to a column of this name, or choose another"
+            " `seeds.format`"
+        )
+    read = [name for name in (*needed, *optional) if name in types]
+    for name in read:
+        if not _fits(name, types[name]):
+            wanted = "a list of structs" if name == "instances" else "text"
+            raise LaminiError(
+                f"{place}: the column `{name}` has the type {types[name]!s:.200}, but the format"
+                f" `{form}` reads {wanted} there. Convert it, or choose another `seeds.format`"
+            )
+    if SUBSET_COLUMN in types and _fits(SUBSET_COLUMN, types[SUBSET_COLUMN]):
+        read.append(SUBSET_COLUMN)
+    unread = ", ".join(name for name in types if name not in read) or "none"
+    _log_once(f"the format `{form}` reads the columns {', '.join(read)}; not read: {unread}")
+    return read
+
+
+def _columns_of(form: str, present: Container[str]) -> tuple[list[str], list[str]]:
+    """Columns that a format needs, and those that it reads where they are present."""
+    if form in ("p3", "flan"):  # P3's `inputs` are token ids
+        return ["inputs_pretokenized" if "inputs_pretokenized" in present else "inputs"], []
+    if form == "self_instruct":
+        return ["instruction", "instances"], []
+    return ["instruction"], ["input"]
+
+
+def _fits(name: str, kind: "pyarrow.DataType") -> bool:
+    """Whether a column of this type holds what `prompt_of` reads there."""
+    from pyarrow import types
+
+    if name == "instances":
+        lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
+        return any(is_kind(kind) for is_kind in lists) and types.is_struct(kind.value_type)
+    return holds_text(kind) or (name == "input" and types.is_null(kind))
+
+
+def holds_text(kind: "pyarrow.DataType") -> bool:
+    """Whether the values of this type are text, however they are encoded."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(is_kind(kind) for is_kind in texts)
+
+
+@functools.cache
+def _log_once(message: str) -> None:
+    logger.info(message)
 
 
 def _hub_subsets(hub: HubData) -> list[str | None]:
@@ -140,7 +209,7 @@ def _hub_subsets(hub: HubData) -> list[str | None]:
     return [None] if kept == ["default"] else kept
 
 
-def _rows_of_hub(hub: HubData, subset: str | None, limit: int | None) -> Iterator[Any]:
+def _rows_of_hub(hub: HubData, subset: str | None, form: str, limit: int | None) -> Iterator[Any]:
     """Stream one configuration; nothing but the rows in hand is kept."""
     from datasets import load_dataset
 
@@ -153,12 +222,9 @@ def _rows_of_hub(hub: HubData, subset: str | None, limit: int | None) -> Iterato
         revision=hub.revision,
         streaming=True,
     )
-    columns = rows.column_names or []
-    texts = [c for c in columns if c not in ("targets", "targets_pretokenized", "answer_choices")]
-    if "inputs_pretokenized" in columns:
-        texts = ["inputs_pretokenized"]  # P3's `inputs` are token ids.
-    if columns:
-        rows = rows.select_columns(texts)
+    if rows.features is not None:  # else each row has columns of its own, as in JSON
+        place = f"{hub.repo} ({subset or 'default'})"
+        rows = rows.select_columns(_columns_read(rows.features.arrow_schema, form, place))
     yield from rows if limit is None else rows.take(limit)
 
 
@@ -185,7 +251,7 @@ def prompt_of(row: Any, form: str) -> str:
     if not isinstance(row, Mapping):
         raise BadRow("not_an_object")
     if form in ("p3", "flan"):
-        name = "inputs_pretokenized" if "inputs_pretokenized" in row else "inputs"
+        (name,), _ = _columns_of(form, row)
         return _text(row, name)
     instruction = _text(row, "instruction")
     if form == "self_instruct":

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,12 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.generation.normalization import fingerprint
-from lamini.generation.parsing import Parsed, Reject, parse_examples
+from lamini.generation.parsing import Parsed, Reject, label_pattern, parse_examples
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests
+from lamini.settings.teacher import Message as Turn
 from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
 
 Row = dict[str, Any]
@@ -77,7 +79,9 @@ class Shard:
     def __post_init__(self) -> None:
         self._known: set[bytes] = set()
         self._asked: Counter[str] = Counter()
-        self._demonstrated = _demonstrated(self.wanted.requests.demonstrations)
+        prompt = self.wanted.requests.prompt
+        self._label = label_pattern(prompt.opening, prompt.closing)
+        self._demonstrated = _demonstrated(self.wanted.requests.demonstrations, self._label)
 
     def next_round(self) -> int:
         """How many requests to ask next; 0: the shard is done."""
@@ -112,6 +116,7 @@ class Shard:
         self.models[answer.model] += 1
         parsed = parse_examples(
             answer.text,
+            label=self._label,
             truncated=answer.finish_reason == "length",
             shown=prompt.examples,
             also_shown=self._demonstrated,
@@ -189,10 +194,10 @@ class Shard:
         }
 
 
-def _demonstrated(messages: list[Any]) -> list[str]:
+def _demonstrated(messages: list[Turn], label: re.Pattern[str]) -> list[str]:
     """The instructions that demonstration turns hold; a copy of one is no new instruction."""
-    return [
-        instruction
+    parsed = [
+        parse_examples(message.content, label=label, truncated=False, shown=())
         for message in messages
-        for instruction in parse_examples(message.content, truncated=False, shown=()).instructions
     ]
+    return [instruction for turn in parsed for instruction in turn.instructions]

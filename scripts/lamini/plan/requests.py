@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamini.files import read_json
-from lamini.generation.requests import prompt_text
+from lamini.generation.prompt_template import PromptTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
-from lamini.plan.tokens import Lengths, chat_tokens, published_lengths
-from lamini.settings.teacher import Sampling
+from lamini.plan.tokens import Lengths, chat_tokens, estimated_tokens, published_lengths
+from lamini.settings.teacher import InstructionTemplate, Sampling
 from lamini.workflow import Workflow
 
-_LABEL_TOKENS = 7  # <example>, </example> and the line end, in GPT-2's tokens
 _TOPIC = "Some topic"
 _VERDICT_TOKENS = 2
 _COUNTED = ("requests", "prompt_tokens", "completion_tokens")
@@ -60,18 +59,17 @@ def planned_requests(flow: Workflow, results: Path) -> list[StagePlan]:
 
 
 def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePlan:
-    definition, teacher = flow.source(source), flow.config.teacher
+    definition, asked = flow.source(source), flow.instruction_requests(source)
     generation = definition.generation
     assert generation is not None
-    asked = generation.requests or teacher.instructions
     count = generation.instructions_per_request
     requests = sum(-(-size // count) for size in definition.shard_sizes())
-    text = prompt_text(
+    text = PromptTemplate(asked.prompt).render(
         [""] * generation.examples_per_request, [_TOPIC] * generation.topics_per_request, count
     )
     messages = [*(message.as_params() for message in asked.demonstrations), {"content": text}]
     shown = generation.examples_per_request * _example_tokens(flow, source, lengths)
-    answer = count * (_of(lengths, source).instruction + _LABEL_TOKENS)
+    answer = count * (_of(lengths, source).instruction + _label_tokens(asked.prompt))
     return StagePlan(
         source=source,
         stage="instructions",
@@ -80,6 +78,12 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
         completion_tokens=requests * _capped(answer, asked.sampling),
         basis="estimated",
     )
+
+
+def _label_tokens(prompt: InstructionTemplate) -> int:
+    """Tokens of an instruction's labels and its line end."""
+    labelled = f"{prompt.opening}word{prompt.closing or ''}\n"
+    return estimated_tokens(labelled) - estimated_tokens("word")
 
 
 def _example_tokens(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> float:

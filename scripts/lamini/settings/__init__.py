@@ -45,8 +45,9 @@ def _explain(item: Any) -> str:
     if item["type"] == "missing":
         return f"{key}: missing"
     if item["type"] == "value_error":
+        inner = f"{key}." if key else ""  # a line may begin with the full key itself
         lines = message.splitlines()
-        return "\n  ".join(f"{key}: {line}" if key else line for line in lines)
+        return "\n  ".join(line if line.startswith(inner) else f"{key}: {line}" for line in lines)
     return f"{key}: {message} (found {item['input']!r:.80})"
 
 

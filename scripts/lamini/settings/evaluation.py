@@ -27,7 +27,7 @@ class TaskData(Settings):
 
 
 class Task(Settings):
-    """A downstream task: one of the 15, or any other of lm-eval's, by its name there."""
+    """A downstream task: one of the 15, any other of lm-eval's by its name there, or your own."""
 
     name: str
     """As the paper writes it."""
@@ -39,6 +39,9 @@ class Task(Settings):
     examples: Annotated[int, Field(gt=0)]
     """Size of the evaluated split (Table 8)."""
     data: TaskData
+    include_path: Annotated[str | None, Field(exclude_if=lambda path: path is None)] = None
+    """Folder of lm-eval task definitions of your own, one of which has this task's name; relative
+    to the root. Null: the definition is lm-eval's."""
     version: Version = 1
 
 

@@ -7,7 +7,9 @@ field.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from lamini.settings.base import Settings
 from lamini.settings.dataset import (
@@ -75,6 +77,8 @@ class GenerateInstructions(Settings):
     """Accepted instructions wanted."""
     seed: int
     version: int
+    files: Annotated[GivenFiles, Field(exclude_if=lambda digest: digest is None)] = None
+    """Of the user's own prompt template; no param where the prompt is the packaged one."""
 
 
 class SelectQueries(Settings):

@@ -1,16 +1,16 @@
 """The whole configuration, and the checks that span its sections."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lamini.settings.base import Name, Settings, Version
 from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
 from lamini.settings.evaluation import Answers, Evaluation, Task
 from lamini.settings.human_evaluation import HumanEvaluation
 from lamini.settings.sources import Download, Source, Topics
-from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer
+from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer, with_inherited
 from lamini.settings.teacher import Teacher
 
 
@@ -63,10 +63,18 @@ class Config(Settings):
     answers: Answers
     human_evaluation: HumanEvaluation = HumanEvaluation()
     report: Report
-    code_changes: Literal["ask", "recompute"] = "ask"
+    custom_rules: Annotated[list[str], Field(exclude_if=lambda rules: not rules)] = []
+    """Snakemake files (`.smk`) with rules of your own, relative to the root; included after the
+    pipeline's."""
+    code_changes: Annotated[Literal["ask", "recompute"], Field(exclude=True)] = "ask"
     """Results that cost GPU-hours or dollars, and whose code has changed since they were made: stop
     before the first job, and say what there is to choose from, or compute them again. Others are
     always made again."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _inherit(cls, models: Any) -> Any:
+        return with_inherited(models) if isinstance(models, Mapping) else models
 
     @model_validator(mode="after")
     def _check_references(self) -> "Config":
@@ -74,10 +82,6 @@ class Config(Settings):
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    def as_params(self) -> dict[str, Any]:
-        """All settings that say what the run is: not what is done about edits of code."""
-        return self.model_dump(mode="json", exclude={"code_changes"})
 
     def recipe(self, model: str) -> Recipe:
         """The recipe of a student, with its own changes applied."""
@@ -225,12 +229,12 @@ def _wrong_models(config: Config) -> list[str]:
         ]
     for name, model in config.models.items():
         start = config.models.get(model.initialization or "")
-        if start and start.role != "reference":
-            problems.append(f"models.{name}.initialization: {model.initialization} is a student")
-        if start and start.architecture != model.architecture:
-            problems.append(
-                f"models.{name}.architecture: its initialization is {start.architecture}"
-            )
+        problems += [
+            f"models.{name}.{key}: {getattr(model, key)}, but its initialization"
+            f" {model.initialization} has {getattr(start, key)}; leave it out"
+            for key in ("architecture", "parameters")
+            if start and getattr(model, key) != getattr(start, key)
+        ]
         if model.recipe in config.recipes:
             try:
                 config.recipe(name)

@@ -1,8 +1,9 @@
 """Settings of the models: tokenizers, weights, recipes, students and references (Table 3)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from lamini.settings.base import Fraction, Name, Settings, Version
 
@@ -137,8 +138,49 @@ class Recipe(Settings):
         return self.model_dump(mode="json", include=set(SPEED_AND_SAFETY))
 
 
+INHERITED = ("architecture", "family", "parameters", "tokenizer")
+"""Fields that a student inherits from its initialization."""
+
+
+def with_inherited(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in the fields that students inherit from their initialization.
+
+    Args:
+        models: definitions by name, before they are checked.
+
+    Raises:
+        ValueError: names each student whose initialization is no reference model.
+    """
+    filled, problems = dict(models), []
+    for name, model in models.items():
+        start = model.get("initialization") if isinstance(model, Mapping) else None
+        if start is None:
+            continue
+        origin = models.get(start) if isinstance(start, str) else None
+        if not isinstance(origin, Mapping) or origin.get("initialization") is not None:
+            problems.append(
+                f"models.{name}.initialization: {start!r} is no reference model of `models`"
+            )
+            continue
+        filled[name] = {key: origin[key] for key in INHERITED if key in origin} | dict(model)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return filled
+
+
+def _without_inherited(schema: dict[str, Any]) -> None:
+    """The schema does not require the inherited fields, as students leave them out."""
+    schema["required"] = [key for key in schema["required"] if key not in INHERITED]
+
+
 class Model(Settings):
-    """A student, or a reference model that it is compared with."""
+    """A student, or a reference model that it is compared with.
+
+    A student inherits `architecture`, `family`, `parameters` and `tokenizer` from its
+    initialization; it may give another family or tokenizer.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_inherited)
 
     name: str
     """As the paper writes it."""

@@ -27,9 +27,39 @@ class Sampling(Settings):
     """Further fields of the request's JSON body: a grammar, a penalty, what the server takes."""
 
 
+class InstructionTemplate(Settings):
+    """The prompt that asks for instructions, and the labels before and after each of them."""
+
+    template: str = "package:lamini/generation/instruction_prompt.jinja"
+    """A Jinja template of `examples`, `topics` (empty for sources without any), `count`, `opening`
+    and `closing`; relative to the root. The default is the paper's prompt (Figures 2 and 7)."""
+    opening: Annotated[str, Field(pattern=r"\S")] = "<example>"
+    """Label before each example and each generated instruction. Of a tag `<name>` with its closing
+    tag, answers may also have the plural, a number, another case, or `&lt;` for `<`."""
+    closing: Annotated[str, Field(pattern=r"\S")] | None = "</example>"
+    """Label after them; null: an instruction ends where the next one begins."""
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "InstructionTemplate":
+        if self.opening == self.closing:
+            raise ValueError(
+                "`opening` and `closing` are equal; `closing: null` is no closing label"
+            )
+        return self
+
+    def labels(self) -> dict[str, str]:
+        """Both labels, for the template; an absent one is empty."""
+        return {"opening": self.opening, "closing": self.closing or ""}
+
+
 class InstructionRequests(Settings):
     """Requests for new instructions."""
 
+    prompt: Annotated[
+        InstructionTemplate, Field(exclude_if=lambda prompt: prompt == InstructionTemplate())
+    ] = InstructionTemplate()
+    """How the teacher is asked. The default is left out of the params: results that were made
+    before this was a setting stay current."""
     sampling: Sampling = Sampling()
     demonstrations: list[Message] = []
     """Turns put before every prompt, for small teachers; empty for the paper."""

@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lamini.roots import root_inputs
+from lamini.roots import files_of, root_inputs
 from lamini.settings.evaluation import TaskData
 from lamini.settings.human_evaluation import annotator_names
 from lamini.settings.params import Location
@@ -19,6 +19,10 @@ class Inputs(Names):
         """The local seed files of a source; none when they come from the hub."""
         local = self.source(source).seeds.local
         return [local.path] if local else []
+
+    def prompt_template(self, source: str) -> list[str]:
+        """The template of a source's instruction prompt."""
+        return [self.instruction_requests(source).prompt.template]
 
     def topics(self, source: str) -> list[str]:
         """The topic list, for sources that it guides."""
@@ -66,6 +70,11 @@ class Inputs(Names):
         if mirror is None:
             return []
         return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
+
+    def definition_files(self, batch: str) -> list[str]:
+        """All files in the folders of the user's own definitions of a batch's tasks."""
+        folders = {self.config.tasks[task].include_path for task in self.batches[batch]}
+        return [str(file) for folder in sorted(filter(None, folders)) for file in files_of(folder)]
 
     @cached_property
     def task_data(self) -> dict[str, TaskData]:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
-from lamini.errors import SettingsError
 from lamini.settings import Config, load_settings
 from lamini.settings.human_evaluation import Study
 from lamini.settings.sources import Source
+from lamini.settings.teacher import InstructionRequests
 
 
 class Names:
@@ -23,16 +23,6 @@ class Names:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config: Config = load_settings(config)
-
-    @classmethod
-    def from_snakemake(cls, config: Mapping[str, Any]) -> Self:
-        """As the constructor, but a wrong configuration ends Snakemake with the message alone."""
-        from snakemake.exceptions import WorkflowError
-
-        try:
-            return cls(config)
-        except SettingsError as error:
-            raise WorkflowError(str(error)) from None
 
     @cached_property
     def wildcards(self) -> dict[str, str]:
@@ -107,6 +97,11 @@ class Names:
     def source(self, name: str) -> Source:
         """Settings of one source."""
         return self.config.sources[name]
+
+    def instruction_requests(self, source: str) -> InstructionRequests:
+        """How a source's instructions are asked for: its own `requests`, else the teacher's."""
+        generation = self.source(source).generation
+        return (generation and generation.requests) or self.config.teacher.instructions
 
     def study(self, name: str) -> Study:
         """Settings of one study."""

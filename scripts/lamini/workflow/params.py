@@ -46,6 +46,7 @@ class RuleParams(Inputs):
             count=definition.shard_sizes()[int(shard)],
             seed=self.config.seed,
             version=definition.version,
+            files=fingerprint(self.prompt_template(source)),
         )
 
     def query_params(self, source: str) -> params.SelectQueries:
@@ -230,7 +231,7 @@ class RuleParams(Inputs):
             model=self.asked_model_params(model),
             tasks={task: self.config.tasks[task] for task in self.batches[batch]},
             evaluation=self.config.evaluation.model_copy(update=own),
-            files=fingerprint(self.task_files(batch)),
+            files=fingerprint([*self.task_files(batch), *self.definition_files(batch)]),
         )
 
     def answer_params(self, model: str) -> params.GenerateAnswers:

@@ -1,0 +1,81 @@
+"""The template of the prompt that asks for instructions (Figures 2 and 7, or one of your own)."""
+
+from collections.abc import Sequence
+
+import jinja2
+
+from lamini.errors import LaminiError
+from lamini.files import resolve_path
+from lamini.settings.teacher import InstructionTemplate
+
+
+class PromptTemplate:
+    """A compiled template.
+
+    Args:
+        prompt: the file and the labels.
+
+    Raises:
+        LaminiError: when the file is missing, or not a Jinja template.
+    """
+
+    def __init__(self, prompt: InstructionTemplate) -> None:
+        self._path, self._labels = prompt.template, prompt.labels()
+        environment = jinja2.Environment(
+            trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        )
+        try:
+            text = resolve_path(prompt.template).read_text(encoding="utf-8")
+            self._template = environment.from_string(text)
+        except (OSError, UnicodeDecodeError, jinja2.TemplateError) as error:
+            raise self._wrong(f"can't be read as a Jinja template ({_reason(error)})") from error
+
+    def render(self, examples: Sequence[str], topics: Sequence[str], count: int) -> str:
+        """The prompt that shows `examples` and asks for `count` new ones, guided by `topics`.
+
+        Raises:
+            LaminiError: when the template uses a name that it is not given, or fails otherwise.
+        """
+        try:
+            return self._template.render(
+                examples=examples, topics=topics, count=count, **self._labels
+            )
+        except Exception as error:  # a template may call what it likes
+            raise self._wrong(f"can't be filled ({_reason(error)})") from error
+
+    def check(self, examples: int, topics: int) -> None:
+        """See that the template shows all that it is given, and both labels.
+
+        Args:
+            examples: how many examples one request shows.
+            topics: how many topics one request has.
+
+        Raises:
+            LaminiError: names the placeholder or label that the rendered prompt lacks.
+        """
+        shown = {
+            "examples": [f"sampleexample{number}" for number in range(examples)],
+            "topics": [f"sampletopic{number}" for number in range(topics)],
+            "count": ["98765"],
+        }
+        text = self.render(shown["examples"], shown["topics"], int(shown["count"][0]))
+        for name, values in shown.items():
+            if not all(value in text.lower() for value in values):
+                raise self._wrong(f"does not show all of `{name}`; add it to the template")
+        for name, label in self._labels.items():
+            if label not in text:
+                raise self._wrong(
+                    f"does not show the {name} label {label!r}, by which answers are read; add"
+                    f" `{{{{ {name} }}}}` to the template, or correct `prompt.{name}`"
+                )
+
+    def _wrong(self, problem: str) -> LaminiError:
+        return LaminiError(f"{self._path}: the instruction prompt {problem}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return f"line {error.lineno}: {error.message}"
+    return str(error)
