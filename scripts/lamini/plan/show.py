@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lamini.plan.requests import StagePlan
 from lamini.plan.students import CARDS, StudentPlan
+from lamini.settings.backends import kind_of
 from lamini.settings.teacher import Price, Teacher
 from lamini.teacher.money import Cost, Spending, dollars
 from lamini.text_table import short_count, text_table
@@ -45,7 +46,7 @@ def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) 
         max(prompt - spent.prompt_tokens, 0.0),
         max(completion - spent.completion_tokens, 0.0),
     )
-    to_pay = dollars(price, *tokens, batch=teacher.backend == "batch")
+    to_pay = dollars(price, *tokens, batch=kind_of(teacher).at_batch_price)
     parts.append(_budget(Cost(to_pay, sum(tokens)), teacher, spent))
     return "\n".join(parts)
 
@@ -59,10 +60,9 @@ def _tokens_and_dollars(prompt: float, completion: float, price: Price | None) -
 
 
 def _budget(to_pay: Cost, teacher: Teacher, spent: Spending) -> str:
-    api = "Batch API" if teacher.backend == "batch" else "live API"
     lines = [
         f"Spent by the ledgers: ${spent.dollars:,.2f} for {spent.answers:,} answers;"
-        f" to be paid yet, by the {api}, about ${to_pay.dollars:,.2f}."
+        f" to be paid yet, by the {kind_of(teacher).title}, about ${to_pay.dollars:,.2f}."
     ]
     if teacher.budget_dollars is not None:
         left = max(teacher.budget_dollars - spent.cost.dollars, 0.0)

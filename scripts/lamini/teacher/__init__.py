@@ -6,7 +6,7 @@
 
 `requests` is pulled lazily and answers come in the order given. Each answer is on disk, in the
 append-only ledger beside the shard, before it is yielded. The same holds for every
-`teacher.backend`: the live API (`client`), the Batch API (`batch`), a local server (`server`).
+`teacher.backend` (`backends`): the live API, the Batch API, a local server.
 """
 
 from lamini.teacher.ledger import ledger_path

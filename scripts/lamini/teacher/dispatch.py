@@ -24,7 +24,7 @@ _LONGEST_BACKOFF = 60.0
 
 
 @dataclass(eq=False, slots=True)
-class Job:
+class PendingRequest:
     """One request on its way."""
 
     key: str
@@ -44,7 +44,7 @@ class Job:
 
 
 class Dispatcher:
-    """Sends jobs to endpoints as their limits allow, again when that may help.
+    """Sends requests to endpoints as their limits allow, again when that may help.
 
     Args:
         settings: concurrency and patience.
@@ -53,7 +53,7 @@ class Dispatcher:
         session: open HTTP session, with its timeouts.
         budget: asked before each request.
         spend: requests are counted here.
-        keep: called with each job's completion.
+        keep: called with each request's completion.
         fail: called with what ends it all.
         drained: called when, after `stop_sending`, nothing is in flight any more.
     """
@@ -67,7 +67,7 @@ class Dispatcher:
         session: aiohttp.ClientSession,
         budget: Budget,
         spend: Spend,
-        keep: Callable[[Job, Completion], None],
+        keep: Callable[[PendingRequest, Completion], None],
         fail: Callable[[BaseException], None],
         drained: Callable[[], None],
     ) -> None:
@@ -75,24 +75,24 @@ class Dispatcher:
         self._budget, self._spend = budget, spend
         self._keep, self._fail, self._drained = keep, fail, drained
         self._loop = loop
-        self._queue: deque[Job] = deque()
+        self._queue: deque[PendingRequest] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._reserved = Cost()  # the most that the requests in flight may cost
         self._closed = False
         self.targets = targets
         self.in_flight = 0
 
-    def take(self, jobs: Iterable[Job]) -> None:
+    def take(self, requests: Iterable[PendingRequest]) -> None:
         """Send these after all that wait."""
-        self._queue.extend(jobs)
+        self._queue.extend(requests)
         self._pump()
 
-    def cancel(self, jobs: Iterable[Job]) -> None:
+    def cancel(self, requests: Iterable[PendingRequest]) -> None:
         """Give up these, sent or not."""
-        for job in jobs:
-            job.cancelled = True
-            if job.task:
-                job.task.cancel()
+        for pending in requests:
+            pending.cancelled = True
+            if pending.task:
+                pending.task.cancel()
         self._pump()
 
     def stop_sending(self) -> None:
@@ -105,8 +105,8 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         while self._queue and not self._closed:
-            job = self._queue[0]
-            if job.cancelled:
+            pending = self._queue[0]
+            if pending.cancelled:
                 self._queue.popleft()
                 continue
             if self.in_flight >= self._settings.max_concurrency:
@@ -117,12 +117,12 @@ class Dispatcher:
                 if wait is not None:
                     self._timer = self._loop.call_later(wait, self._pump)
                 return
-            if not self._budget.allows(self._reserved, job.most):
+            if not self._budget.allows(self._reserved, pending.most):
                 if not self.in_flight:
                     self._fail(self._budget.exhausted())
                 return  # those in flight may turn out cheaper than they might have been
             self._queue.popleft()
-            self._send(job, target, now)
+            self._send(pending, target, now)
 
     def _choose(self, now: float) -> tuple[Target | None, float | None]:
         """The endpoint furthest behind its share of those that may be asked.
@@ -141,24 +141,24 @@ class Dispatcher:
                 best = target
         return best, wait
 
-    def _send(self, job: Job, target: Target, now: float) -> None:
-        job.attempts += 1
-        job.sent_at = round(time.time(), 3)
+    def _send(self, pending: PendingRequest, target: Target, now: float) -> None:
+        pending.attempts += 1
+        pending.sent_at = round(time.time(), 3)
         target.in_flight += 1
         target.sent += 1
         self.in_flight += 1
-        self._reserved += job.most
+        self._reserved += pending.most
         self._spend.sent += 1
-        self._spend.retries += job.attempts > 1
-        target.limits.sending(job.most.tokens, now)
-        job.task = self._loop.create_task(self._post(job, target))
-        job.task.add_done_callback(functools.partial(self._finished, job, target, now))
+        self._spend.retries += pending.attempts > 1
+        target.limits.sending(pending.most.tokens, now)
+        pending.task = self._loop.create_task(self._post(pending, target))
+        pending.task.add_done_callback(functools.partial(self._finished, pending, target, now))
 
-    async def _post(self, job: Job, target: Target) -> Completion:
+    async def _post(self, pending: PendingRequest, target: Target) -> Completion:
         """One attempt at one request."""
         try:
             async with self._session.post(
-                target.url, data=job.payload, headers=target.headers, proxy=target.proxy
+                target.url, data=pending.payload, headers=target.headers, proxy=target.proxy
             ) as response:
                 raw = await response.read()
                 target.limits.learn(response.headers)
@@ -170,20 +170,22 @@ class Dispatcher:
         except (aiohttp.ClientError, OSError) as error:
             raise RetryableError(f"{type(error).__name__}: {error}") from None
 
-    def _finished(self, job: Job, target: Target, sent_at: float, task: asyncio.Task) -> None:
+    def _finished(
+        self, pending: PendingRequest, target: Target, sent_at: float, task: asyncio.Task
+    ) -> None:
         """An attempt has ended, one way or another."""
         self.in_flight -= 1
         target.in_flight -= 1
-        self._reserved = self._reserved - job.most if self.in_flight else Cost()
-        job.task = None
+        self._reserved = self._reserved - pending.most if self.in_flight else Cost()
+        pending.task = None
         if not task.cancelled():
             now = time.monotonic()
             error = task.exception()
             if error is None:
                 completion = task.result()
                 used = completion.prompt_tokens + completion.completion_tokens
-                target.limits.answered(job.most.tokens - used, now)
-                self._keep(job, completion)
+                target.limits.answered(pending.most.tokens - used, now)
+                self._keep(pending, completion)
             elif isinstance(error, RetryableError):
                 others_well = any(
                     each is not target and each.limits.failing_since is None
@@ -191,7 +193,7 @@ class Dispatcher:
                 )
                 target.limits.failed(error, sent_at, now, others_well=others_well)
                 self._spend.rate_limited += error.rate_limited
-                self._retry(job, error, target, now, others_well)
+                self._retry(pending, error, target, now, others_well)
             else:
                 self._fail(error)
         if self._closed and not self.in_flight:
@@ -199,11 +201,16 @@ class Dispatcher:
         self._pump()
 
     def _retry(
-        self, job: Job, error: RetryableError, target: Target, now: float, others_well: bool
+        self,
+        pending: PendingRequest,
+        error: RetryableError,
+        target: Target,
+        now: float,
+        others_well: bool,
     ) -> None:
         """Send again when it makes sense, now that the endpoint's limits know of the failure."""
         ended = target.ended()
-        if ended or job.cancelled:
+        if ended or pending.cancelled:
             if ended:
                 self._fail(ended)
         elif all(each.limits.down(self._settings.down_after, now) for each in self.targets):
@@ -214,25 +221,25 @@ class Dispatcher:
                 )
             )
         elif error.overloaded:
-            self._queue.appendleft(job)  # the endpoint's cool-down holds it back
+            self._queue.appendleft(pending)  # the endpoint's cool-down holds it back
         else:
-            job.failures += 1
+            pending.failures += 1
             # With a sick endpoint it is not this request's fault; then only `down` ends it.
             if (
-                job.failures >= self._settings.max_attempts
-                and target.limits.failures < job.failures
+                pending.failures >= self._settings.max_attempts
+                and target.limits.failures < pending.failures
             ):
                 self._fail(
                     LaminiError(
-                        f"{target.url}: request {job.key} failed {job.failures} times (last:"
-                        f" {error}); raise teacher.max_attempts or teacher.timeout"
+                        f"{target.url}: request {pending.key} failed {pending.failures} times"
+                        f" (last: {error}); raise teacher.max_attempts or teacher.timeout"
                     )
                 )
                 return
-            doublings = 0 if others_well else min(job.failures, 10)
+            doublings = 0 if others_well else min(pending.failures, 10)
             backoff = min(_LONGEST_BACKOFF, 0.25 * 2**doublings)
-            self._loop.call_later(backoff * random.uniform(0.5, 1.5), self._again, job)
+            self._loop.call_later(backoff * random.uniform(0.5, 1.5), self._again, pending)
 
-    def _again(self, job: Job) -> None:
-        self._queue.appendleft(job)
+    def _again(self, pending: PendingRequest) -> None:
+        self._queue.appendleft(pending)
         self._pump()

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -20,17 +19,16 @@ import orjson
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
+from lamini.settings.backends import kind_of
 from lamini.settings.teacher import Teacher
-from lamini.teacher.batch.journal import refuse_open_batches
-from lamini.teacher.client import Client, answer_of_row
-from lamini.teacher.dispatch import Job
+from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger, LedgerReader
 from lamini.teacher.money import Budget, most_tokens, progress_files
 from lamini.teacher.request import Answer, Request, Spend
-from lamini.teacher.server import check_local
+from lamini.teacher.rows import answer_of_row
 
 if TYPE_CHECKING:
-    from lamini.teacher.batch.client import BatchClient
+    from lamini.teacher.backends.base import Backend
 
 _PROGRESS_SECONDS = 5.0
 _MOST_COUNTED_MISSING = 100_000
@@ -54,16 +52,16 @@ class TeacherSession:
         """Whether requests shall carry a `seed` (pass one to `chat_request`)."""
         self.spend = Spend()
         self._ledger: Ledger | LedgerReader
+        self._kind = kind_of(settings)
         if settings.mode == "replay":
             self._ledger = LedgerReader([ledger])
         else:
-            if settings.backend == "local" and settings.server:
-                check_local(settings.server)
+            self._kind.load().check(settings)
             self._ledger = Ledger(ledger)
         others = [path for path in other_ledgers if path.resolve() != ledger.resolve()]
         self._others = LedgerReader(others)
-        self._client: Client | BatchClient | None = None
-        self._jobs: dict[str, Job] = {}
+        self._backend: Backend | None = None
+        self._pending: dict[str, PendingRequest] = {}
         self._started = time.monotonic()
         self._written = 0.0
         self._budget: Budget | None = None
@@ -88,9 +86,8 @@ class TeacherSession:
                 answer is missing. What was answered before is in the ledger.
             StopRequested: the job got SIGTERM.
         """
-        batch = self._settings.backend == "batch"
-        most = look_ahead or (sys.maxsize if batch else self._settings.max_concurrency)
-        window: deque[tuple[Request, Answer | Job]] = deque()
+        most = look_ahead or self._kind.load().look_ahead(self._settings)
+        window: deque[tuple[Request, Answer | PendingRequest]] = deque()
         pulled = iter(requests)
         try:
             while True:
@@ -104,19 +101,15 @@ class TeacherSession:
                 self._report("running")
                 yield request, answer
         finally:
-            self._give_up([pending for _, pending in window if isinstance(pending, Job)])
+            self._give_up([pending for _, pending in window if isinstance(pending, PendingRequest)])
 
     def status(self) -> str:
         """For `lamini.log.Progress(details=...)`: in flight, 429s, retries, tokens/s, spend."""
         spend = self.spend
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = spend.prompt_tokens + spend.completion_tokens
-        parts = [f"{self.in_flight} in flight", f"{tokens / seconds:,.0f} tokens/s"]
-        if isinstance(self._client, Client) and self._settings.backend == "external":
-            parts[0] += f" of {self._client.concurrency}"
-        elif self._client and self._client.states:
-            states = self._client.states.items()
-            parts.append("batches " + ", ".join(f"{count} {state}" for state, count in states))
+        first, *others = self._backend.status if self._backend else ["0 in flight"]
+        parts = [first, f"{tokens / seconds:,.0f} tokens/s", *others]
         if spend.from_ledger:
             parts.append(f"{spend.from_ledger:,} from ledgers")
         if spend.rate_limited:
@@ -130,23 +123,23 @@ class TeacherSession:
     @property
     def in_flight(self) -> int:
         """Requests sent and not yet answered."""
-        return self._client.in_flight if self._client else 0
+        return self._backend.in_flight if self._backend else 0
 
     def close(self, state: str) -> None:
         """Stop; what has arrived is on disk afterwards. `state` goes into the progress file."""
         try:
-            if self._client:
-                self._client.close()
+            if self._backend:
+                self._backend.close()
         finally:
             self._ledger.close()
             self._others.close()
             self._report(state, always=True)
 
-    def _begin(self, request: Request, rest: Iterator[Request]) -> Answer | Job:
+    def _begin(self, request: Request, rest: Iterator[Request]) -> Answer | PendingRequest:
         """Find a request's answer in the ledgers, or send it."""
         key = request.key
-        if job := self._jobs.get(key):
-            return job
+        if pending := self._pending.get(key):
+            return pending
         row = self._ledger.get(key) or self._others.get(key)
         if row is not None:
             self.spend.from_ledger += 1
@@ -155,52 +148,42 @@ class TeacherSession:
             raise self._missing(rest)
         return self._send(request)
 
-    def _send(self, request: Request) -> Job:
-        if self._client is None or self._budget is None:
+    def _send(self, request: Request) -> PendingRequest:
+        if self._backend is None or self._budget is None:
             self._budget = Budget(self._settings, self._ledger_path)
             assert isinstance(self._ledger, Ledger)
-            self._client = self._open_client(self._ledger, self._budget)
+            backend = self._kind.load()
+            self._backend = backend(self._settings, self._ledger, self._budget, self.spend)
             self._started = time.monotonic()
         payload = _payload(request)
         prompt, answer = most_tokens(payload, request.body.get("max_tokens"))
-        batch = self._settings.backend == "batch"
-        most = self._budget.most(prompt, answer, batch=batch)
-        job = Job(request.key, payload, prompt, most)
-        self._jobs[request.key] = job
-        self._client.submit(job)
-        return job
+        most = self._budget.most(prompt, answer, batch=self._kind.at_batch_price)
+        pending = PendingRequest(request.key, payload, prompt, most)
+        self._pending[request.key] = pending
+        self._backend.submit(pending)
+        return pending
 
-    def _open_client(self, ledger: Ledger, budget: Budget) -> "Client | BatchClient":
-        if self._settings.backend == "batch":  # the `openai` package takes a second to import
-            from lamini.teacher.batch.client import BatchClient
-
-            return BatchClient(self._settings, ledger, budget, self.spend)
-        if self._settings.backend == "external":
-            refuse_open_batches(self._ledger_path)
-        server_log = self._ledger_path.with_suffix("").with_suffix(".server.log")
-        return Client(self._settings, ledger, budget, self.spend, server_log)
-
-    def _wait(self, job: Job) -> Answer:
+    def _wait(self, pending: PendingRequest) -> Answer:
         """Wait until an answer is on disk."""
-        assert self._client is not None
-        self._client.flush()
-        changed = self._client.changed
+        backend = self._backend
+        assert backend is not None
+        backend.flush()
         while True:
-            with changed:
-                if not job.answer and not self._client.failure:
-                    changed.wait(_PROGRESS_SECONDS)
-                if job.answer:
-                    self._jobs.pop(job.key, None)
-                    return job.answer
-                if self._client.failure:
-                    raise self._client.failure
+            with backend.changed:
+                if not pending.answer and not backend.failure:
+                    backend.changed.wait(_PROGRESS_SECONDS)
+                if pending.answer:
+                    self._pending.pop(pending.key, None)
+                    return pending.answer
+                if backend.failure:
+                    raise backend.failure
             self._report("running")
 
-    def _give_up(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._jobs.pop(job.key, None)
-        if self._client and jobs:
-            self._client.cancel(jobs)
+    def _give_up(self, requests: list[PendingRequest]) -> None:
+        for pending in requests:
+            self._pending.pop(pending.key, None)
+        if self._backend and requests:
+            self._backend.cancel(requests)
 
     def _missing(self, rest: Iterator[Request]) -> LaminiError:
         """Count what a replay lacks, this request and all that follow it."""
@@ -232,7 +215,7 @@ class TeacherSession:
                 "updated": round(time.time(), 1),
                 "seconds": round(now - self._started, 1),
                 "in_flight": self.in_flight,
-                "batches": self._client.states if self._client else {},
+                "batches": self._backend.states if self._backend else {},
                 "ledger": str(self._ledger_path.resolve()),
                 "ledger_dollars": self._budget.spent.dollars if self._budget else 0.0,
                 "ledger_tokens": self._budget.spent.tokens if self._budget else 0,

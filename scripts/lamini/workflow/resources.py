@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lamini.settings.backends import kind_of
 from lamini.workflow.names import Names
 
 LONGEST_MINUTES = 2880
@@ -12,11 +13,9 @@ class Resources(Names):
     """Threads, GPUs, minutes and memory."""
 
     def teacher_threads(self) -> int:
-        """Threads of a job that talks to the teacher: the local server's, else one."""
+        """Threads of a job that talks to the teacher; replaying ledgers takes one."""
         teacher = self.config.teacher
-        if teacher.backend == "local" and teacher.server and teacher.mode == "live":
-            return teacher.server.threads
-        return 1
+        return kind_of(teacher).threads(teacher) if teacher.mode == "live" else 1
 
     def teacher_minutes(self, minutes: int, attempt: int) -> int:
         """Time limit of a job that talks to the teacher, which each retry goes on with.
@@ -24,7 +23,7 @@ class Resources(Names):
         A batch may take a day, and what it lacks another: then two days, however little is asked.
         """
         teacher = self.config.teacher
-        waits = teacher.backend == "batch" and teacher.mode == "live"
+        waits = kind_of(teacher).takes_days and teacher.mode == "live"
         return LONGEST_MINUTES if waits else minutes * attempt
 
     def model_threads(self, model: str) -> int:

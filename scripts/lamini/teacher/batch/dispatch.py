@@ -22,12 +22,12 @@ from lamini.teacher.batch.lines import input_line, read_input
 from lamini.teacher.batch.open_batch import OpenBatch
 from lamini.teacher.batch.packer import Packer
 from lamini.teacher.batch.service import BatchService
-from lamini.teacher.client import answer_of_row
-from lamini.teacher.dispatch import Job
+from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger
 from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import RetryableError
 from lamini.teacher.request import Answer, Spend
+from lamini.teacher.rows import answer_of_row
 
 logger = logging.getLogger("lamini")
 
@@ -41,7 +41,7 @@ _MOST_REFUSALS = 3  # of a batch on its own, until it is taken to be too large
 
 
 class BatchDispatcher:
-    """Sends jobs in batches and takes in what those bring.
+    """Sends requests in batches and takes in what those bring.
 
     Args:
         settings: the Batch API's limits, and patience.
@@ -50,7 +50,7 @@ class BatchDispatcher:
         journal: where batches are kept track of.
         budget: asked before each batch.
         spend: counted up here.
-        publish: called with jobs and their answers, which are on disk.
+        publish: called with requests and their answers, which are on disk.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class BatchDispatcher:
         journal: Journal,
         budget: Budget,
         spend: Spend,
-        publish: Callable[[Sequence[tuple[Job, Answer]]], None],
+        publish: Callable[[Sequence[tuple[PendingRequest, Answer]]], None],
     ) -> None:
         self._settings, self._service = settings, service
         self._ledger, self._journal = ledger, journal
         self._budget, self._spend, self._publish = budget, spend, publish
         self._price = settings.prices.get(settings.model)
         self._packer = Packer(settings, budget, journal)
-        self._queue: deque[Job] = deque()
-        self._waiting: dict[str, Job] = {}
+        self._queue: deque[PendingRequest] = deque()
+        self._waiting: dict[str, PendingRequest] = {}
         self._sent_in: dict[str, OpenBatch] = {}  # by key
         self._ready: deque[OpenBatch] = deque()  # planned, and not created
         self._resumed = False
@@ -84,19 +84,19 @@ class BatchDispatcher:
         """Whether there is something to send or to wait for."""
         return bool(self.open or self._ready or self._queue)
 
-    def take(self, jobs: Iterable[Job]) -> None:
+    def take(self, requests: Iterable[PendingRequest]) -> None:
         """Answer these from what came meanwhile, or from an open batch, or send them."""
         answered = []
-        for job in jobs:
-            row = self._ledger.get(job.key)
+        for pending in requests:
+            row = self._ledger.get(pending.key)
             if row is not None:
-                answered.append((job, answer_of_row(row, cached=True)))
+                answered.append((pending, answer_of_row(row, cached=True)))
                 continue
-            self._waiting[job.key] = job
-            if batch := self._sent_in.get(job.key):
-                job.attempts = batch.record.attempt
+            self._waiting[pending.key] = pending
+            if batch := self._sent_in.get(pending.key):
+                pending.attempts = batch.record.attempt
             else:
-                self._queue.append(job)
+                self._queue.append(pending)
         self._publish(answered)
 
     async def resume(self) -> None:
@@ -173,20 +173,20 @@ class BatchDispatcher:
         """Write the next input file, if there is something to ask and money for it."""
         with reserving(self._journal.path) if self._budget.limited else contextlib.nullcontext():
             records = [batch.record for batch in self.open.values()]
-            jobs = self._packer.take(self._queue, records)
-            if not jobs:
+            requests = self._packer.take(self._queue, records)
+            if not requests:
                 return
-            for job in jobs:
-                job.attempts += 1
-            most = Cost.total(job.most for job in jobs)
+            for pending in requests:
+                pending.attempts += 1
+            most = Cost.total(pending.most for pending in requests)
             record = Record(
-                requests=len(jobs),
-                attempt=jobs[0].attempts,
-                prompt_tokens=round(sum(job.prompt_tokens for job in jobs)),
+                requests=len(requests),
+                attempt=requests[0].attempts,
+                prompt_tokens=round(sum(pending.prompt_tokens for pending in requests)),
                 dollars=round(most.dollars, 6),
                 tokens=round(most.tokens),
             )
-            self._journal.plan(record, map(input_line, jobs))
+            self._journal.plan(record, map(input_line, requests))
         batch = OpenBatch(record, dict(read_input(self._journal.input_path(record))))
         self._sent_in.update(dict.fromkeys(batch.bodies, batch))
         self._ready.append(batch)
@@ -276,10 +276,10 @@ class BatchDispatcher:
             self._packer.limit_tokens(most)
             self._ready.remove(batch)
             self._closed(batch, "dropped", 0)
-            jobs = [self._waiting[key] for key in batch.bodies if key in self._waiting]
-            for job in jobs:
-                job.attempts -= 1
-            self._queue.extendleft(reversed(jobs))
+            requests = [self._waiting[key] for key in batch.bodies if key in self._waiting]
+            for pending in requests:
+                pending.attempts -= 1
+            self._queue.extendleft(reversed(requests))
 
     async def _harvest(self, batch: OpenBatch, told: Batch) -> None:
         """Put what a batch brought into the ledger, then send again what it lacks."""
@@ -308,7 +308,11 @@ class BatchDispatcher:
             self._budget.pay(self._spend, *tokens, batch=True)
         found = [(self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers]
         self._publish(
-            [(job, answer_of_row(row, cached=False)) for job, row in found if job and row]
+            [
+                (pending, answer_of_row(row, cached=False))
+                for pending, row in found
+                if pending and row
+            ]
         )
 
     def _closed(self, batch: OpenBatch, outcome: str, answered: int) -> None:
@@ -320,16 +324,16 @@ class BatchDispatcher:
         """Send again what somebody still waits for."""
         most = self._settings.batch.max_attempts
         for key, reason in failures.items():
-            job = self._waiting.get(key)
-            if job is None or job.cancelled:
+            pending = self._waiting.get(key)
+            if pending is None or pending.cancelled:
                 continue
-            if job.attempts >= most:
+            if pending.attempts >= most:
                 raise LaminiError(
-                    f"request {key} was in {job.attempts} batches without an answer (last:"
+                    f"request {key} was in {pending.attempts} batches without an answer (last:"
                     f" {reason}); {len(failures):,} requests of this batch have none; raise"
                     " teacher.batch.max_attempts, or run the same command again later"
                 )
-            self._queue.append(job)
+            self._queue.append(pending)
 
 
 def _words(error: BatchError) -> str:

@@ -9,9 +9,9 @@ from openai.types import Batch
 from lamini.errors import LaminiError
 from lamini.teacher.batch.lines import completion_of_line, read_output
 from lamini.teacher.batch.service import BatchService
-from lamini.teacher.client import ledger_row
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.replies import Completion, RetryableError
+from lamini.teacher.rows import ledger_row
 
 _ROWS_AT_ONCE = 1000
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lamini.teacher.dispatch import Job
+from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.replies import Completion, RetryableError, parse_json, read_reply
 from lamini.teacher.request import body_digest
 
@@ -20,9 +20,9 @@ _KEY = slice(14, 46)
 _BODY_AT = len(_HEAD % (b"0" * 32))
 
 
-def input_line(job: Job) -> bytes:
+def input_line(pending: PendingRequest) -> bytes:
     """The line of one request; its body is the very bytes that the live client would send."""
-    return _HEAD % job.key.encode() + job.payload + b"}\n"
+    return _HEAD % pending.key.encode() + pending.payload + b"}\n"
 
 
 def read_input(path: Path) -> Iterator[tuple[str, str]]:

@@ -8,14 +8,14 @@ from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.batch.journal import Journal, Record, open_cost
 from lamini.teacher.batch.lines import input_line
-from lamini.teacher.dispatch import Job
+from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.money import Budget, Cost, results_folder
 
 logger = logging.getLogger("lamini")
 
 
 class Packer:
-    """Packs jobs into batches.
+    """Packs requests into batches.
 
     Args:
         settings: limits of a file, and of enqueued tokens.
@@ -36,15 +36,17 @@ class Packer:
         """Learn how many tokens may be enqueued at once."""
         self._most_tokens = min(self._most_tokens, account_limit / self._jobs)
 
-    def take(self, queue: deque[Job], open_records: Sequence[Record]) -> list[Job]:
-        """Take the next batch's jobs off the queue.
+    def take(
+        self, queue: deque[PendingRequest], open_records: Sequence[Record]
+    ) -> list[PendingRequest]:
+        """Take the next batch's requests off the queue.
 
         Args:
-            queue: jobs that wait; cancelled ones are dropped.
+            queue: requests that wait; cancelled ones are dropped.
             open_records: this shard's batches that were created and have not ended.
 
         Returns:
-            the jobs, all of one attempt; none: until an open batch has ended, if there are jobs.
+            the requests, all of one attempt; none: until an open batch has ended, if some wait.
 
         Raises:
             LaminiError: the budget is used up, or a request is too long for any file.
@@ -52,32 +54,34 @@ class Packer:
         elsewhere, more_may_come = self._reserved_elsewhere()
         reserved = elsewhere + Cost.total(record.cost for record in self._journal.open)
         tokens_left = self._most_tokens - sum(record.prompt_tokens for record in open_records)
-        chosen: list[Job] = []
+        chosen: list[PendingRequest] = []
         size, short_of = 0, ""
         while queue and len(chosen) < self._most_requests:
-            job = queue[0]
-            if job.cancelled:
+            pending = queue[0]
+            if pending.cancelled:
                 queue.popleft()
                 continue
-            length = len(input_line(job))
+            length = len(input_line(pending))
             if length > self._most_bytes:
                 raise LaminiError(
-                    f"request {job.key} has {length:,} bytes, more than a whole file may have;"
+                    f"request {pending.key} has {length:,} bytes, more than a whole file may have;"
                     " raise teacher.batch.megabytes_per_file"
                 )
-            if size + length > self._most_bytes or (chosen and job.attempts != chosen[0].attempts):
+            if size + length > self._most_bytes or (
+                chosen and pending.attempts != chosen[0].attempts
+            ):
                 break
-            if job.prompt_tokens > tokens_left and (chosen or open_records):
+            if pending.prompt_tokens > tokens_left and (chosen or open_records):
                 short_of = "tokens"
                 break
-            if not self._budget.allows(reserved, job.most):
+            if not self._budget.allows(reserved, pending.most):
                 short_of = "budget"
                 break
             queue.popleft()
-            chosen.append(job)
+            chosen.append(pending)
             size += length
-            tokens_left -= job.prompt_tokens
-            reserved += job.most
+            tokens_left -= pending.prompt_tokens
+            reserved += pending.most
         # An open batch leaves room when it ends, and may turn out cheaper than it might have been.
         if short_of and open_records:
             queue.extendleft(reversed(chosen))

@@ -1,6 +1,6 @@
-"""The batch client: an event loop in a thread, from requests to answers that are on disk.
+"""The batch backend: an event loop in a thread, from requests to answers that are on disk.
 
-It stands where the live client stands (`lamini.teacher.client`). Requests wait until the session
+Requests wait until the session
 asks for an answer, then go up in files; the batches are looked at every `poll_seconds`.
 """
 
@@ -8,32 +8,34 @@ import asyncio
 import contextlib
 import logging
 import random
+import sys
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.log import format_seconds
 from lamini.settings.teacher import Teacher
+from lamini.teacher.backends.base import Backend
 from lamini.teacher.batch.dispatch import BatchDispatcher
 from lamini.teacher.batch.journal import Journal
 from lamini.teacher.batch.service import BatchService
-from lamini.teacher.dispatch import Job
+from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger
 from lamini.teacher.money import Budget
 from lamini.teacher.replies import RetryableError
-from lamini.teacher.request import Answer, Spend
+from lamini.teacher.request import Spend
 
 logger = logging.getLogger("lamini")
 
 _LEAST_LOOKS = 10  # that must fail before the endpoint counts as down
 
 
-class BatchClient:
-    """Sends jobs in batches and has their answers kept.
+class BatchBackend(Backend):
+    """Sends requests in batches and has their answers kept.
 
     Args:
         settings: the endpoint, the Batch API's limits, patience.
@@ -46,10 +48,7 @@ class BatchClient:
     """
 
     def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
-        self._settings = settings
-        self.changed = threading.Condition()
-        """Notified when answers are on disk or `failure` is set."""
-        self.failure: BaseException | None = None
+        super().__init__(settings, ledger, budget, spend)
         self._service = BatchService(settings)
         self._dispatcher = BatchDispatcher(
             settings=settings,
@@ -58,10 +57,10 @@ class BatchClient:
             journal=Journal(ledger.path),
             budget=budget,
             spend=spend,
-            publish=self._publish,
+            publish=self.publish,
         )
-        self._submitted: list[Job] = []
-        self._inbox: list[Job] = []
+        self._submitted: list[PendingRequest] = []
+        self._inbox: list[PendingRequest] = []
         self._failures, self._failing_since = 0, 0.0
         self._wake = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -69,24 +68,29 @@ class BatchClient:
         self._thread = threading.Thread(target=self._run, name="teacher-batches", daemon=True)
         self._thread.start()
 
+    @staticmethod
+    def look_ahead(settings: Teacher) -> int:
+        """All requests: a batch holds thousands."""
+        return sys.maxsize
+
     # --- Called from the session's thread --------------------------------------------------------
 
-    def submit(self, job: Job) -> None:
+    def submit(self, pending: PendingRequest) -> None:
         """Put a request into the next batch."""
-        self._submitted.append(job)
-        if len(self._submitted) >= self._settings.batch.requests_per_file:
+        self._submitted.append(pending)
+        if len(self._submitted) >= self.settings.batch.requests_per_file:
             self.flush()
 
     def flush(self) -> None:
         """Send what was submitted: the caller waits for answers now."""
-        jobs, self._submitted = self._submitted, []
-        if jobs:
-            self._call(self._arrived, jobs)
+        requests, self._submitted = self._submitted, []
+        if requests:
+            self._call(self._arrived, requests)
 
-    def cancel(self, jobs: Iterable[Job]) -> None:
+    def cancel(self, requests: Iterable[PendingRequest]) -> None:
         """Give up requests that are in no batch yet; what is in one is paid, and taken in later."""
-        for job in jobs:
-            job.cancelled = True
+        for pending in requests:
+            pending.cancelled = True
 
     def close(self) -> None:
         """Stop at once: what was sent is in the journal, and what has arrived on disk."""
@@ -103,6 +107,12 @@ class BatchClient:
         """How many batches are in which state, by the API's word."""
         batches = list(self._dispatcher.open.values())
         return dict(Counter(batch.status or "created" for batch in batches))
+
+    @property
+    def status(self) -> list[str]:
+        """Its part of the progress line: requests in flight, and the states of their batches."""
+        states = ", ".join(f"{count} {state}" for state, count in self.states.items())
+        return [*super().status, *([f"batches {states}"] if states else [])]
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: `failure` says why
@@ -129,8 +139,8 @@ class BatchClient:
             self._fail(error)
         except Exception as error:
             text = "".join(traceback.format_exception(error))
-            logger.error("the batch client failed: %s", self._service.scrubbed(text))
-            self._fail(LaminiError("the teacher's batch client failed; the log says where"))
+            logger.error("the batch backend failed: %s", self._service.scrubbed(text))
+            self._fail(LaminiError("the teacher's batch backend failed; the log says where"))
         finally:
             await self._service.close()
 
@@ -143,18 +153,18 @@ class BatchClient:
         Raises:
             LaminiError: what ends the job; the endpoint was down for too long.
         """
-        poll = self._settings.batch.poll_seconds
+        poll = self.settings.batch.poll_seconds
         try:
             await self._dispatcher.resume()
-            jobs, self._inbox = self._inbox, []
-            self._dispatcher.take(jobs)
+            requests, self._inbox = self._inbox, []
+            self._dispatcher.take(requests)
             await self._dispatcher.step()
         except RetryableError as error:
             now = time.monotonic()
             if not self._failures:
                 self._failing_since = now
             self._failures += 1
-            most = max(self._settings.down_after, _LEAST_LOOKS * poll)
+            most = max(self.settings.down_after, _LEAST_LOOKS * poll)
             address = self._service.address
             if now - self._failing_since >= most:
                 raise LaminiError(
@@ -167,18 +177,10 @@ class BatchClient:
         self._failures = 0
         return poll if self._dispatcher.busy else None
 
-    def _arrived(self, jobs: list[Job]) -> None:
-        self._inbox += jobs
+    def _arrived(self, requests: list[PendingRequest]) -> None:
+        self._inbox += requests
         self._wake.set()
-
-    def _publish(self, answered: Sequence[tuple[Job, Answer]]) -> None:
-        with self.changed:
-            for job, answer in answered:
-                job.answer = answer
-            self.changed.notify_all()
 
     def _fail(self, error: LaminiError) -> None:
         """Tell the caller; batches stay as they are, and the next run goes on with them."""
-        with self.changed:
-            self.failure = type(error)(self._service.scrubbed(str(error)))
-            self.changed.notify_all()
+        self.publish_failure(type(error)(self._service.scrubbed(str(error))))

@@ -1,0 +1,1 @@
+"""The ways to have requests answered; `lamini.settings.backends` lists them."""
