@@ -88,7 +88,7 @@ mutation: install  ## break 300 lines, one at a time: which does no test notice?
 	  $(if $(SEED),--seed $(SEED)) $(if $(SAMPLE),--sample $(SAMPLE)) \
 	  $(if $(MODULES),--modules $(MODULES)) $(if $(TESTS),--tests $(TESTS)) $(OPTIONS)
 
-check: install  ## lint, format, types, schema, lock, README
+check: install  ## lint, format, types, schema, lock
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest
 
 check-types:
@@ -100,7 +100,6 @@ check-rest:
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	python -m lamini.settings
-	python tests/readme_tree.py
 	pytest tests/test_environments.py
 
 bench-dataset: install  ## the analysis at the paper's size, beside its peers (SIZE=0.1: a tenth)
@@ -121,7 +120,6 @@ format: install ## rewrite the code in its standard form
 	ruff format $(SOURCES)
 	snakefmt Snakefile rules
 	python -m lamini.settings --fix
-	python tests/readme_tree.py --fix
 
 bench-evaluation: install  ## our evaluation beside stock lm-eval (about 20 minutes)
 	$(OFFLINE) python benchmarks/bench_evaluation.py
