@@ -1,7 +1,7 @@
 """Answers as models really write them, and anything else that may come."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lamini.generation.normalization import normalized
@@ -127,6 +127,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES | st.text(max_size=20), max_size=30), st.booleans())
+@example(["<example>", "**0 **", "</example>"], False)
 def test_no_answer_breaks_the_parser(pieces, truncated):
     text = "".join(pieces)
     parsed = parse_examples(text, label=LABEL, truncated=truncated, shown=SHOWN, max_characters=50)

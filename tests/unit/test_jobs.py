@@ -230,6 +230,7 @@ def test_missing_files_have_no_digest() -> None:
         ("results/logs/write_report.log", "write_report"),
         ("results/logs/train_model/lamini-t5-61m.log", "train_model lamini-t5-61m"),
         ("results/logs/evaluate_x/llama-3.2-1b.log", "evaluate_x llama-3.2-1b"),
+        ("/tmp/by-hand.log", "by-hand"),
     ],
 )
 def test_a_job_is_named_by_its_log(log: str, name: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from training_bench import OUTPUTS, Bench, same_model, wait_for_checkpoint
 
-from lamini.files import read_json, read_jsonl, sha256_file
+from lamini.files import read_json, read_jsonl, sha256_file, write_json
 from lamini.students.token_cache import TokenCache
 from lamini.training.finished import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
@@ -104,6 +104,10 @@ def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> No
     assert {path.name: path.read_bytes() for path in final.iterdir()} == before
     assert _contents(tmp_path / "results/provenance") == records
     shutil.rmtree(tmp_path / "results/provenance")  # it was killed before it recorded them
+    bench.run_here("gpt2", tmp_path, epochs=1)
+    assert _contents(tmp_path / "results/provenance") == records
+    (job,) = (tmp_path / "results/provenance/jobs").iterdir()  # or its record is an older one's
+    write_json(job, read_json(job) | {"settings": {}})
     bench.run_here("gpt2", tmp_path, epochs=1)
     assert _contents(tmp_path / "results/provenance") == records
     # Weights that are not the run's, or other settings, are no use.

@@ -188,7 +188,7 @@ def _after_preamble(chunk: str) -> str:
 
 def _tidy(chunk: str, shown: Sequence[str]) -> str:
     """An instruction without numbering, "Instruction:" or quotes that the examples do not have."""
-    text = _BOLD.sub(r"\1", chunk.strip())
+    text = _BOLD.sub(r"\1", chunk).strip()
     for _ in _PREFIXES:
         for prefix in _PREFIXES:
             match = prefix.match(text)

@@ -42,7 +42,10 @@ def run_job(snakemake: Any, function: Callable[..., Facts | None]) -> None:
 
 def job_name(log: str) -> str:
     """The name of a job, such as `generate_pairs alpaca/0003`, by the place of its log."""
-    rule, _, key = str(Path(log).relative_to(LOGS).with_suffix("")).partition("/")
+    place = Path(log).with_suffix("")
+    if not place.is_relative_to(LOGS):
+        return place.name
+    rule, _, key = str(place.relative_to(LOGS)).partition("/")
     return f"{rule} {key}".strip()
 
 

@@ -33,15 +33,16 @@ def main(arguments: list[str]) -> int:
             return _train(job, parsed)
         read = file_digests(parsed.read)
         finished = take_finished(parsed.output, job.fingerprint(parsed.tokenized))
-        if finished and all(map(read_record, parsed.written)):
-            return 0  # the records are those of the job that trained
+        if finished and all(_is_recorded(path, job, read) for path in parsed.written):
+            return 0  # by the job that trained it, whose code made it
         if not finished:
             code = _train_in_processes(job, parsed, arguments)
             if code != 0:
                 return code
-        record_job(
-            rule="train_model", settings=job.as_params(), inputs=read, outputs=parsed.written
-        )
+        if parsed.written:
+            record_job(
+                rule="train_model", settings=job.as_params(), inputs=read, outputs=parsed.written
+            )
     except StopRequested as stop:
         logger.warning("%s", stop)
         return EXIT_STOPPED
@@ -59,6 +60,12 @@ def _train_in_processes(job: TrainingJob, parsed: argparse.Namespace, arguments:
     if processes > 1:
         return launch(processes, arguments)
     return _train(job, parsed)
+
+
+def _is_recorded(path: str, job: TrainingJob, read: dict[str, str]) -> bool:
+    """Whether an output has the record of a training with these settings and inputs."""
+    record = read_record(path)
+    return record is not None and (record["settings"], record["inputs"]) == (job.as_params(), read)
 
 
 def _train(job: TrainingJob, parsed: argparse.Namespace) -> int:
