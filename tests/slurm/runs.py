@@ -39,8 +39,13 @@ QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "20
 
 
 def copy_demo(demo: Checkout, folder: Path, *left_out: str) -> Checkout:
-    """A copy of a finished demo without its large model, and without some names."""
-    ignored = shutil.ignore_patterns("*smollm2*", *left_out)
+    """A copy of a finished demo without its large model, and without some folders of results."""
+    large = shutil.ignore_patterns("*smollm2*")
+    results = str(demo.folder / "results")
+
+    def ignored(place: str, names: list[str]) -> set[str]:
+        return large(place, names) | (set(left_out) if place == results else set())
+
     shutil.copytree(demo.folder, folder, symlinks=True, ignore=ignored)
     return Checkout(folder)
 
