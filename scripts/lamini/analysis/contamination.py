@@ -66,9 +66,9 @@ def find_contamination(
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
-        contamination: CSV to write, in `columns()`: number of pairs and examples that share runs, per
-            task and source. Task `all_tasks` covers all tasks; the mixture's name
-            as source covers all sources.
+        contamination: CSV to write, in `columns()`: number of pairs and examples that share
+            runs, per task and source. Task `all_tasks` covers all tasks; the mixture's name as
+            source covers all sources.
         hits: Parquet to write, schema `HITS`, in the order of the dataset, then of the tasks.
         examples: Parquet to write, schema `HIT_EXAMPLES`.
         settings: the rule's params: contamination settings, and the location of each task's data.

@@ -73,9 +73,7 @@ def usable_perplexity(perplexity: float, rows: int) -> float:
     """The requested perplexity, capped at (rows - 1) / 3, but at least 1."""
     most = max((rows - 1) / 3, 1.0)
     if perplexity > most:
-        logger.info(
-            "perplexity %.4g is too high for %d points; using %.4g", perplexity, rows, most
-        )
+        logger.info("perplexity %.4g is too high for %d points; using %.4g", perplexity, rows, most)
     return min(perplexity, most)
 
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from spacy.tokens import Span
 
 COLUMNS = ("instruction_source", "verb", "noun", "instructions", "sampled")
-"""One row per source, verb and noun, sorted by descending count, then by name. The noun is empty
-for a verb without an object; both are empty if no verb was found. The last rows count all sources."""
+"""One row per source, verb and noun, sorted by descending count, then by name.
+
+The noun is empty for a verb without an object; both are empty if no verb was found. The last rows
+count all sources together.
+"""
 CHARACTERS = 500
 """Characters read per instruction: the task comes first, the rest is often the task's input."""
 _BATCH = 128
