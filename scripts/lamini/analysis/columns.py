@@ -48,7 +48,9 @@ def read_batches(
                 yield source, batch.slice(first, end - first)
                 first = end
     except (pa.ArrowInvalid, OSError) as error:
-        raise LaminiError(f"{dataset}: not a readable Parquet file ({error})") from error
+        raise LaminiError(
+            f"{dataset}: not a readable Parquet file ({error}); merge it again"
+        ) from error
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Contamination: runs of words that pairs share with evaluated examples of the downstream tasks.
 
-P3 and FLAN were built from such tasks, so a student may have seen evaluated examples in training.
-A pair and an example share a run if both contain the same consecutive words (case and the
+P3 and FLAN were built from such datasets, so a student may have seen evaluated examples in
+training. A pair and an example share a run if both contain the same consecutive words (case and the
 characters between words are ignored). GPT-3's authors use 13 words as threshold, others use 8.
 Each text of an example is compared separately: passage, question, each option.
 """

@@ -1,4 +1,4 @@
-"""Quality of a dataset's pairs, counted per source: refusals, cuts, empty texts, duplicates."""
+"""Quality counts of pairs per source: refusals, truncations, empty texts, duplicates."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -10,8 +10,8 @@ from lamini.tables.published import read_csv
 
 VERBS, NOUNS = 20, 4
 """Number of verbs in the inner ring, and of nouns per verb in the outer ring."""
-_LIGHTER = 0.45
-_LABELLED = 0.009
+_LIGHTENING = 0.45
+_MIN_LABEL_SHARE = 0.009
 """Minimum share of the circle for a label; smaller segments have no room for a word."""
 
 
@@ -56,9 +56,9 @@ def draw_verbs(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
 def _labels(shown: list[tuple[str, str, int, tuple[float, float, float]]]) -> list[str]:
     """Nouns of the segments with room for a label; an empty string for the others."""
     total = sum(count for *_, count, _ in shown)
-    return [noun if count >= _LABELLED * total else "" for _, noun, count, _ in shown]
+    return [noun if count >= _MIN_LABEL_SHARE * total else "" for _, noun, count, _ in shown]
 
 
 def _lighter(colour: tuple[float, float, float]) -> tuple[float, float, float]:
-    red, green, blue = (1 - _LIGHTER * (1 - part) for part in colour)
+    red, green, blue = (1 - _LIGHTENING * (1 - part) for part in colour)
     return red, green, blue

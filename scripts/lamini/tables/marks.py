@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 UNLIKE = "≠"
-_PLACES = 3
+_MAX_PLACES = 3
 """Maximum number of places named in a note; the others are counted."""
 
 
@@ -38,5 +38,5 @@ class Marks:
 
 def _listed(places: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(places))
-    more = len(distinct) - _PLACES
-    return "; ".join([*distinct[:_PLACES], *([f"{more} more"] if more > 0 else [])])
+    more = len(distinct) - _MAX_PLACES
+    return "; ".join([*distinct[:_MAX_PLACES], *([f"{more} more"] if more > 0 else [])])

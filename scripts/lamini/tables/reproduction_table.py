@@ -67,7 +67,7 @@ class Agreement:
 
 @dataclass
 class Yardsticks:
-    """Agreement of our students, and of two stand-ins for comparison."""
+    """Agreement of our students, and of two replacements of our values, for comparison."""
 
     ours: Agreement = field(default_factory=Agreement)
     untrained: Agreement = field(default_factory=Agreement)
@@ -148,9 +148,9 @@ def _count_score(
     before = paper.scores[model][task]
     counts.ours.add(result["score"], interval_of(result), before)
     if model in paper.starts and interval_of(result) is not None:
-        stand_ins = [(counts.untrained, paper.starts[model])]
-        stand_ins += [(counts.another, other) for other in paper.others(model)]
-        for agreement, other in stand_ins:
+        replacements = [(counts.untrained, paper.starts[model])]
+        replacements += [(counts.another, other) for other in paper.others(model)]
+        for agreement, other in replacements:
             score = paper.scores[other][task]
             low, high = wilson(score / 100, result["examples"])
             agreement.add(score, (100 * low, 100 * high), before)
@@ -227,9 +227,9 @@ def _count_improvement(
     counts: Yardsticks, paper: Paper, student: str, task: str, compared: Comparison
 ) -> None:
     theirs = paper.improvement(student, task)
-    stand_ins = [(counts.ours, compared.difference), (counts.untrained, 0.0)]
-    stand_ins += [(counts.another, paper.improvement(o, task)) for o in paper.others(student)]
-    for agreement, value in stand_ins:
+    counted = [(counts.ours, compared.difference), (counts.untrained, 0.0)]
+    counted += [(counts.another, paper.improvement(o, task)) for o in paper.others(student)]
+    for agreement, value in counted:
         agreement.add(value, _moved(compared, value - compared.difference), theirs)
 
 
