@@ -42,7 +42,7 @@ def _show(parsed: argparse.Namespace) -> None:
         print(f"Jobs: {JOBS_FILE} (last run)\n")
         jobs, config = read_jobs(), read_yaml(RUN_CONFIG)
     else:
-        print(f"Configuration: {' '.join(['config/*.yaml', *map(str, given)])}\n")
+        print(f"Configuration: {' '.join(['config/*.yaml', *map(str, overlays)])}\n")
         config = read_config(parsed.configfile, parsed.config)
         jobs = ask_snakemake(parsed.configfile, read_assignments(parsed.config))
     teacher = load_settings(config).teacher
