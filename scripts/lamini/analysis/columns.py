@@ -1,4 +1,4 @@
-"""Reading a merged dataset source after source, some columns and a few rows at a time."""
+"""Batches of a merged dataset, source by source, with selected columns; and CSV output."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ ROWS_AT_ONCE = 1 << 14
 def read_batches(
     dataset: str | Path, columns: Sequence[str], manifest: str | Path | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield each batch with the source that all its rows are of, in the dataset's order.
+    """Yield (source, batch) in the dataset's order; all rows of a batch are from that source.
 
     Args:
         dataset: the mixture's Parquet file.
-        columns: what to read; `instruction_source` need not be among them.
-        manifest: the dataset's; null: it is not compared.
+        columns: columns to read; `instruction_source` is always read as well.
+        manifest: the dataset's manifest; None: rows and sources are not checked against it.
 
     Raises:
-        LaminiError: when the file cannot be read, lacks a column, or is not the manifest's.
+        LaminiError: when the file cannot be read, lacks a column, or does not match the manifest.
     """
     facts = None if manifest is None else read_json(manifest)
     names = [*columns, *({"instruction_source"} - set(columns))]
@@ -48,11 +48,13 @@ def read_batches(
                 yield source, batch.slice(first, end - first)
                 first = end
     except (pa.ArrowInvalid, OSError) as error:
-        raise LaminiError(f"{dataset}: not a readable Parquet file ({error})") from error
+        raise LaminiError(
+            f"{dataset}: not a readable Parquet file ({error}); merge it again"
+        ) from error
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows under a header, atomically; floats in full precision."""
+    """Write a header and rows, atomically; floats in full precision."""
     with atomic_writer(path) as handle:
         writer = csv.DictWriter(handle, columns, lineterminator="\n")
         writer.writeheader()

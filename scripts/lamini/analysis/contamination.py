@@ -1,9 +1,9 @@
-"""Contamination: words that pairs share with the evaluated examples of the downstream tasks.
+"""Contamination: runs of words that pairs share with evaluated examples of the downstream tasks.
 
-P3 and FLAN were built from such data, so a student may have seen what it is asked. A pair and an
-example share a run when both have the same words in a row (case and what stands between words
-apart); GPT-3's authors took 13 words for a sign, others take 8. Every text of an example counts by
-itself: passage, question, each option.
+P3 and FLAN were built from such datasets, so a student may have seen evaluated examples in
+training. A pair and an example share a run if both contain the same consecutive words (case and the
+characters between words are ignored). GPT-3's authors use 13 words as threshold, others use 8.
+Each text of an example is compared separately: passage, question, each option.
 """
 
 import logging
@@ -40,13 +40,16 @@ HITS = pa.schema(
         ("shared", pa.string()),
     ]
 )
-"""One row per pair and task that share a run: its longest one in the instruction and in the
-response (0: none), the first example (row in the evaluated split) that has the longest, the number
-of examples that share any, and the longest run as the pair writes it."""
+"""One row per pair and task that share a run.
+
+`instruction_words`, `response_words`: length of the longest shared run (0: none). `example`: first
+example with the longest run (row in the evaluated split). `examples`: number of examples that share
+any run. `shared`: the longest run, as written in the pair.
+"""
 HIT_EXAMPLES = pa.schema(
     [("task", pa.string()), ("example", pa.int32()), ("words", pa.int32()), ("pairs", pa.int64())]
 )
-"""One row per example that shares a run: its longest one, and with how many pairs it shares any."""
+"""One row per example that shares a run: length of the longest run, number of sharing pairs."""
 
 
 def find_contamination(
@@ -63,14 +66,15 @@ def find_contamination(
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
-        contamination: CSV to write, in `columns`: per task and source how many pairs and examples
-            share runs; rows of `all_tasks`, and of all sources under the mixture's name.
-        hits: Parquet to write, in `HITS`, in the dataset's order and then the tasks'.
-        examples: Parquet to write, in `HIT_EXAMPLES`.
-        settings: what is compared, and where each task's data are.
+        contamination: CSV to write, in `columns()`: number of pairs and examples that share
+            runs, per task and source. Task `all_tasks` covers all tasks; the mixture's name as
+            source covers all sources.
+        hits: Parquet to write, schema `HITS`, in the order of the dataset, then of the tasks.
+        examples: Parquet to write, schema `HIT_EXAMPLES`.
+        settings: the rule's params: contamination settings, and the location of each task's data.
 
     Raises:
-        LaminiError: when a task's examples, or the dataset, cannot be read.
+        LaminiError: when a task's examples or the dataset cannot be read.
     """
     chosen = settings.contamination
     facts = read_json(manifest)
@@ -100,13 +104,13 @@ def find_contamination(
 
 
 def columns(settings: Contamination) -> tuple[str, ...]:
-    """Columns of the CSV: `pairs_8` are the pairs that share a run of 8 words or more."""
-    numbers = (f"{what}_{n}" for what in ("pairs", "examples") for n in sorted(settings.ngrams))
+    """Columns of the CSV; `pairs_8` counts the pairs that share a run of at least 8 words."""
+    numbers = (f"{unit}_{n}" for unit in ("pairs", "examples") for n in sorted(settings.ngrams))
     return ("task", "instruction_source", "pairs", "examples", "comparable_examples", *numbers)
 
 
 def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFrame:
-    """The shared runs of one column, with the words in which they stand."""
+    """Shared runs of one column, each with its byte range in the column's data."""
     words = placed_words(batch[part])
     runs = index.search(words)
     last = runs.start + runs.length - 1
@@ -125,7 +129,7 @@ def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFra
 def _hits(
     batch: pa.RecordBatch, source: str, found: pl.DataFrame, evaluated: Examples, counts: "_Counts"
 ) -> pa.Table:
-    """The rows of `HITS` of one batch, counted."""
+    """Rows of `HITS` of one batch; adds the runs to `counts`."""
     pairs = found.join(evaluated.frame, on="text", how="inner")
     counts.add(source, pairs)
     longest = pl.col("words").max()
@@ -141,7 +145,7 @@ def _hits(
         )
     )
     shared = [
-        _written(batch[PARTS[part]], begin, end)
+        _decode(batch[PARTS[part]], begin, end)
         for part, begin, end in merged.select("part", "begin", "end").iter_rows()
     ]
     rows = pa.array(merged["row"].to_numpy())
@@ -160,14 +164,14 @@ def _hits(
     )
 
 
-def _written(texts: pa.StringArray, begin: int, end: int) -> str:
-    """Bytes of a column as text."""
+def _decode(texts: pa.StringArray, begin: int, end: int) -> str:
+    """Decode the bytes from `begin` to `end` of a column's data."""
     data = texts.buffers()[2]
     return data.slice(begin, end - begin).to_pybytes().decode("utf-8")
 
 
 class _Counts:
-    """Collects per source the pairs that share runs, and each example's longest run."""
+    """Number of pairs that share runs, per source; length of the longest run, per example."""
 
     def __init__(self, evaluated: Examples) -> None:
         self._evaluated = evaluated
@@ -177,7 +181,7 @@ class _Counts:
         self._sharing = np.zeros(evaluated.count, np.int64)
 
     def add(self, source: str, pairs: pl.DataFrame) -> None:
-        """Take a batch's runs: `row`, `task`, `number` (of the example among all), `words`."""
+        """Count a batch's runs: `row`, `task`, `number` (index among all examples), `words`."""
         best = pairs.group_by("row", "number").agg(pl.col("words").max())
         longest = self._longest.setdefault(source, np.zeros(self._evaluated.count, np.int64))
         numbers = best["number"].to_numpy()
@@ -190,7 +194,7 @@ class _Counts:
         self._pairs.setdefault(source, []).append(both.group_by("task", "words").len())
 
     def table(self, mixture: str, settings: Contamination) -> list[dict[str, Any]]:
-        """The rows of the CSV."""
+        """Rows of the CSV."""
         sizes = sorted(settings.ngrams)
         rows = []
         for number, task in enumerate((*self._evaluated.tasks, "all_tasks")):
@@ -212,7 +216,7 @@ class _Counts:
         return rows
 
     def examples(self) -> pa.Table:
-        """The rows of `HIT_EXAMPLES`."""
+        """Rows of `HIT_EXAMPLES`."""
         longest = self._longest_of(list(self._longest))
         numbers = np.flatnonzero(longest)
         tasks = self._evaluated.task_of_example[numbers]

@@ -1,6 +1,6 @@
 """Sentence embeddings of a sample of each compared source's instructions (section 3.3.2).
 
-The embeddings are kept as an artifact: computing them takes a GPU, drawing them does not.
+Embeddings are saved as an artifact of their own: computing them needs a GPU, plotting does not.
 """
 
 from collections.abc import Iterator
@@ -37,13 +37,14 @@ def embed_instructions(
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
-        embeddings: Parquet to write: `id`, `instruction_source`, `instruction`, `embedding` (unit
-            length or not, as the model has it; float32 of a fixed size), in the dataset's order.
-        settings: the rule's params: `model`, `revision`, `samples`, `sources`, and `seed` of the
-            sample; a source's sample does not depend on other sources.
+        embeddings: Parquet to write: `id`, `instruction_source`, `instruction`, `embedding`
+            (fixed-size list of float32; normalized only if the model normalizes), in the dataset's
+            order.
+        settings: the rule's params: `model`, `revision`, `samples`, `sources`, and the sampling
+            `seed`; a source's sample does not depend on other sources.
 
     Raises:
-        LaminiError: when a wanted source is not in the dataset, or the model cannot be loaded.
+        LaminiError: when a requested source is not in the dataset, or the model cannot be loaded.
     """
     facts = read_json(manifest)
     samples = choose_rows(
@@ -70,7 +71,7 @@ def embed_instructions(
         Progress(total, "instructions") as progress,
         pq.ParquetWriter(handle, schema, compression="zstd") as writer,
     ):
-        for table in _in_parts(batch for _, batch in sampled):
+        for table in _regroup(batch for _, batch in sampled):
             vectors = embed(model, table["instruction"].to_pylist())
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), size)
             with_vectors = table.append_column("embedding", column)
@@ -79,14 +80,14 @@ def embed_instructions(
 
 
 def load_model(model: str, revision: str | None) -> "SentenceTransformer":
-    """The sentence-transformers model, on a GPU where there is one.
+    """Load a sentence-transformers model, on a GPU if there is one.
 
     Args:
-        model: hub id or folder; `package:NAME/PATH` inside a package.
-        revision: of a model from the hub.
+        model: hub id, folder, or `package:NAME/PATH` for a folder inside a package.
+        revision: revision of a hub model.
 
     Raises:
-        LaminiError: when it cannot be loaded; names the place.
+        LaminiError: when the model cannot be loaded; names the model.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -106,8 +107,8 @@ def embed(model: "SentenceTransformer", texts: list[str]) -> Vectors:
     return np.asarray(vectors, np.float32)
 
 
-def _in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Tables of `TEXTS_AT_ONCE` rows, the last one shorter, however the batches are cut."""
+def _regroup(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Regroup batches into tables of `TEXTS_AT_ONCE` rows; only the last table may be shorter."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)

@@ -1,4 +1,4 @@
-"""The evaluated examples as texts: which texts each task's examples are made of."""
+"""Texts of the evaluated examples of all tasks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,43 +16,43 @@ from lamini.settings.evaluation import TaskData
 
 @dataclass(frozen=True)
 class Examples:
-    """All texts of all examples; a text that several examples of a task share is listed once."""
+    """All texts of all examples; a text shared by several examples of a task is listed once."""
 
     tasks: list[str]
     texts: list[str]
     task_of_text: list[int]
-    """Number of each text's task, ascending."""
+    """Index of each text's task, ascending."""
     frame: pl.DataFrame
-    """Which examples have which text: `text`, `task`, `example` (row in its split), `number`
-    (of the example among those of all tasks)."""
+    """One row per text of an example: `text` and `task` (indices), `example` (row in its split),
+    `number` (index of the example among those of all tasks)."""
     firsts: Integers
-    """Number of each task's first example, and the number of all."""
+    """Index of each task's first example, then the number of all examples; shape (tasks + 1,)."""
     longest_text: Integers
-    """Words in the longest text of each example."""
+    """Number of words in the longest text of each example."""
 
     @property
     def count(self) -> int:
-        """Examples of all tasks."""
+        """Number of examples of all tasks."""
         return int(self.firsts[-1])
 
     @property
     def task_of_example(self) -> Integers:
-        """Number of each example's task."""
+        """Index of each example's task."""
         return np.repeat(np.arange(len(self.tasks)), np.diff(self.firsts))
 
     def of_task(self, task: int) -> slice:
-        """The examples of one task; of all tasks for the number after the last one."""
+        """Slice of a task's examples; of all examples if `task` equals the number of tasks."""
         if task == len(self.tasks):
             return slice(0, self.count)
         return slice(int(self.firsts[task]), int(self.firsts[task + 1]))
 
 
 def read_examples(tasks: Mapping[str, TaskData], mirror: str | None) -> Examples:
-    """Read the evaluated examples of some tasks.
+    """Read the evaluated examples of the input tasks.
 
     Args:
-        tasks: where the examples are, by task.
-        mirror: folder of local copies; null: the hub.
+        tasks: location of the examples, by task.
+        mirror: folder with local copies; None: the Hugging Face Hub.
 
     Raises:
         LaminiError: when a task's data cannot be read.
@@ -85,7 +85,7 @@ def read_examples(tasks: Mapping[str, TaskData], mirror: str | None) -> Examples
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text in a row, however deep; those too short to share a run do no harm."""
+    """All strings in a row, at any depth; strings that are too short to share a run do no harm."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

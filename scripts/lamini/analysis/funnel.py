@@ -1,4 +1,4 @@
-"""A funnel per source: how many pairs are left as each kind of doubtful ones is taken out."""
+"""Funnel per source: number of pairs left after each filter for doubtful pairs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,10 +20,12 @@ from lamini.settings.params import CountFunnel
 
 STAGES = ("english", "answered", "whole", "unrepeated", "unseen")
 COLUMNS = ("instruction_source", "read", "samples", *STAGES, "left_percent", "non_english_percent")
-"""From the pairs that the merge read, over the dataset's `samples`, to what is left without pairs
-in other languages, refusals, truncated responses, near-duplicate instructions, and pairs that share
-words with an evaluated example; each stage after the one before. What is left is in percent of the
-samples, as is the share of pairs in other languages."""
+"""`read`: pairs read by the merge. `samples`: pairs in the dataset.
+
+Each stage is the number of pairs left after one more filter: pairs in other languages, refusals,
+truncated responses, near-duplicate instructions, pairs that share words with an evaluated example.
+Both percentages (pairs left, pairs in other languages) are of `samples`.
+"""
 
 
 def count_funnel(
@@ -35,18 +37,18 @@ def count_funnel(
     funnel: str | Path,
     settings: CountFunnel,
 ) -> None:
-    """Count the funnel of each source, and of all; nothing is removed from the dataset.
+    """Count the funnel of each source and of all sources; the dataset is not changed.
 
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         near_duplicates: Parquet of `find_near_duplicates`.
         hits: Parquet of `find_contamination`.
-        funnel: CSV to write, in `COLUMNS`; its last row is of all sources.
-        settings: what is taken out.
+        funnel: CSV to write, in `COLUMNS`; the last row counts all sources.
+        settings: the rule's params: `language_score`, `shared_words`.
 
     Raises:
-        LaminiError: when an input cannot be read, or is not the manifest's.
+        LaminiError: when an input cannot be read, or the dataset does not match the manifest.
     """
     facts = read_json(manifest)
     repeated = _ids(near_duplicates, pc.scalar(True))
@@ -78,7 +80,7 @@ def count_funnel(
 
 
 def _ids(path: str | Path, chosen: pc.Expression) -> dict[str, pa.Array]:
-    """Ids of a Parquet file's chosen rows by source."""
+    """Ids of the rows that match the filter `chosen`, by source."""
     try:
         table = pq.read_table(path, columns=["id", "instruction_source"], filters=chosen)
     except (pa.ArrowInvalid, OSError) as error:

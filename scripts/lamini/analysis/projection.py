@@ -1,4 +1,4 @@
-"""Embeddings in the plane by t-SNE (Figure 3), and what can be said of them in numbers."""
+"""Projection of embeddings by t-SNE (Figure 3), and measures of their semantic diversity."""
 
 import logging
 from pathlib import Path
@@ -19,9 +19,9 @@ from lamini.settings.params import ProjectEmbeddings
 logger = logging.getLogger("lamini")
 Positions = np.ndarray[Any, np.dtype[np.float64]]
 FEWEST = 5
-"""Instructions in a panel below which t-SNE says nothing."""
+"""Minimum number of instructions per panel for a meaningful t-SNE."""
 FEWEST_OF_SOURCE = 4
-"""Instructions of a source below which its halves have no pairs to compare."""
+"""Minimum number of instructions per source; each half needs two texts to compare."""
 
 
 def project_embeddings(
@@ -31,15 +31,15 @@ def project_embeddings(
     diversity: str | Path,
     settings: ProjectEmbeddings,
 ) -> None:
-    """Lay each panel's instructions out in the plane, and measure each source's diversity.
+    """Project each panel's instructions to two dimensions, and measure each source's diversity.
 
     Args:
-        embeddings: what `embed_instructions` wrote.
+        embeddings: Parquet written by `embed_instructions`.
         projection: Parquet to write: `panel` (from 0), `instruction_source`, `instruction`, `x`,
-            `y` (float32; t-SNE's own units).
+            `y` (float32; t-SNE units).
         diversity: CSV to write, in `lamini.analysis.semantics.COLUMNS`.
-        settings: the rule's params: `panels`, `perplexity`, `replicates`, and `seed` of the layout
-            and of the intervals.
+        settings: the rule's params: `panels`, `perplexity`, `replicates` (of the intervals), and
+            `seed` of the layout and of the intervals.
 
     Raises:
         LaminiError: when a panel has fewer than `FEWEST` instructions, or a source fewer than
@@ -64,35 +64,33 @@ def project_embeddings(
 
 
 def vectors_of(sample: pa.Table) -> Vectors:
-    """The embeddings of a table's rows, shape (rows, dimensions)."""
+    """Embeddings of a table's rows, shape (rows, dimensions)."""
     column = sample["embedding"].combine_chunks()
     return column.flatten().to_numpy().reshape(len(sample), -1)
 
 
 def usable_perplexity(perplexity: float, rows: int) -> float:
-    """The perplexity, or the largest that so many points allow: a third of the others."""
+    """The requested perplexity, capped at (rows - 1) / 3, but at least 1."""
     most = max((rows - 1) / 3, 1.0)
     if perplexity > most:
-        logger.info(
-            "perplexity %.4g is too high for %d points: %.4g is used", perplexity, rows, most
-        )
+        logger.info("perplexity %.4g is too high for %d points; using %.4g", perplexity, rows, most)
     return min(perplexity, most)
 
 
 def lay_out(vectors: Vectors, perplexity: float, seed: int) -> Positions:
-    """t-SNE by cosine distance; the same vectors and seed give the same positions.
+    """t-SNE with cosine distance; the same vectors and seed give the same positions.
 
     Args:
         vectors: shape (points, dimensions).
-        perplexity: lowered where there are too few points for it.
-        seed: of the nearest-neighbour search; the start is PCA, which has none.
+        perplexity: capped by `usable_perplexity`.
+        seed: seed of the nearest-neighbour search; the first layout is PCA, which needs no seed.
 
     Returns:
         Positions, shape (points, 2).
     """
     from openTSNE import TSNE
 
-    # One thread: sums over threads would come out in another order each time.
+    # One thread: several threads would add up sums in a different order in each run.
     layout = TSNE(
         perplexity=usable_perplexity(perplexity, len(vectors)),
         metric="cosine",
@@ -116,7 +114,7 @@ def _panel(number: int, shown: pa.Table, positions: Positions) -> pa.Table:
 
 
 def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[dict[str, Any]]:
-    """One row per source, each measured on as many instructions as the smallest one has."""
+    """One row per source; all sources are cut to the size of the smallest one."""
     sources = list(dict.fromkeys(source for panel in settings.panels for source in panel))
     vectors = {
         source: vectors_of(sample.filter(pc.equal(sample["instruction_source"], source)))
@@ -127,7 +125,7 @@ def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[dict[str
     if size < FEWEST_OF_SOURCE:
         raise LaminiError(
             f"{smallest} has {size} embedded instructions, its diversity needs {FEWEST_OF_SOURCE};"
-            " raise `analysis.embeddings.samples`, or take it out of `analysis.embeddings.panels`"
+            " raise `analysis.embeddings.samples`, or remove it from `analysis.embeddings.panels`"
         )
     rows = []
     for source in sources:

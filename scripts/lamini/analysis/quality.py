@@ -1,4 +1,4 @@
-"""What is wrong with a dataset's pairs, counted per source: refusals, cuts, gaps, repetitions."""
+"""Quality counts of pairs per source: refusals, truncations, empty texts, duplicates."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,10 +24,14 @@ COUNTS = (
     "duplicates_of_other_sources",
     "duplicate_pairs",
 )
-"""From the rows that the merge read, over what it left out, to the `samples` of the dataset, which
-all that follows counts. Duplicates are repetitions, the first not counting, of texts that are equal
-after normalisation (NFKC, case, white space): within the source, or of the mixture's sources before
-it. A duplicate pair repeats the response as well."""
+"""`read`: rows read by the merge. `empty_*`, `excluded`: rows dropped by the merge. `samples`: rows
+of the dataset; all later counts are among them.
+
+A duplicate repeats an earlier text; both are equal after normalization (NFKC, case, white space).
+The first occurrence does not count. `duplicate_instructions` repeat the same source,
+`duplicates_of_other_sources` an earlier source of the mixture. `duplicate_pairs` repeat the
+response as well.
+"""
 COLUMNS = (
     "instruction_source",
     *COUNTS,
@@ -36,7 +40,7 @@ COLUMNS = (
 
 
 class Quality:
-    """Collects a dataset's pairs in their order and counts per source."""
+    """Counts a dataset's pairs per source; pairs are added in the dataset's order."""
 
     def __init__(self) -> None:
         self._last_source: dict[bytes, str] = {}
@@ -45,7 +49,7 @@ class Quality:
         self._lengths: dict[str, dict[str, list[Any]]] = {}
 
     def add(self, source: str, batch: pa.RecordBatch) -> None:
-        """Take more pairs of one source: `instruction`, `response`, `flags`."""
+        """Add pairs of one source; columns `instruction`, `response`, `flags`."""
         counts = self._counts.setdefault(source, Counter())
         counts["samples"] += len(batch)
         flags = Counter(pc.list_flatten(batch["flags"]).to_pylist())
@@ -61,22 +65,22 @@ class Quality:
     def _count_repetitions(
         self, source: str, instruction: str, response: str, counts: Counter[str]
     ) -> None:
-        mark = fingerprint(instruction)
-        before = self._last_source.get(mark)
+        key = fingerprint(instruction)
+        before = self._last_source.get(key)
         if before == source:
             counts["duplicate_instructions"] += 1
         else:
-            self._last_source[mark] = source
+            self._last_source[key] = source
             counts["duplicates_of_other_sources"] += before is not None
-        pair = mark + fingerprint(response)
-        counts["duplicate_pairs"] += pair in self._pairs
-        self._pairs.add(pair)
+        pair_key = key + fingerprint(response)
+        counts["duplicate_pairs"] += pair_key in self._pairs
+        self._pairs.add(pair_key)
 
     def rows(self, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One row per source, and one of all, named as the mixture is.
+        """One row per source, and one of all sources under the mixture's name.
 
         Args:
-            manifest: of the dataset; says what the merge left out.
+            manifest: the dataset's manifest, with the counts of dropped rows.
         """
         total: Counter[str] = Counter()
         rows = []
@@ -94,7 +98,7 @@ class Quality:
 
 
 def _left_out(source: Mapping[str, Any]) -> dict[str, int]:
-    """Rows of a source that the merge read, and those that it left out by kind of reason."""
+    """Number of rows of a source that the merge read, and of dropped rows by reason."""
     dropped = source["dropped"]
     empty = {f"empty_{text}s": dropped.get(f"empty_{text}", 0) for text in TEXTS}
     excluded = sum(dropped.values()) - sum(empty.values())

@@ -1,10 +1,10 @@
-"""Near-duplicate texts by ROUGE-L, as self-instruct filters its instructions (Wang et al. 2023).
+"""Near-duplicate texts by ROUGE-L, as in self-instruct's instruction filter (Wang et al. 2023).
 
-The answers are those of comparing each text with every earlier one that stayed, by `rouge_score`'s
-F-measure; the work is not. Texts this similar share many words, and so one of their rarest ones: an
-index of each text's rarest words names the few earlier texts that come into question (prefix
-filtering, Chaudhuri et al. 2006, with the length and position bounds of Xiao et al. 2008). Those
-are compared, all words of a text at once in the bits of a number (Hyyrö 2004).
+The result equals comparing each text with every earlier kept text by `rouge_score`'s F-measure, but
+fewer pairs are compared. Texts this similar share many words, and therefore one of their rarest
+words. An index of each text's rarest words selects the few earlier texts that can be similar
+(prefix filtering, Chaudhuri et al. 2006, with the length and position bounds of Xiao et al. 2008).
+The longest common subsequence is computed bit-parallel (Hyyrö 2004).
 """
 
 from typing import Any, NamedTuple
@@ -20,10 +20,10 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class RougeTexts:
-    """Texts as ROUGE sees them, taken in part by part.
+    """Texts, tokenized as for ROUGE and added batch by batch.
 
-    As `rouge_score` without stemming: lower case, cut into runs of a-z and 0-9. Text in another
-    script has no such run, and repeats nothing.
+    Tokens are those of `rouge_score` without stemming: lower-cased runs of a-z and 0-9. A text in
+    another script has no tokens and repeats no text.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class RougeTexts:
         self._words = 0
 
     def add(self, texts: list[str]) -> None:
-        """Take in the next texts."""
+        """Add the next texts."""
         encoded = [text.lower().encode("utf-8", "surrogatepass") for text in texts]
         sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
         characters = np.frombuffer(b"".join(encoded), np.uint8)
@@ -42,10 +42,10 @@ class RougeTexts:
         self._words += len(marks)
 
     def unrepeated(self, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """For each text, whether its ROUGE-L with all earlier ones that stay is below `threshold`.
+        """Per text: whether its ROUGE-L with every earlier kept text is below `threshold`.
 
         Args:
-            threshold: F-measure, above 0.
+            threshold: F-measure, greater than 0.
         """
         marks = np.concatenate([*self._marks, np.zeros(0, np.uint64)])
         starts = np.concatenate(self._ends)
@@ -57,7 +57,7 @@ class RougeTexts:
 
 
 def _numbered(values: np.ndarray[Any, np.dtype[np.uint64]]) -> Numbers:
-    """Equal values as equal numbers from 0, the rarest value's number first."""
+    """Rank of each value by frequency, from 0 (the rarest); equal values have equal ranks."""
     coded = pa.array(values).dictionary_encode()
     codes = coded.indices.to_numpy()
     counts = np.bincount(codes, minlength=len(coded.dictionary))
@@ -67,7 +67,7 @@ def _numbered(values: np.ndarray[Any, np.dtype[np.uint64]]) -> Numbers:
 
 
 def _features(marks: np.ndarray[Any, np.dtype[np.uint64]], starts: Integers) -> Numbers:
-    """Each text's words as a set, the rarest first: a word's second occurrence is another word."""
+    """Each text's words as a set, rarest first; repetitions of a word count as different words."""
     features = _numbered(_occurrences(marks, starts))
     _sort_each(features, starts)
     return features
@@ -75,7 +75,7 @@ def _features(marks: np.ndarray[Any, np.dtype[np.uint64]], starts: Integers) -> 
 
 @numba.njit(cache=True, nogil=True)
 def _cut(characters, ends):  # type: ignore[no-untyped-def]
-    """The words of some texts as 64-bit FNV-1a, and how many there are up to each text's end."""
+    """64-bit FNV-1a hashes of the texts' words, and the number of words up to each text's end."""
     marks = np.empty(len(characters) // 2 + len(ends) + 1, np.uint64)
     counts = np.empty(len(ends), np.int64)
     seed, prime = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -100,7 +100,7 @@ def _cut(characters, ends):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _occurrences(marks, starts):  # type: ignore[no-untyped-def]
-    """Hashes of each word and of how often it stood in its text before."""
+    """Hash of each word together with the number of its earlier occurrences in the text."""
     hashes = np.empty(len(marks), np.uint64)
     for text in range(len(starts) - 1):
         begin, end = starts[text], starts[text + 1]
@@ -120,39 +120,39 @@ def _sort_each(features, starts):  # type: ignore[no-untyped-def]
 
 
 class _Texts(NamedTuple):
-    """All texts, one after the other."""
+    """All texts, concatenated."""
 
     words: Numbers
     features: Numbers
-    """The same words, as `_features` orders them."""
+    """The same words in the order of `_features`."""
     starts: Integers
 
 
 class _Index(NamedTuple):
-    """Where texts that stay have their rarest words; one posting is one word of one text."""
+    """Inverted index of the kept texts' rarest words; a posting is one word of one text."""
 
     newest: Numbers
-    """Per word, the last posting with it; -1: none."""
+    """Per word: its latest posting; -1 if none."""
     before: Numbers
-    """Per posting, the one before it with the same word; -1: none."""
+    """Per posting: the previous posting of the same word; -1 if none."""
     text: Numbers
     place: Numbers
-    """Per posting, its text, and the word's place among that text's words, the rarest first."""
+    """Per posting: its text, and the word's position among the text's words, rarest first."""
     compared: Numbers
-    """Per text, the last one that it was compared with."""
+    """Per text: the last text that it was compared with."""
     rows: Numbers
-    """Per word, its row in the bits of the text at hand; -1: not in that text."""
+    """Per word: its row in the bit matrix of the current text; -1 if not in that text."""
 
 
 @numba.njit(cache=True, nogil=True)
 def _least_shared(size, other, threshold):  # type: ignore[no-untyped-def]
-    """Words that two texts of these sizes must share, as 2 * shared / (size + other) is F."""
+    """Minimum number of shared words for F = 2 * shared / (size + other) >= threshold."""
     return int(np.ceil(threshold * (size + other) / 2 - 1e-6))
 
 
 @numba.njit(cache=True, nogil=True)
 def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
-    """Clear `keep` for each text that repeats an earlier one that is kept."""
+    """Set `keep` to False for each text that repeats an earlier kept text."""
     most = len(texts.features)
     index = _Index(
         np.full(texts.features.max() + 1, -1, np.int32),
@@ -171,7 +171,7 @@ def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
         if _repeats(text, texts, threshold, index):
             keep[text] = False
             continue
-        # A text shorter than this one needs the most of its words in the index.
+        # The shortest text that can be similar needs the most words in the index.
         shortest = int(np.ceil(size * threshold / (2 - threshold) - 1e-6))
         for place in range(min(size, size - _least_shared(size, shortest, threshold) + 1)):
             index.before[postings] = index.newest[own[place]]
@@ -182,7 +182,7 @@ def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
-    """Whether a text repeats one that is in the index."""
+    """Whether a text repeats a text in the index."""
     words, features, starts = texts.words, texts.features, texts.starts
     own = features[starts[text] : starts[text + 1]]
     mine = words[starts[text] : starts[text + 1]]
@@ -212,7 +212,7 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
             common = _common_subsequence(bits, words[starts[other] : starts[other + 1]], index.rows)
             if common >= needed:
                 precision, recall = common / size, common / len(theirs)
-                # As rouge_score rounds it.
+                # Computed in the same order as in rouge_score, for equal rounding.
                 found = 2 * precision * recall / (precision + recall) >= threshold
         if found:
             break
@@ -224,7 +224,7 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _share_enough(own, theirs, at, there, needed):  # type: ignore[no-untyped-def]
-    """Whether two ascending arrays share `needed` values; their first shared one is given."""
+    """Whether two sorted arrays share `needed` values; `at`, `there`: the first shared one."""
     shared = 0
     while at < len(own) and there < len(theirs):
         if shared + min(len(own) - at, len(theirs) - there) < needed:
@@ -240,7 +240,7 @@ def _share_enough(own, theirs, at, there, needed):  # type: ignore[no-untyped-de
 
 @numba.njit(cache=True, nogil=True)
 def _word_bits(words, rows):  # type: ignore[no-untyped-def]
-    """The places of each different word of a text, as bits; `rows` gets the words' rows."""
+    """Bit matrix of the positions of each distinct word; writes each word's row to `rows`."""
     different = 0
     for word in words:
         if rows[word] < 0:
@@ -254,7 +254,7 @@ def _word_bits(words, rows):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _common_subsequence(bits, words, rows):  # type: ignore[no-untyped-def]
-    """Length of the longest common subsequence of the text of `bits` and `words`."""
+    """Length of the longest common subsequence of `words` and the text of `bits`."""
     state = np.full(bits.shape[1], ~np.uint64(0), np.uint64)
     for word in words:
         row = rows[word]
@@ -266,7 +266,7 @@ def _common_subsequence(bits, words, rows):  # type: ignore[no-untyped-def]
             matched = old & bits[row, part]
             added = old + matched
             total = added + carry
-            # An unsigned sum that is smaller than a summand has overflowed.
+            # An unsigned sum smaller than a summand has overflowed.
             carry = np.uint64(added < old) | np.uint64(total < added)
             state[part] = total | (old & ~matched)
     common = 0

@@ -1,4 +1,4 @@
-"""Random samples of a dataset's sources, each drawn by itself."""
+"""Random samples of rows per source, independent of each other."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,17 +19,17 @@ logger = logging.getLogger("lamini")
 def choose_rows(
     manifest: Mapping[str, Any], sources: Iterable[str], most: int, *, purpose: str, seed: int
 ) -> dict[str, Integers]:
-    """For each wanted source, in the dataset's order, which of its rows are sampled.
+    """Sampled row numbers (sorted) of each requested source, in the dataset's order of sources.
 
     Args:
-        manifest: of the dataset.
-        sources: names of the wanted sources.
-        most: rows of a source at most.
-        purpose: what the sample is for; another purpose draws another sample.
-        seed: of the run. A source's sample does not depend on which others are wanted.
+        manifest: the dataset's manifest.
+        sources: names of the requested sources.
+        most: maximum number of rows per source.
+        purpose: part of the random seed; different purposes draw different samples.
+        seed: the run's seed. A source's sample does not depend on the other requested sources.
 
     Raises:
-        LaminiError: when a wanted source has no rows.
+        LaminiError: when a requested source has no rows.
     """
     rows = {name: source["rows"] for name, source in manifest["sources"].items() if source["rows"]}
     wanted = set(sources)
@@ -50,12 +50,12 @@ def choose_rows(
 def sampled_batches(
     dataset: str | Path, samples: Mapping[str, Integers], columns: Sequence[str]
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """The sampled rows of each batch with their source, in the dataset's order.
+    """Yield (source, sampled rows of a batch), in the dataset's order.
 
     Args:
         dataset: the mixture's Parquet file.
-        samples: from `choose_rows`.
-        columns: what to read.
+        samples: row numbers by source, from `choose_rows`.
+        columns: columns to read.
     """
     read = dict.fromkeys(samples, 0)
     for source, batch in read_batches(dataset, columns):

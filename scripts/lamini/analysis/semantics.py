@@ -1,12 +1,12 @@
-"""Semantic diversity of a set of embeddings as numbers with intervals.
+"""Semantic diversity of a set of embeddings, with confidence intervals.
 
 Two measures: the mean cosine distance between two texts, and the Vendi score (Friedman and Dieng
-2023): the exponential of the entropy of the similarity matrix's eigenvalues, which reads as the
-number of unlike texts. Both are taken from the vectors without a matrix of all pairs.
+2023). The Vendi score is the exponential of the entropy of the similarity matrix's eigenvalues, an
+effective number of dissimilar texts. Both are computed without a matrix of all pairs of texts.
 
-The intervals come from random halves drawn without replacement. Drawing with replacement repeats
-texts, which makes any set look less diverse than it is; and the spread of halves about their own
-mean is that of whole samples about theirs, as half of the sample is left out each time.
+The intervals come from random halves, drawn without replacement. A bootstrap (with replacement)
+repeats texts, which makes any set look less diverse than it is. The spread of halves around their
+mean equals that of full samples around theirs, because each half omits half of the sample.
 """
 
 from typing import Any
@@ -27,10 +27,10 @@ Matrix = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def mean_cosine_distance(units: Matrix) -> float:
-    """Mean of 1 - cosine over all pairs of different rows.
+    """Mean of 1 - cosine similarity over all pairs of different rows.
 
     Args:
-        units: rows of unit length, shape (texts, dimensions); two rows at least.
+        units: rows of unit length, shape (texts, dimensions); at least two rows.
     """
     rows = len(units)
     total = np.square(units.sum(axis=0, dtype=np.float64)).sum()
@@ -39,13 +39,13 @@ def mean_cosine_distance(units: Matrix) -> float:
 
 
 def vendi_score(units: Matrix) -> float:
-    """Vendi score under the cosine, between 1 (all alike) and the number of dimensions.
+    """Vendi score with cosine similarity, from 1 (all equal) to the number of dimensions.
 
     Args:
         units: rows of unit length, shape (texts, dimensions).
     """
     rows, dimensions = units.shape
-    # Both products have the same eigenvalues above zero; the smaller one is taken.
+    # Both products have the same positive eigenvalues; the smaller matrix is faster.
     product = units.T @ units if dimensions <= rows else units @ units.T
     shares = np.linalg.eigvalsh(product.astype(np.float64) / rows)
     shares = shares[shares > 1e-12]
@@ -55,15 +55,16 @@ def vendi_score(units: Matrix) -> float:
 def semantic_diversity(
     vectors: Vectors, replicates: int, random: np.random.Generator
 ) -> dict[str, float]:
-    """Both measures of a set, with 95 % intervals.
+    """Both measures of a set, with 95 % confidence intervals.
 
     Args:
-        vectors: shape (texts, dimensions); four texts at least; zero vectors count as unlike all.
-        replicates: how many halves are drawn.
-        random: what they are drawn with.
+        vectors: shape (texts, dimensions), at least four texts; a zero vector counts as dissimilar
+            to all others.
+        replicates: number of random halves.
+        random: generator that draws the halves.
 
     Returns:
-        `mean_cosine_distance`, `vendi_score`, and `_low` and `_high` of each.
+        `mean_cosine_distance` and `vendi_score`, each also with the endings `_low` and `_high`.
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths > 0, lengths, 1)
@@ -78,7 +79,7 @@ def semantic_diversity(
     }
     measured: dict[str, float] = {}
     for measure, value in values.items():
-        # A half's own level differs (fewer texts, fewer unlike ones): only its spread is used.
+        # Halves have a lower level (fewer dissimilar texts), so only their spread is used.
         low, high = np.percentile(halves[measure], _INTERVAL) - np.mean(halves[measure])
         measured[measure] = value
         measured[f"{measure}_low"] = value + float(low)

@@ -1,4 +1,4 @@
-"""Table 1, Table 2 and the quality of a merged dataset, in one pass over its rows."""
+"""Table 1, Table 2, text lengths and quality of a merged dataset, in one pass over its rows."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -26,9 +26,9 @@ STATISTICS_COLUMNS = (
     "samples",
     *(f"{text}_{value}" for text in TEXTS for value in ("tokens", "mean_tokens", "margin")),
 )
-"""Margins are half the widths of the means' 95 % intervals."""
+"""A margin is half the width of the mean's 95 % confidence interval."""
 LENGTH_COLUMNS = ("instruction_source", "text", "tokens_from", "samples")
-"""A histogram: texts of a length from `tokens_from` to below the next row's."""
+"""A histogram: `samples` texts have `tokens_from` tokens or more, but fewer than the next row's."""
 _BOUNDS = np.unique(np.append(0, np.round(2 ** np.arange(0, 14.5, 0.5)).astype(np.int64)))
 DIVERSITY_COLUMNS = (
     "instruction_source",
@@ -46,21 +46,23 @@ def measure_dataset(
     lengths: str | Path,
     settings: MeasureDataset,
 ) -> None:
-    """Measure a merged dataset per source and in all; the last row of each CSV has its name.
+    """Measure a merged dataset per source and in total.
+
+    The last row of each CSV except `lengths` is that of the whole mixture.
 
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
-        statistics: CSV to write (Table 1): samples, tokens and mean tokens a sample.
+        statistics: CSV to write (Table 1): samples, tokens and mean tokens per text.
         diversity: CSV to write (Table 2): MATTR, times 100.
         quality: CSV to write, in `lamini.analysis.quality.COLUMNS`.
-        lengths: CSV to write, in `LENGTH_COLUMNS`: how long instructions and responses are.
+        lengths: CSV to write, in `LENGTH_COLUMNS`: histograms of instruction and response lengths.
         settings: the rule's params: fields of `Analysis`, `tokenizer_location`, `symbols` (the
-            paper's name of each source).
-        seed: of the order in which texts are joined, for `mattr_texts: shuffled`.
+            paper's symbol of each source), and `seed` (order in which texts are joined for
+            `mattr_texts: shuffled`).
 
     Raises:
-        LaminiError: when dataset and manifest do not belong together, or there is no tokenizer.
+        LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
     facts = read_json(manifest)
     counter = TokenCounter(settings.tokenizer_location)
@@ -71,7 +73,7 @@ def measure_dataset(
     found, tokens = Quality(), TokenSums()
     histograms: dict[tuple[str, str], Integers] = {}
     columns = [*TEXTS, "flags"]
-    # Cutting and counting words lets go of the interpreter: one thread a column.
+    # Splitting and counting words releases the GIL, so there is one thread per column.
     with Progress(facts["rows"], "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
         for source, batch in read_batches(dataset, columns, manifest):
             for text in TEXTS:
@@ -95,23 +97,23 @@ def measure_dataset(
 
 
 def source_rows(facts: Mapping[str, Any]) -> dict[str, int]:
-    """Samples of each source of a mixture, from its manifest."""
+    """Number of samples of each source of a mixture, from its manifest."""
     return {source: facts["sources"][source]["rows"] for source in facts["settings"]["sources"]}
 
 
 class TokenSums:
-    """Sums of the texts' lengths in tokens, by source and text (`instruction`, `response`)."""
+    """Sums of text lengths in tokens, by source and text (`instruction`, `response`)."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str], Integers] = {}
 
     def add(self, source: str, text: str, lengths: Integers) -> None:
-        """Take more lengths."""
+        """Add the lengths of texts, in tokens."""
         sums = np.array([len(lengths), lengths.sum(), (lengths.astype(np.int64) ** 2).sum()])
         self._sums[source, text] = self._sums.get((source, text), 0) + sums
 
     def of(self, sources: Iterable[str], text: str) -> tuple[int, Estimate]:
-        """The tokens of some sources together, and their mean in a text."""
+        """Total number of tokens of some sources, and the mean number per text."""
         parts = [self._sums[s, text] for s in sources if (s, text) in self._sums]
         count, total, squares = map(int, sum(parts, np.zeros(3, np.int64)))
         return total, Estimate(total / count if count else 0.0, margin(count, total, squares))
@@ -120,12 +122,12 @@ class TokenSums:
 def statistics_rows(
     facts: Mapping[str, Any], tokens: TokenSums, symbols: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Table 1, in `STATISTICS_COLUMNS`: a row per source of the mixture, and one of all.
+    """Table 1, in `STATISTICS_COLUMNS`: one row per source of the mixture, and one of all.
 
     Args:
         facts: the dataset's manifest.
-        tokens: of all its texts.
-        symbols: the paper's name of each source.
+        tokens: token sums of all texts.
+        symbols: the paper's symbol of each source.
     """
     rows = source_rows(facts)
     name = facts["mixture"]
@@ -144,7 +146,7 @@ def statistics_rows(
 def _lengths(
     rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]
 ) -> list[dict[str, Any]]:
-    """The histograms up to the longest text of each."""
+    """Rows of the histograms, each up to its longest text."""
     lines = []
     for source in (name for name, samples in rows.items() if samples):
         for text in TEXTS:
@@ -161,7 +163,7 @@ def _diversity(
     rows: Mapping[str, int],
     diverse: Mapping[str, tuple[dict[str, Estimate], Estimate]],
 ) -> list[dict[str, Any]]:
-    """Table 2, times 100: a row per source, and one of all."""
+    """Table 2, values times 100: one row per source, and one of all."""
     lines: list[dict[str, Any]] = []
     for source in (*(name for name, samples in rows.items() if samples), mixture):
         row: dict[str, Any] = {"instruction_source": source}

@@ -1,4 +1,4 @@
-"""Table 1 with another tokenizer: the paper does not name its own, and the counts depend on it."""
+"""Table 1 with other tokenizers, because the paper does not name the tokenizer of its counts."""
 
 from pathlib import Path
 
@@ -20,10 +20,10 @@ def count_tokens(
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         counts: CSV to write, in `STATISTICS_COLUMNS`.
-        settings: the tokenizer's location, and the sources' symbols.
+        settings: the rule's params: location of the tokenizer, and the sources' symbols.
 
     Raises:
-        LaminiError: when dataset and manifest do not belong together, or there is no tokenizer.
+        LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
     facts = read_json(manifest)
     counter = TokenCounter(settings.tokenizer_location)

@@ -1,4 +1,4 @@
-"""Topic coverage: which topics the topic-guided instructions were shown, and which they reach."""
+"""Topic coverage: topics shown in topic-guided requests, and topics named in the instructions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -21,8 +21,9 @@ COLUMNS = (
     "on_topic",
     "on_topic_percent",
 )
-"""Of each source: topics of the list; those that a request showed; those that an instruction of
-such a request names; instructions; and those that name one of their request's topics."""
+"""Per source: `topics` in the list; topics `shown` in a request; topics `reached`, named by an
+instruction of a request that showed them; all `instructions`; and instructions `on_topic`, which
+name a topic of their request."""
 
 
 def measure_topic_coverage(
@@ -31,10 +32,10 @@ def measure_topic_coverage(
     instructions: Sequence[str | Path],
     coverage: str | Path,
 ) -> None:
-    """Count topics that were shown and reached, per topic-guided source.
+    """Count shown and reached topics, per topic-guided source.
 
-    A topic is named when all its words are in the instruction, whatever their order, their case,
-    and a final "s".
+    An instruction names a topic if it contains all words of the topic. Order, case and a final "s"
+    of the words are ignored.
 
     Args:
         topics: the topic list.
@@ -65,12 +66,12 @@ def measure_topic_coverage(
 
 
 def named_topics(instruction: str, topics: Sequence[str]) -> list[str]:
-    """Which of some topics an instruction names."""
+    """Topics that an instruction names."""
     words = _stems(instruction)
     return [topic for topic in topics if (own := _stems(topic)) and own <= words]
 
 
 def _stems(text: str) -> set[int]:
-    """Marks of the words without a final "s"; the singular of most English nouns."""
+    """Hashes of the words without a final "s", the singular of most English nouns."""
     marks, _ = word_marks(pa.array([word.removesuffix("s") for word in text.lower().split()]))
     return set(marks.tolist())

@@ -1,7 +1,7 @@
-"""What instructions ask for: the root verb and its direct object, as self-instruct draws them.
+"""Root verb and direct object of each instruction, as in self-instruct's Figure 3.
 
-Wang et al. (2023, Figure 3) parse each instruction and take the verb closest to the root of its
-parse tree with its first direct noun object. So does this, with a dependency parser.
+Wang et al. (2023) parse each instruction and take the verb closest to the root of its parse tree,
+with its first direct noun object. This module does the same with a dependency parser (spaCy).
 """
 
 from collections import Counter
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from spacy.tokens import Span
 
 COLUMNS = ("instruction_source", "verb", "noun", "instructions", "sampled")
-"""One row per source, verb and noun, the most frequent first, then by name; the noun is empty for
-verbs without an object, the verb too where none was found. The last rows are of all sources."""
+"""One row per source, verb and noun, sorted by descending count, then by name.
+
+The noun is empty for a verb without an object; both are empty if no verb was found. The last rows
+count all sources together.
+"""
 CHARACTERS = 500
-"""Read of an instruction: what is asked stands in front, and the rest is often its input."""
+"""Characters read per instruction: the task comes first, the rest is often the task's input."""
 _BATCH = 128
 
 
@@ -41,7 +44,7 @@ def count_verbs(
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         verbs: CSV to write, in `COLUMNS`.
-        settings: the parser, the size of the sample and its seed.
+        settings: the rule's params: parser model, sample size and seed.
 
     Raises:
         LaminiError: when the dataset or the parser's model cannot be read.
@@ -62,13 +65,13 @@ def count_verbs(
 
 
 def load_parser(model: str) -> "Language":
-    """The dependency parser, without what is not needed of it.
+    """Load the dependency parser, without unneeded components.
 
     Args:
-        model: folder of a spaCy model; `package:NAME/PATH` inside a package.
+        model: folder of a spaCy model, or `package:NAME/PATH` for a folder inside a package.
 
     Raises:
-        LaminiError: when it cannot be loaded.
+        LaminiError: when the model cannot be loaded.
     """
     import spacy
 
@@ -82,7 +85,7 @@ def load_parser(model: str) -> "Language":
 
 
 def verbs_and_nouns(parser: "Language", texts: Iterable[str]) -> list[tuple[str, str]]:
-    """Verb and noun of each text as lemmas; empty where there is none."""
+    """Lemmas of verb and noun of each text; an empty string if there is none."""
     found = []
     for document in parser.pipe(texts, batch_size=_BATCH):
         sentence = next((s for s in document.sents if any(t.is_alpha for t in s)), None)
@@ -91,7 +94,7 @@ def verbs_and_nouns(parser: "Language", texts: Iterable[str]) -> list[tuple[str,
 
 
 def _verb_and_noun(sentence: "Span") -> tuple[str, str]:
-    """Of one sentence: the verb closest to its root, the first one of several."""
+    """The verb closest to the sentence's root (the first of several), and its object."""
     level = [sentence.root]
     while level:
         for token in level:

@@ -1,9 +1,9 @@
-"""Cutting texts into words, as 64-bit marks, at the speed of reading them.
+"""Fast splitting of texts into words, each a 64-bit hash.
 
-A word is a run of letters, digits, combining marks and underscores, with apostrophes and hyphens
-kept between two such characters ("don't", "well-known"), in lower case. Scripts without spaces
-between words, such as Chinese, give one word per run. Two words are the same when their marks are:
-64-bit FNV-1a over the code points, so that a wrong match within a window is out of the question.
+A word is a lower-cased run of letters, digits, combining marks and underscores. Apostrophes and
+hyphens between two such characters belong to the word ("don't", "well-known"). Scripts without
+spaces between words, such as Chinese, give one word per run. Words are compared by their hash:
+64-bit FNV-1a over the code points, so collisions within a window are practically impossible.
 """
 
 import functools
@@ -19,24 +19,24 @@ Marks = np.ndarray[Any, np.dtype[np.uint64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 JOINERS = "'’-"
-"""Part of a word where they stand between two of its characters."""
+"""Characters that belong to a word if they are between two word characters."""
 _WORD_KINDS = ("L", "N", "M")
 
 
 def is_word_character(character: str) -> bool:
-    """Whether a character belongs to words wherever it stands."""
+    """Whether a character belongs to a word at any position."""
     return character == "_" or unicodedata.category(character)[0] in _WORD_KINDS
 
 
 def lower_case(character: str) -> str:
-    """The character's lower case, if that is one character; else the character itself."""
+    """Lower case of a character if it is a single character, else the character itself."""
     lower = character.lower()
     return lower if len(lower) == 1 else character
 
 
 @functools.cache
 def character_table() -> np.ndarray[Any, np.dtype[np.uint32]]:
-    """For each code point: 0 between words, 1 for a joiner, else its lower case's code point."""
+    """Per code point: 0 for a separator, 1 for a joiner, else the lower-case code point."""
     table = np.zeros(sys.maxunicode + 1, np.uint32)
     for code in range(sys.maxunicode + 1):
         if is_word_character(chr(code)):
@@ -46,43 +46,43 @@ def character_table() -> np.ndarray[Any, np.dtype[np.uint32]]:
 
 
 def word_marks(texts: pa.StringArray) -> tuple[Marks, Integers]:
-    """The words of some texts.
+    """Word hashes of texts.
 
     Args:
-        texts: without nulls.
+        texts: texts without nulls.
 
     Returns:
-        The marks of all words, text after text; and where each text's words start among them, one
-        entry more than there are texts.
+        Hashes of all words, one text after another, shape (words,); and the start of each text's
+        words among them, shape (texts + 1,).
     """
     words = _cut(texts, with_places=False)
     return words.marks, words.starts
 
 
 class Words(NamedTuple):
-    """The words of some texts, and where they stand in them."""
+    """Words of texts, as hashes and positions."""
 
     marks: Marks
-    """Of all words, text after text."""
+    """Hashes of all words, one text after another; shape (words,)."""
     starts: Integers
-    """Where each text's words start among them, one entry more than there are texts."""
+    """Start of each text's words in `marks`; shape (texts + 1,)."""
     places: np.ndarray[Any, np.dtype[np.int32]]
-    """First byte of each word, and the byte after its last one; shape (words, 2)."""
+    """First byte of each word, and the byte after its last byte; shape (words, 2)."""
     characters: np.ndarray[Any, np.dtype[np.uint8]]
-    """The bytes that `places` counts, in UTF-8."""
+    """UTF-8 bytes of the texts, which `places` refers to."""
 
 
 def placed_words(texts: pa.StringArray) -> Words:
-    """As `word_marks`, with the words' places, by which they can be compared exactly.
+    """Word hashes as from `word_marks`, with byte positions for an exact comparison.
 
     Args:
-        texts: without nulls.
+        texts: texts without nulls.
     """
     return _cut(texts, with_places=True)
 
 
 class _Texts(NamedTuple):
-    """Texts as Arrow keeps them."""
+    """Texts in Arrow's layout: UTF-8 bytes, and the bounds of each text."""
 
     characters: np.ndarray[Any, np.dtype[np.uint8]]
     bounds: np.ndarray[Any, np.dtype[np.int32]]
@@ -92,7 +92,7 @@ def _cut(texts: pa.StringArray, *, with_places: bool) -> Words:
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     characters = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    # A word and what follows it take two bytes at least, but for the last one of a text.
+    # A word and its separator take at least two bytes, except at the end of a text.
     most = (int(bounds[-1]) - int(bounds[0]) + len(texts)) // 2 + len(texts)
     marks = np.empty(most, np.uint64)
     starts = np.zeros(len(texts) + 1, np.int64)
@@ -104,7 +104,7 @@ def _cut(texts: pa.StringArray, *, with_places: bool) -> Words:
 
 @numba.njit(cache=True, nogil=True)
 def read_character(characters, at):  # type: ignore[no-untyped-def]
-    """The code point at a byte of valid UTF-8, and the byte after it."""
+    """Code point at a byte offset of valid UTF-8, and the offset after it."""
     first = np.uint32(characters[at])
     if first < 0x80:
         return first, at + 1
@@ -121,7 +121,7 @@ def read_character(characters, at):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _mark_words(texts, table, words):  # type: ignore[no-untyped-def]
-    """Fill `words`, its places only where there is room; returns the number of words."""
+    """Fill `words` (`places` only if it has room); return the number of words."""
     used = 0
     placed = len(words.places) > 0
     begin = last = 0
@@ -129,14 +129,14 @@ def _mark_words(texts, table, words):  # type: ignore[no-untyped-def]
     for text in range(len(texts.bounds) - 1):
         at, end = texts.bounds[text], texts.bounds[text + 1]
         mark, joined, inside = seed, np.uint64(0), False
-        # One turn more than there are characters: the end of a text ends its last word.
+        # One more iteration than characters: the end of a text ends its last word.
         while at < end or inside:
             before, kind, code = at, np.uint32(0), np.uint32(0)
             if at < end:
                 code, at = read_character(texts.characters, at)
                 kind = table[code]
             if kind > 1:
-                if joined:  # the joiner turns out to stand inside a word
+                if joined:  # the joiner is inside a word
                     mark = (mark ^ joined) * prime
                     joined = np.uint64(0)
                 mark = (mark ^ np.uint64(kind)) * prime

@@ -1,8 +1,8 @@
-"""The catalogue: every table and figure, in the sections of the report, and what each is made from.
+"""Catalogue of tables and figures: sections, names, builders, inputs and params.
 
-Each is one small job with its own inputs, so that a change redraws only what shows it. A new one is
-an entry in its section's module and the function that builds it; a missing piece fails here, when
-Snakemake reads the Snakefile.
+Each table and figure is one small job with its own inputs, so a change rebuilds only the affected
+ones. A new one needs an entry in its section's module and a builder function. A missing builder
+raises an error when Snakemake reads the Snakefile.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from lamini.catalogue.models import MODELS
 from lamini.catalogue.run import Params, Run
 from lamini.roots import fingerprint, root_inputs
 
-if TYPE_CHECKING:  # A job that makes a table needs no settings.
+if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
 
 SECTIONS = (DATASET, MODELS, EVALUATION, HUMAN_EVALUATION, COSTS)
-"""The parts of the report, in its order."""
+"""Sections of the report, in order."""
 TABLES = by_name(entry for section in SECTIONS for entry in section.tables)
 FIGURES = by_name(entry for section in SECTIONS for entry in section.figures)
 CODE = ("Snakefile", "CITATION.cff")
-"""Files of the code that the RO-Crate tells of."""
+"""Source files that the RO-Crate describes."""
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,24 @@ class Item:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Its named input files."""
+        """Named input files of its builder."""
         made = {"made": self.catalogue.data_of_others(self)} if self.entry.last else {}
         return made | self.entry.inputs(self.catalogue)
 
     @property
     def params(self) -> Params:
-        """What it depends on: its builder, its own params, and those that all have in common."""
+        """Params: name of the builder, params of the entry, and common params."""
         own = self.entry.params(self.catalogue)
         return {"kind": self.entry.builder_name, **own, **self.catalogue.common}
 
     @property
     def labels(self) -> dict[str, str]:
-        """What `snakemake --report` lists it under."""
+        """Labels in `snakemake --report`."""
         return {"Number": self.entry.number, "Shows": self.entry.label}
 
 
 class Catalogue(Run):
-    """The tables, figures and report of one configuration, with their inputs and params.
+    """Tables, figures and report of one configuration, with their inputs and params.
 
     Args:
         flow: the configuration as the rules see it.
@@ -74,19 +74,19 @@ class Catalogue(Run):
         self.figures = {i.entry.name: i for i in found if isinstance(i.entry, FigureEntry)}
 
     def table_files(self, *forms: str) -> list[str]:
-        """Files of all tables with the given endings; all files without any."""
+        """Files of all tables in the requested formats; in all formats by default."""
         return [path for item in self.tables.values() for path in item.entry.files(*forms)]
 
     def acceptance_files(self) -> list[str]:
-        """Files of the acceptance table; none when no public model of the authors' takes part."""
+        """Files of the acceptance table; empty if no model of the authors is evaluated."""
         return self.tables["acceptance"].entry.files() if "acceptance" in self.tables else []
 
     def figure_files(self, *forms: str) -> list[str]:
-        """Files of all figures with the given endings; all files without any."""
+        """Files of all figures in the requested formats; in all formats by default."""
         return [path for item in self.figures.values() for path in item.entry.files(*forms)]
 
     def data_of_others(self, item: Item) -> list[str]:
-        """The CSV files of all other tables and figures."""
+        """CSV files of all other tables and figures."""
         others = (*self.tables.values(), *self.figures.values())
         return [path for other in others if other is not item for path in other.entry.files("csv")]
 
@@ -105,11 +105,11 @@ class Catalogue(Run):
         }
 
     def lineage_inputs(self) -> dict[str, Any]:
-        """Named inputs of the lineage: the tables and figures whose making it tells."""
+        """Named inputs of the lineage: all tables and figures."""
         return {"tables": self.table_files("json"), "figures": self.figure_files("png")}
 
     def crate_inputs(self) -> dict[str, Any]:
-        """Named inputs of the RO-Crate; the code's own files come with a clone."""
+        """Named inputs of the RO-Crate; `snakefile` and `citation` are part of the repository."""
         snakefile, citation = root_inputs(CODE)
         return {
             "lineage": "results/report/lineage.json",
@@ -120,16 +120,16 @@ class Catalogue(Run):
         }
 
     def crate_params(self) -> Params:
-        """Of `write_crate`."""
+        """Params of `write_crate`."""
         report = self.config.report
         return {"title": report.title, "files": fingerprint(CODE), "version": report.version}
 
     def lineage_params(self) -> Params:
-        """Of `collect_lineage`."""
+        """Params of `collect_lineage`."""
         return {"version": self.config.report.version}
 
     def report_params(self) -> Params:
-        """Of `write_report`."""
+        """Params of `write_report`."""
         report = self.config.report
         evaluated = self.flow.evaluated_models
         return {

@@ -1,4 +1,4 @@
-"""The table of what the run cost."""
+"""Report section: costs of the run."""
 
 from lamini.catalogue.entries import Section, TableEntry
 

@@ -1,4 +1,4 @@
-"""Tables and figures of the dataset (paper section 3.3), and what the paper does not show of it."""
+"""Report section: the dataset (paper section 3.3), with analyses that the paper does not have."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +49,7 @@ def _plain(
     digits: int = 2,
     when: Callable[[Run], Any] = lambda run: True,
 ) -> TableEntry:
-    """A CSV file shown as it is; that of its name unless `inputs` has another."""
+    """A CSV file shown without changes; `{name}.csv` unless `inputs` names another file."""
     return TableEntry(
         name,
         title=title,

@@ -1,7 +1,7 @@
-"""How one table or figure is declared: name, title, builder, inputs and params in one place.
+"""Declaration of one table or figure: name, title, builder, inputs and params.
 
 Snakemake reads the catalogue at the start of every job, so an entry names its builder and does not
-import it. That the builder exists is checked all the same, from the source of its module.
+import it. The builder's existence is checked in the source text of its module.
 """
 
 import importlib.util
@@ -22,33 +22,33 @@ class Entry:
     """One table or figure.
 
     Raises:
-        LaminiError: when a piece is empty or there is no such builder; names the entry.
+        LaminiError: when name or title is empty, or a function does not exist; names the entry.
     """
 
     name: str
-    """As in the file name: "04", "funnel"."""
+    """Name as in the file name: "04", "funnel"."""
     title: str
-    """The caption, without the number. Values of the data stand in it as `{value}`."""
+    """Caption without the number; `{value}` is a placeholder for a value of the data."""
     builder: str
-    """`module:function` that makes it from inputs and params."""
+    """`module:function` that builds it from inputs and params."""
     inputs: Callable[[Run], dict[str, Any]]
-    """Its named input files."""
+    """Named input files of the builder."""
     params: Callable[[Run], Params] = lambda run: {}
-    """What it depends on, apart from its inputs."""
+    """Params of the builder: everything that it depends on, except the inputs."""
     when: Callable[[Run], Any] = lambda run: True
-    """Whether a run has it."""
+    """Whether a run includes it."""
     chart: str = ""
-    """`module:function` that makes the report's interactive form of it from the report's inputs
-    and params (`lamini.report.charts`)."""
+    """`module:function` that builds its interactive version from the report's inputs and params
+    (`lamini.report.charts`)."""
     last: bool = False
-    """Whether it waits for the data of all other tables and figures, its input `made`."""
+    """Whether it needs the data of all other tables and figures, as its input `made`."""
 
     kind: ClassVar[str]
     """ "table" or "figure"."""
     forms: ClassVar[tuple[str, ...]]
-    """Endings of its files."""
+    """Extensions of its files."""
     affix: ClassVar[str]
-    """What the names of all builders of this kind begin or end with."""
+    """Common prefix or suffix of the names of this kind's builders."""
 
     def __post_init__(self) -> None:
         if not (self.name and self.title):
@@ -60,34 +60,34 @@ class Entry:
 
     @property
     def builder_name(self) -> str:
-        """The builder's name, which is among the params: another builder makes it again."""
+        """The builder's name without the affix; a param, so that another builder reruns the job."""
         return self.builder.partition(":")[2].replace(self.affix, "")
 
     @property
     def number(self) -> str:
-        """What it is called: "Table 4", "Figure 5", or the words of its name."""
+        """Display name: "Table 4", "Figure 5", or the words of its name."""
         if self.name.isdigit():
             return f"{self.kind.capitalize()} {int(self.name)}"
         return self.name.replace("_", " ").capitalize()
 
     def heading(self, title: str) -> str:
-        """A title with its values, after the number where the paper gives one."""
+        """Title with its values, after the number if the paper has one."""
         return f"{self.number}. {title}" if self.name.isdigit() else title
 
     @property
     def label(self) -> str:
-        """The title, for lists: with dots where it has values of the data."""
+        """Title for lists, with dots in place of the placeholders."""
         return re.sub(r"\{\w+\}", "…", self.title)
 
     def files(self, *forms: str) -> list[str]:
-        """Its files with the given endings; all files without any."""
+        """Its files in the requested formats; in all formats by default."""
         stem = f"results/{self.kind}s/{self.kind}_{self.name}"
         return [f"{stem}.{form}" for form in forms or self.forms]
 
 
 @dataclass(frozen=True)
 class TableEntry(Entry):
-    """One table; its builder takes inputs and params, returns `lamini.tables.table.Table`."""
+    """One table; its builder takes inputs and params and returns `lamini.tables.table.Table`."""
 
     kind = "table"
     forms = ("csv", "md", "tex", "json")
@@ -96,7 +96,7 @@ class TableEntry(Entry):
 
 @dataclass(frozen=True)
 class FigureEntry(Entry):
-    """One figure; its builder takes inputs and params, returns `lamini.figures.style.Drawing`."""
+    """One figure; its builder takes inputs and params and returns `figures.style.Drawing`."""
 
     kind = "figure"
     forms = ("pdf", "png", "csv")
@@ -105,12 +105,12 @@ class FigureEntry(Entry):
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report, with what stands in it, in this order."""
+    """A section of the report, with its tables and figures in order."""
 
     identifier: str
     heading: str
     lead: str
-    """One or two sentences on what the part shows."""
+    """One or two sentences that introduce the section."""
     tables: tuple[TableEntry, ...]
     figures: tuple[FigureEntry, ...] = ()
 
@@ -122,7 +122,7 @@ def by_name(entries: Iterable[AnyEntry]) -> dict[str, AnyEntry]:
     """Entries of one kind by name, sorted.
 
     Raises:
-        LaminiError: when two have the same name.
+        LaminiError: when two entries have the same name.
     """
     ordered = sorted(entries, key=lambda entry: entry.name)
     for entry, following in pairwise(ordered):
@@ -133,7 +133,7 @@ def by_name(entries: Iterable[AnyEntry]) -> dict[str, AnyEntry]:
 
 @lru_cache
 def _functions(module: str) -> frozenset[str]:
-    """Names of a module's functions, without running it; none when there is no such module."""
+    """Names of a module's functions, from its source text; empty if there is no such module."""
     try:
         spec = importlib.util.find_spec(module)
     except (ModuleNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Tables and figures of the scores on the downstream tasks (paper section 4.2)."""
+"""Report section: scores on the downstream tasks (paper section 4.2)."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,11 +12,11 @@ from lamini.catalogue.paper import (
 from lamini.catalogue.run import Params, Run, published
 
 Pair = dict[str, dict[str, str]]
-"""`student` and `baseline`: key and name each."""
+"""`student` and `baseline` (the initialization), each with key and name."""
 
 
 def _improvements(run: Run) -> list[Pair]:
-    """Students with the evaluated models that they started from."""
+    """Students whose initialization is evaluated as well, with that initialization."""
     starts = {s: run.config.models[s].initialization or "" for s in run.config.students}
     return [
         {"student": run.key_and_name(student), "baseline": run.key_and_name(start)}
@@ -26,7 +26,7 @@ def _improvements(run: Run) -> list[Pair]:
 
 
 def _reproduced_improvements(run: Run) -> list[Pair]:
-    """Pairs of the paper's students and what the paper's started from."""
+    """Pairs whose student and initialization are those of the paper."""
     return [
         pair
         for pair in _improvements(run)
@@ -35,7 +35,7 @@ def _reproduced_improvements(run: Run) -> list[Pair]:
 
 
 def _evals_of_pairs(run: Run, pairs: Iterable[Pair]) -> list[str]:
-    """Evaluation results of students and baselines, each once."""
+    """Evaluation results of the students and initializations of all pairs, each once."""
     return run.evals(dict.fromkeys(pair[role]["key"] for pair in pairs for role in pair))
 
 
@@ -49,13 +49,13 @@ def _improvement(run: Run) -> Params:
 
 
 def _reproduced(run: Run) -> list[str]:
-    """Evaluated models that the paper's tables show."""
+    """Evaluated models that are in the paper's tables."""
     models = run.config.models
     return [m for m in run.flow.evaluated_models if models[m].name in PUBLISHED_MODELS]
 
 
 def _accepted(run: Run) -> list[str]:
-    """Evaluated models whose scores the authors gave unrounded."""
+    """Evaluated models with unrounded scores from the authors."""
     return [m for m in run.config.report.acceptance if m in run.flow.evaluated_models]
 
 
@@ -73,7 +73,7 @@ def _scores(
     models: Callable[[Run], Iterable[str]],
     published_models: Iterable[str],
 ) -> TableEntry:
-    """A table of scores of those models that are evaluated, beside published ones."""
+    """Table of scores: the evaluated models among `models`, and published models."""
 
     def shown(run: Run) -> list[str]:
         return [model for model in models(run) if model in run.flow.evaluated_models]
@@ -93,7 +93,7 @@ def _scores(
 
 
 def _family(name: str, family: str) -> TableEntry:
-    """Scores of one family and its students."""
+    """Table of scores of one family: its reference models and students."""
     return _scores(
         name,
         f"Scores of the {family} models and their students on the downstream tasks.",

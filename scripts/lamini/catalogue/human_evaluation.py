@@ -1,11 +1,11 @@
-"""Tables and figures of the ratings (paper sections 3.3.3 and 4.2, Appendix C)."""
+"""Report section: ratings (paper sections 3.3.3 and 4.2, Appendix C)."""
 
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.run import Params, Run, published
 
 
 def _rated(run: Run) -> list[str]:
-    """Studies that people have begun to rate."""
+    """Studies that have rating files from people."""
     return [study for study in run.flow.studies if run.flow.rating_files(study)]
 
 
@@ -19,7 +19,7 @@ def _rated_twice_or_judged(run: Run) -> bool:
 
 
 def _disagreement(name: str, ahead: str, title: str) -> TableEntry:
-    """The instruction on which one side, `students` or `references`, is furthest ahead."""
+    """Table of the instruction with the largest lead of a side, `students` or `references`."""
 
     def params(run: Run) -> Params:
         names = run.rated_models

@@ -1,4 +1,4 @@
-"""Tables and figures of the students and their training (paper section 4.1)."""
+"""Report section: the students and their training (paper section 4.1)."""
 
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.run import published

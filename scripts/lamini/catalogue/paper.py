@@ -1,4 +1,4 @@
-"""Which models the paper's tables show, in their order; names as the paper writes them."""
+"""Models in the paper's tables, in the paper's order and with the paper's names."""
 
 PUBLISHED_TABLE_4 = (
     "T5-large",
@@ -37,21 +37,21 @@ PUBLISHED_FAMILIES = {
         "LaMini-GPT-1.5B",
     ),
 }
-"""Initialisations and students of each family; Tables 9 to 13, in this order."""
+"""Initializations and students of each family, in the order of Tables 9 to 13."""
 
 PUBLISHED_MODELS = (
     *(name for names in PUBLISHED_FAMILIES.values() for name in names),
     "LLaMA-7B",
     "Alpaca-7B",
 )
-"""All whose scores the paper's tables hold."""
+"""All models with scores in the paper's tables."""
 
 PUBLISHED_STARTS = frozenset(
     pair
     for names in PUBLISHED_FAMILIES.values()
     for pair in zip(names[::2], names[1::2], strict=True)
 )
-"""Initialisation and student of each of the paper's students."""
+"""Pairs (initialization, student) of the paper."""
 
 PAPER = "config/paper"
 """Folder of the published numbers."""

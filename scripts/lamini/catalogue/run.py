@@ -1,4 +1,4 @@
-"""The configuration as entries of the catalogue see it: models, studies, paths, paper."""
+"""View of the configuration for the catalogue: models, studies, paths, published numbers."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from lamini.catalogue.paper import PAPER
 from lamini.roots import fingerprint, root_inputs
 
-if TYPE_CHECKING:  # A job that makes a table needs no settings.
+if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
 
 Params = dict[str, Any]
 
 
 class Run:
-    """What inputs and params of tables and figures are made of.
+    """Facts of the configuration from which entries build their inputs and params.
 
     Args:
         flow: the configuration as the rules see it.
@@ -26,7 +26,7 @@ class Run:
 
     @cached_property
     def common(self) -> Params:
-        """What every table and figure depends on."""
+        """Params that all tables and figures have."""
         report = self.config.report
         return {
             "reproduction": report.reproduction,
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def mixture(self) -> str:
-        """The mixture that is analysed."""
+        """Name of the analysed mixture."""
         return self.flow.analysed_mixture
 
     @property
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def has_topics(self) -> bool:
-        """Whether topics guide instructions that this run generates."""
+        """Whether this run generates topic-guided instructions."""
         return self.generated and bool(self.flow.guided_instructions)
 
     @property
@@ -69,7 +69,7 @@ class Run:
         return {"key": model, "name": self.config.models[model].name}
 
     def model(self, key: str) -> Params:
-        """What tables and figures of scores show of a model."""
+        """Facts of a model for tables and figures of scores."""
         fields = {"name", "role", "architecture", "family", "parameters"}
         return {"key": key, **self.config.models[key].model_dump(include=fields)}
 
@@ -88,23 +88,23 @@ class Run:
         ]
 
     def study(self, kind: str) -> str | None:
-        """The first study of the "models" or of the "dataset"; None without one."""
+        """Name of the first study of a kind, "models" or "dataset"; None without one."""
         studies = self.config.human_evaluation.studies
         return next((name for name, study in studies.items() if study.kind == kind), None)
 
     @property
     def rated_models(self) -> dict[str, str]:
-        """Models of the model study: key to name; empty without one."""
+        """Models of the first study of models: key to name; empty without such a study."""
         study = self.study("models")
         models = self.config.human_evaluation.studies[study].models if study else []
         return {model: self.config.models[model].name for model in models}
 
     def analysis(self, **files: str) -> dict[str, str]:
-        """Files of the mixture's analysis, by the names of the inputs that they become."""
+        """Files of the mixture's analysis, by input name."""
         return {name: f"results/analysis/{self.mixture}/{file}" for name, file in files.items()}
 
     def evals(self, models: Iterable[str]) -> list[str]:
-        """Evaluation results of some models on all evaluated tasks."""
+        """Evaluation results of models on all evaluated tasks."""
         return [f"results/evals/{m}/{t}.json" for m in models for t in self.config.evaluated_tasks]
 
     def checkpoints(self, file: str) -> list[str]:
@@ -117,12 +117,12 @@ class Run:
 
     @property
     def summaries(self) -> list[str]:
-        """Summary of every study's ratings."""
+        """Summaries of the ratings of all studies."""
         return [f"results/human_eval/{study}/summary.json" for study in self.flow.studies]
 
 
 def published(name: str, **others: str) -> dict[str, Any]:
-    """Files of the paper's numbers as inputs; they come with a clone, so they are `ancient`."""
+    """Files of the published numbers as inputs; part of the repository, so `ancient`."""
     names = {"published": name, **others}
     paths = root_inputs(f"{PAPER}/{file}.csv" for file in names.values())
     return dict(zip(names, paths, strict=True))

@@ -1,1 +1,1 @@
-"""Figures of the paper and of the run, as PDF, PNG, and the CSV that each was drawn from."""
+"""Figures of the paper and of the run, as PDF, PNG, and a CSV of the plotted data."""

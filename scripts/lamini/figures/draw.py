@@ -1,4 +1,4 @@
-"""From a figure's name to its files."""
+"""Drawing the files of a figure, by its name."""
 
 from pathlib import Path
 from pkgutil import resolve_name
@@ -11,13 +11,13 @@ from lamini.figures.style import Drawing, save_drawing
 def draw_figure(
     figure: str, inputs: dict[str, Any], settings: dict[str, Any], outputs: dict[str, str | Path]
 ) -> None:
-    """Draw one figure.
+    """Draw one figure and write its files.
 
     Args:
-        figure: of an entry in `lamini.catalogue`.
+        figure: name of an entry in `lamini.catalogue`.
         inputs: named input files of the rule.
-        settings: `reproduction`, and what the entry's builder takes.
-        outputs: paths by form: "pdf", "png", "csv".
+        settings: `reproduction`, and the params of the entry's builder.
+        outputs: paths by file format: "pdf", "png", "csv".
     """
     drawing: Drawing = resolve_name(FIGURES[figure].builder)(inputs, settings)
     save_drawing(drawing, outputs, settings["reproduction"])

@@ -1,4 +1,4 @@
-"""Learning curves: training loss at each step, and held-out loss where it was measured."""
+"""Learning curves: training loss per step, and held-out loss at the steps that measured it."""
 
 import math
 from typing import Any
@@ -8,11 +8,11 @@ from lamini.files import read_jsonl
 
 
 def draw_learning_curves(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
-    """One panel a student.
+    """One panel per student.
 
     Args:
         inputs: `metrics` (JSONL files, in the order of the students).
-        params: `students` (key, name).
+        params: `students` (`key` and `name` of each).
     """
     paths = [inputs["metrics"]] if isinstance(inputs["metrics"], str) else list(inputs["metrics"])
     columns = min(3, len(paths))

@@ -1,4 +1,4 @@
-"""How long instructions and responses are, per source."""
+"""Length distributions of instructions and responses in tokens, per source."""
 
 from collections import defaultdict
 from typing import Any
@@ -10,11 +10,11 @@ _TEXTS = ("instruction", "response")
 
 
 def draw_lengths(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
-    """One panel for the instructions, one for the responses; a line a source.
+    """One panel for instructions and one for responses; one line per source.
 
     Args:
         inputs: `lengths` (CSV of `measure_dataset`).
-        params: `symbols`.
+        params: `symbols` (source to symbol).
     """
     curves: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for row in read_csv(inputs["lengths"]):

@@ -1,4 +1,4 @@
-"""Figure 3: t-SNE of instruction embeddings, two sets a panel."""
+"""Figure 3: t-SNE of instruction embeddings, two sources per panel."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def draw_projection(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
 
     Args:
         inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
-        params: `panels` (pairs of sources), `symbols`.
+        params: `panels` (pairs of sources), `symbols` (source to symbol).
     """
     points = pl.read_parquet(inputs["projection"])
     panels = params["panels"]
@@ -44,5 +44,5 @@ def draw_projection(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
 
 
 def _instructions(symbol: str) -> str:
-    """The paper's symbol of a subset's instructions: X for D."""
+    """The paper's symbol of a source's instructions: the source's symbol with X for D."""
     return symbol.replace("D", "X", 1)

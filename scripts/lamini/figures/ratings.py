@@ -74,7 +74,7 @@ def _count(rows: list[dict[str, str]], subject: str, part: str | None = None) ->
 
 
 def _sorted(bars: Bars) -> Bars:
-    """Best first: by the share of A, then of A and B, and so on."""
+    """Sort by the share of A, then of A and B, then of A to C; highest first."""
 
     def key(name: str) -> tuple[float, ...]:
         total = max(bars[name].total(), 1)
@@ -84,7 +84,7 @@ def _sorted(bars: Bars) -> Bars:
 
 
 def _stack(axis: Axes, bars: Bars, bar_height: float = 0.8) -> None:
-    """Horizontal bars of shares, with the counts in them."""
+    """Draw stacked horizontal bars of shares in percent, labelled with the counts."""
     for position, counts in enumerate(bars.values()):
         left, total = 0.0, counts.total()
         for level in LEVELS:

@@ -1,4 +1,4 @@
-"""Figure 5: average score against model size, encoder-decoder beside decoder-only."""
+"""Figure 5: average score against model size, for encoder-decoder and decoder-only models."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ PUBLISHED_LINES = ("LLaMA-7B", "Alpaca-7B")
 
 
 def draw_scores(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
-    """Draw ours (filled) and the published (hollow), with lines for the reference models.
+    """Plot our scores (filled) and the published ones (hollow); reference models as lines.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV).
@@ -51,7 +51,7 @@ def draw_scores(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
 
 
 def _published(path: str) -> list[dict[str, Any]]:
-    """The published students and 7B models."""
+    """Rows of the published students and 7B models."""
     scores = published_scores(path)
     units = {"M": 1e6, "B": 1e9}
     return [
@@ -73,7 +73,7 @@ KIND_NAMES = tuple(KINDS)
 
 
 def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """This run's students and reference lines with a score on every task."""
+    """Rows of this run's students and reference lines; average None if a score is missing."""
     results = read_scores([paths] if isinstance(paths, str) else paths)
     drawn = [
         model
@@ -104,7 +104,7 @@ def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unlike(scores: dict[str, Any], usual: dict[str, dict[str, str]]) -> list[str]:
-    """In which facts a model was measured differently from the others or from the published."""
+    """Facts in which a model's measurement differs from the other models' or the published."""
     found = {
         name
         for task, facts in usual.items()
@@ -146,7 +146,7 @@ def _parameters(row: dict[str, Any]) -> float:
 
 
 def _lines(axis: Axes, rows: list[dict[str, Any]]) -> None:
-    """Horizontal lines, each with its name on it: dashes alone can't be told apart."""
+    """Draw horizontal lines with their names, because dashes alone are hard to distinguish."""
     for row in rows:
         if row["average"] is None:
             continue

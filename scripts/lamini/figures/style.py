@@ -1,4 +1,4 @@
-"""One look for all figures, and files that are the same at each run."""
+"""Common style of all figures, and reproducible figure files (same bytes in each run)."""
 
 import csv
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from lamini.files import atomic_writer
 
 PAGE_WIDTH = 6.9
-"""Inches, of a two-column page."""
+"""Width of a two-column page, in inches."""
 
-# Distinct in colour, and by lightness in print without colour (after Okabe and Ito).
+# Distinguishable in colour and, by lightness, in greyscale print (after Okabe and Ito).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 RATING_COLOURS = {"A": "#1B5E8C", "B": "#6FA8CF", "C": "#F2C9A1", "D": "#C1693C"}
@@ -47,16 +47,16 @@ plt.rcParams.update(
 
 
 subplots = plt.subplots
-"""As matplotlib's, with this module's look."""
+"""`matplotlib.pyplot.subplots`, with the style of this module."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What a builder draws, with the data it was drawn from."""
+    """A figure, and the data that it shows."""
 
     figure: Figure
     columns: Sequence[str]
-    """Headings of the data."""
+    """Column names of the data."""
     rows: Sequence[Sequence[Any]]
 
 
@@ -64,9 +64,9 @@ def save_drawing(drawing: Drawing, outputs: dict[str, str | Path], reproduction:
     """Write a figure and its data.
 
     Args:
-        drawing: what to write.
-        outputs: paths by form: "pdf", "png", "csv".
-        reproduction: whether it may stand without the line that its numbers are the demo's.
+        drawing: the figure and its data.
+        outputs: paths by file format: "pdf", "png", "csv".
+        reproduction: if False, a line states that the numbers are from the demo.
     """
     figure = drawing.figure
     if not reproduction:

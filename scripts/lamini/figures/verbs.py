@@ -1,4 +1,4 @@
-"""The most frequent verbs of the instructions and their objects, as self-instruct draws them."""
+"""Most frequent verbs of the instructions and their objects, as in self-instruct's Figure 3."""
 
 from collections import Counter
 from typing import Any
@@ -9,14 +9,14 @@ from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.published import read_csv
 
 VERBS, NOUNS = 20, 4
-"""Verbs in the inner ring, and nouns of each in the outer one, as in self-instruct's Figure 3."""
-_LIGHTER = 0.45
-_LABELLED = 0.009
-"""Share of the circle from which there is room for a word."""
+"""Number of verbs in the inner ring, and of nouns per verb in the outer ring."""
+_LIGHTENING = 0.45
+_MIN_LABEL_SHARE = 0.009
+"""Minimum share of the circle for a label; smaller segments have no room for a word."""
 
 
 def draw_verbs(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
-    """Draw the two rings for all sources together.
+    """Draw both rings for all sources together.
 
     Args:
         inputs: `verbs` (CSV of `count_verbs`).
@@ -54,11 +54,11 @@ def draw_verbs(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
 
 
 def _labels(shown: list[tuple[str, str, int, tuple[float, float, float]]]) -> list[str]:
-    """The nouns that there is room for."""
+    """Nouns of the segments with room for a label; an empty string for the others."""
     total = sum(count for *_, count, _ in shown)
-    return [noun if count >= _LABELLED * total else "" for _, noun, count, _ in shown]
+    return [noun if count >= _MIN_LABEL_SHARE * total else "" for _, noun, count, _ in shown]
 
 
 def _lighter(colour: tuple[float, float, float]) -> tuple[float, float, float]:
-    red, green, blue = (1 - _LIGHTER * (1 - part) for part in colour)
+    red, green, blue = (1 - _LIGHTENING * (1 - part) for part in colour)
     return red, green, blue

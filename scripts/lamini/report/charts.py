@@ -1,7 +1,7 @@
-"""The interactive figures: what the page draws from the same files as the printed ones.
+"""Interactive figures of the report, from the same files as the printed figures.
 
-A chart is plain data: panels of series of points. `charts.js` makes ECharts options of it. Each
-function here takes the inputs of the report, `data` (CSV of its figure) among them, and its params.
+A chart is plain data: panels with series of points; `charts.js` converts it to ECharts options.
+Each function here takes the report's inputs (with `data`, the CSV of its figure) and params.
 """
 
 from collections import defaultdict
@@ -19,15 +19,16 @@ Params = dict[str, Any]
 Series = dict[str, Any]
 SHOWN_CHARACTERS = 180
 SHOWN_STEPS = 250
-"""Points of one learning curve; a longer one is thinned out evenly."""
+"""Maximum number of points of a learning curve; a longer curve is thinned evenly."""
 
 
 def projection_chart(inputs: Inputs, params: Params) -> Chart:
-    """Figure 3: each dot with its instruction.
+    """Figure 3: one dot per instruction, labelled with its text.
 
     Args:
         inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
-        params: `panels` (pairs of sources), `symbols`, `shown_points` (at most so many a set).
+        params: `panels` (pairs of sources), `symbols`, `shown_points` (maximum
+            number of dots per source).
     """
     points = pl.read_parquet(inputs["projection"])
     panels, thinned = [], False
@@ -57,7 +58,7 @@ def projection_chart(inputs: Inputs, params: Params) -> Chart:
 
 
 def score_chart(inputs: Inputs, params: Params) -> Chart:
-    """Figure 5: each model by name; the reference models as lines.
+    """Figure 5: one named dot per model; reference models as lines.
 
     Args:
         inputs: `data` (CSV: model, family, architecture, parameters, score, average, drawn,
@@ -135,11 +136,11 @@ def learning_chart(inputs: Inputs, params: Params) -> Chart:
 
 
 def length_chart(inputs: Inputs, params: Params) -> Chart:
-    """Lengths of instructions and responses, a panel each.
+    """Lengths of instructions and responses, one panel each.
 
     Args:
         inputs: `data` (CSV: text, instruction_source, tokens_from, samples, percent).
-        params: `symbols` of the sources.
+        params: `symbols` (source to symbol).
     """
     panels: dict[str, dict[str, Series]] = {}
     for row in read_csv(inputs["data"]):
@@ -164,7 +165,7 @@ def _curve(name: str, group: str, points: list[list[float]]) -> Series:
 
 
 def _evenly(rows: Sequence[Any], wanted: int) -> list[Any]:
-    """At most so many rows, evenly spaced, the first and the last among them."""
+    """At most `wanted` rows, evenly spaced, including the first and the last."""
     if len(rows) <= wanted:
         return list(rows)
     return [rows[round(n * (len(rows) - 1) / max(wanted - 1, 1))] for n in range(wanted)]

@@ -1,8 +1,8 @@
-"""The run as a Workflow Run RO-Crate: the lineage for machines.
+"""The run as a Workflow Run RO-Crate: machine-readable lineage.
 
 Follows RO-Crate 1.1 and the Workflow Run Crate profile 0.5
-(https://w3id.org/ro/wfrun/workflow/0.5). The crate's root is the results folder. Files outside it,
-such as those in `config/`, are told by name and hash, as a crate holds only what lies inside.
+(https://w3id.org/ro/wfrun/workflow/0.5). The crate's root is the results folder. A crate contains
+only files below its root, so files outside it (such as `config/`) are listed by name and SHA-256.
 """
 
 import json
@@ -27,7 +27,7 @@ PROFILES = {
 }
 OUTPUTS = {"report": "The report", "tables": "The tables", "figures": "The figures"}
 UNKNOWN_DATE = "1970-01-01"
-"""Published when: of code outside git nothing tells, and a clock would change the bytes."""
+"""Publication date of code outside git; the current time would change the file in each run."""
 FORMATS = {
     ".json": "application/json", ".jsonl": "application/jsonl", ".csv": "text/csv",
     ".png": "image/png", ".html": "text/html", ".yaml": "application/yaml",
@@ -38,13 +38,13 @@ FORMATS = {
 def write_crate(
     *, inputs: dict[str, Any], settings: Facts, metadata: str | Path, workflow: str | Path
 ) -> None:
-    """Write the crate's metadata, and the Snakefile as the workflow that it describes.
+    """Write the crate's metadata, and a copy of the Snakefile as the crate's workflow.
 
     Args:
         inputs: `lineage` (JSON), `report` (HTML), `config` (YAML), `snakefile`, `citation` (CFF).
         settings: `title` of the run.
         metadata: `ro-crate-metadata.json` in the crate's root, the results folder.
-        workflow: where the Snakefile is copied to, below that root.
+        workflow: path of the Snakefile's copy, below that root.
     """
     with open(inputs["snakefile"], "rb") as source, atomic_writer(workflow, "wb") as target:
         shutil.copyfileobj(source, target)
@@ -57,12 +57,12 @@ def write_crate(
 
 
 class Crate:
-    """The crate as it grows.
+    """Builds the metadata of the crate.
 
     Args:
         root: the results folder.
-        lineage: what `collect_lineage` wrote.
-        citation: what `CITATION.cff` says of the code.
+        lineage: JSON of `collect_lineage`.
+        citation: content of `CITATION.cff`.
     """
 
     def __init__(self, root: Path, lineage: Facts, citation: Facts) -> None:
@@ -77,7 +77,7 @@ class Crate:
         return found
 
     def add_workflow(self, snakefile: Path, title: str) -> Entity:
-        """Describe the root and the workflow."""
+        """Add the root data set and the workflow."""
         place = str(snakefile.relative_to(self._root))
         main: Entity = self._crate.add_workflow(
             str(snakefile), place, main=True, lang="snakemake",
@@ -103,14 +103,14 @@ class Crate:
         return main
 
     def add_run(self, main: Entity, config: str, report: str) -> None:
-        """Describe the run: its inputs, outputs, and how each artifact was made."""
+        """Add the run: inputs, outputs, and one action per artifact."""
         settings = self._parameter("configuration", "The resolved configuration")
-        given = self._parameter("given_files", "Files that people put there")
+        user_files = self._parameter("given_files", "Files that people put there")
         outputs = {key: self._parameter(key, name) for key, name in OUTPUTS.items()}
-        main.append_to("input", [settings, given])
+        main.append_to("input", [settings, user_files])
         main.append_to("output", list(outputs.values()))
         objects = [self._file(config, settings)]
-        objects += [self._given(path, given) for path in self._given_files()]
+        objects += [self._input_file(path, user_files) for path in self._user_files()]
         results = [self._file(report, outputs["report"])]
         for path in self._lineage["products"]:
             kind = "tables" if "/tables/" in path else "figures"
@@ -124,7 +124,7 @@ class Crate:
             self._add_making(path, entry)
 
     def _add_making(self, path: str, entry: Facts) -> None:
-        """How one artifact was made, by which rule of which code, and where its records lie."""
+        """Add the action that made an artifact: rule, code version, inputs and records."""
         records = [provenance_path(path, self._root), *map(Path, filter(None, [entry["job"]]))]
         code = self._lineage["code"][entry["code"]]
         version = f"{code['commit'] or 'outside git'}{', modified' if code['modified'] else ''}"
@@ -132,7 +132,7 @@ class Crate:
             f"#rule-{entry['rule']}-{entry['code']}", "SoftwareApplication",
             {"name": entry["rule"], "softwareVersion": version},
         )  # fmt: skip
-        inputs = [self._file(p) if p in self._lineage["artifacts"] else self._given(p, None)
+        inputs = [self._file(p) if p in self._lineage["artifacts"] else self._input_file(p, None)
                   for p in sorted(entry["inputs"])]  # fmt: skip
         if entry["ledger"]:
             inputs += self._ledger(entry["ledger"])
@@ -142,13 +142,13 @@ class Crate:
             properties={"name": f"{entry['rule']} made {path}"},
         )  # fmt: skip
 
-    def _given_files(self) -> list[str]:
-        """Inputs that lie outside the results folder."""
+    def _user_files(self) -> list[str]:
+        """User-provided files: inputs outside the results folder."""
         inputs = {p for e in self._lineage["artifacts"].values() for p in e["inputs"]}
         return sorted(path for path in inputs if not self._inside(path))
 
     def _file(self, path: str, parameter: Entity | None = None) -> Entity:
-        """A file in the crate, with its hash where the lineage knows it."""
+        """Entity of a file in the crate, with its SHA-256 if the lineage has it."""
         place = str(Path(path).relative_to(self._root))
         entity = self._crate.get(place)
         if entity is None:
@@ -161,8 +161,8 @@ class Crate:
             entity["exampleOfWork"] = parameter
         return entity
 
-    def _given(self, path: str, parameter: Entity | None) -> Entity:
-        """A file outside the crate, or one inside without a record."""
+    def _input_file(self, path: str, parameter: Entity | None) -> Entity:
+        """Entity of an input file: outside the crate, or inside without a record."""
         if self._inside(path):
             return self._file(path, parameter)
         digests = {e["inputs"][path] for e in self._lineage["artifacts"].values()
@@ -194,7 +194,7 @@ class Crate:
         return parameter
 
     def _packages(self) -> list[Entity]:
-        """Each version of each package once."""
+        """One entity per version of each package."""
         versions = {item for packages in self._lineage["packages"] for item in packages.items()}
         return [
             self._entity(
@@ -213,7 +213,7 @@ class Crate:
         return self._entity(f"#{name.replace(' ', '-').lower()}", kind, {"name": name})
 
     def _entity(self, identifier: str, kind: str, properties: Facts) -> Entity:
-        """A contextual entity, once."""
+        """Contextual entity of this identifier; created at the first call."""
         entity = self._crate.get(identifier)
         if entity is None:
             facts = {"@type": kind, **properties}

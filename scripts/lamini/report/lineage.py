@@ -1,7 +1,7 @@
-"""The lineage of the tables and figures: every artifact they were made from, and what is doubtful.
+"""Lineage of the tables and figures: all upstream artifacts, and doubt marks.
 
-The records of `lamini.jobs.provenance` are followed from each table and figure back to the files
-that people put there. Settings, code versions and package versions are kept once each.
+The records of `lamini.jobs.provenance` are followed from each table and figure back to the
+user-provided files. Equal settings, code versions and package versions are stored once.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from lamini.jobs.provenance import Record, read_record
 from lamini.teacher.ledger import packed_path
 
 _PARTS = ("source", "model", "mixture", "study")
-"""Settings that say which part of a run a record is of: only like parts share a stage version."""
+"""Settings that name the part of a run; stage versions are compared within one part."""
 
 
 def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
@@ -23,10 +23,10 @@ def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG).
-        lineage: JSON to write: `artifacts` by path (rule, sha256, inputs with their hashes, place
-            of the job's record, number of its settings, code and packages), `rules` in their order,
-            `settings`, `code`, `packages`, `ledgers` (bytes, sha256), and `products`: for each
-            table and figure its `upstream` artifacts and `marks`.
+        lineage: JSON to write: `artifacts` by path (rule, SHA-256, inputs with their SHA-256, path
+            of the job's record, indices of its settings, code and packages), `rules` in pipeline
+            order, lists of distinct `settings`, `code` and `packages`, `ledgers` (bytes, SHA-256),
+            and `products`: `upstream` artifacts and `marks` of each table and figure.
     """
     products = [str(path) for paths in inputs.values() for path in listed(paths)]
     records = read_records(products)
@@ -48,7 +48,7 @@ def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
 
 
 def read_records(products: Iterable[str]) -> dict[str, Record]:
-    """The records of some artifacts and of all that they were made from, by path."""
+    """Records of artifacts and of all their upstream artifacts, by path."""
     records: dict[str, Record] = {}
     waiting = list(products)
     while waiting:
@@ -62,15 +62,16 @@ def read_records(products: Iterable[str]) -> dict[str, Record]:
 
 
 def _rules(records: dict[str, Record]) -> list[str]:
-    """The rules in the order in which their artifacts are made, those of one depth by name.
+    """Rules in pipeline order: by the greatest depth of their artifacts, then by name.
 
-    The depth of an artifact is the longest way back to one that is made from given files alone.
+    The depth of an artifact is the length of the longest path to an artifact that is made from
+    user-provided files alone.
     """
     depths: dict[str, int] = {}
 
     def depth(path: str) -> int:
         if path not in depths:
-            depths[path] = 0  # a loop, which only files changed by hand can make, ends here
+            depths[path] = 0  # ends a cycle, which only files edited by hand can have
             above = [depth(item) for item in records[path]["inputs"] if item in records]
             depths[path] = max(above, default=-1) + 1
         return depths[path]
@@ -83,13 +84,13 @@ def _rules(records: dict[str, Record]) -> list[str]:
 
 @dataclass
 class Numbered:
-    """Values kept once each, and found again by their number."""
+    """Distinct values, each with an index."""
 
     values: list[Any] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
 
     def number(self, value: Any) -> int:
-        """The number of a value; a new one when it was not seen before."""
+        """Index of a value; a new value is appended."""
         key = stable_hash(value)
         if key not in self.numbers:
             self.numbers[key] = len(self.values)
@@ -99,14 +100,14 @@ class Numbered:
 
 @dataclass
 class Kept:
-    """What many records share."""
+    """Distinct settings, code versions and package versions of all records."""
 
     settings: Numbered = field(default_factory=Numbered)
     code: Numbered = field(default_factory=Numbered)
     packages: Numbered = field(default_factory=Numbered)
 
     def entry(self, record: Record) -> dict[str, Any]:
-        """One artifact, what it shares given by number."""
+        """Facts of one artifact, with indices in place of settings, code and packages."""
         packages = {"python": record["python"], **record["packages"]}
         return {
             "rule": record["rule"],
@@ -122,13 +123,13 @@ class Kept:
 
 
 def _product(path: str, records: dict[str, Record]) -> dict[str, Any]:
-    """Everything upstream of a table or figure, and what is doubtful about it."""
+    """Upstream artifacts and doubt marks of a table or figure."""
     upstream = sorted(_upstream(path, records))
     return {"upstream": upstream, "marks": list(_marks(upstream, records))}
 
 
 def _upstream(path: str, records: dict[str, Record]) -> set[str]:
-    """The artifact itself and all recorded ones that it was made from."""
+    """The artifact and all upstream artifacts that have a record."""
     seen: set[str] = set()
     waiting = [path]
     while waiting:
@@ -140,7 +141,7 @@ def _upstream(path: str, records: dict[str, Record]) -> set[str]:
 
 
 def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]:
-    """What a reader must know before trusting the numbers, one sentence each."""
+    """Doubt marks, one sentence each: facts to know before trusting the numbers."""
     here = {path: records[path] for path in upstream}
     dirty = sum(bool(record["code"]["modified"]) for record in here.values())
     outside = sum(record["code"]["commit"] is None for record in here.values())
@@ -179,7 +180,7 @@ def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]
 
 
 def _stage_versions(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Versions by stage: a rule, the part that it worked on, and the setting's place."""
+    """Versions by stage; a stage is a rule, its part of the run, and the path of the setting."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         settings = record["settings"]
@@ -198,7 +199,7 @@ def _versions(settings: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 
 def _rule_code(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Digests of the code by rule; records of earlier versions have none."""
+    """Code digests by rule; records of earlier versions of the pipeline have none."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if digest := record.get("code_digest"):
@@ -207,7 +208,7 @@ def _rule_code(records: Iterable[Record]) -> dict[str, set[str]]:
 
 
 def _package_versions(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Versions by package; one that a job's environment lacks can't have made a difference."""
+    """Versions by package; packages missing in a job's environment are ignored: it used none."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         for name, version in {"python": record["python"], **record["packages"]}.items():
@@ -221,7 +222,7 @@ def _artifacts(count: int) -> str:
 
 
 def _named(paths: Iterable[str]) -> str:
-    """One file by its name; more by their number and the first one's name."""
+    """Name of a single file; of several files, the first name and the number of others."""
     first, *others = sorted(paths)
     return f"{first} and {len(others)} more files are" if others else f"{first} is"
 
@@ -231,13 +232,13 @@ def _list(versions: Iterable[str]) -> str:
 
 
 def _facts(record: Record) -> dict[str, Any]:
-    """What else its job recorded; an earlier version called it `extra`."""
+    """Additional facts that the job recorded; earlier versions named them `extra`."""
     facts: dict[str, Any] = record.get("facts") or record.get("extra") or {}
     return facts
 
 
 def _ledger_facts(path: str) -> dict[str, Any] | None:
-    """File, size and hash of a ledger, plain or packed; none where it has been moved away."""
+    """File, size and SHA-256 of a ledger, plain or packed; None if it was moved away."""
     for file in (Path(path), packed_path(Path(path))):
         if file.is_file():
             return {"file": str(file), "bytes": file.stat().st_size, "sha256": sha256_file(file)}

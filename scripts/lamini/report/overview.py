@@ -1,4 +1,4 @@
-"""The front page: what was run, whether it reproduces the paper, and what it cost."""
+"""The front page: summary of the run, agreement with the paper, and costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Table = Mapping[str, Any]
 
 
 def agreement(reproduction: Table) -> dict[str, list[ReproductionRow]]:
-    """Rows of the table `reproduction` (JSON) that compare a score: of `all`, and of `families`."""
+    """Rows of the table `reproduction` (JSON) with compared scores, as `all` and `families`."""
     rows = [row for row in read_rows(ReproductionRow, reproduction) if row.compared]
     every = [row for row in rows if row.family == ALL_FAMILIES]
     return {"all": every, "families": [row for row in rows if row not in every]}
@@ -23,7 +23,7 @@ def agreement(reproduction: Table) -> dict[str, list[ReproductionRow]]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the teacher was asked and paid."""
+    """Number of requests to the teacher, tokens and dollars."""
 
     requests: float
     prompt_tokens: float
@@ -32,7 +32,7 @@ class Asked:
 
 
 def asked(generation: Table) -> Asked:
-    """Sums over the table `generation` (JSON)."""
+    """Totals of the table `generation` (JSON)."""
     rows = read_rows(GenerationRow, generation)
     return Asked(
         requests=sum(row.requests or 0 for row in rows),
@@ -43,12 +43,12 @@ def asked(generation: Table) -> Asked:
 
 
 def costs(cost: Table) -> CostRow:
-    """The row of all rules of the table `cost` (JSON)."""
+    """Total row (all rules) of the table `cost` (JSON)."""
     return next(row for row in read_rows(CostRow, cost) if row.rule == ALL_RULES)
 
 
 def summary_line(summary: Mapping[str, Any]) -> str:
-    """How many ratings a study has, of how many, and whose."""
+    """Number of ratings of a study, of how many assigned, by people and by a machine."""
     names = {"human": "people", "machine": "a machine"}
     said = [
         f"{count:,} of {summary['assigned'][rater]:,} by {names[rater]}"

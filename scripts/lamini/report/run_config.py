@@ -12,8 +12,8 @@ def write_run_config(*, config: str | Path, settings: dict[str, Any]) -> None:
     """Write the configuration as YAML.
 
     Args:
-        config: the file to write.
-        settings: the whole configuration.
+        config: the YAML file to write.
+        settings: the complete configuration.
     """
     with atomic_writer(config) as handle:
         handle.write("# The configuration of this run, resolved. Made by `write_run_config`.\n")

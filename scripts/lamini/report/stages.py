@@ -1,4 +1,4 @@
-"""The report's lineage: for each rule its artifacts, with settings, code and packages once each."""
+"""The report's lineage: artifacts by rule; settings, code and packages are shown once each."""
 
 import json
 from typing import Any
@@ -7,10 +7,10 @@ Facts = dict[str, Any]
 
 
 def stages(lineage: Facts) -> list[Facts]:
-    """The artifacts by the rule that made them, in the pipeline's order.
+    """Artifacts by the rule that made them, in pipeline order.
 
     Args:
-        lineage: what `collect_lineage` wrote.
+        lineage: JSON of `collect_lineage`.
     """
     grouped: dict[str, list[Facts]] = {}
     for path, entry in lineage["artifacts"].items():
@@ -34,11 +34,11 @@ def _artifact(path: str, entry: Facts, lineage: Facts) -> Facts:
 
 
 def making(path: str, lineage: Facts) -> Facts:
-    """How one table or figure was made: its own record, and what lies upstream by rule.
+    """Provenance of one table or figure: its record, and its upstream artifacts by rule.
 
     Args:
-        path: of its JSON or PNG.
-        lineage: what `collect_lineage` wrote.
+        path: path of its JSON or PNG file.
+        lineage: JSON of `collect_lineage`.
     """
     product, artifacts = lineage["products"][path], lineage["artifacts"]
     upstream: dict[str, list[str]] = {}
@@ -65,7 +65,7 @@ def making(path: str, lineage: Facts) -> Facts:
 
 
 def marks(lineage: Facts) -> dict[str, list[str]]:
-    """The tables and figures that carry each mark."""
+    """Tables and figures by doubt mark."""
     found: dict[str, list[str]] = {}
     for path, product in lineage["products"].items():
         for mark in product["marks"]:
@@ -74,10 +74,10 @@ def marks(lineage: Facts) -> dict[str, list[str]]:
 
 
 def shown_settings(settings: Facts) -> str:
-    """Settings as the page shows them."""
+    """Settings as indented JSON, for the page."""
     return json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True)
 
 
 def anchor(path: str) -> str:
-    """The identifier of an artifact on the page."""
+    """HTML id of an artifact on the page."""
     return "of-" + path.removeprefix("results/").replace("/", "-")

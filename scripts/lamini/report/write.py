@@ -1,7 +1,7 @@
-"""Writing the report from the declared tables, figures and summaries.
+"""Writing the HTML report from tables, figures and summaries.
 
-Every number on the page comes from one of the input files. Images, styles, scripts and the library
-that draws the interactive figures are part of the page, which therefore needs no network.
+Every number on the page comes from one of the input files. Images, styles, scripts and the chart
+library are embedded, so the page needs no network.
 """
 
 import base64
@@ -24,19 +24,20 @@ from lamini.tables.table import summary_of
 Params = dict[str, Any]
 Facts = dict[str, Any]
 LIBRARY = "vendor/echarts.common.min.js"
-"""Apache ECharts 6.1.0 with lines, dots and bars, from the npm package `echarts`, as published."""
+"""Apache ECharts 6.1.0, build with lines, dots and bars, unchanged from npm package `echarts`."""
 SHOWN_ROWS = 120
-"""A figure's data stand below it as a table, for those who can't see it, up to so many rows."""
+"""Maximum number of rows of a figure's data table, which is for readers who cannot see it."""
 
 
 def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) -> None:
-    """Write the page.
+    """Write the HTML page.
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
             (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
-            `summaries` (JSON of the studies), `topics` (JSON of the funnel, or none).
-        settings: title, reproduction, names of what took part (see `Catalogue.report_params`).
+            `summaries` (JSON of the studies), `topics` (JSON of the topic funnel, or none).
+        settings: the rule's params: title, reproduction, students, tasks, studies and more (see
+            `Catalogue.report_params`).
         page: the HTML file.
     """
     tables = {table["name"]: table for table in map(read_json, listed(inputs["tables"]))}
@@ -75,7 +76,7 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
 
 
 def _sections(tables: Facts, figures: Facts) -> list[Facts]:
-    """The parts of the page with what this run has of them."""
+    """Sections of the page, with the tables and figures of this run."""
     return [
         {
             "id": section.identifier,
@@ -89,7 +90,7 @@ def _sections(tables: Facts, figures: Facts) -> list[Facts]:
 
 
 def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str, Facts]:
-    """Figures with captions, images inlined, their data, and how they were made."""
+    """Figures by name: caption, embedded image, chart, data and provenance."""
     figures = {}
     for path, data in zip(listed(inputs["figures"]), listed(inputs["data"]), strict=True):
         entry = FIGURES[_name(path)]
@@ -110,7 +111,7 @@ def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str
 
 
 def _choices(table: Facts) -> list[Facts]:
-    """Columns by whose few values the rows of a long table can be chosen."""
+    """Filters for the rows of a long table: its text columns with few distinct values."""
     found: list[Facts] = []
     if len(table["rows"]) < 12:
         return found
@@ -123,18 +124,18 @@ def _choices(table: Facts) -> list[Facts]:
 
 
 def _script_json(value: Any) -> str:
-    """JSON that no text in it can end the script element of."""
+    """JSON for a script element; escapes `<`, so that no text can close the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _code(text: str) -> Markup:
-    """A note's text, with what stands between backticks as code."""
+    """HTML of a note; text between backticks becomes a code element."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _breakable(heading: str) -> Markup:
-    """A heading that may break before a capital inside a word: Open|Book|QA."""
+    """Heading with optional line breaks before capitals inside a word: Open|Book|QA."""
     return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", heading))
 
 

@@ -1,4 +1,5 @@
-"""What a run has done and costs, read from its files while it is on: `make status`, `make cost`.
+"""Progress and costs of a run, read from its files while it runs: `make status`, `make cost`.
 
-Nothing here writes, takes Snakemake's lock or builds its graph of jobs.
+Both commands write nothing and do not take Snakemake's lock. Snakemake builds its job graph only
+for a configuration without a previous run (`lamini.status.graph`).
 """

@@ -1,7 +1,8 @@
-"""`make status` and `make cost`: how a run stands, and what it has cost.
+"""`make status` and `make cost`: progress and costs of a run.
 
-`python -m lamini.status` reads files alone; it may be run as often as one likes, while a run is on
-and after it. `python -m lamini.status cost` sums up time, cores, GPUs and dollars by rule.
+`python -m lamini.status` shows the progress. It changes no files, so it can be called at any
+time, during a run and after it. `python -m lamini.status cost` sums time, cores, GPUs and
+dollars by rule.
 """
 
 import argparse
@@ -29,19 +30,19 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m lamini.status", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("status", "cost"), default="status")
     add_config_arguments(parser)
-    parser.add_argument("--gpu-dollars", type=float, help="price of a GPU-hour, for cost")
-    parser.add_argument("--cpu-dollars", type=float, help="price of a core-hour, for cost")
+    parser.add_argument("--gpu-dollars", type=float, help="US$ per GPU-hour, for `cost`")
+    parser.add_argument("--cpu-dollars", type=float, help="US$ per core-hour, for `cost`")
     parsed = parser.parse_args(arguments)
     return run_command(lambda: _show(parsed))
 
 
 def _show(parsed: argparse.Namespace) -> None:
-    given = [*parsed.configfile, *parsed.config]
-    if JOBS_FILE.exists() and RUN_CONFIG.exists() and not given:
-        print(f"Jobs: {JOBS_FILE}, the last run's\n")
+    overlays = [*parsed.configfile, *parsed.config]
+    if JOBS_FILE.exists() and RUN_CONFIG.exists() and not overlays:
+        print(f"Jobs: {JOBS_FILE} (last run)\n")
         jobs, config = read_jobs(), read_yaml(RUN_CONFIG)
     else:
-        print(f"Configuration: {' '.join(['config/*.yaml', *map(str, given)])}\n")
+        print(f"Configuration: {' '.join(['config/*.yaml', *map(str, overlays)])}\n")
         config = read_config(parsed.configfile, parsed.config)
         jobs = ask_snakemake(parsed.configfile, read_assignments(parsed.config))
     teacher = load_settings(config).teacher

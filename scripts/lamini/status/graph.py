@@ -1,7 +1,7 @@
-"""The jobs of a run, from Snakemake's own graph.
+"""Jobs of a run, from Snakemake's job graph.
 
-The Snakefile writes them when a run starts (`write_jobs`); before the first run, and for another
-configuration, Snakemake is asked (`ask_snakemake`), which takes seconds.
+The Snakefile writes them when a run starts (`write_jobs`). Before the first run, and for another
+configuration, Snakemake builds the graph (`ask_snakemake`), which takes seconds.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ JOBS_FILE = Path("results/jobs.json")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job of a rule."""
+    """One Snakemake job."""
 
     rule: str
-    """The rules of one family, such as `select_queries_alpaca`, count as one: `select_queries`."""
+    """Name of the rule; a family such as `select_queries_alpaca` counts as `select_queries`."""
     key: str
-    """Its wildcards as in the path of its log, such as `alpaca/0003`; empty for a lone job."""
+    """Wildcards as in the log's path, such as `alpaca/0003`; empty for a rule without wildcards."""
     outputs: tuple[str, ...]
-    """Files that are there when it is done."""
+    """Output files; all exist when the job is done."""
     log: str
     benchmark: str
-    """Where Snakemake writes its time and memory."""
+    """File to which Snakemake writes the job's time and memory."""
 
     @property
     def name(self) -> str:
@@ -39,29 +39,29 @@ class Job:
 
 
 def write_jobs(workflow: Any) -> None:
-    """Write the jobs of a run that starts to `JOBS_FILE`.
+    """Write the jobs of a starting run to `JOBS_FILE`.
 
     Args:
-        workflow: Snakemake's, its graph complete.
+        workflow: Snakemake's workflow, with its complete job graph.
     """
     write_json(JOBS_FILE, [asdict(job) for job in _jobs(workflow)])
 
 
 def read_jobs() -> list[Job]:
-    """The jobs of the last run, in the pipeline's order."""
+    """Jobs of the last run, in pipeline order."""
     jobs = [job | {"outputs": tuple(job["outputs"])} for job in read_json(JOBS_FILE)]
     return [Job(**job) for job in jobs]
 
 
 def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[Job]:
-    """The jobs that a configuration asks for, in the pipeline's order.
+    """Jobs of a configuration in pipeline order, from Snakemake.
 
     Args:
-        configfiles: overlays of the configuration.
-        config: single keys that overlay those.
+        configfiles: files that overlay the configuration.
+        config: single keys that overlay these files.
 
     Raises:
-        LaminiError: when Snakemake cannot make its graph.
+        LaminiError: when Snakemake cannot build the job graph.
     """
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError, print_exception
@@ -75,7 +75,7 @@ def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[J
 
     with (
         SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api,
-        contextlib.redirect_stdout(io.StringIO()),  # the graph in Graphviz's form
+        contextlib.redirect_stdout(io.StringIO()),  # discards the printed graph
     ):
         asked = api.workflow(
             resource_settings=ResourceSettings(),
@@ -91,7 +91,7 @@ def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[J
 
 
 def _jobs(workflow: Any) -> list[Job]:
-    """All jobs that write something, by the order of their rules in the rule files."""
+    """All jobs with outputs, in the order of their rules in the rule files."""
     order = {rule.name: number for number, rule in enumerate(workflow.rules)}
     jobs = [job for job in workflow.dag.jobs if job.output]
     return [_job(job) for job in sorted(jobs, key=lambda job: (order[job.rule.name], str(job.log)))]

@@ -1,6 +1,6 @@
-"""What the teacher was asked and paid so far, and how fast it answers now.
+"""Requests to the teacher, tokens and dollars so far, and current request rates.
 
-Finished shards are counted by their reports, which are small; only the ledgers of the others are
+Finished shards are counted from their reports, which are small. Only unfinished shards' ledgers are
 read. A request that two shards share counts in both reports.
 """
 
@@ -16,15 +16,15 @@ from lamini.teacher.money import Spending, find_ledgers, ledger_spending, report
 
 _FRESH_SECONDS = 60.0
 RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}
-"""The rule that makes the shards of a folder of results, whose name is the stage's."""
+"""Rule that makes the shards, by folder of results (the folder has the name of the stage)."""
 
 
 def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
-    """Answers, tokens and dollars of each rule that asks the teacher.
+    """Answers, tokens and dollars of each rule that sends requests to the teacher.
 
     Args:
         results: the results folder.
-        teacher: its model and prices.
+        teacher: settings of the teacher, with model and prices.
     """
     rules: dict[str, Spending] = {}
     for ledger in find_ledgers(results):
@@ -41,7 +41,7 @@ def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
 
 
 def _report(ledger: Path) -> dict[str, Any] | None:
-    """The report beside a ledger; none while its shard is not finished."""
+    """Report next to a ledger; None if the shard is not finished."""
     try:
         report = read_json(ledger.with_name(ledger.name.replace(".ledger.jsonl", ".report.json")))
     except LaminiError:
@@ -52,7 +52,7 @@ def _report(ledger: Path) -> dict[str, Any] | None:
 
 @dataclass
 class Rates:
-    """What the running jobs do now, all together."""
+    """Request rates of the running jobs, summed."""
 
     jobs: int = 0
     in_flight: int = 0
@@ -63,7 +63,7 @@ class Rates:
 
 
 def current_rates(results: Path) -> Rates:
-    """Sum up the progress files that jobs have renewed within the last minute."""
+    """Sum over the progress files that jobs updated within the last minute."""
     rates = Rates()
     for path in (results / "progress").glob("*.json"):
         try:
@@ -76,7 +76,7 @@ def current_rates(results: Path) -> Rates:
             rates.rate_limited += job["rate_limited"]
             rates.retries += job["retries"]
         except (LaminiError, KeyError, TypeError):
-            continue  # not a job's file
+            continue  # not a progress file
         rates.jobs += 1
         rates.requests_per_second += job["answered"] / seconds
         rates.tokens_per_second += tokens / seconds

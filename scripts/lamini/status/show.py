@@ -1,4 +1,4 @@
-"""The status and the costs of a run as text for a terminal."""
+"""Status and costs of a run as text for a terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +20,12 @@ _WIDTH = 110
 
 
 def status_text(states: Sequence[State], results: Path, teacher: Teacher) -> str:
-    """The whole status.
+    """Text of `make status`.
 
     Args:
-        states: of all planned jobs, in the pipeline's order.
+        states: states of all planned jobs, in pipeline order.
         results: the results folder.
-        teacher: its model, prices and budget.
+        teacher: settings of the teacher, with model, prices and budget.
     """
     usages, unreadable = read_usage(results)
     total = sum_usage(usages)
@@ -48,14 +48,14 @@ def cost_text(
     gpu_dollars: float | None,
     cpu_dollars: float | None,
 ) -> str:
-    """What each rule used, and in all.
+    """Text of `make cost`: resources and dollars of each rule, and in total.
 
     Args:
-        jobs: all planned ones, in the pipeline's order; rules that are none of theirs come last.
+        jobs: all planned jobs, in pipeline order; rules without a planned job come last.
         results: the results folder.
-        teacher: its model and prices.
-        gpu_dollars: price of a GPU-hour; none: not known.
-        cpu_dollars: price of a core-hour.
+        teacher: settings of the teacher, with model and prices.
+        gpu_dollars: price of a GPU-hour in US$; None: unknown.
+        cpu_dollars: price of a core-hour in US$; None: unknown.
     """
     usages, unreadable = read_usage(results)
     total = sum_usage(usages)
@@ -70,10 +70,10 @@ def cost_text(
     everything = Spending(dollars=sum(spending.dollars for spending in paid.values()))
     rows.append(_cost_row("in all", total, everything, gpu_dollars, cpu_dollars))
     columns = 7 + priced
-    header = ["rule", "jobs", "wall", "CPU-h", "of it busy", "GPU-h", "most memory"]
+    header = ["rule", "jobs", "wall", "CPU-h", "busy CPU-h", "GPU-h", "peak memory"]
     header += ["machines", "teacher"] if priced else ["teacher"]
     table = text_table(header, [row if priced else [*row[:columns], row[-1]] for row in rows])
-    notes = "CPU-h and GPU-h are those reserved; each job counts with its last good run."
+    notes = "CPU-h and GPU-h are reserved hours; each job counts with its last successful run."
     return "\n\n".join([table, notes, *(f"not readable: {path}" for path in unreadable)])
 
 
@@ -111,12 +111,12 @@ def _stages(states: Sequence[State], total: Total) -> str:
         rows.append([rule, counts["done"], sum(counts.values()), *shown, eta])
     sums = [sum(counts[name] for counts in rules.values()) for name in names]
     rows.append(["in all", sums[0], len(states), *(count or None for count in sums[1:]), None])
-    header = ("stage", "done", "planned", "running", "failed", "waiting", "time left, about")
+    header = ("stage", "done", "planned", "running", "failed", "waiting", "estimated time left")
     return text_table(header, rows)
 
 
 def _eta(counts: dict[str, int], used: Total | None) -> str | None:
-    """Time left of a stage that is at work: what is left, at the mean of its finished jobs."""
+    """Estimated time left of a running stage: jobs left times the finished jobs' mean time."""
     if not counts["running"] or used is None or not used.jobs:
         return None
     left = counts["running"] / 2 + counts["waiting"] + counts["failed"]
@@ -128,7 +128,7 @@ def _running(states: Sequence[State]) -> str:
         return ""
     lines = [f"Running ({len(states)}), with the last line of each log:"]
     for state in states[:_SHOWN_RUNNING]:
-        # A log that is older than the mark is that of an earlier attempt.
+        # A log older than Snakemake's marker file belongs to an earlier attempt.
         log = state.log if state.log and state.log.modified >= (state.marked or 0.0) else None
         if log is None:
             waited = format_seconds(seconds_since(state.marked or 0.0))
@@ -154,7 +154,7 @@ def _trainings(trainings: Sequence[SavedTraining]) -> str:
         ]
         for training in trainings
     ]
-    return text_table(("Trainings to go on from", "step", "loss", "held out", "saved"), rows)
+    return text_table(("Trainings that can resume", "step", "loss", "held out", "saved"), rows)
 
 
 def _teacher(rules: dict[str, Spending], rates: Rates, teacher: Teacher) -> str:
@@ -201,7 +201,7 @@ def _errors(states: Sequence[State]) -> str:
     if not found:
         return ""
     found.sort(key=lambda item: -item[1].modified)
-    lines = [f"Failed ({len(found)}), the last ones first:"]
+    lines = [f"Failed ({len(found)}), latest first:"]
     for state, log in found[:_SHOWN_ERRORS]:
         age = format_seconds(seconds_since(log.modified))
         lines.append(f"  {state.job.name}, {age} ago: {log.error}\n    {state.job.log}")

@@ -1,4 +1,4 @@
-"""Which jobs are done, at work, or failed: told from outputs, Snakemake's marks and logs."""
+"""State of each job (done, running, failed), from outputs, Snakemake's marker files and logs."""
 
 import base64
 import re
@@ -17,40 +17,40 @@ class LogTail:
     """The end of a job's log."""
 
     last: str
-    """The last record."""
+    """Last record."""
     error: str
-    """The last record of an error; empty when there is none."""
+    """Last error record; empty if there is none."""
     modified: float
-    """Seconds since the epoch."""
+    """Time of the last write, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a job stands."""
+    """State of a job."""
 
     job: Job
     state: str
-    """`done`; `running`, which includes jobs that wait in a cluster's queue; `failed`: the log
-    ends in an error; `waiting`."""
+    """`done`, `running` (also: in a cluster's queue), `failed` (the end of the log has an error),
+    or `waiting`."""
     log: LogTail | None
-    """Of a job that is running or failed."""
+    """Log of a running or failed job."""
     marked: float | None = None
-    """When Snakemake began or submitted it, seconds since the epoch."""
+    """Time at which Snakemake started or submitted a running job, in seconds since the epoch."""
 
 
 def job_states(jobs: list[Job], root: Path) -> list[State]:
-    """The state of each job.
+    """State of each job.
 
     Args:
-        jobs: what is planned.
-        root: the folder that `results/` and `.snakemake/` lie in.
+        jobs: planned jobs.
+        root: the folder that contains `results/` and `.snakemake/`.
     """
-    marks = running_marks(root / ".snakemake")
-    return [_state(job, root, marks) for job in jobs]
+    markers = running_marks(root / ".snakemake")
+    return [_state(job, root, markers) for job in jobs]
 
 
-def _state(job: Job, root: Path, marks: dict[str, float]) -> State:
-    marked = [marks[path] for path in job.outputs if path in marks]
+def _state(job: Job, root: Path, markers: dict[str, float]) -> State:
+    marked = [markers[path] for path in job.outputs if path in markers]
     if marked:
         return State(job, "running", read_tail(root / job.log), min(marked))
     if all((root / path).exists() for path in job.outputs):
@@ -62,31 +62,31 @@ def _state(job: Job, root: Path, marks: dict[str, float]) -> State:
 
 
 def running_marks(folder: Path) -> dict[str, float]:
-    """Outputs that Snakemake marks as being made, with the time of the mark.
+    """Outputs of running jobs, from Snakemake's marker files, with the time of the marker.
 
-    A run that was killed leaves its marks; without a lock beside them nobody is at work.
+    A killed run leaves its marker files. Without a lock no run is active, so they are ignored.
 
     Args:
         folder: `.snakemake`.
     """
     if not any((folder / "locks").glob("*")):
         return {}
-    marks = {}
+    markers = {}
     incomplete = folder / "incomplete"
     for path in incomplete.rglob("*"):
-        if path.name.startswith("@"):  # a folder: long names are cut into several
+        if path.name.startswith("@"):  # a folder: long names are split into several parts
             continue
         name = "".join(part.removeprefix("@") for part in path.relative_to(incomplete).parts)
         try:
             output = base64.urlsafe_b64decode(name).decode()
-            marks[output] = path.stat().st_mtime
+            markers[output] = path.stat().st_mtime
         except (ValueError, FileNotFoundError):
-            continue  # a mark of another kind, or one that was just taken away
-    return marks
+            continue  # another kind of marker, or a marker that was just removed
+    return markers
 
 
 def read_tail(path: Path) -> LogTail | None:
-    """The end of a log; none when there is no log yet."""
+    """End of a log; None if there is no log yet."""
     try:
         with open(path, "rb") as handle:
             handle.seek(max(0, path.stat().st_size - _TAIL_BYTES))
@@ -106,7 +106,7 @@ def read_tail(path: Path) -> LogTail | None:
 
 
 def _short(record: str) -> str:
-    """A record in one line: of a traceback its last line, which names the exception."""
+    """Record in one line; of a traceback only the last line, which names the exception."""
     lines = record.splitlines()
     if not lines:
         return ""
@@ -114,5 +114,5 @@ def _short(record: str) -> str:
 
 
 def seconds_since(moment: float) -> float:
-    """Seconds since a time of the epoch, never negative."""
+    """Seconds since a time (in seconds since the epoch); at least 0."""
     return max(0.0, time.time() - moment)

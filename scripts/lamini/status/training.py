@@ -1,4 +1,4 @@
-"""How far trainings are that have not ended, from the checkpoints in their working folders."""
+"""Progress of unfinished trainings, from the checkpoints in their working folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ class SavedTraining:
     model: str
     step: int
     loss: float | None
-    """Of the last step, per supervised token."""
+    """Loss of the last step, per supervised token."""
     held_out_loss: float | None
-    """The last one that was measured."""
+    """Last measured held-out loss."""
     saved: float
-    """Seconds since the epoch."""
+    """Time of the checkpoint, in seconds since the epoch."""
 
 
 def saved_trainings(results: Path) -> list[SavedTraining]:
-    """Trainings with a checkpoint to go on from; those that have ended keep none.
+    """Trainings that can resume from a checkpoint; finished trainings keep none.
 
     Args:
         results: the results folder.
@@ -47,4 +47,4 @@ def _read(model: str, manifest: Path) -> SavedTraining | None:
             saved=manifest.stat().st_mtime,
         )
     except (LaminiError, OSError, KeyError, TypeError):
-        return None  # damaged, or replaced by a newer one just now
+        return None  # damaged, or just replaced by a newer checkpoint

@@ -1,7 +1,7 @@
-"""What jobs have used: wall time, cores, GPUs and memory, from Snakemake's benchmark files.
+"""Resources used by jobs: wall time, cores, GPUs and memory, from Snakemake's benchmark files.
 
-A file holds a job's last good run: failed attempts, and runs before it, are not counted. Cores and
-GPUs are those that were reserved, which is what clusters charge for.
+A file has the values of a job's last successful run. Failed attempts and earlier runs are not
+counted. Cores and GPUs are the reserved ones, because clusters charge for these.
 """
 
 from collections.abc import Iterable
@@ -17,20 +17,20 @@ from lamini.files import read_jsonl
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one job used."""
+    """Resources used by one job."""
 
     rule: str
     key: str
     seconds: float
     """Wall time."""
     cpu_hours: float
-    """Cores reserved, times wall time."""
+    """Reserved cores times wall time."""
     busy_cpu_hours: float
     """CPU time used."""
     gpu_hours: float
-    """GPUs reserved, times wall time."""
+    """Reserved GPUs times wall time."""
     memory_mib: float
-    """Largest resident set."""
+    """Peak resident set size."""
 
 
 @dataclass
@@ -43,11 +43,11 @@ class Total:
     busy_cpu_hours: float = 0.0
     gpu_hours: float = 0.0
     memory_mib: float = 0.0
-    """The largest, not the sum."""
+    """Maximum, not sum."""
     rules: dict[str, "Total"] = field(default_factory=dict)
 
     def add(self, usage: Usage) -> None:
-        """Count one job."""
+        """Add the resources of one job."""
         self.jobs += 1
         self.seconds += usage.seconds
         self.cpu_hours += usage.cpu_hours
@@ -57,7 +57,7 @@ class Total:
 
 
 def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
-    """Usage of every job with a benchmark file, and the files that could not be read.
+    """Usage of every job with a benchmark file, and the unreadable files.
 
     Args:
         results: the results folder.
@@ -69,12 +69,12 @@ def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
             *_, row = read_jsonl(path)
             found.append(_usage(path.relative_to(folder), row))
         except (LaminiError, ValueError, orjson.JSONDecodeError):
-            unreadable.append(path)  # being written, or torn by a power cut
+            unreadable.append(path)  # still being written, or truncated by a power cut
     return found, unreadable
 
 
 def sum_usage(usages: Iterable[Usage]) -> Total:
-    """Sums in all and by rule."""
+    """Totals over all jobs and by rule."""
     total = Total()
     for usage in usages:
         total.add(usage)
@@ -100,5 +100,5 @@ def _usage(path: Path, row: dict[str, Any]) -> Usage:
 
 
 def _number(value: object, otherwise: float) -> float:
-    """A number; Snakemake writes `NA` or `-` where it measured nothing."""
+    """Number, or `otherwise`: Snakemake writes `NA` or `-` for values that it did not measure."""
     return float(value) if isinstance(value, int | float) else otherwise

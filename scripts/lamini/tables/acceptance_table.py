@@ -1,8 +1,8 @@
-"""Public models that need no training, against the authors' own unrounded scores.
+"""Acceptance: scores of public models, ours against the authors' own unrounded scores.
 
-Same weights, same examples, greedy arithmetic: a few examples may flip, and no more. So a score is
-judged by changed examples and not by sampling error, which allows more than most changes of a
-prompt make.
+These models need no training. Weights, examples and greedy decoding are the same, so only a few
+examples may change. A score is therefore judged by its number of changed examples. Its sampling
+error is larger than the effect of most changes of a prompt, so it would hide them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,16 +15,16 @@ from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
 MOST_EXAMPLES = 2
 MOST_POINTS = 0.5
-"""A score may differ by either, whichever is larger."""
+"""Largest accepted difference, in examples and in points; the larger of both applies."""
 PRECISION = "fp32"
-"""Of every score that is judged: shorter formats flip examples of their own."""
+"""Precision of every judged score; lower precisions change examples by themselves."""
 _ROUNDING = 1e-4
-"""Points; the authors' scores and ours are given to 4 decimals at least."""
+"""Tolerance in points; the authors' scores and ours have at least 4 decimals."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One score of ours against the authors'."""
+    """One of our scores, compared with the authors'."""
 
     model: str
     task: str
@@ -34,21 +34,21 @@ class Judgement:
     theirs: float | None
     examples: int
     unlike: list[str]
-    """Facts in which ours was not measured as theirs."""
+    """Differences between our measurement and the authors'."""
 
     @property
     def difference(self) -> float | None:
-        """Ours less theirs, in points."""
+        """Our score minus the authors', in points."""
         return None if self.theirs is None else self.ours - self.theirs
 
     @property
     def changed(self) -> float | None:
-        """The difference as a number of examples."""
+        """The difference in examples."""
         return None if self.difference is None else self.difference * self.examples / 100
 
     @property
     def verdict(self) -> str:
-        """`accepted`, `rejected`, or why it is not judged."""
+        """`accepted`, `rejected`, or the reason why the score is not judged."""
         if self.difference is None:
             return "not judged: the authors have no score"
         if self.unlike:
@@ -60,12 +60,12 @@ class Judgement:
 def judge_scores(
     inputs: Inputs, models: Sequence[Mapping[str, str]], tasks: Mapping[str, str]
 ) -> Iterator[Judgement]:
-    """Judge every score of some models, model by model.
+    """Judge every score of the input models, model by model.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
-        models: key and name each.
-        tasks: key to name.
+        models: `key` and `name` of each model.
+        tasks: task key to name.
     """
     results = read_scores(inputs["evals"])
     theirs = {(row["model"], row["task"]): row["score"] for row in read_csv(inputs["published"])}
@@ -87,11 +87,11 @@ def judge_scores(
 
 
 def acceptance_table(inputs: Inputs, params: Params) -> Table:
-    """A verdict on every score, and on all together.
+    """Verdict on every score, and on all scores together.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
-        params: `models` (key and name each), `tasks` (key to name).
+        params: `models` (`key` and `name` of each), `tasks` (key to name).
     """
     judgements = list(judge_scores(inputs, params["models"], params["tasks"]))
     rows = []
@@ -121,7 +121,7 @@ def acceptance_table(inputs: Inputs, params: Params) -> Table:
 
 
 def summary(judgements: Sequence[Judgement]) -> str:
-    """The verdict on all scores in one line."""
+    """Verdict on all scores in one line."""
     count = [j.verdict for j in judgements].count
     accepted, rejected = count("accepted"), count("rejected")
     open_ = len(judgements) - accepted - rejected

@@ -1,4 +1,4 @@
-"""What the run cost: hours, memory and dollars of each rule."""
+"""Cost of the run: hours, memory and dollars of each rule."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ALL = "All"
 
 @dataclass(frozen=True)
 class CostRow:
-    """A row of the table: one rule, or all."""
+    """A row of the table: one rule, or all rules."""
 
     rule: str = column("Rule", ours=False)
     jobs: int = column("Jobs")
@@ -31,9 +31,9 @@ def cost_table(inputs: Inputs, params: Params) -> Table:
     """Jobs, hours, peak memory and dollars by rule, from the benchmark files of finished jobs.
 
     Args:
-        inputs: `made` (whatever must be finished before costs are summed up), `generation` (CSV of
+        inputs: `made` (files that must be finished before costs are summed), `generation` (CSV of
             requests and dollars; missing when the published dataset is used).
-        params: none of its own.
+        params: not used.
     """
     usages, unreadable = read_usage(RESULTS)
     total = sum_usage(usages)

@@ -1,4 +1,4 @@
-"""Tables 1 and 2, and what the paper does not show: generation, quality, semantic diversity."""
+"""Tables 1 and 2, and tables that the paper does not have: generation, contamination, quality."""
 
 from dataclasses import dataclass
 
@@ -8,26 +8,26 @@ from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
 
 def statistics_table(inputs: Inputs, params: Params) -> Table:
-    """Table 1: samples, tokens and mean lengths of each subset."""
+    """Table 1: samples, tokens and mean lengths of each source, ours and published."""
     ours = ("Samples", "Instruction tokens", "Mean length", "Response tokens", "Mean length")
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     rows = []
     for row in read_csv(inputs["statistics"]):
-        before = published.get(_published_key(row, params), {})
+        theirs = published.get(_published_key(row, params), {})
         rows.append(
             [
                 text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
                 text_cell(row["instruction_source"]),
                 Cell(number(row["samples"]), ours=True),
-                text_cell(_millions(before.get("samples_millions"))),
+                text_cell(_millions(theirs.get("samples_millions"))),
                 Cell(number(row["instruction_tokens"]), ours=True),
-                text_cell(_millions(before.get("instruction_tokens_millions"))),
+                text_cell(_millions(theirs.get("instruction_tokens_millions"))),
                 _with_margin(row, "instruction", "mean_tokens"),
-                Cell(number(before.get("instruction_mean_tokens")), digits=2),
+                Cell(number(theirs.get("instruction_mean_tokens")), digits=2),
                 Cell(number(row["response_tokens"]), ours=True),
-                text_cell(_millions(before.get("response_tokens_millions"))),
+                text_cell(_millions(theirs.get("response_tokens_millions"))),
                 _with_margin(row, "response", "mean_tokens"),
-                Cell(number(before.get("response_mean_tokens")), digits=2),
+                Cell(number(theirs.get("response_mean_tokens")), digits=2),
             ]
         )
     return Table(
@@ -38,18 +38,18 @@ def statistics_table(inputs: Inputs, params: Params) -> Table:
 
 
 def tokenizers_table(inputs: Inputs, params: Params) -> Table:
-    """Table 1's mean lengths with several tokenizers, and how far each is from the published.
+    """Table 1's mean lengths with several tokenizers, and their difference from the published.
 
-    Only on the published dataset does the distance tell of the tokenizer alone.
+    The difference depends on the tokenizer alone only if the dataset is the published one.
     """
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     counted = [read_csv(path) for path in inputs["counts"]]
     rows: list[list[Cell]] = []
     distances: list[list[float]] = [[] for _ in counted]
     for lines in zip(*counted, strict=True):
-        before = published.get(_published_key(lines[0], params), {})
+        theirs = published.get(_published_key(lines[0], params), {})
         for text in ("instruction", "response"):
-            target = number(before.get(f"{text}_mean_tokens"))
+            target = number(theirs.get(f"{text}_mean_tokens"))
             cells = [
                 text_cell(params["symbols"].get(lines[0]["instruction_source"], "D_ALL")),
                 text_cell(text),
@@ -81,14 +81,14 @@ def tokenizers_table(inputs: Inputs, params: Params) -> Table:
 
 
 def _with_margin(row: dict[str, str], text: str, value: str) -> Cell:
-    """A mean over texts with its 95 % interval, where there is one."""
+    """Mean over texts with its 95 % confidence interval, if there is one."""
     mean, margin = number(row[f"{text}_{value}"]), number(row[f"{text}_margin"])
     interval = None if mean is None or margin is None else (mean - margin, mean + margin)
     return Cell(mean, ours=True, digits=2, interval=interval)
 
 
 def _published_key(row: dict[str, str], params: Params) -> str:
-    """The published row of a source; the whole dataset's has no source."""
+    """Source name in the published CSV; it is empty for the whole dataset."""
     return "" if row["instruction_source"] == params["mixture"] else row["instruction_source"]
 
 
@@ -105,19 +105,19 @@ _COMBINATIONS = {
 
 
 def diversity_table(inputs: Inputs, params: Params) -> Table:
-    """Table 2: MATTR of instructions and responses."""
+    """Table 2: MATTR of instructions and responses, ours and published."""
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     rows = []
     for row in read_csv(inputs["diversity"]):
-        before = published.get(_published_key(row, params), {})
+        theirs = published.get(_published_key(row, params), {})
         rows.append(
             [
                 text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
                 text_cell(row["instruction_source"]),
                 _with_margin(row, "instruction", "mattr"),
-                Cell(number(before.get("instruction_mattr")), digits=2),
+                Cell(number(theirs.get("instruction_mattr")), digits=2),
                 _with_margin(row, "response", "mattr"),
-                Cell(number(before.get("response_mattr")), digits=2),
+                Cell(number(theirs.get("response_mattr")), digits=2),
             ]
         )
     return Table(
@@ -131,7 +131,7 @@ def diversity_table(inputs: Inputs, params: Params) -> Table:
 
 
 def contamination_table(inputs: Inputs, params: Params) -> Table:
-    """Words shared with the evaluated examples: per task, and per source's pairs."""
+    """Words shared with evaluated examples: examples per task, and pairs per task and source."""
     records = read_csv(inputs["analysis"])
     sizes = params["ngrams"]
     rows = []
@@ -194,7 +194,7 @@ class GenerationRow:
 
 
 def generation_table(inputs: Inputs, params: Params) -> Table:
-    """What each source and stage asked of the teacher, got, rejected and cost."""
+    """Requests, accepted and rejected texts, tokens and dollars, per source and stage."""
     rows = []
     for row in read_csv(inputs["generation"]):
         if row["stage"] not in ("instructions", "pairs"):
@@ -224,14 +224,14 @@ def generation_table(inputs: Inputs, params: Params) -> Table:
 
 
 def _counted(row: dict[str, str], prefix: str) -> str | None:
-    """The counts in columns of one prefix that are not 0, by what follows the prefix."""
+    """Non-zero counts of the columns with a prefix, named by the rest of the column name."""
     counts = {key: int(value or 0) for key, value in row.items() if key.startswith(prefix)}
     named = [f"{key.removeprefix(prefix)} {count}" for key, count in counts.items() if count]
     return ", ".join(named) or None
 
 
 def plain_table(inputs: Inputs, params: Params) -> Table:
-    """An analysis CSV as it is, with readable headings and numbers as numbers."""
+    """All columns of an analysis CSV, with readable headings and numeric cells."""
     records = read_csv(inputs["analysis"])
     columns = list(records[0]) if records else params["columns"]
     return Table(

@@ -1,4 +1,4 @@
-"""Tables 4 and 8 to 13: scores of the models on the downstream tasks, ours beside the paper's."""
+"""Tables 4 and 8 to 13: scores on the downstream tasks, ours and the paper's."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ def read_scores(paths: Iterable[str]) -> dict[str, Scores]:
 
 
 def average(scores: Iterable[float | None]) -> float | None:
-    """The unweighted mean that the paper's tables call average; None unless every task counts."""
+    """Unweighted mean over tasks, as in the paper; None without tasks or if a score is missing."""
     values = list(scores)
     if not values or any(value is None for value in values):
         return None
@@ -32,12 +32,12 @@ def average(scores: Iterable[float | None]) -> float | None:
 
 
 def scores_table(inputs: Inputs, params: Params) -> Table:
-    """A table of scores: for each model ours, the published, and the difference.
+    """Table of scores: per model our score, the published score, and the difference.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of published scores).
-        params: `title`, `models` (key, name, parameters of ours), `published_models` (names of
-            published models shown besides), `tasks` (key to name).
+        params: `title`, `models` (key, name and parameters of our models), `published_models`
+            (names of the published models in the table), `tasks` (key to name).
     """
     results = read_scores(listed(inputs.get("evals")))
     published = published_scores(inputs["published"])
@@ -52,16 +52,16 @@ def scores_table(inputs: Inputs, params: Params) -> Table:
     among_ours, against_paper = Marks("most models of this table"), Marks("the published score")
     rows: list[list[Cell]] = []
     for model in [*(n for n in ours if n not in published), *params["published_models"]]:
-        before = published.get(model)
+        theirs = published.get(model)
         if model in ours:
             scores = {name: results[ours[model]["key"]][key] for key, name in tasks.items()}
             size = sizes.get(model) or _size(ours[model]["parameters"])
             rows.append(_our_row(model, size, scores, usual, among_ours))
-        if before is not None:
-            values = [before.get(task) for task in tasks.values()]
+        if theirs is not None:
+            values = [theirs.get(task) for task in tasks.values()]
             rows.append(_row(model, sizes[model], "published", values))
-        if model in ours and before is not None:
-            rows.append(_differences(model, sizes[model], scores, before, against_paper))
+        if model in ours and theirs is not None:
+            rows.append(_differences(model, sizes[model], scores, theirs, against_paper))
     notes = ["Average is the unweighted mean of the tasks."]
     if not any(model in published for model in ours):
         notes.append("None of the paper's models took part in this run; theirs are as published.")
@@ -87,7 +87,7 @@ def _row(model: str, size: str, kind: str, values: list[float | None]) -> list[C
 def _our_row(
     model: str, size: str, scores: Scores, usual: dict[str, Facts], marks: Marks
 ) -> list[Cell]:
-    """Our scores of one model with their intervals, and their average with its own."""
+    """Our scores of one model and their average, with confidence intervals."""
     cells = [
         Cell(
             result["score"],
@@ -111,7 +111,7 @@ def _any_mark(cells: Sequence[Cell]) -> str:
 
 
 def interval_of(result: dict[str, Any]) -> Interval | None:
-    """The 95 % interval of a score; None where the values tell nothing of it."""
+    """95 % confidence interval of a score; None if the values do not determine one."""
     if result["interval"] is None:
         return None
     low, high = result["interval"]
@@ -119,10 +119,11 @@ def interval_of(result: dict[str, Any]) -> Interval | None:
 
 
 def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
-    """95 % interval of an average of tasks, whose errors are independent; None without a score.
+    """95 % confidence interval of an average over tasks; None if a score or interval is missing.
 
-    Made of the tasks' own intervals by Zou and Donner's method (2008, Stat. Med. 27, 1693), which
-    adds up squares of the distances from score to end on each side.
+    The tasks' errors are independent. Their intervals are combined by Zou and Donner's method
+    (2008, Stat. Med. 27, 1693): it adds the squared distances from score to interval end, for each
+    side.
 
     Args:
         results: evaluation results with `score` and `interval`, in points.
@@ -141,35 +142,35 @@ def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
 
 
 def _differences(
-    model: str, size: str, scores: Scores, before: dict[str, float], marks: Marks
+    model: str, size: str, scores: Scores, theirs: dict[str, float], marks: Marks
 ) -> list[Cell]:
-    """Ours less the published, with a mark where the published lies inside our interval."""
+    """Our score minus the published one; ° if the published score is inside our interval."""
     cells = []
     for task, result in scores.items():
         facts = differing(published_facts(result), measured_facts(result))
-        unlike = marks.suffix(f"{model}, {task}", facts) if task in before else ""
-        cells.append(_difference(result["score"], before.get(task), interval_of(result), unlike))
+        unlike = marks.suffix(f"{model}, {task}", facts) if task in theirs else ""
+        cells.append(_difference(result["score"], theirs.get(task), interval_of(result), unlike))
     ours = list(scores.values())
     mean = average(result["score"] for result in ours)
-    published = average(before.get(name) for name in scores)
+    published = average(theirs.get(name) for name in scores)
     cells.append(_difference(mean, published, average_interval(ours), _any_mark(cells)))
     return [text_cell(model), text_cell(size), text_cell("difference"), *cells]
 
 
 def _difference(
-    ours: float | None, before: float | None, interval: Interval | None, unlike: str
+    ours: float | None, theirs: float | None, interval: Interval | None, unlike: str
 ) -> Cell:
-    if ours is None or before is None:
+    if ours is None or theirs is None:
         return Cell(None)
-    within = interval is not None and interval[0] <= before <= interval[1]
+    within = interval is not None and interval[0] <= theirs <= interval[1]
     return Cell(
-        ours - before, ours=True, digits=1, signed=True, suffix=("°" if within else "") + unlike,
-        interval=None if interval is None else (interval[0] - before, interval[1] - before),
+        ours - theirs, ours=True, digits=1, signed=True, suffix=("°" if within else "") + unlike,
+        interval=None if interval is None else (interval[0] - theirs, interval[1] - theirs),
     )  # fmt: skip
 
 
 def tasks_table(inputs: Inputs, params: Params) -> Table:
-    """Table 8: the tasks, their sizes and metrics, and how many examples this run evaluated."""
+    """Table 8: tasks, metrics, published sizes, and number of examples evaluated in this run."""
     results = read_scores(listed(inputs.get("evals")))
     evaluated = next(iter(results.values()), {})
     names = {"acc": "accuracy", "acc_norm": "accuracy, length-normalised", "f1": "F1"}

@@ -1,4 +1,4 @@
-"""Tables 5, 6 and 7: the rating levels, and answers on which models differ most."""
+"""Tables 5, 6 and 7: rating levels, and the answers with the largest differences in rating."""
 
 from collections import defaultdict
 
@@ -30,12 +30,12 @@ def levels_table(inputs: Inputs, params: Params) -> Table:
 
 
 def disagreement_table(inputs: Inputs, params: Params) -> Table:
-    """Tables 5 and 6: the instruction on which the compared models' ratings lie furthest apart.
+    """Tables 5 and 6: the instruction with the largest gap between both sides' mean ratings.
 
     Args:
         inputs: `ratings` (CSV), `rated` (JSONL of the rated items).
         params: `students`, `references` (keys of models), `names` (key to name), `ahead` (the
-            side whose ratings are ahead: "students" or "references").
+            side with the higher ratings: "students" or "references").
     """
     shown = read_shown(inputs["ratings"])
     groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
@@ -65,7 +65,7 @@ def disagreement_table(inputs: Inputs, params: Params) -> Table:
 
 
 def _lead(group: dict[str, list[dict[str, str]]], params: Params) -> float:
-    """How far one side's mean rating is ahead of the other's (A = 3 ... D = 0)."""
+    """Mean rating of side `ahead` minus the other's (A = 3 ... D = 0); -inf without ratings."""
 
     def mean(models: list[str]) -> float | None:
         values = [3 - LEVELS.index(row["rating"]) for m in models for row in group.get(m, [])]

@@ -1,4 +1,4 @@
-"""What the paper does not show of the scores: which improvements are more than chance."""
+"""Significance tests of the students' improvements over their initializations (ours only)."""
 
 from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
 from lamini.evaluation.facts import Result, differing, measured_facts, same_examples
@@ -10,12 +10,12 @@ from lamini.tables.table import Cell, Inputs, Params, Table, signed_interval, te
 
 
 def improvement_table(inputs: Inputs, params: Params) -> Table:
-    """Each student against the model that it started from, task by task.
+    """Each student against its initialization (`baseline`), task by task.
 
     Args:
         inputs: `evals` (JSON files), `contamination` (CSV of the analysis).
-        params: `pairs` (of `student` and `baseline`: key and name each), `tasks` (key to name),
-            `mixture`, `words` (length of the shared runs that count as contamination).
+        params: `pairs` (`student` and `baseline`, each with key and name), `tasks` (key to name),
+            `mixture`, `words` (minimum length of a shared run that counts as contamination).
     """
     results = read_scores(inputs["evals"])
     shares = _contaminated(inputs["contamination"], params)
@@ -59,7 +59,7 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
 
 
 def _compare(task: str, before: Result, after: Result) -> Comparison | None:
-    """The comparison of two results; None when they are not of the same examples."""
+    """Comparison of two results; None if their examples differ."""
     if not same_examples(before, after):
         return None
     return compare(before["values"], after["values"], derive_seed("improvement", task))
@@ -80,7 +80,7 @@ def _difference(compared: Comparison | None, corrected: float | None, mark: str)
 
 
 def _contaminated(path: str, params: Params) -> dict[str, float | None]:
-    """Share of contaminated examples by task, in percent."""
+    """Percentage of contaminated examples, by task."""
     shares: dict[str, float | None] = {}
     for row in read_csv(path):
         if row["instruction_source"] == params["mixture"]:

@@ -1,4 +1,4 @@
-"""From a table's name to its files."""
+"""Building the files of a table, by its name."""
 
 from pathlib import Path
 from pkgutil import resolve_name
@@ -11,13 +11,13 @@ from lamini.tables.table import Table, TitledTable, write_table
 def make_table(
     table: str, inputs: dict[str, Any], settings: dict[str, Any], outputs: dict[str, str | Path]
 ) -> None:
-    """Make one table.
+    """Build one table and write its files.
 
     Args:
         table: "01" ... "13", or another name of an entry in `lamini.catalogue`.
         inputs: named input files of the rule.
-        settings: `reproduction`, and what the entry's builder takes.
-        outputs: paths by form: "csv", "md", "tex", "json".
+        settings: `reproduction`, and the params of the entry's builder.
+        outputs: paths by file format: "csv", "md", "tex", "json".
     """
     entry = TABLES[table]
     content: Table = resolve_name(entry.builder)(inputs, settings)

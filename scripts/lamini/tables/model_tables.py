@@ -1,4 +1,4 @@
-"""Table 3, and how training went."""
+"""Table 3 (the collection), and the table of training losses."""
 
 from lamini.files import listed, read_json
 from lamini.tables.published import read_csv
@@ -6,7 +6,7 @@ from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
 
 def collection_table(inputs: Inputs, params: Params) -> Table:
-    """Table 3: the students, their initialisations and recipes; the paper's first."""
+    """Table 3: students, initializations and learning rates; the paper's students first."""
     ours = {model["name"]: model for model in params["students"]}
     rows = [
         [
@@ -38,11 +38,11 @@ def collection_table(inputs: Inputs, params: Params) -> Table:
 
 
 def training_table(inputs: Inputs, params: Params) -> Table:
-    """Loss before and after training, and on how much text.
+    """Losses before and after training, and the amount of training data.
 
     Args:
         inputs: `manifests` (JSON of the checkpoints, in the order of the students).
-        params: `students` (key and name each).
+        params: `students` (`key` and `name` of each).
     """
     rows = []
     for student, path in zip(params["students"], listed(inputs["manifests"]), strict=True):

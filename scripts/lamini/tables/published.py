@@ -1,4 +1,4 @@
-"""The published numbers, from `config/paper/*.csv`."""
+"""Reading CSV files, and the published numbers in `config/paper/*.csv`."""
 
 import csv
 from pathlib import Path
@@ -8,7 +8,7 @@ from lamini.errors import LaminiError
 
 
 def read_csv(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file.
+    """Rows of a CSV file, by column.
 
     Raises:
         LaminiError: when the file is missing or has no header.
@@ -23,12 +23,12 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
 
 
 def number(text: str | None) -> float | None:
-    """A CSV field as a number; None where it is empty."""
+    """A CSV field as a number; None if it is empty."""
     return float(text) if text not in (None, "") else None
 
 
 def published_scores(path: str | Path) -> dict[str, dict[str, float]]:
-    """Published scores by model name and task name; the average under "Average"."""
+    """Published scores by model name and task name; "Average" is the average."""
     scores: dict[str, dict[str, float]] = {}
     for row in read_csv(path):
         scores.setdefault(row["model"], {})[row["task"]] = float(row["score"])
@@ -36,7 +36,7 @@ def published_scores(path: str | Path) -> dict[str, dict[str, float]]:
 
 
 def published_models(path: str | Path) -> list[dict[str, Any]]:
-    """Models of the published evaluation, in its order: name, family, params, kind."""
+    """Models of the published evaluation, in the file's order: model, family, params, kind."""
     seen: dict[str, dict[str, Any]] = {}
     for row in read_csv(path):
         seen.setdefault(row["model"], {k: row[k] for k in ("model", "family", "params", "kind")})

@@ -1,6 +1,6 @@
-"""What the studies' summaries say: shares of the levels, models compared by twos, agreement.
+"""Tables of the rating studies: shares of the levels, pairwise comparisons, agreement.
 
-People's ratings and a judge's have rows of their own, and no row counts both together.
+Ratings by people and by a judge model have separate rows; no row counts both together.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
 
 
 def rating_shares_table(inputs: Inputs, params: Params) -> Table:
-    """Counts of each level, the share of A, and the mean, of every model, source and part.
+    """Counts per level, share of A, and mean rating, per model or source, and part.
 
     Args:
         inputs: `summaries` (JSON, one for each study).
@@ -45,7 +45,7 @@ def rating_shares_table(inputs: Inputs, params: Params) -> Table:
 
 
 def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
-    """Every two models on the instructions where both are rated.
+    """Pairwise comparisons of models, on the instructions where both are rated.
 
     Args:
         inputs: `summaries` (JSON, one for each study).
@@ -83,11 +83,11 @@ def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
 
 
 def rating_agreement_table(inputs: Inputs, params: Params) -> Table:
-    """How far people agree where a text was rated twice, and the judge with people.
+    """Agreement between two people on texts rated twice, and between people and the judge.
 
     Args:
         inputs: `summaries` (JSON, one for each study).
-        params: `reproduction`.
+        params: not used.
     """
     rows = []
     for summary in _summaries(inputs):
@@ -119,7 +119,7 @@ def _summaries(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def _rows(inputs: Inputs, part: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Study, rater and row of one part of all summaries."""
+    """Yield (study, rater, row) of one part of all summaries."""
     for summary in _summaries(inputs):
         for rater in RATERS:
             for row in summary[part][rater]:
@@ -127,7 +127,7 @@ def _rows(inputs: Inputs, part: str) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 def _partial(inputs: Inputs) -> list[str]:
-    """Says of each study that people have not rated it to the end."""
+    """One note per study that people have not rated completely."""
     return [
         f"{s['study']}: people have rated {s['rated']['human']} of {s['assigned']['human']} so far."
         for s in _summaries(inputs)

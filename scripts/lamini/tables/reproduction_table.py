@@ -1,8 +1,7 @@
-"""Whether the run reproduces the paper: how many of its scores and improvements agree with ours.
+"""Reproduction: number of the paper's scores and improvements that agree with ours.
 
-A count of agreements says nothing without a yardstick, so each stands beside two others, made by
-the same code: of students that were not trained at all, and of other students in place of the right
-ones.
+A count of agreements has no meaning without a comparison. Each is shown with two other counts from
+the same code: one of untrained students, and one in which other students replace the right ones.
 """
 
 import math
@@ -31,7 +30,7 @@ SEED_NOTE = (
 
 @dataclass(frozen=True)
 class ReproductionRow:
-    """A row of `reproduction_table`: the students or the references of one family, or all."""
+    """A row of `reproduction_table`: students or reference models of one family, or of all."""
 
     family: str = column("Family", ours=False)
     group: str = column("Models", ours=False)
@@ -47,65 +46,66 @@ class ReproductionRow:
 
 @dataclass
 class Agreement:
-    """Values of ours, scores or improvements, against the published ones."""
+    """Our values (scores or improvements), compared with the published ones."""
 
     differences: list[float] = field(default_factory=list)
-    """Ours less the published, in points."""
+    """Our value minus the published one, in points."""
     within: int = 0
-    """Published values inside the 95 % interval of ours."""
+    """Number of published values inside our 95 % confidence intervals."""
 
     def add(self, value: float, interval: Interval | None, published: float) -> None:
-        """Count one model on one task; nothing to count where there is no interval."""
+        """Count one model on one task; skip it if there is no interval."""
         if interval is not None:
             self.differences.append(value - published)
             self.within += interval[0] <= published <= interval[1]
 
     @property
     def share(self) -> float | None:
-        """Of the published values, in percent, how many lie within."""
+        """Percentage of published values inside our intervals; None without values."""
         return 100 * self.within / len(self.differences) if self.differences else None
 
 
 @dataclass
 class Yardsticks:
-    """The count of ours, and what it would be for students that are not the right ones."""
+    """Agreement of our students, and of two replacements of our values, for comparison."""
 
     ours: Agreement = field(default_factory=Agreement)
     untrained: Agreement = field(default_factory=Agreement)
-    """The published values of the initialisations in place of ours."""
+    """Published values of the initializations in place of ours."""
     another: Agreement = field(default_factory=Agreement)
-    """Those of every other student of the paper in place of ours."""
+    """Published values of every other student of the paper in place of ours."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """The published scores, and what each student of the paper started from."""
+    """Published scores, and the initialization of each of the paper's students (`starts`)."""
 
     scores: Published
     starts: Mapping[str, str]
 
     @classmethod
     def read(cls, inputs: Inputs) -> "Paper":
-        """From `published` (CSV of scores) and `collection` (CSV of Table 3)."""
+        """Read the inputs `published` (CSV of scores) and `collection` (CSV of Table 3)."""
         starts = {row["name"]: row["initialization"] for row in read_csv(inputs["collection"])}
         return cls(published_scores(inputs["published"]), starts)
 
     def others(self, student: str) -> Iterator[str]:
-        """Every other student."""
+        """All other students of the paper."""
         return (name for name in self.starts if name != student)
 
     def improvement(self, student: str, task: str) -> float:
-        """Of a student over its initialisation, in points."""
+        """Published improvement of a student over its initialization, in points."""
         return self.scores[student][task] - self.scores[self.starts[student]][task]
 
 
 def reproduction_table(inputs: Inputs, params: Params) -> Table:
-    """Scores compared and scores that agree, by family and role, and in all.
+    """Number of compared and of agreeing scores, by family and role, and in total.
 
     Args:
-        inputs: `evals` (JSON files; missing where no model is the paper's), `published` (CSV of
+        inputs: `evals` (JSON files; missing if no model is in the paper), `published` (CSV of
             scores), `collection` (CSV of the students).
-        params: `models` (key, name, family, role of those in both), `tasks` (key to name).
+        params: `models` (key, name, family, role; models of the run that are in the paper),
+            `tasks` (key to name).
     """
     results, paper = read_scores(inputs.get("evals", ())), Paper.read(inputs)
     groups: dict[tuple[str, str], Yardsticks] = {}
@@ -148,9 +148,9 @@ def _count_score(
     before = paper.scores[model][task]
     counts.ours.add(result["score"], interval_of(result), before)
     if model in paper.starts and interval_of(result) is not None:
-        stand_ins = [(counts.untrained, paper.starts[model])]
-        stand_ins += [(counts.another, other) for other in paper.others(model)]
-        for agreement, other in stand_ins:
+        replacements = [(counts.untrained, paper.starts[model])]
+        replacements += [(counts.another, other) for other in paper.others(model)]
+        for agreement, other in replacements:
             score = paper.scores[other][task]
             low, high = wilson(score / 100, result["examples"])
             agreement.add(score, (100 * low, 100 * high), before)
@@ -173,16 +173,16 @@ def _row(family: str, role: str, models: int, counts: Yardsticks) -> Reproductio
 
 
 def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
-    """Each student's improvement over what it started from, against the paper's, task by task.
+    """Each student's improvement over its initialization, ours and the paper's, task by task.
 
     The interval is that of our improvement, from the examples on which student and baseline differ.
-    The published improvement was measured on the same examples, so what separates both is how the
-    two students differ; two students of one recipe differ on fewer examples than a student and its
-    baseline do, so that the interval is rather too wide than too narrow.
+    The published improvement was measured on the same examples, so both improvements differ only
+    as the two students differ. Two students of one recipe differ on fewer examples than a student
+    and its baseline, so the interval is too wide rather than too narrow.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of scores), `collection` (CSV of students).
-        params: `pairs` (of `student` and `baseline`: key and name each), `tasks` (key to name).
+        params: `pairs` (`student` and `baseline`, each with key and name), `tasks` (key to name).
     """
     results, paper = read_scores(inputs["evals"]), Paper.read(inputs)
     counts, rows, marks = Yardsticks(), [], Marks("the published scores")
@@ -227,14 +227,14 @@ def _count_improvement(
     counts: Yardsticks, paper: Paper, student: str, task: str, compared: Comparison
 ) -> None:
     theirs = paper.improvement(student, task)
-    stand_ins = [(counts.ours, compared.difference), (counts.untrained, 0.0)]
-    stand_ins += [(counts.another, paper.improvement(o, task)) for o in paper.others(student)]
-    for agreement, value in stand_ins:
+    counted = [(counts.ours, compared.difference), (counts.untrained, 0.0)]
+    counted += [(counts.another, paper.improvement(o, task)) for o in paper.others(student)]
+    for agreement, value in counted:
         agreement.add(value, _moved(compared, value - compared.difference), theirs)
 
 
 def _moved(compared: Comparison, by: float) -> Interval | None:
-    """The interval around another value."""
+    """Interval of a comparison, shifted by `by`; None without an interval."""
     if compared.interval is None:
         return None
     return compared.interval[0] + by, compared.interval[1] + by

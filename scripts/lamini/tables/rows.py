@@ -1,4 +1,4 @@
-"""Tables that other code reads: a row is a dataclass, and its fields are not named by headings."""
+"""Table rows as dataclasses, so that other code reads them by field and not by heading."""
 
 from collections.abc import Mapping
 from dataclasses import field, fields
@@ -10,18 +10,18 @@ Row = TypeVar("Row")
 
 
 def column(heading: str, ours: bool = True, digits: int = 0, signed: bool = False) -> Any:
-    """A field of a row's dataclass: the heading of its column, and how its cells are shown."""
+    """Field of a row's dataclass: heading of the column, and format of its cells."""
     shown = {"ours": ours, "digits": digits, "signed": signed}
     return field(metadata={"heading": heading, "shown": shown})
 
 
 def headings(row: type) -> list[str]:
-    """The headings of a row's columns."""
+    """Headings of the columns of a row's dataclass."""
     return [each.metadata["heading"] for each in fields(row)]
 
 
 def cells(row: Any, **suffixes: str) -> list[Cell]:
-    """The cells of a row; what follows a number is given by the name of its field."""
+    """Cells of a row; `suffixes` maps a field's name to the text after its number."""
     return [
         Cell(getattr(row, f.name), suffix=suffixes.get(f.name, ""), **f.metadata["shown"])
         for f in fields(row)
@@ -29,10 +29,10 @@ def cells(row: Any, **suffixes: str) -> list[Cell]:
 
 
 def read_rows(row: type[Row], table: Mapping[str, Any]) -> list[Row]:
-    """The rows of a table that was made of such rows.
+    """Rows of a table that was built with `headings` and `cells`.
 
     Args:
         row: the row's dataclass.
-        table: JSON of the table.
+        table: the table's JSON.
     """
     return [row(*(cell["value"] for cell in line)) for line in table["rows"]]

@@ -1,7 +1,7 @@
-"""One table: its cells, and its four forms on disk.
+"""A table: its cells, and its four file formats (CSV, Markdown, LaTeX, JSON).
 
-A cell of ours is told apart from a published one, so that a run that does not reproduce the paper
-can mark each of its numbers.
+Cells measured by this run are distinguished from published ones. A run that does not reproduce the
+paper (the demo) marks each of its numbers.
 """
 
 import csv
@@ -15,7 +15,7 @@ from lamini.files import atomic_writer, write_json
 Inputs = dict[str, Any]
 """Named input files of a table's builder."""
 Params = dict[str, Any]
-"""What else it takes."""
+"""Params of a table's builder."""
 MISSING = "–"
 MARK = "†"
 MARK_NOTE = f"{MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
@@ -43,16 +43,16 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One value.
+    """One value of a table.
 
     Args:
-        value: a number, a text, or None where there is no value.
-        ours: whether this run measured it.
-        digits: decimals shown of a number.
-        bold: shown in bold, such as the best of a row.
-        signed: whether a positive number is shown with its sign, as a difference is.
-        suffix: follows a number or a missing one, such as a mark that the notes explain.
-        interval: lower and upper end of the number's 95 % interval.
+        value: a number, a text, or None if there is no value.
+        ours: whether this run measured the value.
+        digits: number of decimals shown.
+        bold: whether the value is shown in bold, such as the best of a row.
+        signed: whether a positive number is shown with a plus sign, as for a difference.
+        suffix: text after a number or a missing value, such as a mark that the notes explain.
+        interval: lower and upper end of the number's 95 % confidence interval.
     """
 
     value: float | int | str | None
@@ -64,7 +64,7 @@ class Cell:
     interval: tuple[float, float] | None = None
 
     def text(self, mark: str = "") -> str:
-        """The value as shown; `mark` follows a number of ours."""
+        """Text of the value; `mark` is appended to numbers of this run."""
         if self.value is None or self.value == "":
             return MISSING + self.suffix
         if isinstance(self.value, str):
@@ -73,7 +73,7 @@ class Cell:
         return shown + (mark if self.ours else "")
 
     def interval_text(self) -> str | None:
-        """The interval as shown below the number; None where there is none."""
+        """Text of the interval, shown below the number; None without an interval."""
         if self.interval is None:
             return None
         low, high = (f"{end:{self._sign},.{self.digits}f}" for end in self.interval)
@@ -86,14 +86,17 @@ class Cell:
 
 @dataclass
 class Table:
-    """What a builder makes of its inputs; the catalogue has the name and the title.
+    """Result of a builder; the catalogue has the name and the title.
 
     Args:
         columns: headings.
-        rows: as many cells each as there are columns.
+        rows: rows of cells, one cell per column.
         notes: lines below the table.
-        summary: the verdict of the table in one line: its first note, which the front page repeats.
-        title_values: values of the data that stand in the title.
+        summary: verdict of the table in one line; its first note, repeated on the front page.
+        title_values: values for the placeholders of the title.
+
+    Raises:
+        ValueError: when a row does not have one cell per column.
     """
 
     columns: list[str]
@@ -113,10 +116,10 @@ class TitledTable(Table):
     """A table as it is printed.
 
     Args:
-        name: as in the file name: "04", "generation".
+        name: name as in the file name: "04", "generation".
         title: caption.
         heading: caption with the table's number, if it has one.
-        reproduction: whether numbers of ours may stand unmarked.
+        reproduction: whether numbers of this run need no mark.
     """
 
     name: str
@@ -126,22 +129,22 @@ class TitledTable(Table):
 
     @property
     def mark(self) -> str:
-        """What follows each number of ours."""
+        """Mark after each number of this run; empty in a reproduction."""
         return "" if self.reproduction else MARK
 
     def all_notes(self) -> list[str]:
-        """The summary and the notes, the mark's among them."""
+        """Summary and notes, with the mark's note if a number is marked."""
         summary = [] if self.summary is None else [self.summary]
         ours = any(c.ours and isinstance(c.value, (int, float)) for row in self.rows for c in row)
         return [*summary, *self.notes, *([MARK_NOTE] if ours and self.mark else [])]
 
 
 def write_table(table: TitledTable, outputs: dict[str, str | Path]) -> None:
-    """Write a table in each of its forms.
+    """Write a table in each requested file format.
 
     Args:
-        table: what to write.
-        outputs: paths by form: "csv", "md", "tex", "json".
+        table: the table.
+        outputs: paths by file format: "csv", "md", "tex", "json".
     """
     writers = {"csv": _write_csv, "md": _write_markdown, "tex": _write_latex, "json": _write_json}
     for form, path in outputs.items():
@@ -157,7 +160,7 @@ def _write_csv(table: TitledTable, path: Path) -> None:
 
 
 def _raw(cell: Cell) -> str:
-    """A number to its shown precision without separators or marks; nothing where it is missing."""
+    """Number with its shown decimals, without separators or marks; empty if missing."""
     if cell.value is None:
         return ""
     return cell.value if isinstance(cell.value, str) else f"{cell.value:.{cell.digits}f}"
@@ -209,7 +212,7 @@ def _latex(text: str) -> str:
 
 
 def _numeric_columns(table: TitledTable) -> list[bool]:
-    """Columns whose values are all numbers or missing, and not all missing."""
+    """Per column: whether it has numbers and no text; missing values are allowed."""
     columns = [[row[i].value for row in table.rows] for i in range(len(table.columns))]
     return [
         any(isinstance(v, (int, float)) for v in values)
@@ -237,7 +240,7 @@ def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
 
 
 def summary_of(table: Mapping[str, Any] | None) -> str | None:
-    """The summary of a table (JSON) that has one; None without the table."""
+    """Summary of a table (JSON) that has a summary; None without the table."""
     return None if table is None else table["notes"][0]
 
 
@@ -247,5 +250,5 @@ def text_cell(value: Any) -> Cell:
 
 
 def signed_interval(ends: tuple[float, float] | None) -> str | None:
-    """The interval of a difference, in points; None where there is none."""
+    """Text of the interval of a difference, in points; None without an interval."""
     return None if ends is None else f"{ends[0]:+.1f} to {ends[1]:+.1f}"
