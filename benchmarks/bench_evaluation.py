@@ -1,8 +1,8 @@
-"""Evaluation beside stock lm-eval: the same requests, the same weights, in one process.
+"""Benchmark of evaluation against stock lm-eval, with equal requests and weights in one process.
 
-`make bench-evaluation`. The tasks take part in the proportions of Table 8; their examples are the
-demo's, ReCoRD's lengthened to the real passages' size and number of candidates. Stock runs at the
-batch size that was best for it on a part of the requests.
+`make bench-evaluation`. The numbers of examples per task are proportional to Table 8. The examples
+are the demo's; those of ReCoRD are lengthened to the size and number of candidates of the real
+passages. Stock lm-eval runs at its fastest batch size, measured on a part of the requests.
 """
 
 import argparse
@@ -24,15 +24,15 @@ ROOT = Path(__file__).parents[1]
 MIRROR = ROOT / "config/demo/tasks"
 BARS = {"mix": 3.3, "mix_without_record": 1.8, "t5": 2.2, "agreement": 1.0, "start": 1.0}
 START_SECONDS = 8.0
-"""CPU seconds from nothing to the first batch."""
+"""Maximum CPU seconds from process start to the first batch."""
 DIFFERENCE = 1e-3
-"""Nats by which a log-likelihood may differ from stock's in fp32."""
+"""Maximum difference of a log-likelihood from stock lm-eval in fp32, in nats."""
 RECORD_WORDS, RECORD_CANDIDATES = 200, 12
-"""Of a real ReCoRD example, about."""
+"""Approximate words and candidates of a real ReCoRD example."""
 
 
 def write_mirror(folder: Path, share: float) -> dict[str, int]:
-    """A mirror with `share` of each task's examples; returns how many each task has."""
+    """Write a mirror with `share` of each task's examples; return their number per task."""
     from lamini.settings.evaluation import Task
 
     settings = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
@@ -46,13 +46,13 @@ def write_mirror(folder: Path, share: float) -> dict[str, int]:
         target = folder / task.data.path
         target.parent.mkdir(parents=True, exist_ok=True)
         lines = itertools.islice(itertools.cycle(rows), counts[name])
-        # No two examples alike, or their work would be shared as no real examples' is.
+        # Real examples all differ; equal ones would share their computation.
         target.write_text("".join(json.dumps(unlike(row, i)) + "\n" for i, row in enumerate(lines)))
     return counts
 
 
 def lengthened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """ReCoRD examples with passages and candidates as many as the real ones have."""
+    """Extend ReCoRD examples to the passage length and candidate number of the real data."""
     every = list(dict.fromkeys(entity for row in rows for entity in row["entities"]))
     longer = []
     for number, row in enumerate(rows):
@@ -69,7 +69,7 @@ def lengthened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def unlike(row: dict[str, Any], number: int) -> dict[str, Any]:
-    """The example with a number before its first text."""
+    """Put a number before the first text of an example, so that all examples differ."""
     first = {
         "passage", "question_stem", "sentence1", "sentence", "premise", "goal", "article", "text",
         "support", "ctx_a",
@@ -82,7 +82,7 @@ def unlike(row: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def requests_of(folder: Path, names: list[str]) -> list[Any]:
-    """The requests that lm-eval builds for the tasks."""
+    """Requests that lm-eval builds for the tasks."""
     from lamini.evaluation.tasks import build_task
     from lamini.settings.evaluation import Task
 
@@ -98,7 +98,7 @@ def requests_of(folder: Path, names: list[str]) -> list[Any]:
 def compare(
     model: Any, tokenizer: Any, requests: list[Any], rounds: int, tokens_per_batch: int | None
 ) -> tuple[list[Any], list[Any], float, int, int]:
-    """Timings of stock and ours, the largest difference, changed answers, stock's batch size."""
+    """Timings of stock and ours, largest difference, changed answers, batch size of stock."""
     from lm_eval.models.huggingface import HFLM
 
     from lamini.evaluation.harness import LaminiLM
@@ -129,7 +129,7 @@ def compare(
 
 
 def changed(requests: list[Any], both: list[tuple[Any, Any]]) -> int:
-    """Examples whose most likely choice is another."""
+    """Number of examples with a different most likely choice."""
     examples: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for request, (a, b) in zip(requests, both, strict=True):
         examples.setdefault((request.task_name, request.doc_id), []).append((a[0], b[0]))
@@ -141,7 +141,7 @@ def changed(requests: list[Any], both: list[tuple[Any, Any]]) -> int:
 
 
 def smollm2() -> tuple[Any, Any]:
-    """The demo's pretrained model."""
+    """Pretrained model of the demo."""
     from lamini.files import resolve_path
     from lamini.students.pretrained import gguf_model
 
@@ -152,7 +152,7 @@ def smollm2() -> tuple[Any, Any]:
 
 
 def t5_small(folder: Path, mirror: Path) -> tuple[Any, Any]:
-    """Random weights in T5-small's shape, with a tokenizer trained on the examples."""
+    """Model of T5-small's size with random weights, and a tokenizer trained on the examples."""
     import polars as pl
 
     from lamini.settings.params import Location, TrainTokenizer
@@ -186,7 +186,7 @@ evaluate.evaluate_model(evals=[f"{n}.json" for n in settings.tasks], settings=se
 
 
 def start_seconds(model: Path, mirror: Path) -> float:
-    """CPU seconds of a fresh process up to its first batch: imports, tasks, data, model."""
+    """CPU seconds of a new process until its first batch: imports, tasks, data, model."""
     from lamini.settings.evaluation import Evaluation, Task
     from lamini.settings.params import AskedModel, EvaluateModel
 
@@ -212,9 +212,11 @@ def start_seconds(model: Path, mirror: Path) -> float:
 def main() -> int:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--share", type=float, default=0.001, help="of each task's examples")
+    parser.add_argument(
+        "--share", type=float, default=0.001, help="share of each task's examples to use"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens-per-batch", type=int, help="default: ours, for this device")
+    parser.add_argument("--tokens-per-batch", type=int, help="default: the device's default")
     options = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as temporary:

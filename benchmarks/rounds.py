@@ -1,8 +1,8 @@
-"""What all benchmarks share: alternating rounds, and the form in which they end.
+"""Shared parts of all benchmarks: alternating rounds, and the output format.
 
-A benchmark prints a table and then one line of JSON, `{"ratios": {...}, "bars": {...}}`: how much
-better we are than the peer that ran beside us (higher is better), and what we promise. It exits
-with 1 when a promise is broken.
+A benchmark prints a table and then one line of JSON, `{"ratios": {...}, "bars": {...}}`. A ratio is
+our speed relative to a peer measured in the same run (higher is better); its bar is the minimum
+that we promise. The exit code is 1 if a ratio is below its bar.
 """
 
 import gc
@@ -17,30 +17,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timing:
-    """One run of one side."""
+    """Time of one run of one side."""
 
     wall: float
-    """Seconds."""
+    """Wall-clock time in seconds."""
     cpu: float
-    """Seconds of all threads and finished child processes."""
+    """CPU time in seconds of all threads and finished child processes."""
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and its finished children."""
+    """CPU time of this process and its finished children, in seconds."""
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def alternate(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[Timing]]:
-    """Run all sides in turn, `rounds` times, so that a busy machine disturbs them alike.
+    """Run all sides in turn, `rounds` times, so that other load affects them equally.
 
-    The order turns with each round, as what runs first after a pause is often slower.
+    The order rotates each round, because the first run after a pause is often slower.
     """
     timings: dict[str, list[Timing]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            gc.collect()  # a side does not clean up after the one before
+            gc.collect()  # a side must not pay for the garbage of the previous one
             wall, cpu = time.perf_counter(), cpu_seconds()
             sides[name]()
             timing = Timing(time.perf_counter() - wall, cpu_seconds() - cpu)
@@ -50,24 +50,24 @@ def alternate(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
 
 
 def median_wall(timings: Sequence[Timing]) -> float:
-    """Median seconds."""
+    """Median wall-clock time in seconds."""
     return statistics.median(timing.wall for timing in timings)
 
 
 def ratio(peer: Sequence[Timing], ours: Sequence[Timing]) -> float:
-    """How many times faster we are: the median of the rounds' own ratios."""
+    """Speed-up of ours over the peer: median of the ratios of the rounds."""
     return statistics.median(p.wall / o.wall for p, o in zip(peer, ours, strict=True))
 
 
 def print_table(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A Markdown table; numbers with three significant digits."""
+    """Print a Markdown table; floats with three significant digits."""
     texts = [[f"{c:.3g}" if isinstance(c, float) else str(c) for c in row] for row in rows]
     for line in (heading, ["---"] * len(heading), *texts):
         print("| " + " | ".join(line) + " |")
 
 
 def finish(ratios: Mapping[str, float], bars: Mapping[str, float]) -> int:
-    """Print the last line; the exit code is 1 if a ratio is below its bar."""
+    """Print the last line; return exit code 1 if a ratio is below its bar, else 0."""
     missed = [name for name, bar in bars.items() if ratios[name] < bar]
     for name in missed:
         print(f"missed: {name} is {ratios[name]:.3g}, the bar is {bars[name]:g}")

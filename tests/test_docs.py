@@ -158,7 +158,7 @@ def _literals() -> list[str]:
 
 def test_the_papers_costs_are_those_of_the_plan(checkout: Checkout) -> None:
     plan = checkout.run("python", "-m", "lamini.plan").stdout
-    totals = re.findall(r"^in all +(.+)$", plan, re.MULTILINE)
+    totals = re.findall(r"^total +(.+)$", plan, re.MULTILINE)
     dollars = [float(text.replace(",", "")) for text in re.findall(r"\$([\d,.]+)", totals[0])]
     v100, a100, h100 = (float(hours) for hours in totals[1].split()[2:5])
     page = " ".join((ROOT / "docs/paper.md").read_text("utf-8").split())

@@ -213,7 +213,7 @@ def test_what_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch
     assert _texts(Generator("tiny", model, TOKENS), prompts, Decoding(12)) == expected
     assert sizes == [9, 4, 2, 2, 4, 1]
     most[0] = 51
-    with pytest.raises(LaminiError, match=r"longest prompt; ask for a larger GPU.*bf16"):
+    with pytest.raises(LaminiError, match=r"longest prompt; use a larger GPU.*bf16"):
         _texts(Generator("tiny", model, TOKENS), prompts, Decoding(12))
 
 
@@ -234,7 +234,7 @@ def test_a_long_prompt_is_cut_inside_its_wrapper(
     room = 150
     with caplog.at_level("WARNING", logger="lamini"):
         cut, short = fit_prompts(tokenizer, texts, prompt_format, room)
-    assert "1 of 2 prompts are longer than the 150 tokens" in caplog.text
+    assert "1 of 2 prompts are longer than the limit of 150 tokens" in caplog.text
     assert short == Prompt(texts[1], tokenizer(texts[1])["input_ids"], 0)
     assert room - 4 <= len(cut.tokens) <= room
     assert cut.tokens == tokenizer(cut.text)["input_ids"], "what was sent is what stands there"
@@ -244,7 +244,7 @@ def test_a_long_prompt_is_cut_inside_its_wrapper(
     assert cut.text.endswith(f" 499{after}")
     assert instruction.endswith(cut.text.removeprefix(before).removesuffix(after))
     if prompt_format == "alpaca":
-        with pytest.raises(LaminiError, match="its wrapper alone takes"):
+        with pytest.raises(LaminiError, match="its prompt format alone takes"):
             fit_prompts(tokenizer, texts, prompt_format, 10)
 
 
@@ -329,10 +329,10 @@ def test_a_tasks_settings_that_the_model_cannot_follow_are_named(
     ours = LaminiLM(model, tokenizer=tokenizer, prompt_format="alpaca")
     with pytest.raises(LaminiError, match=r"tasks\.task: 128 new tokens leave no room"):
         ours.generate_until(_requests(["a"], until=[], max_gen_toks=128))
-    with pytest.raises(LaminiError, match=r"tasks\.task: .*wrapper alone takes"):
+    with pytest.raises(LaminiError, match=r"tasks\.task: .*prompt format alone takes"):
         ours.generate_until(_requests(["a"], until=[], max_gen_toks=120))
     sampled = {"do_sample": True, "temperature": 1.0, "num_beams": 2, "max_gen_toks": 4}
-    with pytest.raises(LaminiError, match=r"tasks\.task: it draws at random with 2 beams"):
+    with pytest.raises(LaminiError, match=r"tasks\.task: it samples with 2 beams"):
         ours.generate_until(_requests(["a"], until=[], **sampled))
     ours.generate_until(_requests(["a " * 100, "b"], until=[], max_gen_toks=64))
     assert ours.encoder.truncated == 1

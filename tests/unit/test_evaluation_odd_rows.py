@@ -75,7 +75,7 @@ def test_a_blank_choice_is_scored_as_stock_does(
     with caplog.at_level("WARNING", logger="lamini"):
         result, samples = _evaluate(models["gpt2"], "sciq", rows)
     assert result["unscorable"] == 0
-    assert "2 rows of task sciq have a blank choice, row 2 first" in caplog.text
+    assert "2 rows of task sciq have a blank choice (first: row 2)" in caplog.text
     model, tokenizer = models["gpt2"]
     stock = HFLM(model, tokenizer=tokenizer, max_length=128)
     task, _ = build_task("sciq", TASKS["sciq"], "modern", "mirror")
@@ -159,7 +159,7 @@ def test_a_metric_without_a_value_for_what_cannot_be_scored_says_so(
         }
     )  # fmt: skip
     rows = [{"text": "the sea is blue"}, {"text": "so " * 3 + "a" * 900}]
-    with pytest.raises(LaminiError, match=r"perplexity has no value for row 2, of which .* acc"):
+    with pytest.raises(LaminiError, match=r"perplexity has no value for row 2: one of .* acc"):
         _evaluate(models["gpt2"], "lambada_openai", rows, task)
 
 
@@ -203,7 +203,7 @@ def test_groups_of_tasks_are_refused_with_their_members(monkeypatch: pytest.Monk
 
     index = lm_eval.tasks.TaskManager()
     monkeypatch.setattr(lm_eval.tasks, "TaskManager", lambda: index)
-    group = "in lm-eval this is a group of tasks, and its data are several; name the tasks"
+    group = "in lm-eval this is a group of tasks with several data sets; use the tasks"
     for name, member in (("mmlu", "mmlu_stem"), ("glue", "cola")):
         with pytest.raises(LaminiError, match=rf"tasks\.{name}: {group} .*{member}"):
             _task(name)

@@ -106,7 +106,7 @@ def test_lm_evals_own_task_of_the_same_name_stays() -> None:
         ("capitals", {"own/capitals.yaml": "task: 'capitals"},
          r"it has places, own/capitals\.yaml, which can't be read \(while .*, own/deep/sciq\.yaml"),
         ("capitals", {"own/_base.yaml": "class: x\n"}, "is a Python class"),
-        ("places", {}, "group of tasks, .* consists of: capitals, sciq"),
+        ("places", {}, "group of tasks .* instead: capitals, sciq"),
         ("capitals", {"own/parts.py": "def txt(row): pass\n"},
          r"can't load .*own/capitals\.yaml \(AttributeError: .*no function 'text'.*correct it"),
         ("capitals", {"own/parts.py": "import no_such_package\n"},

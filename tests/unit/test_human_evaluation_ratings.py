@@ -85,11 +85,11 @@ def without(field: str) -> Callable[[File], Any]:
 
 
 DAMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
-    "cut off": (lambda f: json.dumps(f)[:90], r"a\.json: not valid JSON .*; ask for the file"),
+    "cut off": (lambda f: json.dumps(f)[:90], r"a\.json: not valid JSON .*; request the unch"),
     "another kind of file": (lambda f: [1, 2], r"a\.json: is no export of a rating sheet"),
     "newer format": (lambda f: f | {"format": "ratings/2"}, r"has format 'ratings/2', but"),
-    "no ratings": (lambda f: f | {"ratings": None}, r"a\.json: lacks `ratings`; ask for"),
-    "other study": (lambda f: f | {"study": "dataset"}, r"is of study 'dataset', but lies with"),
+    "no ratings": (lambda f: f | {"ratings": None}, r"a\.json: lacks `ratings`; request the"),
+    "other study": (lambda f: f | {"study": "dataset"}, r"is of study 'dataset', but among"),
     "unknown annotator": (
         lambda f: f | {"annotator": "annotator_9"},
         r"unknown annotator 'annotator_9'; the study has annotator_1, annotator_2",

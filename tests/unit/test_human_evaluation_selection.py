@@ -68,7 +68,7 @@ def test_the_cap_comes_before_the_exclusions() -> None:
 
 
 def test_wrong_choices_are_explained() -> None:
-    with pytest.raises(LaminiError, match=r"studies\.models\.instructions: 3 are wanted.*only 2"):
+    with pytest.raises(LaminiError, match=r"studies\.models\.instructions: 3 are requested.*only"):
         choose_instructions(instructions("a", "b"), [], settings(instructions=3))
     Path("exclude.csv").write_text("id,covered_by,reason\ntask_7,summarization,x\n")
     with pytest.raises(LaminiError, match=r"exclude\.csv:2: there is no instruction 'task_7'"):

@@ -144,8 +144,8 @@ def test_operations_are_counted_for_each_side():
 def test_the_readme_says_what_the_plan_says(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
-    live, batch = re.search(r"^in all .* \$([\d.]+) +\$([\d.]+)", text, re.MULTILINE).groups()
-    hours = [float(word) for word in re.findall(r"^in all .*e\+\d+ (.*)", text, re.M)[0].split()]
+    live, batch = re.search(r"^total .* \$([\d.]+) +\$([\d.]+)", text, re.MULTILINE).groups()
+    hours = [float(word) for word in re.findall(r"^total .*e\+\d+ (.*)", text, re.M)[0].split()]
     readme = " ".join((ROOT / "README.md").read_text().split())
     said = re.search(
         r"About \$(\d+) for the teacher, \$(\d+) by the Batch API; (\d+) A100-hours", readme
@@ -190,7 +190,7 @@ def test_large_models_need_a_sharded_optimizer_on_small_cards():
 
 
 def to_be_paid(text: str) -> float:
-    found = re.search(r"to be paid yet, .* about \$([\d,.]+)\.$", text, re.MULTILINE)
+    found = re.search(r"remaining cost, .*: about \$([\d,.]+)\.$", text, re.MULTILINE)
     assert found
     return float(found[1].replace(",", ""))
 
@@ -204,19 +204,19 @@ def test_budget_and_batch_price(capsys):
     assert main(["--config", f"teacher={{budget_dollars: 7.5, prices: {prices}}}"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"alpaca +pairs +50,000 .* \$4.10 +\$1.03 +estimated", text)
-    assert "Spent by the ledgers: $6.00 for 4 answers; to be paid yet, by the live API" in text
+    assert "Spent (ledgers): $6.00 for 4 answers; remaining cost, live API: about $" in text
     left = to_be_paid(text)
-    assert "Budget: $7.50, of it left $1.50; NOT enough: raise teacher.budget_dollars" in text
+    assert "Budget: $7.50, left: $1.50; NOT enough: raise teacher.budget_dollars" in text
     batch = "{backend: batch, prices: {gpt-3.5-turbo: {prompt: 0, completion: 1.5}}}"
     assert main(["--config", f"teacher={batch}"]) == 0
     text = capsys.readouterr().out
-    assert "to be paid yet, by the Batch API" in text
+    assert "remaining cost, Batch API: about $" in text
     assert to_be_paid(text) == pytest.approx(left / 2, abs=0.01)
     assert main(["--config", "teacher={budget_dollars: 900}"]) == 0
-    assert "left $894.00; enough" in capsys.readouterr().out
+    assert "left: $894.00; enough" in capsys.readouterr().out
     assert main(["--config", "teacher={budget_tokens: 5000000}"]) == 0
     assert re.search(
-        r"Budget: 5\S* tokens, of them left 1\S*; NOT enough: raise teacher.budget_tokens",
+        r"Budget: 5\S* tokens, left: 1\S*; NOT enough: raise teacher.budget_tokens",
         capsys.readouterr().out.replace(" million", "M"),
     )
     assert main(["--config", "teacher={model: other}"]) == 0

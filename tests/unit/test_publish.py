@@ -151,7 +151,7 @@ def test_what_is_wrong_is_said_before_anything_is_sent(results: Path, hub: Hub) 
 def test_a_refusal_is_passed_on_without_the_token(results: Path, hub: Hub) -> None:
     done = _publish(results, hub, *DATASET, "--upload", token="hf_of_nobody")
     assert done.returncode == 1
-    assert "my-lab/cooking: the hub does not take it" in done.stderr
+    assert "my-lab/cooking: the hub refuses the upload" in done.stderr
     assert "hf_of_nobody" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert hub.repositories == {}

@@ -1,7 +1,7 @@
 """Free-text answers to the user-oriented instructions, for the human evaluation (section 4.2).
 
-An answer depends on its instruction, the model and the settings alone, not on its batch: a run that
-was stopped and gone on with gives the same answers as one that was not.
+An answer depends only on its instruction, the model and the settings, not on its batch. A resumed
+run therefore gives the same answers as an uninterrupted run.
 """
 
 import logging
@@ -33,21 +33,21 @@ def generate_answers(
     settings: GenerateAnswers,
     tokens_per_batch: int | None = None,
 ) -> None:
-    """Have one model answer every user-oriented instruction.
+    """Generate one model's answer to every user-oriented instruction.
 
     Args:
         instructions: JSONL in self-instruct's layout: `id`, `motivation_app`, `instruction`,
             `instances`.
-        answers: JSONL to write, in the instructions' order: `id`, `motivation_app`,
-            `instruction` (with its input, `instruction:input`), `prompt` (what was sent),
-            `prompt_truncated` (tokens of the instruction that had no room, and are not in
-            `prompt`), `response`, `truncated` (no end within the limit), `response_tokens`,
-            `model`.
-        settings: the rule's params.
-        tokens_per_batch: padded tokens of a batch; null: the default.
+        answers: JSONL to write, in the order of the instructions: `id`, `motivation_app`,
+            `instruction` (with its input, `instruction:input`), `prompt` (the text sent to the
+            model), `prompt_truncated` (number of instruction tokens cut from `prompt` because it
+            was too long), `response`, `truncated` (no end token within the limit),
+            `response_tokens`, `model`.
+        settings: params of the rule.
+        tokens_per_batch: padded tokens of a batch; null: the default of the device.
 
     Raises:
-        LaminiError: names the row or the model that is wrong.
+        LaminiError: names the invalid row or model.
     """
     asked = settings.model
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
@@ -55,7 +55,7 @@ def generate_answers(
     rows = _read_instructions(Path(instructions))
     made_from = stable_hash(settings.as_params(), model_identity(asked), sha256_file(instructions))
     work = Path(answers).parent / "work" / Path(answers).name
-    done = _take_finished(work, made_from)
+    done = _read_finished(work, made_from)
     if len(done) < len(rows):
         _answer_missing(
             rows, done, work=work, made_from=made_from, asked=asked, chosen=chosen,
@@ -65,10 +65,10 @@ def generate_answers(
 
 
 def _read_instructions(path: Path) -> list[Row]:
-    """The instructions with their inputs.
+    """Read the instructions with their inputs.
 
     Raises:
-        LaminiError: names the row that has no instruction, or an id that is missing or doubled.
+        LaminiError: names the row without an instruction, or with a missing or repeated id.
     """
     rows: list[Row] = []
     known: set[str] = set()
@@ -79,7 +79,7 @@ def _read_instructions(path: Path) -> list[Row]:
             raise LaminiError(f"{path}: row {number}: {reason}; correct it") from None
         identifier = row.get("id")
         if not isinstance(identifier, str) or identifier in known:
-            raise LaminiError(f"{path}: row {number}: id {identifier!r} is missing or doubled")
+            raise LaminiError(f"{path}: row {number}: id {identifier!r} is missing or repeated")
         known.add(identifier)
         rows.append(
             {
@@ -107,7 +107,7 @@ def _answer_missing(
     chosen: Answers,
     seed: int,
 ) -> None:
-    """Answer what is not in `done`, and keep each answer on disk as it comes."""
+    """Answer the instructions that are not in `done`; append each answer to the work file."""
     device = choose_device()
     precision = choose_precision(chosen.precision, device, before_ampere="fp32")
     model, tokenizer = load_model(asked, precision, device)
@@ -146,8 +146,8 @@ def _read_answer(prompt: Prompt, generated: Generated, tokenizer: Any) -> Row:
     }
 
 
-def _take_finished(work: Path, made_from: str) -> dict[str, Row]:
-    """Answers of an earlier run of the same settings; a torn last line is dropped."""
+def _read_finished(work: Path, made_from: str) -> dict[str, Row]:
+    """Read the answers of an earlier run with equal settings; drop an incomplete last line."""
     if not work.is_file():
         return {}
     lines = work.read_bytes().split(b"\n")[:-1]
@@ -156,7 +156,7 @@ def _take_finished(work: Path, made_from: str) -> dict[str, Row]:
         work.unlink()
         return {}
     if rows:
-        logger.info("%d answers of an earlier run are taken over", len(rows))
+        logger.info("resuming: %d answers of an earlier run are reused", len(rows))
     with open(work, "r+b") as handle:
         handle.truncate(sum(len(line) + 1 for line in lines))
     return {row["id"]: row["answer"] for row in rows}

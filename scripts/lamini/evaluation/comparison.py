@@ -1,7 +1,7 @@
-"""Whether one model is better than another on a task: compared example by example.
+"""Paired comparison of two models on the examples of one task: difference, interval, p-value.
 
-Interval and test of a comparison are of one kind: the 95 % interval contains 0 exactly when p is
-0.05 or more.
+Interval and p-value come from the same test: the 95 % interval contains 0 exactly if p is 0.05 or
+more.
 """
 
 import functools
@@ -14,41 +14,41 @@ from numpy.typing import ArrayLike
 
 RESAMPLES = 10_000
 LEVEL = 0.05
-"""Of every test; intervals cover the rest, 95 %."""
-_AT_ONCE = 500
-"""Resamples drawn at once, for memory alone."""
+"""Significance level of every test; intervals have a confidence of 1 - 0.05 = 95 %."""
+_DRAWS_PER_CHUNK = 500
+"""Resamples drawn in one array, to limit memory; the result does not depend on it."""
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A second model against a first one on the same examples, in points of a score times 100."""
+    """Second model minus first model on the same examples, in points (score times 100)."""
 
     difference: float
     interval: Interval | None
-    """95 % interval of the difference; None where graded values all differ by the same."""
+    """95 % interval of the difference; None if the values are graded and all differences equal."""
     p_value: float
-    """Of no difference, two-sided."""
+    """Two-sided p-value of the null hypothesis of no difference."""
     test: str
-    """`McNemar` (exact, for right-or-wrong) or `permutation` (of signs, for graded values)."""
+    """`McNemar` (exact, for right-or-wrong values) or `permutation` (of signs, graded values)."""
 
 
 def compare(first: ArrayLike, second: ArrayLike, seed: int) -> Comparison:
-    """Compare two models' values, 0 to 1, of the same examples.
+    """Compare the values of two models on the same examples.
 
     Args:
-        first: of the baseline.
-        second: of the model that may be better.
-        seed: of the permutations.
+        first: values of the baseline, 0 to 1. Shape (N,).
+        second: values of the compared model, 0 to 1. Shape (N,).
+        seed: of the sign permutations.
 
     Raises:
-        ValueError: when the models were not measured on equally many examples.
+        ValueError: if the numbers of examples differ.
     """
     before, after = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if before.shape != after.shape:
         raise ValueError(f"{len(before)} and {len(after)} examples can't be compared")
-    differences = np.round(after - before, 12)  # equal ones are equal, however computed
+    differences = np.round(after - before, 12)  # removes rounding errors between equal differences
     graded = not set(differences.tolist()) <= {-1.0, 0.0, 1.0}
     interval, p_value = _permutation(differences, seed) if graded else _mcnemar(differences)
     return Comparison(
@@ -60,9 +60,10 @@ def compare(first: ArrayLike, second: ArrayLike, seed: int) -> Comparison:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number by Holm's method (1979, Scand. J. Statist. 6).
+    """Correct p-values for multiple tests by Holm's method (1979, Scand. J. Statist. 6).
 
-    Rejecting those below 0.05 rejects no true null hypothesis with a probability of 95 %.
+    Rejecting every hypothesis with a corrected p-value below 0.05 rejects no true null hypothesis
+    with a probability of at least 95 %.
     """
     raw = np.asarray(p_values, dtype=float)
     order = np.argsort(raw)
@@ -73,9 +74,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _mcnemar(differences: np.ndarray) -> tuple[Interval, float]:
-    """Exact McNemar: the examples that only one model has right are a fair coin's throws.
+    """Exact McNemar test: under the null hypothesis, each example that only one model answers
+    correctly is equally likely to be won by either model.
 
-    The interval is that of Fay and Lumbard (2021, Stat. Med. 40, 1147), made for this test.
+    The interval is that of Fay and Lumbard (2021, Stat. Med. 40, 1147), which matches this test.
     """
     from scipy.stats import binomtest
 
@@ -87,18 +89,18 @@ def _mcnemar(differences: np.ndarray) -> tuple[Interval, float]:
 
 @functools.cache
 def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes between -1 and 1, and their weights, to integrate with."""
+    """Nodes between -1 and 1 and weights of Gauss-Legendre quadrature."""
     return np.polynomial.legendre.leggauss(200)
 
 
 def _lower_end(won: int, lost: int, count: int) -> float:
-    """Lower end of the interval of a difference of two shares of the same examples.
+    """Lower end of the confidence interval of the difference of two paired proportions.
 
-    The difference is the share of examples on which the models differ, times how far more than
-    half of these are won. Each factor has a confidence distribution (a beta distribution, as in
-    Clopper and Pearson's interval); the end is the 2.5 % quantile of their product. Where the
-    product is negative, more examples that differ make it smaller, so the upper distribution of
-    their share is taken, and else the lower.
+    The difference is a product: the share of examples on which the models differ, times
+    2 * (share of these that are won) - 1. Each factor has a confidence distribution (a beta
+    distribution, as in the interval of Clopper and Pearson). The lower end is the 2.5 % quantile
+    of the product. If the product is negative, a larger share of differing examples makes it
+    smaller, so the upper confidence distribution of the share is used; otherwise the lower one.
     """
     from scipy.optimize import brentq
     from scipy.special import betainc, betaincc, betaincinv
@@ -106,7 +108,7 @@ def _lower_end(won: int, lost: int, count: int) -> float:
     tail, differ = LEVEL / 2, won + lost
     if won == 0:
         return -float(betaincinv(differ + 1, count - differ, 1 - tail)) if differ < count else -1.0
-    below_half = float(betainc(won, lost + 1, 0.5))  # p of the one-sided test
+    below_half = float(betainc(won, lost + 1, 0.5))  # p-value of the one-sided test
     negative = below_half >= tail
     if negative and differ == count:
         return 2 * float(betaincinv(won, lost + 1, tail)) - 1
@@ -116,7 +118,7 @@ def _lower_end(won: int, lost: int, count: int) -> float:
     weights = weights * (end - start) / 2
 
     def excess(limit: float) -> float:
-        """Probability of a product up to `limit`, less the tail."""
+        """Probability that the product is at most `limit`, minus the tail probability."""
         shares = np.minimum(limit / effects, 1)
         if negative:
             return float(weights @ betaincc(differ + 1, count - differ, shares)) - tail
@@ -126,30 +128,30 @@ def _lower_end(won: int, lost: int, count: int) -> float:
 
 
 def _permutation(differences: np.ndarray, seed: int) -> tuple[Interval | None, float]:
-    """How often random signs give a mean as far from zero as the observed one, and the interval.
+    """Sign permutation test of a zero mean: p-value, and the interval of the mean difference.
 
-    A shift of all differences is in the interval when what is left after it has a p of 0.05 or
-    more. Random signs turn a shifted sum into a straight line over the shift, so each draw is as
-    far out as the observed sum on one stretch of shifts around the observed mean; the interval's
-    ends are quantiles of the ends of these stretches.
+    A shift is in the interval if the differences minus the shift have a p-value of 0.05 or more.
+    With random signs, the shifted sum is linear in the shift. So each draw is at least as extreme
+    as the observed sum on one range of shifts around the observed mean. The ends of the interval
+    are quantiles of the ends of these ranges.
     """
     count, total = len(differences), float(differences.sum())
     distinct, counts = np.unique(differences, return_counts=True)
     generator = np.random.default_rng(seed)
     starts, ends = [], []
-    for _ in range(RESAMPLES // _AT_ONCE):
-        # Equal differences have so many plus signs: a binomial number, drawn at once.
-        plus = generator.binomial(counts, 0.5, size=(_AT_ONCE, len(counts)))
+    for _ in range(RESAMPLES // _DRAWS_PER_CHUNK):
+        # The number of plus signs among equal differences is binomial: one draw for all of them.
+        plus = generator.binomial(counts, 0.5, size=(_DRAWS_PER_CHUNK, len(counts)))
         signs = 2 * plus - counts
         sums, net = signs @ distinct, signs.sum(axis=1)
-        same = np.abs(net) == count  # all signs are equal: as far out as observed at any shift
+        same = np.abs(net) == count  # all signs equal: as extreme as observed at every shift
         one = (total - sums) / np.where(same, 1, count - net)
         other = (total + sums) / np.where(same, 1, count + net)
         starts.append(np.where(same, -np.inf, np.minimum(one, other)))
         ends.append(np.where(same, np.inf, np.maximum(one, other)))
-    # Rounded, so that ties with the observed sum are ties.
+    # Rounding removes float errors, so that ties with the observed sum count as ties.
     start, end = (np.round(np.concatenate(parts), 12) for parts in (starts, ends))
-    # The observed signs count as one of the draws, so that the p-value is never zero.
+    # The observed signs count as one draw, so that the p-value is never zero.
     p_value = float(((start <= 0) & (end >= 0)).sum() + 1) / (RESAMPLES + 1)
     if len(distinct) == 1:
         return None, p_value

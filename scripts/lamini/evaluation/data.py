@@ -1,7 +1,7 @@
-"""The examples of a task: from a local mirror or the hub, read whole, counted, with a digest.
+"""Examples of a task: read completely from a local mirror or the hub, counted and hashed.
 
-Nothing goes through the `datasets` library's cache of local folders, which keeps answering with a
-file's first version after the file was changed.
+Local files are not read through the cache of the `datasets` library: after a file has changed, that
+cache still returns the file's first version.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """Which examples a score was measured on."""
+    """Identity of the examples that a score was measured on."""
 
     source: str
     """`mirror` (a local copy) or `hub`."""
@@ -31,26 +31,26 @@ class DataFacts:
     config: str | None
     split: str
     revision: str | None
-    """Asked of the hub; null for a mirror, of which the digest alone tells."""
+    """Revision requested from the hub; null for a mirror, which only `sha256` identifies."""
     rows: int
-    """Examples in the split, whether evaluated or not."""
+    """Number of examples in the split, evaluated or not."""
     sha256: str
-    """Digest of all rows (`digest_rows`); equal for the hub's data and a mirror of it."""
+    """SHA-256 of all rows (`digest_rows`); equal for the hub's data and a mirror of it."""
 
     def as_params(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """All fields as JSON-ready values."""
         return asdict(self)
 
 
 def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFacts]:
-    """The examples of one task.
+    """Load the examples of one task.
 
     Args:
-        data: which dataset, configuration and split.
+        data: repository, configuration, split and revision of the dataset.
         mirror: folder of local copies; null: the hub.
 
     Raises:
-        LaminiError: when they can't be read, or have another digest than the settings say.
+        LaminiError: if the examples can't be read, or their SHA-256 differs from the settings.
     """
     from datasets import Dataset
 
@@ -60,8 +60,8 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     else:
         rows = list(read_jsonl(place))
         if not rows:
-            raise LaminiError(f"{place}: has no examples; restore it, or fetch it again")
-        _same_columns(rows, place)
+            raise LaminiError(f"{place}: has no examples; restore the file, or download it again")
+        _check_columns(rows, place)
         examples = Dataset.from_list(rows)
     facts = DataFacts(
         source="hub" if mirror is None else "mirror",
@@ -74,21 +74,21 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     )
     if data.sha256 not in (None, facts.sha256):
         raise LaminiError(
-            f"{place}: its rows have digest {facts.sha256}, not {data.sha256} as `tasks` say;"
-            " restore the data, or correct `data.sha256`"
+            f"{place}: its rows have the SHA-256 {facts.sha256}, but `data.sha256` in `tasks` is"
+            f" {data.sha256}; restore the data, or correct `data.sha256`"
         )
     return examples, facts
 
 
 def place_of(data: TaskData, mirror: str | None) -> str:
-    """Where the examples are, for messages and for reading a mirror."""
+    """Name of the examples in messages; for a mirror also the path of the file."""
     if mirror is None:
         return f"{data.repo} ({data.config or 'default'}, {data.split})"
     return f"{mirror}/{data.path}"
 
 
 def digest_rows(rows: Iterable[Any]) -> str:
-    """The SHA-256 of all rows as JSON with sorted keys, one a line."""
+    """SHA-256 of all rows as JSON with sorted keys, one row per line."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
@@ -96,7 +96,7 @@ def digest_rows(rows: Iterable[Any]) -> str:
 
 
 def mirror_task_data(*, examples: str | Path, settings: MirrorTaskData) -> None:
-    """Fetch a task's examples from the hub into a mirror's file, for clusters without a network."""
+    """Download a task's examples from the hub into a mirror file, for clusters without network."""
     write_jsonl(examples, (dict(row) for row in _from_hub(settings)))
 
 
@@ -105,17 +105,17 @@ def _from_hub(data: TaskData) -> "Dataset":
 
     try:
         return load_dataset(data.repo, data.config, split=data.split, revision=data.revision)
-    except Exception as error:  # the hub's client raises many kinds; all mean the same here
+    except Exception as error:  # the hub's client raises many types; all mean a failed download
         raise LaminiError(
-            f"{place_of(data, None)}: the hub does not give it"
+            f"{place_of(data, None)}: the download from the hub failed"
             f" ({type(error).__name__}: {error!s:.300}). Where there is a network, run"
             " `snakemake task_data`, copy results/task_data here, and set"
             " `evaluation.mirror: results/task_data`"
         ) from error
 
 
-def _same_columns(rows: list[dict[str, Any]], place: str) -> None:
-    """Refuse a row that lacks a column of the first one: the task would fail on it, or worse."""
+def _check_columns(rows: list[dict[str, Any]], place: str) -> None:
+    """Refuse a row without a column of the first row: the task would fail or score it wrongly."""
     columns = set(rows[0])
     for number, row in enumerate(rows, start=1):
         if missing := columns - set(row):

@@ -1,4 +1,4 @@
-"""One model on a batch of tasks: a result file for each, written as it is finished."""
+"""Evaluation of one model on a batch of tasks; each finished task's result is written at once."""
 
 import logging
 import math
@@ -36,8 +36,8 @@ from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
 Row = dict[str, Any]
-_NAMED = 5
-"""Rows that a warning names at most."""
+_MAX_NAMED_ROWS = 5
+"""Maximum number of rows that a warning names."""
 _LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -49,31 +49,32 @@ def evaluate_model(
 ) -> None:
     """Evaluate one model on a batch of tasks.
 
-    The tasks' data are read and checked before the model is loaded. Finished tasks are kept in
-    `work/`, from where the next run takes them when Snakemake does not accept this one.
+    The examples of all tasks are read and checked before the model is loaded. Results of finished
+    tasks are kept in `work/`. If Snakemake discards the outputs of this run, the next run reuses
+    them.
 
     Args:
-        evals: a JSON file for each task, in the tasks' order: `model`, `task`, `metric`, `score`,
-            `standard_error`, `interval` (all times 100), `examples`, `truncated`, `unscorable` (how
-            many texts), `values` (of each example), `way` (`forward.proof`), and what they were
-            measured with.
-        settings: the rule's params.
-        tokens_per_batch: padded tokens computed at once; null: the default.
+        evals: JSON files to write, one per task, in the order of the tasks: `model`, `task`,
+            `metric`, `score`, `standard_error`, `interval` (all times 100), `examples`,
+            `truncated`, `unscorable` (number of texts), `values` (one per example), `way`
+            (`forward.proof`), data, protocol, precision and package versions.
+        settings: params of the rule.
+        tokens_per_batch: padded tokens computed at once; null: the default of the device.
 
     Raises:
-        LaminiError: names the file, row or model that is wrong.
-        ValueError: when the protocol is left open.
+        LaminiError: names the invalid file, row or model.
+        ValueError: if the protocol is still `auto`.
     """
     asked, tasks = settings.model, settings.tasks
     if settings.evaluation.protocol == "auto":
-        raise ValueError("the protocol of a job is `paper` or `modern`")
+        raise ValueError("protocol must be `paper` or `modern` here, not `auto`")
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
     evaluation = settings.evaluation.model_copy(update=speed)
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
     made_from = stable_hash(settings.as_params(), model_identity(asked))
     pending: dict[str, tuple[Any, DataFacts]] = {}
     for name, output in outputs.items():
-        if _take_finished(output, made_from):
+        if _is_finished(output, made_from):
             logger.info("%s: finished by an earlier run", name)
             continue
         pending[name] = build_task(name, tasks[name], evaluation.protocol, evaluation.mirror)
@@ -82,10 +83,10 @@ def evaluate_model(
         language_model = _language_model(asked, evaluation)
         for name, (task, facts) in pending.items():
             result, samples = _run(language_model, name, task, tasks[name], evaluation)
-            result |= {"data": facts.as_params(), **_measured_with(asked, evaluation)}
+            result |= {"data": facts.as_params(), **_measurement_facts(asked, evaluation)}
             if evaluation.samples:
                 _write_samples(_work_file(_samples_file(outputs[name])), samples)
-            _keep_finished(outputs[name], {"model": asked.model, **result}, made_from)
+            _save_finished(outputs[name], {"model": asked.model, **result}, made_from)
     for output in outputs.values():
         if evaluation.samples:
             copy_file(_work_file(_samples_file(output)), _samples_file(output))
@@ -112,14 +113,14 @@ def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
 def _run(
     language_model: Any, name: str, task: Any, settings: Task, evaluation: Evaluation
 ) -> tuple[Row, list[Row]]:
-    """Evaluate one task; its result, and what was sent and came back for each example."""
+    """Evaluate one task; return its result, and for each example the texts sent and the answers."""
     import lm_eval
 
     count = len(task.eval_docs)
     logger.info("%s: %d examples", name, min(count, evaluation.limit or count))
     before = language_model.encoder.truncated
     try:
-        with np.errstate(divide="ignore", invalid="ignore"):  # of blank choices, by their length
+        with np.errstate(divide="ignore", invalid="ignore"):  # a blank choice has length 0
             measured = lm_eval.evaluate(
                 language_model, {"tasks": {name: task}}, limit=evaluation.limit, bootstrap_iters=0
             )
@@ -139,20 +140,21 @@ def _run(
         _value(name, sample, settings.metric, of_example)
         for sample, of_example in zip(samples, reasons, strict=True)
     ]
-    odd = [
+    unscored = [
         f"row {sample['doc_id'] + 1} ({reason})"
         for sample, of_example in zip(samples, reasons, strict=True)
         for reason in of_example
         if reason is not None
     ]
-    if odd:
+    if unscored:
         logger.warning(
             "%s: %d texts can't be scored, and count as the least likely: %s%s",
-            name, len(odd), ", ".join(odd[:_NAMED]), " ..." if len(odd) > _NAMED else "",
+            name, len(unscored), ", ".join(unscored[:_MAX_NAMED_ROWS]),
+            " ..." if len(unscored) > _MAX_NAMED_ROWS else "",
         )  # fmt: skip
     truncated = language_model.encoder.truncated - before
     if truncated:
-        logger.warning("%s: the context of %d requests was cut from the left", name, truncated)
+        logger.warning("%s: the context of %d requests was truncated at its start", name, truncated)
     seed = derive_seed("evaluate_model", name)
     result = {
         "task": name,
@@ -163,7 +165,7 @@ def _run(
         "task_version": task.VERSION,
         "requests_hash": stable_hash(sent),
         "truncated": truncated,
-        "unscorable": len(odd),
+        "unscorable": len(unscored),
         **language_model.ways(),
         "values": [round(value, 6) for value in values],
     }
@@ -171,30 +173,32 @@ def _run(
 
 
 def _first_filter(samples: Sequence[Row]) -> list[Row]:
-    """The samples in the examples' order; of a task that reads its answers in several ways, those
-    of the way that its definition names first."""
+    """Samples in the order of the examples.
+
+    If the task has several lm-eval filters, keep the samples of the first.
+    """
     first = samples[0].get("filter") if samples else None
     mine = (sample for sample in samples if sample.get("filter") == first)
     return sorted(mine, key=lambda sample: sample["doc_id"])
 
 
 def _check_likelihoods(name: str, samples: list[Row], reasons: list[list[str | None]]) -> None:
-    """Refuse a log-likelihood that is no number although its text can be scored."""
+    """Refuse a log-likelihood that is not finite although its text can be scored."""
     for sample, of_example in zip(samples, reasons, strict=True):
         for (likelihood, _), reason in zip(sample["filtered_resps"], of_example, strict=True):
             if reason is None and not math.isfinite(likelihood):
                 raise LaminiError(
-                    f"{name}: example {sample['doc_id']} has a log-likelihood that is no number;"
-                    " the model's weights are damaged, or its precision too short"
-                    " (`evaluation.precision: fp32`)"
+                    f"{name}: the log-likelihood of example {sample['doc_id']} is not finite;"
+                    " the model's weights are damaged, or the range of its precision is too small"
+                    " (set `evaluation.precision: fp32`)"
                 )
 
 
 def _value(name: str, sample: Row, metric: str, reasons: list[str | None]) -> float:
-    """The metric of one example; wrong where what can't be scored leaves nothing to choose from.
+    """Metric of one example; 0 if its unscorable texts leave no choices to compare.
 
     Raises:
-        LaminiError: when the task does not measure the metric for single examples.
+        LaminiError: if the task does not measure the metric per example.
     """
     if metric not in sample:
         raise LaminiError(
@@ -204,18 +208,18 @@ def _value(name: str, sample: Row, metric: str, reasons: list[str | None]) -> fl
     value = sample[metric]
     if not isinstance(value, numbers.Real | np.bool_):
         raise LaminiError(
-            f"tasks.{name}.metric: {metric} has no value for a single example, such as"
-            f" accuracy has; the task has {', '.join(sample['metrics'])}"
+            f"tasks.{name}.metric: {metric} has no value per example, unlike accuracy;"
+            f" the task has {', '.join(sample['metrics'])}"
         )
     found = [reason for reason in reasons if reason is not None]
     if not found:
         return float(value)
     if not math.isfinite(value):
         raise LaminiError(
-            f"tasks.{name}.metric: {metric} has no value for row {sample['doc_id'] + 1}, of which a"
-            f" text can't be scored ({found[0]}); take a metric such as acc"
+            f"tasks.{name}.metric: {metric} has no value for row {sample['doc_id'] + 1}: one of its"
+            f" texts can't be scored ({found[0]}); use another metric, for example acc"
         )
-    # Mutual information compares with the choice alone, which can't be scored either.
+    # Mutual information also needs the likelihood of the choice alone, which can't be scored.
     nothing = len(found) == len(reasons) or metric == "acc_mutual_info"
     return 0.0 if nothing else float(value)
 
@@ -241,7 +245,7 @@ def _write_samples(path: Path, samples: list[Row]) -> None:
             packed.write(orjson.dumps(sample, option=_LINE, default=str))
 
 
-def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
+def _measurement_facts(asked: AskedModel, evaluation: Evaluation) -> Row:
     versions = package_versions()
     precision = choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
     return {
@@ -255,20 +259,20 @@ def _measured_with(asked: AskedModel, evaluation: Evaluation) -> Row:
     }
 
 
-# --- Finished tasks of a job that was stopped, or whose end Snakemake did not see: it removes the
-# --- outputs that it declares, so they are kept where no rule declares any
-# --- (`lamini.jobs.kept_outputs`). A task is finished when its result stands there, which is
-# --- written after its samples.
+# --- Kept results. If a job is stopped, or Snakemake does not see its end, Snakemake removes the
+# --- job's declared outputs. So results are also kept at paths that no rule declares
+# --- (`lamini.jobs.kept_outputs`). A task is finished if its kept result exists: it is written
+# --- after the task's samples.
 
 
 def _work_file(output: Path) -> Path:
     return output.parent / "work" / output.name
 
 
-def _keep_finished(output: Path, result: Row, made_from: str) -> None:
+def _save_finished(output: Path, result: Row, made_from: str) -> None:
     write_json(_work_file(output), {"made_from": made_from, "result": result})
 
 
-def _take_finished(output: Path, made_from: str) -> bool:
+def _is_finished(output: Path, made_from: str) -> bool:
     path = _work_file(output)
     return path.is_file() and read_json(path)["made_from"] == made_from

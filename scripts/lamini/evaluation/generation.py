@@ -1,9 +1,9 @@
-"""Texts generated in batches: each as if its prompt were alone, and by the given settings only.
+"""Batched text generation with the same result as for each prompt alone.
 
-A `generation_config.json` beside the weights (beams, penalties, forced or suppressed tokens) has no
-effect, but the end tokens that it lists are end tokens. Random numbers belong to a prompt, not to
-its batch, so that a batch's size decides about speed and memory and nothing else. What a batch may
-hold is proven on the model in hand (`generation_ways`).
+Only the caller's settings control decoding. A `generation_config.json` beside the weights (beams,
+penalties, forced or suppressed tokens) is ignored, except for the end tokens that it lists. Each
+prompt has its own random generator, so the batch size changes only speed and memory. Which prompts
+may share a batch is proven on the loaded model (`generation_ways`).
 """
 
 import logging
@@ -30,45 +30,45 @@ from lamini.forward.proof import Choice
 
 logger = logging.getLogger("lamini")
 TOKENS_PER_BATCH = {"gpu": 16_384, "cpu": 4_096}
-"""Padded tokens of prompts and new ones in a batch: what fills a GPU, and a CPU's vector units."""
+"""Padded tokens of a batch, prompts and new tokens: enough to use a GPU or a CPU's vector units."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the next token is chosen, and when a text ends."""
+    """Decoding settings: how the next token is chosen, and when a text ends."""
 
     max_new_tokens: int
     temperature: float = 0.0
-    """0: greedy."""
+    """Sampling temperature; 0: greedy decoding."""
     top_k: int = 0
-    """0: all tokens."""
+    """Number of most likely tokens to sample from; 0: all tokens."""
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
-    """Texts after which nothing more is needed; they and what follows are for the caller to cut."""
+    """Stop texts: generation ends after one of them. The caller cuts it and the text after it."""
     others: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of transformers' `GenerationConfig`."""
+    """Other fields of transformers' `GenerationConfig`."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A generated text in tokens."""
+    """Tokens of one generated text."""
 
     tokens: list[int]
-    """Without the end token."""
+    """New tokens without the end token."""
     ended: bool
-    """Whether an end token came within the limit."""
+    """Whether an end token was generated within the limit."""
 
 
 @dataclass
 class Generator:
-    """Generates with one model.
+    """Text generation with one model.
 
     Args:
-        name: of the model, for messages.
+        name: name of the model in messages.
         model: a Hugging Face model with a language-model head, in evaluation mode.
         tokenizer: its fast tokenizer.
-        tokens_per_batch: padded tokens of a batch, new ones included; null: `TOKENS_PER_BATCH` of
-            the device. Lowered when memory does not suffice.
+        tokens_per_batch: padded tokens of a batch, new tokens included; null: `TOKENS_PER_BATCH`
+            of the device. It is lowered if a batch does not fit into memory.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Generator:
     tokenizer: Any
     tokens_per_batch: int | None = None
     choice: Choice | None = None
-    """What the batches of the last texts could hold; none if nothing could be proven."""
+    """Proven batching of the last `generate` call; None if the prompts allow no proof."""
 
     def __post_init__(self) -> None:
         kind = "cpu" if self.model.device.type == "cpu" else "gpu"
@@ -86,7 +86,7 @@ class Generator:
         start = None if self._causal else start_token(self.model)
         padding = self.tokenizer.pad_token_id
         self._padding = self.tokenizer.eos_token_id if padding is None else padding
-        # `generate` takes what a call leaves open from the model's settings: while it runs, these.
+        # `generate` fills unset fields from the model's own settings; these replace them.
         self._settings = GenerationConfig(
             eos_token_id=self.ends,
             pad_token_id=self._padding,
@@ -94,16 +94,16 @@ class Generator:
         )
 
     def room(self, max_new_tokens: int) -> int | None:
-        """Most tokens of a prompt; null: any number.
+        """Maximum number of tokens of a prompt; null: no limit.
 
         Raises:
-            LaminiError: when the model has no room for so many new tokens.
+            LaminiError: if the model has too few positions for the new tokens.
         """
         encoder, most = position_limits(self.model)
         if most is not None and max_new_tokens > most - self._causal:
             raise LaminiError(
                 f"{max_new_tokens} new tokens leave no room for a prompt in the model's {most}"
-                " positions; ask for fewer"
+                " positions; lower the number of new tokens"
             )
         if self._causal:
             return None if most is None else most - max_new_tokens
@@ -115,21 +115,21 @@ class Generator:
         """Generate a text after each prompt.
 
         Args:
-            prompts: as `wrapper.fit_prompts` gives them.
-            seeds: of each prompt's random numbers.
-            decoding: how.
+            prompts: prompts from `wrapper.fit_prompts`.
+            seeds: seed of each prompt's random generator.
+            decoding: decoding settings.
 
         Yields:
-            For each batch, the prompts' numbers and what was generated; the longest prompts first.
+            Generated texts of one batch, by the index of their prompt; the longest prompts first.
 
         Raises:
-            LaminiError: when a single prompt does not fit into the device's memory.
+            LaminiError: if a single prompt does not fit into the memory of the device.
         """
         left = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n].tokens), n))
         rows = [prompts[number].tokens for number in left]
         self.choice = choose_way(self, rows, decoding.max_new_tokens) if rows else None
         while left:
-            batch = left[: self._fitting([len(prompts[n].tokens) for n in left], decoding)]
+            batch = left[: self._batch_size([len(prompts[n].tokens) for n in left], decoding)]
             try:
                 texts = self._batch(
                     [prompts[n] for n in batch], [seeds[n] for n in batch], decoding
@@ -137,7 +137,7 @@ class Generator:
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise LaminiError(
-                        "the GPU's memory does not hold the model and its longest prompt; ask for a"
+                        "the GPU's memory is too small for the model and its longest prompt; use a"
                         " larger GPU, or set `precision: bf16`"
                     ) from error
                 longest = len(prompts[batch[0]].tokens) + decoding.max_new_tokens
@@ -147,10 +147,10 @@ class Generator:
                 yield dict(zip(batch, texts, strict=True))
                 continue
             torch.cuda.empty_cache()
-            logger.info("the GPU's memory does not hold %d texts at once: halved", len(batch))
+            logger.info("out of GPU memory with %d texts: batch size halved", len(batch))
 
-    def _fitting(self, lengths: list[int], decoding: Decoding) -> int:
-        """How many of the first prompts make a batch."""
+    def _batch_size(self, lengths: list[int], decoding: Decoding) -> int:
+        """Number of prompts, from the first, in the next batch."""
         way = self.choice.way if self.choice else ALONE
         allowed = {PADDED: len(lengths), ALIKE: lengths.count(lengths[0])}.get(way, 1)
         return min(allowed, max(1, self._budget // (lengths[0] + decoding.max_new_tokens)))
@@ -179,16 +179,16 @@ class Generator:
         choosing: Sequence[LogitsProcessor],
         stopping: "Sequence[_AfterTexts]" = (),
     ) -> list[list[int]]:
-        """New tokens after each prompt, the end token and padding after it included.
+        """New tokens after each prompt, including the end token and padding.
 
         Args:
-            rows: prompts in tokens.
+            rows: token ids of each prompt.
             settings: fields of transformers' `GenerationConfig`.
-            choosing: change the scores of which the largest is taken.
-            stopping: end texts.
+            choosing: logits processors; the token with the largest processed score is chosen.
+            stopping: criteria that end a text after a stop text.
         """
         tokens, mask = self._padded(rows)
-        # A decoder-only model repeats its prompt; an encoder-decoder's text starts with one token.
+        # A decoder-only model returns the prompt first, an encoder-decoder one start token.
         start = tokens.shape[1] if self._causal else 1
         for criterion in stopping:
             criterion.start = start
@@ -204,7 +204,7 @@ class Generator:
             )
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # a family may fail in any way
+        except Exception as error:  # model families raise errors of any type
             raise LaminiError(
                 f"{self.name}: transformers can't generate with this {self.model.config.model_type}"
                 f" ({type(error).__name__}: {error!s:.200})"
@@ -215,9 +215,9 @@ class Generator:
         return new
 
     def _padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prompts as one array, and where it holds something. Shape (B, longest) each.
+        """Prompts padded to one array, and the attention mask. Shape (B, longest) each.
 
-        A decoder-only model goes on at the right end, so its prompts are filled up on the left.
+        A decoder-only model continues at the right end, so its prompts are padded on the left.
         """
         longest = max(map(len, rows))
         tokens = torch.full((len(rows), longest), self._padding)
@@ -235,9 +235,9 @@ class Generator:
 
 
 class _Draws(LogitsProcessor):  # type: ignore[misc]
-    """Makes the greedy choice a random draw, from each row's own generator.
+    """Sampling by greedy choice: adds Gumbel noise from each row's own random generator.
 
-    The largest of scores with Gumbel noise is distributed as their softmax (Gumbel-max trick,
+    The argmax of scores plus Gumbel noise is distributed as their softmax (Gumbel-max trick,
     Maddison et al. 2014, arXiv 1411.0030).
     """
 
@@ -245,20 +245,20 @@ class _Draws(LogitsProcessor):  # type: ignore[misc]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        noise = torch.empty(scores.shape, dtype=torch.float64)  # in fp32 one in 10 million is 0
+        noise = torch.empty(scores.shape, dtype=torch.float64)  # fp32: 1 in 10 million draws is 0
         for row, generator in zip(noise, self._generators, strict=True):
             row.exponential_(generator=generator)
         return scores - noise.log().to(scores)
 
 
 class _AfterTexts(StoppingCriteria):  # type: ignore[misc]
-    """Ends each row after any of the texts."""
+    """Stopping criterion: ends a row once it contains one of the stop texts."""
 
     def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
         self._texts, self._tokenizer = texts, tokenizer
         self.start = 0
-        """Tokens of a row before the new ones."""
-        # A text of n bytes has at most n tokens; the first of a slice may lose its space.
+        """Number of tokens of a row before the new tokens."""
+        # A text of n bytes has at most n tokens; decoding may drop the first token's space.
         self._slice = max(len(text.encode()) for text in texts) + 1
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
@@ -269,7 +269,7 @@ class _AfterTexts(StoppingCriteria):  # type: ignore[misc]
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """The tokenizer's end token, and those that the model's generation settings list."""
+    """End token of the tokenizer, and end tokens in the model's generation settings."""
     listed = model.generation_config.eos_token_id
     listed = listed if isinstance(listed, list) else [] if listed is None else [listed]
     return sorted({tokenizer.eos_token_id, *listed})

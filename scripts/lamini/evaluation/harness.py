@@ -1,7 +1,7 @@
-"""Our scorer as a model of lm-eval, registered as `lamini`.
+"""Adapter of our scorer to lm-eval, registered as model `lamini`.
 
-lm-eval makes the requests and computes the metrics; here they are wrapped, tokenised as the
-protocol says, and scored.
+lm-eval builds the requests and computes the metrics. This module wraps the contexts in the prompt
+format, tokenises them by the protocol, and scores them.
 """
 
 import logging
@@ -19,21 +19,22 @@ from lamini.log import Progress
 
 logger = logging.getLogger("lamini")
 TOKENS_PER_BATCH = {"gpu": 16_384, "cpu": 1_024}
-"""What fills a GPU; what stays in a processor's caches, twice as fast there as the other."""
+"""Defaults: the GPU value uses the GPU fully; the CPU value fits its caches, twice as fast there
+as the GPU value."""
 
 
 @register_model("lamini")
 class LaminiLM(HFLM):
-    """An encoder-decoder or decoder-only Hugging Face model, asked as the protocol says.
+    """Hugging Face model, encoder-decoder or decoder-only, evaluated by a protocol.
 
     Args:
         pretrained: folder, hub id, or a loaded model.
-        prompt_format: wrapper of every context; null: none.
+        prompt_format: prompt format of every context; null: the bare context.
         protocol: `paper` or `modern`.
-        max_encoder_tokens: longest input of an encoder-decoder; null: the protocol's.
+        max_encoder_tokens: maximum input length of an encoder-decoder; null: the protocol's.
         tokens_per_batch: padded tokens computed at once; null: `TOKENS_PER_BATCH` of the device.
-        name: of the model in messages.
-        others: what lm-eval's `hf` model takes.
+        name: name of the model in messages.
+        others: arguments of lm-eval's `hf` model.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class LaminiLM(HFLM):
         return fill_unscorable(encoded, scores)
 
     def ways(self) -> dict[str, Any]:
-        """How the last task's requests were computed; nothing if none was."""
+        """Way in which the last task's requests were computed; empty if there were none."""
         choice, self.scorer.choice = self.scorer.choice, None
         return choice.facts() if choice else {}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Generate after each request's context, in its wrapper."""
+        """Generate a text after the context of each request, in the prompt format."""
         return generate_until(self, requests)

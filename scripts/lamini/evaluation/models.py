@@ -1,4 +1,4 @@
-"""The models that are asked: loaded from a checkpoint, a folder or the hub, or refused clearly."""
+"""Loading and checking of evaluated models, from a checkpoint, a folder or the hub."""
 
 import logging
 from pathlib import Path
@@ -15,16 +15,16 @@ from lamini.students.numerics import Precision, switch_off_faulty_kernels
 from lamini.students.tokenizers import load_tokenizer
 
 logger = logging.getLogger("lamini")
-_FILLED = 0.8
-"""Share of a GPU's free memory that weights may take; what is computed needs the rest."""
+_MAX_WEIGHT_SHARE = 0.8
+"""Maximum share of a GPU's free memory for weights; activations need the rest."""
 PAPER_ENCODER_TOKENS = 2048
-"""Longest input of an encoder-decoder in the protocol `paper`."""
-_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Maximum input length of an encoder-decoder in protocol `paper`."""
+_LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def manifest_sha256(asked: AskedModel) -> str | None:
-    """The hash of a model's manifest: what it stands for is part of what is measured.
+    """SHA-256 of the manifest, part of the result's cache key.
 
     None for a model that the pipeline did not make.
     """
@@ -32,10 +32,10 @@ def manifest_sha256(asked: AskedModel) -> str | None:
 
 
 def model_identity(asked: AskedModel) -> Any:
-    """What changes when a model's weights do.
+    """Value that changes if and only if the model's weights may have changed.
 
-    Of a model that the pipeline made, its manifest's hash; of another folder, the files' names,
-    sizes and times; of the hub, the commit.
+    For a model that the pipeline made: the SHA-256 of its manifest. For another folder: names,
+    sizes and modification times of its files. For a hub model: the commit.
     """
     if asked.manifest:
         return manifest_sha256(asked)
@@ -47,18 +47,18 @@ def model_identity(asked: AskedModel) -> Any:
 
 
 def _commit(repo: str, revision: str | None) -> str | None:
-    """The commit on the hub that a branch or tag stands for now; null when it can't be asked."""
+    """Current commit of a branch or tag on the hub; null if the hub can't be reached."""
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     try:
         file = cached_file(repo, "config.json", revision=revision or "main")
-    except OSError:  # loading the model fails too, and says why
+    except OSError:  # loading the model fails too, with a clear message
         return None
     return extract_commit_hash(file, None)
 
 
 def choose_device() -> torch.device:
-    """The first GPU that this job may use, else the CPU."""
+    """First GPU that this process can use, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -68,17 +68,17 @@ def load_model(
     device: torch.device,
     evaluation: Evaluation | None = None,
 ) -> tuple[Any, Any]:
-    """The model, ready to be asked, and its tokenizer.
+    """Load a model for evaluation, with its tokenizer.
 
     Args:
-        asked: which model.
+        asked: the model to load.
         precision: of the weights.
-        device: where it computes.
-        evaluation: settings whose protocol is checked before the weights are read; null: none are.
+        device: device that computes.
+        evaluation: settings whose protocol is checked before the weights are read; null: no check.
 
     Raises:
-        LaminiError: when there is none, it is damaged or incomplete, its architecture is another,
-            the protocol does not fit it, or the device's memory does not hold it.
+        LaminiError: if the model is missing, damaged, incomplete or of another architecture, does
+            not fit the protocol, or does not fit into the memory of the device.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.utils.logging import disable_progress_bar
@@ -86,18 +86,18 @@ def load_model(
     switch_off_faulty_kernels()
     _check_folder(asked)
     if Path(asked.path).is_dir():
-        disable_progress_bar()  # a bar is for downloads, which take longer than loading
+        disable_progress_bar()  # useful only for downloads; loading a folder is fast
     revision = asked.revision or "main"
     causal = asked.architecture == "decoder-only"
     loader = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
     try:
         config = AutoConfig.from_pretrained(asked.path, revision=revision)
-    except _UNREADABLE as error:
+    except _LOADING_ERRORS as error:
         raise _unloadable(asked, error) from error
     if bool(config.is_encoder_decoder) == causal:
         raise LaminiError(
             f"models.{asked.model}: architecture is {asked.architecture}, but {asked.path}"
-            f" holds a model of type {config.model_type}, which is not"
+            f" holds a model of type {config.model_type}, which is not {asked.architecture}"
         )
     tokenizer = load_tokenizer(asked.path, asked.revision)
     if evaluation is not None:
@@ -106,20 +106,24 @@ def load_model(
         model, found = loader.from_pretrained(  # type: ignore[misc]
             asked.path,
             revision=revision,
-            dtype=_TYPES[precision],
+            dtype=_DTYPES[precision],
             config=config,
             output_loading_info=True,
         )
-    except _UNREADABLE as error:
+    except _LOADING_ERRORS as error:
         raise _unloadable(asked, error) from error
     if missing := sorted(found["missing_keys"]):
         raise LaminiError(
             f"models.{asked.model}: {asked.path} lacks {len(missing)} weights of a"
-            f" {config.model_type}, such as {missing[0]}; they would be random"
+            f" {config.model_type}, for example {missing[0]}, so they would be random; use a"
+            " complete copy"
         )
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
     try:
-        if device.type == "cuda" and needed > _FILLED * torch.cuda.mem_get_info(device)[0]:
+        if (
+            device.type == "cuda"
+            and needed > _MAX_WEIGHT_SHARE * torch.cuda.mem_get_info(device)[0]
+        ):
             spread(model)
         else:
             torch.nn.Module.to(model, device)
@@ -127,10 +131,10 @@ def load_model(
     except torch.OutOfMemoryError as error:
         raise LaminiError(
             f"models.{asked.model}: its weights take {needed / 2**30:.1f} GiB in {precision}, more"
-            " than the GPUs have free; ask for larger GPUs, or more of them"
+            " than the free memory of the GPUs; use larger GPUs, or more of them"
             f" (`models.{asked.model}.evaluation_gpus`), or set `evaluation.precision: bf16`"
         ) from error
-    logger.info("%s on %s in %s", asked.path, model.device, precision)
+    logger.info("%s: loaded on %s in %s", asked.path, model.device, precision)
     return model, tokenizer
 
 
@@ -143,17 +147,17 @@ def _unloadable(asked: AskedModel, error: Exception) -> LaminiError:
 
 
 def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, tokenizer: Any) -> None:
-    """Whether a protocol can be used with a model that it was perhaps not made for.
+    """Check that a protocol works with a model that it may not have been designed for.
 
     Args:
         asked: the model.
-        evaluation: its protocol, and the longest input of an encoder-decoder.
-        config: of the model, as transformers has it.
-        tokenizer: of the model.
+        evaluation: protocol, and maximum input length of an encoder-decoder.
+        config: the model's transformers configuration.
+        tokenizer: the model's tokenizer.
 
     Raises:
-        LaminiError: when an encoder would be given more tokens than it has positions, or when each
-            text would end in an end token, so that no continuation could follow it.
+        LaminiError: if the encoder would get more tokens than it has positions, or if the tokenizer
+            appends an end token to each text, so that no continuation could follow.
     """
     paper = evaluation.protocol == "paper"
     if asked.architecture == "encoder-decoder":
@@ -164,7 +168,7 @@ def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, token
             if evaluation.max_encoder_tokens is None:
                 origin, remedy = "protocol paper", f"`models.{asked.model}.protocol: modern`"
             raise LaminiError(
-                f"models.{asked.model}: its encoder has {positions:,} positions, but {origin} gives"
+                f"models.{asked.model}: its encoder has {positions:,} positions, but {origin} sends"
                 f" it up to {wanted:,} tokens; set {remedy}"
             )
         return
@@ -172,8 +176,8 @@ def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, token
     whole = tokenizer("a")["input_ids"]
     if paper and whole[0] != bare[0]:
         logger.warning(
-            "models.%s: the tokenizer starts each text with %s, which the authors' harness did not"
-            " send and protocol paper does not; many models answer badly without it. Protocol"
+            "models.%s: the tokenizer starts each text with %s. Protocol paper does not send this"
+            " token, as the authors' harness did not; many models score worse without it. Protocol"
             " modern sends it (`models.%s.protocol`)",
             asked.model, tokenizer.convert_ids_to_tokens(whole[0]), asked.model,
         )  # fmt: skip
@@ -186,7 +190,7 @@ def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, token
 
 
 def _encoder_positions(config: Any) -> int | None:
-    """How many positions an encoder has; None where they are relative, as in T5."""
+    """Number of positions of an encoder; None if positions are relative, as in T5."""
     text = config.get_text_config(encoder=True)
     for key in ("max_encoder_position_embeddings", "max_position_embeddings"):
         if (positions := getattr(text, key, None)) is not None:
@@ -195,12 +199,12 @@ def _encoder_positions(config: Any) -> int | None:
 
 
 def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | None = None) -> None:
-    """Put consecutive layers of a model on several devices.
+    """Distribute consecutive layers of a model over several devices.
 
     Args:
-        model: on the CPU.
-        room: bytes that each device may take, in order; default: all GPUs, about as much on each.
-        folder: of the weights that go to the device `disk`.
+        model: a model on the CPU.
+        room: maximum bytes per device, in order; default: all GPUs, with a balanced load.
+        folder: folder for weights on the device `disk`.
     """
     from accelerate import dispatch_model, infer_auto_device_map
     from accelerate.utils import get_balanced_memory
@@ -212,7 +216,7 @@ def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | N
 
 
 def _check_folder(asked: AskedModel) -> None:
-    """Refuse a folder of ours that is not as its manifest says: a copy that broke off, say."""
+    """Refuse a checkpoint with other file sizes than its manifest: an incomplete copy."""
     if asked.manifest is None:
         return
     folder = asked.manifest.parent
@@ -221,6 +225,6 @@ def _check_folder(asked: AskedModel) -> None:
         if not file.is_file() or file.stat().st_size != facts["bytes"]:
             found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
             raise LaminiError(
-                f"{file}: {found}, not {facts['bytes']} bytes as its manifest says; remove"
+                f"{file}: {found}, but its manifest says {facts['bytes']} bytes; remove"
                 f" {asked.manifest} and run again, or copy the folder again"
             )

@@ -1,17 +1,17 @@
-"""The two protocols: stock prompts of the pinned lm-eval, and those of the authors' harness.
+"""The two evaluation protocols: the prompts of the pinned lm-eval, or of the authors' harness.
 
-The authors ran a fork of lm-eval 0.3 (March 2023). Where its prompts differ from today's, `paper`
-changes the stock task; everything else is the stock definition in both protocols:
+The authors used a fork of lm-eval 0.3 (March 2023). Where its prompts differ from today's, `paper`
+changes the stock task. All other fields are the stock definition in both protocols:
 
 | task | `paper` sends | `modern` (stock) sends |
 |---|---|---|
-| sst2, mrpc | sentences detokenised ("it's") | GLUE's tokens ("it 's") |
-| race | of an answered cloze question, only its blank | such a question up to its blank |
-| wsc273, record | one space before a continuation | two, or a delimiter and two |
-| sciq | no line break where there is no supporting text | a prompt that starts with a line break |
+| sst2, mrpc | detokenised sentences ("it's") | GLUE's tokens ("it 's") |
+| race | only the blank of an answered cloze question | the cloze question up to its blank |
+| wsc273, record | one space before a continuation | two spaces, or a delimiter and two spaces |
+| sciq | no line break if there is no supporting text | a prompt that starts with a line break |
 
-Besides, `paper` tokenises context and continuation apart, ends T5's targets with its end token, and
-gives T5 up to 2,048 input tokens (see `requests`).
+In addition, `paper` tokenises context and continuation separately, appends T5's end token to its
+targets, and sends T5 up to 2,048 input tokens (see `requests`).
 """
 
 import ast
@@ -23,7 +23,7 @@ Definition = dict[str, Any]
 
 
 def paper_definition(task: str) -> Definition:
-    """Fields of the task's definition that the authors' harness had otherwise; often none."""
+    """Fields of the task's definition that differ in the authors' harness; empty for most tasks."""
     changes = _CHANGES.get(task)
     return changes() if changes else {}
 
@@ -58,7 +58,7 @@ def _race() -> Definition:
                 problem["question"],
                 problem["options"]["ABCD".index(problem["answer"])],
             )
-            if question[-6:] == "  _  .":  # a cloze: only these characters of it were kept
+            if question[-6:] == "  _  .":  # cloze question: their harness kept only its blank
                 parts.append(f"{question[-5:]}{answer}\n")
             else:
                 parts.append(f"Question: {question}\nAnswer: {answer}\n")

@@ -1,4 +1,4 @@
-"""Scoring by the fastest way that is proven right for the model and the task's requests."""
+"""Scoring in the fastest way that is proven correct for the model and the task's requests."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from lamini.forward.proof import Choice, Compute, Reference, proof_tokens
 
 
 class ProvenScorer:
-    """Scores requests, and knows by which way.
+    """Scorer that chooses its way of computation by a proof.
 
     Args:
-        name: of the model, for messages.
+        name: name of the model in messages.
         model: a Hugging Face model with a language-model head, in evaluation mode.
         tokens_per_batch: padded tokens computed at once.
     """
@@ -28,29 +28,29 @@ class ProvenScorer:
         self._scorer = Scorer(model, tokens_per_batch)
         self._proofs: list[tuple[int, int, Choice]] = []
         self.choice: Choice | None = None
-        """The way of the last requests."""
+        """Way of the last `score` call."""
 
     def score(
         self, requests: Sequence[TokenRequest], advance: Callable[[int], None] = lambda _: None
     ) -> list[Score]:
-        """Log-likelihood and greediness of each request, in their order.
+        """Log-likelihood of each request and whether it is the greedy continuation, in order.
 
         Args:
-            requests: in the model's tokens.
-            advance: told how many requests were scored since the last call.
+            requests: requests in tokens of the model.
+            advance: called with the number of requests scored since its last call.
 
         Raises:
-            LaminiError: when the model's own forward fails, or memory does not suffice.
+            LaminiError: if the model's own forward pass fails, or memory is too small.
         """
         self.choice = self._choose(requests)
         way: Way = self.choice.way  # type: ignore[assignment]
         return self._scorer.score(requests, way, advance)
 
     def _choose(self, requests: Sequence[TokenRequest]) -> Choice:
-        """The fastest right way (`forward.proof`).
+        """Choose the fastest correct way (`forward.proof`).
 
-        It is proven again for longer requests, or for rows in which places and positions differ
-        more: a model may attend within a window.
+        The proof is repeated for longer requests, and for rows with a larger gap between row index
+        and sequence position: attention may be limited to a window.
         """
         causal = not self._model.config.is_encoder_decoder
         sample = sample_to_prove(requests, causal, proof_tokens(self._model))
@@ -70,9 +70,9 @@ class ProvenScorer:
         return choice
 
     def _fits(self, requests: Sequence[TokenRequest]) -> bool:
-        """Whether all continuations of a context, in one row, stay within the decoder's positions.
+        """Whether all continuations of a context fit in one row of the decoder's positions.
 
-        Beyond them a GPU fails in a way that no later computation survives.
+        Positions beyond the limit cause a CUDA error after which the process can't use the GPU.
         """
         _, limit = position_limits(self._model)
         rows = by_context(requests).values()
@@ -86,16 +86,16 @@ class ProvenScorer:
 def sample_to_prove(
     requests: Sequence[TokenRequest], causal: bool, most: int
 ) -> list[TokenRequest]:
-    """The requests that a proof compares: the longest, the shortest, and some of a shared row.
+    """Requests to compare in a proof: the longest, the shortest, and some of one shared row.
 
-    Of the shared rows it is the one in which places in the row and positions in the sequence differ
-    most, so that a model which takes one for the other is found.
+    The shared row is the one with the largest gap between row index and sequence position, to
+    detect a model that confuses the two.
 
     Args:
-        requests: of a task.
+        requests: requests of a task.
         causal: whether the model is decoder-only.
-        most: tokens of the requests apart from the longest, the shortest and the row's first and
-            last.
+        most: maximum tokens of the compared requests, not counting the longest, the shortest, and
+            the first and last request of the row.
     """
     lengths = np.array([len(r.context) + len(r.continuation) for r in requests])
     row = np.array(_widest_trie(requests) if causal else _widest_group(requests))
@@ -105,16 +105,16 @@ def sample_to_prove(
 
 
 def _widest_trie(requests: Sequence[TokenRequest]) -> list[int]:
-    """The requests of the trie in which places and positions differ most."""
+    """Requests of the trie with the largest gap between row index and sequence position."""
     return max(build_rows(requests), key=lambda row: _gap([row])).requests
 
 
 def _gap(rows: Sequence[Row]) -> int:
-    """Largest difference of a token's place in its row and its position in its sequence."""
+    """Largest difference between a token's index in its row and its position in its sequence."""
     return max(int((np.arange(len(row.tokens)) - row.depths).max()) for row in rows)
 
 
 def _widest_group(requests: Sequence[TokenRequest]) -> list[int]:
-    """The requests of the context whose continuations together are longest."""
+    """Requests of the context with the largest total length of continuations."""
     groups = by_context(requests).values()
     return max(groups, key=lambda group: sum(len(requests[n].continuation) for n in group))

@@ -1,14 +1,14 @@
-"""From texts to tokens: what exactly is sent to a model for a context and a continuation.
+"""Tokenisation of requests: exactly which tokens a model gets for a context and a continuation.
 
 | | decoder-only | encoder-decoder |
 |---|---|---|
-| `paper` | context and continuation tokenised apart, no special tokens | both with the end token |
+| `paper` | context, continuation tokenised apart, no special tokens | both with the end token |
 | `modern` | tokenised as one text and split, as lm-eval does | the context with the end token |
 
-A wrapped model gets the whole context as its instruction, and the continuation, leading space
-included, after `### Response:`. Too long a context is cut from the left, inside the wrapper. What
-has no tokens, or leaves no room for its context, can't be scored: it is counted, and goes on as the
-least likely of all continuations.
+With a prompt format, the whole context is the instruction, and the continuation, with its leading
+space, follows `### Response:`. If a context is too long, the start of the instruction is cut. A
+continuation without tokens, or one that leaves no room for a context, can't be scored. It is
+counted, and its log-likelihood is minus infinity, the least likely.
 """
 
 import math
@@ -27,7 +27,7 @@ _TEXTS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """A continuation to score after a context, in tokens."""
+    """Token ids of a context and of the continuation to score after it."""
 
     context: Integers
     """Shape (C,), C at least one."""
@@ -37,15 +37,15 @@ class TokenRequest:
 
 @dataclass
 class RequestEncoder:
-    """Tokenises requests in one protocol for one model.
+    """Tokenisation of requests in one protocol for one model.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
-        architecture: of the model.
+        architecture: `decoder-only` or `encoder-decoder`.
         protocol: `paper` or `modern`.
-        prompt_format: wrapper of the contexts; null: the bare context.
-        max_tokens: most tokens that the model sees at once; of an encoder-decoder, its encoder.
-        prefix_token: stands for an empty context.
+        prompt_format: prompt format of the contexts; null: the bare context.
+        max_tokens: maximum tokens of one input; for an encoder-decoder, of the encoder's input.
+        prefix_token: token that replaces an empty context.
     """
 
     tokenizer: Any
@@ -55,21 +55,21 @@ class RequestEncoder:
     max_tokens: int
     prefix_token: int
     truncated: int = 0
-    """Requests whose context was cut so far."""
+    """Number of requests with a truncated context so far."""
     unscorable: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Texts that can't be scored, and why."""
+    """Texts that can't be scored, with the reason."""
 
     def texts(self, context: str, continuation: str) -> tuple[str, str]:
-        """The texts that are tokenised: the context in its wrapper, and the continuation."""
+        """Texts to tokenise: the context in its prompt format, and the continuation."""
         if self.prompt_format is not None:
             context = render_prompt(self.prompt_format, context)
         return context, continuation
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest | None]:
-        """Tokenise (context, continuation) pairs; equal texts are tokenised once.
+        """Tokenise (context, continuation) pairs; each distinct text is tokenised once.
 
         Returns:
-            Requests in the pairs' order; none for a pair that can't be scored.
+            Requests in the order of the pairs; None for a pair that can't be scored.
         """
         texts = [self.texts(*pair) for pair in pairs]
         encode = self._jointly if self._joint else self._apart
@@ -81,8 +81,8 @@ class RequestEncoder:
     def _request(
         self, context: Integers, continuation: Integers, text: tuple[str, str]
     ) -> TokenRequest | None:
-        given = context if len(context) else np.array([self.prefix_token])
-        fitted = self._cut(given, continuation, text) if len(continuation) else None
+        nonempty = context if len(context) else np.array([self.prefix_token])
+        fitted = self._cut(nonempty, continuation, text) if len(continuation) else None
         if fitted is not None:
             return TokenRequest(fitted, continuation)
         self.unscorable[text] = (
@@ -123,7 +123,7 @@ class RequestEncoder:
         return pairs
 
     def _tokens(self, texts: list[str], special: bool | None) -> dict[str, Integers]:
-        """Tokens of each distinct text; `special` null leaves it to the tokenizer."""
+        """Tokens of each distinct text; `special` null: the tokenizer's default special tokens."""
         distinct = list(dict.fromkeys(texts))
         options = {} if special is None else {"add_special_tokens": special}
         tokens: dict[str, Integers] = {}
@@ -139,12 +139,12 @@ class RequestEncoder:
     def _cut(
         self, context: Integers, continuation: Integers, text: tuple[str, str]
     ) -> Integers | None:
-        """Drop what does not fit from the left of the context, but nothing of its wrapper.
+        """Cut tokens from the start of a too long context, but not from its prompt format.
 
-        None where the continuation is too long for the model, or leaves room for the wrapper only.
+        None if the continuation is too long for the model, or no instruction token would remain.
         """
         room = self.max_tokens
-        if self._causal:  # the last token is predicted, never fed
+        if self._causal:  # the last token is only predicted, never an input
             room += 1 - len(continuation)
         elif len(continuation) > room:
             return None
@@ -164,12 +164,12 @@ class RequestEncoder:
 def fill_unscorable(
     encoded: Sequence[TokenRequest | None], scores: Sequence[tuple[float, bool]]
 ) -> list[tuple[float, bool]]:
-    """Scores of all requests, in their order, from those of the requests that can be scored."""
+    """Scores of all requests, in order, from the scores of those that can be scored."""
     found = iter(scores)
     return [(-math.inf, False) if request is None else next(found) for request in encoded]
 
 
 def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
-    """Spaces at the context's end belong to the first word that follows, as tokenizers see it."""
+    """Move spaces from the end of the context to the continuation, as tokenizers join them."""
     bare = context.rstrip()
     return bare, context[len(bare) :] + continuation

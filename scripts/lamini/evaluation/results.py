@@ -1,4 +1,4 @@
-"""What a task's per-example values say: the score of Table 8's metric, and how sure it is."""
+"""Score, standard error and confidence interval from a task's values per example (Table 8)."""
 
 import math
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ from statistics import NormalDist
 import numpy as np
 
 NORMAL_95 = NormalDist().inv_cdf(0.975)
-"""Standard errors from the mean to each end of a 95 % interval."""
+"""Number of standard errors between the mean and each end of a 95 % interval."""
 
 
 def summarize(
     values: Sequence[float], replicates: int, seed: int
 ) -> dict[str, float | list[float] | None]:
-    """Score, standard error and 95 % interval, times 100 as the paper's tables have it.
+    """Score, standard error and 95 % interval, all times 100 as in the paper's tables.
 
-    Where each example is right or wrong, the interval is Wilson's. Graded values (F1) are
-    resampled. Equal graded values, and a single one, tell nothing of the spread: no interval.
+    For right-or-wrong values the interval is Wilson's. For graded values (F1) it is a bootstrap
+    interval. Equal graded values, or a single one, say nothing about the spread: no interval.
 
     Args:
-        values: the metric of each example, 0 to 1.
-        replicates: resamples of graded examples.
+        values: metric of each example, 0 to 1.
+        replicates: number of bootstrap resamples for graded values.
         seed: of the resampling.
 
     Returns:
-        `score`; `standard_error`, null where all values are equal; `interval`, or null.
+        `score`; `standard_error`, null if all values are equal; `interval`, or null.
     """
     array = np.asarray(values, dtype=np.float64)
     distinct, count = np.unique(array), len(array)
@@ -44,13 +44,14 @@ def summarize(
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (1927, JASA 22), which is wider than nothing at 0 and 1.
+    """Wilson's 95 % interval of a proportion (1927, JASA 22); its width is not 0 at 0 and 1.
 
-    Of graded values it is wide enough, too: no values between 0 and 1 vary more than 0 and 1 do.
+    It is wide enough for graded values too: with the same mean, they vary at most as much as values
+    of only 0 and 1.
 
     Args:
-        share: of right examples, or mean of graded ones; 0 to 1.
-        count: of examples.
+        share: share of correct examples, or mean of graded values; 0 to 1.
+        count: number of examples.
     """
     square = NORMAL_95**2 / count
     middle = (share + square / 2) / (1 + square)
@@ -59,10 +60,10 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def _resampled_means(values: np.ndarray, replicates: int, seed: int) -> np.ndarray:
-    """Means of resamples with replacement. Shape (replicates,).
+    """Means of bootstrap resamples. Shape (replicates,).
 
-    How often each distinct value is drawn is multinomial, so that the many examples with equal
-    values (an accuracy has two) cost nothing.
+    The number of draws of each distinct value is multinomial, so the time depends on the number of
+    distinct values, not of examples.
     """
     distinct, counts = np.unique(values, return_counts=True)
     generator = np.random.default_rng(seed)

@@ -1,14 +1,14 @@
-"""Log-likelihoods of continuations, each distinct piece of work done once.
+"""Log-likelihoods of continuations, without repeated computation of equal tokens.
 
 | way | a row holds |
 |---|---|
 | `shared` | several requests: a trie of them (`tries`), or all continuations of a context, masked |
 | `rows` | one sequence and padding |
-| `alone` | one sequence, by the model's own forward |
+| `alone` | one sequence, in the model's own forward pass |
 
 Each context of an encoder-decoder is encoded once. The output head, whose cost grows with the
-vocabulary, sees scored states only. Which way is right for a model is proven at the start of a task
-(`forward.proof`).
+vocabulary, is applied only to the hidden states that predict scored tokens. At the start of a task,
+a proof finds the ways that are correct for the model (`forward.proof`).
 """
 
 import contextlib
@@ -29,21 +29,21 @@ from lamini.forward.states import head_logits, last_states
 from lamini.students.token_cache import Integers
 
 LOGITS_AT_ONCE = 2**26
-"""Elements of the logits held at a time: 256 MiB in fp32."""
+"""Maximum number of logits in memory at a time: 256 MiB in fp32."""
 MOST_PADDING = 1 / 16
-"""Of a batch, as a share of its budget: about what a batch costs beside its tokens."""
+"""Maximum padding of a batch, as a share of its token budget: about the fixed cost of a batch."""
 Score = tuple[float, bool]
-"""Log-likelihood in nats, and whether greedy decoding would give the continuation."""
+"""Log-likelihood in nats, and whether the continuation is the greedy one."""
 Way = Literal["shared", "rows", "alone"]
 WAYS: tuple[Way, ...] = ("shared", "rows", "alone")
-"""The fastest first."""
+"""All ways, the fastest first."""
 Answer = tuple[torch.Tensor, torch.Tensor]
 """Log-likelihood of each token of a continuation, and whether it is the most likely. Shape (T,)."""
 
 
 @dataclass
 class Scorer:
-    """Scores continuations with one model.
+    """Scoring of continuations with one model.
 
     Args:
         model: a Hugging Face model with a language-model head, in evaluation mode.
@@ -59,15 +59,15 @@ class Scorer:
         way: Way = "shared",
         advance: Callable[[int], None] = lambda _: None,
     ) -> list[Score]:
-        """Log-likelihood and greediness of each request, in their order.
+        """Log-likelihood of each request and whether it is the greedy continuation, in order.
 
         Args:
-            requests: in the model's tokens.
-            way: how they are computed.
-            advance: told how many requests were scored since the last call.
+            requests: requests in tokens of the model.
+            way: way of computation, one of `WAYS`.
+            advance: called with the number of requests scored since its last call.
 
         Raises:
-            LaminiError: when a single row does not fit into the device's memory.
+            LaminiError: if a single row does not fit into the memory of the device.
         """
         return [
             (float(likelihoods.double().sum()), bool(greedy.all()))
@@ -81,7 +81,7 @@ class Scorer:
         way: Way = "shared",
         advance: Callable[[int], None] = lambda _: None,
     ) -> list[Answer]:
-        """The same token by token, on the CPU."""
+        """Log-likelihood and greediness of each token of each request, on the CPU."""
         answers: dict[int, Answer] = {}
         for numbers, part in self._batches(requests, way):
             answers |= zip(numbers, part, strict=True)
@@ -102,11 +102,11 @@ class Scorer:
     def _causal(
         self, requests: Sequence[TokenRequest], way: Way
     ) -> Iterator[tuple[list[int], list[Answer]]]:
-        # Some families number the places of a row, too; none is longer than their positions.
+        # Some families use the index in the row as position: rows must fit the model's positions.
         _, limit = position_limits(self.model)
         most = min(MOST_TOKENS, limit or MOST_TOKENS)
         rows = build_rows(requests, shared=way == "shared", most=most)
-        # Rows without branches need no mask, and so take the plain causal kernels.
+        # Rows without branches need no mask, so they use the faster causal attention kernels.
         for part in ([r for r in rows if not r.branched], [r for r in rows if r.branched]):
             batches = _cut(part, [len(row.tokens) for row in part], self.tokens_per_batch)
             for batch in batches:
@@ -116,7 +116,7 @@ class Scorer:
     def _causal_batch(self, rows: list[Row], requests: Sequence[TokenRequest]) -> list[Answer]:
         device, longest = self.model.device, max(len(row.tokens) for row in rows)
         tokens, depths = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(2))
-        # Padding ends at once, so that nothing but itself is its ancestor.
+        # The interval of a padding token covers only itself, so it is no ancestor of other tokens.
         ends = np.tile(np.arange(1, longest + 1), (len(rows), 1))
         nodes, targets = [], []
         for number, row in enumerate(rows):
@@ -135,7 +135,7 @@ class Scorer:
                 states = last_states(self.model, **inputs, use_cache=False)
         else:
             states = last_states(self.model, **inputs, use_cache=False)
-        return _read_off(self.model, states.flatten(0, 1), nodes, targets)
+        return _read_log_likelihoods(self.model, states.flatten(0, 1), nodes, targets)
 
     # --- Encoder-decoder --------------------------------------------------------------------------
 
@@ -160,10 +160,11 @@ class Scorer:
     def _encoder_decoder_batch(
         self, groups: list[list[int]], requests: Sequence[TokenRequest], way: Way
     ) -> list[Answer]:
-        """Contexts in the encoder; in the decoder a row for each context, or each continuation.
+        """Score groups of requests with equal contexts, each context encoded once.
 
-        In a shared row, continuations are segments: where positions are distances alone (T5), a
-        segment's place does not matter.
+        The decoder gets one row per context (`shared`), or one row per continuation (`rows`). In a
+        shared row, each continuation is a segment that attends only to itself. Its index in the row
+        does not matter if positions are relative (T5).
         """
         device, start = self.model.device, start_token(self.model)
         encoder, encoder_mask = _padded([requests[g[0]].context for g in groups], fill=start)
@@ -195,11 +196,11 @@ class Scorer:
                 targets.append(continuation)
                 at += len(continuation)
         states = last_states(self.model, **inputs, use_cache=False)
-        return _read_off(self.model, states.flatten(0, 1), nodes, targets)
+        return _read_log_likelihoods(self.model, states.flatten(0, 1), nodes, targets)
 
 
 def by_context(requests: Sequence[TokenRequest]) -> dict[bytes, list[int]]:
-    """Numbers of the requests of each context."""
+    """Indices of the requests of each context."""
     groups: dict[bytes, list[int]] = {}
     for number, request in enumerate(requests):
         groups.setdefault(request.context.tobytes(), []).append(number)
@@ -213,7 +214,7 @@ def _alone(model: Any, request: TokenRequest) -> Answer:
 
 
 def _padded(rows: Sequence[Integers], fill: int) -> tuple[Integers, Integers]:
-    """Rows of unequal length as one array, and where it holds something. Shape (B, longest)."""
+    """Rows of unequal length, padded to one array, and their mask. Shape (B, longest) each."""
     shape = (len(rows), max(map(len, rows)))
     padded, mask = np.full(shape, fill), np.zeros(shape, dtype=np.int64)
     for number, row in enumerate(rows):
@@ -222,9 +223,9 @@ def _padded(rows: Sequence[Integers], fill: int) -> tuple[Integers, Integers]:
 
 
 def _cut(items: list[Any], lengths: list[int], budget: int) -> Iterator[list[Any]]:
-    """Batches of neighbours whose padded size is at most the budget; one item may be larger.
+    """Batches of consecutive items with a padded size within the budget; one item may exceed it.
 
-    A batch also ends before it holds more padding than one more batch would cost.
+    A batch also ends when more padding would cost more than another batch.
     """
     batch: list[Any] = []
     longest = tokens = 0
@@ -242,13 +243,13 @@ def _cut(items: list[Any], lengths: list[int], budget: int) -> Iterator[list[Any
 
 
 def _halving(batch: list[Any], compute: Callable[[list[Any]], list[Answer]]) -> list[Answer]:
-    """Compute a batch; where memory does not suffice, in halves."""
+    """Compute a batch; if it does not fit into memory, compute its halves."""
     try:
         return compute(batch)
     except torch.OutOfMemoryError as error:
         if len(batch) == 1:
             raise LaminiError(
-                "the GPU's memory does not hold the model and its longest example; ask for a"
+                "the GPU's memory is too small for the model and its longest example; use a"
                 " larger GPU, or set `evaluation.precision: bf16`"
             ) from error
     torch.cuda.empty_cache()
@@ -258,10 +259,10 @@ def _halving(batch: list[Any], compute: Callable[[list[Any]], list[Answer]]) -> 
 
 @contextlib.contextmanager
 def _local_attention(model: Any, positions: torch.Tensor) -> Iterator[None]:
-    """Let GPT-Neo's local layers measure distance by position, not by place in the row.
+    """Make GPT-Neo's local attention use distances between positions, not between row indices.
 
-    Each of its attention modules keeps which place may see which in a buffer `bias`; it is put
-    back afterwards.
+    Each attention module keeps its causal mask in a buffer `bias`; the context manager replaces the
+    buffer and restores it at the end.
     """
     if model.config.model_type != "gpt_neo":
         yield
@@ -279,16 +280,16 @@ def _local_attention(model: Any, positions: torch.Tensor) -> Iterator[None]:
             module.bias = bias
 
 
-def _read_off(
+def _read_log_likelihoods(
     model: Any, states: torch.Tensor, nodes: list[Integers], targets: list[Integers]
 ) -> list[Answer]:
-    """Log-likelihoods from the states after which the targets are predicted.
+    """Log-likelihoods of target tokens from the hidden states that predict them.
 
     Args:
-        model: for its output head.
-        states: flat. Shape (S, width).
-        nodes: for each request, the states that predict its tokens.
-        targets: for each request, its tokens.
+        model: the model, for its output head.
+        states: hidden states. Shape (S, width).
+        nodes: for each request, indices of the states that predict its tokens.
+        targets: for each request, its target tokens.
     """
     distinct, places = np.unique(np.concatenate(nodes), return_inverse=True)
     wanted = torch.as_tensor(np.concatenate(targets), device=states.device)

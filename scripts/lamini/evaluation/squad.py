@@ -1,7 +1,7 @@
-"""Token F1 and exact match of short answers, as SQuAD 1.1 defines them.
+"""Token F1 and exact match of short answers, as defined by SQuAD 1.1.
 
-lm-eval's ReCoRD takes them from a module that transformers 5 no longer has. `provide` puts this one
-in its place, under its name and with its two functions, and does nothing where the original exists.
+lm-eval's ReCoRD imports these functions from a module that transformers 5 has removed. `provide`
+registers this module's functions under the removed name, and does nothing if the original exists.
 """
 
 import importlib.util
@@ -17,27 +17,27 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize(answer: str) -> str:
-    """Lower case, no punctuation, no articles, single spaces."""
+    """Convert to lower case; remove punctuation, articles and repeated spaces."""
     text = answer.lower().translate(_NO_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 
 def compute_exact(gold: str, predicted: str) -> int:
-    """1 if both are equal after normalisation, else 0."""
+    """1 if both answers are equal after normalisation, else 0."""
     return int(normalize(gold) == normalize(predicted))
 
 
 def compute_f1(gold: str, predicted: str) -> float:
-    """F1 of the normalised words, 0 to 1; two empty answers agree."""
-    wanted, given = normalize(gold).split(), normalize(predicted).split()
-    if not wanted or not given:
-        return float(wanted == given)
-    common = (Counter(wanted) & Counter(given)).total()
-    return 2 * common / (len(wanted) + len(given))
+    """F1 of the normalised words, 0 to 1; 1 if both answers are empty."""
+    gold_words, predicted_words = normalize(gold).split(), normalize(predicted).split()
+    if not gold_words or not predicted_words:
+        return float(gold_words == predicted_words)
+    common = (Counter(gold_words) & Counter(predicted_words)).total()
+    return 2 * common / (len(gold_words) + len(predicted_words))
 
 
 def provide() -> None:
-    """Make the missing module importable."""
+    """Register the removed module, so that it can be imported."""
     parts = _MISSING.split(".")
     for depth in range(2, len(parts) + 1):
         name = ".".join(parts[:depth])

@@ -1,4 +1,4 @@
-"""Task definitions: lm-eval's own or the user's, on our examples, with the protocol's prompts."""
+"""Task definitions of lm-eval or the user, with our examples and the protocol's prompts."""
 
 import functools
 import logging
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lamini")
 
-# lm-eval's index of all its tasks takes some 20 seconds of a processor to read; these need none.
+# Reading lm-eval's index of all tasks takes about 20 CPU seconds; these tasks do not need it.
 _DEFINITIONS = {
     "openbookqa": "openbookqa/openbookqa.yaml",
     "sciq": "sciq/sciq.yaml",
@@ -41,23 +41,23 @@ _DEFINITIONS = {
 def build_task(
     name: str, settings: Task, protocol: str, mirror: str | None
 ) -> tuple["ConfigurableTask", DataFacts]:
-    """An lm-eval task on its examples, zero-shot.
+    """Build an lm-eval task on its examples, zero-shot.
 
-    Only the evaluated split is read: lm-eval would also load the training split, for few-shot
-    examples that nobody asks for.
+    Only the evaluated split is read. lm-eval would also load the training split for few-shot
+    examples, which are not used here.
 
     Args:
-        name: of the task in lm-eval, or in the user's folder of definitions.
-        settings: metric, data and that folder.
+        name: name of the task in lm-eval, or in the user's folder of definitions.
+        settings: metric, data, and the folder of definitions.
         protocol: `paper` or `modern`.
         mirror: folder of local copies of the data; null: the hub.
 
     Raises:
-        LaminiError: when there is no such task, or an example does not fit it.
+        LaminiError: if the task does not exist, or an example does not fit it.
     """
     from lm_eval.api.task import ConfigurableTask
 
-    _quieten()
+    _silence_libraries()
     squad.provide()
     definition = _load_definition(name, settings.include_path)
     for key in ("tag", "group", "task_list", "dataset_path", "dataset_name", "dataset_kwargs"):
@@ -68,10 +68,10 @@ def build_task(
     place = place_of(settings.data, mirror)
     split = settings.data.split
     try:
-        # lm-eval would do this anew each time that it looks at the examples.
+        # lm-eval would repeat this at each access to the examples.
         prepare = definition.pop("process_docs", None)
         prepared = prepare(examples) if prepare else examples
-    except Exception as error:  # a definition may fail on unfit rows in any way
+    except Exception as error:  # a definition raises errors of any type on unfit rows
         raise _unfit(name, examples.column_names, place, error) from error
     definition |= {
         "training_split": None,
@@ -83,8 +83,8 @@ def build_task(
     }
     if definition.get("output_type") == "loglikelihood_rolling":
         raise LaminiError(
-            f"tasks.{name}: it measures the perplexity of whole texts, and has no score that"
-            " examples share; leave it out"
+            f"tasks.{name}: it measures the perplexity of whole texts, not a mean score of"
+            " examples, which is not supported; leave it out"
         )
     try:
         return ConfigurableTask(config=definition), facts
@@ -94,10 +94,11 @@ def build_task(
         raise _unfit(name, examples.column_names, place, error) from error
 
 
-def _quieten() -> None:
-    """lm-eval warns of every task that it runs as its authors meant it.
+def _silence_libraries() -> None:
+    """Switch off lm-eval's warnings and the progress bars of both libraries.
 
-    Both libraries draw a bar for each step of a task's preparation; none takes long.
+    lm-eval warns about tasks that run as their authors intended. Every step of a task's preparation
+    has a progress bar, though none takes long.
     """
     import datasets
     import lm_eval.api.task
@@ -111,7 +112,7 @@ def _quieten() -> None:
 def check_examples(
     name: str, task: "ConfigurableTask", settings: Task, mirror: str | None, limit: int | None
 ) -> None:
-    """Look at every example that will be evaluated, before a model computes anything.
+    """Check every example that will be evaluated, before the model computes anything.
 
     Raises:
         LaminiError: names the row without choices, or with a label out of range.
@@ -125,28 +126,28 @@ def check_examples(
             problem = _problem(task, row)
             if problem is None and _has_blank_choice(task, row):
                 blank.append(number)
-        except Exception as error:  # a definition may fail on a damaged row in any way
+        except Exception as error:  # a definition raises errors of any type on damaged rows
             problem = f"does not fit ({type(error).__name__}: {error})"
         if problem:
             raise LaminiError(f"{place}: row {number} of task {name} {problem}; restore the data")
     if blank:
         logger.warning(
-            "%s: %d rows of task %s have a blank choice, row %d first; it is scored as it stands",
+            "%s: %d rows of task %s have a blank choice (first: row %d); blank choices are scored",
             place, len(blank), name, blank[0],
         )  # fmt: skip
 
 
 def _problem(task: "ConfigurableTask", row: Any) -> str | None:
-    """What is wrong with an example of a multiple-choice task; nothing for other kinds."""
+    """Problem of a multiple-choice example, or None; other kinds of task are not checked."""
     if task.OUTPUT_TYPE != "multiple_choice":
         return None
     choices = task.doc_to_choice(row)
     if not choices:
         return "has no choices"
-    # Where the choices are contexts, their number stands in the text's place.
+    # If the choices are contexts, `doc_to_text` returns the index of the correct one.
     label = task.doc_to_text(row) if task.multiple_input else task.doc_to_target(row)
     if isinstance(label, str):
-        return None if label in choices else f"has the answer {label!r:.80}, which is no choice"
+        return None if label in choices else f"has the answer {label!r:.80}, not one of its choices"
     labels = label if isinstance(label, list) else [label]
     if any(isinstance(item, int) and not 0 <= item < len(choices) for item in labels):
         return f"has label {label}, but {len(choices)} choices"
@@ -154,14 +155,14 @@ def _problem(task: "ConfigurableTask", row: Any) -> str | None:
 
 
 def _has_blank_choice(task: "ConfigurableTask", row: Any) -> bool:
-    """Whether nothing but white space is a choice; official data have such rows."""
+    """Whether a choice is empty or only white space; official data have such rows."""
     if task.OUTPUT_TYPE != "multiple_choice":
         return False
     return any(not str(choice).strip() for choice in task.doc_to_choice(row))
 
 
 def missing_package(name: str, error: ImportError) -> LaminiError:
-    """What a task needs that is not installed; lm-eval leaves such packages to its users."""
+    """Error for a Python package that a task needs and lm-eval does not install."""
     package = error.name or str(error)
     return LaminiError(
         f"tasks.{name}: lm-eval's task needs the Python package {package}, which is not installed"
@@ -171,7 +172,7 @@ def missing_package(name: str, error: ImportError) -> LaminiError:
 
 
 def _unfit(name: str, columns: list[str], place: str, error: Exception) -> LaminiError:
-    """A missing column is the usual cause; the error alone does not say so."""
+    """Error for examples that do not fit; names the missing column, the usual cause."""
     missing = str(error).strip("'\"")
     if isinstance(error, KeyError) and missing not in columns:
         return LaminiError(
@@ -184,17 +185,17 @@ def _unfit(name: str, columns: list[str], place: str, error: Exception) -> Lamin
 
 
 def _load_definition(name: str, include_path: str | None) -> dict[str, Any]:
-    """A task's fields.
+    """Load the fields of a task's definition.
 
     Raises:
-        LaminiError: when lm-eval can't load the task, or it has no definition on other data.
+        LaminiError: if lm-eval can't load the task, or the task can't run on other data.
     """
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    file = _own_file(name, include_path) if include_path else _definition_file(name)
+    file = _user_definition_file(name, include_path) if include_path else _definition_file(name)
     try:
         definition: dict[str, Any] = load_yaml(file)
-    except Exception as error:  # a definition runs code of its own
+    except Exception as error:  # a definition may run its own code
         if isinstance(error, ImportError) and (error.name or not include_path):
             raise missing_package(name, error) from error
         raise LaminiError(
@@ -204,20 +205,20 @@ def _load_definition(name: str, include_path: str | None) -> dict[str, Any]:
         ) from error
     if "class" in definition:
         raise LaminiError(
-            f"tasks.{name}: in lm-eval this task is a Python class, which reads its own data and so"
-            " can't be run here; run it by lm-eval itself on the model's folder, or leave it out"
+            f"tasks.{name}: in lm-eval this task is a Python class that reads its own data, which"
+            " is not supported; run lm-eval itself on the model's folder, or leave the task out"
         )
     return definition
 
 
 def _definition_file(name: str) -> Path:
-    """The file that defines a task in lm-eval."""
+    """File that defines a task in lm-eval."""
     import lm_eval.tasks
 
     folder = Path(lm_eval.tasks.__file__).parent
     if name in _DEFINITIONS:
         return folder / _DEFINITIONS[name]
-    # One file that names the task as its own is its definition; names made otherwise are indexed.
+    # A single file with `task: NAME` is the definition. Names built in other ways need the index.
     named = re.compile(rf"^task:\s*[\"']?{re.escape(name)}[\"']?\s*$".encode(), re.MULTILINE)
     found = [file for file in folder.rglob("*.yaml") if named.search(file.read_bytes())]
     if len(found) == 1:
@@ -226,17 +227,17 @@ def _definition_file(name: str) -> Path:
     index: Mapping[str, Any] = lm_eval.tasks.TaskManager().task_index
     if name not in index:
         raise LaminiError(
-            f"tasks.{name}: the pinned lm-eval has no task of this name; for a definition of your"
-            f" own give its folder as `tasks.{name}.include_path`"
+            f"tasks.{name}: the pinned lm-eval has no task of this name; for your own definition,"
+            f" set its folder as `tasks.{name}.include_path`"
         )
     return _file_of_task(name, index[name])
 
 
-def _own_file(name: str, include_path: str) -> Path:
-    """The file that defines a task in the user's folder.
+def _user_definition_file(name: str, include_path: str) -> Path:
+    """File that defines a task in the user's folder.
 
     Raises:
-        LaminiError: when no definition there has this name.
+        LaminiError: if no definition in the folder has this name.
     """
     from lm_eval.tasks import TaskManager
 
@@ -250,27 +251,27 @@ def _own_file(name: str, include_path: str) -> Path:
 
 
 def _unreadable(include_path: str) -> Iterator[str]:
-    """The definitions that lm-eval's index leaves out in silence, with the reason."""
+    """Definitions that lm-eval's index silently leaves out, each with the reason."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     for file in sorted(Path(include_path).rglob("*.yaml")):
         try:
             load_yaml(file, resolve_func=False)
-        except Exception as error:  # of YAML, of a missing `include`, of its encoding
+        except Exception as error:  # invalid YAML, missing `include`, wrong encoding
             yield f"{file}, which can't be read ({' '.join(str(error).split()):.300})"
 
 
 def _file_of_task(name: str, entry: Any) -> Path:
-    """The file of one entry of lm-eval's index.
+    """File of one entry of lm-eval's index.
 
     Raises:
-        LaminiError: when the entry is a group of tasks.
+        LaminiError: if the entry is a group of tasks.
     """
     members = entry.tags if entry.yaml_path is None else (entry.cfg or {}).get("task")
     if not isinstance(members, str | None):
         names = sorted(str(m.get("task", m) if isinstance(m, dict) else m) for m in members)
         raise LaminiError(
-            f"tasks.{name}: in lm-eval this is a group of tasks, and its data are several; name the"
-            f" tasks that it consists of: {', '.join(names)[:300]}"
+            f"tasks.{name}: in lm-eval this is a group of tasks with several data sets; use the"
+            f" tasks of the group instead: {', '.join(names)[:300]}"
         )
     return Path(entry.yaml_path)

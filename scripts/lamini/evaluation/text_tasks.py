@@ -1,7 +1,7 @@
-"""lm-eval's tasks whose answers are texts (`generate_until`), through our batches.
+"""lm-eval's tasks with generated answers (`generate_until`), run in our batches.
 
-Prompts are tokenised as in training and cut inside their wrapper; stop texts, limits and defaults
-are read as lm-eval reads them.
+Prompts are tokenised as in training, and truncated inside their prompt format. Stop texts, token
+limits and defaults have the same meaning as in lm-eval.
 """
 
 from collections.abc import Sequence
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 
 def generate_until(language_model: "LaminiLM", requests: "Sequence[Instance]") -> list[str]:
-    """Generate after each request's context, in its wrapper.
+    """Generate a text after the context of each request, in the prompt format.
 
     Args:
         language_model: a loaded model.
-        requests: with a context and the task's `generation_kwargs`.
+        requests: requests with a context and the task's `generation_kwargs`.
 
     Returns:
-        Texts up to the first stop text, in the requests' order.
+        Texts up to the first stop text, in the order of the requests.
 
     Raises:
-        LaminiError: names the task whose settings the model can't follow.
+        LaminiError: names the task whose settings the model does not support.
     """
     encoder, tokenizer = language_model.encoder, language_model.tokenizer
     generator = Generator(
@@ -68,7 +68,7 @@ def generate_until(language_model: "LaminiLM", requests: "Sequence[Instance]") -
 
 
 def _decoding(settings: dict[str, Any], default_tokens: int, task: str | None) -> Decoding:
-    """A task's `generation_kwargs`, as lm-eval understands them."""
+    """Decoding settings from a task's `generation_kwargs`, interpreted as in lm-eval."""
     others: dict[str, Any] = {**normalize_gen_kwargs(settings, default_tokens)}
     sampled, temperature = others.pop("do_sample"), others.pop("temperature", 0.0)
     decoding = Decoding(
@@ -81,7 +81,7 @@ def _decoding(settings: dict[str, Any], default_tokens: int, task: str | None) -
     )
     if decoding.temperature > 0 and others.get("num_beams", 1) > 1:
         raise LaminiError(
-            f"tasks.{task}: it draws at random with {others['num_beams']} beams, which is not"
+            f"tasks.{task}: it samples with {others['num_beams']} beams, which is not"
             " supported; leave the task out"
         )
     return decoding
@@ -94,7 +94,7 @@ def _prompts(
     decoding: Decoding,
     task: str | None,
 ) -> list[Prompt]:
-    """Prompts with as much room as both the model and the protocol leave."""
+    """Prompts, truncated to the limits of both the model and the protocol."""
     new = decoding.max_new_tokens if encoder.architecture == "decoder-only" else 0
     try:
         positions = generator.room(decoding.max_new_tokens)

@@ -1,9 +1,10 @@
-"""Token sequences laid out so that what several begin with is computed once.
+"""Layout of token sequences as tries, so that common prefixes are computed once.
 
-The requests of an example share their context, those of neighbouring examples often more than the
-wrapper. Each row is a trie in depth-first order: a token stands in it once for all sequences that
-have the same tokens up to it. A token may see its ancestors, which are the tokens before it in its
-own sequence; its position is its depth. So each state is what it would be in a sequence alone.
+The requests of an example share their context; requests of neighbouring examples often share more
+than the prompt format. Each row is a trie in depth-first order: sequences with a common prefix
+share the prefix's tokens. A token attends only to its ancestors, which are the tokens before it in
+its own sequence, and its position is its depth. So each hidden state equals that of the sequence
+alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,40 +16,40 @@ from lamini.evaluation.requests import TokenRequest
 from lamini.students.token_cache import Integers
 
 MOST_TOKENS = 1024
-"""Most tokens of a row; attention within it costs its square."""
+"""Maximum tokens of a row; the cost of attention grows with the square of a row's length."""
 LEAST_SHARED = 16
-"""Tokens that a sequence must share with the one before it to stand in the same row."""
+"""Minimum length of the common prefix of a sequence and the one before it in the same row."""
 
 
 @dataclass
 class Row:
-    """One trie."""
+    """One trie of token sequences."""
 
     tokens: Integers
-    """Shape (N,)."""
+    """Token ids. Shape (N,)."""
     depths: Integers
     """Position of each token in its sequences. Shape (N,)."""
     ends: Integers
     """One past the last descendant: token k is an ancestor of q if k <= q < ends[k]. Shape (N,)."""
     requests: list[int]
-    """Which requests are scored in this row."""
+    """Indices of the requests that are scored in this row."""
     nodes: list[Integers]
-    """For each of them, the tokens after which its continuation's tokens are predicted."""
+    """For each request, indices of the tokens that predict its continuation."""
 
     @property
     def branched(self) -> bool:
-        """Whether the row holds more than one sequence's tokens in a line."""
+        """Whether the row holds more than a single chain of tokens, and so needs a mask."""
         return bool((self.ends != len(self.tokens)).any())
 
 
 @dataclass
-class _Growing:
-    """A trie to which sequences are added in lexicographic order."""
+class _TrieBuilder:
+    """Trie under construction; sequences are added in lexicographic order."""
 
     path: Integers
-    """Nodes of the last sequence, by depth."""
+    """Nodes of the last added sequence, by depth."""
     last: Integers = field(init=False)
-    """Tokens of the last sequence."""
+    """Tokens of the last added sequence."""
     tokens: list[Integers] = field(default_factory=list)
     depths: list[Integers] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -58,7 +59,7 @@ class _Growing:
     nodes: list[Integers] = field(default_factory=list)
 
     def add(self, number: int, sequence: Integers, shared: int, first_scored: int) -> None:
-        """Add one sequence that shares its first tokens with the last one."""
+        """Add a sequence that has its first `shared` tokens in common with the last one."""
         self.closed.append((self.path[shared:], self.size))
         new = len(sequence) - shared
         self.path = np.concatenate([self.path[:shared], np.arange(self.size, self.size + new)])
@@ -70,7 +71,7 @@ class _Growing:
         self.nodes.append(self.path[first_scored:])
 
     def finish(self) -> Row:
-        """The finished row."""
+        """Build the row of all added sequences."""
         ends = np.full(self.size, self.size)
         for nodes, end in self.closed:
             ends[nodes] = end
@@ -81,30 +82,30 @@ class _Growing:
 def build_rows(
     requests: Sequence[TokenRequest], *, shared: bool = True, most: int = MOST_TOKENS
 ) -> list[Row]:
-    """Lay out the requests of a decoder-only model.
+    """Lay out the requests of a decoder-only model in rows.
 
     Args:
-        requests: any; the last token of a continuation is predicted but never fed.
-        shared: whether requests may share a row; equal ones always do.
-        most: tokens of a row, unless one sequence alone is longer.
+        requests: any requests; a continuation's last token is predicted but never an input.
+        shared: whether different requests may share a row; equal requests always share one.
+        most: maximum tokens of a row; a single longer sequence gets its own row.
 
     Returns:
-        Rows that together hold every request once, the longest first.
+        Rows that hold every request exactly once, the longest first.
     """
     fed = [np.concatenate([r.context, r.continuation[:-1]]) for r in requests]
-    # Big-endian bytes compare as the numbers do, and much faster than lists of them.
+    # Big-endian bytes have the same order as the numbers, and compare much faster than lists.
     order = sorted(range(len(fed)), key=lambda i: fed[i].astype(">u4").tobytes())
-    rows = _grow(order, fed, [len(r.context) - 1 for r in requests], most if shared else 0)
+    rows = _build_tries(order, fed, [len(r.context) - 1 for r in requests], most if shared else 0)
     return sorted(rows, key=lambda row: -len(row.tokens))
 
 
-def _grow(
+def _build_tries(
     order: list[int], fed: list[Integers], first_scored: list[int], most: int
 ) -> Iterator[Row]:
-    growing: _Growing | None = None
+    growing: _TrieBuilder | None = None
     for number in order:
         sequence = fed[number]
-        shared = _shared(growing.last, sequence) if growing else 0
+        shared = _common_prefix_length(growing.last, sequence) if growing else 0
         if growing is not None:
             full = growing.size + len(sequence) - shared > most
             equal = shared == len(sequence) == len(growing.last)
@@ -112,14 +113,14 @@ def _grow(
                 yield growing.finish()
                 growing, shared = None, 0
         if growing is None:
-            growing = _Growing(path=np.array([], dtype=np.int64))
+            growing = _TrieBuilder(path=np.array([], dtype=np.int64))
         growing.add(number, sequence, shared, first_scored[number])
     if growing is not None:
         yield growing.finish()
 
 
-def _shared(first: Integers, second: Integers) -> int:
-    """How many tokens two sequences have in common from the left."""
+def _common_prefix_length(first: Integers, second: Integers) -> int:
+    """Length of the longest common prefix of two sequences."""
     most = min(len(first), len(second))
     differing = np.flatnonzero(first[:most] != second[:most])
     return int(differing[0]) if len(differing) else most

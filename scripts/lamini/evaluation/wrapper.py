@@ -1,4 +1,4 @@
-"""Prompts in tokens: of one that is too long, the instruction is cut, and its wrapper stays."""
+"""Tokenised prompts; the start of a too long instruction is cut, its prompt format stays whole."""
 
 import logging
 from collections.abc import Sequence
@@ -16,41 +16,41 @@ logger = logging.getLogger("lamini")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as it is sent."""
+    """Prompt as sent to the model."""
 
     text: str
     tokens: list[int]
     dropped: int
-    """Tokens of the instruction's beginning for which there was no room."""
+    """Number of tokens cut from the start of the instruction."""
 
 
 @dataclass(frozen=True)
 class PromptSpans:
-    """Where the tokens of one prompt stand in its text.
+    """Token positions of head, instruction and tail in one prompt.
 
-    The head is what comes before the instruction: tokens that the tokenizer adds, and those of the
-    wrapper; the tail is what comes after it. A token that holds characters of both sides belongs
+    The head is everything before the instruction: special tokens that the tokenizer adds, and the
+    prompt format's text. The tail is everything after it. A token with characters of both belongs
     to the instruction.
     """
 
     text: str
     offsets: list[tuple[int, int]]
-    """First character of each token, and one past its last; equal for a token that was added."""
+    """First character and end (exclusive) of each token; equal for an added special token."""
     start: int
-    """First character of the instruction."""
+    """Index of the instruction's first character."""
     head: int
-    """Tokens of the head."""
+    """Number of tokens in the head."""
     tail: int
-    """Tokens of the tail."""
+    """Number of tokens in the tail."""
 
     def cut_text(self, room: int) -> str:
-        """The text without as many tokens of the instruction's beginning as are too many.
+        """Cut the start of the instruction so that about `room` tokens remain.
 
         Args:
-            room: tokens that may stay; more than those of head and tail.
+            room: maximum number of tokens; more than the tokens of head and tail.
         """
         last_dropped = self.head + len(self.offsets) - room - 1
-        # Several tokens may stand for parts of one character; it goes as a whole.
+        # Several tokens may encode one character; it is removed completely.
         begin = max(self.offsets[last_dropped][1], self.start + 1)
         return self.text[: self.start] + self.text[begin:]
 
@@ -58,13 +58,13 @@ class PromptSpans:
 def prompt_spans(
     tokenizer: Any, prompt_format: str | None, text: str, special: bool | None = None
 ) -> PromptSpans:
-    """Find the wrapper in a prompt's tokens.
+    """Find the tokens of the prompt format in a prompt.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
-        prompt_format: the wrapper; null: none.
+        prompt_format: name of the prompt format; null: none.
         text: the whole prompt.
-        special: whether the tokenizer adds its special tokens; null: as it does by itself.
+        special: whether the tokenizer adds its special tokens; null: its default.
     """
     before, after = prompt_parts(prompt_format or "bare")
     options = {} if special is None else {"add_special_tokens": special}
@@ -72,19 +72,19 @@ def prompt_spans(
         "offset_mapping"
     ]
     start, end = len(before), len(text) - len(after)
-    # An added token has no characters: before the text it stands at 0, after it at 0 or the end.
+    # An added token has no characters. Its offset is 0 before the text, 0 or the end after it.
     inside = [n for n, (a, b) in enumerate(offsets) if a < b and b > start and a < end]
     head, tail = (inside[0], len(offsets) - 1 - inside[-1]) if inside else (len(offsets), 0)
     return PromptSpans(text, offsets, start, head, tail)
 
 
 def cut_left(tokens: Integers, head: int, room: int) -> Integers:
-    """The head of a prompt, and as many of its last tokens as then have room.
+    """Keep the head of a prompt and its last tokens, `room` tokens in total.
 
     Args:
-        tokens: of the prompt. Shape (N,), N more than `room`.
-        head: tokens that stay at its beginning, at most `room`.
-        room: tokens that are kept.
+        tokens: token ids of the prompt. Shape (N,), N > `room`.
+        head: number of tokens to keep at the start, at most `room`.
+        room: number of tokens to keep in total.
     """
     return np.concatenate([tokens[:head], tokens[len(tokens) - (room - head) :]])
 
@@ -92,22 +92,22 @@ def cut_left(tokens: Integers, head: int, room: int) -> Integers:
 def fit_prompts(
     tokenizer: Any, texts: Sequence[str], prompt_format: str | None, room: int | None
 ) -> list[Prompt]:
-    """Tokenise prompts as in training; too long ones lose the beginning of their instruction.
+    """Tokenise prompts as in training; too long ones lose the start of their instruction.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
-        texts: whole prompts, in their wrapper.
-        prompt_format: the wrapper; null: none.
-        room: most tokens of a prompt; null: any number.
+        texts: whole prompts, in their prompt format.
+        prompt_format: name of the prompt format; null: none.
+        room: maximum tokens of a prompt; null: no limit.
 
     Raises:
-        LaminiError: when the wrapper alone does not fit.
+        LaminiError: if the prompt format alone is too long.
     """
     fitted = [_fit(tokenizer, text, prompt_format, room) for text in texts]
     if cut := sum(prompt.dropped > 0 for prompt in fitted):
         logger.warning(
-            "%d of %d prompts are longer than the %s tokens that the model has room for; the"
-            " beginning of their instruction was left out", cut, len(fitted), room,
+            "%d of %d prompts are longer than the limit of %s tokens; the start of their"
+            " instruction was cut", cut, len(fitted), room,
         )  # fmt: skip
     return fitted
 
@@ -119,10 +119,10 @@ def _fit(tokenizer: Any, text: str, prompt_format: str | None, room: int | None)
         spans = prompt_spans(tokenizer, prompt_format, text)
         if room <= spans.head + spans.tail:
             raise LaminiError(
-                f"a prompt has room for {room} tokens, and its wrapper alone takes"
-                f" {spans.head + spans.tail}; ask for fewer new tokens"
+                f"a prompt may have {room} tokens, but its prompt format alone takes"
+                f" {spans.head + spans.tail}; lower the number of new tokens"
             )
-        text = spans.cut_text(room)  # may have more tokens than were counted off
+        text = spans.cut_text(room)  # tokenised again, it may have more tokens than `room`
         tokens = tokenizer(text, verbose=False)["input_ids"]
     begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     return Prompt(text, tokens or [begin], whole - len(tokens))

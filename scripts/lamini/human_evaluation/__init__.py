@@ -1,1 +1,1 @@
-"""Human evaluation: blinded items, annotation pages, a judge kept apart, ratings and agreement."""
+"""Human evaluation: blinded items, annotation pages, ratings, agreement, and a separate judge."""

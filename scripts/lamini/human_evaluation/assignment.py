@@ -1,4 +1,4 @@
-"""Who rates what: all answers to an instruction go to the same person (section 4.2)."""
+"""Assignment of instructions to annotators: one person rates all answers to one (section 4.2)."""
 
 import random
 from collections import Counter
@@ -10,20 +10,20 @@ from lamini.files import derive_seed
 def assign_groups(
     strata: Mapping[str, str], annotators: Sequence[str], rated_twice: float, seed: int
 ) -> dict[str, tuple[str, ...]]:
-    """Deal instructions to annotators, as evenly as can be.
+    """Assign instructions to annotators, balanced over annotators and strata.
 
-    Strata are shuffled and their instructions dealt one after the other: first shares differ by one
-    instruction at most, and an annotator gets two of one stratum only when it has more instructions
-    than there are annotators.
+    The strata are shuffled, and their instructions are assigned in turn. First assignments differ
+    by at most one instruction between annotators. An annotator gets two instructions of a stratum
+    only if the stratum has more instructions than there are annotators.
 
     Args:
         strata: app or source of each group.
-        annotators: names of those who rate.
-        rated_twice: share of the groups that get a second annotator, from those with least to do.
+        annotators: names of the annotators.
+        rated_twice: share of the groups with a second annotator: the one with the fewest groups.
         seed: of the shuffles.
 
     Returns:
-        The annotators of each group, first one first, in the order in which groups are shown.
+        Annotators of each group, the first one first, in the order in which groups are shown.
     """
     draw = random.Random(derive_seed("assign_groups", seed))
     names = sorted(set(strata.values()))

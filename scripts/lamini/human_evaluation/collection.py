@@ -1,7 +1,7 @@
-"""From rating files and verdicts to `ratings.csv` and `summary.json`.
+"""Collection of rating files and verdicts into `ratings.csv` and `summary.json`.
 
-People's ratings and the judge's lie side by side in the table, each row with its `rater`, and every
-number of the summary is of one of the two alone.
+The table holds the ratings of people and of the judge, distinguished by the column `rater`. Each
+number of the summary counts ratings of only one of the two.
 """
 
 import csv
@@ -46,16 +46,16 @@ def collect_ratings(
 
     Args:
         rated: `items.jsonl`.
-        key: `key.json`, which says what each item is.
-        verdicts: the judge's ratings, or none.
-        rating_files: what people sent back; some, all, or none yet.
-        ratings: CSV to write: a row for each item and rater that it is assigned to, `rater` being
-            `human` or `machine`; `rating` is empty where there is none yet.
-        summary: JSON to write: how many are rated, level shares, comparisons, agreement.
-        settings: the rule's params.
+        key: `key.json`, with model or source of each item.
+        verdicts: files with the judge's ratings; may be empty.
+        rating_files: rating files of the annotators so far; may be empty.
+        ratings: CSV to write: one row per item and assigned rater; `rater` is `human` or `machine`;
+            `rating` is empty if there is no rating yet.
+        summary: JSON to write: number of ratings, level shares, comparisons, agreement.
+        settings: params of the rule.
 
     Raises:
-        LaminiError: lists what is wrong with the rating files; verdicts of other items.
+        LaminiError: lists all problems of the rating files; or verdicts belong to other items.
     """
     items = read_items(rated)
     subjects = read_json(key)
@@ -76,7 +76,7 @@ def human_rows(
     rating_files: Sequence[str | Path],
     settings: CollectRatings,
 ) -> list[Row]:
-    """A row for each item and person that it is assigned to, rated or not."""
+    """One row per item and assigned annotator, rated or not."""
     found = {(r.item, r.annotator): r for r in read_ratings(rating_files, items, settings)}
     rows = []
     for item in items:
@@ -90,14 +90,17 @@ def human_rows(
 def machine_rows(
     items: Sequence[Item], key: Mapping[str, Row], verdicts: Sequence[str | Path]
 ) -> list[Row]:
-    """A row for each verdict of the judge."""
+    """One row per verdict of the judge."""
     known = {item.item: item for item in items}
     rows = []
     for path in verdicts:
         for verdict in read_jsonl(path):
             item = known.get(verdict["item"])
             if item is None or item.digest != verdict["digest"]:
-                raise LaminiError(f"{path}: judges other items than {verdict['item']}; remake it")
+                raise LaminiError(
+                    f"{path}: judges other items than the study has ({verdict['item']}); delete it"
+                    " and run again"
+                )
             row = _row(item, key, "machine", verdict["model"])
             rows.append(row | {"rating": verdict["rating"] or ""})
     return rows
@@ -106,7 +109,7 @@ def machine_rows(
 def summarize(
     human: Sequence[Row], machine: Sequence[Row], settings: CollectRatings
 ) -> dict[str, Any]:
-    """What `summary.json` holds; each part says whose ratings it counts."""
+    """Content of `summary.json`; each part names the raters that it counts."""
     rated = {
         rater: [row for row in rows if row["rating"] in LEVELS]
         for rater, rows in zip(RATERS, (human, machine), strict=True)
@@ -135,7 +138,9 @@ def summarize(
 
 def _row(item: Item, key: Mapping[str, Row], rater: str, annotator: str) -> Row:
     if item.item not in key:
-        raise LaminiError(f"the key has no item {item.item}; remake items and key together")
+        raise LaminiError(
+            f"key.json has no item {item.item}; delete items.jsonl and key.json and run again"
+        )
     return {
         "item": item.item, "group": item.group, **key[item.item], "part": item.part,
         "rater": rater, "annotator": annotator, "rating": "", "comment": "",
@@ -150,4 +155,4 @@ def _log(facts: Mapping[str, Any]) -> None:
     )
     for name, counts in facts["annotators"].items():
         if 0 < counts["rated"] < counts["assigned"]:
-            logger.info("%s: %d of %d", name, counts["rated"], counts["assigned"])
+            logger.info("%s: %d of %d ratings", name, counts["rated"], counts["assigned"])

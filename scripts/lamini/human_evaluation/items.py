@@ -1,4 +1,4 @@
-"""The items of a study: what is rated, blinded, as it lies in `items.jsonl`."""
+"""Items of a study: the blinded texts to rate, one per row of `items.jsonl`."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,37 +11,37 @@ Part = Literal["instruction", "response"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One text to rate. Nothing in it says which model or source it is from; `key.json` does."""
+    """Text to rate, without its model or source, which only `key.json` holds."""
 
     item: str
-    """12 hex digits, the same as long as study, seed, instruction and origin are the same."""
+    """Id of 12 hex digits; constant for the same study, seed, instruction, subject and part."""
     group: str
-    """The instruction that it belongs to; all items of a group are rated by the same people."""
+    """Id of the instruction; the same people rate all items of a group."""
     part: Part
     instruction: str
     text: str
     digest: str
-    """Of part, instruction and text: a rating holds for this version of the item alone."""
+    """Hash of part, instruction and text; a rating is valid only for this version of the item."""
     annotators: tuple[str, ...]
-    """Who rates it; two where it is rated twice."""
+    """Names of its annotators; two if it is rated twice."""
 
     def as_row(self) -> dict[str, Any]:
-        """As written to `items.jsonl`."""
+        """Row of `items.jsonl`."""
         return asdict(self)
 
 
 def make_item(
     *, place: tuple[str, int], group: str, subject: str, part: Part, instruction: str, text: str
 ) -> Item:
-    """An item without annotators.
+    """Make an item without annotators.
 
     Args:
         place: study and seed.
-        group: which instruction.
-        subject: key of the model or source that is rated; goes into the name as a digest only.
-        part: what of the pair is rated.
-        instruction: the instruction, for the rater to read.
-        text: what is rated.
+        group: id of the instruction.
+        subject: key of the rated model or source; only its hash is part of the item's id.
+        part: rated part of the pair.
+        instruction: the instruction, shown to the rater.
+        text: the text to rate.
     """
     return Item(
         item=stable_hash("item", *place, group, subject, part, size=6),
@@ -55,7 +55,7 @@ def make_item(
 
 
 def read_items(path: str | Path) -> list[Item]:
-    """Read `items.jsonl`, in its order."""
+    """Read `items.jsonl`, in file order."""
     return [
         Item(**(row | {"annotators": tuple(row["annotators"])}))  # type: ignore[arg-type]
         for row in read_jsonl(path)

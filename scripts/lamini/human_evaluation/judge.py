@@ -1,7 +1,7 @@
-"""The judge: the teacher rates by the protocol that people follow, item by item and blinded.
+"""The judge: the teacher rates blinded items one by one, by the same protocol as people.
 
-Its verdicts are machine ratings. They stand in a file of their own, carry that mark into
-`ratings.csv`, and are never counted together with people's.
+Its verdicts are machine ratings. They are stored in a separate file, marked as `machine` in
+`ratings.csv`, and never counted together with human ratings.
 """
 
 import re
@@ -19,28 +19,28 @@ from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher import Request, chat_request, ledger_path, open_teacher
 
 Row = dict[str, Any]
-# The letter stands alone: "A good answer" names no level.
+# The letter must be a separate word: "A good answer" names no level.
 _VERDICT = re.compile(r"\W*(?:rating|rate)?\W*([A-D])(?=\W*$|[.:;,)*\n-])", re.IGNORECASE)
 
 
 def judge_items(
     *, rated: Path, verdicts: Path, settings: JudgeItems, teacher: Teacher
 ) -> dict[str, Any]:
-    """Ask the teacher for one level for each item.
+    """Request one level per item from the teacher.
 
     Args:
         rated: `items.jsonl`.
-        verdicts: JSONL to write, with the ledger of the answers beside it, in the items' order:
-            `item`, `digest`, `rating` (null when the answer named no level), `answer`,
+        verdicts: JSONL to write, in the order of the items, with the ledger of the answers beside
+            it: `item`, `digest`, `rating` (null if the answer names no level), `answer`,
             `clipped_characters`, `model`, `request`.
-        settings: the rule's params.
-        teacher: where the teacher is and how it may be asked.
+        settings: params of the rule.
+        teacher: address and limits of the teacher.
 
     Returns:
-        The `ledger`, and how many texts were `clipped` or got no level, for the record.
+        For the job's record: `ledger`, number of `clipped` texts, number of texts without a level.
 
     Raises:
-        LaminiError: from the teacher; what was answered before is in the ledger.
+        LaminiError: from the teacher; earlier answers are in the ledger.
     """
     judged, judge, ledger = read_items(rated), settings.judge, ledger_path(verdicts)
     clipped, unclear = 0, 0
@@ -73,13 +73,13 @@ def judge_items(
 
 
 def read_verdict(answer: str) -> str | None:
-    """The level that an answer starts with, as in `B`, `Rate-B`, `**Rating: B**`; else none."""
+    """Level at the start of an answer (`B`, `Rate-B`, `**Rating: B**`), or None."""
     found = _VERDICT.match(answer)
     return found[1].upper() if found else None
 
 
 def judge_messages(item: Item, judge: Judge) -> list[dict[str, str]]:
-    """What the judge is told: the levels with their examples, then one item."""
+    """Chat messages to the judge: the levels with their examples, then one item."""
     instruction = clip(item.instruction, judge.max_characters)
     asked = [f"Instruction: {instruction}"]
     if item.part == "response":
@@ -92,14 +92,14 @@ def judge_messages(item: Item, judge: Judge) -> list[dict[str, str]]:
 
 
 def clip(text: str, most: int | None) -> str:
-    """A text of at most `most` characters, with a mark for what was cut off its end."""
+    """Clip a text to `most` characters, and append a note with the number of clipped characters."""
     if most is None or len(text) <= most:
         return text
     return f"{text[:most]} [{len(text) - most:,} more characters are not shown]"
 
 
 def _clipped_characters(item: Item, most: int | None) -> int:
-    shown = {item.instruction, item.text}  # Equal where the instruction is what is rated.
+    shown = {item.instruction, item.text}  # equal if the instruction is the rated text
     return sum(max(0, len(text) - (most or len(text))) for text in shown)
 
 

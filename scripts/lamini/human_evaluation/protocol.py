@@ -1,7 +1,7 @@
-"""The rating protocol of Appendix C, in our words: what people read and what the judge is told.
+"""The rating protocol of Appendix C in our wording, as shown to people and sent to the judge.
 
-The paper follows self-instruct's protocol of four levels and shows one example for each (Table 7).
-The wording and the examples here are this project's own.
+The paper uses self-instruct's protocol of four levels, with one example per level (Table 7). The
+wording and the examples here are this project's own.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ LEVELS = ("A", "B", "C", "D")
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One of the four levels, with an answer that deserves it."""
+    """One of the four levels, with an example answer of this level."""
 
     name: str
     criterion: str
     example: str
-    """An answer to `EXAMPLE_INSTRUCTION`."""
+    """Answer to `EXAMPLE_INSTRUCTION`."""
     why: str
 
 
@@ -63,7 +63,7 @@ QUESTIONS = {
     "instruction": "How good is this instruction?",
     "response": "How good is this response to the instruction?",
 }
-"""What is asked of each part of an item."""
+"""Question to the rater for each part of an item."""
 
 
 def levels_text() -> str:

@@ -1,7 +1,7 @@
-"""Rating files: what annotators export and send back, checked before anything is counted.
+"""Rating files, exported by annotators: reading and validation before any rating is counted.
 
-All that is wrong with all files of a study is said at once, each time with file and item, because
-the person who collects the files has to write to the person who rated.
+One error message lists all problems of all files of a study, each with file and item, because the
+person who collects the files has to contact the annotators.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,35 +16,35 @@ from lamini.human_evaluation.protocol import LEVELS
 from lamini.settings.params import CollectRatings
 
 FORMAT = "lamini-ratings/1"
-"""The `format` of a rating file; another number would mean other fields."""
+"""Required `format` of a rating file; a later number means other fields."""
 _MOST_SHOWN = 40
 _REEXPORT = "open the file in the current page with Import, check what is left, and export again"
-_ASK_AGAIN = "ask for the file as the page exported it"
+_ASK_AGAIN = "request the unchanged file that the page exported"
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One item as one annotator rated it."""
+    """Rating of one item by one annotator."""
 
     item: str
     annotator: str
     rating: str
-    """A level; empty when only a comment was left."""
+    """Level; empty if there is only a comment."""
     comment: str
 
 
 def read_ratings(
     paths: Sequence[str | Path], items: Sequence[Item], settings: CollectRatings
 ) -> list[Rating]:
-    """Read and check all rating files of a study.
+    """Read and validate all rating files of a study.
 
     Args:
-        paths: the files, in the order in which ratings are returned.
-        items: the study's items as they are now.
+        paths: rating files, in the order of the returned ratings.
+        items: current items of the study.
         settings: `study` and `annotators` (their names).
 
     Returns:
-        Ratings and comments that hold; items that nobody has rated yet are simply not among them.
+        Valid ratings and comments; items without a rating are left out.
 
     Raises:
         LaminiError: lists every problem of every file.
@@ -79,7 +79,7 @@ def read_ratings(
 def _read_file(
     path: str, known: Mapping[str, Item], settings: CollectRatings, problems: list[str]
 ) -> list[Rating]:
-    """The ratings of one file that hold; what is wrong is added to `problems`."""
+    """Read the valid ratings of one file; append its problems to `problems`."""
     try:
         content = read_json(path)
     except LaminiError as error:
@@ -102,19 +102,19 @@ def _read_file(
 
 
 def _wrong_file(content: Any, settings: CollectRatings) -> str | None:
-    """What is wrong with a file as a whole; none when its ratings can be read."""
+    """Problem of a file as a whole; None if its ratings can be read."""
     if not isinstance(content, dict) or "format" not in content:
-        return f"is no export of a rating sheet (it has no `format`); {_ASK_AGAIN}"
+        return f"is no export of a rating sheet (no field `format`); {_ASK_AGAIN}"
     types = {"study": str, "annotator": str, "ratings": list}
     missing = [name for name, kind in types.items() if not isinstance(content.get(name), kind)]
     wrong = None
     if content["format"] != FORMAT:
-        wrong = f"has format {content['format']!r}, but {FORMAT!r} is read here; {_ASK_AGAIN}"
+        wrong = f"has format {content['format']!r}, but {FORMAT!r} is expected; {_ASK_AGAIN}"
     elif missing:
-        wrong = f"lacks {_named(missing)}; {_ASK_AGAIN}"
+        wrong = f"lacks {_quoted(missing)}; {_ASK_AGAIN}"
     elif content["study"] != settings.study:
         wrong = (
-            f"is of study {content['study']!r}, but lies with the rating files of"
+            f"is of study {content['study']!r}, but among the rating files of"
             f" {settings.study!r}; move it"
         )
     elif content["annotator"] not in settings.annotators:
@@ -124,12 +124,12 @@ def _wrong_file(content: Any, settings: CollectRatings) -> str | None:
 
 
 def _wrong_rating(row: Any, known: Mapping[str, Item], annotator: str) -> str | None:
-    """What is wrong with one rating of a file; none when it holds."""
+    """Problem of one rating of a file; None if it is valid."""
     if not isinstance(row, dict):
         return f"expected an object, found {row!r:.60}"
     missing = [name for name in ("item", "digest", "rating") if name not in row]
     if missing:
-        return f"lacks {_named(missing)}; {_ASK_AGAIN}"
+        return f"lacks {_quoted(missing)}; {_ASK_AGAIN}"
     item = known.get(row["item"]) if isinstance(row["item"], str) else None
     rating, comment = row["rating"], row.get("comment", "")
     wrong = None
@@ -146,5 +146,5 @@ def _wrong_rating(row: Any, known: Mapping[str, Item], annotator: str) -> str | 
     return wrong
 
 
-def _named(names: Sequence[str]) -> str:
+def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)

@@ -1,7 +1,8 @@
-"""What a study rates: which instructions, whose texts, blinded, and by whom.
+"""Selection of the items of a study: instructions, texts to rate, blinding and annotators.
 
-`models` (section 4.2): the first instructions of each app, without those that the downstream tasks
-cover. `dataset` (section 3.3.3): random pairs of each source, instruction and response rated apart.
+`models` (section 4.2): the first instructions of each app, except those that the downstream tasks
+cover. `dataset` (section 3.3.3): random pairs of each source; instruction and response are rated
+separately.
 """
 
 import csv
@@ -24,14 +25,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text to rate, before it is blinded."""
+    """Text to rate, before blinding."""
 
     source_id: str
-    """Id of its instruction or pair."""
+    """Id of the instruction or pair."""
     stratum: str
-    """App or source, over which the work is balanced."""
+    """App or source; the assignment to annotators is balanced over strata."""
     subject: str
-    """Model or source that its rating counts for."""
+    """Rated model or source."""
     part: Part
     instruction: str
     text: str
@@ -45,19 +46,19 @@ def select_items(
     funnel: str | Path,
     settings: SelectItems,
 ) -> None:
-    """Write the blinded items of a study in the order in which they are shown, and their key.
+    """Write the blinded items of a study, in the order in which they are shown, and their key.
 
     Args:
-        inputs: `answers` (one file a model, in the order of `settings.models`) and `exclude`
-            (a CSV, or none); or `dataset` (Parquet) with its `manifest`.
+        inputs: `answers` (one file per model, in the order of `settings.models`) and `exclude`
+            (one CSV, or none); or `dataset` (Parquet) with its `manifest`.
         rated: JSONL to write, see `lamini.human_evaluation.items.Item`.
         key: JSON to write: subject, stratum and source id of each item.
-        funnel: JSON to write: how many instructions each step of the selection left.
-        settings: the rule's params.
+        funnel: JSON to write: number of instructions left after each step of the selection.
+        settings: params of the rule.
 
     Raises:
-        LaminiError: answers that do not belong together, an unknown exclusion, too few
-            instructions or pairs.
+        LaminiError: if the answers have different instructions, an excluded id is unknown, or there
+            are too few instructions or pairs.
     """
     if settings.kind == "models":
         exclude = [str(path) for path in inputs["exclude"]]
@@ -76,10 +77,10 @@ def select_items(
 
 
 def blind(texts: Iterable[Text], settings: SelectItems) -> tuple[list[Item], dict[str, Row]]:
-    """Hide where texts are from, shuffle them within each group, and assign the groups.
+    """Blind the texts, shuffle them within each group, and assign the groups to annotators.
 
-    The order within a group is a hash's, so that it does not change for the others when a model is
-    added. The parts of a pair keep theirs: an instruction is read before its response.
+    The order within a group is the order of hashes, so that a new model does not change the order
+    of the other texts. The parts of a pair are not shuffled: the instruction precedes its response.
     """
     study, seed = settings.study, settings.seed
     place = (study, seed)
@@ -111,14 +112,14 @@ def blind(texts: Iterable[Text], settings: SelectItems) -> tuple[list[Item], dic
         for _, item in sorted(groups[group], key=lambda pair: pair[0])
     ]
     if len(key) != len(items):
-        raise LaminiError(f"{study}: two of {len(items)} items have the same name; change `seed`")
+        raise LaminiError(f"{study}: two of {len(items)} items have the same id; change `seed`")
     return items, key
 
 
 def answer_texts(
     answers: list[Path], exclude: list[str], settings: SelectItems
 ) -> tuple[list[Text], list[Row]]:
-    """The chosen instructions' answers of all models, and the funnel of the choice."""
+    """Answers of all models to the chosen instructions, and the funnel of the selection."""
     by_model = {model: _by_id(path) for model, path in zip(settings.models, answers, strict=True)}
     first_model, first = next(iter(by_model.items()))
     for rows, path in zip(by_model.values(), answers, strict=True):
@@ -127,7 +128,7 @@ def answer_texts(
             if ours is None or theirs is None or ours["instruction"] != theirs["instruction"]:
                 raise LaminiError(
                     f"{path}: instruction {identifier} is not the same as in the answers of"
-                    f" {first_model}; remake both from the same instructions"
+                    f" {first_model}; generate both from the same instructions"
                 )
     chosen, stages = choose_instructions(list(first.values()), exclude, settings)
     texts = [
@@ -148,18 +149,18 @@ def answer_texts(
 def choose_instructions(
     rows: list[Row], exclude: list[str], settings: SelectItems
 ) -> tuple[list[Row], list[Row]]:
-    """The rule of section 4.2: at most some of each app, minus those that the tasks cover.
+    """Select instructions (section 4.2): at most `max_per_app` per app, except excluded ones.
 
-    Of each app the first ones stay, in the file's order: on self-instruct's 252 instructions two of
-    each app are 123, of which the reviewed exclusions take nine, and the paper's 114 are left.
+    The first instructions of each app are kept, in file order. Of self-instruct's 252 instructions,
+    two per app make 123; the reviewed exclusions remove nine of them, which leaves the paper's 114.
 
     Args:
         rows: `id` and `motivation_app` of all instructions.
         exclude: path of the exclusions, or none.
-        settings: `max_per_app`, `instructions` (null: all that is left), `study`, `seed`.
+        settings: `max_per_app`, `instructions` (null: all that are left), `study`, `seed`.
 
     Returns:
-        The chosen rows in their order, and how many each step left.
+        The chosen rows in their order, and the number of rows left after each step.
     """
     apps: Counter[str] = Counter()
     capped = []
@@ -172,7 +173,7 @@ def choose_instructions(
     wanted = settings.instructions or len(left)
     if not 0 < wanted <= len(left):
         raise LaminiError(
-            f"human_evaluation.studies.{settings.study}.instructions: {wanted} are wanted, but"
+            f"human_evaluation.studies.{settings.study}.instructions: {wanted} are requested, but"
             f" only {len(left)} of {len(rows)} are left after max_per_app and exclude; lower it,"
             " or use null for all"
         )
@@ -211,12 +212,12 @@ def _by_id(path: Path) -> dict[str, Row]:
             raise LaminiError(f"{path}:{number}: a second answer to {row['id']}")
         rows[row["id"]] = row
     if not rows:
-        raise LaminiError(f"{path}: holds no answers")
+        raise LaminiError(f"{path}: has no answers")
     return rows
 
 
 def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text], list[Row]]:
-    """Random pairs of each source, as two texts each, and how many there were to choose from."""
+    """Sample random pairs of each source, as two texts each; count all pairs and the sample."""
     import polars as pl
 
     rows = pl.scan_parquet(dataset).with_row_index("row")

@@ -1,7 +1,7 @@
-"""Annotation pages: one self-contained HTML file for each annotator, without network or server.
+"""Annotation pages: one self-contained HTML file per annotator, without network or server.
 
-A page holds blinded items only. Its Content Security Policy allows its own style and script and
-nothing else, so that not even a text that slipped through could load or run anything.
+A page holds only blinded items. Its Content Security Policy allows only the page's own style and
+script, so that code inside a rated text can't run or load anything.
 """
 
 import base64
@@ -25,15 +25,15 @@ from lamini.settings.params import MakeRatingSheets
 def make_rating_sheets(
     *, rated: str | Path, sheets: Sequence[str | Path], settings: MakeRatingSheets
 ) -> None:
-    """Write the pages of a study.
+    """Write the annotation pages of a study.
 
     Args:
         rated: `items.jsonl`.
-        sheets: pages to write; the stem of each is its annotator's name.
+        sheets: pages to write; the stem of each path is the annotator's name.
         settings: `study` and `kind`.
 
     Raises:
-        LaminiError: when an annotator has nothing to rate.
+        LaminiError: if an annotator has no items.
     """
     items = read_items(rated)
     for path in map(Path, sheets):
@@ -48,7 +48,7 @@ def make_rating_sheets(
 
 
 def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> str:
-    """The page of one annotator."""
+    """HTML page of one annotator."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item.group, []).append(item)
@@ -59,7 +59,7 @@ def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> 
         "annotator": annotator,
         "levels": LEVELS,
         "questions": QUESTIONS,
-        # Work in progress is kept in the browser under this, so that pages never mix.
+        # Key of the saved ratings in the browser's storage; differs between pages.
         "digest": stable_hash(settings.study, annotator, [item.digest for item in items]),
         "groups": [
             {
@@ -91,7 +91,7 @@ def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> 
 
 
 def _embeddable(data: Any) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON without `<`, which could end the script element around it."""
     return json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
 
 

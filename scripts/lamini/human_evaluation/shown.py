@@ -1,4 +1,4 @@
-"""Which ratings are shown: people's, as soon as there are any, or else the judge's."""
+"""Choice of the ratings to show: human ratings if there are any, else the judge's."""
 
 import csv
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ShownRatings:
-    """Ratings of one kind of rater; the two are never shown as one."""
+    """Ratings of one kind of rater; human and machine ratings are never mixed."""
 
     rows: list[Row]
     rater: str
     """`human` or `machine`."""
     assigned: int
-    """How many there will be when all is rated."""
+    """Number of ratings of the complete study."""
 
     @property
     def label(self) -> str:
-        """Whose they are, and whether some are missing yet."""
+        """Description of the raters, and of missing ratings."""
         if self.rater == "machine":
             return "rated by a machine, not by people"
         if len(self.rows) < self.assigned:
@@ -30,7 +30,7 @@ class ShownRatings:
 
 
 def read_shown(path: str | Path) -> ShownRatings:
-    """Choose from a study's `ratings.csv`."""
+    """Read the ratings to show from a study's `ratings.csv`."""
     with open(path, encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     rated = {

@@ -1,7 +1,7 @@
-"""Counts, shares, comparisons and agreement of ratings; never of people's and machine's together.
+"""Counts, shares, comparisons and agreement of ratings, separate for people and the judge.
 
-Instructions are the units of all intervals and tests, not single ratings: the texts of one
-instruction are rated by the same person, and so are not independent.
+The unit of all intervals and tests is the instruction, not the single rating: the same person rates
+all texts of an instruction, so their ratings are not independent.
 """
 
 from collections import defaultdict
@@ -22,21 +22,21 @@ BEST = len(LEVELS) - 1
 
 
 def value(rating: str) -> int:
-    """A = 3 ... D = 0."""
+    """Level as a number: A = 3 ... D = 0."""
     return BEST - LEVELS.index(rating)
 
 
 def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[str, Any]]:
-    """Counts and shares of the levels, and the mean, of each subject and part.
+    """Counts, shares and mean of the levels for each subject and part.
 
     Args:
-        rows: rated rows of one kind of rater: `subject`, `part`, `group`, `rating`.
-        replicates: resamples of the groups.
+        rows: ratings of one kind of rater: `subject`, `part`, `group`, `rating`.
+        replicates: number of bootstrap resamples of the groups.
         seed: of the resampling.
 
     Returns:
-        A row per subject and part: `counts` by level, `shares` by level and `mean` (A = 3 ... D =
-        0), each with its 95 % interval.
+        One row per subject and part: `counts` by level, `shares` by level and `mean` (A = 3 ... D =
+        0), shares and mean with their 95 % intervals.
     """
     result = []
     for (subject, part), rated in sorted(_grouped(rows, "subject", "part").items()):
@@ -66,17 +66,17 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[s
 
 
 def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]:
-    """Every two subjects on the instructions where both are rated.
+    """Compare every pair of subjects on the instructions where both are rated.
 
     Args:
         rows: as in `level_shares`; an item that was rated twice counts with its mean.
         seed: of the permutations.
 
     Returns:
-        A row per part and pair: on how many instructions the `first` is better, equal, worse; the
-        mean `difference` (first minus second, in levels) with its 95 % interval, whose ends are
-        null where all differences are equal; and the `p` of no difference, not corrected for the
-        number of pairs. Interval and p are of one test (`lamini.evaluation.comparison`).
+        One row per part and pair: numbers of instructions on which `first` is better, equal, worse;
+        the mean `difference` (first minus second, in levels) with its 95 % interval, whose ends are
+        null if all differences are equal; the p-value `p` of no difference, not corrected for
+        multiple tests. Interval and `p` are of the same test (`lamini.evaluation.comparison`).
     """
     result = []
     for (part,), rated in sorted(_grouped(rows, "part").items()):
@@ -116,10 +116,10 @@ def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]
 
 
 def annotator_agreement(rows: Iterable[Row]) -> dict[str, Any] | None:
-    """How far people agree on the items that two of them rated; none when there are no such items.
+    """Agreement of people on the items that two of them rated; None if there are no such items.
 
-    Krippendorff's alpha takes the levels as ordered. Cohen's kappa has quadratic weights; who of
-    the two comes first must not matter, so each pair counts in both orders.
+    Krippendorff's alpha is ordinal. Cohen's kappa has quadratic weights. The order of the two
+    annotators must not matter, so each pair counts in both orders.
     """
     by_item: dict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
@@ -133,15 +133,15 @@ def annotator_agreement(rows: Iterable[Row]) -> dict[str, Any] | None:
         for one, other in combinations(sorted(rated), 2)
     ]
     names = sorted({name for rated in twice.values() for name in rated})
-    matrix = [[_known(rated.get(name)) for rated in twice.values()] for name in names]
+    matrix = [[_value_or_nan(rated.get(name)) for rated in twice.values()] for name in names]
     both = pairs + [(other, one) for one, other in pairs]
-    return {"items": len(twice), **_exactness(pairs), **_coefficients(matrix, both)}
+    return {"items": len(twice), **_exact_agreement(pairs), **_coefficients(matrix, both)}
 
 
 def judge_agreement(human: Iterable[Row], machine: Iterable[Row]) -> dict[str, Any] | None:
-    """How far the judge agrees with people, per rating of a person; none without both.
+    """Agreement of the judge with people, per human rating; None without ratings of both.
 
-    `confusion` has people's levels as keys, and below them the judge's.
+    `confusion` maps the level of a person to the level of the judge to a count.
     """
     verdicts = {row["item"]: row["rating"] for row in machine}
     pairs = [(row["rating"], verdicts[row["item"]]) for row in human if row["item"] in verdicts]
@@ -151,13 +151,13 @@ def judge_agreement(human: Iterable[Row], machine: Iterable[Row]) -> dict[str, A
     confusion = {
         level: {other: pairs.count((level, other)) for other in LEVELS} for level in LEVELS
     }
-    exactness = _exactness(pairs)
+    exactness = _exact_agreement(pairs)
     return {
         "ratings": len(pairs), **exactness, **_coefficients(matrix, pairs), "confusion": confusion
     }  # fmt: skip
 
 
-def _exactness(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+def _exact_agreement(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
     gaps = [abs(value(one) - value(other)) for one, other in pairs]
     return {
         "equal": _rounded(np.mean([gap == 0 for gap in gaps])),
@@ -168,7 +168,7 @@ def _exactness(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
 def _coefficients(
     matrix: Sequence[Sequence[float]], pairs: Sequence[tuple[str, str]]
 ) -> dict[str, float | None]:
-    """Alpha and kappa; null where all ratings are equal, for which neither is defined."""
+    """Alpha and kappa; null if all ratings are equal, because both are undefined then."""
     import krippendorff
     from sklearn.metrics import cohen_kappa_score
 
@@ -180,7 +180,7 @@ def _coefficients(
     return {"krippendorff_alpha_ordinal": _rounded(alpha), "kappa_quadratic": _rounded(kappa)}
 
 
-def _known(rating: str | None) -> float:
+def _value_or_nan(rating: str | None) -> float:
     return float("nan") if rating is None else value(rating)
 
 
@@ -192,7 +192,7 @@ def _grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]
 
 
 def _resampled(units: Array, replicates: int, seed: int, *place: str) -> Array:
-    """Sums over `replicates` resamples of the rows of `units`: replicates x columns."""
+    """Sums of the rows of `units` over bootstrap resamples. Shape (replicates, columns)."""
     draw = np.random.default_rng(derive_seed("bootstrap", seed, *place))
     weights = draw.multinomial(len(units), np.full(len(units), 1 / len(units)), size=replicates)
     return np.asarray(weights @ units)

@@ -1,4 +1,4 @@
-"""What a run will cost, before a request is sent or a GPU is used: `make plan`.
+"""Estimated cost of a run, before a request is sent or a GPU is used: `make plan`.
 
-Estimated from the lengths that the paper's Table 1 has, until the run's own files say better.
+Text lengths come from the paper's Table 1, until the run's own files hold measured lengths.
 """

@@ -1,7 +1,7 @@
-"""`make plan`: requests, tokens and dollars, then steps, GPU-hours and memory, before any of it.
+"""`make plan`: estimated requests, tokens and dollars; training steps, GPU-hours and memory.
 
-`python -m lamini.plan` plans the paper; `--configfile` and `--config` overlay its configuration as
-they do for Snakemake.
+`python -m lamini.plan` plans the paper's run; `--configfile` and `--config` overlay its
+configuration as in Snakemake.
 """
 
 import argparse

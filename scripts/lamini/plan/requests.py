@@ -1,8 +1,8 @@
-"""Requests and tokens of each source and stage that asks the teacher.
+"""Planned requests and tokens of each source and stage that sends requests to the teacher.
 
-Of shards that are finished the reports say what they took, and the others of the stage are taken
-to be like them. Without reports: one request for each instruction to answer, and as many requests
-for instructions as would do if every instruction were accepted.
+Reports of finished shards hold measured numbers, which are extrapolated to the other shards of the
+stage. Without reports, the plan has one request per instruction to answer. For the generation of
+instructions, it assumes that every generated instruction is accepted.
 """
 
 import csv
@@ -26,25 +26,25 @@ _COUNTED = ("requests", "prompt_tokens", "completion_tokens")
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """What one source's requests of one stage come to."""
+    """Requests and tokens of one source in one stage."""
 
     source: str
-    """Or the study, of verdicts."""
+    """Source; for verdicts, the study."""
     stage: str
     """`instructions`, `pairs` or `verdicts`."""
     requests: int
     prompt_tokens: float
     completion_tokens: float
     basis: str
-    """`estimated`, `measured`, or how much of it was measured."""
+    """`estimated`, `measured`, or the number of measured shards."""
 
 
 def planned_requests(flow: Workflow, results: Path) -> list[StagePlan]:
-    """All stages that ask the teacher, in the pipeline's order.
+    """Plan of all stages that send requests to the teacher, in the order of the pipeline.
 
     Args:
         flow: the configuration.
-        results: the results folder, whose reports are used where there are any.
+        results: folder of results; its reports replace estimates.
     """
     lengths = published_lengths()
     plans: list[StagePlan] = []
@@ -69,7 +69,7 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
     )
     messages = [*(message.as_params() for message in asked.demonstrations), {"content": text}]
     shown = generation.examples_per_request * _example_tokens(flow, source, lengths)
-    answer = count * (_of(lengths, source).instruction + _label_tokens(asked.prompt))
+    answer = count * (_lengths_of(lengths, source).instruction + _label_tokens(asked.prompt))
     return StagePlan(
         source=source,
         stage="instructions",
@@ -81,26 +81,26 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
 
 
 def _label_tokens(prompt: InstructionTemplate) -> int:
-    """Tokens of an instruction's labels and its line end."""
+    """Tokens of the labels and the line end around an instruction."""
     labelled = f"{prompt.opening}word{prompt.closing or ''}\n"
     return estimated_tokens(labelled) - estimated_tokens("word")
 
 
 def _example_tokens(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> float:
-    """Mean tokens of the prompts that a source is shown: those of a source that answers them."""
+    """Mean tokens of a source's example prompts: those of a source that answers such seeds."""
     form = flow.source(source).seeds.format
     answered = [
         name
         for name, other in flow.config.sources.items()
         if other.generation is None and other.seeds.format == form and name in lengths
     ]
-    return _of(lengths, answered[0] if answered else source).instruction
+    return _lengths_of(lengths, answered[0] if answered else source).instruction
 
 
 def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePlan:
     responses, requests = flow.config.teacher.responses, flow.source(source).samples
     messages = [{"content": responses.system_message}, {"content": ""}]
-    mean = _of(lengths, source)
+    mean = _lengths_of(lengths, source)
     return StagePlan(
         source=source,
         stage="pairs",
@@ -119,11 +119,11 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
         item = make_item(
             place=("", 0), group="", subject="", part="response", instruction="", text=""
         )
-        fixed, mean = chat_tokens(judge_messages(item, judge)), _of(lengths, "")
+        fixed, mean = chat_tokens(judge_messages(item, judge)), _lengths_of(lengths, "")
         if definition.kind == "models":
             instructions = definition.instructions or 0
             requests = instructions * len(definition.models)
-        else:  # the instruction and the response of each sample
+        else:  # two items per sampled pair: instruction and response
             sources = flow.config.mixtures[flow.study_mixture(study)].sources
             requests = 2 * definition.samples_per_source * len(sources)
         yield StagePlan(
@@ -137,12 +137,12 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
 
 
 def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan | None:
-    """What reports say, of all shards or for all shards; none when there are none."""
+    """Plan from the reports of all shards, or extrapolated from some; None without reports."""
     source, stage = estimate.source, estimate.stage
     folder = results / stage / source
     paths = [folder / f"{shard}.report.json" for shard in flow.shards(source)]
     reports = [read_json(path) for path in paths if path.exists()]
-    # Another teacher, such as the demo's in the same folder, has other answers.
+    # Reports of another teacher (the demo's, in the same folder) have other answer lengths.
     found = [report for report in reports if report["asked_model"] == flow.config.teacher.model]
     sums: Counter[str] = Counter()
     for report in found:
@@ -160,7 +160,7 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
 
 
 def _summary(results: Path, source: str, stage: str) -> Counter[str]:
-    """A row of `analysis/generation.csv`; empty when there is none."""
+    """Row of `analysis/generation.csv`; empty if there is none."""
     path = results / "analysis" / "generation.csv"
     if path.exists():
         with open(path, newline="", encoding="utf-8") as handle:
@@ -170,8 +170,8 @@ def _summary(results: Path, source: str, stage: str) -> Counter[str]:
     return Counter()
 
 
-def _of(lengths: dict[str, Lengths], source: str) -> Lengths:
-    """A source's lengths; the whole dataset's for a source that the paper has not."""
+def _lengths_of(lengths: dict[str, Lengths], source: str) -> Lengths:
+    """Lengths of a source; lengths of the whole dataset for a source that the paper lacks."""
     return lengths.get(source, lengths[""])
 
 

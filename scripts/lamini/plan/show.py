@@ -1,4 +1,4 @@
-"""The plan as text for a terminal."""
+"""The plan as text for the terminal."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from lamini.text_table import short_count, text_table
 
 
 def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) -> str:
-    """Requests, tokens and dollars of each source and stage, and what the budget says to them.
+    """Requests, tokens and dollars of each source and stage, and the remaining budget.
 
     Args:
-        plans: what is planned.
+        plans: planned requests.
         teacher: model, prices and budget.
-        spent: what the ledgers hold.
+        spent: tokens and dollars in the ledgers.
     """
     if not plans:
         return "Teacher: no requests; the published dataset is read."
@@ -34,14 +34,14 @@ def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) 
     prompt = sum(plan.prompt_tokens for plan in plans)
     completion = sum(plan.completion_tokens for plan in plans)
     requests = sum(plan.requests for plan in plans)
-    rows.append(["in all", "", requests, *_tokens_and_dollars(prompt, completion, price), ""])
+    rows.append(["total", "", requests, *_tokens_and_dollars(prompt, completion, price), ""])
     header = ("source", "stage", "requests", "prompt", "answer", "live API", "Batch API", "basis")
     parts = [
         f"Teacher {teacher.model}; prompts and answers in tokens:",
         text_table(header, rows, left=2),
     ]
     if price is None:
-        parts.append(f"teacher.prices has no price of {teacher.model}: dollars are not known.")
+        parts.append(f"teacher.prices has no price of {teacher.model}: dollars are unknown.")
     tokens = (
         max(prompt - spent.prompt_tokens, 0.0),
         max(completion - spent.completion_tokens, 0.0),
@@ -61,19 +61,19 @@ def _tokens_and_dollars(prompt: float, completion: float, price: Price | None) -
 
 def _budget(to_pay: Cost, teacher: Teacher, spent: Spending) -> str:
     lines = [
-        f"Spent by the ledgers: ${spent.dollars:,.2f} for {spent.answers:,} answers;"
-        f" to be paid yet, by the {kind_of(teacher).title}, about ${to_pay.dollars:,.2f}."
+        f"Spent (ledgers): ${spent.dollars:,.2f} for {spent.answers:,} answers;"
+        f" remaining cost, {kind_of(teacher).title}: about ${to_pay.dollars:,.2f}."
     ]
     if teacher.budget_dollars is not None:
         left = max(teacher.budget_dollars - spent.cost.dollars, 0.0)
         verdict = _verdict(left, to_pay.dollars, "dollars")
-        lines.append(f"Budget: ${teacher.budget_dollars:,.2f}, of it left ${left:,.2f}; {verdict}.")
+        lines.append(f"Budget: ${teacher.budget_dollars:,.2f}, left: ${left:,.2f}; {verdict}.")
     if teacher.budget_tokens is not None:
         left = max(teacher.budget_tokens - spent.cost.tokens, 0.0)
         verdict = _verdict(left, to_pay.tokens, "tokens")
         lines.append(
-            f"Budget: {short_count(teacher.budget_tokens)} tokens, of them left"
-            f" {short_count(left)}; {verdict}."
+            f"Budget: {short_count(teacher.budget_tokens)} tokens, left: {short_count(left)};"
+            f" {verdict}."
         )
     if len(lines) == 1:
         lines.append("Budget: none (teacher.budget_dollars, teacher.budget_tokens).")
@@ -85,7 +85,7 @@ def _verdict(left: float, needed: float, unit: str) -> str:
 
 
 def students_text(plans: Sequence[StudentPlan]) -> str:
-    """Steps, operations, GPU-hours and memory of each student."""
+    """Steps, floating-point operations, GPU-hours and memory of each student."""
     rows: list[list[object]] = [
         [
             plan.model,
@@ -101,7 +101,7 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
     flops = sum(plan.flops for plan in plans)
     hours = [_hours(card.hours(flops)) for card in CARDS]
     tokens = sum(plan.tokens for plan in plans)
-    rows.append(["in all", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
+    rows.append(["total", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
     header = (
         "student",
         "pairs",
@@ -114,11 +114,11 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
     shares = ", ".join(f"{card.name} {card.utilisation:.0%}" for card in CARDS)
     return "\n".join(
         [
-            f"Training, at these shares of the 16-bit peak: {shares}",
+            f"Training, with these assumed shares of the GPUs' 16-bit peak: {shares}",
             text_table(header, rows),
             "",
-            "Memory of each GPU with the recipe as it is (about, by the parameters alone), and what"
-            " must be set to fit:",
+            "Memory per GPU with the current recipe (estimated from the number of parameters), and"
+            " the settings needed to fit on each GPU:",
             _memory_table(plans),
         ]
     )

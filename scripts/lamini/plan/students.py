@@ -1,8 +1,8 @@
 """Steps, floating-point operations, GPU-hours and memory of each student's training.
 
-Operations are six for each weight and token that passes it, forward and backward. In a decoder-only
-model that is every weight and token; of an encoder-decoder about one half of the weights sees the
-prompts, the other the responses. Attention scores are left out: below three percent here.
+Training takes six operations per weight and token, forward and backward. In a decoder-only model
+every token passes all weights. In an encoder-decoder, about half of the weights process the
+prompts and the other half the responses. Attention scores are left out: below three percent here.
 """
 
 import functools
@@ -24,42 +24,42 @@ from lamini.workflow import Workflow
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A GPU and what is asked of it."""
+    """GPU model with its memory and assumed utilisation."""
 
     name: str
     memory_gb: float
     utilisation: float
-    """Share of its 16-bit peak that training reaches."""
+    """Share of the 16-bit peak that training reaches."""
 
     def hours(self, flops: float) -> float:
-        """GPU-hours of so many operations."""
+        """GPU-hours of a number of floating-point operations."""
         return flops / (PEAKS[self.name] * self.utilisation) / 3600
 
 
 CARDS = (Card("V100", 32, 0.4), Card("A100", 40, 0.5), Card("H100", 80, 0.5))
-"""The cards of the paper's time, and one of today's."""
+"""GPUs from the time of the paper, and a current one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudentPlan:
-    """What training one student takes."""
+    """Training cost of one student."""
 
     model: str
     parameters: int
     recipe: Recipe
     pairs: int
-    """Trained on in an epoch."""
+    """Training pairs per epoch."""
     steps: int
     tokens: float
     """Prompt and response tokens of all epochs."""
     flops: float
     gpus: int
-    """Of its job, as the rule asks for them."""
+    """GPUs that the training rule requests."""
     basis: str
-    """`token cache` or `estimated`."""
+    """Source of the lengths: `token cache` or `estimated`."""
 
     def advice(self, card: Card) -> str:
-        """What must be set for the model to fit on a card; `fits` when nothing."""
+        """Settings needed to fit the training on a GPU; `fits` if none are needed."""
         recipe = self.recipe
         most = recipe.tokens_per_micro_batch
         for checkpointing in (recipe.gradient_checkpointing, True):
@@ -77,38 +77,39 @@ class StudentPlan:
 
     @property
     def gigabytes(self) -> float:
-        """Memory in GB of each GPU with the recipe as it is."""
+        """Memory per GPU with the current recipe, in GB."""
         recipe = self.recipe
         shares = self.gpus if recipe.shard_optimizer else 1
         return self._gigabytes(shares, recipe.tokens_per_micro_batch, recipe.gradient_checkpointing)
 
     def _gigabytes(self, shares: int, tokens: int, checkpointing: bool) -> float:
-        """Weights, gradients and a 16-bit copy, the optimiser's share, activations, the rest."""
+        """Weights, gradients, 16-bit copy, optimizer states, activations and the rest, in GB."""
         state = (4 + 4 + 2 + 8 / shares) * self.parameters
         layers = _activation_bytes(self.parameters) * (0.1 if checkpointing else 1.0)
         return (state + tokens * (layers + _LOGIT_BYTES)) / 1e9 + _OTHER_GB
 
 
-# Logits of the supervised third of 50k-token vocabularies, with their gradients.
+# Logits and their gradients for one third of the tokens (the supervised ones), vocabulary of 50k.
 _LOGIT_BYTES = 150e3
 _OTHER_GB = 1.0  # the CUDA context and buffers
 
 
 def _activation_bytes(parameters: int) -> float:
-    """Activations of one token, in all layers, without attention scores.
+    """Activation memory of one token in all layers, in bytes, without attention scores.
 
-    34 bytes for each unit of width and layer (Korthikanti et al. 2022). Width times layers follows
-    from the parameters by what GPT-2's four sizes have; other families differ by up to a third.
+    34 bytes per unit of width and layer (Korthikanti et al. 2022). Width times layers is estimated
+    from the number of parameters by a fit to GPT-2's four sizes; other families differ by up to a
+    third.
     """
     return 34 * 9216 * (parameters / 124.4e6) ** 0.84
 
 
 def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
-    """The plan of each student.
+    """Plan of each student.
 
     Args:
         flow: the configuration.
-        results: the results folder, whose token caches are used where there are any.
+        results: folder of results; its token caches replace estimates.
     """
     lengths = published_lengths()
     for student in flow.config.students:
@@ -136,7 +137,7 @@ def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
 
 @functools.lru_cache(maxsize=32)
 def _counted(folder: Path, recipe: Recipe) -> tuple[int, float, float]:
-    """Pairs that a recipe trains on, and their prompt and response tokens, from a token cache."""
+    """Numbers of training pairs, prompt and response tokens of a recipe, from a token cache."""
     cache = TokenCache(folder)
     training = select_pairs(cache, recipe).training
     prompt, response = cache.prompt_lengths[training], cache.response_lengths[training]
@@ -146,13 +147,13 @@ def _counted(folder: Path, recipe: Recipe) -> tuple[int, float, float]:
 def _estimated(
     flow: Workflow, student: str, recipe: Recipe, lengths: dict[str, Lengths]
 ) -> tuple[int, float, float]:
-    """As `_counted`, from the sources' sizes and Table 1; its tokens are taken for the model's."""
+    """Same values, estimated from the sizes of the sources and the mean lengths in Table 1."""
     definition = flow.config.models[student]
     form = flow.config.tokenizers[definition.tokenizer].prompt_format
     sources = flow.config.mixtures[definition.mixture].sources
     samples = {source: flow.source(source).samples for source in sources}
     count = sum(samples.values())
-    ends = definition.architecture == "encoder-decoder"  # prompts, too, have an end token there
+    ends = definition.architecture == "encoder-decoder"  # its prompts have an end token too
     fixed = estimated_tokens(render_prompt(form, "")) + ends
     prompt, response = (
         sum(n * getattr(lengths.get(source, lengths[""]), part) for source, n in samples.items())

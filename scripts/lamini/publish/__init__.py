@@ -1,1 +1,1 @@
-"""Publishing: what of `results/` goes to a model hub, with which card, and its upload."""
+"""Publishing of datasets and models on a hub: files of `results/`, their card, and the upload."""

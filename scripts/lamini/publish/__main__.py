@@ -1,6 +1,7 @@
-"""`make publish-dataset` and `make publish-models`: results on a hub, or what would be sent.
+"""`make publish-dataset` and `make publish-models`: list the files to publish, or upload them.
 
-`python -m lamini.publish dataset --repo LAB/NAME`, `... models --namespace LAB`; `--upload` sends.
+`python -m lamini.publish dataset --repo LAB/NAME`, `... models --namespace LAB`; without
+`--upload` nothing is sent.
 """
 
 import argparse
@@ -18,13 +19,15 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser("python -m lamini.publish", description=__doc__)
     parser.add_argument("what", choices=("dataset", "models"))
-    parser.add_argument("--repo", help="of the dataset, such as my-lab/my-instructions")
-    parser.add_argument("--namespace", help="of the models, such as my-lab")
-    parser.add_argument("--mixture", help="to publish; otherwise the analysed one")
-    parser.add_argument("--models", nargs="+", help="to publish; otherwise all students")
+    parser.add_argument("--repo", help="repository of the dataset, such as my-lab/my-instructions")
+    parser.add_argument("--namespace", help="namespace of the models, such as my-lab")
+    parser.add_argument("--mixture", help="mixture to publish; default: the analysed one")
+    parser.add_argument("--models", nargs="+", help="students to publish; default: all students")
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--upload", action="store_true", help="send; otherwise print what would be")
-    parser.add_argument("--public", action="store_true", help="otherwise repositories are private")
+    parser.add_argument("--upload", action="store_true", help="upload; default: list the files")
+    parser.add_argument(
+        "--public", action="store_true", help="make new repositories public; default: private"
+    )
     add_config_arguments(parser)
     parsed = parser.parse_args(arguments)
     return run_command(lambda: _publish(parsed))
@@ -36,7 +39,7 @@ def _publish(parsed: argparse.Namespace) -> None:
     for repository in repositories:
         print(repository.describe(private=not parsed.public))
     if not parsed.upload:
-        print("Nothing was sent. PUBLISH=1 (`--upload`) sends it, with the token in HF_TOKEN.")
+        print("Nothing was uploaded. To upload, set PUBLISH=1 (`--upload`) and HF_TOKEN.")
         return
     for repository in repositories:
         print(upload(repository, private=not parsed.public))
@@ -44,14 +47,14 @@ def _publish(parsed: argparse.Namespace) -> None:
 
 def _dataset(parsed: argparse.Namespace, flow: Workflow) -> list[Repository]:
     if not parsed.repo:
-        raise LaminiError("give the dataset's repository: REPO=my-lab/my-instructions (`--repo`)")
+        raise LaminiError("set the dataset's repository: REPO=my-lab/my-instructions (`--repo`)")
     mixture = parsed.mixture or flow.analysed_mixture
     return [dataset_repository(parsed.results, mixture, parsed.repo)]
 
 
 def _models(parsed: argparse.Namespace, flow: Workflow) -> list[Repository]:
     if not parsed.namespace:
-        raise LaminiError("give the models' namespace: NAMESPACE=my-lab (`--namespace`)")
+        raise LaminiError("set the models' namespace: NAMESPACE=my-lab (`--namespace`)")
     wanted = parsed.models or flow.config.students
     if unknown := sorted(set(wanted) - set(flow.config.students)):
         raise LaminiError(

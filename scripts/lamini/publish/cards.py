@@ -1,4 +1,4 @@
-"""What cards say beyond how a thing was made: what it may have seen, and how well it does."""
+"""Additional card sections: contamination of the training data, and evaluation scores."""
 
 import csv
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from lamini.settings import Config
 
 
 def contamination_section(table: Path, mixture: str) -> str:
-    """Pairs of the data that share words in a row with evaluated examples, and such examples.
+    """Section on pairs and evaluated examples that share word sequences.
 
     Args:
         table: `contamination.csv` of the mixture's analysis.
-        mixture: whose rows of all sources together are shown.
+        mixture: the section shows its rows for all sources together.
     """
     with open(table, encoding="utf-8", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row["instruction_source"] == mixture]
@@ -43,16 +43,16 @@ task, and how many examples are so affected. Scores on such examples may be reca
 def evaluation_section(
     evals: Path, config: Config, model: str, start: str
 ) -> tuple[str, list[str]]:
-    """The scores of a student beside those of the model that it started from.
+    """Section with the scores of a student and of its initialization.
 
     Args:
         evals: folder of the results, by model and task.
-        config: names of tasks and models, and which tasks are evaluated.
+        config: names of tasks and models, and the list of evaluated tasks.
         model: the student.
-        start: its initialisation.
+        start: its initialization.
 
     Returns:
-        The section, empty where there are no scores; and the names of tasks without one.
+        The section, empty if there are no scores; and the names of tasks without a score.
     """
     rows, missing, protocols = [], [], set()
     for task in config.evaluated_tasks:
@@ -90,7 +90,7 @@ def _interval(result: dict[str, Any]) -> str:
 
 
 def _baseline_score(before: dict[str, Any], result: dict[str, Any]) -> str:
-    """The score, and in which facts it was not measured as the student's."""
+    """Score of the initialization, with the conditions that differ from the student's score."""
     unlike = differing(measured_facts(before), measured_facts(result))
     return f"{before['score']:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
 

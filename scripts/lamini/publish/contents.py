@@ -1,4 +1,4 @@
-"""What a repository on a hub is to hold: files of `results/`, checked, and the card made for it."""
+"""Contents of a hub repository: checked files of `results/`, and the card for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,19 +15,19 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository, as it is to be."""
+    """Planned contents of one repository."""
 
     repo_id: str
-    """Such as `my-lab/my-instructions`."""
+    """Id on the hub, such as `my-lab/my-instructions`."""
     kind: Literal["dataset", "model"]
     card: str
     files: dict[str, Path]
-    """Files beside the card, by their path in the repository."""
+    """Files in addition to the card, by their path in the repository."""
     lacks: list[str] = field(default_factory=list)
-    """What the card would say if `results/` had it, and the file that it would come from."""
+    """Missing parts of the card, each with the missing file of `results/`."""
 
     def describe(self, private: bool) -> str:
-        """Repository, files and sizes, and what the card lacks, for a terminal."""
+        """Repository, files with sizes, and missing parts of the card, for the terminal."""
         sizes = {CARD: len(self.card.encode())}
         sizes |= {name: path.stat().st_size for name, path in self.files.items()}
         lines = [f"{self.kind} {self.repo_id} ({'private' if private else 'public'})"]
@@ -37,16 +37,16 @@ class Repository:
 
 
 def dataset_repository(results: Path, mixture: str, repo_id: str) -> Repository:
-    """The repository of a mixture, from its export.
+    """Contents of the repository of a mixture, from its export.
 
     Raises:
-        LaminiError: when the export is missing, or is not the dataset of the manifest.
+        LaminiError: if the export is missing, or its SHA-256 differs from the manifest.
     """
     folder = results / "export" / mixture
     manifest = results / "dataset" / f"{mixture}.manifest.json"
     parquet = folder / f"{mixture}.parquet"
     if not (folder / CARD).is_file() or not parquet.is_file():
-        raise LaminiError(f"{folder}: not there; run `snakemake results/export/{mixture}/{CARD}`")
+        raise LaminiError(f"{folder}: missing; run `snakemake results/export/{mixture}/{CARD}`")
     _check(parquet, read_json(manifest)["sha256"], manifest)
     card = (folder / CARD).read_text("utf-8")
     lacks: list[str] = []
@@ -57,15 +57,15 @@ def dataset_repository(results: Path, mixture: str, repo_id: str) -> Repository:
 
 
 def model_repository(results: Path, config: Config, model: str, repo_id: str) -> Repository:
-    """The repository of a student, from its finished checkpoint.
+    """Contents of the repository of a student, from its final checkpoint.
 
     Raises:
-        LaminiError: when the checkpoint is missing, or a file is not as its manifest says.
+        LaminiError: if the checkpoint is missing, or a file differs from its manifest.
     """
     folder = results / "checkpoints" / model / "final"
     manifest = folder / "manifest.json"
     if not manifest.is_file():
-        raise LaminiError(f"{folder}: not there; run `snakemake {manifest}`")
+        raise LaminiError(f"{folder}: missing; run `snakemake {manifest}`")
     listed: Mapping[str, Any] = read_json(manifest)["files"]
     for name, facts in listed.items():
         _check(folder / name, facts["sha256"], manifest)
@@ -84,7 +84,7 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
 
 
 def _contamination(results: Path, mixture: str, what: str, lacks: list[str]) -> str:
-    """The card's section; empty, and told in `lacks` as `what`, where there is no such analysis."""
+    """Contamination section, or "" (and an entry in `lacks`) if the analysis is missing."""
     table = results / "analysis" / mixture / "contamination.csv"
     if table.is_file():
         return contamination_section(table, mixture)
@@ -94,4 +94,4 @@ def _contamination(results: Path, mixture: str, what: str, lacks: list[str]) -> 
 
 def _check(path: Path, sha256: str, manifest: Path) -> None:
     if not path.is_file() or sha256_file(path) != sha256:
-        raise LaminiError(f"{path}: is not the file that {manifest} describes; make it again")
+        raise LaminiError(f"{path}: is not the file that {manifest} describes; create it again")

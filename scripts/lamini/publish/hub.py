@@ -1,4 +1,4 @@
-"""The upload itself, by `huggingface_hub`: one commit a repository; what is there already stays."""
+"""Upload by `huggingface_hub`: one commit per repository; other files in it are kept."""
 
 import os
 
@@ -9,24 +9,24 @@ TOKEN = "HF_TOKEN"
 
 
 def upload(repository: Repository, private: bool) -> str:
-    """Create the repository where it is missing, and commit its files.
+    """Create the repository if it does not exist, and commit the files.
 
     Args:
-        repository: what it is to hold.
-        private: visibility of a new one; one that exists keeps its own.
+        repository: contents to upload.
+        private: visibility of a new repository; an existing one is not changed.
 
     Returns:
-        The commit's address.
+        URL of the commit.
 
     Raises:
-        LaminiError: without a token, or when the hub refuses; what the hub says is in it.
+        LaminiError: if there is no token, or the hub refuses; contains the hub's message.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     token = os.environ.get(TOKEN, "").strip()
     if not token:
-        raise LaminiError(f"the environment variable {TOKEN} holds no token that may write")
+        raise LaminiError(f"the environment variable {TOKEN} holds no token; set a write token")
     operations = [CommitOperationAdd(CARD, repository.card.encode())]
     operations += [CommitOperationAdd(name, str(path)) for name, path in repository.files.items()]
     api, name, kind = HfApi(token=token), repository.repo_id, repository.kind
@@ -38,7 +38,7 @@ def upload(repository: Repository, private: bool) -> str:
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         said = str(error).replace(token, "***")
         raise LaminiError(
-            f"{repository.repo_id}: the hub does not take it ({said:.400}); check the name, what"
-            f" the token in {TOKEN} may do, and HF_ENDPOINT, then run the same command again"
+            f"{repository.repo_id}: the hub refuses the upload ({said:.400}); check the name, the"
+            f" permissions of the token in {TOKEN}, and HF_ENDPOINT, then run the command again"
         ) from None
     return str(commit.commit_url)
