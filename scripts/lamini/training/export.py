@@ -1,4 +1,4 @@
-"""The finished model as a Hugging Face folder that loads everywhere with the same logits."""
+"""Export of the trained model as a Hugging Face folder that gives the same logits everywhere."""
 
 import shutil
 from pathlib import Path
@@ -28,19 +28,19 @@ def export_model(
     left_out: list[dict[str, Any]],
     folder: Path,
 ) -> Path:
-    """Write `final/`; returns its manifest, which is written last.
+    """Write `final/` and return the path of its manifest, which is written last.
 
     Args:
-        job: what was trained.
+        job: settings of the run.
         model: the trained model.
-        tokenizer: its tokenizer, chat template included.
+        tokenizer: its tokenizer, with the chat template.
         metrics: rows of `metrics.jsonl`.
-        facts: of the run (`run_facts`).
-        left_out: pairs that were left out, and why.
-        folder: the folder; what was in it is replaced.
+        facts: facts of the run (`run_facts`).
+        left_out: excluded pairs with the reason of each.
+        folder: output folder; its old content is deleted.
 
     Raises:
-        LaminiError: when it can't be written (a full disk).
+        LaminiError: when the model can't be written (a full disk).
     """
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -65,9 +65,9 @@ def run_facts(
     cache: TokenCache,
     selection: Selection,
 ) -> dict[str, Any]:
-    """What is worth knowing of a run: its curve's ends, and what it was trained on."""
+    """Facts of a run for its manifest and model card: first and last losses, counts, data."""
     steps = metrics[1:]
-    skipped = sum(row["gradient_norm"] is None for row in steps)  # it was not finite
+    skipped = sum(row["gradient_norm"] is None for row in steps)  # None: the norm was not finite
     measured = [row["held_out_loss"] for row in metrics if row["held_out_loss"] is not None]
     return {
         "model": job.model,

@@ -1,6 +1,7 @@
-"""A finished training, kept until Snakemake has accepted it (`lamini.jobs.kept_outputs`).
+"""Copies of a finished training, kept until Snakemake accepts it (`lamini.jobs.kept_outputs`).
 
-Of `final/` Snakemake declares, and so may remove, the manifest and the metrics; the weights stay.
+Snakemake may delete declared outputs. In `final/` these are the manifest and the metrics, so both
+are copied; the weights are not declared and stay.
 """
 
 import logging
@@ -15,11 +16,11 @@ logger = logging.getLogger("lamini")
 
 
 def keep_finished(output: Path, fingerprint: str) -> None:
-    """Keep copies of the declared files of `output/final` in `output/work/final`.
+    """Copy the declared files of `output/final` to `output/work/final`.
 
     Args:
-        output: the run's folder, its `final/` complete.
-        fingerprint: of what the run computed.
+        output: the run's folder with a complete `final/`.
+        fingerprint: fingerprint of the run (`TrainingJob.fingerprint`).
     """
     final, kept = output / "final", output / "work" / "final"
     kept.mkdir(parents=True, exist_ok=True)
@@ -29,9 +30,9 @@ def keep_finished(output: Path, fingerprint: str) -> None:
 
 
 def take_finished(output: Path, fingerprint: str) -> bool:
-    """Complete `output/final` from its copies; whether it is now what the run would compute.
+    """Restore `output/final` from the copies; returns whether it is complete and of this run.
 
-    The weights are checked against the manifest; a copy that does not fit is removed.
+    The weights are checked against the manifest. Copies that do not match are deleted.
     """
     final, kept = output / "final", output / "work" / "final"
     if not (kept / "manifest.json").is_file():
@@ -42,12 +43,12 @@ def take_finished(output: Path, fingerprint: str) -> bool:
         shutil.rmtree(kept)
         return False
     write_json(final / "manifest.json", manifest)
-    logger.info("finished by an earlier run, whose end Snakemake did not see: %s", final)
+    logger.info("finished by an earlier run that Snakemake did not record: %s", final)
     return True
 
 
 def _complete(final: Path, kept: Path, manifest: dict[str, Any]) -> bool:
-    """Bring the metrics back; whether all files are then as the manifest says."""
+    """Restore the metrics; returns whether all files match the manifest."""
     try:
         copy_file(kept / METRICS, final / METRICS)
         return damage_of(final, manifest["files"]) is None

@@ -1,4 +1,4 @@
-"""Signals that ask for a stop: noticed at once, obeyed at the end of the step."""
+"""Stop signals: recorded when they arrive, acted on at the end of the step."""
 
 import logging
 import signal
@@ -8,17 +8,17 @@ from typing import Self
 logger = logging.getLogger("lamini")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""Snakemake's and SLURM's way to end a job, Ctrl-C, and `time_limit`'s warning."""
+"""SIGTERM from Snakemake or SLURM, Ctrl-C, and the warning of `time_limit`."""
 EXIT_STOPPED = 85
-"""Exit code of a run that saved its state and has not finished; never that of a finished one."""
+"""Exit code of a run that saved its state before its last step."""
 
 
 class StopSignals:
-    """Remembers that a stop was asked for, while the `with` block lasts."""
+    """Records the first stop signal that arrives inside the `with` block."""
 
     def __init__(self) -> None:
         self.received: str | None = None
-        """Name of the first signal that came."""
+        """Name of the first signal; None if none arrived."""
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:

@@ -1,8 +1,8 @@
-"""Several processes on this machine, started, warned and ended as one.
+"""Start, signal and end several training processes on this machine.
 
-`nodes` does it on several machines by `accelerate launch`, which works on one, too. This keeps what
-that loses: stop signals reach every process, there is time to save, and the exit code says whether
-the run was stopped or failed.
+`nodes` uses `accelerate launch` for several machines. On one machine this launcher does three
+things that `accelerate launch` does not: it forwards stop signals to every process, leaves time to
+save a checkpoint, and returns an exit code that distinguishes a stopped run from a failed one.
 """
 
 import logging
@@ -20,23 +20,23 @@ _GRACE_SECONDS = 20.0
 
 
 def launched_already() -> bool:
-    """Whether this process is one of several that someone else started."""
+    """Whether a launcher started this process as one of several."""
     return "RANK" in os.environ
 
 
 def visible_gpus() -> int:
-    """How many GPUs this process may use."""
+    """Number of GPUs that this process may use."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def launch(processes: int, arguments: list[str]) -> int:
-    """Run `python -m lamini.training` in several processes; returns the exit code of the whole.
+    """Run `python -m lamini.training` in several processes; returns the exit code of the run.
 
     Args:
-        processes: how many.
-        arguments: the command line that each gets.
+        processes: number of processes.
+        arguments: command-line arguments of each process.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -50,7 +50,7 @@ def launch(processes: int, arguments: list[str]) -> int:
         subprocess.Popen(
             [sys.executable, "-m", "lamini.training", *arguments],
             env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            # A terminal's Ctrl-C comes to this process alone, which passes it on once.
+            # A new session, so that Ctrl-C reaches only this process, which forwards it once.
             start_new_session=True,
         )
         for rank in range(processes)
@@ -71,7 +71,7 @@ def launch(processes: int, arguments: list[str]) -> int:
 
 
 def _wait(started: list[subprocess.Popen[bytes]]) -> int:
-    """Until all have ended well, or one has failed and the others are no use."""
+    """Wait until every process exits with 0 or 85, or any process fails; returns the exit code."""
     while True:
         codes = [process.poll() for process in started]
         failed = [code for code in codes if code not in (None, 0, EXIT_STOPPED)]

@@ -1,4 +1,4 @@
-"""The model card: what the model is, how it was trained, and how it is asked."""
+"""Text of the model card: base model, prompt format, training, intended use and limits."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ that the tokenizer adds."""
 
 
 def model_card(job: TrainingJob, facts: dict[str, Any], *, chat_template: bool) -> str:
-    """The text of `README.md` beside the weights.
+    """Text of the model folder's `README.md`.
 
     Args:
-        job: what was trained.
-        facts: of the run (`export.run_facts`).
-        chat_template: whether the tokenizer has one.
+        job: settings of the run.
+        facts: facts of the run (`export.run_facts`).
+        chat_template: whether the tokenizer has a chat template.
     """
     recipe = job.recipe.result_params().items()
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe if key != "version")
@@ -86,7 +86,7 @@ what models trained on its answers are used for.
 
 
 def _refused(facts: dict[str, Any]) -> str:
-    """Why the model was not trained by a faster way."""
+    """Reasons why faster ways of computation were refused."""
     reasons = facts.get("refused_ways", {}).items()
     return "".join(f"; not by `{way}`, which {reason}" for way, reason in reasons)
 

@@ -1,12 +1,12 @@
-"""One training run on several nodes of a SLURM job: a step on all of them, and their rendezvous.
+"""One training run on several nodes of a SLURM job, started by `srun` and `accelerate launch`.
 
-    rule train_model                     on the job's first node, as any rule
-      srun --nodes=N                     `run_on_nodes`: one task on each node
-        python -m lamini.training.nodes  learns its node's number and the first node's address
-          accelerate launch              starts this node's processes, which find each other
+    rule train_model                     runs on the first node, like any rule
+      srun --nodes=N                     `run_on_nodes`: one task per node
+        python -m lamini.training.nodes  reads its node number and the first node's address
+          accelerate launch              starts the processes of this node
 
-Snakemake's executor takes nearly every SLURM_* variable from the rule's shell, and leaves the job's
-number: what differs between nodes is read inside the step.
+Snakemake's executor removes nearly all SLURM_* variables from the rule's shell except the SLURM job
+id. The variables that differ between nodes are therefore read inside the `srun` step.
 """
 
 import os
@@ -20,17 +20,17 @@ from lamini.errors import LaminiError
 from lamini.training.launch import visible_gpus
 
 FIRST_PORT, PORTS = 20000, 20000
-"""The rendezvous' port is made from the job's number, so that two jobs on a node do not meet."""
+"""The main process port is derived from the SLURM job id, so that two jobs on one node differ."""
 
 
 def run_on_nodes(nodes: int, threads: int, gpus: int, arguments: list[str]) -> int:
-    """Run `python -m lamini.training` on several nodes of this job; returns its exit code.
+    """Run `python -m lamini.training` on all nodes of this SLURM job; returns its exit code.
 
     Args:
-        nodes: how many; the job has as many.
-        threads: of each node's task.
-        gpus: of each node.
-        arguments: the command line of `python -m lamini.training`.
+        nodes: number of nodes of the SLURM job.
+        threads: CPU cores of each node's task.
+        gpus: GPUs of each node.
+        arguments: command-line arguments of `python -m lamini.training`.
 
     Raises:
         LaminiError: outside a SLURM job.
@@ -45,19 +45,19 @@ def run_on_nodes(nodes: int, threads: int, gpus: int, arguments: list[str]) -> i
 
 
 def step_command(nodes: int, threads: int, gpus: int) -> list[str]:
-    """The `srun` that starts one task on each node, and ends all when one fails."""
+    """The `srun` command that starts one task per node and ends all tasks when one fails."""
     shape = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
-    given = [f"--gres=gpu:{gpus}"] if gpus else []
-    return ["srun", *shape, f"--cpus-per-task={threads}", *given, "--kill-on-bad-exit=1"]
+    gres = [f"--gres=gpu:{gpus}"] if gpus else []
+    return ["srun", *shape, f"--cpus-per-task={threads}", *gres, "--kill-on-bad-exit=1"]
 
 
 def launch_command(step: Mapping[str, str], address: str, processes: int) -> list[str]:
-    """The `accelerate launch` of one node.
+    """The `accelerate launch` command of one node.
 
     Args:
-        step: the variables that srun set.
-        address: of the first node.
-        processes: on each node.
+        step: environment variables set by `srun`.
+        address: address of the first node.
+        processes: number of processes per node.
     """
     nodes, job = int(step["SLURM_NNODES"]), int(step["SLURM_JOB_ID"])
     shape = {
@@ -66,20 +66,20 @@ def launch_command(step: Mapping[str, str], address: str, processes: int) -> lis
         "num_processes": nodes * processes,
         "main_process_ip": address,
         "main_process_port": FIRST_PORT + job % PORTS,
-        "mixed_precision": "no",  # `precision` of the recipe decides, in the run itself
+        "mixed_precision": "no",  # the run itself applies the recipe's `precision`
         "dynamo_backend": "no",
     }
     options = [f"--{name}={value}" for name, value in shape.items()]
     accelerate = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    # `--multi_gpu` means several processes, also where there is no GPU.
+    # `--multi_gpu` means several processes, also on machines without a GPU.
     return [*accelerate, "--multi_gpu", *options, "-m", "lamini.training"]
 
 
 def first_address(node_list: str) -> str:
-    """The address of a node list's first node, as SLURM knows it: a name need not be in DNS.
+    """Address of the first node of a node list, from SLURM, because a node name may not be in DNS.
 
     Raises:
-        LaminiError: when SLURM does not tell.
+        LaminiError: when SLURM's answer has no node or no address.
     """
     names = slurm.ask("scontrol", "show", "hostnames", node_list).split()
     if not names:
@@ -92,7 +92,7 @@ def first_address(node_list: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Become this node's `accelerate launch`."""
+    """Replace this process by this node's `accelerate launch`."""
     step = os.environ
     address = first_address(step.get("SLURM_STEP_NODELIST") or step["SLURM_JOB_NODELIST"])
     command = launch_command(step, address, max(1, visible_gpus()))

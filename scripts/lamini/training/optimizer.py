@@ -1,8 +1,9 @@
-"""AdamW over all ranks, its state kept by parameter name.
+"""AdamW with an optional state sharded over ranks, stored by parameter name.
 
-With `shard_optimizer` each rank keeps the moments of its share of the parameters, updates those,
-and sends them to the others: 8 bytes per parameter divided by the number of ranks. As the state is
-stored by name, a run may go on with another number of ranks.
+With `shard_optimizer` each rank keeps the moments of its share of the parameters, updates these
+parameters and sends them to the other ranks. Memory per rank is 8 bytes per parameter divided by
+the number of ranks. The state is stored by parameter name, so a run may resume with another number
+of ranks.
 """
 
 import torch
@@ -14,11 +15,11 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class Optimizer:
-    """AdamW whose learning rate is set for each step.
+    """AdamW with a learning rate per step.
 
     Args:
         parameters: the model's trainable parameters by name.
-        recipe: AdamW's settings.
+        recipe: settings of AdamW.
         ranks: the processes of the run.
     """
 
@@ -46,7 +47,7 @@ class Optimizer:
         self._mine = mine
 
     def step(self, learning_rate: float) -> None:
-        """Update the parameters by their gradients, which all ranks have in full."""
+        """Update the parameters; every rank holds the gradients summed over all ranks."""
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
         self._adam.step()
@@ -55,7 +56,7 @@ class Optimizer:
                 self._ranks.send(parameter.data, self._owners[name])
 
     def state(self) -> dict[str, torch.Tensor]:
-        """This rank's state, as `{moment}/{parameter}`."""
+        """State of this rank on the CPU, with keys `{moment}/{parameter}`."""
         return {
             f"{moment}/{name}": self._adam.state[self._parameters[name]][moment].detach().cpu()
             for name in self._mine
@@ -64,11 +65,11 @@ class Optimizer:
         }
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over a state, of whatever ranks, that holds at least this rank's share."""
+        """Load a state, saved by any number of ranks, that contains at least this rank's share."""
         for name in self._mine:
             parameter = self._parameters[name]
             self._adam.state[parameter] = {
-                # AdamW counts its steps on the CPU unless it is fused.
+                # AdamW keeps `step` on the CPU unless it is fused.
                 moment: state[f"{moment}/{name}"].to(
                     parameter.device if moment != "step" or self._fused() else "cpu"
                 )
@@ -80,12 +81,15 @@ class Optimizer:
 
 
 def _is_decayed(name: str, parameter: torch.nn.Parameter) -> bool:
-    """Biases, T5's table of them and normalisation weights are not, as in transformers' trainer."""
+    """Whether weight decay applies: not to biases, T5's relative position biases, norm weights.
+
+    transformers' Trainer does the same.
+    """
     return parameter.ndim > 1 and "bias" not in name
 
 
 def _assign(parameters: dict[str, torch.nn.Parameter], shares: int) -> dict[str, int]:
-    """Owner of each parameter, largest first to the owner with the least."""
+    """Rank that owns each parameter: largest first, to the rank with the fewest elements so far."""
     loads = [0] * shares
     owners = {}
     for name in sorted(parameters, key=lambda name: (-parameters[name].numel(), name)):

@@ -1,4 +1,4 @@
-"""Which pairs a run trains on, which it measures on, and which it leaves out."""
+"""Split of the pairs into training pairs, held-out pairs and excluded pairs."""
 
 import logging
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ logger = logging.getLogger("lamini")
 
 @dataclass(frozen=True)
 class Selection:
-    """Pairs of the token cache, by their row."""
+    """Training, held-out and excluded pairs, as rows of the token cache."""
 
     training: Integers
     held_out: Integers
     left_out: list[dict[str, Any]]
-    """Pair, reason and lengths of each pair that is neither."""
+    """Pair, reason and lengths of each excluded pair."""
 
     def counts(self) -> dict[str, int]:
-        """How many pairs were left out, by reason."""
+        """Number of excluded pairs by reason."""
         reasons = sorted({item["reason"] for item in self.left_out})
         return {r: sum(item["reason"] == r for item in self.left_out) for r in reasons}
 
 
 def select_pairs(cache: TokenCache, recipe: Recipe) -> Selection:
-    """Leave out what can't be trained on, and split off the held-out pairs by the seed.
+    """Exclude unusable pairs and draw the held-out pairs with the recipe's seed.
 
     Raises:
-        LaminiError: when nothing is left to train on.
+        LaminiError: when no pair is left to train on.
     """
     prompts, responses = cache.prompt_lengths, cache.response_lengths
     reasons = np.full(len(cache), "", dtype="U17")
@@ -65,7 +65,7 @@ def select_pairs(cache: TokenCache, recipe: Recipe) -> Selection:
         left_out=left_out,
     )
     logger.info(
-        "%d pairs to train on, %d held out, left out: %s",
+        "%d training pairs, %d held-out pairs, excluded: %s",
         len(selection.training),
         len(selection.held_out),
         selection.counts() or "none",

@@ -1,7 +1,7 @@
-"""Which pairs make up each optimiser step: a function of seed, epoch and step alone.
+"""Pairs of each optimiser step, a function of seed, epoch and step only.
 
-A run that goes on from step N computes N's pairs by index; nothing is skipped through, and the
-number of devices has no part in it.
+A run that resumes at step N computes the pairs of N directly, without reading earlier steps. The
+number of devices has no effect.
 """
 
 import functools
@@ -15,13 +15,13 @@ from lamini.students.token_cache import Integers
 
 
 class StepPlan:
-    """The steps of a run.
+    """Assignment of pairs to the steps of a run.
 
-    A step takes the next `batch_pairs` pairs of its epoch's permutation; the last step of an epoch
-    takes what is left of it.
+    A step takes the next `batch_pairs` pairs of its epoch's permutation. The last step of an epoch
+    takes the remaining pairs.
 
     Args:
-        training: the pairs that are trained on.
+        training: training pairs, as rows of the token cache.
         recipe: batch size, epochs and seed.
     """
 
@@ -31,13 +31,13 @@ class StepPlan:
         self.steps = math.ceil(recipe.epochs * self.steps_per_epoch)
 
     def pairs(self, step: int) -> Integers:
-        """The pairs of a step (counted from 0), in the order of the permutation."""
+        """Pairs of a step (counted from 0), in the order of the epoch's permutation."""
         epoch, inside = divmod(step, self.steps_per_epoch)
         size = self._recipe.batch_pairs
         return self._permutation(epoch)[inside * size : (inside + 1) * size]
 
     def ends_epoch(self, step: int) -> bool:
-        """Whether an epoch, or the run, is over after this step."""
+        """Whether this step (counted from 0) is the last of its epoch or of the run."""
         return (step + 1) % self.steps_per_epoch == 0 or step + 1 == self.steps
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 -- a plan lives as long as its process
@@ -47,16 +47,17 @@ class StepPlan:
 
 
 def pair_weights(supervised: Integers, recipe: Recipe) -> np.ndarray:
-    """The weight of each supervised token of each pair in a step's loss.
+    """Loss weight of each pair's supervised tokens in a step.
 
-    The loss of a step is the sum over its supervised tokens of weight times cross-entropy. As the
-    weights are fixed before the pairs are laid out, no layout can change the loss.
+    The loss of a step is the sum of weight times cross-entropy over its supervised tokens. The
+    weights are computed before the layout, so the layout does not change the loss.
 
     Args:
-        supervised: supervised tokens of the step's pairs, in the order of the permutation.
-        recipe: `token_mean`: the mean over all tokens; `micro_batch_mean`: the mean over groups of
-            `micro_batch_pairs` consecutive pairs of each group's mean, which is what gradient
-            accumulation computed in 2023.
+        supervised: number of supervised tokens of each pair of the step, in the order of the
+            permutation. Shape (pairs,).
+        recipe: its `loss_reduction`. `token_mean`: mean over all tokens. `micro_batch_mean`: mean
+            token loss of each group of `micro_batch_pairs` consecutive pairs, averaged over groups,
+            as gradient accumulation did in 2023.
 
     Returns:
         Weights, shape (pairs,); the sum of weight times supervised tokens is one.

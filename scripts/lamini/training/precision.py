@@ -1,4 +1,4 @@
-"""Mixed precision: weights, gradients and optimiser stay fp32, matrix products may be shorter."""
+"""Mixed precision: fp32 weights, gradients and optimiser; matrix products in bf16 or fp16."""
 
 import contextlib
 from collections.abc import Iterable
@@ -15,27 +15,28 @@ _SHORT = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def autocast(
     precision: Precision, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
-    """Run matrix products in `precision`; everything delicate stays in fp32."""
+    """Context for matrix products in `precision`; torch keeps sensitive operations in fp32."""
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=_SHORT[precision])
 
 
 class LossScale:
-    """The factor that keeps small fp16 gradients from vanishing.
+    """Dynamic loss scale, which prevents underflow of small fp16 gradients.
 
-    It is halved, but not below one, when a gradient overflows, that step being skipped, and doubled
-    after many steps without. Every rank keeps its own; all see the same gradients.
+    If a gradient overflows, the step is skipped and the scale is halved, to at least one. After
+    many finite steps the scale is doubled. Every rank keeps the same scale, because all ranks see
+    the same gradients.
 
     Args:
-        enabled: otherwise the factor is always one.
+        enabled: if False, the scale is always one.
     """
 
     INITIAL = 2.0**16
     GROWS_AFTER = 2000
-    """Steps in a row with finite gradients."""
+    """Number of consecutive finite steps after which the scale doubles."""
     MOST_SKIPPED_IN_A_ROW = 20
-    """After so many the scale is one, and no smaller one would help."""
+    """Limit of consecutive skipped steps; the scale has then reached one, its minimum."""
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
@@ -44,14 +45,18 @@ class LossScale:
         self._steps = 0
 
     def undo(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Divide the gradients by the factor."""
+        """Divide the gradients by the scale."""
         if self.enabled:
             for parameter in parameters:
                 if parameter.grad is not None:
                     parameter.grad.div_(self.value)
 
     def adapt(self, finite: bool) -> None:
-        """Take note of whether a step's gradient was finite; if not, the step is skipped."""
+        """Update the scale after a step.
+
+        Args:
+            finite: whether the step's gradient was finite; if not, the step was skipped.
+        """
         if not self.enabled:
             return
         if finite:
@@ -65,7 +70,7 @@ class LossScale:
             self.value = max(1.0, self.value / 2)
 
     def state(self) -> dict[str, float]:
-        """What `load_state` takes; empty without a scale."""
+        """State for `load_state`; empty if the scale is disabled."""
         if not self.enabled:
             return {}
         return {
@@ -75,28 +80,28 @@ class LossScale:
         }
 
     def load_state(self, state: dict[str, float]) -> None:
-        """Go on from a saved state.
+        """Restore a saved state.
 
-        A run may go on in another precision, where `auto` means another one on another GPU: from a
-        state without a scale it starts with a new one, and it needs none outside of fp16.
+        A run may resume in another precision, because `auto` depends on the GPU. An empty state
+        leaves the initial scale; a disabled scale ignores the state.
         """
         if self.enabled and state:
             self.value, self._steps = state["value"], int(state["steps"])
-            # Checkpoints of version 0.1 do not have it.
+            # Checkpoints of version 0.1 lack this key.
             self.skipped_in_a_row = int(state.get("skipped_in_a_row", 0))
 
 
 def protect_t5_from_overflow(model: torch.nn.Module) -> int:
-    """Compute T5's `wo`, whose results exceed fp16's range, in fp32 even under autocast.
+    """Compute T5's `wo` projection in fp32 under autocast, because its results overflow fp16.
 
-    transformers does so only for a model cast to fp16 as a whole, and not under autocast, where
-    fp16 T5 training becomes NaN. The product that is `wo`'s input is formed in fp32 as well.
+    transformers keeps `wo` in fp32 only for a model that is cast to fp16 as a whole. Under
+    autocast, fp16 training of T5 becomes NaN. The input of `wo` is also computed in fp32.
 
-    The blocks are found by their parts, as each family of T5's kind (mT5, UMT5, LongT5, Switch with
-    its experts ...) has classes of its own for them.
+    Feed-forward blocks are recognised by their submodules, because each family related to T5 (mT5,
+    UMT5, LongT5, Switch with its experts ...) has its own classes.
 
     Returns:
-        How many feed-forward blocks were changed.
+        Number of changed feed-forward blocks.
     """
     changed = 0
     for block in model.modules():
@@ -107,20 +112,20 @@ def protect_t5_from_overflow(model: torch.nn.Module) -> int:
             forward = _gated_in_fp32
         else:
             continue
-        # A method, and no closure: in a copy of the model it then uses the copy's weights.
+        # A bound method, not a closure: a deep copy of the model then uses its own weights.
         block.forward = MethodType(forward, block)
         changed += 1
     return changed
 
 
 def _plain_in_fp32(block: Any, states: torch.Tensor) -> torch.Tensor:
-    return _leave(block, block.act(block.wi(states)).float())
+    return _project_out(block, block.act(block.wi(states)).float())
 
 
 def _gated_in_fp32(block: Any, states: torch.Tensor) -> torch.Tensor:
-    return _leave(block, block.act(block.wi_0(states)).float() * block.wi_1(states).float())
+    return _project_out(block, block.act(block.wi_0(states)).float() * block.wi_1(states).float())
 
 
-def _leave(block: Any, inner: torch.Tensor) -> torch.Tensor:
+def _project_out(block: Any, inner: torch.Tensor) -> torch.Tensor:
     with torch.autocast(inner.device.type, enabled=False):
         return block.wo(block.dropout(inner))

@@ -1,4 +1,4 @@
-"""The learning rate of each step, as the schedules of the papers' training scripts compute it."""
+"""The learning rate of each step, computed as in the papers' training scripts."""
 
 import math
 
@@ -6,10 +6,10 @@ from lamini.settings.students import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of a step (counted from 0) of a run of `steps` steps.
+    """Learning rate of a step (counted from 0) in a run of `steps` steps.
 
-    Warm-up takes `ceil(warmup_ratio * steps)` steps and starts at zero, as in transformers, which
-    Alpaca's published configuration was run with.
+    Warm-up takes `ceil(warmup_ratio * steps)` steps and starts at zero, as in transformers, with
+    which Alpaca's published configuration was run.
     """
     warmup = math.ceil(recipe.warmup_ratio * steps)
     if step < warmup:

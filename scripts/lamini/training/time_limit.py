@@ -1,8 +1,8 @@
-"""A SLURM job's time limit, noticed in time to save.
+"""Stop a run before the time limit of its SLURM job, with time to save a checkpoint.
 
-SLURM sends its signals to the process that it started, which is Snakemake; where processes are kept
-in control groups, as on most clusters, no other gets any but the last, SIGKILL. So a run asks how
-long its job may take, and tells itself to stop before.
+SLURM sends its warning signals only to the process that it started, which is Snakemake. On most
+clusters (with control groups) all other processes get only the final SIGKILL. A run therefore asks
+SLURM for the remaining time and sends itself a signal before the limit.
 """
 
 import logging
@@ -19,7 +19,7 @@ _LONGEST_MARGIN, _SHARE = 300.0, 0.1
 
 
 def stop_before_time_limit() -> None:
-    """Send this process SIGUSR1 some minutes before its job's limit, if it has one."""
+    """Start a timer that sends SIGUSR1 to this process before the SLURM time limit, if any."""
     job = slurm.own_job()
     if job is None:
         return
@@ -29,7 +29,7 @@ def stop_before_time_limit() -> None:
         logger.warning("%s", error)
         left = None
     if left is None:
-        logger.info("SLURM tells no time limit: the last checkpoint must do when the job is killed")
+        logger.info("no SLURM time limit found; a killed job resumes from its last checkpoint")
         return
     timer = threading.Timer(seconds_until_stop(left), os.kill, (os.getpid(), signal.SIGUSR1))
     timer.daemon = True
@@ -37,12 +37,12 @@ def stop_before_time_limit() -> None:
 
 
 def seconds_until_stop(left: float) -> float:
-    """How long to go on, of so many seconds: a step and a checkpoint must fit in what is kept."""
+    """Seconds to train before stopping; the rest is reserved for one step and one checkpoint."""
     return left - min(_LONGEST_MARGIN, _SHARE * left)
 
 
 def read_time_left(text: str) -> float | None:
-    """Seconds of squeue's `[days-][[hours:]minutes:]seconds`; none for `UNLIMITED` and the like."""
+    """Seconds from squeue's `[days-][[hours:]minutes:]seconds`; None for `UNLIMITED` and others."""
     match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(?:(\d+):)?(\d+)", text.strip())
     if match is None:
         return None
