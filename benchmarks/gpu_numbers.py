@@ -23,7 +23,7 @@ from lamini.forward.proof import NOISE
 from lamini.settings.params import AskedModel
 from lamini.training.computation import Computation
 from lamini.training.layout import lay_out
-from lamini.training.precision import LossScale, autocast
+from lamini.training.optimization import LossScale, autocast
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, ways_to_try
 

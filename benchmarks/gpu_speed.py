@@ -18,7 +18,7 @@ from gpu_machine import FAMILIES, NO_DROPOUT, Machine, Row, free, judged, restor
 from training_inputs import Student, make_student
 from transformers import TrainerCallback
 
-from lamini.training.cards import card_peak
+from lamini.training.gpus import card_peak
 from lamini.training.telemetry import MatmulWork
 
 STEPS = 4

@@ -16,7 +16,7 @@ from training_bench import OUTPUTS, Bench, same_model, wait_for_checkpoint
 
 from lamini.files import read_json, read_jsonl, sha256_file
 from lamini.students.token_cache import TokenCache
-from lamini.training.finished import take_finished
+from lamini.training.export import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
 

@@ -15,12 +15,10 @@ from lamini.errors import LaminiError, StopRequested
 from lamini.jobs.provenance import file_digests, read_record, record_job
 from lamini.jobs.run import job_name
 from lamini.jobs.start import start_job
-from lamini.training.finished import take_finished
-from lamini.training.interrupts import EXIT_STOPPED
+from lamini.training.export import take_finished
+from lamini.training.interrupts import EXIT_STOPPED, stop_before_time_limit
 from lamini.training.job import TrainingJob
-from lamini.training.launch import launch, launched_already, visible_gpus
-from lamini.training.nodes import run_on_nodes
-from lamini.training.time_limit import stop_before_time_limit
+from lamini.training.launch import launch, launched_already, run_on_nodes, visible_gpus
 
 
 def main(arguments: list[str]) -> int:

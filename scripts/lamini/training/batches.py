@@ -47,7 +47,7 @@ def make_batch(
     Args:
         cache: the tokenised pairs.
         pairs: the step's pairs, as rows of the cache.
-        weights: loss weight of each supervised token, per pair (`plan.pair_weights`). Shape
+        weights: loss weight of each supervised token, per pair (`pairs.pair_weights`). Shape
             (pairs,).
         layout: pairs of this micro-batch and the row of each.
         shared: length in tokens of the shared prompt prefix that the rows leave out; 0 for an

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from lamini.errors import LaminiError
 from lamini.files import damage_of, read_json, sync_folder, write_folder_manifest
-from lamini.training.optimizer import Optimizer
+from lamini.training.optimization import Optimizer
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")

@@ -18,7 +18,7 @@ from lamini.training.batches import Batch, make_batch, shared_prefix
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, lay_out
 from lamini.training.losses import token_losses
-from lamini.training.precision import autocast, protect_t5_from_overflow
+from lamini.training.optimization import autocast, protect_t5_from_overflow
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, pairs_to_prove, ways_to_try
 

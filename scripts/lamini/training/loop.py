@@ -16,12 +16,9 @@ from lamini.training.checkpoints import Checkpoints, Progress
 from lamini.training.computation import Computation
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
-from lamini.training.optimizer import Optimizer
-from lamini.training.pairs import Selection
-from lamini.training.plan import StepPlan, pair_weights
-from lamini.training.precision import LossScale
+from lamini.training.optimization import LossScale, Optimizer, learning_rate
+from lamini.training.pairs import Selection, StepPlan, pair_weights
 from lamini.training.ranks import Ranks
-from lamini.training.schedule import learning_rate
 from lamini.training.telemetry import Telemetry
 
 logger = logging.getLogger("lamini")

@@ -10,13 +10,12 @@ from lamini.errors import LaminiError
 from lamini.forward.own import position_limits, start_token
 from lamini.students.numerics import switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
-from lamini.training.export import export_model, run_facts
-from lamini.training.finished import keep_finished
+from lamini.training.export import export_model, keep_finished, run_facts
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
+from lamini.training.optimization import learning_rate
 from lamini.training.pairs import Selection, select_pairs
 from lamini.training.ranks import Ranks
-from lamini.training.schedule import learning_rate
 from lamini.training.start import load_start
 
 logger = logging.getLogger("lamini")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lamini.settings.students import Architecture
-from lamini.training.cards import card_peak
+from lamini.training.gpus import card_peak
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
