@@ -1,8 +1,8 @@
-"""Training beside the stacks that its users would otherwise take: pairs per second on the CPU.
+"""Training speed on the CPU, in pairs per second, compared with Alpaca, TRL and transformers.
 
-`make bench-training`. Every side computes one optimiser step over the same pairs, from the same
-weights, in one process; the losses must agree. Pairs have the paper's lengths, the students GPT-2's
-and T5's shape at a size that a CPU trains. TRL runs at the packing setting that was best for it.
+`make bench-training`. Each side computes one optimiser step over the same pairs, from the same
+weights, in one process; the losses must agree. Pairs have the paper's lengths. The students have
+the architectures of GPT-2 and T5, at a size that a CPU can train. TRL uses its fastest packing.
 """
 
 import argparse
@@ -39,20 +39,20 @@ BARS = {
     "same_loss": 1.0,
 }
 PADDING = {"gpt2": 0.04, "t5": 0.14}
-"""The most padding at the paper's global batch."""
+"""Largest allowed padding share at the paper's global batch."""
 GLOBAL_BATCH, BUDGET = 1024, 8192
-"""The paper's pairs per step, and our default tokens per micro-batch."""
+"""Pairs per step of the paper, and our default of tokens per micro-batch."""
 SAME_LOSS = {"gpt2": 1e-3, "t5": 1e-2}
-"""Relative difference of two sides' losses. T5's peers take the mean of micro-batches' means."""
+"""Largest relative difference of two losses. T5's peers average the means of micro-batches."""
 PACKINGS = ((512, 1), (512, 4), (1024, 1), (2048, 1))
-"""TRL's rows of so many tokens, so many at once."""
+"""Settings of TRL's packing: tokens per row, rows per micro-batch."""
 PAPER_PAIRS = 2_580_000
 
 
 def gpt2_sides(
     student: Student, pairs: np.ndarray, options: argparse.Namespace, folder: Path
 ) -> dict[str, sides.Side]:
-    """The decoder-only sides, with TRL's best packing."""
+    """The decoder-only sides, with TRL's fastest packing."""
     candidates = {
         f"trl_packing_{rows}x{row}": sides.trl_packing(student, pairs, row, rows, folder)
         for row, rows in PACKINGS
@@ -82,7 +82,7 @@ def t5_sides(
 def train(
     kind: str, dataset: Path, options: argparse.Namespace
 ) -> tuple[list[list[Any]], dict[str, float], bool]:
-    """Rows of the table, ratios, and whether all sides computed the same."""
+    """Time all sides; returns rows of the table, speed ratios, and whether all losses agree."""
     student = make_student(kind, dataset, options.pairs, options.tokens_per_micro_batch)
     pairs = student.usable()[: options.pairs]
     make = gpt2_sides if kind == "gpt2" else t5_sides
@@ -109,11 +109,11 @@ def train(
 
 
 def padding(kind: str, dataset: Path) -> float:
-    """Our share of padding in a step of the paper's size."""
+    """Padding share of our layout in a step of the paper's size."""
     student = make_student(kind, dataset, GLOBAL_BATCH, BUDGET)
     pairs = student.usable()[:GLOBAL_BATCH]
     prompts, responses = _lengths(student, pairs)
-    if student.causal:  # what all prompts begin with is computed once, and is in no row
+    if student.causal:  # the shared prefix is computed once and is not part of the rows
         prompts = prompts - shared_prefix(student.cache, pairs)
     layout = lay_out(student.job.architecture, prompts, responses, BUDGET)[0]
     tokens = prompts.sum() + responses.sum() - (len(pairs) if student.causal else 0)
@@ -121,7 +121,7 @@ def padding(kind: str, dataset: Path) -> float:
 
 
 def tokenizing(dataset: Path, rounds: int) -> tuple[list[Timing], list[Timing], int]:
-    """CPU time of TRL's per-example map and of ours, and the number of pairs."""
+    """Timings of TRL's per-example tokenisation and of ours, and the number of pairs."""
     student = make_student("gpt2", dataset, GLOBAL_BATCH, BUDGET)
     texts = pl.read_parquet(dataset)
     rows = datasets.Dataset.from_dict({
@@ -154,11 +154,11 @@ def _lengths(student: Student, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def main() -> int:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=512, help="of the optimiser step")
+    parser.add_argument("--pairs", type=int, default=512, help="pairs of the optimiser step")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--micro-batch", type=int, default=32, help="pairs at once, of the peers")
-    parser.add_argument("--tokens-per-micro-batch", type=int, default=4096, help="ours")
-    parser.add_argument("--longest-row", type=int, default=2048, help="that TRL packs, in tokens")
+    parser.add_argument("--micro-batch", type=int, default=32, help="of the peers, in pairs")
+    parser.add_argument("--tokens-per-micro-batch", type=int, default=4096, help="of our trainer")
+    parser.add_argument("--longest-row", type=int, default=2048, help="of TRL's packing, in tokens")
     parser.add_argument("--tokenized-pairs", type=int, default=20_000)
     options = parser.parse_args()
     logging.getLogger("lamini").setLevel(logging.WARNING)

@@ -1,8 +1,8 @@
-"""Whether this machine's GPU computes right, and how fast: precision, kernels, jobs, speed.
+"""Check of this machine's GPU: precision, attention kernels, training runs, speed.
 
-`make gpu-check`, on one card and without a hub (docs/gpu.md). It prints a table and then one line
-of JSON, `{"device": ..., "checks": {...}, "failed": [...]}`, and exits with 1 when a check failed.
-On a machine without a GPU it runs on the CPU, as far as that goes.
+`make gpu-check`, on one GPU and without access to the hub (docs/gpu.md). It prints a table and then
+one line of JSON, `{"device": ..., "checks": {...}, "failed": [...]}`. The exit code is 1 when a
+check failed. Without a GPU, the checks run on the CPU where possible.
 """
 
 import argparse
@@ -37,13 +37,13 @@ CHECKS: dict[str, Callable[[Machine], Iterator[Row]]] = {
 
 
 def run(machine: Machine, names: Sequence[str]) -> list[Row]:
-    """The rows of some checks; a check that breaks off has a row that says so."""
+    """Run the named checks and return their rows; a check that raises gives a failed row."""
     rows: list[Row] = []
     for name in names:
         print(f"  {name}", file=sys.stderr, flush=True)
         try:
             rows += CHECKS[name](machine)
-        except Exception as error:  # whatever a card does, the other checks are worth knowing
+        except Exception as error:  # the other checks must run after any error
             traceback.print_exc()
             text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]:.120}"
             rows.append(Row(f"{name}: breaks off", text, "ends", "FAILED"))
@@ -52,7 +52,7 @@ def run(machine: Machine, names: Sequence[str]) -> list[Row]:
 
 
 def report(device: str, rows: Sequence[Row]) -> int:
-    """Print the table and the line of JSON; the exit code is 1 when something failed."""
+    """Print the table and the line of JSON; returns the exit code, 1 when a check failed."""
     print_table(
         ["what", "measured", "limit", ""],
         [[row.what, row.measured, row.limit, row.verdict] for row in rows],
@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS))
     parser.add_argument(
-        "--size", choices=("real", "small"), help="of the models whose speed is measured"
+        "--size", choices=("real", "small"), help="size of the models in the speed check"
         " (default: real on a GPU)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     os.environ.setdefault("LAMINI_PLAIN_PROGRESS", "1")
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler reports its own start
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # no start message of torch's profiler
     logging.getLogger("lamini").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*deterministic")
     warnings.filterwarnings("ignore", category=FutureWarning)

@@ -1,4 +1,4 @@
-"""What happens to jobs: too little memory, a kill in the middle, a second process."""
+"""Checks of whole runs: out of memory, resume after a kill, two processes."""
 
 import json
 import os
@@ -21,22 +21,22 @@ from lamini.files import read_jsonl
 from lamini.training.run import train_student
 
 ROWS = 64
-"""In the batch that is too large."""
+"""Rows of the batch that is too large for the memory."""
 LEFT = 0.5
-"""Share of the memory that a batch takes, which is left to it."""
+"""Memory limit, as a share of the memory that the batch needs."""
 SAME_SCORE = 1e-4
-"""Most difference of a log-likelihood in nats, fp32, between batches of other sizes."""
+"""Largest difference of a log-likelihood in nats, fp32, between batches of different sizes."""
 SAME_LOSS = 1e-4
-"""Most relative difference of a loss in fp32 where sums may be added up in another order. A run
-that goes on without its optimizer's state differs a thousand times as much."""
+"""Largest relative difference of a loss in fp32 if sums are added in another order. A run that
+resumes without its optimiser state differs a thousand times as much."""
 KILLED_AFTER = 3
-"""Steps."""
+"""The run is killed after the checkpoint of this step."""
 PATIENCE = 300.0
-"""Seconds that a run may take."""
+"""Timeout of a run in seconds."""
 
 
 def check_memory(machine: Machine) -> Iterator[Row]:
-    """Evaluation halves a batch that is too large; training ends with an error."""
+    """With too little memory, evaluation halves its batch and training raises an error."""
     student = machine.student("GPT-2", precision="fp32", batch_pairs=ROWS)
     pairs, cache = student.usable()[:ROWS], student.cache
     trainer = our_trainer(student, student.model, pairs, machine.folder / "work", machine.ranks)
@@ -75,9 +75,9 @@ def check_memory(machine: Machine) -> Iterator[Row]:
 def _too_little_memory(
     machine: Machine, model: Any, compute: Callable[[], object]
 ) -> Iterator[Callable[[], int]]:
-    """Memory for `LEFT` of what a computation takes; yields how often it did not suffice.
+    """Limit the memory to `LEFT` of a computation's need; yields a counter of failures.
 
-    A CPU's memory has no such bound: there the model refuses batches of more than one row.
+    A CPU has no such limit: there the model raises OutOfMemoryError for more than one row.
     """
     if not machine.gpu:
         refused: list[int] = []
@@ -98,7 +98,7 @@ def _too_little_memory(
     def failures() -> int:
         return int(torch.cuda.memory_stats(device)["num_ooms"])
 
-    compute()  # what libraries allocate at their first use stays allocated
+    compute()  # warm-up: libraries keep the memory of their first use
     torch.cuda.reset_peak_memory_stats(device)
     before, seen = torch.cuda.memory_allocated(device), failures()
     compute()
@@ -114,7 +114,7 @@ def _too_little_memory(
 
 
 def check_resume(machine: Machine) -> Iterator[Row]:
-    """A run that is killed and gone on with has the losses of a whole one."""
+    """A run that is killed and resumed has the losses of an uninterrupted run."""
     run = _Run(machine, "GPT-2")
     killed, deadline = run.start("killed"), time.monotonic() + PATIENCE
     late = f"killed/work/step-*[{KILLED_AFTER}-9]"
@@ -123,14 +123,14 @@ def check_resume(machine: Machine) -> Iterator[Row]:
     killed.kill()
     _, log = killed.communicate()
     if not list(run.folder.glob(late)):
-        raise RuntimeError(f"no checkpoint to go on from: {log[-3000:]}")
-    resumed = "going on from" in run.finish(run.start("killed"))
+        raise RuntimeError(f"no checkpoint to resume from: {log[-3000:]}")
+    resumed = "resuming from" in run.finish(run.start("killed"))
     what = "GPT-2 killed after a checkpoint and gone on with: losses of a whole run"
     yield run.compared(what, "killed", SAME_LOSS if machine.gpu else 0.0, resumed)
 
 
 def check_two_ranks(machine: Machine) -> Iterator[Row]:
-    """Two processes compute the steps that one computes."""
+    """Two processes compute the same steps as one process."""
     backend = "NCCL" if machine.gpu else "gloo"
     what = f"Cerebras-GPT in two processes ({backend}): losses of one process"
     if machine.gpu and torch.cuda.device_count() < 2:
@@ -142,7 +142,7 @@ def check_two_ranks(machine: Machine) -> Iterator[Row]:
 
 
 class _Run:
-    """A small training, whole in this process, and by the command line in others."""
+    """A small training: uninterrupted in this process, and by the command line in others."""
 
     def __init__(self, machine: Machine, family: str) -> None:
         self._gpus = int(machine.gpu)
@@ -151,7 +151,7 @@ class _Run:
         train_student(self._job, self._tokenized, self.folder / "whole", self._gpus)
 
     def start(self, name: str, processes: int = 1) -> subprocess.Popen[str]:
-        """The command, at work in a folder of that name."""
+        """Start the training command in the folder `name`."""
         output = self.folder / name
         command = [sys.executable, "-m", "lamini.training"]
         command += ["--settings", json.dumps(self._job.as_params())]
@@ -165,17 +165,21 @@ class _Run:
         )
 
     def finish(self, process: subprocess.Popen[str]) -> str:
-        """What the command said, once it has ended well."""
+        """Wait for the command and return its log.
+
+        Raises:
+            RuntimeError: when it fails.
+        """
         try:
             _, log = process.communicate(timeout=PATIENCE)
         finally:
-            process.terminate()  # nothing to one that has ended; else all its processes stop
+            process.terminate()  # after a timeout, stops all processes of the run
         if process.returncode != 0:
             raise RuntimeError(f"the training ended with {process.returncode}: {log[-3000:]}")
         return log
 
     def compared(self, what: str, name: str, limit: float, ok: bool = True) -> Row:
-        """The row of a run's losses beside those of the whole one."""
+        """Row that compares a run's losses with those of the uninterrupted run."""
         pairs = zip(self._losses("whole"), self._losses(name), strict=True)
         apart = max(abs(one - other) / one for one, other in pairs)
         measured = f"differ by {apart:.1e} relative" if apart else "equal"

@@ -1,7 +1,8 @@
-"""What the checks of `make gpu-check` stand on: the device, a small student of each family, a row.
+"""Device, small students of each family and result rows for the checks of `make gpu-check`.
 
-The small students have the forms of the paper's families, and on a GPU heads of their width: so it
-takes the attention kernels that it takes at full size. Without a GPU everything runs on the CPU.
+The small students have the architectures of the paper's families. On a GPU their attention heads
+have the real width, so that torch chooses the same attention kernels as for full-size models.
+Without a GPU everything runs on the CPU.
 """
 
 import gc
@@ -21,8 +22,8 @@ from lamini.training.ranks import Ranks
 from lamini.training.run import train_student
 
 HEAD = 64 if torch.cuda.is_available() else 32
-"""Width of an attention head: the real models' on a GPU; many processors compute bf16 and fp16 ten
-times more slowly than fp32."""
+"""Width of an attention head: on a GPU as in the real models. Smaller on a CPU, because many CPUs
+compute bf16 and fp16 ten times more slowly than fp32."""
 _T5 = {
     "model_type": "t5", "d_model": 2 * HEAD, "d_kv": HEAD, "d_ff": 4 * HEAD, "num_layers": 2,
     "num_heads": 2,
@@ -45,13 +46,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 1024, "tie_word_embeddings": True,
     },
 }  # fmt: skip
-"""The paper's families, and the demo's: fields of small configurations."""
+"""Small configurations of the paper's families and the demo's, by name."""
 PAIRS = 512
-"""In the dataset, of the paper's lengths."""
+"""Pairs of the dataset, with the paper's lengths."""
 _SMALL_VOCABULARY = 1024
-"""Where nothing is measured at a real size."""
+"""Vocabulary if speed is not measured at the real models' sizes."""
 _WEIGHT_NOISE = 0.02
-"""Added to the initial weights, so that attention and positions matter to the loss."""
+"""Standard deviation of noise added to the initial weights, so that attention and positions affect
+the loss."""
 
 
 @dataclass(frozen=True)
@@ -65,44 +67,44 @@ class Row:
 
 
 def judged(what: str, measured: str, limit: str, ok: bool) -> Row:
-    """A row of something that was measured."""
+    """Row of a measured check."""
     return Row(what, measured, limit, "ok" if ok else "FAILED")
 
 
 def not_here(what: str, reason: str) -> Row:
-    """A row of something that this machine can't show."""
+    """Row of a check that this machine can't run."""
     return Row(what, reason, "–", "not here")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the checks run, and on which pairs."""
+    """Device, folder and dataset of the checks."""
 
     folder: Path
     dataset: Path
     ranks: Ranks
-    """One process and its device: the first GPU, else the CPU."""
+    """One process and its device: the first GPU, or the CPU."""
     real: bool
     """Whether speed is measured at the real models' sizes."""
 
     @property
     def gpu(self) -> bool:
-        """Whether the device is one."""
+        """Whether the device is a GPU."""
         return self.ranks.device.type == "cuda"
 
     @property
     def name(self) -> str:
-        """Of the GPU, as its driver says it, or `CPU`."""
+        """Device name from the GPU's driver, or `CPU`."""
         return torch.cuda.get_device_name(self.ranks.device) if self.gpu else "CPU"
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The short number formats that the device has, the one that jobs take first."""
+        """16-bit number formats of the device; the first is the one that `auto` chooses."""
         old = self.gpu and torch.cuda.get_device_capability(self.ranks.device) < (8, 0)
         return ("fp16",) if old else ("bf16", "fp16")
 
     def student(self, family: str, **changes: Any) -> Student:
-        """A small student with random weights; `changes` are those of its recipe."""
+        """A small student with random weights; `changes` are fields of its recipe."""
         kind = "t5" if family.startswith("T5") else "gpt2"
         settings = {"learning_rate": 1e-2, "epochs": 0.25, "save_minutes": 1e-6}
         if not self.gpu:
@@ -115,7 +117,10 @@ class Machine:
         return student
 
     def job(self, family: str, **changes: Any) -> tuple[TrainingJob, Path]:
-        """A training of a small student whose initial weights are in a folder, and its pairs."""
+        """Settings of a small student's training, and its token cache.
+
+        The initial weights are saved in a folder.
+        """
         student = self.student(family, **changes)
         folder = self.folder / "models" / family
         save_model(student.model, student.tokenizer, folder)
@@ -124,11 +129,11 @@ class Machine:
 
 
 def start(folder: Path, real: bool | None = None) -> Machine:
-    """The machine, with its pairs, and with torch set by a training as any training sets it.
+    """Write the dataset and run a short training, which sets torch's global settings.
 
     Args:
-        folder: for all that is made.
-        real: measure speed at the real models' sizes; null: on a GPU.
+        folder: folder for all files of the checks.
+        real: whether to measure speed at the real models' sizes; None: only on a GPU.
     """
     ranks = Ranks(int(torch.cuda.is_available()))
     real = ranks.device.type == "cuda" if real is None else real
@@ -140,7 +145,7 @@ def start(folder: Path, real: bool | None = None) -> Machine:
 
 @contextmanager
 def restored_torch() -> Iterator[None]:
-    """Put torch's global settings, which a training changes, back afterwards."""
+    """Restore torch's global settings, which a training changes, at the end of the block."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cuda.cudnn_sdp_enabled()
@@ -152,7 +157,7 @@ def restored_torch() -> Iterator[None]:
 
 
 def free() -> None:
-    """Give back memory that nothing uses any more."""
+    """Free unused memory, also in torch's CUDA cache."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

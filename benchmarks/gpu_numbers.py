@@ -1,9 +1,9 @@
-"""Losses, gradients and scores in the short formats, and the attention kernels that compute them.
+"""Checks of losses, gradients and scores in bf16 and fp16, and of the attention kernels.
 
-The yardstick of training is the model's own forward, pair by pair, on the CPU in fp32. Limits of
-the short formats come from measured noise: the error of the own forward may be a few times what
-rounding the weights alone changes, and that of a faster way little more than that of the own
-forward.
+The reference for training is the model's own forward, one pair at a time, on the CPU in fp32.
+Limits for bf16 and fp16 come from measured rounding noise. The error of the model's own forward may
+be a few times the effect of rounding the weights. The error of a faster way may be `FAITHFUL` times
+that of the model's own forward.
 """
 
 import copy
@@ -23,24 +23,25 @@ from lamini.forward.proof import NOISE
 from lamini.settings.params import AskedModel
 from lamini.training.computation import Computation
 from lamini.training.layout import lay_out
-from lamini.training.precision import LossScale, autocast
+from lamini.training.optimization import LossScale, autocast
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, ways_to_try
 
 COMPARED = {"encoder-decoder": 16, "decoder-only": 6}
-"""Pairs, the longest and the shortest among them; of an encoder-decoder so many that they fill
+"""Number of compared pairs, from the shortest to the longest. For an encoder-decoder they fill
 several packed rows, with padding on both sides."""
 FEW = 4
-"""Of them, where numbers do not matter."""
+"""Number of pairs or questions to find the attention kernels."""
 EXACT = 1e-4
-"""Most error in fp32: of the losses, in nats, and of the gradient, relative."""
+"""Largest error in fp32: of the losses in nats, and of the gradient, relative."""
 FAITHFUL = 2
-"""Most error of a faster way, as a multiple of that of the own forward in the same precision."""
+"""Largest error of a faster way, as a multiple of the error of the model's own forward in the same
+precision."""
 QUESTIONS, CHOICES, CHOICE_TOKENS = 50, 4, 12
 SAMPLED = 8
-"""One choice of so many is scored by the model's own forward as well."""
+"""One of this many choices is also scored by the model's own forward."""
 _LOSS_SCALE = 2.0**10
-"""In fp16: low enough that no gradient here overflows, so that none has to be tried again."""
+"""Largest loss scale in fp16, so low that no gradient here overflows."""
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ATTENTION = "aten::_scaled_dot_product_"
 _KERNELS = {
@@ -55,13 +56,13 @@ Result = tuple[torch.Tensor, torch.Tensor]
 
 
 class Computer:
-    """A copy of a student's model, ready to compute as a training job does.
+    """A copy of a student's model that computes losses and gradients as a training run does.
 
     Args:
-        student: whose weights and pairs are taken.
-        ranks: of one process; gives the device.
-        precision: of the job.
-        rounded: round the weights to this format first.
+        student: student with the weights and pairs.
+        ranks: a single process and its device.
+        precision: precision of the run.
+        rounded: number format to which the weights are rounded first; None: no rounding.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Computer:
         self.ways: list[Way] = [*ways_to_try(self.model), "alone"]
 
     def compute(self, way: Way, most: int | None = None) -> Result:
-        """Losses and gradient of the pairs, or of the `most` shortest of them."""
+        """Losses and gradient of all pairs, or of the `most` shortest pairs."""
         precision = self.computation.precision
         scale = LossScale(enabled=precision == "fp16")
         scale.value = min(scale.value, _LOSS_SCALE)
@@ -102,7 +103,7 @@ class Computer:
         return losses.detach().double().cpu(), gradient.double().cpu()
 
     def padding(self) -> tuple[int, int]:
-        """Positions of packed rows that hold no token, in the encoder and in the decoder."""
+        """Padding positions of packed rows, in the encoder and in the decoder."""
         sides = self._cache.prompt_lengths[self._pairs], self._cache.response_lengths[self._pairs]
         (layout,) = lay_out("encoder-decoder", *sides, 4096)
         encoder = sum(len(batch.rows) * batch.encoder for batch in layout)
@@ -111,7 +112,7 @@ class Computer:
 
 
 def check_families(machine: Machine) -> Iterator[Row]:
-    """Training of every family, in fp32 and in the short formats, in each way."""
+    """Training of every family in fp32, bf16 and fp16, in each way."""
     for family in FAMILIES:
         student = machine.student(family)
         exact = Computer(student, Ranks(0), "fp32").compute("alone")
@@ -127,7 +128,7 @@ def check_families(machine: Machine) -> Iterator[Row]:
                 rounded = Computer(student, Ranks(0), "fp32", rounded=precision)
                 limits = dict.fromkeys(errors, FAITHFUL * errors["alone"])
                 limits["alone"] = NOISE * _errors(rounded.compute("alone"), exact)
-            # NaN is a share of the limit that no other exceeds, and that is not below one.
+            # NaN counts as infinite, so that it is the worst share and fails.
             shares = {way: np.nan_to_num(errors[way] / limits[way], nan=np.inf) for way in errors}
             worst = max(shares, key=lambda way: shares[way].max())
             measured, limit = ("{:.1e} {:.1e}".format(*of[worst]) for of in (errors, limits))
@@ -144,7 +145,7 @@ def _errors(result: Result, exact: Result) -> np.ndarray:
 
 
 def _ways(family: str, computer: Computer) -> Iterator[Row]:
-    """The way that a job takes, and the attention kernels of each, with the family's dropout."""
+    """Rows for the way that a run chooses, and for each way's attention kernels with dropout."""
     taken, fastest = computer.computation.choice.way, computer.ways[0]
     yield judged(f"{family}: way of training that a job takes", taken, fastest, taken == fastest)
     if fastest == "packed":
@@ -159,13 +160,13 @@ def _ways(family: str, computer: Computer) -> Iterator[Row]:
 
 
 def kernels_of(compute: Callable[[], object]) -> str:
-    """The attention kernels that a computation takes; `eager` where torch's attention has no part.
+    """Names of the attention kernels that a computation uses; `eager` if it uses none of torch.
 
-    Their names are those of torch's own operators, which its profiler records on every device.
+    torch's profiler records the operators on every device.
     """
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         compute()
-    # `profile.events()` builds a tree of them, which takes longer than the computation.
+    # `profile.events()` builds an event tree, which takes longer than the computation.
     names = {event.name() for event in profile.profiler.kineto_results.events()}
     taken = {n for n in names if n.startswith(_ATTENTION) and not n.endswith("_backward")}
     kernels = {_KERNELS.get(name.removeprefix(_ATTENTION), name) for name in taken}
@@ -173,7 +174,7 @@ def kernels_of(compute: Callable[[], object]) -> str:
 
 
 def check_evaluation(machine: Machine) -> Iterator[Row]:
-    """Scores in bf16 against fp32 of four-choice questions, by the product's loader and scorer."""
+    """Scores of four-choice questions in bf16 and fp32, with our model loader and scorer."""
     for family in ("T5", "GPT-2"):
         what = f"{family}: scores of {QUESTIONS * CHOICES} choices, bf16 against fp32"
         if "bf16" not in machine.formats:
@@ -203,7 +204,7 @@ def check_evaluation(machine: Machine) -> Iterator[Row]:
 
 
 def _choices(student: Student) -> list[TokenRequest]:
-    """Prompts, each with the beginnings of four responses as its choices."""
+    """Requests of four choices per prompt: the first tokens of four responses."""
     usable, cache = student.usable().tolist(), student.cache
     return [
         TokenRequest(cache.prompt(usable[n]), cache.response(usable[n + choice])[:CHOICE_TOKENS])
@@ -213,7 +214,10 @@ def _choices(student: Student) -> list[TokenRequest]:
 
 
 def _compared(what: str, way: str, scores: dict[str, list[np.ndarray]]) -> Row:
-    """Errors beside those of the own forward; answers may change where two choices are close."""
+    """Row of bf16 errors against those of the model's own forward.
+
+    An answer may change only if its two best choices have close scores.
+    """
     error, noise = (
         float(np.sqrt(np.square(short - exact).mean()))
         for short, exact in zip(scores["bf16"], scores["fp32"], strict=True)

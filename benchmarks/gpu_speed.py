@@ -1,7 +1,8 @@
-"""Tokens per second and utilisation of three students against transformers' own trainers.
+"""Tokens per second and utilisation of three students, compared with transformers' trainers.
 
-Both sides train from the same random weights on the same pairs of the paper's lengths, in the same
-precision and without dropout. transformers gets as many pairs at once as fit, 32 at most.
+Both sides train from the same random weights on the same pairs with the paper's lengths, in the
+same precision and without dropout. transformers gets the largest micro-batch that fits, at most 32
+pairs.
 """
 
 import copy
@@ -17,17 +18,18 @@ from gpu_machine import FAMILIES, NO_DROPOUT, Machine, Row, free, judged, restor
 from training_inputs import Student, make_student
 from transformers import TrainerCallback
 
-from lamini.training.cards import card_peak
+from lamini.training.gpus import card_peak
 from lamini.training.telemetry import MatmulWork
 
 STEPS = 4
-"""The first is not timed."""
+"""Optimiser steps; the first is not timed."""
 BUDGET = 8192
-"""Our default tokens per micro-batch."""
+"""Our default of tokens per micro-batch."""
 MICRO_BATCHES = (32, 16, 8)
-"""Pairs at once, of transformers; the first that fits."""
+"""Micro-batch sizes of transformers in pairs; the first that fits is used."""
 SAME_LOSS = 1e-2
-"""Relative; transformers takes the mean of T5's micro-batches' means."""
+"""Largest relative difference of the losses; for T5, transformers averages the means of
+micro-batches."""
 REAL: dict[str, dict[str, Any]] = {
     "GPT-2-124M": {"model_type": "gpt2", "vocab_size": 50257, **NO_DROPOUT},
     "T5-base": {
@@ -48,7 +50,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 class _Clock(TrainerCallback):
-    """Takes the time at the end of each step, and the most memory since it was made."""
+    """Records the time at the end of each step, and the peak memory since its creation."""
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._times = device, list[float]()
@@ -56,24 +58,24 @@ class _Clock(TrainerCallback):
             torch.cuda.reset_peak_memory_stats(device)
 
     def on_step_end(self, *arguments: Any, **others: Any) -> None:
-        """Called by transformers' trainer."""
-        if self._device.type == "cuda":  # what it still computes is part of the step
+        """Record the time; transformers' trainer calls this."""
+        if self._device.type == "cuda":  # pending kernels are part of the step
             torch.cuda.synchronize(self._device)
         self._times.append(time.perf_counter())
 
     def seconds(self) -> float:
-        """Median of the steps but the first."""
+        """Median time of a step in seconds, without the first step."""
         return float(np.median(np.diff(self._times)))
 
     def memory(self) -> str:
-        """Most memory that was allocated, on a GPU."""
+        """Peak of the allocated GPU memory as text; "" on a CPU."""
         if self._device.type != "cuda":
             return ""
         return f", {torch.cuda.max_memory_allocated(self._device) / 2**30:.1f} GiB"
 
 
 def check_speed(machine: Machine) -> Iterator[Row]:
-    """Three students; on a GPU none may be slower than transformers' trainer."""
+    """Speed of three students; on a GPU none may be slower than transformers' trainer."""
     count, changes = (256, {}) if machine.real else (16, {"max_prompt_tokens": 128})
     precision = machine.formats[0] if machine.gpu else "fp32"
     peak = card_peak(machine.name)
@@ -94,7 +96,7 @@ def check_speed(machine: Machine) -> Iterator[Row]:
             share = f"{flops / seconds[-1] / peak:.1%} of the peak" if peak else "–"
             shown.append(f"{sum(tokens) / seconds[-1]:,.0f} ({share}{clock.memory()})")
         faster, apart = seconds[1] / seconds[0], abs(losses[1] / losses[0] - 1)
-        # T5 overflows in transformers' fp16.
+        # In transformers, T5 overflows fp16 and has no finite loss.
         same = apart <= SAME_LOSS or not np.isfinite(losses[1])
         yield judged(
             f"{name} in {precision}: tokens/s against transformers' trainer",
@@ -107,7 +109,7 @@ def check_speed(machine: Machine) -> Iterator[Row]:
 def _ours(
     machine: Machine, student: Student, pairs: np.ndarray, folder: Path
 ) -> tuple[_Clock, float]:
-    """Times of the steps, and their mean loss."""
+    """Step times and mean loss of our trainer."""
     model = copy.deepcopy(student.model)
     trainer = sides.our_trainer(student, model, pairs, folder, machine.ranks)
     clock, losses = _Clock(machine.ranks.device), []
@@ -120,7 +122,7 @@ def _ours(
 def _theirs(
     machine: Machine, student: Student, pairs: np.ndarray, folder: Path
 ) -> tuple[_Clock, float]:
-    """The same of transformers' trainer."""
+    """Step times and mean loss of transformers' trainer."""
     precision = student.job.recipe.precision
     changes: dict[str, Any] = {"use_cpu": not machine.gpu, "dataloader_pin_memory": machine.gpu}
     if precision != "fp32":

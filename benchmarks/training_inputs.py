@@ -1,7 +1,7 @@
-"""Pairs of the paper's lengths, tokenised for students in GPT-2's and T5's shape.
+"""Synthetic pairs with the paper's lengths, tokenised for small students like GPT-2 and T5.
 
-Token counts are lognormal; their means are those of the paper's dataset. The vocabularies are
-small, as the models are, so that the output head's share of the work is that of GPT-2 124M.
+Token counts are lognormal with the means of the paper's dataset. The vocabularies are small like
+the models, so that the output head has the same share of the work as in GPT-2 124M.
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ from lamini.training.job import TrainingJob
 from lamini.training.pairs import select_pairs
 
 INSTRUCTION_TOKENS, RESPONSE_TOKENS = 50.6, 32.9
-"""Means over the paper's 2.58M pairs, in GPT-2's tokens and without a wrapper."""
+"""Mean lengths of the paper's 2.58M pairs, in GPT-2 tokens, without the prompt wrapper."""
 SPREADS = 0.85, 0.95
-"""Standard deviations of the logarithms."""
+"""Standard deviations of the logarithms of instruction and response lengths."""
 VOCABULARY = 8192
 LONGEST = 512
 SHAPES: dict[str, dict[str, Any]] = {
@@ -39,16 +39,16 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_heads": 4, "dropout_rate": 0.0,
     },
 }  # fmt: skip
-"""Without dropout, so that all sides compute the same loss."""
+"""Model configurations without dropout, so that all sides compute the same loss."""
 
 
 @dataclass(frozen=True)
 class Student:
-    """A model and its tokenised pairs."""
+    """A model with its settings, tokenizer and tokenised pairs."""
 
     job: TrainingJob
     model: Any
-    """Its initial weights; sides train copies."""
+    """The initial model; each side trains a copy."""
     tokenizer: Any
     cache: TokenCache
     tokenized: Path
@@ -60,19 +60,19 @@ class Student:
 
     @property
     def start_token(self) -> int:
-        """What fills padding, and starts an encoder-decoder's responses."""
+        """Id that fills padding and starts the responses of an encoder-decoder."""
         return self.tokenizer.eos_token_id if self.causal else start_token(self.model)
 
     def usable(self) -> np.ndarray:
-        """Rows of the pairs that are short enough."""
+        """Training pairs (short enough), as rows of the token cache."""
         return select_pairs(self.cache, self.job.recipe).training
 
 
 def write_pairs(folder: Path, count: int, vocabulary: int = VOCABULARY) -> Path:
-    """The pairs as a mixture's parquet; its tokenizers are in `folder` too."""
+    """Write random pairs as the Parquet file of a mixture, and tokenizers for them to `folder`."""
     writer = Writer(1)
     first = _texts(writer, 2000, INSTRUCTION_TOKENS, SPREADS[0])
-    # The wrapper is in the text, or its words would not be tokens of their own.
+    # The text contains the prompt wrapper, so that the wrapper's words become tokens.
     wrapped = [render_prompt("alpaca", text) for text in first[:500]]
     pl.DataFrame({"instruction": first, "response": [*wrapped, *first[500:]]}).write_parquet(
         folder / "text.parquet"
@@ -104,15 +104,15 @@ def make_student(
     shape: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Student:
-    """A student with random weights, as one optimiser step of `pairs` pairs sees it.
+    """A student with random weights, and a recipe with steps of `pairs` pairs.
 
     Args:
-        kind: `gpt2` or `t5`: of the tokenizer, and of the model unless `shape` is given.
-        dataset: what `write_pairs` returned.
-        pairs: of an optimiser step.
-        tokens_per_micro_batch: padded tokens computed at once.
+        kind: kind of the tokenizer, `gpt2` or `t5`; without `shape`, also of the model.
+        dataset: path returned by `write_pairs`.
+        pairs: pairs of an optimiser step.
+        tokens_per_micro_batch: most padded tokens of a micro-batch.
         shape: `model_type` and fields of its Hugging Face configuration.
-        changes: of the recipe.
+        changes: fields of the recipe to change.
     """
     causal = kind == "gpt2"
     architecture: Architecture = "decoder-only" if causal else "encoder-decoder"
@@ -146,7 +146,7 @@ def make_student(
 
 
 def _texts(writer: Writer, count: int, mean: float, spread: float) -> list[str]:
-    """Texts of `mean` words on average, at least one each."""
+    """Random texts with `mean` words on average and at least one word."""
     random = writer.random
     drawn = random.lognormal(np.log(mean) - spread**2 / 2, spread, count)
     lengths = np.clip(drawn.round().astype(int), 1, 2 * LONGEST)

@@ -1,8 +1,8 @@
 """The sides of `bench_training`: each computes one optimiser step over the same pairs.
 
-Peers get the pairs tokenised, as ours are, and no side writes a checkpoint. What a peer can switch
-off that only costs time here (gradient checkpointing) is off, and TRL's output head scores the
-supervised positions alone, as it does on GPUs but not by itself on a CPU.
+All sides get tokenised pairs, and no side writes a checkpoint. Features of peers that only cost
+time here (gradient checkpointing) are switched off. TRL applies its output head to supervised
+positions only; it does this by default on GPUs, and the benchmark enables it on the CPU.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from lamini.training.pairs import Selection
 from lamini.training.ranks import Ranks
 
 IGNORED = -100
-"""Label of positions without loss in transformers."""
+"""Label that transformers ignores in the loss."""
 QUIET: dict[str, Any] = {
     "report_to": "none", "save_strategy": "no", "logging_strategy": "no", "disable_tqdm": True,
     "use_cpu": True, "num_train_epochs": 1, "learning_rate": 1e-6, "lr_scheduler_type": "constant",
@@ -40,16 +40,16 @@ QUIET: dict[str, Any] = {
 
 @dataclass
 class Side:
-    """One way to compute the step."""
+    """One implementation of the optimiser step."""
 
     step: Callable[[], float]
-    """Computes it; returns the loss per supervised token."""
+    """Computes the step; returns the loss per supervised token."""
     losses: list[float] = field(default_factory=list)
-    """Of each time that it ran."""
+    """Loss of each run of the step."""
     trainer: Trainer | None = None
-    """transformers' trainer, if it is one that computes."""
+    """transformers' trainer; None for our side."""
     padding: float | None = None
-    """Share of the computed positions that hold no token."""
+    """Share of padding among the computed positions."""
 
     def __call__(self) -> None:
         """Compute the step and keep its loss."""
@@ -57,14 +57,14 @@ class Side:
 
 
 class PaddingCounter:
-    """A collator that also counts positions and tokens."""
+    """A collator that also measures the padding share."""
 
     def __init__(self, collator: Callable[..., Any], side: Side, pad: int) -> None:
         self._collator, self._side, self._pad = collator, side, pad
         self._tokens = self._positions = 0
 
     def __call__(self, examples: list[dict[str, Any]]) -> Any:
-        """The batch of some examples."""
+        """Collate the examples and update the side's padding share."""
         batch = self._collator(examples)
         sides = [batch["input_ids"]]
         if "decoder_input_ids" in batch:
@@ -78,7 +78,7 @@ class PaddingCounter:
 def our_trainer(
     student: Student, model: Any, pairs: np.ndarray, folder: Path, ranks: Ranks
 ) -> OurTrainer:
-    """The product's trainer of a model over some pairs."""
+    """Our trainer for a model and its training pairs."""
     none = np.empty(0, np.int64)
     return OurTrainer(
         job=student.job,
@@ -93,7 +93,7 @@ def our_trainer(
 
 
 def ours(student: Student, pairs: np.ndarray, folder: Path) -> Side:
-    """The product's side."""
+    """Our side."""
     model, restore = _copy(student)
     trainer = our_trainer(student, model, pairs, folder, Ranks(0))
 
@@ -113,7 +113,7 @@ def alpaca(
 ) -> Side:
     """Stanford Alpaca's `train.py`: random micro-batches, padded to the longest pair.
 
-    `changes` are those of transformers' TrainingArguments, here and below.
+    `changes` are arguments of transformers' TrainingArguments, also in the functions below.
     """
     pad = student.tokenizer.pad_token_id
 
@@ -139,11 +139,11 @@ def alpaca(
 
 
 def trl_packing(student: Student, pairs: np.ndarray, row: int, rows: int, folder: Path) -> Side:
-    """TRL's SFTTrainer with packed rows of `row` tokens, `rows` of them at once."""
+    """TRL's SFTTrainer with packing: `row` tokens per row, `rows` rows per micro-batch."""
     import trl
     import trl.trainer.utils
 
-    # Where TRL decides whether to score the supervised positions alone.
+    # TRL calls this function to decide whether the head skips positions without loss.
     trl.trainer.utils._use_triton = lambda device: True
     settings = trl.SFTConfig(
         output_dir=str(folder), per_device_train_batch_size=rows, packing=True, max_length=row,
@@ -153,7 +153,7 @@ def trl_packing(student: Student, pairs: np.ndarray, row: int, rows: int, folder
     trainer = trl.SFTTrainer(
         model, settings, train_dataset=_dataset(student, pairs), processing_class=student.tokenizer
     )
-    # One optimiser step over all pairs, however many rows they make.
+    # One optimiser step over all pairs, for any number of packed rows.
     trainer.args.gradient_accumulation_steps = -(-len(trainer.train_dataset) // rows)
     return _trained(trainer, restore, student.tokenizer.pad_token_id)
 
@@ -183,7 +183,7 @@ def seq2seq(
     """transformers' Seq2SeqTrainer with one of its sampling strategies."""
     settings = Seq2SeqTrainingArguments(
         output_dir=str(folder), train_sampling_strategy=strategy,
-        # Its rebalancing knows one length of a pair: the sum does it better than the prompt's.
+        # Rebalancing uses one length per pair; the total balances better than the prompt length.
         length_column_name="total" if strategy == "batch_rebalance" else "length",
         **_sizes(len(pairs), micro_batch) | QUIET | changes,
     )  # fmt: skip
@@ -196,7 +196,7 @@ def seq2seq(
         _dataset(student, pairs),
         processing_class=student.tokenizer,
     )
-    # transformers sums T5's micro-batches without dividing them by their number.
+    # transformers sums the losses of T5's micro-batches without dividing by their number.
     parts = trainer.args.gradient_accumulation_steps
     return _trained(trainer, restore, student.tokenizer.pad_token_id, parts)
 
@@ -213,13 +213,13 @@ def _trained(trainer: Trainer, restore: Callable[[], None], pad: int, parts: int
 
 
 def _copy(student: Student) -> tuple[Any, Callable[[], None]]:
-    """A copy of the model, and what gives it the initial weights back."""
+    """A copy of the model, and a function that restores its initial weights."""
     model = copy.deepcopy(student.model)
     return model, lambda: model.load_state_dict(student.model.state_dict()) and None
 
 
 def _use_one_device(settings: TrainingArguments) -> None:
-    """Keep transformers from spreading each micro-batch over all GPUs that it sees."""
+    """Prevent transformers from splitting each micro-batch over all visible GPUs."""
     settings._n_gpu = min(1, settings.n_gpu)
 
 
@@ -231,7 +231,7 @@ def _sizes(pairs: int, micro_batch: int) -> dict[str, Any]:
 
 
 def _dataset(student: Student, pairs: np.ndarray) -> datasets.Dataset:
-    """The pairs as peers take them: tokenised."""
+    """The tokenised pairs in the format of the peers' trainers."""
     rows: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": [], "total": []}
     for pair in pairs.tolist():
         prompt, response = (part.tolist() for part in _parts(student, pair))
@@ -252,7 +252,7 @@ def _parts(student: Student, pair: int) -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def _deterministic() -> Any:
-    """As the product trains; peers do not ask for it."""
+    """Deterministic kernels, as in our training; the peers do not use them."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:

@@ -88,7 +88,7 @@ def test_the_driver_is_killed_and_started_again(cluster: Cluster, demo: Checkout
     train(demo, overlay=long).wait(420)
     assert job(cluster, left)["state"] == "CANCELLED"
     log = training_log(demo)
-    assert f"ending SLURM job [{left}] of an earlier run" in log and "going on from" in log
+    assert f"ending SLURM job [{left}] of an earlier run" in log and "resuming from" in log
     assert_every_step_once(demo)
 
 
@@ -149,7 +149,7 @@ def test_over_its_time(cluster: Cluster, demo: Checkout) -> None:
     assert [job(cluster, n)["state"] for n in run.jobs] == ["FAILED", "COMPLETED"]
     assert [job(cluster, n)["minutes"] for n in run.jobs] == ["1:00", "30:00"]
     log = training_log(demo)
-    assert "SIGUSR1: saving and stopping after this step" in log and "going on from" in log
+    assert "SIGUSR1: saving and stopping after this step" in log and "resuming from" in log
     assert_every_step_once(demo)
 
 
@@ -160,7 +160,7 @@ def test_cancelled_by_hand(cluster: Cluster, demo: Checkout, finished_demo: Chec
     cluster.run("scancel", in_the_middle(demo, run))
     run.wait()
     assert [job(cluster, n)["state"] for n in run.jobs] == ["CANCELLED", "COMPLETED"]
-    assert "going on from" in training_log(demo)
+    assert "resuming from" in training_log(demo)
     assert weights(demo) == weights(finished_demo)
 
 
@@ -178,7 +178,7 @@ def test_its_node_dies(cluster: Cluster, demo: Checkout, finished_demo: Checkout
         cluster.wait_for_idle_nodes()
     ended = job(cluster, number)
     assert run.jobs == [number] and ended["restarts"] == "1" and ended["node"] != node
-    assert "going on from" in training_log(demo)
+    assert "resuming from" in training_log(demo)
     assert weights(demo) == weights(finished_demo)
 
 
@@ -209,7 +209,7 @@ def test_preempted(cluster: Cluster, demo: Checkout, finished_demo: Checkout) ->
     run.wait(400)
     ended = job(cluster, number)
     assert run.jobs == [number] and ended["restarts"] == "1"
-    assert "going on from" in training_log(demo)
+    assert "resuming from" in training_log(demo)
     assert weights(demo) == weights(finished_demo)
 
 

@@ -54,7 +54,7 @@ RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
     ("path", "old", "new"),
     [
         ("training/losses.py", "import torch\n", "# Torch.\n\n\nimport torch\n"),
-        ("training/schedule.py", '"""The learning rate of each', '"""Rates of each'),
+        ("training/optimization.py", '"""Optimisation: learning', '"""Learning'),
         ("errors.py", "class LaminiError(", "VALUE = 1\n\n\nclass LaminiError("),
         ("log.py", "LINE_EVERY_SECONDS = 30.0", "LINE_EVERY_SECONDS = 31.0"),
         ("settings/sources.py", "MAX_SHARDS = 10_000", "MAX_SHARDS = 20_000"),
@@ -73,7 +73,7 @@ def test_what_changes_no_result_changes_no_digest(
 @pytest.mark.parametrize(
     ("path", "old", "new", "changed"),
     [
-        ("training/schedule.py", "math.cos", "math.sin", {"train_model"}),
+        ("training/optimization.py", "math.cos", "math.sin", {"train_model"}),
         ("evaluation/squad.py", "import re", "import re\nVALUE = 1", {"evaluate_model"}),
         ("generation/topics.py", "settings.topics", "settings.topics or 0", {"select_topics"}),
         ("prompt_formats.py", "from lamini", "import ast\nfrom lamini", {*RULES[:2]}),
@@ -142,7 +142,7 @@ def test_results_of_a_version_that_kept_no_code_stay_until_an_edit(edit: Edit) -
     run = workflow()
     CodeWatch(run, recompute=False).begin()
     assert params(run)["train_model"] is None
-    edit("training/schedule.py", "math.cos", "math.sin")
+    edit("training/optimization.py", "math.cos", "math.sin")
     later = workflow(planned=("train_model",))
     watch = CodeWatch(later, recompute=False)
     assert params(later)["train_model"] == code_digest("train_model")
@@ -153,7 +153,7 @@ def test_results_of_a_version_that_kept_no_code_stay_until_an_edit(edit: Edit) -
 def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None:
     CodeWatch(workflow(), recompute=False).begin()
     before = read_json("results/code.json")
-    edit("training/schedule.py", "math.cos", "math.sin")
+    edit("training/optimization.py", "math.cos", "math.sin")
     edit("generation/topics.py", "settings.topics", "settings.topics or 0")
 
     run = workflow(planned=("train_model", "select_topics"))
@@ -161,7 +161,7 @@ def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None
     assert params(run)["train_model"] == code_digest("train_model"), "planned, and the reason shown"
     with pytest.raises(WorkflowError) as stopped:
         watch.begin()
-    assert "  train_model: lamini.training.schedule\n" in str(stopped.value)
+    assert "  train_model: lamini.training.optimization\n" in str(stopped.value)
     assert "select_topics" not in str(stopped.value), "it is cheap"
     assert read_json("results/code.json") == before
 
@@ -178,7 +178,7 @@ def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None
 
 def test_it_is_computed_again_on_demand(edit: Edit) -> None:
     CodeWatch(workflow(), recompute=False).begin()
-    edit("training/schedule.py", "math.cos", "math.sin")
+    edit("training/optimization.py", "math.cos", "math.sin")
     CodeWatch(workflow(planned=("train_model",)), recompute=True).begin()
     assert read_code()["train_model"] == current_code("train_model")
     CodeWatch(workflow(planned=("train_model",)), recompute=False).begin()
@@ -187,7 +187,7 @@ def test_it_is_computed_again_on_demand(edit: Edit) -> None:
 def test_a_run_that_makes_nothing_of_it_goes_on_and_asks_later(edit: Edit) -> None:
     CodeWatch(workflow(), recompute=False).begin()
     before = read_code()["train_model"]
-    edit("training/schedule.py", "math.cos", "math.sin")
+    edit("training/optimization.py", "math.cos", "math.sin")
     CodeWatch(workflow(planned=("select_topics",)), recompute=False).begin()
     assert read_code()["train_model"] == before
     with pytest.raises(WorkflowError):

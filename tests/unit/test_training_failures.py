@@ -66,7 +66,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(bench: Bench, tmp_path: Path) -
     assert "Traceback" not in log
     assert sorted(path.name for path in (tmp_path / "work").glob("step-*")) == kept
     assert not list((tmp_path / "work").glob(".step-*"))
-    assert f"going on from {tmp_path}/work/{kept[-1]}" in bench.run("gpt2", tmp_path, epochs=2)
+    assert f"resuming from {tmp_path}/work/{kept[-1]}" in bench.run("gpt2", tmp_path, epochs=2)
 
 
 def test_a_full_disk_at_the_end_leaves_no_half_of_a_model(bench: Bench, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from training_cases import tiny_cache, tiny_model, tiny_trainer
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import read_json, read_jsonl
 from lamini.students.token_cache import TokenCache
-from lamini.training.precision import LossScale
+from lamini.training.optimization import LossScale
 
 
 @pytest.fixture(scope="module")

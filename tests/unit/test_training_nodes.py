@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lamini.errors import LaminiError
-from lamini.training.nodes import (
+from lamini.training.launch import (
     FIRST_PORT,
     first_address,
     launch_command,

@@ -10,9 +10,8 @@ from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.students.token_cache import UNUSABLE
 from lamini.training.layout import lay_out
-from lamini.training.pairs import select_pairs
-from lamini.training.plan import StepPlan, pair_weights
-from lamini.training.schedule import learning_rate
+from lamini.training.optimization import learning_rate
+from lamini.training.pairs import StepPlan, pair_weights, select_pairs
 
 
 def _lengths(mean: float, spread: float, count: int, seed: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from lamini.students.token_cache import TokenCache
 from lamini.training.batches import make_batch, shared_prefix
 from lamini.training.layout import lay_out
 from lamini.training.losses import token_losses
-from lamini.training.precision import autocast, protect_t5_from_overflow
+from lamini.training.optimization import autocast, protect_t5_from_overflow
 from lamini.training.ways import Way
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ import transformers
 from training_cases import CONFIGS, recipe, tiny_cache, tiny_model, tiny_trainer
 
 from lamini.students.token_cache import TokenCache
-from lamini.training.optimizer import Optimizer
+from lamini.training.optimization import Optimizer
 from lamini.training.pairs import select_pairs
 from lamini.training.ranks import Ranks
 

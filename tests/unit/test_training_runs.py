@@ -16,7 +16,7 @@ from training_bench import OUTPUTS, Bench, same_model, wait_for_checkpoint
 
 from lamini.files import read_json, read_jsonl, sha256_file, write_json
 from lamini.students.token_cache import TokenCache
-from lamini.training.finished import take_finished
+from lamini.training.export import take_finished
 from lamini.training.interrupts import EXIT_STOPPED
 from lamini.training.job import TrainingJob
 
@@ -85,7 +85,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(
         process.kill()
         process.wait()
         assert not (tmp_path / "final").exists()
-    assert "going on from" in bench.run("gpt2", tmp_path)
+    assert "resuming from" in bench.run("gpt2", tmp_path)
     assert same_model(tmp_path, finished["gpt2"])
 
 
@@ -140,7 +140,7 @@ def test_killed_ten_times_it_loses_nothing(
         time.sleep(delay)
         process.kill()
         _, log = process.communicate()
-        came_from = re.findall(r"going on from \S+/step-(\d+)", log)
+        came_from = re.findall(r"resuming from \S+/step-(\d+)", log)
         assert bool(came_from) == (number > 0), log
         if came_from:
             assert int(came_from[0]) == (newest - 1 if torn else newest)
@@ -153,7 +153,7 @@ def test_killed_ten_times_it_loses_nothing(
             os.truncate(newest_path / "model.safetensors", random.integers(size))
         table.append(f"| {delay:.2f} s | step {newest} | {'yes' if torn else 'no'} |")
     log = bench.run(name, killed, epochs=40)
-    came_from = re.findall(r"going on from \S+/step-(\d+)", log)
+    came_from = re.findall(r"resuming from \S+/step-(\d+)", log)
     table[-1] += f" step {int(came_from[0])} |"
     assert same_model(killed, whole)
     with capsys.disabled():
@@ -176,7 +176,7 @@ def test_stopped_it_saves_and_does_not_pass_for_done(
     (newest / "model.safetensors").write_bytes(b"torn")
     log = bench.run("t5-v1.1", tmp_path)
     assert f"{newest} is damaged (model.safetensors has another size)" in log
-    assert "going on from" in log
+    assert "resuming from" in log
     assert same_model(tmp_path, finished["t5-v1.1"])
 
 
@@ -205,7 +205,7 @@ def test_a_stop_reaches_all_processes_and_one_can_go_on_alone(bench: Bench, tmp_
     _, log = process.communicate(timeout=120)
     assert process.returncode == EXIT_STOPPED, log
     log = bench.run("gpt2", tmp_path, processes=1, shard_optimizer=False)
-    assert "going on from" in log
+    assert "resuming from" in log
     facts = read_json(tmp_path / "final/manifest.json")
     assert facts["loss_last"] < facts["loss_first"] - 0.5
 
@@ -218,7 +218,7 @@ def test_other_settings_do_not_go_on_from_old_checkpoints(bench: Bench, tmp_path
     process.wait()
     log = bench.run("gpt2", tmp_path, epochs=1, learning_rate=0.02)
     assert "belongs to other settings" in log
-    assert "going on from" not in log
+    assert "resuming from" not in log
 
 
 @pytest.mark.slow

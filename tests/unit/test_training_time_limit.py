@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lamini.training.interrupts import StopSignals
-from lamini.training.time_limit import read_time_left, seconds_until_stop, stop_before_time_limit
+from lamini.training.interrupts import (
+    StopSignals,
+    read_time_left,
+    seconds_until_stop,
+    stop_before_time_limit,
+)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""How a model is run: by its own forward, by faster ways, and the proof that both agree."""
+"""Forward passes: the model's own forward, faster ways, and the check that both agree."""

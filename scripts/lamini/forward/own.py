@@ -1,4 +1,4 @@
-"""The model's own forward of one sequence: the yardstick for every faster way."""
+"""The model's own forward of one sequence, the reference for every faster way."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from lamini.students.token_cache import Integers
 
 
 def own_logits(model: Any, context: Integers, continuation: Integers) -> torch.Tensor:
-    """Scores of all tokens at each place of a continuation, computed alone and without padding.
+    """Logits at each position of a continuation, for one sequence without padding.
 
     Args:
         model: a Hugging Face model with a language-model head.
-        context: prompt, or encoder input. Shape (C,).
-        continuation: what follows it. Shape (T,).
+        context: tokens of the prompt, or of the encoder input. Shape (C,).
+        continuation: tokens after the context. Shape (T,).
 
     Returns:
-        Logits in the model's format. Shape (T, vocabulary).
+        Logits in the model's number format. Shape (T, vocabulary).
     """
 
     def tensor(*parts: Any) -> torch.Tensor:
         return torch.as_tensor(np.concatenate(parts), dtype=torch.long, device=model.device)[None]
 
     if model.config.is_encoder_decoder:
-        # Some families (mBART) start the decoder with the labels' last token: it must be the end.
+        # Some families (mBART) start the decoder with the last label, which must be the end token.
         end = end_token(model)
         labels = tensor(continuation, [end] if continuation[-1] != end else [])
         logits = model(input_ids=tensor(context), labels=labels).logits[0, : len(continuation)]
@@ -46,14 +46,14 @@ def log_likelihoods(logits: torch.Tensor, continuation: torch.Tensor) -> torch.T
 
 
 def end_token(model: Any) -> int:
-    """The id of the model's end token."""
+    """Id of the model's end token (EOS); the first one if the model has several."""
     end = model.generation_config.eos_token_id if model.generation_config else None
     end = model.config.get_text_config(decoder=True).eos_token_id if end is None else end
     return int(end[0] if isinstance(end, list) else end)
 
 
 def start_token(model: Any) -> int:
-    """The id that an encoder-decoder's decoder starts with, as the model itself shifts labels."""
+    """Id of the first decoder input of an encoder-decoder, from the model's own label shift."""
     if hasattr(model, "prepare_decoder_input_ids_from_labels"):
         labels = torch.tensor([[end_token(model)]], device=model.device)
         return int(model.prepare_decoder_input_ids_from_labels(labels)[0, 0])
@@ -61,19 +61,19 @@ def start_token(model: Any) -> int:
 
 
 def position_limits(model: Any) -> tuple[int | None, int | None]:
-    """Most tokens of the encoder (decoder-only: none) and of the decoder; None: no limit.
+    """Position limits of encoder and decoder in tokens; None: no limit, or no encoder.
 
-    Models that know distances alone (T5, ALiBi) and state-space models have no limit.
+    Models with relative positions only (T5, ALiBi) and state-space models have no limit.
     """
     config = model.config
 
     def limit(side: str) -> int | None:
-        part = getattr(config, side, None)  # T5Gemma has a configuration for each
+        part = getattr(config, side, None)  # T5Gemma has one configuration per side
         text = part if isinstance(part, PreTrainedConfig) else config.get_text_config()
         text = text.get_text_config(**{side: True})
         for name in (f"max_{side}_position_embeddings", "max_position_embeddings", "max_seq_len"):
             value = getattr(text, name, None)
-            if value is not None and value > 0:  # XLNet, which has no limit, says -1
+            if value is not None and value > 0:  # XLNet has no limit and sets -1
                 return int(value)
         return None
 

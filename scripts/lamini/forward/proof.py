@@ -1,15 +1,14 @@
-"""The proof at a job's start that a fast way computes what the model's own forward computes.
+"""Check at the start of a run that a fast way gives the results of the model's own forward.
 
-A fast way puts several sequences into one row, or shares what they begin with. Whether that is
-right depends on the family: on where it takes positions from, what its attention sees, what its
-cache holds. So each way is tried on real sequences of the job, with the model in hand, and the
-first that is right is taken.
+A fast way puts several sequences into one row, or computes a shared prefix once. Whether this is
+correct depends on the model family: its positions, its attention mask, its cache. Each way is
+therefore tested with the loaded model on real sequences of the run. The first correct way is used.
 
-Two comparisons, of the log-likelihood of each token:
+Two comparisons of the log-likelihood of each token:
 
-1. in fp32, whatever the job's precision: rounding is then so small that every fault shows;
-2. in the job's own precision on its device: the way may be no further from the fp32 values than
-   the model's own forward in that precision is, up to the spread of rounding errors.
+1. In fp32, for any precision of the run. Rounding errors are so small that every fault is visible.
+2. In the precision of the run, on its device. The error of the way against the fp32 values may not
+   exceed that of the model's own forward in this precision, up to the spread of rounding errors.
 """
 
 import logging
@@ -28,47 +27,48 @@ from lamini.students.token_cache import Integers
 logger = logging.getLogger("lamini")
 
 ROUNDING = 128 * torch.finfo(torch.float32).eps
-"""Most difference of a log-likelihood in fp32, as a share of the logits that it comes from."""
+"""Tolerance of a log-likelihood in fp32, relative to the size of the logits."""
 NOISE = 4.0
-"""Most error of a way in a short format, as a multiple of that of the model's own forward."""
+"""Largest error of a way in bf16 or fp16, as a multiple of the error of the model's own forward."""
 _LARGER_IN_FP32 = 1.3
-"""Memory for a model in fp32, as a multiple of its weights: activations need the rest."""
+"""Memory that a model needs in fp32, as a multiple of its weights; the rest is for activations."""
 
 _NO_MEMORY = "can't be proven: no memory holds the model in fp32"
 _TOKENS = (128, 512)
-"""Fewest and most tokens of the sequences that a proof compares, apart from the longest."""
+"""Fewest and most tokens of the compared sequences, without the longest one."""
 _OPERATIONS = 3.5e10
-"""Of the model's own forward of them on a processor: less than a second of a core."""
+"""FLOPs of the model's own forward on a CPU for these tokens: less than a second of one core."""
 
 Pair = tuple[Integers, Integers]
-"""Context and continuation, in tokens."""
+"""Token ids of context and continuation."""
 Compute = Callable[[], Sequence[torch.Tensor]]
-"""Log-likelihoods of each continuation's tokens, in the order of the pairs. Shapes (T,)."""
+"""Returns the log-likelihoods of each pair's continuation, in the order of the pairs. Shapes
+(T,)."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The way that a job computes, and why no other."""
+    """The chosen way of computation, and the reasons why faster ways were refused."""
 
     way: str
     pairs: int
-    """Sequences that it was proven on."""
+    """Number of compared sequences."""
     longest: int
-    """Tokens of the longest of them."""
+    """Tokens of the longest compared sequence."""
     difference: float
     """Largest difference of a token's log-likelihood from the model's own forward, fp32, nats."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Faster ways that were not taken, and the reason."""
+    """Reason of refusal of each faster way."""
 
     def facts(self) -> dict[str, Any]:
-        """What a manifest or a result says of it."""
+        """Fields for a manifest or a result: the way, and refused ways if any."""
         return {"way": self.way} | ({"refused_ways": self.refused} if self.refused else {})
 
 
 def proof_tokens(model: Any) -> int:
-    """How many tokens a proof compares, apart from the longest sequence.
+    """Number of tokens to compare, without the longest sequence.
 
-    More are better: places in a row and positions in a sequence then lie farther apart.
+    More tokens are better: they cover more positions in a sequence and more places in a row.
     """
     fewest, most = _TOKENS
     if model.device.type != "cpu":
@@ -78,12 +78,12 @@ def proof_tokens(model: Any) -> int:
 
 
 class Reference:
-    """What the model's own forward says of some real sequences of a job.
+    """Log-likelihoods of real sequences by the model's own forward.
 
     Args:
-        name: of the model, for messages.
-        model: in evaluation mode for the proof, and put back afterwards.
-        pairs: the sequences; a short one, the longest, and some that share a row.
+        name: name of the model, for messages.
+        model: the model; it is in evaluation mode during the check, and its mode is restored.
+        pairs: the sequences: a short one, the longest one, and some that share a row.
 
     Raises:
         LaminiError: when the model's own forward fails, is not finite, or is not causal.
@@ -104,25 +104,27 @@ class Reference:
         ways: Mapping[str, Compute],
         short: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> Choice:
-        """The first way that is right.
+        """Return the first way that gives the results of the model's own forward.
 
         Args:
-            ways: by name, the fastest first, the model's own forward last.
-            short: the context of the job's precision (autocast); None where the weights say it.
+            ways: ways by name, fastest first, the model's own forward last.
+            short: context of the run's precision (autocast); None if the weights have this
+                precision themselves.
 
         Raises:
-            LaminiError: when no way is right.
+            LaminiError: when no way is correct.
         """
         if not self._exact:
             *faster, last = ways
-            return self._told(Choice(last, *self._sizes(), 0.0, dict.fromkeys(faster, _NO_MEMORY)))
-        refused: dict[str, str] = {}
+            refused = dict.fromkeys(faster, _NO_MEMORY)
+            return self._logged(Choice(last, *self._sizes(), 0.0, refused))
+        refused = {}
         with torch.no_grad(), _evaluating(self._model):
             own = self._in_job_precision(short)
             for way, compute in ways.items():
                 problem, apart = self._problem(compute, own, short)
                 if problem is None:
-                    return self._told(Choice(way, *self._sizes(), apart, refused))
+                    return self._logged(Choice(way, *self._sizes(), apart, refused))
                 refused[way] = problem
         reasons = "; ".join(f"by `{way}`, it {problem}" for way, problem in refused.items())
         raise LaminiError(
@@ -132,7 +134,7 @@ class Reference:
     def _sizes(self) -> tuple[int, int]:
         return len(self._pairs), max(len(c) + len(t) for c, t in self._pairs)
 
-    def _told(self, choice: Choice) -> Choice:
+    def _logged(self, choice: Choice) -> Choice:
         for way, problem in choice.refused.items():
             logger.warning("%s (%s): not computed by the way `%s`: it %s; computed by `%s`",
                            self._name, self._family, way, problem, choice.way)  # fmt: skip
@@ -144,7 +146,7 @@ class Reference:
         own: Sequence[torch.Tensor] | None,
         short: Callable[[], AbstractContextManager[object]] | None,
     ) -> tuple[str | None, float]:
-        """What is wrong with a way, if anything, and its largest difference in fp32."""
+        """Reason to refuse a way (None: correct), and its largest difference in fp32, nats."""
         try:
             with _in_fp32(self._model):
                 apart = _largest_difference(compute(), self._own32)
@@ -158,7 +160,7 @@ class Reference:
                     return f"errs by {error:.1g} nats a token, rounding by {noise:.1g}", apart
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # another family may fail in any way
+        except Exception as error:  # code of an untested family may raise any exception
             return f"fails ({type(error).__name__}: {error!s:.120})", 0.0
         return None, apart
 
@@ -167,7 +169,7 @@ class Reference:
             return own_logits(self._model, *pair)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # a family may fail in any way
+        except Exception as error:  # code of an untested family may raise any exception
             raise LaminiError(
                 f"{self._name}: the model's own forward ({self._family}) fails on a sequence of"
                 f" {len(pair[0])} and {len(pair[1])} tokens ({type(error).__name__}:"
@@ -188,16 +190,16 @@ class Reference:
     def _in_job_precision(
         self, short: Callable[[], AbstractContextManager[object]] | None
     ) -> list[torch.Tensor] | None:
-        """The model's own forward in the job's precision; None where that is fp32."""
+        """Log-likelihoods by the model's own forward in the run's precision; None if it is fp32."""
         if short is None and all(p.dtype == torch.float32 for p in self._model.parameters()):
             return None
         with (short or nullcontext)():
             return [self._likelihoods(self._own(pair), pair) for pair in self._pairs]
 
     def _check_causal(self) -> None:
-        """Raise a LaminiError if a sequence's last token changes what comes before it."""
+        """Raise a LaminiError if the last token of a sequence changes earlier log-likelihoods."""
         longer = [i for i, (_, continuation) in enumerate(self._pairs) if len(continuation) > 1]
-        if not longer:  # only the last place of each sequence is read
+        if not longer:  # only the last position of each sequence is read
             return
         at = min(longer, key=lambda i: sum(map(len, self._pairs[i])))
         context, continuation = self._pairs[at]
@@ -207,19 +209,19 @@ class Reference:
         if not apart <= self._limit:
             raise LaminiError(
                 f"{self._name}: a {self._family} gives a token another probability when more tokens"
-                f" follow it (by {apart:.1g} nats), so it is no causal language model as it is"
-                " configured; use another model, or correct its configuration (`is_decoder`)"
+                f" follow it (by {apart:.1g} nats), so it is not a causal language model; use"
+                " another model, or correct its configuration (`is_decoder`)"
             )
 
 
 def _scale(logits: torch.Tensor, likelihoods: torch.Tensor) -> float:
-    """Size of the logits that log-likelihoods are differences of, at least one."""
+    """Largest absolute logit or log-normaliser, at least one; sets the scale of rounding errors."""
     normalizers = logits.float().logsumexp(dim=-1).cpu()
     return max(1.0, float(normalizers.abs().max()), float((normalizers + likelihoods).abs().max()))
 
 
 def _largest_difference(values: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> float:
-    """NaN where a value is not a number, so that no comparison with it holds."""
+    """Largest absolute difference; NaN if any value is NaN, so that no comparison with it holds."""
     return float((torch.cat([v.cpu() for v in values]) - torch.cat(list(own))).abs().max())
 
 
@@ -231,7 +233,7 @@ def _rms(values: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> float:
 
 @contextmanager
 def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout."""
+    """Evaluation mode (no dropout); restores the previous mode."""
     training = model.training
     model.eval()
     try:
@@ -242,9 +244,10 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _in_fp32(model: Any) -> Iterator[bool]:
-    """The model's weights in fp32, which holds bf16 and fp16 exactly; then as they were.
+    """Convert the weights to fp32, which represents bf16 and fp16 exactly, and restore them after.
 
-    They are on the CPU meanwhile if their device has no room. Yields whether there is room at all.
+    While converted, the model is on the CPU if its device has too little memory. Yields False, with
+    the weights unchanged, if no memory is large enough.
     """
     shorter = [
         tensor

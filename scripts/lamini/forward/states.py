@@ -1,9 +1,9 @@
-"""A model's own forward, cut in two before the output head.
+"""A model's own forward, split in two before the output head.
 
-The head's cost grows with the vocabulary, so it is applied to chosen states instead of to all. What
-a family does between its last hidden states and its logits (scaling, soft caps, biases, prediction
-heads) is its own code, which runs here as it stands: the first half of the forward runs with a head
-that sees one state, the second half with a decoder that returns the chosen states.
+The cost of the head grows with the vocabulary, so it is applied only to selected states. The
+family's own code between last hidden states and logits (scaling, soft caps, biases, prediction
+heads) runs unchanged. In the first half, the head gets a single state. In the second half, the
+decoder is replaced by a function that returns the selected states.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,17 +15,17 @@ from transformers.modeling_outputs import BaseModelOutput
 
 
 def last_states(model: Any, **inputs: Any) -> torch.Tensor:
-    """The decoder's last hidden states, by the model's own forward. Shape (B, N, width).
+    """Last hidden states of the decoder, by the model's own forward. Shape (B, N, width).
 
     Args:
         model: a Hugging Face model with a language-model head.
-        inputs: what its forward takes.
+        inputs: arguments of its forward.
     """
     kept: list[torch.Tensor] = []
 
     def keep(module: Any, arguments: Any, output: Any) -> Any:
         kept.append(output[0])
-        first = output[0][:1, :1]  # the head must see something
+        first = output[0][:1, :1]  # the head needs at least one state
         if isinstance(output, tuple):
             return (first, *output[1:])
         output["last_hidden_state"] = first
@@ -41,7 +41,7 @@ def last_states(model: Any, **inputs: Any) -> torch.Tensor:
 
 
 def head_logits(model: Any, states: torch.Tensor) -> torch.Tensor:
-    """Scores of all tokens after each state, by the model's own forward. Shape (S, vocabulary).
+    """Logits of each state, by the model's own forward. Shape (S, vocabulary).
 
     Args:
         model: a Hugging Face model with a language-model head.
@@ -52,13 +52,13 @@ def head_logits(model: Any, states: torch.Tensor) -> torch.Tensor:
     if model.config.is_encoder_decoder:
         encoded = BaseModelOutput(last_hidden_state=states[None, :1].detach())
         inputs = {"encoder_outputs": encoded, "decoder_input_ids": tokens}
-    with _replaced_forward(_decoder(model), lambda *_, **__: _GivenStates(states[None])):
+    with _replaced_forward(_decoder(model), lambda *_, **__: _DecoderOutput(states[None])):
         logits: torch.Tensor = model(**inputs, use_cache=False).logits[0]
     return logits
 
 
 def _decoder(model: Any) -> torch.nn.Module:
-    """The module whose last hidden states go to the head."""
+    """The module whose last hidden states are the input of the head."""
     decoder = model.get_decoder()
     found: torch.nn.Module = model.base_model if decoder is model else decoder
     if found is model:
@@ -66,8 +66,8 @@ def _decoder(model: Any) -> torch.nn.Module:
     return found
 
 
-class _GivenStates:
-    """A decoder's output that holds its last hidden states and nothing else."""
+class _DecoderOutput:
+    """Decoder output that contains only last hidden states; all other fields are None."""
 
     def __init__(self, states: torch.Tensor) -> None:
         self.last_hidden_state = states
@@ -76,12 +76,13 @@ class _GivenStates:
         return (self.last_hidden_state,)[key]
 
     def __getattr__(self, name: str) -> None:
-        return None  # caches, attentions and the like
+        return None  # cache, attentions and other outputs
 
 
 @contextmanager
 def _replaced_forward(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    own = vars(module).get("forward")  # accelerate puts one there for a model over several devices
+    # accelerate sets an instance attribute `forward` on a model that is spread over devices.
+    own = vars(module).get("forward")
     module.forward = forward
     try:
         yield

@@ -16,9 +16,8 @@ from lamini.plan.tokens import Lengths, estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
 from lamini.settings.students import Recipe
 from lamini.students.token_cache import MANIFEST, TokenCache
-from lamini.training.cards import PEAKS
-from lamini.training.pairs import select_pairs
-from lamini.training.plan import StepPlan
+from lamini.training.gpus import PEAKS
+from lamini.training.pairs import StepPlan, select_pairs
 from lamini.workflow import Workflow
 
 

@@ -1,1 +1,1 @@
-"""What training starts from: tokenizers, initial weights, and the tokenised dataset."""
+"""Inputs of the training: tokenizers, initializations and the tokenised dataset."""

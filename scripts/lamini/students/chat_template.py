@@ -1,10 +1,10 @@
-"""The chat template that a student is published with: its ids are those of the training's prompts.
+"""Chat template of a published student, which gives the token ids of the training prompts.
 
-`apply_chat_template` tokenises the text that a template renders without adding anything to it, so
-the template itself writes what the tokenizer adds in training: a begin token, T5's end token. Some
-tokenizers see a word after such a token as if no space were before it, and the first word of a text
-as if there were one; for them the template writes that space. What it gives is compared with the
-training's own prompts before it is used.
+`apply_chat_template` tokenises the rendered text without adding special tokens. The template
+therefore writes the special tokens that the tokenizer adds in training: a begin token, T5's end
+token. Some tokenizers insert a space before the first word of a text, but not before a word that
+follows a special token; for them the template writes this space. The template is used only if its
+ids equal those of training prompts.
 """
 
 import logging
@@ -24,18 +24,18 @@ _TRIED = (
 
 
 def chat_template(tokenizer: "TokenizersBackend", prompt_format: str) -> str | None:
-    """A Jinja chat template for a tokenizer and the format that its students are trained in.
+    """Jinja chat template for a tokenizer and the prompt format of the training.
 
-    It puts the last message, which must be a user's, into the format; earlier messages and system
-    messages were in no training prompt, and are left out. A `delimiter` that is given to it, as
-    lm-eval does by `chat_template_args`, ends the prompt.
+    The template formats the last message, which must be a user message. It ignores earlier messages
+    and system messages, because training prompts have none. An optional `delimiter`, which lm-eval
+    passes by `chat_template_args`, is appended to the prompt.
 
     Args:
-        tokenizer: of the student.
+        tokenizer: tokenizer of the student.
         prompt_format: `bare` or `alpaca` (`lamini.prompt_formats`).
 
     Returns:
-        The template; none, with a warning, where no template gives the training's ids.
+        The template; None, with a warning, if no template gives the ids of training prompts.
     """
     expected = PromptTokenizer(tokenizer, prompt_format).tokenize(_TRIED)
     before, after = _added_tokens(tokenizer)
@@ -51,7 +51,7 @@ def chat_template(tokenizer: "TokenizersBackend", prompt_format: str) -> str | N
 
 
 def _added_tokens(tokenizer: "TokenizersBackend") -> tuple[str, str]:
-    """What a tokenizer adds before and after a text, as text."""
+    """Special tokens that a tokenizer adds before and after a text, as text."""
     encoded = tokenizer.backend_tokenizer.encode("a")
     own = [place for place, added in enumerate(encoded.special_tokens_mask) if not added]
     before, after = encoded.tokens[: own[0]], encoded.tokens[own[-1] + 1 :]
@@ -74,7 +74,7 @@ def _template(prompt_format: str, before: str, after: str, space: bool) -> str:
 
 
 def _literal(text: str) -> str:
-    """A Jinja string: the template's own rules for white space do not reach into it."""
+    """A Jinja string literal, inside which Jinja does not strip white space."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"
 

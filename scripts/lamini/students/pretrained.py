@@ -1,7 +1,7 @@
-"""Weights that the pipeline makes itself: random ones, and those of a GGUF file.
+"""Models that the pipeline builds itself: random weights, or the weights of a GGUF file.
 
-Both become ordinary Hugging Face folders (configuration, safetensors, tokenizer), so that whatever
-reads a pretrained model from the hub reads these.
+Both are written as Hugging Face folders (configuration, safetensors, tokenizer), so that they load
+like a pretrained model from the hub.
 """
 
 import copy
@@ -20,11 +20,11 @@ logger = logging.getLogger("lamini")
 
 
 def build_model(*, manifest: str | Path, settings: BuildModel) -> None:
-    """Make a reference model's folder.
+    """Build a model and write its folder.
 
     Args:
-        manifest: `manifest.json` to write, in the folder for the model.
-        settings: how the weights are made, and the seed of random ones.
+        manifest: path of the `manifest.json` to write; its folder gets the model.
+        settings: kind of the weights, and the seed of random weights.
     """
     build, folder = settings.build, Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,8 +48,9 @@ def build_model(*, manifest: str | Path, settings: BuildModel) -> None:
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Save weights, configuration, generation settings and tokenizer as one Hugging Face folder.
 
-    transformers 5 writes `tie_word_embeddings: true` for a T5 whose head is its own (Flan-T5);
-    version 4 would then drop the head in silence, so the truth is written instead.
+    transformers 5 writes `tie_word_embeddings: true` also for a T5 with a separate output head
+    (Flan-T5), and version 4 would then drop the head without a warning. The value is therefore
+    corrected after saving.
     """
     for settings in (model.config, model.generation_config):
         settings.eos_token_id = tokenizer.eos_token_id
@@ -60,23 +61,23 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     shared = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     config["tie_word_embeddings"] = shared
     write_json(folder / "config.json", config)
-    for weights in folder.glob("*.safetensors"):  # safetensors lets only their owner read them
+    for weights in folder.glob("*.safetensors"):  # safetensors lets only the owner read them
         shutil.copymode(folder / "config.json", weights)
 
 
 def random_model(
     fields: dict[str, Any], architecture: str, tokenizer_location: Location, seed: int
 ) -> tuple[Any, Any]:
-    """A model of the given configuration with seeded random weights, and its tokenizer.
+    """A model with seeded random weights, and its tokenizer.
 
     Args:
         fields: `model_type` and fields of that type's Hugging Face configuration.
         architecture: `encoder-decoder` or `decoder-only`.
-        tokenizer_location: of the tokenizer that gives the vocabulary and the special ids.
-        seed: of the weights.
+        tokenizer_location: location of the tokenizer, which sets vocabulary size and special ids.
+        seed: seed of the weights.
 
     Raises:
-        LaminiError: when the configuration is not one of such a model.
+        LaminiError: when the fields are no configuration of this architecture.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -105,28 +106,28 @@ def random_model(
 
 
 def separate_head(model: Any) -> None:
-    """Give a model whose configuration says so an output head of its own, drawn at random.
+    """Replace an output head that is tied to the embedding by a separate one, with random weights.
 
-    transformers 5 ties T5's head to its embedding whatever the configuration says, unless a
-    checkpoint brings a head with other values.
+    transformers 5 ties T5's head to its embedding and ignores `tie_word_embeddings`, unless a
+    checkpoint contains a head with other values.
     """
     import torch
 
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head.weight is embedding.weight:
-        # T5's own initialisation of a separate head: states of unit variance give such logits.
+        # T5's initialisation of a separate head: unit-variance states give unit-variance logits.
         drawn = torch.randn_like(head.weight) * head.weight.shape[1] ** -0.5
         head.weight = torch.nn.Parameter(drawn)
 
 
 def gguf_model(path: Path) -> tuple[Any, Any]:
-    """The model in a GGUF file, dequantised to fp32, and its tokenizer.
+    """The model of a GGUF file, dequantised to fp32, and its tokenizer.
 
-    transformers loads a GGUF file as a quantised model that can be neither saved nor trained; its
-    weights are therefore put into a fresh model of the same configuration.
+    transformers loads a GGUF file as a quantised model that can be neither saved nor trained. Its
+    weights are therefore copied into a new model of the same configuration.
 
     Raises:
-        LaminiError: when the file is missing or of a kind that transformers can't read.
+        LaminiError: when the file is missing, or transformers can't read it.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -136,7 +137,7 @@ def gguf_model(path: Path) -> tuple[Any, Any]:
     place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
     try:
         loaded = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
-        # Saved and read again, so that nothing of the file's own place stays in its settings.
+        # Save and reload, so that the tokenizer's settings do not contain the path of the file.
         with tempfile.TemporaryDirectory() as folder:
             AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
             tokenizer = load_tokenizer(folder)

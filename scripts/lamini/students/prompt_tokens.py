@@ -1,9 +1,9 @@
-"""Prompts in tokens; where the tokenizer allows it, their wrapper is tokenised once for all.
+"""Tokenisation of prompts; if the tokenizer allows it, the prompt wrapper is tokenised only once.
 
-A tokenizer with GPT-2's rule for words always cuts between a newline and a character that is no
-white space, whatever else stands there. So the tokens of an instruction in Alpaca's wrapper are
-those of the wrapper's head, of the instruction and of the wrapper's tail, each by itself; and the
-wrapper is more than a third of an average prompt.
+GPT-2's pre-tokenizer always splits between a newline and a character that is not white space. The
+tokens of an instruction in Alpaca's wrapper are therefore the tokens of the wrapper's head, of the
+instruction and of the wrapper's tail, tokenised separately. The wrapper is more than a third of an
+average prompt.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class PromptTokenizer:
-    """Tokenises prompts with what the tokenizer adds to a text, as at inference.
+    """Tokenises prompts, with the tokenizer's special tokens, as at inference.
 
     Args:
-        tokenizer: of the model.
-        prompt_format: how an instruction becomes a prompt (`lamini.prompt_formats`).
+        tokenizer: tokenizer of the model.
+        prompt_format: name of the prompt format (`lamini.prompt_formats`).
     """
 
     def __init__(self, tokenizer: "TokenizersBackend", prompt_format: str) -> None:
@@ -32,7 +32,7 @@ class PromptTokenizer:
         head, tail = prompt_parts(prompt_format)
         cut = _ends_in_one_newline(head) and tail.startswith("\n")
         self.in_parts = cut and _cuts_at_newlines(self._backend)
-        """Whether the wrapper is tokenised once."""
+        """Whether the wrapper is tokenised only once."""
         if self.in_parts:
             self._head, self._tail = (self._backend.encode(part).ids for part in (head, tail))
 
@@ -56,12 +56,12 @@ def _ends_in_one_newline(head: str) -> bool:
 
 
 def _has_clear_edges(text: str) -> bool:
-    """Whether a text is not empty, and neither begins nor ends with white space."""
+    """Whether a text is not empty and has no leading or trailing white space."""
     return text != "" and text == text.strip()
 
 
 def _cuts_at_newlines(backend: Tokenizer) -> bool:
-    """Whether a tokenizer has GPT-2's rule, and nothing that reaches over white space."""
+    """Whether a tokenizer has GPT-2's pre-tokenizer, and no other part that spans white space."""
     rule = backend.pre_tokenizer
     return (
         isinstance(rule, ByteLevel)

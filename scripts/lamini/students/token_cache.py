@@ -1,8 +1,8 @@
-"""The tokenised dataset on disk: one cache for all models of a tokenizer and prompt format.
+"""The tokenised dataset on disk, shared by all models with the same tokenizer and prompt format.
 
-A folder with `tokens.bin` (all prompts and responses, one after another), `boundaries.npy` (where
-each begins), `unusable.jsonl` (pairs without a response to learn from) and `manifest.json`. The
-arrays are memory-mapped: opening 2.58M pairs takes milliseconds, and any pair is one slice away.
+A folder with `tokens.bin` (token ids of all prompts and responses, concatenated), `boundaries.npy`
+(their offsets), `unusable.jsonl` (pairs with an empty response) and `manifest.json`. The arrays are
+memory-mapped: opening 2.58M pairs takes milliseconds, and reading a pair is one slice.
 """
 
 from pathlib import Path
@@ -48,7 +48,7 @@ class TokenCache:
                 " tokenize_pairs again"
             )
         self.prompt_lengths: Integers = np.diff(self._boundaries)[0::2]
-        """Tokens of each prompt, special ones included. Shape (pairs,)."""
+        """Tokens of each prompt, special tokens included. Shape (pairs,)."""
         self.response_lengths: Integers = np.diff(self._boundaries)[1::2]
         """Tokens of each response, the end token included. Shape (pairs,)."""
 
@@ -56,11 +56,11 @@ class TokenCache:
         return int(self.facts["pairs"])
 
     def prompt(self, pair: int) -> Integers:
-        """Token ids of one prompt."""
+        """Token ids of one prompt. Shape (tokens,)."""
         start, end = self._boundaries[2 * pair : 2 * pair + 2]
         return self._tokens[start:end].astype(np.int64)
 
     def response(self, pair: int) -> Integers:
-        """Token ids of one response and its end token."""
+        """Token ids of one response with its end token. Shape (tokens,)."""
         start, end = self._boundaries[2 * pair + 1 : 2 * pair + 3]
         return self._tokens[start:end].astype(np.int64)

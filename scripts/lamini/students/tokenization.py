@@ -1,8 +1,8 @@
-"""Tokenising a mixture into a token cache.
+"""Tokenisation of a mixture into a token cache.
 
-Prompt and response are tokenised apart, so that no merge crosses their boundary: the prompt that a
-model is trained on has exactly the tokens of the prompt that it is asked with. Length limits belong
-to the recipes and are applied in training, so that all of a tokenizer's models share one cache.
+Prompt and response are tokenised separately, so that no BPE merge crosses their boundary: a prompt
+has the same tokens in training and at inference. Length limits belong to the recipes and are
+applied in training, so that all models of a tokenizer share one cache.
 """
 
 import itertools
@@ -33,12 +33,12 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     """Tokenise all pairs of a mixture.
 
     Args:
-        dataset: the mixture's parquet (`instruction`, `response`, ...).
-        manifest: `manifest.json` to write, in the folder of the cache.
-        settings: the tokenizer, the padding token that it gets when it has none, and the wrapper.
+        dataset: Parquet file of the mixture (`instruction`, `response`, ...).
+        manifest: path of the `manifest.json` to write; its folder gets the cache.
+        settings: tokenizer, padding token (added if the tokenizer has none) and prompt format.
 
     Raises:
-        LaminiError: when the dataset has no pair to learn from.
+        LaminiError: when every response is empty.
     """
     location = settings.tokenizer
     tokenizer = load_tokenizer(location.path, location.revision, pad_token=settings.pad_token)
@@ -83,11 +83,11 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
 def _tokenized_parts(
     pairs: pl.DataFrame, tokenizer: "TokenizersBackend", prompt_format: str
 ) -> Iterator[list[list[int]]]:
-    """Token ids of prompt, response, prompt, response ... of some thousand pairs at a time.
+    """Token ids of prompt, response, prompt, response ..., `PAIRS_AT_ONCE` pairs per list.
 
-    Prompts get what the tokenizer itself adds to a text (T5's end token, LLaMA's begin token), as
-    at inference. Responses get the end token and nothing else, and text in them that looks like a
-    special token is no special token: a response can't end in its middle.
+    Prompts get the tokenizer's special tokens (T5's end token, LLaMA's begin token), as at
+    inference. Responses get only the end token. Text in a response that looks like a special token
+    is tokenised as text, so that no response ends early.
     """
     backend = tokenizer.backend_tokenizer
     prompts = PromptTokenizer(tokenizer, prompt_format)
@@ -105,7 +105,7 @@ def _tokenized_parts(
 
 
 def _ended(ids: list[int], end: int) -> list[int]:
-    """Ids with the end token last and only there: T5's pieces include `</s>` as plain text."""
+    """Ids with one end token, the last id; T5's pieces also include `</s>` as plain text."""
     return [*(ids if end not in ids else [i for i in ids if i != end]), end]
 
 

@@ -1,7 +1,7 @@
-"""Tokenizers: loading them everywhere in the same way, and training the demo's own.
+"""Loading of tokenizers, and training of the demo's own tokenizers.
 
-A trained tokenizer has the form of the original it stands for: T5's unigram pieces with its special
-ids, or GPT-2's byte-level BPE with one special token. Training is deterministic to the byte.
+A trained tokenizer has the type of the original: unigram pieces with special ids as in T5, or
+byte-level BPE with one special token as in GPT-2. Training gives the same bytes every time.
 """
 
 import io
@@ -26,22 +26,22 @@ END_OF_TEXT = "<|endoftext|>"
 def load_tokenizer(
     path: str, revision: str | None = None, pad_token: str | None = None
 ) -> "TokenizersBackend":
-    """A tokenizer from a folder or the hub, with a padding token when it is to have one.
+    """Load a tokenizer from a folder or the hub, and add a padding token if requested.
 
     Args:
         path: folder or hub id.
         revision: commit or tag on the hub.
-        pad_token: added as a new last entry if the tokenizer has no padding token, as Alpaca's
-            training script does for LLaMA and the released LaMini-GPT models have it.
+        pad_token: added as the last entry if the tokenizer has no padding token, as in Alpaca's
+            training script for LLaMA and in the released LaMini-GPT models.
 
     Raises:
-        LaminiError: when there is no usable tokenizer; names the place.
+        LaminiError: when there is no usable tokenizer; the message names the path.
     """
     from transformers import AutoTokenizer, TokenizersBackend
 
-    # transformers would make an empty tokenizer of the model's class.
+    # Without this check transformers would make an empty tokenizer of the model's class.
     if Path(path).is_dir() and not any(Path(path).glob("*token*")):
-        raise LaminiError(f"{path}: has no tokenizer; copy its tokenizer.json there")
+        raise LaminiError(f"{path}: has no tokenizer; copy the model's tokenizer.json there")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision or "main")
     except (OSError, ValueError) as error:
@@ -50,7 +50,7 @@ def load_tokenizer(
         raise LaminiError(f"{path}: has no fast tokenizer (tokenizer.json); convert it first")
     if tokenizer.eos_token_id is None:
         raise LaminiError(f"{path}: the tokenizer has no end token; a response could not end")
-    for key in ("is_local", "local_files_only"):  # how it was found is not part of what it is
+    for key in ("is_local", "local_files_only"):  # how it was loaded must not be saved
         tokenizer.init_kwargs.pop(key, None)
     if pad_token is not None and tokenizer.pad_token_id is None:
         tokenizer.add_special_tokens({"pad_token": pad_token})
@@ -61,12 +61,13 @@ def train_tokenizer(*, dataset: str | Path, manifest: str | Path, settings: Trai
     """Train a tokenizer on the instructions and responses of a mixture, in their order.
 
     Args:
-        dataset: the mixture's parquet.
-        manifest: `manifest.json` to write, in the folder for the Hugging Face tokenizer.
-        settings: kind and number of entries.
+        dataset: Parquet file of the mixture.
+        manifest: path of the `manifest.json` to write; its folder gets the Hugging Face tokenizer.
+        settings: kind and vocabulary size.
 
     Raises:
-        LaminiError: when the text has fewer distinct characters or pieces than are needed.
+        LaminiError: when SentencePiece can't train it, for example because the vocabulary is
+            smaller than the number of distinct characters.
     """
     texts = pl.read_parquet(dataset, columns=["instruction", "response"])
     kind = settings.train.kind
@@ -86,7 +87,7 @@ def _each_text(texts: pl.DataFrame) -> Iterator[str]:
 
 
 def _train_t5(texts: Iterator[str], vocabulary: int) -> Any:
-    """Unigram pieces by SentencePiece, with T5's ids: `<pad>` 0, `</s>` 1, `<unk>` 2."""
+    """Train unigram pieces with SentencePiece; ids as in T5: `<pad>` 0, `</s>` 1, `<unk>` 2."""
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
     from transformers import T5Tokenizer
@@ -98,12 +99,12 @@ def _train_t5(texts: Iterator[str], vocabulary: int) -> Any:
             model_writer=written,
             model_type="unigram",
             vocab_size=vocabulary,
-            hard_vocab_limit=False,  # small texts may hold fewer pieces than asked for
+            hard_vocab_limit=False,  # a small text may give fewer pieces than requested
             pad_id=0,
             eos_id=1,
             unk_id=2,
             bos_id=-1,
-            num_threads=1,  # several would add up scores in any order
+            num_threads=1,  # several threads would sum scores in a varying order
             max_sentence_length=1 << 20,
             minloglevel=2,
         )
@@ -115,13 +116,13 @@ def _train_t5(texts: Iterator[str], vocabulary: int) -> Any:
     model.ParseFromString(written.getvalue())
     return T5Tokenizer(
         vocab=[(piece.piece, piece.score) for piece in model.pieces],
-        extra_ids=0,  # sentinels belong to T5's pretraining, which these models never see
+        extra_ids=0,  # sentinel tokens are only used in T5's pretraining
         _spm_precompiled_charsmap=model.normalizer_spec.precompiled_charsmap,
     )
 
 
 def _train_gpt2(texts: Iterator[str], vocabulary: int) -> Any:
-    """Byte-level BPE whose one special token is begin, end and unknown alike, as in GPT-2."""
+    """Train byte-level BPE; one special token is begin, end and unknown token, as in GPT-2."""
     import json
 
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -130,7 +131,7 @@ def _train_gpt2(texts: Iterator[str], vocabulary: int) -> Any:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
-        # GPT-2's end token is its last entry: it is added by the tokenizer's class below.
+        # GPT-2's end token is the last entry; the tokenizer class below adds it.
         vocab_size=vocabulary - 1,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,

@@ -1,8 +1,9 @@
-"""Fine-tuning the students: exactly the paper's batches, whatever the machine.
+"""Fine-tuning of the students with the paper's batches, on any machine.
 
-Which pairs make up an optimiser step, and the step's loss, depend on the recipe alone; how a step
-is computed (layout, budget, number of devices) changes its speed and nothing else. The modules, in
-the order of a run: `job` (what to train), `launch` and `ranks` (processes), `pairs` and `plan`
-(what each step sees), `layout` and `batches` (how it is computed), `losses`, `activations`,
-`precision`, `optimizer`, `loop`, `checkpoints` and `interrupts` (stopping and going on), `export`.
+The pairs of an optimiser step and its loss depend on the recipe only. Layout, token budget and
+number of devices change the speed, not the result. The modules, in the order of a run: `job`
+(settings), `launch` and `ranks` (processes), `start` (initial model), `loop` (one step after
+another), `pairs` (of each step), `layout` and `batches` (micro-batches), `ways`, `computation`,
+`losses` and `activations` (forward and backward pass), `optimization` (learning rate, AdamW, mixed
+precision), `checkpoints` and `interrupts` (stop and resume), `export`.
 """

@@ -1,9 +1,9 @@
-"""Train one student: `python -m lamini.training`, or the same under `accelerate launch`.
+"""Train one student: `python -m lamini.training`, also under `accelerate launch`.
 
-With `--nodes` it starts itself on the nodes of its SLURM job.
+With `--nodes`, the command starts itself on every node of its SLURM job.
 
-Exit codes: 0, the model is in OUTPUT/final; 85, stopped by a signal after saving, to be run again;
-any other, failed.
+Exit codes: 0, the model is in OUTPUT/final; 85, stopped by a signal after saving a checkpoint (run
+it again to resume); any other code, failed.
 """
 
 import argparse
@@ -15,12 +15,10 @@ from lamini.errors import LaminiError, StopRequested
 from lamini.jobs.provenance import file_digests, read_record, record_job
 from lamini.jobs.run import job_name
 from lamini.jobs.start import start_job
-from lamini.training.finished import take_finished
-from lamini.training.interrupts import EXIT_STOPPED
+from lamini.training.export import take_finished
+from lamini.training.interrupts import EXIT_STOPPED, stop_before_time_limit
 from lamini.training.job import TrainingJob
-from lamini.training.launch import launch, launched_already, visible_gpus
-from lamini.training.nodes import run_on_nodes
-from lamini.training.time_limit import stop_before_time_limit
+from lamini.training.launch import launch, launched_already, run_on_nodes, visible_gpus
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +32,7 @@ def main(arguments: list[str]) -> int:
         read = file_digests(parsed.read)
         finished = take_finished(parsed.output, job.fingerprint(parsed.tokenized))
         if finished and all(_is_recorded(path, job, read) for path in parsed.written):
-            return 0  # by the job that trained it, whose code made it
+            return 0  # the job that trained has already written the records
         if not finished:
             code = _train_in_processes(job, parsed, arguments)
             if code != 0:
@@ -78,24 +76,24 @@ def _train(job: TrainingJob, parsed: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m lamini.training", description=__doc__)
-    parser.add_argument("--settings", required=True, help="what the result depends on, as JSON")
-    parser.add_argument("--speed", default="{}", help="how fast and safely to go, as JSON")
+    parser.add_argument("--settings", required=True, help="settings of the result, as JSON")
+    parser.add_argument("--speed", default="{}", help="settings of the speed, as JSON")
     parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
-    parser.add_argument("--output", required=True, type=Path, help="gets final/ and work/")
-    parser.add_argument("--read", nargs="*", default=[], help="the rule's inputs, for the record")
-    parser.add_argument("--written", nargs="*", default=[], help="its outputs, for the record")
+    parser.add_argument("--output", required=True, type=Path, help="folder for final/ and work/")
+    parser.add_argument("--read", nargs="*", default=[], help="inputs, for provenance")
+    parser.add_argument("--written", nargs="*", default=[], help="outputs, for provenance")
     parser.add_argument("--log", required=True, type=Path)
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs of each machine to use")
-    parser.add_argument("--nodes", type=int, default=1, help="nodes of the SLURM job to use")
-    parser.add_argument("--threads", type=int, default=1, help="processor cores of each node")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs to use on each machine")
+    parser.add_argument("--nodes", type=int, default=1, help="number of nodes of the SLURM job")
+    parser.add_argument("--threads", type=int, default=1, help="CPU cores on each node")
     parser.add_argument(
-        "--processes", type=int, help="processes on this machine; default: one for each GPU"
+        "--processes", type=int, help="processes on this machine (default: one per GPU)"
     )
     return parser
 
 
 def _gpu_processes(gpus: int) -> int:
-    """One process for each GPU that is there; a missing one is reported by `ranks`."""
+    """Number of processes: one per requested GPU; `ranks` reports a missing GPU."""
     return gpus if gpus > 1 and visible_gpus() else 1
 
 

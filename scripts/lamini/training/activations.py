@@ -1,17 +1,17 @@
-"""Activation functions in one pass over memory."""
+"""Fused activation functions: one kernel instead of several elementwise operations."""
 
 import torch
 
 
 def fuse_activations(model: torch.nn.Module) -> int:
-    """Compute the tanh form of GELU by torch's own kernel.
+    """Replace transformers' tanh-approximated GELU by torch's fused kernel.
 
-    transformers writes the function of GPT-2, GPT-Neo and T5 v1.1 (`gelu_new`) as eight elementwise
-    operations, whose results are all kept for the backward pass. The kernel computes the same
-    function, to float noise; the model's configuration stays as it is.
+    transformers computes the activation of GPT-2, GPT-Neo and T5 v1.1 (`gelu_new`) with eight
+    elementwise operations and keeps all their results for the backward pass. The kernel computes
+    the same function up to rounding. The model's configuration does not change.
 
     Returns:
-        How many were replaced.
+        Number of replaced modules.
     """
     places = [
         (parent, name)

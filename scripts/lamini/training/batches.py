@@ -1,4 +1,4 @@
-"""From pairs to tensors: the inputs of one micro-batch."""
+"""Input tensors of one micro-batch, filled from the token cache."""
 
 from dataclasses import dataclass
 
@@ -20,16 +20,15 @@ class Batch:
     """
 
     inputs: dict[str, torch.Tensor]
-    """`input_ids` (B, D) for a decoder-only model, and, if its rows go on from a common prefix,
-    `prefix_ids` (1, P); for an encoder-decoder `input_ids` (B, E),
-    `decoder_input_ids` (B, D) and the segment of each position, `encoder_segments` and
-    `decoder_segments`, -1 on padding."""
+    """Decoder-only: `input_ids` (B, D), and `prefix_ids` (1, P) if the rows continue a shared
+    prefix. Encoder-decoder: `input_ids` (B, E), `decoder_input_ids` (B, D), and the segment number
+    of each position in `encoder_segments` (B, E) and `decoder_segments` (B, D), -1 on padding."""
     positions: torch.Tensor
-    """Where each supervised token is predicted, as an index into the flat (B * D). Shape (S,)."""
+    """Position that predicts each supervised token, an index into the flat (B * D). Shape (S,)."""
     labels: torch.Tensor
-    """The supervised tokens. Shape (S,)."""
+    """Supervised tokens. Shape (S,)."""
     weights: torch.Tensor
-    """Their weights in the step's loss, fp32. Shape (S,)."""
+    """Weight of each supervised token in the step's loss, fp32. Shape (S,)."""
 
 
 def make_batch(
@@ -43,18 +42,19 @@ def make_batch(
     start_token: int,
     device: torch.device,
 ) -> Batch:
-    """Fill one micro-batch.
+    """Build the tensors of one micro-batch.
 
     Args:
         cache: the tokenised pairs.
         pairs: the step's pairs, as rows of the cache.
-        weights: of each supervised token of each of them (`plan.pair_weights`).
-        layout: which of them are in this micro-batch, and where.
-        shared: tokens that all prompts begin with and that the rows leave out; none for an
+        weights: loss weight of each supervised token, per pair (`pairs.pair_weights`). Shape
+            (pairs,).
+        layout: pairs of this micro-batch and the row of each.
+        shared: length in tokens of the shared prompt prefix that the rows leave out; 0 for an
             encoder-decoder.
         architecture: of the model.
-        start_token: fills padding, and starts each response of an encoder-decoder.
-        device: where the tensors go.
+        start_token: id that fills padding and starts each response of an encoder-decoder.
+        device: device of the tensors.
     """
     shape = (len(layout.rows), layout.decoder)
     decoder = np.full(shape, start_token)
@@ -106,9 +106,10 @@ def make_batch(
 
 
 def shared_prefix(cache: TokenCache, pairs: Integers) -> int:
-    """How many tokens the prompts of all pairs begin with; each keeps one token of its own.
+    """Length of the prompts' longest common prefix, at most the shortest prompt minus one token.
 
-    It is the wrapper's head: a quarter of the tokens of the paper's pairs.
+    With a prompt wrapper, the prefix is the text before the instruction: a quarter of the tokens of
+    the paper's pairs.
     """
     least = int(cache.prompt_lengths[pairs].min()) - 1
     heads = np.array([cache.prompt(int(pair))[:least] for pair in pairs])

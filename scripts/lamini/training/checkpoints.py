@@ -1,7 +1,7 @@
-"""Checkpoints to go on from: each complete and proven by its hashes, or not there.
+"""Checkpoints to resume from, written atomically and verified by hashes.
 
-A checkpoint is written into a hidden folder, synced, listed in a manifest and renamed to
-`step-NNNNNNN`. The newest two are kept; a damaged one is passed over for the one before it.
+A checkpoint is written into a hidden folder, synced to disk, listed in a manifest and renamed to
+`step-NNNNNNN`. The newest two are kept. If the newest is damaged, the previous one is used.
 """
 
 import logging
@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from lamini.errors import LaminiError
 from lamini.files import damage_of, read_json, sync_folder, write_folder_manifest
-from lamini.training.optimizer import Optimizer
+from lamini.training.optimization import Optimizer
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
@@ -26,12 +26,12 @@ KEPT = 2
 
 @dataclass
 class Progress:
-    """Where a run stands, besides weights and optimiser."""
+    """State of a run, without weights and optimiser state."""
 
     step: int
-    """Steps done."""
+    """Number of finished steps."""
     metrics: list[dict[str, Any]]
-    """The rows of `metrics.jsonl` so far."""
+    """Rows of `metrics.jsonl` so far."""
     scale: dict[str, float]
     """State of the fp16 loss scale; empty in other precisions."""
 
@@ -41,7 +41,8 @@ class Checkpoints:
 
     Args:
         folder: the run's working folder.
-        fingerprint: of what the run computes; another run's checkpoints are no use to it.
+        fingerprint: fingerprint of the run (`TrainingJob.fingerprint`); a checkpoint with another
+            fingerprint is not loaded.
         ranks: the processes of the run.
     """
 
@@ -54,15 +55,16 @@ class Checkpoints:
         parameters: dict[str, torch.nn.Parameter],
         optimizer: Optimizer | None,
     ) -> None:
-        """Write a checkpoint and drop all but the newest two.
+        """Write a checkpoint, then delete all but the newest two.
 
         Args:
-            progress: where the run stands.
+            progress: state of the run.
             parameters: the weights.
-            optimizer: its state, two thirds of a checkpoint; none when no step follows.
+            optimizer: its state is two thirds of a checkpoint; None after the last step.
 
         Raises:
-            LaminiError: when it can't be written (a full disk); the earlier ones are untouched.
+            LaminiError: when the checkpoint can't be written (a full disk); earlier checkpoints
+                stay intact.
         """
         final = self._folder / f"step-{progress.step:07}"
         draft = self._folder / f".step-{progress.step:07}.draft"
@@ -88,13 +90,13 @@ class Checkpoints:
             shutil.rmtree(draft, ignore_errors=True)
             raise LaminiError(
                 f"{final}: the checkpoint can't be written ({error}); make room and run the same"
-                " command again: it goes on from the checkpoint before"
+                " command again: it resumes from the previous checkpoint"
             ) from error
 
     def load(
         self, parameters: dict[str, torch.nn.Parameter], optimizer: Optimizer
     ) -> Progress | None:
-        """Take over the newest sound checkpoint; none when the run has to start anew."""
+        """Load the newest valid checkpoint; None if there is none and training starts at step 1."""
         chosen = self._ranks.share(self._newest_sound() if self._ranks.first else None)
         if chosen is None:
             return None
@@ -109,11 +111,11 @@ class Checkpoints:
             optimizer.load(state)
         facts = read_json(chosen / "manifest.json")["state"]
         facts.pop("fingerprint")
-        logger.info("going on from %s", chosen)
+        logger.info("resuming from %s", chosen)
         return Progress(**facts)
 
     def remove(self) -> None:
-        """Delete all checkpoints, once the run's result is safe."""
+        """Delete all checkpoints; call after the result is written."""
         for path in [*self._existing(), *self._folder.glob(".step-*.draft")]:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -124,13 +126,14 @@ class Checkpoints:
         for path in self._existing():
             damage = _damage(path)
             if damage is not None:
-                logger.warning("%s is damaged (%s); trying the one before", path, damage)
+                logger.warning("%s is damaged (%s); trying the previous checkpoint", path, damage)
                 continue
             found = read_json(path / "manifest.json")["state"]["fingerprint"]
             if found == self._fingerprint:
                 return path
             logger.warning(
-                "%s belongs to other settings or data, and is removed; training starts anew", path
+                "%s belongs to other settings or data and is removed; training starts at step 1",
+                path,
             )
             shutil.rmtree(path)
         return None
@@ -143,7 +146,7 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def _damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, if anything is."""
+    """Reason why a checkpoint is invalid; None if it is valid."""
     try:
         return damage_of(folder, read_json(folder / "manifest.json")["files"])
     except (LaminiError, OSError, KeyError, TypeError) as error:

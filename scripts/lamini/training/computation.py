@@ -1,4 +1,4 @@
-"""Losses and gradients of sets of pairs, by the fastest way that is proven for the model."""
+"""Losses and gradients of sets of pairs, computed in the fastest way verified for the model."""
 
 import dataclasses
 import functools
@@ -18,32 +18,33 @@ from lamini.training.batches import Batch, make_batch, shared_prefix
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, lay_out
 from lamini.training.losses import token_losses
-from lamini.training.precision import autocast, protect_t5_from_overflow
+from lamini.training.optimization import autocast, protect_t5_from_overflow
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, pairs_to_prove, ways_to_try
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Loss, tokens and padding of a set of pairs, over all ranks."""
+    """Loss, tokens and padding share of a set of pairs, summed over ranks."""
 
     loss: float
+    """Weighted sum of the token losses, nats."""
     tokens: int
-    """Tokens that the model was fed, those of a shared prefix in every pair."""
+    """Input tokens of all pairs; a shared prefix counts once per pair."""
     padding: float
-    """Share of the computed positions that hold no token."""
+    """Share of padding among the computed positions."""
 
 
 class Computation:
-    """Computes sets of pairs with one model.
+    """Computes losses and gradients of sets of pairs with one model.
 
-    The way is chosen at once (`forward.proof`); the model is then changed in what computes the same
-    faster or in a wider range.
+    The constructor chooses the way of computation (`forward.proof`). It also replaces modules of
+    the model by equivalent ones that are faster or do not overflow fp16.
 
     Args:
-        job: what is trained, and how.
+        job: settings of the run.
         model: the model, in fp32 on this rank's device.
-        start_token: fills padding, and starts an encoder-decoder's responses.
+        start_token: id that fills padding and starts the responses of an encoder-decoder.
         cache: the tokenised pairs.
         used: the run's pairs, as rows of the cache.
         ranks: the processes of the run.
@@ -80,15 +81,16 @@ class Computation:
         )
         self._way = self._slowest(candidates, choice.way)
         self.choice = dataclasses.replace(choice, way=self._way)
-        """Of all ranks."""
+        """Way of computation, the same on all ranks, and the result of the verification."""
 
     def sums(self, pairs: Integers, weights: np.ndarray, scale: float | None = None) -> Sums:
         """Loss of a set of pairs, summed over ranks.
 
         Args:
             pairs: rows of the cache.
-            weights: of each supervised token of each of them.
-            scale: add this rank's part of the gradient of the loss times `scale`; None: none.
+            weights: loss weight of each supervised token, per pair. Shape (pairs,).
+            scale: factor of the loss in the backward pass, which adds this rank's share of the
+                gradient to the parameters; None: no backward pass.
         """
         shared, layout = self._lay_out(pairs, self._way, self._ranks.world)
         loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
@@ -102,7 +104,7 @@ class Computation:
             loss += part.detach().double()
         fed = self._cache.prompt_lengths[pairs].sum() + self._cache.response_lengths[pairs].sum()
         if self._architecture == "decoder-only":
-            fed -= len(pairs)  # their end tokens are predicted, never fed
+            fed -= len(pairs)  # the end token is a label, never an input
         computed = sum(batch.padded_tokens for share in layout for batch in share)
         return Sums(
             loss=float(self._ranks.sum(loss)),
@@ -114,7 +116,7 @@ class Computation:
         return autocast(self.precision, self._ranks.device)
 
     def _lay_out(self, pairs: Integers, way: Way, ranks: int) -> tuple[int, list[list[MicroBatch]]]:
-        """Length of the prefix that rows leave out, and the micro-batches of each rank."""
+        """Length in tokens of the shared prefix, and the micro-batches of each rank."""
         shared = shared_prefix(self._cache, pairs) if way == "shared_prefix" else 0
         layout = lay_out(
             self._architecture,
@@ -141,7 +143,10 @@ class Computation:
         )
 
     def _tried(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
-        """`log_likelihoods` in evaluation mode, once the way is seen to work in training mode."""
+        """`log_likelihoods` in evaluation mode, after one pair in training mode with gradients.
+
+        The first pass raises if the way fails in training mode.
+        """
         self._model.train()
         with torch.enable_grad():
             self.log_likelihoods(pairs[:1], way)
@@ -149,13 +154,13 @@ class Computation:
         return self.log_likelihoods(pairs, way)
 
     def log_likelihoods(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
-        """Log-likelihoods of each pair's response tokens, computed in a way. Shapes (T,).
+        """Log-likelihood of each response token, one tensor per pair, in nats. Shapes (T,).
 
-        The precision is that of the caller's autocast.
+        The caller sets the precision with `autocast`.
 
         Args:
             pairs: rows of the cache.
-            way: one of `ways_to_try`, or `alone`.
+            way: way of computation: one of `ways_to_try`, or `alone`.
         """
         shared, (layout,) = self._lay_out(pairs, way, 1)
         found: dict[int, torch.Tensor] = {}
@@ -168,7 +173,7 @@ class Computation:
         return [found[pair] for pair in range(len(pairs))]
 
     def _slowest(self, ways: Sequence[Way], chosen: str) -> Way:
-        """The first way that no rank refuses: all must lay out alike."""
+        """The fastest way that every rank accepts; the layout must be the same on all ranks."""
         mine = [way == chosen for way in ways].index(True)
         refused = [self._ranks.any(mine > place) for place in range(len(ways))]
         return ways[refused.index(False)]

@@ -1,4 +1,4 @@
-"""What one training run is: the rule's settings, checked."""
+"""Settings of one training run, validated."""
 
 import json
 from pathlib import Path
@@ -11,18 +11,18 @@ from lamini.settings.params import TrainModel
 
 
 class TrainingJob(TrainModel):
-    """One student's training run."""
+    """Settings of one student's training run."""
 
     @classmethod
     def from_json(cls, settings: str, speed: str = "{}") -> "TrainingJob":
-        """Check the settings given on the command line.
+        """Validate the settings from the command line.
 
         Args:
-            settings: all that the result depends on.
-            speed: fields of the recipe that it does not depend on.
+            settings: JSON of the settings that change the result.
+            speed: JSON of the recipe's fields that change only the speed.
 
         Raises:
-            SettingsError: names what is wrong with them.
+            SettingsError: when a setting is missing or invalid; the message names it.
         """
         try:
             fields = json.loads(settings)
@@ -31,11 +31,14 @@ class TrainingJob(TrainModel):
             raise SettingsError(f"--settings, --speed: {error}") from None
 
     def input_manifests(self, tokenized: str | Path) -> list[Path]:
-        """The manifests of what the run reads; a model from the hub has none."""
+        """Paths of the input folders' manifests; a model from the hub has none."""
         candidates = [Path(tokenized), Path(self.initialization.path)]
         return [p / "manifest.json" for p in candidates if (p / "manifest.json").is_file()]
 
     def fingerprint(self, tokenized: str | Path) -> str:
-        """Equal for two runs that compute the same: one may go on from the other's checkpoint."""
+        """Hash of settings and input manifests.
+
+        A run resumes only from a checkpoint with the same fingerprint.
+        """
         inputs = [sha256_file(path) for path in self.input_manifests(tokenized)]
         return stable_hash(self.as_params(), inputs)

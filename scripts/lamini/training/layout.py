@@ -1,14 +1,15 @@
-"""How the pairs of a step are laid out in micro-batches, to compute next to no padding.
+"""Layout of a step's pairs in micro-batches with little padding.
 
-Decoder-only: one pair a row, rows of like length together, as many as the token budget holds.
-Right padding needs no mask in a causal model, so the fast attention kernels stay in use.
+Decoder-only: one pair per row. Rows of similar length form a micro-batch, as many as fit in the
+token budget. With right padding a causal model needs no mask, so the fast attention kernels are
+used.
 
-Encoder-decoder: several pairs a row, packed by both of their lengths at once; masks keep
-them apart (`losses`). Only by packing does padding fall below a seventh, as a batch sorted by
-prompts has responses of all lengths (and the other way round). Models that know a token's absolute
-position get one pair a row.
+Encoder-decoder: several pairs per row, packed by prompt and response length together; masks
+separate them (`losses`). Without packing, padding stays above a seventh: a batch sorted by prompt
+length has responses of all lengths, and the reverse. Models with absolute positions get one pair
+per row.
 
-Everything here is arithmetic on lengths; a layout decides speed and memory, and nothing else.
+This module only does arithmetic on lengths. A layout changes speed and memory, not the result.
 """
 
 from collections.abc import Sequence
@@ -20,25 +21,25 @@ from lamini.settings.students import Architecture
 from lamini.students.token_cache import Integers
 
 _MICRO_BATCH_COST = 128
-"""What starting one more micro-batch costs, in tokens that could be computed in that time."""
+"""Fixed cost of one micro-batch, in tokens that are computed in the same time."""
 ROW_TOKENS = 512
-"""Encoder and decoder positions of a packed row; attention within it costs its square."""
+"""Encoder plus decoder positions of a packed row; attention cost grows with its square."""
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one device computes at once."""
+    """Rows that one device computes in one forward pass."""
 
     rows: tuple[tuple[int, ...], ...]
-    """Positions, in the step's list of pairs, of the pairs in each row."""
+    """Pairs of each row, as indices into the step's list of pairs."""
     encoder: int
-    """Padded length of the prompts' side; 0 for a decoder-only model."""
+    """Padded length of the encoder input; 0 for a decoder-only model."""
     decoder: int
-    """Padded length of the side with the loss."""
+    """Padded length of the decoder input."""
 
     @property
     def padded_tokens(self) -> int:
-        """Positions that are computed."""
+        """Number of computed positions, padding included."""
         return len(self.rows) * (self.encoder + self.decoder)
 
 
@@ -56,21 +57,21 @@ def lay_out(
     Args:
         architecture: of the model.
         prompts: prompt tokens of the step's pairs. Shape (pairs,).
-        responses: response tokens of the step's pairs, the end token among them.
-        budget: padded tokens at once; a single row may be longer.
-        ranks: number of processes that share the step; their work is about equal.
+        responses: response tokens of the step's pairs, the end token included. Shape (pairs,).
+        budget: most padded tokens of a micro-batch; a single row may exceed it.
+        ranks: number of processes that share the step; each gets about the same work.
         packed: whether a row of an encoder-decoder may hold several pairs (`ways`).
     """
     alone: list[tuple[int, ...]] = [(pair,) for pair in range(len(prompts))]
     if architecture == "decoder-only":
-        # The end token is predicted but never fed.
+        # The end token is a label, never an input.
         shapes = np.stack([np.zeros_like(prompts), prompts + responses - 1], axis=1)
         rows = alone
     else:
         rows = pack_rows(prompts, responses) if packed else alone
         sides = (prompts, responses)
         shapes = np.array([[side[list(row)].sum() for side in sides] for row in rows])
-    if ranks > 1:  # enough micro-batches that no rank stands idle
+    if ranks > 1:  # smaller micro-batches, so that every rank gets work
         budget = min(budget, max(1, int(1.1 * shapes.sum() / ranks)))
     batches = _fill(rows, shapes, budget)
     shares: list[list[MicroBatch]] = [[] for _ in range(ranks)]
@@ -83,12 +84,12 @@ def lay_out(
 
 
 def _fill(rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int) -> list[MicroBatch]:
-    """Cut rows, longest first, into micro-batches of at most `budget` padded tokens.
+    """Group rows, longest first, into micro-batches of at most `budget` padded tokens.
 
-    The cuts are the best there are (dynamic programming): padding and the fixed cost of a
-    micro-batch, together, are least.
+    Dynamic programming finds the grouping with the least padded tokens plus fixed cost per
+    micro-batch.
     """
-    # Longest first: if memory does not suffice, the first micro-batch of a run says so.
+    # Longest first: if memory is too small, the first micro-batch of a run fails.
     order = np.lexsort((np.arange(len(rows)), -shapes[:, 1], -shapes.sum(axis=1)))
     ordered, count = shapes[order], len(order)
     least = np.full(count + 1, np.inf)
@@ -97,7 +98,8 @@ def _fill(rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int) -> lis
     for start in range(count):
         widest = np.maximum.accumulate(ordered[start:], axis=0).sum(axis=1)
         padded = widest * np.arange(1, count - start + 1)
-        # Padded tokens only grow with the rows, so those that fit are a prefix, of one at least.
+        # Padded tokens grow with the number of rows, so the rows that fit are a prefix.
+        # At least one row is taken.
         fitting = max(1, int(np.searchsorted(padded, budget, side="right")))
         cost = least[start] + padded[:fitting] + _MICRO_BATCH_COST
         ends = slice(start + 1, start + 1 + fitting)
@@ -115,10 +117,10 @@ def _fill(rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int) -> lis
 
 
 def pack_rows(prompts: Integers, responses: Integers) -> list[tuple[int, ...]]:
-    """Put pairs into rows by first-fit decreasing in both lengths.
+    """Pack pairs into rows by first-fit decreasing on both lengths.
 
-    A row's capacity is split between encoder and decoder as the step's tokens are, so that both
-    sides fill up together. A pair beyond the capacity has a row to itself.
+    Encoder and decoder capacity of a row have the ratio of the step's prompt and response tokens,
+    so that both sides fill up together. A pair longer than the capacity gets its own row.
     """
     share = prompts.sum() / (prompts.sum() + responses.sum())
     capacity = np.array([ROW_TOKENS * share, ROW_TOKENS * (1 - share)]).round().astype(np.int64)

@@ -1,4 +1,4 @@
-"""The training loop: one optimiser step after another, stoppable and exactly resumable."""
+"""The training loop: optimiser steps, stop signals, checkpoints and exact resume."""
 
 import logging
 import time
@@ -16,12 +16,9 @@ from lamini.training.checkpoints import Checkpoints, Progress
 from lamini.training.computation import Computation
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
-from lamini.training.optimizer import Optimizer
-from lamini.training.pairs import Selection
-from lamini.training.plan import StepPlan, pair_weights
-from lamini.training.precision import LossScale
+from lamini.training.optimization import LossScale, Optimizer, learning_rate
+from lamini.training.pairs import Selection, StepPlan, pair_weights
 from lamini.training.ranks import Ranks
-from lamini.training.schedule import learning_rate
 from lamini.training.telemetry import Telemetry
 
 logger = logging.getLogger("lamini")
@@ -31,14 +28,14 @@ class Trainer:
     """Trains one model.
 
     Args:
-        job: what is trained, and how.
+        job: settings of the run.
         model: the initial model, in fp32.
-        start_token: fills padding, and starts an encoder-decoder's responses.
+        start_token: id that fills padding and starts the responses of an encoder-decoder.
         cache: the tokenised pairs.
-        selection: which of them are used for what.
+        selection: training, held-out and excluded pairs.
         work: folder for checkpoints and telemetry.
         ranks: the processes of the run.
-        fingerprint: of what the run computes.
+        fingerprint: fingerprint of the run (`TrainingJob.fingerprint`).
     """
 
     def __init__(
@@ -76,7 +73,7 @@ class Trainer:
         """Train to the end and return the rows of `metrics.jsonl`.
 
         Raises:
-            StopRequested: when a signal came; the state is saved.
+            StopRequested: after a stop signal; the state is saved.
             LaminiError: when training diverges, or a checkpoint can't be written.
         """
         with StopSignals() as signals:
@@ -100,26 +97,29 @@ class Trainer:
                     if stop and progress.step < self.plan.steps:
                         raise StopRequested(
                             f"stopped after step {saved_step} of {self.plan.steps}, which is"
-                            " saved; run the same command to go on"
+                            " saved; run the same command to resume"
                         )
         self._telemetry.close()
-        # Rows from a checkpoint come back with their keys sorted.
+        # Rows loaded from a checkpoint have sorted keys.
         return [{column: row[column] for column in _COLUMNS} for row in progress.metrics]
 
     def clean_up(self) -> None:
-        """Delete the checkpoints; call once the result is safe."""
+        """Delete the checkpoints; call after the result is written."""
         if self._ranks.first:
             self._checkpoints.remove()
 
     def step(self, step: int) -> dict[str, Any]:
-        """One optimiser step (counted from 0); returns its row of metrics.
+        """Run one optimiser step and return its row of metrics.
+
+        Args:
+            step: index of the step, from 0.
 
         Raises:
             LaminiError: when loss or gradient is not finite; in fp16, when many steps in a row have
                 no finite gradient.
         """
         started = time.monotonic()
-        # Dropout draws from its step's own seed, so that no generator's state needs saving.
+        # Dropout has a seed per step, so checkpoints need no random generator state.
         torch.manual_seed(derive_seed("dropout", self._recipe.seed, step, self._ranks.rank))
         self._model.train()
         pairs = self.plan.pairs(step)
@@ -148,7 +148,7 @@ class Trainer:
         }
 
     def held_out_loss(self) -> float | None:
-        """The mean loss per supervised token of the held-out pairs; none when there are none."""
+        """Mean loss per supervised token of the held-out pairs, nats; None without such pairs."""
         pairs = self._selection.held_out
         if len(pairs) == 0:
             return None
@@ -176,7 +176,7 @@ class Trainer:
         self._checkpoints.save(progress, self._parameters, None if ended else self._optimizer)
 
     def _check(self, step: int, loss: float, norm: float) -> None:
-        """Raise a LaminiError when training can't go on; log a step that was skipped."""
+        """Raise a LaminiError if training diverges; log a skipped step."""
         finite = bool(np.isfinite(norm))
         if not np.isfinite(loss) or not (finite or self._scale.enabled):
             raise LaminiError(
@@ -198,12 +198,12 @@ class Trainer:
             )
 
     def _update(self, rate: float) -> float:
-        """Clip and apply the summed gradient; returns its norm before clipping."""
+        """Sum the gradient over ranks, clip and apply it; returns its norm before clipping."""
         parameters = list(self._parameters.values())
         self._ranks.sum_gradients(parameters)
         self._scale.undo(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self._recipe.max_gradient_norm)
-        # All ranks have the same sum, so all come to the same verdict.
+        # The sum is the same on all ranks, so all take the same branch.
         finite = bool(torch.isfinite(norm))
         if finite:
             self._optimizer.step(rate)
@@ -230,5 +230,5 @@ _COLUMNS = (
 
 
 def _rounded(value: float) -> float:
-    """Seven significant digits: what fp32 holds."""
+    """Round to seven significant digits, the precision of fp32."""
     return float(f"{value:.7g}")

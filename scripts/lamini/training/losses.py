@@ -1,7 +1,7 @@
-"""Cross-entropy of each supervised token of a micro-batch, computed without waste.
+"""Cross-entropy of each supervised token of a micro-batch.
 
-The output head, a third of a small model's work, is applied to supervised positions only. How the
-rest is computed is the micro-batch's way (`ways`).
+The output head is a third of a small model's work, so it is applied only to supervised positions.
+The hidden states are computed in the micro-batch's way (`ways`).
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ from lamini.training.ways import Way
 
 
 def token_losses(model: Any, batch: Batch, way: Way) -> torch.Tensor:
-    """The loss of each supervised token in nats, fp32. Shape (S,).
+    """Loss of each supervised token in nats, fp32. Shape (S,).
 
     Args:
         model: a Hugging Face model with a language-model head.
-        batch: the micro-batch.
-        way: how it is computed; the batch's layout is that of this way.
+        batch: the micro-batch, laid out for `way`.
+        way: way of computation.
     """
     if way == "alone":
         logits = _own_logits(model, batch)
@@ -34,7 +34,7 @@ def token_losses(model: Any, batch: Batch, way: Way) -> torch.Tensor:
 
 
 def _own_logits(model: Any, batch: Batch) -> torch.Tensor:
-    """Logits (S, vocabulary) of a micro-batch of one pair, by the model's own forward."""
+    """Logits of a micro-batch with one pair, by the model's own forward. Shape (S, vocabulary)."""
     ids = batch.inputs["input_ids"]
     if model.config.is_encoder_decoder:
         logits: torch.Tensor = model(input_ids=ids, labels=batch.labels[None]).logits[0]
@@ -45,9 +45,9 @@ def _own_logits(model: Any, batch: Batch) -> torch.Tensor:
 def _rows(model: Any, batch: Batch) -> torch.Tensor:
     """Last hidden states (B, D, width) of rows with one pair each.
 
-    The decoder gets no mask: what is right of a token can't reach it, and only without a mask do
-    the models take their plain causal kernels. The cache is off because some models build masks
-    from it.
+    The decoder gets no mask: padding is to the right and a causal model does not attend to it.
+    Without a mask the models use their fast causal kernels. The cache is off because some models
+    build masks from it.
     """
     ids = batch.inputs["input_ids"]
     if not model.config.is_encoder_decoder:
@@ -62,14 +62,14 @@ def _rows(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def _after_prefix(model: Any, batch: Batch) -> torch.Tensor:
-    """Last hidden states (B, D, width) of rows that continue a prefix computed once.
+    """Last hidden states (B, D, width) of rows that continue a shared prefix.
 
-    The prefix's keys and values are those of all rows. Where a model drops out activations, the
-    pairs of a micro-batch thus share the prefix's dropout mask; the gradient's expectation is the
-    same.
+    The prefix is computed once and all rows use its keys and values. With dropout, the pairs of a
+    micro-batch therefore share the prefix's dropout mask; the expected gradient is the same.
 
     Raises:
-        ValueError: when the model keeps something else than keys and values, or cuts the gradient.
+        ValueError: when the model's cache holds other states than keys and values, or stops the
+            gradient.
     """
     ids = batch.inputs["input_ids"]
     if "prefix_ids" not in batch.inputs:
@@ -89,10 +89,10 @@ def _after_prefix(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def _packed(model: Any, batch: Batch) -> torch.Tensor:
-    """The decoder's last hidden states (B, D, width) of packed rows.
+    """Last hidden states of the decoder (B, D, width) of packed rows.
 
-    Where positions are distances alone (T5), packing leaves them as they are; so masks that hide
-    the row's other pairs suffice to compute each pair as if it were alone.
+    Packing does not change relative positions (T5). With masks that hide the other pairs of the
+    row, each pair gets the same states as in a row of its own.
     """
     encoder, decoder = batch.inputs["encoder_segments"], batch.inputs["decoder_segments"]
     encoded = model.get_encoder()(

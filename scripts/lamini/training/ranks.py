@@ -1,7 +1,8 @@
-"""The processes that share a run, and what they tell each other.
+"""Processes of a run (ranks) and the communication between them.
 
-A run of one process talks to nobody. Several are found by the variables that `accelerate launch`,
-`torchrun` and our own `launch` set (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
+A run with one process needs no communication. Several processes find each other by environment
+variables: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, set by `accelerate launch`,
+`torchrun` or our own `launch`.
 """
 
 import datetime
@@ -17,18 +18,19 @@ from lamini.errors import LaminiError
 
 logger = logging.getLogger("lamini")
 _BUCKET_ELEMENTS = 25_000_000
-# A rank may wait for another's held-out share or checkpoint; a dead one is noticed by the launcher.
-_PATIENCE = datetime.timedelta(hours=2)
+# A rank may wait long for another rank's held-out loss or checkpoint. The launcher detects a dead
+# rank, so a long timeout is safe.
+_TIMEOUT = datetime.timedelta(hours=2)
 
 
 class Ranks:
-    """This process among those of the run.
+    """Rank, world size and device of this process, and its collective operations.
 
     Args:
-        gpus: devices that the run was given; 0 means that it shall use none.
+        gpus: number of GPUs allotted to the run; 0 means CPU.
 
     Raises:
-        LaminiError: when a GPU was allotted and can't be used.
+        LaminiError: when a GPU is allotted but can't be used.
     """
 
     def __init__(self, gpus: int) -> None:
@@ -39,25 +41,25 @@ class Ranks:
             torch.cuda.set_device(self.device)
         if self.world > 1:
             backend = "nccl" if self.device.type == "cuda" else "gloo"
-            distributed.init_process_group(backend, timeout=_PATIENCE)
+            distributed.init_process_group(backend, timeout=_TIMEOUT)
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this is rank 0, the only process that writes files."""
         return self.rank == 0
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over all ranks of a small tensor."""
+        """Sum of a small tensor over all ranks, in place."""
         if self.world > 1:
             distributed.all_reduce(values)
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether any rank says yes; all get the same answer."""
+        """Whether `flag` is true on any rank; the result is the same on all ranks."""
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Add up all ranks' gradients, in place, some at a time."""
+        """Sum the gradients over all ranks, in place, in buckets."""
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -82,17 +84,17 @@ class Ranks:
         return box[0]
 
     def send(self, tensor: torch.Tensor, source: int) -> None:
-        """Overwrite `tensor` on all ranks with that of rank `source`."""
+        """Broadcast `tensor` from rank `source` to all ranks, in place."""
         if self.world > 1:
             distributed.broadcast(tensor, src=source)
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks reach this call (barrier)."""
         if self.world > 1:
             distributed.barrier()
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the process group."""
         if self.world > 1:
             distributed.destroy_process_group()
 
@@ -112,10 +114,10 @@ def _device(gpus: int, local_rank: int) -> torch.device:
         if local_rank >= torch.cuda.device_count():
             raise LaminiError(
                 f"process {local_rank} of this machine has no GPU: {torch.cuda.device_count()} are"
-                " visible; ask for as many as there are processes"
+                " visible; request one GPU per process"
             )
         return torch.device("cuda", local_rank)
-    # A scheduler gave us a GPU and it does not work: training on the CPU would take weeks.
+    # An allotted GPU that does not work is an error: training on the CPU would take weeks.
     allotted = os.environ.get("CUDA_VISIBLE_DEVICES") or os.environ.get("SLURM_JOB_GPUS")
     if allotted:
         raise LaminiError(

@@ -10,32 +10,31 @@ from lamini.errors import LaminiError
 from lamini.forward.own import position_limits, start_token
 from lamini.students.numerics import switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
-from lamini.training.export import export_model, run_facts
-from lamini.training.finished import keep_finished
+from lamini.training.export import export_model, keep_finished, run_facts
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
+from lamini.training.optimization import learning_rate
 from lamini.training.pairs import Selection, select_pairs
 from lamini.training.ranks import Ranks
-from lamini.training.schedule import learning_rate
 from lamini.training.start import load_start
 
 logger = logging.getLogger("lamini")
 _FEW_STEPS = 10
-"""Of so few, one step without effect is a notable part."""
+"""Up to this number of steps, a first step with learning rate 0 causes a warning."""
 
 
 def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) -> None:
-    """Train a student, going on from its last checkpoint if there is one.
+    """Train a student; resume from its last checkpoint if there is one.
 
     Args:
-        job: what is trained, and how.
+        job: settings of the run.
         tokenized: folder of the token cache.
-        output: gets `work/` (checkpoints, TensorBoard) and, at the end, `final/`.
-        gpus: devices of this machine that may be used.
+        output: folder for `work/` (checkpoints, TensorBoard) and, at the end, `final/`.
+        gpus: number of GPUs of this machine that may be used.
 
     Raises:
-        StopRequested: when a signal came; the state is saved and `final/` is not written.
-        LaminiError: on bad input, before anything expensive, or when training fails.
+        StopRequested: after a stop signal; the state is saved and `final/` is not written.
+        LaminiError: on bad input, before any expensive work, or when training fails.
     """
     cache = TokenCache(tokenized)
     selection = select_pairs(cache, job.recipe)
@@ -82,7 +81,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
 def check_positions(
     job: TrainingJob, selection: Selection, cache: TokenCache, model: torch.nn.Module
 ) -> None:
-    """Raise a LaminiError if a pair is longer than the model's positions."""
+    """Raise a LaminiError if a pair has more tokens than the model has positions."""
     used = np.concatenate([selection.training, selection.held_out])
     prompts, responses = cache.prompt_lengths[used], cache.response_lengths[used]
     encoder, decoder = position_limits(model)
@@ -101,11 +100,11 @@ def check_positions(
 
 
 def prepare_torch(seed: int, device: torch.device) -> None:
-    """Seed torch, and choose its kernels.
+    """Seed torch and set its kernels.
 
-    On a CPU, kernels that add up in any order are not used: the same run on the same machine gives
-    the same bytes. On a GPU they are: such a run draws the same pairs and the same dropout, and
-    its losses and weights are equal to rounding only.
+    On a CPU only deterministic kernels are used: the same run on the same machine gives the same
+    bytes. On a GPU nondeterministic kernels are allowed: repeated runs have the same pairs and the
+    same dropout, and their losses and weights are equal up to rounding.
     """
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(device.type == "cpu")

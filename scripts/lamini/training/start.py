@@ -1,4 +1,4 @@
-"""The model that a run starts from."""
+"""The initial model and tokenizer of a run."""
 
 import logging
 from typing import Any
@@ -15,7 +15,7 @@ logger = logging.getLogger("lamini")
 
 
 def load_start(job: TrainingJob) -> tuple[Any, Any]:
-    """The initial model in fp32 and the tokenizer, fitted to each other.
+    """The initial model in fp32 and its tokenizer, with matching vocabulary and special tokens.
 
     Raises:
         LaminiError: when the weights can't be loaded.
@@ -37,9 +37,9 @@ def load_start(job: TrainingJob) -> tuple[Any, Any]:
     tokenizer.chat_template = chat_template(tokenizer, job.prompt_format)
     if causal:
         tokenizer.padding_side = "right"
-    else:  # generation starts as training does
+    else:  # generation must start with the same token as training
         model.generation_config.decoder_start_token_id = start_token(model)
-    # BART's family is made to begin with this token; the responses that it learns here do not.
+    # BART forces BOS as the first generated token; our targets have none, so unset it.
     model.generation_config.forced_bos_token_id = None
     add_rows(model, len(tokenizer))
     if job.recipe.gradient_checkpointing:
@@ -48,11 +48,15 @@ def load_start(job: TrainingJob) -> tuple[Any, Any]:
 
 
 def add_rows(model: Any, vocabulary: int) -> None:
-    """Give new tokens, such as GPT-2's `[PAD]`, rows that are the mean of the old ones.
+    """Add embedding rows for new tokens, such as GPT-2's `[PAD]`: the mean of the old rows.
 
-    As Alpaca's `smart_tokenizer_and_embedding_resize` does, and so as the released LaMini-GPT
-    checkpoints (50,258 rows) were made. A model with more rows than tokens (T5's 32,128 for 32,100)
-    keeps them.
+    Alpaca's `smart_tokenizer_and_embedding_resize` does the same, and the released LaMini-GPT
+    checkpoints (50,258 rows) were made that way. A model with more rows than tokens (T5: 32,128 for
+    32,100) is not changed.
+
+    Args:
+        model: a Hugging Face model.
+        vocabulary: number of tokens of the tokenizer.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     if vocabulary <= rows:

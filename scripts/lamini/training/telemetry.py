@@ -1,6 +1,6 @@
-"""What a run tells while it goes on: speed, utilisation, and curves for TensorBoard.
+"""Speed, utilisation and TensorBoard curves of a run in progress.
 
-All of it goes to the log and to the working folder; the results hold no time.
+They are written to the log and the working folder. The results contain no timings.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lamini.settings.students import Architecture
-from lamini.training.cards import card_peak
+from lamini.training.gpus import card_peak
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
@@ -24,9 +24,9 @@ class Telemetry:
 
     Args:
         work: folder for TensorBoard's files.
-        model: the model, whose size gives the work per token.
+        model: the model; its size gives the FLOPs per token.
         architecture: of the model.
-        ranks: the processes of the run; the first one writes.
+        ranks: the processes of the run; rank 0 writes.
     """
 
     def __init__(self, work: Path, model: Any, architecture: Architecture, ranks: Ranks) -> None:
@@ -41,7 +41,7 @@ class Telemetry:
         self._row: dict[str, Any] = {}
 
     def measure(self, prompt_tokens: int, response_tokens: int, seconds: float) -> None:
-        """Take note of one step's tokens, over all ranks, and time."""
+        """Record the tokens of one step, summed over ranks, and its time in seconds."""
         speeds = {
             "tokens_per_second": (prompt_tokens + response_tokens) / seconds,
             "supervised_tokens_per_second": response_tokens / seconds,
@@ -55,7 +55,7 @@ class Telemetry:
             self._speeds[name] = _SMOOTHING * before + (1 - _SMOOTHING) * value
 
     def record(self, row: dict[str, Any]) -> None:
-        """Add a step's row of metrics to the curves."""
+        """Add a step's row of metrics to the TensorBoard curves."""
         self._row = row
         if self._writer is None:
             return
@@ -68,7 +68,7 @@ class Telemetry:
                     self._writer.add_scalar(name, value, row["step"])
 
     def line(self) -> str:
-        """Loss, learning rate and speed, for people."""
+        """Loss, learning rate, speed and padding as one log line; "" before the first step."""
         if not self._row:
             return ""
         speed = self._speeds
@@ -84,18 +84,18 @@ class Telemetry:
         return ", ".join(parts)
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Flush and close the TensorBoard writer."""
         if self._writer is not None:
             with self._or_no_curves():
                 self._writer.close()
 
     @contextlib.contextmanager
     def _or_no_curves(self) -> Iterator[None]:
-        """Go on without TensorBoard's curves if they can't be written: training matters more."""
+        """On a write error, stop writing TensorBoard curves and continue the training."""
         try:
             yield
         except OSError as error:
-            logger.warning("no more curves for TensorBoard (%s)", error)
+            logger.warning("TensorBoard curves can't be written and stop here (%s)", error)
             self._writer = None
 
     def _peak(self) -> float | None:
@@ -108,9 +108,9 @@ class Telemetry:
 class MatmulWork:
     """Floating-point operations of a model's matrix products, forward and backward.
 
-    Six per weight and token that passes it: an encoder's weights see prompts only, a decoder's
-    responses (and prompts too, in a decoder-only model), the head supervised tokens. Attention
-    scores are left out; at these lengths they are below three percent.
+    Six per weight and token. Encoder weights count prompt tokens, decoder weights count response
+    tokens (in a decoder-only model also prompt tokens), the head counts supervised tokens.
+    Attention scores are not counted; at these lengths they are below three percent.
 
     Args:
         model: a Hugging Face model.
@@ -125,7 +125,7 @@ class MatmulWork:
         self._decoder = _matrix_weights(decoder)
 
     def flops(self, prompt_tokens: int, response_tokens: int) -> float:
-        """Operations of one training pass over that many tokens."""
+        """FLOPs of one forward and backward pass over these tokens."""
         decoded = response_tokens + (prompt_tokens if self._causal else 0)
         products = (
             self._encoder * prompt_tokens + self._decoder * decoded + self._head * response_tokens

@@ -1,11 +1,11 @@
-"""The ways to compute a micro-batch, the fastest first; `forward.proof` chooses at a run's start.
+"""The ways to compute a micro-batch, fastest first; `forward.proof` chooses one per run.
 
-| way | architecture | a row holds |
+| way | architecture | content of a row |
 |---|---|---|
-| `shared_prefix` | decoder-only | one pair without the tokens that all prompts begin with |
-| `packed` | encoder-decoder | several pairs, which masks keep apart |
+| `shared_prefix` | decoder-only | one pair without the prompts' shared prefix |
+| `packed` | encoder-decoder | several pairs, separated by masks |
 | `rows` | both | one pair and padding |
-| `alone` | both | one pair; a micro-batch is one row, by the model's own forward |
+| `alone` | both | one pair; one row per micro-batch, by the model's own forward |
 """
 
 from typing import Any, Literal
@@ -20,24 +20,25 @@ Way = Literal["shared_prefix", "packed", "rows", "alone"]
 
 
 def ways_to_try(model: Any) -> list[Way]:
-    """The ways that a proof tries for a model, the fastest first."""
+    """Ways to verify for a model, fastest first."""
     if model.config.is_encoder_decoder:
         limits = [limit for limit in position_limits(model) if limit is not None]
-        # Beyond a model's positions a GPU fails in a way that no later computation survives.
+        # A position beyond the model's limit causes a CUDA error that breaks the whole process.
         packs = min(limits, default=ROW_TOKENS) >= ROW_TOKENS
         return ["packed", "rows", "alone"] if packs else ["rows", "alone"]
-    # A layer that is computed again in the backward pass would not find the prefix's keys.
+    # With gradient checkpointing a layer is recomputed in the backward pass, without the prefix's
+    # keys.
     shares = not model.is_activation_checkpointing
     return ["shared_prefix", "rows", "alone"] if shares else ["rows", "alone"]
 
 
 def pairs_to_prove(cache: TokenCache, used: Integers, most: int) -> Integers:
-    """The pairs that a proof compares: the longest, and short to middling ones.
+    """Pairs on which a way is verified: the longest one, and short to medium ones.
 
     Args:
         cache: the tokenised pairs.
         used: the run's pairs, as rows of the cache.
-        most: tokens of the pairs without the longest.
+        most: most tokens of all these pairs together, without the longest one.
 
     Returns:
         Rows of the cache, the longest last.
