@@ -1,4 +1,4 @@
-"""`make accept-code`: keep finished results after an edit of code that changes none of them."""
+"""`make accept-code`: keep finished results after an edit of code that does not change them."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from lamini.workflow.rule_code import CODE_FILE, accept_code
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser("python -m lamini.workflow", description=__doc__)
-    parser.add_argument("rules", nargs="*", help="such as train_model; default: all that changed")
+    parser.add_argument("rules", nargs="*", help="such as train_model; default: all changed rules")
     return run_command(lambda: _accept(parser.parse_args(arguments).rules))
 
 
