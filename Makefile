@@ -32,7 +32,7 @@ demo: install   ## run the whole pipeline on the embedded demo data
 	@flock --nonblock --conflict-exit-code 75 results/.running sh -ec '\
 	  $(OFFLINE) snakemake --profile demo --unlock --quiet all; \
 	  $(OFFLINE) snakemake --profile demo' \
-	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is at work in this folder." >&2; exit $$code; }
+	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is running in this folder." >&2; exit $$code; }
 	@echo "The report: $(CURDIR)/results/report/index.html"
 
 # CONFIGFILE=config/demo.yaml overlays the paper's configuration.

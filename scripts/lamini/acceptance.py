@@ -35,7 +35,7 @@ def _judge(catalogue: Catalogue) -> None:
     """
     table = catalogue.tables.get("acceptance")
     if table is None:
-        raise LaminiError("report.acceptance: names no model that is evaluated; nothing to judge")
+        raise LaminiError("report.acceptance: no evaluated model is listed; nothing to compare")
     inputs, params = table.inputs, table.params
     for path in inputs["evals"]:
         if not Path(path).is_file():

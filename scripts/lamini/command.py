@@ -72,7 +72,7 @@ def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise LaminiError(f"--config {assignment}: give it as KEY=VALUE")
+            raise LaminiError(f"--config {assignment}: write it as KEY=VALUE")
         config[key] = yaml.safe_load(value)
     return config
 
@@ -90,5 +90,5 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise LaminiError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
-        raise LaminiError(f"{path}: expected settings by name, found {content!r:.80}")
+        raise LaminiError(f"{path}: expected a mapping of settings, found {content!r:.80}")
     return content

@@ -28,7 +28,7 @@ def listed(paths: str | Iterable[str] | None) -> list[str]:
 
 @contextlib.contextmanager
 def atomic_writer(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; on success fsync it and rename it to `path`.
+    """Open a temporary file in the folder of `path`; on success fsync and rename it to `path`.
 
     Args:
         path: the file to create or replace; its folder is created if missing.

@@ -38,8 +38,8 @@ def end_predecessors(logger: logging.Logger) -> None:
     while older := predecessors(_queue(logger), job):
         if time.monotonic() > deadline:
             raise LaminiError(
-                f"SLURM job {older[0]} of an earlier run makes the same output and does not end:"
-                f" `scancel {older[0]}`, and run the workflow again"
+                f"SLURM job {older[0]} of an earlier run makes the same output and does not end;"
+                f" cancel it (`scancel {older[0]}`), and run the workflow again"
             )
         time.sleep(1)
 
@@ -67,6 +67,6 @@ def _queue(logger: logging.Logger) -> list[str]:
             "squeue", "--me", "--noheader", f"--states={_STATES}", "--format=%i|%k|%Z"
         )
     except LaminiError as error:
-        logger.warning("%s; older jobs are not looked for", error)
+        logger.warning("%s; cannot search for older SLURM jobs with the same output", error)
         return []
     return answer.splitlines()

@@ -82,7 +82,7 @@ def record_job(
     outputs = [str(path) for path in outputs]
     for path in outputs:
         if not Path(path).is_file():
-            raise LaminiError(f"{path}: {rule} declares it, and did not write it; correct the rule")
+            raise LaminiError(f"{path}: declared by {rule}, but not written; correct the rule")
     job = {
         "rule": rule,
         "settings": dict(settings),

@@ -85,8 +85,8 @@ def _argument(snakemake: Any, parameter: inspect.Parameter, place: str) -> Any:
     found = {kind: part[name] for kind, part in parts.items() if name in part}
     if len(found) != 1:
         raise TypeError(
-            f"{place}: rule {snakemake.rule} must have one input, output, param or wildcard of this"
-            f" name, and has {', '.join(found) or 'none'}"
+            f"{place}: rule {snakemake.rule} must have exactly one input, output, param or wildcard"
+            f" with this name; found {', '.join(found) or 'none'}"
         )
     ((kind, value),) = found.items()
     if kind in ("input", "output"):

@@ -55,6 +55,6 @@ def _watch(workflow: psutil.Process) -> None:
     while workflow.is_running() and workflow.status() != psutil.STATUS_ZOMBIE:
         time.sleep(WATCH_EVERY_SECONDS)
     logging.getLogger("lamini").error(
-        "the Snakemake process that started this job is gone: stopping; run the workflow again"
+        "the Snakemake process of this job has ended: stopping; run the workflow again"
     )
     os.kill(os.getpid(), signal.SIGTERM)

@@ -75,7 +75,7 @@ class Published(Settings):
     @model_validator(mode="after")
     def _one_place(self) -> "Published":
         if (self.local is None) == (self.hub is None):
-            raise ValueError("give exactly one of `local` and `hub`")
+            raise ValueError("set exactly one of `local` and `hub`")
         return self
 
 

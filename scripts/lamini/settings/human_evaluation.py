@@ -60,7 +60,7 @@ class Study(Settings):
         if self.kind == "models" and not self.models:
             raise ValueError("kind `models` needs `models`")
         if self.rated_twice and self.annotators < 2:
-            raise ValueError("`rated_twice` needs two `annotators` at least")
+            raise ValueError("`rated_twice` needs at least two `annotators`")
         return self
 
 

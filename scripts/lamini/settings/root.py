@@ -194,14 +194,14 @@ def _wrong_mixtures(config: Config) -> list[str]:
     for number, panel in enumerate(config.analysis.embeddings.panels if analysed else ()):
         problems += [
             f"analysis.embeddings.panels.{number}: {source} is no source of the mixture"
-            f" {config.analysed_mixture}; name two that are"
+            f" {config.analysed_mixture}; enter two sources of this mixture"
             for source in panel
             if source in config.sources and source not in present
         ]
     shortest = min(config.analysis.contamination.ngrams)
-    too_short = f"shorter runs than the {shortest} words of `analysis.contamination.ngrams` are"
+    too_short = f"must be at least {shortest}, the smallest of `analysis.contamination.ngrams`"
     if config.analysis.funnel.shared_words < shortest:
-        problems.append(f"analysis.funnel.shared_words: {too_short} not searched for")
+        problems.append(f"analysis.funnel.shared_words: {too_short}")
     for name, mixture in config.mixtures.items():
         wanted = mixture.decontamination
         base = config.mixtures.get(wanted.mixture) if wanted else None
@@ -213,7 +213,7 @@ def _wrong_mixtures(config: Config) -> list[str]:
         if missing := sorted(set(mixture.sources) - set(base.sources)):
             problems.append(f"{key}.mixture: {wanted.mixture} lacks {', '.join(missing)}")
         if wanted.words < shortest:
-            problems.append(f"{key}.words: {too_short} not searched for")
+            problems.append(f"{key}.words: {too_short}")
     return problems
 
 
@@ -229,12 +229,12 @@ def _wrong_models(config: Config) -> list[str]:
             if name in config.models and config.models[name].role != role
         ]
     for name, model in config.models.items():
-        start = config.models.get(model.initialization or "")
+        initialization = config.models.get(model.initialization or "")
         problems += [
             f"models.{name}.{key}: {getattr(model, key)}, but its initialization"
-            f" {model.initialization} has {getattr(start, key)}; leave it out"
+            f" {model.initialization} has {getattr(initialization, key)}; leave it out"
             for key in ("architecture", "parameters")
-            if start and getattr(model, key) != getattr(start, key)
+            if initialization and getattr(model, key) != getattr(initialization, key)
         ]
         if model.recipe in config.recipes:
             try:
@@ -250,7 +250,7 @@ def _wrong_models(config: Config) -> list[str]:
             if model in config.models and model not in evaluated
         ]
     if config.dataset == "published" and config.published is None:
-        problems.append("published: needed, because `dataset` is `published`")
+        problems.append("published: required, because `dataset` is `published`")
     for name, source in config.sources.items():
         same_subset = source.generation is not None and source.generation.same_subset
         if same_subset and source.seeds.format not in ("p3", "flan"):

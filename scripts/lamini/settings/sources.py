@@ -71,7 +71,7 @@ class SeedData(Settings):
     @model_validator(mode="after")
     def _one_place(self) -> "SeedData":
         if (self.local is None) == (self.hub is None):
-            raise ValueError("give exactly one of `local` and `hub`")
+            raise ValueError("set exactly one of `local` and `hub`")
         return self
 
 

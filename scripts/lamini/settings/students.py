@@ -46,9 +46,9 @@ class Tokenizer(Settings):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Tokenizer":
-        given = [k for k in ("hub", "folder", "train", "model") if getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of hub, folder, train, model; found {given}")
+        found = [k for k in ("hub", "folder", "train", "model") if getattr(self, k) is not None]
+        if len(found) != 1:
+            raise ValueError(f"set exactly one of hub, folder, train, model; found {found}")
         return self
 
 
@@ -82,9 +82,9 @@ class Weights(Settings):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Weights":
-        given = [k for k in ("hub", "folder", "build") if getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of hub, folder, build; found {given}")
+        found = [k for k in ("hub", "folder", "build") if getattr(self, k) is not None]
+        if len(found) != 1:
+            raise ValueError(f"set exactly one of hub, folder, build; found {found}")
         return self
 
 

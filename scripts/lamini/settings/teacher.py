@@ -45,7 +45,7 @@ class InstructionTemplate(Settings):
     def _labels_differ(self) -> "InstructionTemplate":
         if self.opening == self.closing:
             raise ValueError(
-                "`opening` and `closing` are equal; `closing: null` is no closing label"
+                "`opening` and `closing` are equal; for no closing label set `closing: null`"
             )
         return self
 
@@ -175,7 +175,7 @@ class Teacher(Settings):
         if self.backend == "local" and self.server is None:
             raise ValueError("backend `local` needs `server`")
         if self.backend == "batch" and len(self.endpoints) > 1:
-            raise ValueError("backend `batch` takes one endpoint: its files and batches are there")
+            raise ValueError("backend `batch` needs a single endpoint, which stores its batches")
         if self.budget_dollars is not None and self.model not in self.prices:
             raise ValueError(f"budget_dollars needs `prices.{self.model}`")
         return self

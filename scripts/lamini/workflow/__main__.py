@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
 def _accept(rules: list[str]) -> None:
     accepted = accept_code(rules)
     if accepted:
-        print(f"{CODE_FILE}: the code of these rules is accepted: {', '.join(accepted)}")
+        print(f"{CODE_FILE}: accepted the code of these rules: {', '.join(accepted)}")
     else:
         print("No code has changed: nothing to accept.")
 

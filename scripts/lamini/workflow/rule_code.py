@@ -137,8 +137,9 @@ class CodeWatch:
             raise WorkflowError(
                 "The code of finished results that cost GPU-hours or dollars has changed:\n"
                 + "\n".join(changes)
-                + "\nNothing was started. To compute them again: --config code_changes=recompute"
-                f'\nTo keep them, as the edit changes no result: make accept-code RULES="{rules}"'
+                + "\nNo job was started. To recompute the results: --config code_changes=recompute"
+                "\nTo keep them, if the edit does not change them:"
+                f' make accept-code RULES="{rules}"'
             )
         _write(self._known | {rule: before[rule] for rule in undecided})
 
