@@ -1,11 +1,11 @@
-"""LaMini-LM: from Wikipedia's categories to every table and figure of the paper.
+"""LaMini-LM: the pipeline from Wikipedia's categories to every table and figure of the paper.
 
     snakemake --profile slurm          the paper, on a cluster
-    snakemake --profile demo           the embedded default, on a laptop
+    snakemake --profile demo           the embedded demo, on a laptop
     snakemake --profile slurm models   one stage: dataset, models, evals, figures, report
 
 Paths: results/{artifact}/{source}/{shard}.jsonl up to the dataset, then results/{artifact}/{model}.
-Settings are in config/, what a machine offers is in config/profiles/.
+config/ has the settings of the run, config/profiles/ the resources of the machine.
 """
 
 import lamini.workflow
@@ -30,7 +30,7 @@ configfile: "config/models.yaml"
 configfile: "config/tasks.yaml"
 
 
-# Not by its bare name: Snakemake runs this file among its own names, and has a `Workflow`.
+# With the module's name, because Snakemake's own `Workflow` is in scope here.
 flow = lamini.workflow.Workflow.from_snakemake(config)
 catalogue = Catalogue(flow)
 
@@ -50,7 +50,7 @@ include: "rules/human_evaluation.smk"
 include: "rules/report.smk"
 
 
-# An edit of code makes results stale; where they are expensive, a run stops here and asks.
+# Edits of code make results stale; before recomputing expensive ones, the run stops and asks.
 watch = CodeWatch(workflow, recompute=flow.config.code_changes == "recompute")
 
 
@@ -59,7 +59,7 @@ onstart:
     write_jobs(workflow)  # for `make status`
 
 
-# All outputs of this run are accepted: jobs need no more copies of them to go on from.
+# All outputs of this run are accepted, so jobs do not need the copies of their outputs any more.
 onsuccess:
     forget_accepted("results")
 
@@ -77,7 +77,7 @@ localrules:
 
 
 rule all:
-    """Everything: the report, and with it every artifact of the paper."""
+    """The report, and every artifact of the paper."""
     input:
         catalogue.table_files(),
         catalogue.figure_files(),
@@ -88,7 +88,7 @@ rule all:
 
 
 rule dataset:
-    """The merged dataset with its analysis."""
+    """The merged dataset and its analysis."""
     input:
         expand("results/dataset/{mixture}.manifest.json", mixture=flow.used_mixtures),
         expand(
@@ -97,7 +97,7 @@ rule dataset:
 
 
 rule models:
-    """A checkpoint of every student."""
+    """Checkpoints of all students."""
     input:
         expand(
             "results/checkpoints/{model}/final/manifest.json",
@@ -106,7 +106,7 @@ rule models:
 
 
 rule evals:
-    """Every model on every task."""
+    """Scores of all models on all tasks."""
     input:
         expand(
             "results/evals/{model}/{task}.json",
@@ -116,26 +116,26 @@ rule evals:
 
 
 rule figures:
-    """Every table and figure."""
+    """All tables and figures."""
     input:
         catalogue.table_files(),
         catalogue.figure_files(),
 
 
 rule acceptance:
-    """Public models against the authors' own scores: tells whether the evaluation is theirs."""
+    """Comparison of our scores of public models with the authors' scores."""
     input:
         catalogue.acceptance_files(),
 
 
 rule task_data:
-    """Local copies of the tasks' data, fetched from the hub."""
+    """Local copies of the tasks' data from the hub."""
     input:
         [f"results/task_data/{path}.jsonl" for path in flow.task_data],
 
 
 rule rating_sheets:
-    """The annotation pages of every study, to be sent to those who rate."""
+    """Annotation pages of all studies, to be sent to the annotators."""
     input:
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
 
@@ -146,7 +146,7 @@ rule report:
         "results/report/index.html",
 
 
-# Rules of one's own; included last, so that they can refer to every rule above.
+# User-defined rules, included last so that they can refer to all rules above.
 for path in flow.config.custom_rules:
 
     include: path

@@ -1,12 +1,12 @@
 """The dataset's analysis (paper section 3.3, Tables 1 and 2, Figure 3).
 
-Inputs: results/dataset/{mixture}.parquet by its manifest.
+Inputs: results/dataset/{mixture}.parquet and its manifest.
 Outputs: results/analysis/{mixture}/*.csv and *.parquet.
 """
 
 
 rule measure_dataset:
-    """Count samples and tokens, and measure lexical diversity, per source and in all."""
+    """Count samples and tokens, and measure lexical diversity, per source and in total."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -33,7 +33,7 @@ rule measure_dataset:
 
 
 rule count_tokens:
-    """Count tokens with one of the tokenizers that Table 1 may have been made with."""
+    """Count tokens with one of the tokenizers that are compared for Table 1."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -57,7 +57,7 @@ rule count_tokens:
 
 
 rule embed_instructions:
-    """Embed a sample of each compared set's instructions."""
+    """Compute sentence embeddings of a sample of instructions per set."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -81,7 +81,7 @@ rule embed_instructions:
 
 
 rule project_embeddings:
-    """Lay the embeddings out in the plane by t-SNE, and measure semantic diversity."""
+    """Project the embeddings to two dimensions with t-SNE, and measure semantic diversity."""
     input:
         embeddings="results/analysis/{mixture}/embeddings.parquet",
     output:
@@ -103,7 +103,7 @@ rule project_embeddings:
 
 
 rule find_contamination:
-    """Find the words that pairs share with the evaluated examples of the downstream tasks."""
+    """Find word n-grams that pairs share with the evaluated examples of the downstream tasks."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -129,7 +129,7 @@ rule find_contamination:
 
 
 rule find_near_duplicates:
-    """Find the instructions that nearly repeat an earlier one, by MinHash."""
+    """Find near-duplicate instructions with MinHash."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -153,7 +153,7 @@ rule find_near_duplicates:
 
 
 rule count_funnel:
-    """Count what is left of each source as doubtful pairs are taken out."""
+    """Count the remaining pairs of each source after each filter of doubtful pairs."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -177,7 +177,7 @@ rule count_funnel:
 
 
 rule count_verbs:
-    """Count the verbs of a sample of instructions and their objects."""
+    """Count verbs and their objects in a sample of instructions."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -199,7 +199,7 @@ rule count_verbs:
 
 
 rule measure_topic_coverage:
-    """Count the topics that the guided instructions were shown, and those that they reach."""
+    """Count the topics shown in topic-guided prompts, and those named in their instructions."""
     input:
         topics="results/topics/topics.jsonl",
         instructions=flow.guided_instructions,

@@ -1,10 +1,10 @@
-"""The merged dataset (paper section 3.2), or the published one in its place.
+"""The merged dataset (paper section 3.2), or the published dataset.
 
 Inputs: results/pairs/{source}/{shard}.jsonl, or the released dataset; for a decontaminated mixture
-also results/analysis/{mixture}/contamination.parquet of the mixture that it is taken from.
-Outputs: results/dataset/{mixture}.parquet, its manifest and its card. What comes after depends on
-the manifest, which is compared by content, and takes the Parquet file as `ancient`.
-`snakemake results/export/d_all/README.md` makes a folder for the hub, and JSON lines beside it.
+also results/analysis/{mixture}/contamination.parquet of its undecontaminated mixture.
+Outputs: results/dataset/{mixture}.parquet, its manifest and its card. Later rules depend on the
+manifest, which Snakemake compares by content, and take the Parquet file as `ancient`.
+`snakemake results/export/d_all/README.md` makes a folder for the hub and a JSONL file.
 """
 
 if flow.config.dataset == "generated":
@@ -36,7 +36,7 @@ if flow.config.dataset == "generated":
 else:
 
     rule import_published:
-        """Read the released dataset in place of a generated one."""
+        """Import the released dataset instead of a generated one."""
         input:
             published=root_inputs(flow.published_files),
             hits=lambda w: flow.mixture_hits(w.mixture),
@@ -61,7 +61,7 @@ else:
 
 
 rule export_dataset:
-    """Write a merged dataset as a hub folder and as JSON lines, to share it; made when asked for."""
+    """Export a merged dataset as a folder for the hub and as JSONL; not part of `all`."""
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),

@@ -1,13 +1,14 @@
 """Automatic evaluation and free-text answers (paper section 4.2, Tables 4 and 8 to 13).
 
-Inputs: checkpoints, or reference models from the hub, a folder, or built here; the tasks' data.
-Outputs: results/evals/{model}/{task}.json, results/answers/{model}.jsonl; and, when asked for,
-results/task_data/: the tasks' data as a mirror (`evaluation.mirror: results/task_data`).
+Inputs: checkpoints of students, or reference models (from the hub, a folder, or `build_model`); the
+tasks' data.
+Outputs: results/evals/{model}/{task}.json, results/answers/{model}.jsonl; on request
+results/task_data/, a local mirror of the tasks' data (`evaluation.mirror: results/task_data`).
 """
 
 
 rule mirror_task_data:
-    """Copy the examples of one task from the hub, for clusters without a network."""
+    """Copy the examples of one task from the hub, for clusters without network access."""
     output:
         examples="results/task_data/{path}.jsonl",
     log:
@@ -28,8 +29,8 @@ rule mirror_task_data:
         "../scripts/mirror_task_data.py"
 
 
-# One rule per batch of tasks (`evaluation.batches`), because a job loads its model once for several
-# tasks; a task that is added later gets a batch of its own and leaves finished ones alone.
+# One rule per batch of tasks (`evaluation.batches`): a job loads its model once for several tasks.
+# A task that is added later gets its own batch, so finished batches are not evaluated again.
 for batch, tasks in flow.batches.items():
 
     rule:
@@ -64,7 +65,7 @@ for batch, tasks in flow.batches.items():
 
 
 rule generate_answers:
-    """Have one model answer the user-oriented instructions."""
+    """Generate one model's answers to the user-oriented instructions."""
     input:
         model=lambda w: flow.model_input(w.model),
         instructions=root_inputs([flow.config.answers.instructions])[0],

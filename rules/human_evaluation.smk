@@ -1,14 +1,14 @@
 """Human evaluation (paper sections 3.3.3 and 4.2, Appendix C, Figures 4 and 6).
 
-Inputs: results/answers/{model}.jsonl or results/dataset/{mixture}.parquet; the teacher, where it
-judges; finished rating files, config/ratings/{study}/*.json.
-Outputs: results/human_eval/{study}/: blinded items.jsonl and the key.json that unblinds them, one
-annotation page per annotator, verdicts.jsonl of the judge, ratings.csv and summary.json.
+Inputs: results/answers/{model}.jsonl or results/dataset/{mixture}.parquet; the teacher, if it is
+the judge; finished rating files, config/ratings/{study}/*.json.
+Outputs: results/human_eval/{study}/: blinded items.jsonl, key.json to unblind them, one annotation
+page per annotator, verdicts.jsonl of the judge, ratings.csv and summary.json.
 """
 
 
 rule select_items:
-    """Choose what a study rates, hide where it comes from, and assign it to annotators."""
+    """Sample the items of a study, blind their origin, and assign them to annotators."""
     input:
         unpack(lambda w: flow.study_inputs(w.study)),
     output:
@@ -30,13 +30,13 @@ rule select_items:
         "../scripts/select_items.py"
 
 
-# One rule per study, because each has as many pages as annotators.
+# One rule per study, because the number of pages (one per annotator) depends on the study.
 for study in flow.studies:
 
     rule:
         name:
             f"make_rating_sheets_{study}"
-        # Write one annotation page for each annotator, which never sees the key.
+        # Write one annotation page per annotator; the key is not an input, to keep them blinded.
         input:
             rated=f"results/human_eval/{study}/items.jsonl",
         output:
@@ -57,7 +57,7 @@ for study in flow.studies:
 
 
 rule judge_items:
-    """Have the teacher rate a study's items by the protocol that people follow."""
+    """Rate a study's items with the teacher, by the protocol of the human annotators."""
     input:
         rated="results/human_eval/{study}/items.jsonl",
     output:
@@ -83,7 +83,7 @@ rule judge_items:
 
 
 rule collect_ratings:
-    """Check the rating files of people, join the judge's verdicts, and measure agreement."""
+    """Validate human rating files, join the judge's verdicts, and measure agreement."""
     input:
         rated="results/human_eval/{study}/items.jsonl",
         key="results/human_eval/{study}/key.json",

@@ -1,13 +1,13 @@
 """Instructions (paper section 3.1, Figures 2 and 7).
 
 Inputs: seed prompts of each source, from local files or the hub; the topic list; the teacher.
-Outputs: results/prompts/{source}.jsonl, and results/instructions/{source}/{shard}.jsonl for the
-sources whose instructions the teacher writes. The ledger beside each shard keeps every paid answer.
+Outputs: results/prompts/{source}.jsonl, and results/instructions/{source}/{shard}.jsonl for sources
+with generated instructions. The ledger next to each shard keeps every paid answer.
 """
 
 
 rule prepare_prompts:
-    """Read the seed prompts of a source, one form for all collections."""
+    """Read the seed prompts of one source into a common format."""
     input:
         lambda w: root_inputs(flow.seed_files(w.source)),
     output:
@@ -29,7 +29,7 @@ rule prepare_prompts:
 
 
 rule generate_instructions:
-    """Have the teacher write one shard of new instructions."""
+    """Generate one shard of new instructions with the teacher."""
     input:
         prompts="results/prompts/{source}.jsonl",
         topics=lambda w: flow.topics(w.source),
@@ -55,8 +55,8 @@ rule generate_instructions:
         mem_mb=growing(2000),
     params:
         settings=lambda w: flow.instruction_params(w.source, w.shard).as_params(),
-        # Speed, safety and money: a function of `threads` counts as derived, so a change runs
-        # nothing again.
+        # Settings of speed, safety and cost. Snakemake treats a function of `threads` as derived,
+        # so a change does not make results stale.
         teacher=lambda w, threads: flow.config.teacher.as_params(),
     script:
         "../scripts/generate_instructions.py"

@@ -1,17 +1,17 @@
 """Queries and pairs (paper section 3.2).
 
-Inputs: instruction shards, or the prompts of the sources that are answered as they are; the teacher.
+Inputs: instruction shards, or the prompts of sources without generated instructions; the teacher.
 Outputs: results/queries/{source}/{shard}.jsonl, results/pairs/{source}/{shard}.jsonl. The ledger
-beside each pair shard keeps every paid answer.
+next to each pair shard keeps every paid answer.
 """
 
-# One rule per source, because each writes as many shards as its source has.
+# One rule per source, because the number of output shards depends on the source.
 for source in flow.active_sources:
 
     rule:
         name:
             f"select_queries_{source}"
-        # Choose the unique instructions of a source that are answered, and split them into shards.
+        # Select the unique instructions of one source, and split them into shards.
         input:
             instructions=flow.query_inputs(source),
         output:
@@ -33,7 +33,7 @@ for source in flow.active_sources:
 
 
 rule generate_pairs:
-    """Have the teacher answer one shard of queries."""
+    """Generate the teacher's responses to one shard of queries."""
     input:
         queries="results/queries/{source}/{shard}.jsonl",
     output:
@@ -58,7 +58,7 @@ rule generate_pairs:
 
 
 rule summarize_generation:
-    """Count requests, rejects, tokens and dollars of every source and stage."""
+    """Count requests, rejected instructions, tokens and dollars of every source and stage."""
     input:
         prompts=expand(
             "results/prompts/{source}.funnel.json", source=flow.active_sources

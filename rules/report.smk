@@ -1,6 +1,6 @@
 """Tables, figures and the report.
 
-Inputs: every artifact that holds a number. Outputs: results/tables/, results/figures/,
+Inputs: every artifact with numbers. Outputs: results/tables/, results/figures/,
 results/report/index.html, results/report/lineage.json, results/ro-crate-metadata.json,
 results/run_config.yaml. Captions of `snakemake --report` are in captions/.
 """
@@ -11,7 +11,7 @@ localrules:
 
 
 rule write_run_config:
-    """Write the resolved configuration: every setting of this run, defaults included."""
+    """Write the resolved configuration: every setting of the run, including defaults."""
     output:
         config="results/run_config.yaml",
     log:
@@ -58,7 +58,7 @@ rule make_table:
 
 
 rule draw_figure:
-    """Draw one figure as PDF and PNG, with the data it was drawn from as CSV."""
+    """Draw one figure as PDF and PNG, and write its data as CSV."""
     input:
         unpack(lambda w: catalogue.figures[w.figure].inputs),
     output:
@@ -88,7 +88,7 @@ rule draw_figure:
 
 
 rule collect_lineage:
-    """Follow every table and figure back to the files that people put there."""
+    """Trace every table and figure back to the user-provided files."""
     input:
         **catalogue.lineage_inputs(),
     output:
@@ -109,7 +109,7 @@ rule collect_lineage:
 
 
 rule write_crate:
-    """Describe the run as a Workflow Run RO-Crate, whose root is the results folder."""
+    """Write the description of the run as a Workflow Run RO-Crate with the root `results/`."""
     input:
         **catalogue.crate_inputs(),
     output:
@@ -131,7 +131,7 @@ rule write_crate:
 
 
 rule write_report:
-    """Write the report: one self-contained page with every table and figure."""
+    """Write the report: one self-contained HTML page with every table and figure."""
     input:
         **catalogue.report_inputs(),
     output:

@@ -6,7 +6,7 @@ Outputs: results/topics/topics.jsonl, and the funnel of its filters.
 
 
 rule download_file:
-    """Fetch one of the public files named under `downloads`."""
+    """Download one of the public files in the setting `downloads`."""
     output:
         file="results/downloads/{download}",
     log:
@@ -26,7 +26,7 @@ rule download_file:
 
 
 rule select_topics:
-    """Keep the common topics: categories with short titles, many subcategories and pages."""
+    """Select the common topics: categories with short titles, many subcategories and many pages."""
     input:
         dump=root_inputs([flow.config.topics.dump])[0],
     output:

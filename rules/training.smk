@@ -1,16 +1,16 @@
 """Students (paper section 4.1, Table 3).
 
-Inputs: results/dataset/{mixture}.parquet by its manifest; initial weights from the hub, a folder,
-or built here.
-Outputs: results/tokenized/{mixture}/{tokenizer}/, results/checkpoints/{model}/final/. Training keeps
-its resumable state in results/checkpoints/{model}/work/, which no rule declares.
+Inputs: results/dataset/{mixture}.parquet and its manifest; initial weights from the hub, a folder,
+or `build_model`.
+Outputs: results/tokenized/{mixture}/{tokenizer}/, results/checkpoints/{model}/final/. Training
+keeps its checkpoints in results/checkpoints/{model}/work/, which no rule declares.
 
-Training takes longest, so it and what it waits for start before other jobs that could (`priority`).
+Training takes the longest, so training and the jobs before it start first (`priority`).
 """
 
 
 rule train_tokenizer:
-    """Train a tokenizer on a mixture's text."""
+    """Train a tokenizer on the text of a mixture."""
     input:
         dataset_manifest=lambda w: flow.tokenizer_dataset(w.tokenizer, "manifest.json"),
         dataset=lambda w: ancient(flow.tokenizer_dataset(w.tokenizer, "parquet")),
@@ -35,7 +35,7 @@ rule train_tokenizer:
 
 
 rule build_model:
-    """Make the weights of a reference model: random ones, or those of a GGUF file."""
+    """Build a reference model: random weights, or the weights of a GGUF file."""
     input:
         lambda w: flow.build_inputs(w.model),
     output:
@@ -59,7 +59,7 @@ rule build_model:
 
 
 rule tokenize_pairs:
-    """Tokenise a mixture once for all models of a tokenizer."""
+    """Tokenise a mixture once for all models with the same tokenizer."""
     input:
         dataset_manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
@@ -83,10 +83,10 @@ rule tokenize_pairs:
         "../scripts/tokenize_pairs.py"
 
 
-# `python -m` rather than `script:`, because several processes must be able to start it. One line for
-# each of the executor's resources, all from the one method that fits them together.
+# `python -m` instead of `script:`, because training starts several processes. One method computes
+# all resources of the executor, so that they are consistent.
 rule train_model:
-    """Fine-tune one student on its mixture, going on from its last checkpoint if there is one."""
+    """Fine-tune one student on its mixture; resumes from the last checkpoint if there is one."""
     input:
         tokenized=lambda w: f"{flow.tokenized(w.model)}/manifest.json",
         initialization=lambda w: flow.model_input(
@@ -117,7 +117,7 @@ rule train_model:
         mem_mb=lambda w, attempt: flow.training_memory(w.model, attempt),
     params:
         settings=lambda w: flow.training_json(w.model),
-        # A function of `threads` counts as derived for Snakemake: a change runs nothing again.
+        # Snakemake treats a function of `threads` as derived: a change does not retrain a model.
         speed=lambda w, threads: flow.training_speed_json(w.model),
         folder=lambda w: flow.tokenized(w.model),
     shell:

@@ -1,4 +1,4 @@
-"""Make the weights of a reference model: random ones, or those of a GGUF file."""
+"""Build a reference model: random weights, or the weights of a GGUF file."""
 
 from lamini.jobs import run_job
 from lamini.students.pretrained import build_model

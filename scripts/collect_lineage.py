@@ -1,4 +1,4 @@
-"""Collect how every table and figure was made, back to the files that people put there."""
+"""Trace every table and figure back to the user-provided files."""
 
 from lamini.jobs import run_job
 from lamini.report.lineage import collect_lineage

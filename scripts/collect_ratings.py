@@ -1,4 +1,4 @@
-"""Check the rating files of people, join the judge's verdicts, and measure agreement."""
+"""Validate human rating files, join the judge's verdicts, and measure agreement."""
 
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Count what is left of each source as doubtful pairs are taken out."""
+"""Count the remaining pairs of each source after each filter of doubtful pairs."""
 
 from lamini.analysis.funnel import count_funnel
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Count the tokens of a dataset with one of the tokenizers that are compared."""
+"""Count the tokens of a dataset with one of the compared tokenizers."""
 
 from lamini.analysis.token_counts import count_tokens
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Count the verbs of a sample of instructions and their objects."""
+"""Count verbs and their objects in a sample of instructions."""
 
 from lamini.analysis.verbs import count_verbs
 from lamini.jobs import run_job

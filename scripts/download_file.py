@@ -1,4 +1,4 @@
-"""Fetch one public file."""
+"""Download one public file."""
 
 from lamini.generation.download import download_file
 from lamini.jobs import run_job

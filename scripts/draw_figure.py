@@ -1,4 +1,4 @@
-"""Draw one figure of the paper, or of the run."""
+"""Draw one figure."""
 
 from lamini.figures.draw import draw_figure
 from lamini.jobs import run_job

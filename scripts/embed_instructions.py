@@ -1,4 +1,4 @@
-"""Embed a sample of each compared set's instructions."""
+"""Compute sentence embeddings of a sample of instructions per set."""
 
 from lamini.analysis.embeddings import embed_instructions
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Write a merged dataset as a hub folder and as JSON lines."""
+"""Export a merged dataset as a folder for the hub and as JSONL."""
 
 from lamini.dataset.export import export_dataset
 from lamini.jobs import run_job

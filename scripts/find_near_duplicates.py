@@ -1,4 +1,4 @@
-"""Find the instructions that nearly repeat an earlier one."""
+"""Find near-duplicate instructions with MinHash."""
 
 from lamini.analysis.near_duplicates import find_near_duplicates
 from lamini.jobs import run_job

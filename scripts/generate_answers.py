@@ -1,4 +1,4 @@
-"""Have one model answer the user-oriented instructions."""
+"""Generate one model's answers to the user-oriented instructions."""
 
 from lamini.evaluation.answers import generate_answers
 from lamini.jobs import run_job

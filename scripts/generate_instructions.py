@@ -1,4 +1,4 @@
-"""Have the teacher write one shard of instructions."""
+"""Generate one shard of new instructions with the teacher."""
 
 from lamini.generation.instructions import generate_instructions
 from lamini.jobs import run_job

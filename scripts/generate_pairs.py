@@ -1,4 +1,4 @@
-"""Have the teacher answer one shard of queries."""
+"""Generate the teacher's responses to one shard of queries."""
 
 from lamini.generation.pairs import generate_pairs
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Read the released dataset in place of a generated one."""
+"""Import the released dataset instead of a generated one."""
 
 from lamini.dataset.published import import_published
 from lamini.jobs import run_job

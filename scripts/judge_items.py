@@ -1,4 +1,4 @@
-"""Have the teacher rate a study's items by the protocol that people follow."""
+"""Rate a study's items with the teacher, by the protocol of the human annotators."""
 
 from lamini.human_evaluation.judge import judge_items
 from lamini.jobs import run_job

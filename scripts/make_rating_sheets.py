@@ -1,4 +1,4 @@
-"""Write one annotation page for each annotator of a study."""
+"""Write one annotation page per annotator of a study."""
 
 from lamini.human_evaluation.sheets import make_rating_sheets
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Make one table of the paper, or of the run."""
+"""Make one table."""
 
 from lamini.jobs import run_job
 from lamini.tables.make import make_table

@@ -1,4 +1,4 @@
-"""Count the topics that the topic-guided instructions were shown, and those that they reach."""
+"""Count the topics shown in topic-guided prompts, and the topics named in their instructions."""
 
 from lamini.analysis.topic_coverage import measure_topic_coverage
 from lamini.jobs import run_job

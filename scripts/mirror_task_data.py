@@ -1,4 +1,4 @@
-"""Copy the examples of one task from the hub, for clusters without a network."""
+"""Copy the examples of one task from the hub, for clusters without network access."""
 
 from lamini.evaluation.data import mirror_task_data
 from lamini.jobs import run_job

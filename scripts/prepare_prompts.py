@@ -1,4 +1,4 @@
-"""Read the seed prompts of one source."""
+"""Read the seed prompts of one source into a common format."""
 
 from lamini.generation.prompts import prepare_prompts
 from lamini.jobs import run_job

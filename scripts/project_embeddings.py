@@ -1,4 +1,4 @@
-"""Lay the embeddings out in the plane by t-SNE, and measure semantic diversity."""
+"""Project the embeddings to two dimensions with t-SNE, and measure semantic diversity."""
 
 from lamini.analysis.projection import project_embeddings
 from lamini.jobs import run_job

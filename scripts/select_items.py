@@ -1,4 +1,4 @@
-"""Choose what a study rates, hide where it comes from, and assign it to annotators."""
+"""Sample the items of a study, blind their origin, and assign them to annotators."""
 
 from lamini.human_evaluation.selection import select_items
 from lamini.jobs import run_job

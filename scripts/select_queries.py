@@ -1,4 +1,4 @@
-"""Choose the unique instructions of one source, and split them into shards."""
+"""Select the unique instructions of one source, and split them into shards."""
 
 from lamini.generation.queries import select_queries
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Keep the common topics of a Wikipedia dump."""
+"""Select the common topics of a Wikipedia dump."""
 
 from lamini.generation.topics import select_topics
 from lamini.jobs import run_job

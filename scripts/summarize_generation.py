@@ -1,4 +1,4 @@
-"""Count requests, rejects, tokens and dollars of every source and stage."""
+"""Count requests, rejected instructions, tokens and dollars of every source and stage."""
 
 from lamini.generation.summary import summarize_generation
 from lamini.jobs import run_job

@@ -1,4 +1,4 @@
-"""Train a tokenizer on a mixture's text."""
+"""Train a tokenizer on the text of a mixture."""
 
 from lamini.jobs import run_job
 from lamini.students.tokenizers import train_tokenizer

@@ -1,4 +1,4 @@
-"""Describe the run as a Workflow Run RO-Crate, for machines."""
+"""Write the machine-readable description of the run (Workflow Run RO-Crate)."""
 
 from lamini.jobs import run_job
 from lamini.report.crate import write_crate

@@ -1,4 +1,4 @@
-"""Write the report: one page with every table and figure."""
+"""Write the report: one HTML page with every table and figure."""
 
 from lamini.jobs import run_job
 from lamini.report.write import write_report

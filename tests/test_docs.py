@@ -162,5 +162,5 @@ def test_the_papers_costs_are_those_of_the_plan(checkout: Checkout) -> None:
     dollars = [float(text.replace(",", "")) for text in re.findall(r"\$([\d,.]+)", totals[0])]
     v100, a100, h100 = (float(hours) for hours in totals[1].split()[2:5])
     page = " ".join((ROOT / "docs/paper.md").read_text("utf-8").split())
-    assert f"about ${dollars[0]:.0f} (${dollars[1]:.0f} by the Batch API)" in page
+    assert f"about ${dollars[0]:.0f} (${dollars[1]:.0f} with the Batch API)" in page
     assert f"{a100:.0f} A100-hours, {v100:.0f} V100-hours or {h100:.0f} H100-hours" in page

@@ -1,3 +1,3 @@
-"""LaMini-LM as a pipeline: the logic behind every rule, importable and tested without Snakemake."""
+"""LaMini-LM as a pipeline: the code of all rules, importable and testable without Snakemake."""
 
 __version__ = "0.1.0"

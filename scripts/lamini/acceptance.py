@@ -1,8 +1,8 @@
-"""`make acceptance`: whether this machine's evaluation gives the authors' scores of public models.
+"""`make acceptance`: compare this machine's scores of public models with the authors' scores.
 
-`python -m lamini.acceptance` reads the scores that `snakemake acceptance` has made, prints those
-that are not accepted, and ends with exit status 1 if there are any. `--configfile` and `--config`
-overlay the configuration as they do for Snakemake.
+`python -m lamini.acceptance` reads the scores made by `snakemake acceptance`, prints the scores
+that are not accepted, and exits with status 1 if there are any. `--configfile` and `--config`
+overlay the configuration as in Snakemake.
 """
 
 import argparse
@@ -28,14 +28,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _judge(catalogue: Catalogue) -> None:
-    """Print the verdicts.
+    """Print the summary, and the scores that are not accepted.
 
     Raises:
-        LaminiError: when a score is missing, or not all are accepted.
+        LaminiError: if a score is missing or not accepted.
     """
     table = catalogue.tables.get("acceptance")
     if table is None:
-        raise LaminiError("report.acceptance: names no model that is evaluated; nothing to judge")
+        raise LaminiError("report.acceptance: no evaluated model is listed; nothing to compare")
     inputs, params = table.inputs, table.params
     for path in inputs["evals"]:
         if not Path(path).is_file():

@@ -1,7 +1,7 @@
-"""What the commands that people type beside Snakemake have in common: `make plan`, `make status`.
+"""Shared code of the command-line tools other than Snakemake (`make plan`, `make status` ...).
 
-They read the configuration as the Snakefile does, print to the terminal, and end with a plain
-message when something is wrong.
+The tools read the configuration as the Snakefile does, print to the terminal, and report errors as
+a message without a traceback.
 """
 
 import argparse
@@ -17,11 +17,11 @@ import yaml
 from lamini.errors import LaminiError
 
 CONFIG_FILES = ("config", "sources", "models", "tasks")
-"""The files that the Snakefile reads, in `config/`."""
+"""Names of the configuration files in `config/` that the Snakefile reads."""
 
 
 def run_command(command: Callable[[], None]) -> int:
-    """Run a command; returns the exit code. A `LaminiError` is shown as its message alone."""
+    """Run a command; returns the exit code. A `LaminiError` is printed without a traceback."""
     logger = logging.getLogger("lamini")
     logger.setLevel(logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
@@ -40,7 +40,7 @@ def run_command(command: Callable[[], None]) -> int:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that overlay the configuration, as Snakemake's of the same names."""
+    """Add the arguments `--configfile` and `--config`, which work as in Snakemake."""
     parser.add_argument(
         "--configfile", nargs="+", default=[], type=Path, help="overlays of the configuration"
     )
@@ -48,10 +48,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(configfiles: Sequence[Path], assignments: Sequence[str]) -> dict[str, Any]:
-    """The merged configuration: the files of `config/`, then overlays, then single keys.
+    """Merge the files of `config/`, then overlays, then single keys.
 
     Raises:
-        LaminiError: when a file cannot be read, or an assignment has no `=`.
+        LaminiError: if a file cannot be read, or an assignment has no `=`.
     """
     from snakemake.utils import update_config
 
@@ -63,25 +63,25 @@ def read_config(configfiles: Sequence[Path], assignments: Sequence[str]) -> dict
 
 
 def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """Single keys of the configuration, given as `KEY=VALUE`.
+    """Parse single keys of the configuration, written as `KEY=VALUE`; the value is YAML.
 
     Raises:
-        LaminiError: when one has no `=`.
+        LaminiError: if an assignment has no `=`.
     """
     config: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise LaminiError(f"--config {assignment}: give it as KEY=VALUE")
+            raise LaminiError(f"--config {assignment}: write it as KEY=VALUE")
         config[key] = yaml.safe_load(value)
     return config
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """One configuration file.
+    """Read one configuration file.
 
     Raises:
-        LaminiError: when it is missing, no YAML, or no mapping.
+        LaminiError: if the file is missing, is not valid YAML, or is not a mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -90,5 +90,5 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise LaminiError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
-        raise LaminiError(f"{path}: expected settings by name, found {content!r:.80}")
+        raise LaminiError(f"{path}: expected a mapping of settings, found {content!r:.80}")
     return content

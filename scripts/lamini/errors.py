@@ -1,17 +1,17 @@
-"""The one exception type that people are meant to read.
+"""Exceptions whose messages are written for users.
 
-A `LaminiError` says what is wrong, where (file, key or row), and what to do about it. Scripts let
-it end the job; the workflow prints its message without a traceback.
+The message of a `LaminiError` names the problem, its location (file, key or row) and the remedy. It
+ends the job, and its message is printed without a traceback.
 """
 
 
 class LaminiError(Exception):
-    """Bad input or an outside failure, with the place and the remedy in the message."""
+    """Invalid input or an external failure; the message has location and remedy."""
 
 
 class SettingsError(LaminiError):
-    """The configuration is wrong; names the key and what is allowed."""
+    """Invalid configuration; the message has the key and the allowed values."""
 
 
 class StopRequested(LaminiError):
-    """Work was stopped by a signal after saving its state; run the same command to go on."""
+    """A signal stopped the job after it saved its state; the same command resumes it."""

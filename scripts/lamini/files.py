@@ -1,6 +1,6 @@
-"""Reading and writing files so that nothing is ever half-written and bad rows are named.
+"""Reading and atomic writing of files; errors name the file and the row.
 
-Every artifact is written to a temporary file in its own folder, flushed to disk, and renamed.
+Every artifact is written to a temporary file in the same folder, flushed to disk, and renamed.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from lamini.errors import LaminiError
 
 
 def listed(paths: str | Iterable[str] | None) -> list[str]:
-    """A rule's named input as a list: Snakemake gives one file as its path, none as nothing."""
+    """Named input of a rule as a list; Snakemake passes one file as a string, no file as None."""
     if paths is None:
         return []
     return [paths] if isinstance(paths, str) else list(paths)
@@ -28,10 +28,10 @@ def listed(paths: str | Iterable[str] | None) -> list[str]:
 
 @contextlib.contextmanager
 def atomic_writer(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; on success fsync it and rename it to `path`.
+    """Open a temporary file in the folder of `path`; on success fsync and rename it to `path`.
 
     Args:
-        path: the file to create or replace; its folder is made when missing.
+        path: the file to create or replace; its folder is created if missing.
         mode: "w" for UTF-8 text with `\\n` line ends, "wb" for bytes.
     """
     path = Path(path)
@@ -59,7 +59,7 @@ def _umask() -> int:
 
 
 def sync_folder(folder: str | Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
+    """Flush the entries of `folder` to disk, so that a rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -68,17 +68,17 @@ def sync_folder(folder: str | Path) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON with a stable key order, atomically."""
+    """Write `value` atomically as indented JSON with sorted keys."""
     with atomic_writer(path) as handle:
         json.dump(value, handle, indent=2, sort_keys=True, ensure_ascii=False)
         handle.write("\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read one JSON document.
+    """Read a JSON file.
 
     Raises:
-        LaminiError: when the file is missing or not JSON; names the file and the position.
+        LaminiError: if the file is missing or is not valid JSON; names the file and the position.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Write one JSON object a line, atomically, and return how many were written."""
+    """Write a JSONL file atomically; returns the number of rows."""
     count = 0
     with atomic_writer(path, "wb") as handle:
         for row in rows:
@@ -99,10 +99,10 @@ def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file, one line at a time.
+    """Yield the JSON objects of a JSONL file; empty lines are skipped.
 
     Raises:
-        LaminiError: on a missing file, or a line that is no JSON object; names file and line.
+        LaminiError: if the file is missing or a line is not a JSON object; names file and line.
     """
     if not Path(path).is_file():
         raise LaminiError(f"{path}: no such file")
@@ -120,32 +120,32 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def sha256_file(path: str | Path) -> str:
-    """The hex SHA-256 of a file's bytes."""
+    """SHA-256 of a file's content, as a hexadecimal string."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def stable_hash(*parts: Any, size: int = 16) -> str:
-    """A hex BLAKE2b digest of JSON-serialisable parts, equal on every machine and run.
+    """Hexadecimal BLAKE2b digest of JSON-serialisable values; the same on all machines.
 
     Args:
-        parts: anything `json` can write; dict key order does not matter.
-        size: digest size in bytes.
+        parts: values that `json` can write; the order of dict keys has no effect.
+        size: size of the digest in bytes.
     """
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode("utf-8"), digest_size=size).hexdigest()
 
 
 def derive_seed(*parts: Any) -> int:
-    """A 63-bit seed that depends on `parts` alone, so that no job's sampling affects another's."""
+    """63-bit seed derived from `parts` only, so that the sampling of jobs is independent."""
     return int(stable_hash(*parts, size=8), 16) >> 1
 
 
 def resolve_path(path: str) -> Path:
-    """A path from the settings; `package:NAME/FILE` is a file inside an installed package.
+    """Resolve a path from the settings; `package:NAME/FILE` is a file in an installed package.
 
     Raises:
-        LaminiError: when the package is not installed or has no such file.
+        LaminiError: if the package is not installed or does not contain the file.
     """
     if not path.startswith("package:"):
         return Path(path)
@@ -160,20 +160,20 @@ def resolve_path(path: str) -> Path:
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
-    """Copy a file's content, atomically."""
+    """Copy a file's content atomically."""
     with atomic_writer(target, "wb") as handle, open(source, "rb") as original:
         shutil.copyfileobj(original, handle)
 
 
 def damage_of(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """What is wrong with the files of a folder, if anything is.
+    """Compare the files of a folder with its manifest; returns the first difference, or None.
 
     Args:
         folder: the folder.
-        files: as its manifest lists them (`write_folder_manifest`).
+        files: entry `files` of the folder's manifest (`write_folder_manifest`).
 
     Raises:
-        OSError: when one is missing or cannot be read.
+        OSError: if a file is missing or cannot be read.
     """
     for name, expected in files.items():
         if (folder / name).stat().st_size != expected["bytes"]:
@@ -184,9 +184,9 @@ def damage_of(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | Non
 
 
 def write_folder_manifest(folder: str | Path, facts: dict[str, Any]) -> Path:
-    """Write `manifest.json` into a finished folder: its files with size and SHA-256, and `facts`.
+    """Write `manifest.json` into a finished folder: size and SHA-256 of its files, and `facts`.
 
-    It is written last, and so proves that the folder is complete.
+    The manifest is written last, so its presence proves that the folder is complete.
     """
     folder = Path(folder)
     path = folder / "manifest.json"

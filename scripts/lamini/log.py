@@ -1,7 +1,7 @@
-"""Logging and progress, the same in every job.
+"""Logging and progress of jobs.
 
-Each job logs to its own file and, shortly, to the terminal; long loops report through `Progress`:
-a bar on a terminal, else a plain line now and then, always with throughput and time left.
+Each job logs to its own file and to the terminal. Long loops report through `Progress`: a progress
+bar on a terminal, otherwise a plain line every 30 seconds, with throughput and estimated time left.
 """
 
 import logging
@@ -22,13 +22,13 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def start_logging(log_file: str | Path, job: str) -> logging.Logger:
-    """Send this process's log to `log_file` and to the terminal, prefixed with the job's name.
+    """Log to `log_file` and to the terminal, there with the job's name as prefix.
 
     Args:
-        log_file: the rule's `log:`; appended to, so that a retry keeps what came before it.
-        job: short name shown on the terminal, such as "generate_pairs alpaca/0003".
+        log_file: the rule's `log:`; opened in append mode, so that a retry keeps earlier lines.
+        job: short name for the terminal, such as "generate_pairs alpaca/0003".
     """
-    if plain_progress():  # read when huggingface_hub is imported, which no job has done yet
+    if plain_progress():  # must be set before huggingface_hub is imported
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("lamini")
@@ -48,7 +48,7 @@ def start_logging(log_file: str | Path, job: str) -> logging.Logger:
 def _log_uncaught(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """A `LaminiError` is for people: its message alone. Anything else keeps its traceback."""
+    """Log a `LaminiError` as its message only, and any other exception with its traceback."""
     logger = logging.getLogger("lamini")
     if issubclass(kind, (LaminiError, KeyboardInterrupt)):
         logger.error("%s", error or kind.__name__)
@@ -62,13 +62,13 @@ def plain_progress() -> bool:
 
 
 class Progress:
-    """Progress of one loop over `total` units.
+    """Progress of a loop over `total` units.
 
     Args:
-        total: how many units there are in all.
-        unit: what one is ("pairs", "requests", "steps").
-        done: how many were done before this process started.
-        details: called for each line; returns more to say ("spent $0.12, 3 in flight").
+        total: total number of units.
+        unit: name of the units ("pairs", "requests", "steps").
+        done: number of units that an earlier process has finished.
+        details: called for each line; returns additional text ("spent $0.12, 3 in flight").
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Progress:
             self._logger.info("%s", self.line())
 
     def advance(self, count: int = 1) -> None:
-        """Count `count` more units as done, and say so when it is time."""
+        """Count `count` more units as done; log a line every `LINE_EVERY_SECONDS`."""
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
@@ -116,7 +116,7 @@ class Progress:
                     )
 
     def line(self) -> str:
-        """One plain line: how much is done, how fast, and how long it still takes."""
+        """Progress as text: units done, throughput, and estimated time left."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = (self.done - self._first) / seconds
         left = (self.total - self.done) / rate if rate > 0 else float("inf")
@@ -126,7 +126,7 @@ class Progress:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration for people: `1:02:03`, `4:05`, or `unknown` when it has no estimate."""
+    """Format a duration: `1:02:03`, `4:05`, or `unknown` for infinity."""
     if seconds == float("inf"):
         return "unknown"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,13 +1,13 @@
-"""How an instruction is put before a model: the one place where the wrappers are written.
+"""Prompt formats: the wrapper text around an instruction.
 
-Training, evaluation and free-text answers all render their prompts here, so that a model is asked
-in exactly the text that it was trained on.
+Training, evaluation and free-text answers render their prompts with this module, so that a model
+sees exactly the prompt format that it was trained on.
 """
 
 from lamini.errors import SettingsError
 
-# Alpaca's wrapper for instructions without input, as LaMini-LM's decoder-only models use it. The
-# last colon ends it: no newline and no space follows.
+# Alpaca's wrapper for instructions without input, as used by LaMini-LM's decoder-only models. It
+# ends with the colon: no newline or space follows.
 _ALPACA_BEFORE = (
     "Below is an instruction that describes a task. "
     "Write a response that appropriately completes the request.\n\n### Instruction:\n"
@@ -17,11 +17,11 @@ _WRAPPERS = {"bare": ("", ""), "alpaca": (_ALPACA_BEFORE, _ALPACA_AFTER)}
 
 
 def render_prompt(prompt_format: str, instruction: str) -> str:
-    """The text that a model is given for an instruction.
+    """Render the prompt of an instruction.
 
     Args:
-        prompt_format: `bare` (the instruction alone) or `alpaca` (its wrapper).
-        instruction: the instruction, input included if it has one.
+        prompt_format: `bare` (the instruction alone) or `alpaca` (with Alpaca's wrapper).
+        instruction: the instruction, including its input if it has one.
 
     Raises:
         SettingsError: on an unknown format.
@@ -31,7 +31,7 @@ def render_prompt(prompt_format: str, instruction: str) -> str:
 
 
 def prompt_parts(prompt_format: str) -> tuple[str, str]:
-    """What a format puts before the instruction, and what after it.
+    """Text of a prompt format before and after the instruction.
 
     Raises:
         SettingsError: on an unknown format.

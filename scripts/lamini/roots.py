@@ -1,8 +1,8 @@
-"""Files that people put there: data in the repository, rating files, local copies of datasets.
+"""User-provided input files: data in the repository, rating files, local copies of datasets.
 
-A clone or a checkout gives them new modification times, so the rules take them as `ancient`, and
-their content goes into `params` as a fingerprint: an edit recomputes, a clone does not. Files below
-`results/` are made by rules, and compared as Snakemake compares them.
+A clone or a checkout changes their modification times. Rules therefore take them as `ancient`, and
+a fingerprint of their content is one of the `params`: an edit recomputes results, a clone does not.
+Files below `results/` are outputs of rules, and Snakemake compares them in its usual way.
 """
 
 import hashlib
@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 HASHED_BYTES = 2**20
-"""Files up to this size are compared by content. Larger ones never come with a clone; reading them
-at every start of a job would take too long, so their size and modification time must do."""
+"""Maximum size of files that are compared by content. Larger files are never part of a clone, and
+reading them at every start of a job takes too long; size and modification time are compared."""
 
 
 def is_given(path: str) -> bool:
-    """Whether a file is put there by people rather than made by a rule."""
+    """Whether a file is user-provided: neither the output of a rule nor part of a package."""
     return not path.startswith(("results/", "package:"))
 
 
 def root_inputs(paths: Iterable[str]) -> list[Any]:
-    """Inputs of a rule: given files as `ancient`, made ones as they are, packaged ones left out."""
+    """Inputs of a rule: user-provided files as `ancient`; outputs of rules unchanged; files of
+    packages left out."""
     from snakemake.io import ancient
 
     wanted = [path for path in paths if not path.startswith("package:")]
@@ -29,7 +30,7 @@ def root_inputs(paths: Iterable[str]) -> list[Any]:
 
 
 def files_of(path: str) -> list[Path]:
-    """The file itself, or all files below a folder, in order, without Python's caches."""
+    """The file itself, or all files below a folder, sorted, without `__pycache__`."""
     root = Path(path)
     if not root.is_dir():
         return [root]
@@ -38,10 +39,10 @@ def files_of(path: str) -> list[Path]:
 
 
 def fingerprint(paths: Iterable[str]) -> str | None:
-    """A digest of the given files among `paths`; none when all are made by rules.
+    """Digest of the user-provided files among `paths`; None if there are none.
 
-    A folder counts with all its files (`files_of`). A missing file counts as missing: Snakemake
-    names it.
+    A folder is expanded to all its files (`files_of`). A missing file is hashed as "missing";
+    Snakemake reports it.
     """
     given = sorted(path for path in paths if is_given(path))
     if not given:

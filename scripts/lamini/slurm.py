@@ -1,4 +1,4 @@
-"""SLURM as a job sees it: its own number, and what SLURM's commands answer."""
+"""Access to SLURM from inside a job: ID of the SLURM job, and output of SLURM's commands."""
 
 import os
 import shutil
@@ -8,16 +8,16 @@ from lamini.errors import LaminiError
 
 
 def own_job() -> int | None:
-    """The number of the SLURM job around this process; none without one, or without `squeue`."""
+    """ID of the SLURM job of this process; None outside SLURM or without `squeue`."""
     number = os.environ.get("SLURM_JOB_ID", "")
     return int(number) if number.isdigit() and shutil.which("squeue") else None
 
 
 def ask(*command: str) -> str:
-    """What one of SLURM's commands prints.
+    """Run a SLURM command and return its output.
 
     Raises:
-        LaminiError: when it fails, with what it says.
+        LaminiError: if the command fails; contains its error output.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -88,7 +88,7 @@ def test_the_driver_is_killed_and_started_again(cluster: Cluster, demo: Checkout
     train(demo, overlay=long).wait(420)
     assert job(cluster, left)["state"] == "CANCELLED"
     log = training_log(demo)
-    assert f"ending SLURM job [{left}] of an earlier run" in log and "resuming from" in log
+    assert f"cancelling SLURM job [{left}] of an earlier run" in log and "resuming from" in log
     assert_every_step_once(demo)
 
 

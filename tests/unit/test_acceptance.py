@@ -77,7 +77,7 @@ def test_a_missing_score_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_a_model_there_is_nothing_to_judge(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", "report={acceptance: []}"]) == 1
-    assert "report.acceptance: names no model" in capsys.readouterr().err
+    assert "report.acceptance: no evaluated model is listed" in capsys.readouterr().err
 
 
 def _acceptance(*evals: str, tasks: dict[str, str] = TASKS) -> Any:

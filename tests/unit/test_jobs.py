@@ -114,7 +114,7 @@ def test_what_a_rule_lacks_is_named() -> None:
     def misspelt(*, promts: Path) -> None:
         """Asks for what the rule does not have."""
 
-    message = r"misspelt\(promts\): rule select_queries_alpaca .* has none"
+    message = r"misspelt\(promts\): rule select_queries_alpaca .* found none"
     with pytest.raises(TypeError, match=message):
         arguments(_job(), misspelt)
 
@@ -124,7 +124,7 @@ def test_a_name_that_two_things_of_a_rule_have_is_refused() -> None:
         """Means one of two files."""
 
     job = rule({"manifest": "results/read"}, {"manifest": "results/written"}, {})
-    with pytest.raises(TypeError, match=r"takes\(manifest\): .* has input, output"):
+    with pytest.raises(TypeError, match=r"takes\(manifest\): .* found input, output"):
         arguments(job, takes)
 
 
@@ -191,7 +191,7 @@ def test_an_output_that_was_not_written_is_named() -> None:
         for path in (shards[0], funnel):
             written(str(path), "made")
 
-    with pytest.raises(LaminiError, match=r"results/queries/1\.jsonl: forgets declares it"):
+    with pytest.raises(LaminiError, match=r"results/queries/1\.jsonl: declared by forgets, but"):
         run_job(_job(), forgets)
     assert not Path("results/provenance").exists()
 

@@ -148,7 +148,8 @@ def test_the_readme_says_what_the_plan_says(capsys):
     hours = [float(word) for word in re.findall(r"^total .*e\+\d+ (.*)", text, re.M)[0].split()]
     readme = " ".join((ROOT / "README.md").read_text().split())
     said = re.search(
-        r"About \$(\d+) for the teacher, \$(\d+) by the Batch API; (\d+) A100-hours", readme
+        r"teacher costs about \$(\d+), or \$(\d+) with the Batch API\. Training takes (\d+) A100-h",
+        readme,
     )
     assert [float(said[1]), float(said[2])] == pytest.approx([float(live), float(batch)], rel=0.02)
     assert float(said[3]) == pytest.approx(hours[1], rel=0.02)

@@ -216,7 +216,7 @@ def test_a_decontaminated_mixture_is_taken_from_its_base(paper: dict[str, Any]) 
         ({"mixture": "nowhere"}, "unknown mixture 'nowhere'"),
         ({"mixture": "d_all_decontaminated"}, "is itself decontaminated"),
         ({"mixture": "small"}, "small lacks .*original_p3"),
-        ({"mixture": "d_all", "words": 7}, "shorter runs than the 8 words"),
+        ({"mixture": "d_all", "words": 7}, "must be at least 8, the smallest"),
     ],
 )
 def test_a_decontamination_that_cannot_be_is_refused(

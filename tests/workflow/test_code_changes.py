@@ -76,7 +76,7 @@ def test_expensive_results_are_planned_but_not_made_unasked(finished_demo: Check
         assert [path.stat().st_mtime_ns for path in manifests] == before
 
         accepted = finished_demo.run("python", "-m", "lamini.workflow", "train_model")
-        assert "the code of these rules is accepted: train_model\n" in accepted.stdout
+        assert "accepted the code of these rules: train_model\n" in accepted.stdout
         assert planned(finished_demo) == set()
         again = finished_demo.run("python", "-m", "lamini.workflow")
         assert "nothing to accept" in again.stdout

@@ -1,4 +1,4 @@
-"""What all jobs share: their start, the arguments from their rule, the record of what they made."""
+"""Code that all jobs share: start of the log, arguments from the rule, provenance record."""
 
 from lamini.jobs.run import run_job
 

@@ -1,8 +1,8 @@
-"""A digest of the code that makes a rule's results: of its script and what that imports.
+"""Digest of a rule's code: the rule's script and all modules of this package that it imports.
 
-Only modules of this package count, by their syntax: comments, docstrings and formatting do not.
-What cannot change a result (`WITHOUT_EFFECT`) is left out. Data files of a package (task
-definitions, templates) count with its `__init__`.
+The digest covers syntax trees, so comments, docstrings and formatting do not change it. Modules
+that cannot affect a result (`WITHOUT_EFFECT`) are left out. Data files of a package (task
+definitions, templates) are part of the digest of its `__init__`.
 """
 
 import ast
@@ -19,23 +19,23 @@ WITHOUT_EFFECT = (
     "lamini.jobs",
     "lamini.log",
     "lamini.roots",
-    "lamini.settings",  # what a result depends on of it is among the rule's params
+    "lamini.settings",  # the settings that a result depends on are params of the rule
     "lamini.slurm",
     "lamini.text_table",
     "lamini.workflow",
 )
-"""Modules, and packages with all of theirs, that decide nothing about a result."""
+"""Modules and packages (with their submodules) that cannot affect a result."""
 _NAMED = re.compile(r"(lamini(?:\.\w+)+)(?::\w+)?")
-"""A text that names a module or a function in it, which is then imported by name."""
+"""String constant that names a module, or a function as `module:function`, imported at run time."""
 ENTRIES = {"train_model": PACKAGE / "training/__main__.py"}
-"""Where the code of rules without a script begins."""
+"""Entry points of rules without a script."""
 
 
 def code_digest(rule: str) -> str | None:
-    """The digest of all code that makes a rule's results; none for a rule of users' own.
+    """Digest of all code that makes a rule's results; None for a user-defined rule.
 
     Args:
-        rule: its name, or that of its family, which is its script's.
+        rule: name of the rule, or of its family (the name of its script).
     """
     if not _entry(rule).is_file():
         return None
@@ -45,9 +45,9 @@ def code_digest(rule: str) -> str | None:
 
 
 def module_digests(rule: str) -> dict[str, str]:
-    """The digest of each module that a rule's results depend on, by its name.
+    """Digest of each module that a rule's results depend on, by module name.
 
-    The entry itself is `rule`; a script says no more than which function runs.
+    The rule's script or entry point has the key `rule`.
     """
     entry = _entry(rule)
     found: dict[str, str] = {rule: _read(entry).digest}
@@ -68,10 +68,10 @@ def _entry(rule: str) -> Path:
 
 @functools.cache
 def module_path(name: str) -> Path | None:
-    """The file of a module of the package; none for other names."""
+    """File of a module of this package; None for other names."""
     parts = name.split(".")
     place = PACKAGE.joinpath(*parts[1:])
-    if parts[0] == PACKAGE.name and len(parts) > 1:  # the package itself has its version alone
+    if parts[0] == PACKAGE.name and len(parts) > 1:  # `lamini` itself holds only the version
         for path in (place / "__init__.py", place.with_suffix(".py")):
             if path.is_file():
                 return path
@@ -85,10 +85,10 @@ def _is_without_effect(name: str) -> bool:
 @dataclass(frozen=True)
 class _Code:
     digest: str
-    """Of the syntax tree without docstrings, and of a package's data files."""
+    """Digest of the syntax tree without docstrings, and of a package's data files."""
     imports: tuple[str, ...]
-    """All modules that may be imported, also inside functions or by their name in a text, and the
-    packages that they are in."""
+    """All modules that may be imported, with their parent packages: by import statements, also
+    inside functions, and by name in string constants."""
 
 
 @functools.cache
@@ -109,7 +109,7 @@ def _read(path: Path) -> _Code:
 
 
 def _is_text(node: ast.stmt) -> bool:
-    """Whether a statement is a text alone: the docstring of what it stands in or below."""
+    """Whether a statement is only a constant: a docstring of a module, class, function or field."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 

@@ -1,31 +1,30 @@
-"""What long jobs have finished, kept until Snakemake has accepted their outputs.
+"""Copies of the outputs of long jobs, kept until Snakemake has accepted the outputs.
 
-Snakemake removes the outputs of a job whose end it did not see: it was interrupted, or killed, in
-the job's last seconds. So trainings and evaluations keep a copy of what would be removed where no
-rule declares anything: of `results/A/B/C` in `results/A/work/B/C` or `results/A/B/work/C`. The next
-job takes its results from there, within seconds. A workflow that ends well drops the copies, so
-that `--forcerun` computes again.
+If Snakemake is interrupted or killed in the last seconds of a job, it removes the job's outputs.
+Trainings and evaluations therefore keep a copy of `results/A/B/C` in `results/A/work/B/C` or
+`results/A/B/work/C`, which no rule declares. The next job restores its results from there within
+seconds. A successful workflow deletes the copies, so that `--forcerun` computes again.
 """
 
 from pathlib import Path
 
 STAGES = ("checkpoints", "evals", "answers")
-"""Folders of results whose jobs keep their finished work."""
-_UNSEEN = Path("incomplete")
-"""Snakemake's folder of a marker for each output whose job's end it has not seen."""
+"""Folders of results whose jobs keep copies of their outputs."""
+_INCOMPLETE = Path("incomplete")
+"""Snakemake's folder with a marker for each output of an unfinished job."""
 
 
 def forget_accepted(results: str | Path, snakemake: str | Path = ".snakemake") -> list[Path]:
-    """Remove the copies of outputs that are there and accepted; returns what was removed.
+    """Delete the copies of accepted outputs; returns the deleted files.
 
-    Unfinished work (checkpoints, answers of a stopped job) has no such output, and stays.
+    State of unfinished jobs (checkpoints, answers) has no matching output and is kept.
 
     Args:
-        results: the folder of all artifacts.
-        snakemake: Snakemake's own folder. While it holds a marker of an output whose job another
-            run has left behind, nothing is removed.
+        results: folder of all artifacts.
+        snakemake: Snakemake's own folder. If it has a marker of an unfinished job of another run,
+            nothing is deleted.
     """
-    if any((Path(snakemake) / _UNSEEN).glob("*")):
+    if any((Path(snakemake) / _INCOMPLETE).glob("*")):
         return []
     removed = []
     for stage in STAGES:

@@ -1,9 +1,8 @@
-"""One job at a time for one output on a SLURM cluster, also when two runs submitted it.
+"""Cancel older SLURM jobs that make the same output.
 
-A Snakemake process that was killed leaves its SLURM jobs at work, and the next run submits the same
-jobs again. Two trainings in one folder would spoil each other's checkpoints. So a job first ends
-the older jobs of the same user, folder, rule and wildcards; what they had done is on disk, and it
-goes on from there.
+If Snakemake is killed, its SLURM jobs continue, and the next run submits the same jobs again. Two
+trainings in one folder would corrupt each other's checkpoints. A job therefore first cancels older
+SLURM jobs with the same user, folder, rule and wildcards, and resumes from their state on disk.
 """
 
 import contextlib
@@ -19,12 +18,12 @@ _STATES = "pending,configuring,running,completing,suspended"
 
 
 def end_predecessors(logger: logging.Logger) -> None:
-    """Cancel older SLURM jobs that make what this one makes, and wait for their end.
+    """Cancel older SLURM jobs that make the same output, and wait until they have ended.
 
-    Does nothing outside of a SLURM job that Snakemake submitted.
+    Does nothing outside a SLURM job that Snakemake submitted.
 
     Raises:
-        LaminiError: when one does not end.
+        LaminiError: if an older job does not end within `PATIENCE_SECONDS`.
     """
     job = slurm.own_job()
     if job is None:
@@ -32,42 +31,42 @@ def end_predecessors(logger: logging.Logger) -> None:
     older = predecessors(_queue(logger), job)
     if not older:
         return
-    logger.warning("ending SLURM job %s of an earlier run, to go on from what it did", older)
-    with contextlib.suppress(LaminiError):  # one that has just ended can't be cancelled
+    logger.warning("cancelling SLURM job %s of an earlier run: it makes the same output", older)
+    with contextlib.suppress(LaminiError):  # scancel fails if a job has just ended
         slurm.ask("scancel", *map(str, older))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while older := predecessors(_queue(logger), job):
         if time.monotonic() > deadline:
             raise LaminiError(
-                f"SLURM job {older[0]} of an earlier run makes the same output and does not end:"
-                f" `scancel {older[0]}`, and run the workflow again"
+                f"SLURM job {older[0]} of an earlier run makes the same output and does not end;"
+                f" cancel it (`scancel {older[0]}`), and run the workflow again"
             )
         time.sleep(1)
 
 
 def predecessors(queue: Iterable[str], job: int) -> list[int]:
-    """Older jobs with the comment and working folder of `job`.
+    """SLURM job IDs of older jobs with the same comment and working folder as `job`.
 
     Args:
         queue: lines `number|comment|folder`.
-        job: this one's number.
+        job: SLURM job ID of this job.
     """
     rows = [line.strip().split("|", 2) for line in queue]
     facts = {int(number): rest for number, *rest in rows if number.isdigit()}
     own = facts.get(job, [""])
-    # Snakemake's executor writes rule and wildcards into the comment; other jobs are none of ours.
+    # Snakemake's executor writes rule and wildcards into the comment: `rule_...`.
     if not own[0].startswith("rule_"):
         return []
     return [number for number, rest in facts.items() if number < job and rest == own]
 
 
 def _queue(logger: logging.Logger) -> list[str]:
-    """This user's unfinished jobs; none, with a warning, when SLURM does not answer."""
+    """This user's unfinished SLURM jobs; empty, with a warning, if SLURM does not answer."""
     try:
         answer = slurm.ask(
             "squeue", "--me", "--noheader", f"--states={_STATES}", "--format=%i|%k|%Z"
         )
     except LaminiError as error:
-        logger.warning("%s; older jobs are not looked for", error)
+        logger.warning("%s; cannot search for older SLURM jobs with the same output", error)
         return []
     return answer.splitlines()

@@ -1,8 +1,8 @@
-"""What each artifact was made from: settings, inputs, code, packages, seed.
+"""Provenance records: settings, inputs, code, packages and seed of each artifact.
 
-A job has one record, `results/provenance/jobs/{digest}.json`, named after its own content. Each
-artifact has a small one at its own path, `results/provenance/{artifact}.json`: its SHA-256 and its
-job. So the artifacts themselves hold nothing that changes between two identical runs.
+A job has one record, `results/provenance/jobs/{digest}.json`, named by the digest of its content.
+Each artifact has a small record, `results/provenance/{artifact}.json`, with its SHA-256 and the
+path of its job's record. Artifacts contain nothing that differs between identical runs.
 """
 
 import functools
@@ -40,14 +40,14 @@ PACKAGES = (
 
 
 def provenance_path(artifact: str | Path, results: str | Path = "results") -> Path:
-    """Where the record of `artifact` lies."""
+    """Path of the record of `artifact`."""
     artifact, results = Path(artifact), Path(results)
     inside = artifact.relative_to(results) if artifact.is_relative_to(results) else artifact
     return results / "provenance" / inside.with_name(inside.name + ".json")
 
 
 def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
-    """SHA-256 of files by path; a folder counts with all files below it, a missing file not."""
+    """SHA-256 of files by path; folders are expanded to all their files, missing files skipped."""
     return {str(file): sha256_file(file) for path in paths for file in _files(Path(path))}
 
 
@@ -66,14 +66,15 @@ def record_job(
     outputs: Iterable[str | Path],
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the record of a job, and that of each artifact that it made.
+    """Write the record of a job, and the record of each artifact that it made.
 
     Args:
-        rule: the rule, without what tells apart the rules of one family.
-        settings: exactly what the result depends on, the stage's `version` among it. No secrets.
-        inputs: SHA-256 of each input file when the job started, by path.
-        outputs: the declared files, complete.
-        facts: what else is worth keeping (the ledger, row counts).
+        rule: name of the rule's family, such as `evaluate_model` for `evaluate_{batch}`.
+        settings: exactly the settings that the result depends on, with the stage's `version`.
+            Never secrets.
+        inputs: SHA-256 of each input file at the start of the job, by path.
+        outputs: the complete output files that the rule declares.
+        facts: additional facts (the ledger, row counts).
 
     Raises:
         LaminiError: names a declared file that was not written.
@@ -81,7 +82,7 @@ def record_job(
     outputs = [str(path) for path in outputs]
     for path in outputs:
         if not Path(path).is_file():
-            raise LaminiError(f"{path}: {rule} declares it, and did not write it; correct the rule")
+            raise LaminiError(f"{path}: declared by {rule}, but not written; correct the rule")
     job = {
         "rule": rule,
         "settings": dict(settings),
@@ -102,9 +103,9 @@ def record_job(
 
 
 def read_record(artifact: str | Path) -> Record | None:
-    """The record of an artifact with that of its job in it; none where there is none.
+    """Record of an artifact merged with the record of its job; None if there is no record.
 
-    A record of an earlier version has no job: it held the facts itself, and not all inputs.
+    Records of earlier versions have no job: they hold the facts themselves, without all inputs.
     """
     path = provenance_path(artifact)
     if not path.is_file():
@@ -114,7 +115,7 @@ def read_record(artifact: str | Path) -> Record | None:
 
 
 def _seed(settings: Mapping[str, Any]) -> int | None:
-    """The seed of a job's sampling: among its settings, or those of its recipe."""
+    """Seed of a job's sampling: `seed` in its settings or in a section of them (the recipe)."""
     if "seed" in settings:
         return settings["seed"]
     inner = (value for value in settings.values() if isinstance(value, Mapping))
@@ -135,7 +136,7 @@ def package_versions() -> dict[str, str]:
 
 @functools.cache
 def code_version() -> dict[str, Any]:
-    """The git commit of this package, its date, and whether the files differ from it."""
+    """Git commit of this package, its date, and whether files are modified."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str | None:

@@ -1,8 +1,8 @@
-"""One job of a rule: a function of the package, called with what the rule declares.
+"""Runs the job of a rule: calls a function of the package and writes the provenance record.
 
-A rule and its function meet by name: a parameter of the function is an input, output, param or
-wildcard of the rule. What the job read and wrote is recorded here for every rule, from what
-Snakemake declared, so that no rule can forget it.
+Rule and function are matched by name: each parameter of the function is an input, output, param or
+wildcard of the rule. The files that a job reads and writes are recorded here for every rule, from
+the rule's declaration, so that no rule can omit them.
 """
 
 import inspect
@@ -21,12 +21,12 @@ _KINDS = ("input", "output", "params", "wildcards")
 
 
 def run_job(snakemake: Any, function: Callable[..., Facts | None]) -> None:
-    """Run the function of a rule, and record what the job read and wrote.
+    """Run the function of a rule, and record the job's inputs and outputs.
 
     Args:
-        snakemake: the object that Snakemake gives to a script.
-        function: takes what `arguments` finds; may return further facts for the record, such as
-            the `ledger` of its answers.
+        snakemake: Snakemake's object in a script.
+        function: the rule's function, called with `arguments`; it may return additional facts for
+            the record, such as the `ledger` of its answers.
     """
     start_job(snakemake.log[0], job_name(snakemake.log[0]))
     read = file_digests(snakemake.input)
@@ -41,7 +41,7 @@ def run_job(snakemake: Any, function: Callable[..., Facts | None]) -> None:
 
 
 def job_name(log: str) -> str:
-    """The name of a job, such as `generate_pairs alpaca/0003`, by the place of its log."""
+    """Name of a job, such as `generate_pairs alpaca/0003`, from the path of its log."""
     place = Path(log).with_suffix("")
     if not place.is_relative_to(LOGS):
         return place.name
@@ -50,18 +50,18 @@ def job_name(log: str) -> str:
 
 
 def arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
-    """What a function gets of its rule, by the names of its parameters.
+    """Keyword arguments of a rule's function, found by the names of its parameters.
 
-    `inputs` and `outputs` are all named files of the rule, as text. Any other name is that of a
-    file or list of files (as `Path`), a param or a wildcard; pydantic validates params and
-    wildcards as the parameter's annotation says.
+    `inputs` and `outputs` are all named input or output files of the rule, as strings. Any other
+    parameter is an input or output file or list of files (as `Path`), a param, or a wildcard.
+    pydantic validates params and wildcards against the parameter's annotation.
 
     Args:
-        snakemake: has `input`, `output`, `params` and `wildcards`.
+        snakemake: object with `input`, `output`, `params` and `wildcards`.
         function: the rule's function.
 
     Raises:
-        TypeError: when the rule has nothing of a parameter's name, or several things.
+        TypeError: if the rule has no entry with the parameter's name, or several.
     """
     return {
         name: _argument(snakemake, parameter, f"{function.__name__}({name})")
@@ -70,7 +70,7 @@ def arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def recorded_settings(params: Any) -> dict[str, Any]:
-    """The params that a result depends on: those of speed alone are not in `settings`."""
+    """Params that a result depends on: `settings` if the rule has it, else all except `code`."""
     named = {key: value for key, value in params.items() if key != "code"}
     settings: dict[str, Any] = named.get("settings", named)
     return settings
@@ -85,8 +85,8 @@ def _argument(snakemake: Any, parameter: inspect.Parameter, place: str) -> Any:
     found = {kind: part[name] for kind, part in parts.items() if name in part}
     if len(found) != 1:
         raise TypeError(
-            f"{place}: rule {snakemake.rule} must have one input, output, param or wildcard of this"
-            f" name, and has {', '.join(found) or 'none'}"
+            f"{place}: rule {snakemake.rule} must have exactly one input, output, param or wildcard"
+            f" with this name; found {', '.join(found) or 'none'}"
         )
     ((kind, value),) = found.items()
     if kind in ("input", "output"):

@@ -1,8 +1,8 @@
-"""The start of every job: its log, and its tie to the workflow that started it.
+"""Start of every job: opens the log, and watches the Snakemake process that started the job.
 
-A job whose Snakemake process was killed (SIGKILL, a lost login node) must not run on unseen: the
-next run would start it a second time. So each job watches the process that started it. On SLURM, a
-job outlives the Snakemake that submitted it; there, `predecessors` keeps two from doing the same.
+If Snakemake is killed (SIGKILL, a lost login node), its jobs must stop, because the next run starts
+them again. Each job therefore watches the process that started it. A SLURM job outlives the
+Snakemake process that submitted it; there, `predecessors` prevents duplicate jobs.
 """
 
 import logging
@@ -21,11 +21,11 @@ WATCH_EVERY_SECONDS = 0.5
 
 
 def start_job(log_file: str | Path, job: str) -> logging.Logger:
-    """Start logging to the rule's log; be the only job at this output, as long as Snakemake lives.
+    """Start logging, watch the Snakemake process, and cancel older SLURM jobs for the same output.
 
     Args:
         log_file: the rule's `log:`.
-        job: short name for the terminal, such as "generate_pairs alpaca/0003".
+        job: short name of the job for the terminal, such as "generate_pairs alpaca/0003".
     """
     logger = start_logging(log_file, job)
     workflow = find_workflow(psutil.Process())
@@ -39,7 +39,7 @@ def start_job(log_file: str | Path, job: str) -> logging.Logger:
 
 
 def find_workflow(process: psutil.Process) -> psutil.Process | None:
-    """The nearest ancestor that runs Snakemake; none when a job is run by hand."""
+    """Nearest ancestor process that runs Snakemake; None if the job was started by hand."""
     for ancestor in process.parents():
         try:
             command = ancestor.cmdline()
@@ -51,10 +51,10 @@ def find_workflow(process: psutil.Process) -> psutil.Process | None:
 
 
 def _watch(workflow: psutil.Process) -> None:
-    """Wait for the end of the workflow's process, then ask this one to stop."""
+    """Wait until the Snakemake process ends, then send SIGTERM to this process."""
     while workflow.is_running() and workflow.status() != psutil.STATUS_ZOMBIE:
         time.sleep(WATCH_EVERY_SECONDS)
     logging.getLogger("lamini").error(
-        "the Snakemake process that started this job is gone: stopping; run the workflow again"
+        "the Snakemake process of this job has ended: stopping; run the workflow again"
     )
     os.kill(os.getpid(), signal.SIGTERM)

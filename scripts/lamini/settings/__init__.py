@@ -1,8 +1,8 @@
 """Settings: pydantic models of the configuration, with units, defaults and cross-checks.
 
-`load_settings` turns Snakemake's merged `config` into a checked `Config`; a wrong one becomes a
-single `SettingsError` that names every offending key. `python -m lamini.settings` writes or checks
-`config/schema.json`.
+`load_settings` turns Snakemake's merged `config` into a validated `Config`. An invalid one
+raises a single `SettingsError` that names every wrong key. `python -m lamini.settings` checks
+`config/schema.json` against the models; with `--fix` it writes the file.
 """
 
 import difflib
@@ -18,13 +18,13 @@ __all__ = ["Config", "load_settings"]
 
 
 def load_settings(config: Mapping[str, Any]) -> Config:
-    """Check the whole configuration.
+    """Validate the whole configuration.
 
     Args:
         config: the merged mapping of all config files and overlays.
 
     Raises:
-        SettingsError: names each wrong key, what was found and what is allowed.
+        SettingsError: names each wrong key, the value found and the allowed values.
     """
     try:
         return Config.model_validate(dict(config))
@@ -34,7 +34,7 @@ def load_settings(config: Mapping[str, Any]) -> Config:
 
 
 def _explain(item: Any) -> str:
-    """One validation error as `key: what is wrong (found ...)`."""
+    """Format a validation error as `key: message (found ...)`."""
     location = [part for part in item["loc"] if part != "[key]"]
     key = ".".join(map(str, location))
     message = item["msg"].removeprefix("Value error, ")
@@ -45,14 +45,14 @@ def _explain(item: Any) -> str:
     if item["type"] == "missing":
         return f"{key}: missing"
     if item["type"] == "value_error":
-        inner = f"{key}." if key else ""  # a line may begin with the full key itself
+        inner = f"{key}." if key else ""  # some messages already start with the full key
         lines = message.splitlines()
         return "\n  ".join(line if line.startswith(inner) else f"{key}: {line}" for line in lines)
     return f"{key}: {message} (found {item['input']!r:.80})"
 
 
 def _fields_at(location: list[Any]) -> list[str]:
-    """Names of the settings that may stand at a place in the configuration."""
+    """Names of the settings that are allowed at a location of the configuration."""
     model: Any = Config
     for part in location:
         if _is_model(model):

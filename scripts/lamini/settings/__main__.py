@@ -14,7 +14,7 @@ SCHEMA = Path("config/schema.json")
 
 
 def schema_text() -> str:
-    """The JSON schema of the configuration, as it stands in the repository."""
+    """JSON schema of the configuration, formatted as in the repository."""
     return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,7 @@
-"""What each of `teacher.backend` is, without loading it.
+"""Registry of teacher backends: properties of each `teacher.backend`, read without importing it.
 
-Another backend is a module of `lamini.teacher.backends`, an entry here, and its name in `Teacher`.
+To add a backend: add a module to `lamini.teacher.backends`, an entry here, and its name to
+`Teacher.backend`.
 """
 
 from collections.abc import Callable
@@ -15,21 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackendKind:
-    """What the rest of the pipeline asks about a backend."""
+    """Properties of a backend that the rest of the pipeline needs."""
 
     implementation: str
-    """Its class, as `module:class`; loaded when the first request must be sent."""
+    """Backend class as `module:class`, imported when the first request is sent."""
     title: str
-    """As `make plan` calls it."""
+    """Name in the output of `make plan`."""
     at_batch_price: bool = False
-    """Whether answers cost `batch_share` of the price."""
+    """Whether answers cost the share `batch_share` of the price."""
     takes_days: bool = False
-    """Whether a job may wait a day for its answers, however few they are."""
+    """Whether a job may wait a day for its answers, even for a few of them."""
     threads: "Callable[[Teacher], int]" = lambda teacher: 1
-    """Processor cores of a job."""
+    """Number of processor cores of a job."""
 
     def load(self) -> "type[Backend]":
-        """The class."""
+        """Import and return the backend class."""
         found: type[Backend] = resolve_name(self.implementation)
         return found
 
@@ -48,9 +49,9 @@ BACKENDS: dict[str, BackendKind] = {
         threads=lambda teacher: teacher.server.threads if teacher.server else 1,
     ),
 }
-"""By their name in the settings."""
+"""Backends by their name in the settings (`teacher.backend`)."""
 
 
 def kind_of(teacher: "Teacher") -> BackendKind:
-    """The backend that some settings choose."""
+    """Backend that the teacher's settings select."""
     return BACKENDS[teacher.backend]

@@ -1,4 +1,4 @@
-"""The base of all settings models: immutable, and closed to unknown keys."""
+"""Base class of all settings models: immutable, unknown keys are errors."""
 
 from typing import Annotated, Any
 
@@ -8,21 +8,21 @@ Name = Annotated[
     str,
     Field(
         pattern=r"^[a-z0-9][a-z0-9._-]*$",
-        description="lower-case key, usable as a file name and a wildcard",
+        description="lower-case key, valid as a file name and a wildcard",
     ),
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Version = Annotated[
     int,
-    Field(ge=1, description="version of the stage's code; raising it recomputes the stage"),
+    Field(ge=1, description="version of the stage; increase it to recompute the stage"),
 ]
 
 
 class Settings(BaseModel):
-    """A settings section. Unknown keys are errors, values cannot change after checking."""
+    """A section of the settings. Unknown keys are errors; validated values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def as_params(self) -> dict[str, Any]:
-        """JSON-ready values in declaration order: what rules put into `params`."""
+        """JSON-ready values in declaration order, used as a rule's `params`."""
         return self.model_dump(mode="json")

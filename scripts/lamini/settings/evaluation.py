@@ -8,68 +8,71 @@ from lamini.settings.base import Name, Settings, Version
 
 
 class TaskData(Settings):
-    """Where a task's examples are."""
+    """Location of a task's examples."""
 
     repo: str
-    """Dataset on the hub, and folder below the local mirror."""
+    """Dataset on the hub; also the folder in the local mirror."""
     config: str | None = None
     """Configuration of the dataset; null: its only one (folder `default` in a mirror)."""
     split: str
     revision: str | None = None
     """Commit or tag on the hub."""
     sha256: str | None = None
-    """Digest of the rows, as each result records it; null: not checked."""
+    """SHA-256 of the rows, as recorded in each result; null: not checked."""
 
     @property
     def path(self) -> str:
-        """Where a local mirror keeps the examples, below its folder."""
+        """Path of the examples, relative to the folder of a local mirror."""
         return f"{self.repo}/{self.config or 'default'}/{self.split}.jsonl"
 
 
 class Task(Settings):
-    """A downstream task: one of the 15, any other of lm-eval's by its name there, or your own."""
+    """A downstream task: one of the paper's 15, another task of lm-eval, or a user-defined task."""
 
     name: str
-    """As the paper writes it."""
+    """Display name, as in the paper."""
     category: str
     """Task category of Table 8."""
     metric: Annotated[str, Field(pattern="^[a-z0-9_]+$")]
-    """Metric of Table 8, reported times 100; of another task, one of lm-eval's metrics of it that
-    has a value for each example (`acc`, `acc_norm`, `f1`, `exact_match` ...)."""
+    """Metric of Table 8, reported times 100. For another task: a metric that lm-eval computes for
+    each example of it (`acc`, `acc_norm`, `f1`, `exact_match` ...)."""
     examples: Annotated[int, Field(gt=0)]
-    """Size of the evaluated split (Table 8)."""
+    """Number of examples in the evaluated split (Table 8)."""
     data: TaskData
     include_path: Annotated[str | None, Field(exclude_if=lambda path: path is None)] = None
-    """Folder of lm-eval task definitions of your own, one of which has this task's name; relative
-    to the root. Null: the definition is lm-eval's."""
+    """Folder of user-defined lm-eval tasks, one of which has this task's name; relative to the
+    project's root. Null: lm-eval's own definition."""
     version: Version = 1
 
 
 class Evaluation(Settings):
-    """How the tasks are run."""
+    """Settings of the automatic evaluation."""
 
     protocol: Literal["auto", "paper", "modern"] = "auto"
     """`paper`: prompts of the authors' harness of 2023; `modern`: stock prompts of the pinned
     lm-eval. `auto`: `paper` for models of the paper's families (T5, Flan-T5, GPT-Neo, Cerebras-GPT,
-    GPT-2, LLaMA), `modern` for any other. `models.{name}.protocol` decides for a single model."""
+    GPT-2, LLaMA), `modern` for all others. `models.{name}.protocol` overrides it for one model."""
     mirror: str | None = None
     """Folder with local copies of the tasks' data; null: the hub."""
     limit: Annotated[int, Field(gt=0)] | None = None
-    """Evaluate only the first examples of each task; null: all."""
+    """Evaluate only the first `limit` examples of each task; null: all."""
     batches: dict[Name, list[Name]] = {}
-    """Tasks that one job evaluates together, to load the model once. Others get a job each."""
+    """Tasks that one job evaluates together, so that the model is loaded once. Each other task gets
+    its own job."""
     tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
-    """Padded tokens computed at once, for speed and memory only; null: what suits the device."""
+    """Tokens per batch, padding included; changes speed and memory only. Null: chosen for the
+    device."""
     max_encoder_tokens: Annotated[int, Field(gt=0)] | None = None
-    """Longest input of an encoder-decoder model; longer ones are cut from the left. Null: the
-    protocol's, 2,048 for `paper`, and for `modern` what lm-eval finds in the model's settings."""
+    """Maximum input length of an encoder-decoder model; longer inputs are truncated on the left.
+    Null: 2,048 for protocol `paper`; for `modern` the limit that lm-eval reads from the model's
+    configuration."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """`auto`: fp32 for the models of `report.acceptance`; for others bf16 where the GPU has it,
-    else fp32. Each result says which it was."""
+    """`auto`: fp32 for the models of `report.acceptance`; for others bf16 if the GPU supports it,
+    else fp32. Each result records its precision."""
     samples: bool = False
-    """Also write what was sent to the model and what came back, one file per task."""
+    """Also write the requests to the model and its outputs, one file per task."""
     replicates: Annotated[int, Field(ge=100)] = 2000
-    """Resamples behind the interval of each score that is graded, such as F1."""
+    """Number of resamples for the confidence interval of each graded score, such as F1."""
     version: Version = 2
 
     @model_validator(mode="after")
@@ -89,12 +92,13 @@ class Answers(Settings):
     instructions: str
     """JSONL in self-instruct's layout (`user_oriented_instructions.jsonl`)."""
     max_new_tokens: Annotated[int, Field(gt=0)] = 512
-    """Longest answer in the model's tokens."""
+    """Maximum length of an answer, in the model's tokens."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
-    """0: greedy, and so deterministic. Above: drawn from all tokens, by the seed."""
+    """0: greedy decoding, deterministic. Above 0: sampling from the full distribution, with the
+    seed."""
     tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
-    """Padded tokens of prompts and answers computed at once, for speed and memory only; null: what
-    suits the device."""
+    """Tokens per batch (prompts, answers and padding); changes speed and memory only. Null: chosen
+    for the device."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """`auto`: bf16 where the GPU has it, else fp32."""
+    """`auto`: bf16 if the GPU supports it, else fp32."""
     version: Version = 2

@@ -8,16 +8,17 @@ from lamini.settings.base import Fraction, Name, Settings, Version
 
 
 class Judge(Settings):
-    """A teacher model that rates by the same protocol; marked as such wherever it is shown."""
+    """The teacher model as a judge that rates by the same protocol; its ratings are labelled
+    wherever they are shown."""
 
     max_tokens: Annotated[int, Field(gt=0)] = 8
-    """Longest verdict, in the judge's tokens; one letter is asked for."""
+    """Maximum length of a verdict, in the judge's tokens; the prompt requests one letter."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     max_characters: Annotated[int, Field(gt=100)] | None = None
-    """Longest instruction or text that is shown to the judge; what is cut off is marked and
-    counted. Null: no limit."""
+    """Maximum characters of an instruction or text that is shown to the judge; truncated texts are
+    marked and counted. Null: no limit."""
     extra_body: dict[str, object] = {}
-    """Further fields of the judge's requests, such as a grammar."""
+    """Additional fields of the judge's requests, such as a grammar."""
     version: Version = 1
 
 
@@ -25,30 +26,33 @@ class Study(Settings):
     """One rating study."""
 
     kind: Literal["models", "dataset"]
-    """`models`: answers of several models (Figure 6); `dataset`: its text (Figure 4)."""
+    """`models`: rates answers of several models (Figure 6); `dataset`: rates pairs of the dataset
+    (Figure 4)."""
     models: list[Name] = []
-    """For `models`: whose answers are rated."""
+    """For `models`: the models whose answers are rated."""
     mixture: Name | None = None
-    """For `dataset`: the mixture that is sampled; null: the analysed one."""
+    """For `dataset`: the mixture that is sampled; null: the analysed mixture."""
     samples_per_source: Annotated[int, Field(gt=0)] = 20
-    """For `dataset`: rated examples of each subset."""
+    """For `dataset`: number of rated examples per source."""
     max_per_app: Annotated[int, Field(gt=0)] = 2
-    """For `models`: instructions kept of one app."""
+    """For `models`: maximum number of instructions per app."""
     instructions: Annotated[int, Field(gt=0)] | None = None
-    """For `models`: how many are rated, sampled with the seed; null: all that the rules keep."""
+    """For `models`: number of rated instructions, sampled with the seed; null: all that
+    `max_per_app` and `exclude` keep."""
     exclude: str | None = None
     """For `models`: CSV of reviewed exclusions (`id`, `covered_by`, `reason`): instructions that
-    the downstream tasks already cover. They leave after the cap on apps, as in section 4.2."""
+    the downstream tasks already cover. Applied after `max_per_app`, as in section 4.2."""
     annotators: Annotated[int, Field(gt=0)] = 8
-    """People who rate; each gets a page and an equal share of the instructions."""
+    """Number of human annotators; each gets a page and an equal share of the instructions."""
     rated_twice: Fraction = 0.0
-    """Share of the instructions that a second annotator rates too, for agreement."""
+    """Share of the instructions that a second annotator also rates, to measure agreement."""
     ratings: str | None = None
     """Folder of finished rating files; null: `config/ratings/{study}`."""
     judge: Judge | None = None
-    """Rate by the teacher as well; null: people only."""
+    """Ratings by the teacher in addition; null: human ratings only."""
     replicates: Annotated[int, Field(ge=100)] = 1000
-    """Resamples of the instructions behind the interval of each share and mean."""
+    """Number of resamples of the instructions for the confidence interval of each share and
+    mean."""
     version: Version = 2
 
     @model_validator(mode="after")
@@ -56,7 +60,7 @@ class Study(Settings):
         if self.kind == "models" and not self.models:
             raise ValueError("kind `models` needs `models`")
         if self.rated_twice and self.annotators < 2:
-            raise ValueError("`rated_twice` needs two `annotators` at least")
+            raise ValueError("`rated_twice` needs at least two `annotators`")
         return self
 
 
@@ -67,5 +71,5 @@ class HumanEvaluation(Settings):
 
 
 def annotator_names(count: int) -> list[str]:
-    """Names of a study's annotators, which are those of their pages."""
+    """Names of a study's annotators, also used as the names of their pages."""
     return [f"annotator_{number}" for number in range(1, count + 1)]

@@ -1,9 +1,9 @@
-"""What each rule's result depends on: one class for each rule, of the rule's name.
+"""Params of each rule: one class per rule, named after the rule.
 
-`lamini.workflow.params` builds them for the rules, and a rule's function takes them, so both sides
-of a rule are checked. A rule's `params` are the fields in their order (`as_params`): a change of a
-name or of the order makes results of earlier runs stale. What changes speed or safety alone is no
-field.
+A class has the settings that the rule's result depends on. `lamini.workflow.params` builds the
+instances; the rule's function takes them, so mypy checks both sides. Snakemake's `params` are the
+fields in their order (`as_params`): renaming or reordering a field makes existing results stale.
+Settings that change only speed or safety are not fields.
 """
 
 from pathlib import Path
@@ -28,11 +28,12 @@ from lamini.settings.students import Architecture, BuiltModel, Recipe, TrainedTo
 from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests
 
 GivenFiles = str | None
-"""A digest of the given files that a rule reads (`lamini.roots`); null: all are made by rules."""
+"""Digest of the user-provided files that a rule reads (`lamini.roots`); null: all input files are
+outputs of rules."""
 
 
 class Location(Settings):
-    """Where a model or tokenizer is."""
+    """Location of a model or tokenizer."""
 
     path: str
     """Folder or hub id."""
@@ -41,48 +42,48 @@ class Location(Settings):
 
 
 class DownloadFile(Download):
-    """Of `download_file`."""
+    """Params of rule `download_file`."""
 
 
 class PreparePrompts(Settings):
-    """Of `prepare_prompts`."""
+    """Params of rule `prepare_prompts`."""
 
     source: str
     seeds: SeedData
     files: GivenFiles
     samples: int | None
-    """Prompts kept at most; null: all."""
+    """Maximum number of prompts; null: all."""
     seed: int
     version: int
 
 
 class SelectTopics(Settings):
-    """Of `select_topics`."""
+    """Params of rule `select_topics`."""
 
     topics: Topics
     files: GivenFiles
 
 
 class GenerateInstructions(Settings):
-    """Of `generate_instructions`: one shard."""
+    """Params of rule `generate_instructions`, for one shard."""
 
     source: str
     generation: InstructionGeneration
     model: str
-    """The teacher's."""
+    """The teacher's model name."""
     requests: InstructionRequests
-    """The teacher's; the source's own, `generation.requests`, stand before them."""
+    """`teacher.instructions`; the source's own `generation.requests` has priority."""
     seed_requests: bool
     count: int
-    """Accepted instructions wanted."""
+    """Number of accepted instructions to generate."""
     seed: int
     version: int
     files: Annotated[GivenFiles, Field(exclude_if=lambda digest: digest is None)] = None
-    """Of the user's own prompt template; no param where the prompt is the packaged one."""
+    """Digest of a user-provided prompt template; omitted for the packaged template."""
 
 
 class SelectQueries(Settings):
-    """Of `select_queries`."""
+    """Params of rule `select_queries`."""
 
     source: str
     deduplication: Deduplication
@@ -91,48 +92,49 @@ class SelectQueries(Settings):
 
 
 class GeneratePairs(Settings):
-    """Of `generate_pairs`."""
+    """Params of rule `generate_pairs`."""
 
     source: str
     model: str
-    """The teacher's."""
+    """The teacher's model name."""
     responses: ResponseRequests
     seed_requests: bool
     seed: int
 
 
 Prices = dict[str, Price]
-"""Of `summarize_generation`: prices by the teacher's model."""
+"""Params of rule `summarize_generation`: prices by the teacher's model name."""
 
 
 class _NamedMixture(Settings):
     mixture: str
-    """Its key."""
+    """Key of the mixture in the configuration."""
 
 
 class MergePairs(Mixture, _NamedMixture):
-    """Of `merge_pairs` and `import_published`: a mixture, and the data released in its place."""
+    """Params of rules `merge_pairs` and `import_published`: the mixture, and the released dataset
+    that replaces it."""
 
     published: Published | None
     files: GivenFiles
 
 
 class ExportDataset(Settings):
-    """Of `export_dataset`."""
+    """Params of rule `export_dataset`."""
 
     mixture: str
 
 
 class CountTokens(Settings):
-    """Of `count_tokens`."""
+    """Params of rule `count_tokens`."""
 
     tokenizer_location: Location
     symbols: dict[str, str]
-    """The sources' names in tables."""
+    """Name of each source in tables."""
 
 
 class MeasureDataset(Settings):
-    """Of `measure_dataset`."""
+    """Params of rule `measure_dataset`."""
 
     tokenizer: str
     mattr_window: int
@@ -140,24 +142,25 @@ class MeasureDataset(Settings):
     version: int
     tokenizer_location: Location
     symbols: dict[str, str]
-    """The sources' names in tables."""
+    """Name of each source in tables."""
     seed: int
 
 
 class EmbedInstructions(Settings):
-    """Of `embed_instructions`. Settings of the plot are left out, as embedding is expensive."""
+    """Params of rule `embed_instructions`. Plot settings are left out, because embedding is
+    expensive."""
 
     model: str
     revision: str | None
     samples: int
-    """Instructions per set at most."""
+    """Maximum number of instructions per set."""
     version: int
     sources: list[str]
     seed: int
 
 
 class ProjectEmbeddings(Settings):
-    """Of `project_embeddings`."""
+    """Params of rule `project_embeddings`."""
 
     panels: list[tuple[str, str]]
     perplexity: float
@@ -167,27 +170,27 @@ class ProjectEmbeddings(Settings):
 
 
 class MeasureTopicCoverage(Settings):
-    """Of `measure_topic_coverage`."""
+    """Params of rule `measure_topic_coverage`."""
 
     version: int
 
 
 class FindNearDuplicates(Duplicates):
-    """Of `find_near_duplicates`."""
+    """Params of rule `find_near_duplicates`."""
 
 
 class CountFunnel(Funnel):
-    """Of `count_funnel`."""
+    """Params of rule `count_funnel`."""
 
 
 class CountVerbs(Verbs):
-    """Of `count_verbs`."""
+    """Params of rule `count_verbs`."""
 
     seed: int
 
 
 class FindContamination(Settings):
-    """Of `find_contamination`."""
+    """Params of rule `find_contamination`."""
 
     contamination: Contamination
     tasks: dict[str, TaskData]
@@ -196,33 +199,33 @@ class FindContamination(Settings):
 
 
 class TrainTokenizer(Settings):
-    """Of `train_tokenizer`."""
+    """Params of rule `train_tokenizer`."""
 
     train: TrainedTokenizer
     pad_token: str | None
 
 
 class BuildModel(Settings):
-    """Of `build_model`."""
+    """Params of rule `build_model`."""
 
     architecture: Architecture
     build: BuiltModel
     tokenizer: Location | None
-    """For random weights only: a GGUF file has its own."""
+    """For random weights only; a GGUF file contains its tokenizer."""
     seed: int
 
 
 class TokenizePairs(Settings):
-    """Of `tokenize_pairs`."""
+    """Params of rule `tokenize_pairs`."""
 
     tokenizer: Location
     prompt_format: str
-    """How an instruction becomes a prompt (`lamini.prompt_formats`)."""
+    """Prompt format of the instructions (`lamini.prompt_formats`)."""
     pad_token: str | None
 
 
 class TrainModel(Settings):
-    """Of `train_model`: one student's training run."""
+    """Params of rule `train_model`: the training run of one student."""
 
     model: str
     name: str
@@ -235,22 +238,22 @@ class TrainModel(Settings):
     recipe: Recipe
 
     def as_params(self) -> dict[str, Any]:
-        """As of any rule, without the recipe's fields of speed and safety."""
+        """All fields, except the recipe's fields of speed and safety."""
         return super().as_params() | {"recipe": self.recipe.result_params()}
 
 
 class MirrorTaskData(TaskData):
-    """Of `mirror_task_data`."""
+    """Params of rule `mirror_task_data`."""
 
 
 class AskedModel(Settings):
-    """A model as evaluation and answers see it."""
+    """A model that is evaluated or that generates answers."""
 
     model: str
-    """Its key in the configuration."""
+    """Key of the model in the configuration."""
     architecture: Architecture
     prompt_format: str | None
-    """The wrapper that it is asked in; null: the bare text."""
+    """Prompt format (wrapper) of the model; null: the bare text."""
     path: str
     """Folder or hub id."""
     revision: str | None
@@ -258,28 +261,28 @@ class AskedModel(Settings):
 
     @property
     def manifest(self) -> Path | None:
-        """The manifest of a model that the pipeline made; none for any other."""
+        """Manifest of a model that the pipeline trained or built; None for other models."""
         path = Path(self.path) / "manifest.json"
         return path if path.is_file() else None
 
 
 class EvaluateModel(Settings):
-    """Of `evaluate_{batch}`: one model on a batch of tasks."""
+    """Params of rule `evaluate_{batch}`: one model and a batch of tasks."""
 
     model: AskedModel
     tasks: dict[str, Task]
     evaluation: Evaluation
-    """Its protocol and precision are those of this model."""
+    """`protocol` and `precision` are resolved for this model."""
     files: GivenFiles
 
     def as_params(self) -> dict[str, Any]:
-        """As of any rule, without how tasks are batched."""
+        """All fields, except the batching of tasks and the batch size."""
         without_effect = {"evaluation": {"batches", "tokens_per_batch"}}
         return self.model_dump(mode="json", exclude=without_effect)
 
 
 class GenerateAnswers(Settings):
-    """Of `generate_answers`."""
+    """Params of rule `generate_answers`."""
 
     model: AskedModel
     answers: Answers
@@ -287,12 +290,12 @@ class GenerateAnswers(Settings):
     seed: int
 
     def as_params(self) -> dict[str, Any]:
-        """As of any rule, without the size of batches."""
+        """All fields, except the batch size."""
         return self.model_dump(mode="json", exclude={"answers": {"tokens_per_batch"}})
 
 
 class SelectItems(Settings):
-    """Of `select_items`: a study, without what comes after the selection."""
+    """Params of rule `select_items`: the study's settings that affect the selection."""
 
     study: str
     kind: Literal["models", "dataset"]
@@ -310,7 +313,7 @@ class SelectItems(Settings):
 
 
 class MakeRatingSheets(Settings):
-    """Of `make_rating_sheets_{study}`."""
+    """Params of rule `make_rating_sheets_{study}`."""
 
     study: str
     kind: Literal["models", "dataset"]
@@ -318,23 +321,23 @@ class MakeRatingSheets(Settings):
 
 
 class JudgeItems(Settings):
-    """Of `judge_items`."""
+    """Params of rule `judge_items`."""
 
     study: str
     model: str
-    """The teacher's."""
+    """The teacher's model name."""
     judge: Judge
     seed_requests: bool
     seed: int
 
 
 class CollectRatings(Settings):
-    """Of `collect_ratings`."""
+    """Params of rule `collect_ratings`."""
 
     study: str
     kind: Literal["models", "dataset"]
     annotators: list[str]
-    """Their names."""
+    """Names of the annotators."""
     replicates: int
     files: GivenFiles
     seed: int

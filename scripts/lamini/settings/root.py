@@ -1,4 +1,4 @@
-"""The whole configuration, and the checks that span its sections."""
+"""Model of the whole configuration, with the checks that span several sections."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -15,33 +15,33 @@ from lamini.settings.teacher import Teacher
 
 
 class Report(Settings):
-    """What the report says of the run."""
+    """Settings of the report."""
 
     title: str
     reproduction: bool
     """False marks every number as not a reproduction of the paper (the demo)."""
     selected: list[Name]
-    """Models of Table 4, in its order."""
+    """Models of Table 4, in the order of its rows."""
     acceptance: list[Name] = []
-    """Reference models whose scores are checked against the authors' own, unrounded ones."""
+    """Reference models whose scores are compared with the authors' unrounded scores."""
     reference_lines: list[Name] = []
     """Models drawn as horizontal lines in Figure 5."""
     shown_points: Annotated[int, Field(ge=1)] = 1500
-    """Instructions of each set that the report's interactive Figure 3 shows; the printed one and
-    the data have all. Each adds some 150 bytes to the page."""
+    """Number of instructions per set in the report's interactive Figure 3; the printed figure and
+    its data have all. Each instruction adds about 150 bytes to the page."""
     version: Version = 2
 
 
 class Config(Settings):
-    """Everything that a run depends on, checked as a whole before any job starts."""
+    """The configuration of a run, validated as a whole before any job starts."""
 
     seed: int = 42
-    """Seed of all sampling that has none of its own."""
+    """Seed of all sampling, except where a setting has its own seed."""
     dataset: Literal["generated", "published"] = "generated"
-    """Generate D_ALL with the teacher, or read the released one."""
+    """`generated`: generate D_ALL with the teacher; `published`: read the released dataset."""
     published: Published | None = None
     downloads: dict[Name, Download] = {}
-    """Public files by the name under which they are kept."""
+    """Public files, by their file name in `results/downloads/`."""
     sources: dict[Name, Source]
     topics: Topics
     deduplication: Deduplication = Deduplication()
@@ -51,25 +51,25 @@ class Config(Settings):
     tokenizers: dict[Name, Tokenizer]
     recipes: dict[Name, Recipe]
     models: dict[Name, Model]
-    """Definitions of all models; `students` and `references` say which take part."""
+    """Definitions of all models; `students` and `references` select the models of the run."""
     students: list[Name]
     """Students that are trained and evaluated."""
     references: list[Name]
     """Reference models that are evaluated."""
     tasks: dict[Name, Task]
-    """Definitions of all tasks; `evaluated_tasks` says which take part."""
+    """Definitions of all tasks; `evaluated_tasks` selects the tasks of the run."""
     evaluated_tasks: list[Name]
     evaluation: Evaluation = Evaluation()
     answers: Answers
     human_evaluation: HumanEvaluation = HumanEvaluation()
     report: Report
     custom_rules: Annotated[list[str], Field(exclude_if=lambda rules: not rules)] = []
-    """Snakemake files (`.smk`) with rules of your own, relative to the root; included after the
-    pipeline's."""
+    """Snakemake files (`.smk`) with user-defined rules, relative to the project's root; included
+    after the pipeline's rules."""
     code_changes: Annotated[Literal["ask", "recompute"], Field(exclude=True)] = "ask"
-    """Results that cost GPU-hours or dollars, and whose code has changed since they were made: stop
-    before the first job, and say what there is to choose from, or compute them again. Others are
-    always made again."""
+    """Action for results that cost GPU-hours or dollars and whose code has changed since. `ask`:
+    stop before the first job and print the choices; `recompute`: compute them again. All other
+    results are always recomputed."""
 
     @field_validator("models", mode="before")
     @classmethod
@@ -84,17 +84,17 @@ class Config(Settings):
         return self
 
     def recipe(self, model: str) -> Recipe:
-        """The recipe of a student, with its own changes applied."""
+        """The recipe of a student, with its `recipe_changes` applied."""
         definition = self.models[model]
         assert definition.recipe is not None
         base = self.recipes[definition.recipe].model_dump()
         return Recipe.model_validate(base | definition.recipe_changes)
 
     def is_wrapped(self, model: str) -> bool:
-        """Whether the model is asked in its tokenizer's prompt format.
+        """Whether requests to the model use its tokenizer's prompt format.
 
-        By default the decoder-only students are, as in the authors' repository; baselines and
-        encoder-decoder models see the bare text.
+        Default, as in the authors' repository: True for decoder-only students; reference models and
+        encoder-decoder models get the bare text.
         """
         definition = self.models[model]
         if definition.wrapped is not None:
@@ -102,10 +102,10 @@ class Config(Settings):
         return definition.role == "student" and definition.architecture == "decoder-only"
 
     def protocol(self, model: str) -> Literal["paper", "modern"]:
-        """The protocol that a model is evaluated by.
+        """The evaluation protocol of a model.
 
-        The authors' harness was made for the paper's families; it sends no begin token, which
-        others need, and gives encoder-decoders more tokens than others have positions.
+        The authors' harness fits the paper's families only: it sends no begin token, which other
+        families need, and sends encoder-decoders more tokens than other families have positions.
         """
         definition, wanted = self.models[model], self.evaluation.protocol
         if definition.protocol is not None:
@@ -115,9 +115,10 @@ class Config(Settings):
         return "paper" if definition.family in PAPER_FAMILIES else "modern"
 
     def evaluation_precision(self, model: str) -> Literal["auto", "fp32", "bf16", "fp16"]:
-        """The precision that a model is evaluated in; `auto` is left to the device.
+        """The evaluation precision of a model; the job resolves `auto` for its device.
 
-        Acceptance compares single examples, which shorter formats flip.
+        Models of `report.acceptance` get fp32: acceptance compares single examples, and rounding in
+        bf16 or fp16 flips some of them.
         """
         wanted = self.evaluation.precision
         return "fp32" if wanted == "auto" and model in self.report.acceptance else wanted
@@ -128,7 +129,7 @@ class Config(Settings):
         return self.analysis.mixture or next(iter(self.mixtures))
 
     def evaluation_batches(self) -> dict[str, list[str]]:
-        """Evaluated tasks by the job that runs them; a task outside all batches has its own."""
+        """Evaluated tasks by batch (one job per model); a task in no batch gets its own batch."""
         batches = {
             name: [task for task in tasks if task in self.evaluated_tasks]
             for name, tasks in self.evaluation.batches.items()
@@ -139,7 +140,7 @@ class Config(Settings):
 
 
 def _unknown_names(config: Config) -> list[str]:
-    """Every name that refers to something, but to nothing that is defined."""
+    """Errors for references to names that are not defined."""
     uses: list[tuple[str, str, str]] = []
 
     def use(key: str, kind: str, names: str | Iterable[str] | None) -> None:
@@ -186,21 +187,21 @@ def _unknown_names(config: Config) -> list[str]:
 
 
 def _wrong_mixtures(config: Config) -> list[str]:
-    """Decontaminated mixtures and funnels whose hits would not be all there."""
+    """Errors in panels, funnel and decontamination: sources or hits that would be missing."""
     problems = []
     analysed = config.mixtures.get(config.analysed_mixture)
     present = analysed.sources if analysed else []
     for number, panel in enumerate(config.analysis.embeddings.panels if analysed else ()):
         problems += [
             f"analysis.embeddings.panels.{number}: {source} is no source of the mixture"
-            f" {config.analysed_mixture}; name two that are"
+            f" {config.analysed_mixture}; enter two sources of this mixture"
             for source in panel
             if source in config.sources and source not in present
         ]
     shortest = min(config.analysis.contamination.ngrams)
-    too_short = f"shorter runs than the {shortest} words of `analysis.contamination.ngrams` are"
+    too_short = f"must be at least {shortest}, the smallest of `analysis.contamination.ngrams`"
     if config.analysis.funnel.shared_words < shortest:
-        problems.append(f"analysis.funnel.shared_words: {too_short} not searched for")
+        problems.append(f"analysis.funnel.shared_words: {too_short}")
     for name, mixture in config.mixtures.items():
         wanted = mixture.decontamination
         base = config.mixtures.get(wanted.mixture) if wanted else None
@@ -212,12 +213,12 @@ def _wrong_mixtures(config: Config) -> list[str]:
         if missing := sorted(set(mixture.sources) - set(base.sources)):
             problems.append(f"{key}.mixture: {wanted.mixture} lacks {', '.join(missing)}")
         if wanted.words < shortest:
-            problems.append(f"{key}.words: {too_short} not searched for")
+            problems.append(f"{key}.words: {too_short}")
     return problems
 
 
 def _wrong_models(config: Config) -> list[str]:
-    """Models in a place that is not for them, doubled, or with a recipe that cannot be."""
+    """Errors in models: wrong role, listed twice, contradictory architecture, invalid recipe."""
     problems = []
     for key, role in (("students", "student"), ("references", "reference")):
         names = getattr(config, key)
@@ -228,12 +229,12 @@ def _wrong_models(config: Config) -> list[str]:
             if name in config.models and config.models[name].role != role
         ]
     for name, model in config.models.items():
-        start = config.models.get(model.initialization or "")
+        initialization = config.models.get(model.initialization or "")
         problems += [
             f"models.{name}.{key}: {getattr(model, key)}, but its initialization"
-            f" {model.initialization} has {getattr(start, key)}; leave it out"
+            f" {model.initialization} has {getattr(initialization, key)}; leave it out"
             for key in ("architecture", "parameters")
-            if start and getattr(model, key) != getattr(start, key)
+            if initialization and getattr(model, key) != getattr(initialization, key)
         ]
         if model.recipe in config.recipes:
             try:
@@ -249,7 +250,7 @@ def _wrong_models(config: Config) -> list[str]:
             if model in config.models and model not in evaluated
         ]
     if config.dataset == "published" and config.published is None:
-        problems.append("published: needed, because `dataset` is `published`")
+        problems.append("published: required, because `dataset` is `published`")
     for name, source in config.sources.items():
         same_subset = source.generation is not None and source.generation.same_subset
         if same_subset and source.seeds.format not in ("p3", "flan"):

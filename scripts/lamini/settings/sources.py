@@ -19,22 +19,23 @@ SOURCES = (
 """The `instruction_source` values of the published dataset, in Table 1's order."""
 
 MAX_SHARDS = 10_000
-"""Shards are numbered with four digits."""
+"""Maximum number of shards per source: shard numbers have four digits."""
 
 
 class Download(Settings):
-    """A public file that the pipeline fetches to `results/downloads/{name}`."""
+    """A public file that the pipeline downloads to `results/downloads/{name}`."""
 
     url: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    """Checked after the download; null: not checked, recorded."""
+    """Expected SHA-256, checked after the download; null: recorded, but not checked."""
 
 
 class LocalData(Settings):
     """Seed data in local files."""
 
     path: str
-    """A file, or a folder with a JSONL, JSON or Parquet file per subset; relative to the root."""
+    """A file, or a folder with one JSONL, JSON or Parquet file per subset; relative to the
+    project's root."""
 
 
 class HubData(Settings):
@@ -43,68 +44,70 @@ class HubData(Settings):
     repo: str
     """Dataset repository, such as `tatsu-lab/alpaca`."""
     revision: str
-    """Commit or tag that is read; pinned, so that the same config reads the same rows."""
+    """Commit or tag; pinned, so that the same configuration reads the same rows."""
     split: str = "train"
     subsets: list[str] | None = None
-    """Configurations (P3's and FLAN's subsets) to read; null: the repository's only one, or all."""
+    """Dataset configurations (subsets of P3 or FLAN) to read; null: all."""
     exclude_subsets: list[str] = []
-    """Regular expressions of configurations that are not read, when `subsets` is null."""
+    """Regular expressions of dataset configurations to skip if `subsets` is null."""
 
 
 class SeedData(Settings):
-    """Where a source's seed prompts come from, and how a row becomes a prompt."""
+    """Location and column format of a source's seed prompts."""
 
     format: Literal["self_instruct", "alpaca", "p3", "flan", "jsonl"]
     """Column layout. `jsonl`: any rows with an `instruction` column and, optionally, `input`."""
     local: LocalData | None = None
     hub: HubData | None = None
     max_per_subset: Annotated[int, Field(gt=0)] | None = None
-    """At most this many prompts of one subset, sampled with the seed; null: all."""
+    """Maximum number of prompts per subset, sampled with the seed; null: all."""
     max_rows_per_subset: Annotated[int, Field(gt=0)] | None = None
-    """Read at most the first so many rows of each file or hub subset; null: all. Saves the time to
-    stream collections of which few rows are sampled."""
+    """Read only this many first rows of each file or hub subset; null: all. Saves time with
+    streamed collections of which few rows are sampled."""
     max_characters: Annotated[int, Field(gt=0)] | None = None
-    """Longer prompts are left out, and counted: they would not fit into the teacher's context."""
+    """Maximum length of a prompt, in characters; longer prompts would not fit into the teacher's
+    context and are left out and counted. Null: no limit."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "SeedData":
         if (self.local is None) == (self.hub is None):
-            raise ValueError("give exactly one of `local` and `hub`")
+            raise ValueError("set exactly one of `local` and `hub`")
         return self
 
 
 class InstructionGeneration(Settings):
-    """How new instructions are asked for (section 3.1, Figures 2 and 7)."""
+    """Requests for new instructions (section 3.1, Figures 2 and 7)."""
 
     instructions_per_request: Annotated[int, Field(gt=0, le=100)]
-    """Asked for in one request: 20 for self-instruct, 10 for P3 and FLAN."""
+    """Number of instructions requested at once: 20 for self-instruct, 10 for P3 and FLAN."""
     examples_per_request: Annotated[int, Field(gt=0, le=20)] = 3
     topics_per_request: Annotated[int, Field(ge=0, le=20)] = 0
-    """Topics in one request; 0: example-guided only."""
+    """Number of topics in a request; 0: guided by examples only."""
     same_subset: bool = False
-    """Take the examples of one request from one subset (P3 and FLAN)."""
+    """Take all examples of a request from the same subset (P3 and FLAN)."""
     max_requests_factor: Annotated[float, Field(ge=1)] = 4.0
-    """A shard stops after this many times the requests it would need if all were accepted."""
+    """Maximum number of requests of a shard, as a multiple of the number needed if every
+    instruction were accepted."""
     max_example_characters: Annotated[int, Field(gt=0)] | None = None
-    """Longer prompts are not shown as examples; null: all may be."""
+    """Maximum length of a prompt that is shown as an example, in characters; null: no limit."""
     max_instruction_characters: Annotated[int, Field(gt=0)] = 4000
-    """Longer generated instructions are rejected."""
+    """Maximum length of a generated instruction, in characters; longer ones are rejected."""
     requests: InstructionRequests | None = None
-    """How this source is asked for; null: as `teacher.instructions` says."""
+    """Prompt and sampling of this source; null: `teacher.instructions`."""
 
 
 class Source(Settings):
     """One of the seven subsets of D_ALL."""
 
     symbol: str
-    """The paper's name, for tables."""
+    """Symbol of the source in the paper, used in tables."""
     samples: Annotated[int, Field(gt=0)]
-    """Instructions to generate, or prompts to sample (Table 1)."""
+    """Number of instructions to generate, or of prompts to sample (Table 1)."""
     shards: Annotated[int, Field(gt=0, le=MAX_SHARDS)]
-    """Files the source is split into; each is one job per stage."""
+    """Number of shard files; each is one job per stage."""
     seeds: SeedData
     generation: InstructionGeneration | None = None
-    """Null for sources whose own prompts are answered."""
+    """Generation of new instructions; null: the teacher answers the seed prompts themselves."""
     version: Version = 1
 
     @model_validator(mode="after")
@@ -117,24 +120,26 @@ class Source(Settings):
         return self
 
     def shard_sizes(self) -> list[int]:
-        """Samples of each shard; they add up to `samples` and differ by at most one."""
+        """Number of samples per shard; the sizes sum to `samples` and differ by at most one."""
         size, larger = divmod(self.samples, self.shards)
         return [size + (shard < larger) for shard in range(self.shards)]
 
 
 class Topics(Settings):
-    """The common topics of Wikipedia (section 3.1): which categories of the dump are kept."""
+    """Filters that select common topics from Wikipedia's categories (section 3.1)."""
 
     dump: str
-    """`category.sql.gz` of a MediaWiki dump, relative to the root or absolute."""
+    """`category.sql.gz` of a MediaWiki dump; relative to the project's root, or absolute."""
     max_words: Annotated[int, Field(gt=0)] = 2
-    """Words of a title at most ("less than three")."""
+    """Maximum number of words in a title (paper: "less than three")."""
     min_subcategories: Annotated[int, Field(ge=0)] = 11
-    """Subcategories at least ("more than 10")."""
+    """Minimum number of subcategories (paper: "more than 10")."""
     min_pages: Annotated[int, Field(ge=0)] = 51
-    """Pages proper at least ("more than 50"): members less subcategories and files."""
+    """Minimum number of pages (paper: "more than 50"), which are the category's members minus its
+    subcategories and files."""
     exclude_patterns: list[str] = []
-    """Regular expressions of maintenance categories, matched anywhere, case-insensitive."""
+    """Regular expressions of maintenance categories to drop; matched anywhere in the title,
+    case-insensitive."""
     version: Version = 1
 
 

@@ -1,4 +1,4 @@
-"""Settings of the models: tokenizers, weights, recipes, students and references (Table 3)."""
+"""Settings of tokenizers, weights, recipes, students and reference models (Table 3)."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -17,49 +17,51 @@ class HubModel(Settings):
 
     repo: str
     revision: str
-    """Commit or tag; pinned."""
+    """Commit or tag, pinned for reproducibility."""
 
 
 class TrainedTokenizer(Settings):
-    """A tokenizer trained on a mixture's text: T5's unigram form or GPT-2's byte-level BPE."""
+    """A tokenizer trained on the text of a mixture."""
 
     kind: Literal["t5", "gpt2"]
+    """`t5`: unigram model as in T5; `gpt2`: byte-level BPE as in GPT-2."""
     mixture: Name = "d_all"
     vocabulary: Annotated[int, Field(gt=300)]
-    """Entries, special ones included."""
+    """Vocabulary size, special tokens included."""
     version: Version = 1
 
 
 class Tokenizer(Settings):
-    """A tokenizer and the prompt format that its models are trained and asked with."""
+    """A tokenizer, and the prompt format for training and evaluation of its models."""
 
     hub: HubModel | None = None
     folder: str | None = None
     train: TrainedTokenizer | None = None
     model: Name | None = None
-    """The tokenizer of a model that the pipeline builds."""
+    """Use the tokenizer of this model, which the pipeline builds."""
     prompt_format: Literal["alpaca", "bare"]
     """`alpaca`: Alpaca's wrapper (decoder-only models); `bare`: the instruction alone."""
     pad_token: str | None = None
-    """Padding token added when the tokenizer has none (`[PAD]` for GPT-2, as Alpaca does)."""
+    """Padding token to add if the tokenizer has none (`[PAD]` for GPT-2, as in Alpaca)."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Tokenizer":
-        given = [k for k in ("hub", "folder", "train", "model") if getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of hub, folder, train, model; found {given}")
+        found = [k for k in ("hub", "folder", "train", "model") if getattr(self, k) is not None]
+        if len(found) != 1:
+            raise ValueError(f"set exactly one of hub, folder, train, model; found {found}")
         return self
 
 
 class BuiltModel(Settings):
-    """Weights that the pipeline makes itself."""
+    """Weights that the pipeline builds itself."""
 
     kind: Literal["random", "gguf"]
-    """`random`: initialised from `config`; `gguf`: dequantised from `path`."""
+    """`random`: random weights of the architecture in `config`; `gguf`: weights dequantised from
+    the file `path`."""
     config: dict[str, Any] = {}
     """For `random`: `model_type` and the fields of its Hugging Face configuration."""
     path: str | None = None
-    """For `gguf`: the file; `package:NAME/FILE` is a file inside an installed package."""
+    """For `gguf`: path of the file; `package:NAME/FILE` is a file inside an installed package."""
     version: Version = 1
 
     @model_validator(mode="after")
@@ -72,7 +74,7 @@ class BuiltModel(Settings):
 
 
 class Weights(Settings):
-    """Where a reference model's weights are."""
+    """Origin of a reference model's weights: hub, folder, or built by the pipeline."""
 
     hub: HubModel | None = None
     folder: str | None = None
@@ -80,21 +82,21 @@ class Weights(Settings):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Weights":
-        given = [k for k in ("hub", "folder", "build") if getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of hub, folder, build; found {given}")
+        found = [k for k in ("hub", "folder", "build") if getattr(self, k) is not None]
+        if len(found) != 1:
+            raise ValueError(f"set exactly one of hub, folder, build; found {found}")
         return self
 
 
 SPEED_AND_SAFETY = frozenset(
     {"tokens_per_micro_batch", "save_minutes", "gradient_checkpointing", "shard_optimizer"}
 )
-"""Fields of a recipe that decide how fast and how safely a run goes, not what it computes: a
-change trains nothing anew, and a stopped run goes on under other ones."""
+"""Fields of a recipe that affect speed, memory and checkpointing, but not the trained weights. A
+change does not retrain a model; a stopped run resumes with the new values."""
 
 
 class Recipe(Settings):
-    """How a student is trained (section 4.1)."""
+    """Training hyperparameters of a student (section 4.1)."""
 
     epochs: Annotated[float, Field(gt=0)] = 5
     batch_pairs: Annotated[int, Field(gt=0)] = 1024
@@ -107,34 +109,36 @@ class Recipe(Settings):
     adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     max_prompt_tokens: Annotated[int, Field(gt=0)]
-    """Longer prompts: the pair is left out and counted."""
+    """Maximum prompt length; pairs with longer prompts are left out and counted."""
     max_response_tokens: Annotated[int, Field(gt=0)]
-    """Longer responses, end token included: the pair is left out and counted."""
+    """Maximum response length, end token included; pairs with longer responses are left out and
+    counted."""
     loss_reduction: Literal["token_mean", "micro_batch_mean"] = "token_mean"
-    """Mean over the step's supervised tokens, or of each micro-batch's mean (the 2023 practice)."""
+    """`token_mean`: mean over all supervised tokens of the step; `micro_batch_mean`: mean of the
+    micro-batches' means (common practice in 2023)."""
     micro_batch_pairs: Annotated[int, Field(gt=0)] = 128
-    """For `micro_batch_mean`: pairs in each group; the released checkpoints had 128."""
+    """For `micro_batch_mean`: pairs per micro-batch; 128 for the released checkpoints."""
     tokens_per_micro_batch: Annotated[int, Field(gt=0)] = 8192
-    """Padded tokens computed at once on one device; changes speed and memory only."""
+    """Tokens per forward pass on one device, padding included; changes speed and memory only."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """`auto`: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."""
+    """`auto`: bf16 if the GPU supports it, fp16 on older GPUs, fp32 on a CPU."""
     gradient_checkpointing: bool = False
-    """Compute activations twice to hold fewer of them; changes speed and memory only."""
+    """Recompute activations in the backward pass to save memory; changes speed and memory only."""
     shard_optimizer: bool = False
-    """Spread the optimiser's state over the GPUs, for models that do not fit otherwise."""
+    """Shard the optimiser state over the GPUs, for models that otherwise do not fit."""
     held_out_pairs: Annotated[int, Field(ge=0)] = 0
-    """Pairs kept out of training, by the seed, to measure a loss on."""
+    """Number of pairs held out of training, chosen with the seed, to compute a validation loss."""
     save_minutes: Annotated[float, Field(gt=0)] = 30.0
     """Minutes between two resumable checkpoints."""
     seed: int = 42
     version: Version = 1
 
     def result_params(self) -> dict[str, Any]:
-        """All that the trained weights depend on."""
+        """Fields that the trained weights depend on."""
         return self.model_dump(mode="json", exclude=set(SPEED_AND_SAFETY))
 
     def speed_params(self) -> dict[str, Any]:
-        """The rest: `SPEED_AND_SAFETY`."""
+        """Fields of `SPEED_AND_SAFETY`."""
         return self.model_dump(mode="json", include=set(SPEED_AND_SAFETY))
 
 
@@ -146,75 +150,79 @@ def with_inherited(models: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in the fields that students inherit from their initialization.
 
     Args:
-        models: definitions by name, before they are checked.
+        models: definitions by name, before validation.
 
     Raises:
-        ValueError: names each student whose initialization is no reference model.
+        ValueError: names each student whose initialization is not a reference model.
     """
     filled, problems = dict(models), []
     for name, model in models.items():
-        start = model.get("initialization") if isinstance(model, Mapping) else None
-        if start is None:
+        initialization = model.get("initialization") if isinstance(model, Mapping) else None
+        if initialization is None:
             continue
-        origin = models.get(start) if isinstance(start, str) else None
-        if not isinstance(origin, Mapping) or origin.get("initialization") is not None:
+        reference = models.get(initialization) if isinstance(initialization, str) else None
+        if not isinstance(reference, Mapping) or reference.get("initialization") is not None:
             problems.append(
-                f"models.{name}.initialization: {start!r} is no reference model of `models`"
+                f"models.{name}.initialization: {initialization!r} is no reference model of"
+                " `models`"
             )
             continue
-        filled[name] = {key: origin[key] for key in INHERITED if key in origin} | dict(model)
+        inherited = {key: reference[key] for key in INHERITED if key in reference}
+        filled[name] = inherited | dict(model)
     if problems:
         raise ValueError("\n".join(problems))
     return filled
 
 
 def _without_inherited(schema: dict[str, Any]) -> None:
-    """The schema does not require the inherited fields, as students leave them out."""
+    """Make the inherited fields optional in the schema, because students omit them."""
     schema["required"] = [key for key in schema["required"] if key not in INHERITED]
 
 
 class Model(Settings):
-    """A student, or a reference model that it is compared with.
+    """A student, which is trained, or a reference model, which is evaluated only.
 
     A student inherits `architecture`, `family`, `parameters` and `tokenizer` from its
-    initialization; it may give another family or tokenizer.
+    initialization; it may override `family` and `tokenizer`.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_inherited)
 
     name: str
-    """As the paper writes it."""
+    """Display name, as in the paper."""
     role: Literal["student", "reference"]
     architecture: Architecture
     family: str
-    """T5, Flan-T5, GPT-Neo, Cerebras-GPT, GPT-2, LLaMA ..."""
+    """Model family: T5, Flan-T5, GPT-Neo, Cerebras-GPT, GPT-2, LLaMA ..."""
     parameters: Annotated[int, Field(gt=0)]
     """Number of parameters."""
     tokenizer: Name
     weights: Weights | None = None
-    """Of a reference model."""
+    """Reference models: origin of the weights."""
     initialization: Name | None = None
-    """Of a student: the reference model whose weights it starts from."""
+    """Students: the reference model whose weights training starts from."""
     recipe: Name | None = None
-    """Of a student: a key of `recipes`."""
+    """Students: a key in `recipes`."""
     recipe_changes: dict[str, Any] = {}
-    """Fields of the recipe that this student changes."""
+    """Students: fields of the recipe that this student overrides."""
     mixture: Name = "d_all"
-    """Of a student: the data it is trained on."""
+    """Students: the mixture to train on."""
     nodes: Annotated[int, Field(gt=0)] = 1
-    """Of a student: machines that share its training; changes speed only."""
+    """Students: number of nodes for training; changes speed only."""
     gpus: Annotated[int, Field(gt=0)] | None = None
-    """Of a student: GPUs of each of them; null: 1, 4 or 8 by the model's size."""
+    """Students: GPUs per node for training; null: 1, 4 or 8, depending on the model's size."""
     evaluation_gpus: Annotated[int, Field(gt=0)] = 1
-    """GPUs of a job that asks the model; its layers are spread over them when one is too small."""
+    """GPUs of an evaluation or answer job; the model's layers are distributed over them if one GPU
+    is too small."""
     wrapped: bool | None = None
-    """Ask it in its tokenizer's prompt format; null: decoder-only students are, others are not."""
+    """Use the tokenizer's prompt format in evaluation and answers; null: true for decoder-only
+    students, false for other models."""
     protocol: Literal["paper", "modern"] | None = None
-    """Prompts that it is evaluated with; null: those of `evaluation.protocol`."""
+    """Evaluation protocol of this model; null: `evaluation.protocol`."""
     published_as: str | None = None
     """Hub id of the released checkpoint, if any."""
     recommended: bool = False
-    """Marked with a dagger in Table 3."""
+    """Whether Table 3 marks the model with a dagger."""
 
     @model_validator(mode="after")
     def _role_fits(self) -> "Model":

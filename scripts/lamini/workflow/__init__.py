@@ -1,8 +1,8 @@
-"""What the rules ask of the configuration: names to expand, inputs, params, resources.
+"""Wildcard values, inputs, params and resources of the rules, derived from the configuration.
 
-The Snakefile imports this module in every job, so it stays light. Rules hold no logic of their
-own: each `params` here is exactly what the rule's result depends on, in a fixed order, so that a
-change recomputes only what lies downstream of it.
+The Snakefile imports this module in every job, so it must load fast. Rules contain no logic: the
+`params` built here are exactly the settings that a rule's result depends on, in a fixed order. A
+change of a setting therefore recomputes only the results that depend on it.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,15 @@ __all__ = ["Workflow", "growing", "one_of"]
 
 
 class Workflow(RuleParams, Resources):
-    """The configuration as the rules see it."""
+    """Interface of the rules to the configuration."""
 
     @classmethod
     def from_snakemake(cls, config: Mapping[str, Any]) -> Self:
-        """As the constructor, with the files that the configuration names checked as well.
+        """Construct the workflow, and check the files that the configuration names.
 
         Raises:
-            WorkflowError: when the configuration is wrong; ends Snakemake with the message alone.
+            WorkflowError: if the configuration is invalid; Snakemake then ends with the message,
+                without a traceback.
         """
         from snakemake.exceptions import WorkflowError
 

@@ -1,4 +1,4 @@
-"""`make accept-code`: keep finished results after an edit of code that changes none of them."""
+"""`make accept-code`: keep finished results after an edit of code that does not change them."""
 
 import argparse
 import sys
@@ -10,14 +10,14 @@ from lamini.workflow.rule_code import CODE_FILE, accept_code
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser("python -m lamini.workflow", description=__doc__)
-    parser.add_argument("rules", nargs="*", help="such as train_model; default: all that changed")
+    parser.add_argument("rules", nargs="*", help="such as train_model; default: all changed rules")
     return run_command(lambda: _accept(parser.parse_args(arguments).rules))
 
 
 def _accept(rules: list[str]) -> None:
     accepted = accept_code(rules)
     if accepted:
-        print(f"{CODE_FILE}: the code of these rules is accepted: {', '.join(accepted)}")
+        print(f"{CODE_FILE}: accepted the code of these rules: {', '.join(accepted)}")
     else:
         print("No code has changed: nothing to accept.")
 

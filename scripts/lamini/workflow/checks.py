@@ -1,4 +1,4 @@
-"""Checks of the files that the configuration names, before any job starts."""
+"""Checks of the files that the configuration names; run before any job starts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +10,10 @@ from lamini.workflow.inputs import Inputs
 
 
 def check_files(flow: Inputs) -> None:
-    """Check that templates, task definitions and rule files exist and can be used.
+    """Check that prompt templates, task definitions and custom rules exist and are valid.
 
     Raises:
-        SettingsError: names every setting whose file is missing or wrong, and the remedy.
+        SettingsError: names every setting with a missing or invalid file, and the remedy.
     """
     missing = [path for path in flow.config.custom_rules if not Path(path).is_file()]
     problems = [
@@ -29,7 +29,7 @@ def check_files(flow: Inputs) -> None:
 def _wrong_templates(flow: Inputs) -> Iterator[str]:
     for source in flow.generated_sources:
         prompt = flow.instruction_requests(source).prompt
-        if prompt == InstructionTemplate():  # the paper's: the tests check it
+        if prompt == InstructionTemplate():  # the paper's, checked by the tests
             continue
         from lamini.generation.prompt_template import PromptTemplate  # loads Jinja
 

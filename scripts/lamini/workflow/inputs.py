@@ -1,4 +1,4 @@
-"""Which files a rule reads and writes, and where models and tokenizers are."""
+"""Input and output files of the rules, and locations of models and tokenizers."""
 
 from functools import cached_property
 from pathlib import Path
@@ -13,25 +13,25 @@ from lamini.workflow.names import Names
 
 
 class Inputs(Names):
-    """Paths, by what they are for."""
+    """Input and output paths of the rules."""
 
     def seed_files(self, source: str) -> list[str]:
-        """The local seed files of a source; none when they come from the hub."""
+        """Local seed files of a source; empty if the seeds come from the hub."""
         local = self.source(source).seeds.local
         return [local.path] if local else []
 
     def prompt_template(self, source: str) -> list[str]:
-        """The template of a source's instruction prompt."""
+        """Template file of a source's instruction prompt."""
         return [self.instruction_requests(source).prompt.template]
 
     def topics(self, source: str) -> list[str]:
-        """The topic list, for sources that it guides."""
+        """The topic list, for topic-guided sources; empty for others."""
         generation = self.source(source).generation
         guided = generation is not None and generation.topics_per_request > 0
         return ["results/topics/topics.jsonl"] if guided else []
 
     def query_inputs(self, source: str) -> list[str]:
-        """What the queries of a source are selected from: its instructions, or its prompts."""
+        """Inputs of `select_queries`: the source's generated instructions, or its prompts."""
         if self.source(source).generation:
             return [f"results/instructions/{source}/{s}.jsonl" for s in self.shards(source)]
         return [f"results/prompts/{source}.jsonl"]
@@ -46,7 +46,7 @@ class Inputs(Names):
         return [path for source in sources for path in self.files("pairs", source)]
 
     def mixture_hits(self, mixture: str) -> list[str]:
-        """The hits that a decontaminated mixture leaves out; none for any other."""
+        """Contamination hits that a decontaminated mixture leaves out; empty for other mixtures."""
         decontamination = self.config.mixtures[mixture].decontamination
         if decontamination is None:
             return []
@@ -54,48 +54,49 @@ class Inputs(Names):
 
     @cached_property
     def published_files(self) -> list[str]:
-        """The local file or folder of the published dataset; none when it comes from the hub."""
+        """Local file or folder of the published dataset; empty if it comes from the hub."""
         published = self.config.published
         return [published.local.path] if published and published.local else []
 
     def tokenizer_dataset(self, tokenizer: str, ending: str) -> str:
-        """The dataset file that a tokenizer is trained on."""
+        """Dataset file with the training text of a tokenizer."""
         train = self.config.tokenizers[tokenizer].train
         assert train is not None
         return f"results/dataset/{train.mixture}.{ending}"
 
     def task_files(self, batch: str) -> list[str]:
-        """Local data of a batch's tasks; none when it comes from the hub."""
+        """Local data files of a batch's tasks; empty if the data come from the hub."""
         mirror = self.config.evaluation.mirror
         if mirror is None:
             return []
         return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
 
     def definition_files(self, batch: str) -> list[str]:
-        """All files in the folders of the user's own definitions of a batch's tasks."""
+        """All files in the folders with user-defined tasks (`include_path`) of a batch."""
         folders = {self.config.tasks[task].include_path for task in self.batches[batch]}
         return [str(file) for folder in sorted(filter(None, folders)) for file in files_of(folder)]
 
     @cached_property
     def task_data(self) -> dict[str, TaskData]:
-        """Where the evaluated tasks' data are on the hub, by their path below a mirror."""
+        """Hub locations of the evaluated tasks' data, by their path in a local mirror."""
         data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
         return {d.path.removesuffix(".jsonl"): d for d in data}
 
     def sample_files(self, batch: str) -> list[str]:
-        """Files of what was sent in a batch's tasks, with the wildcard `model`; often none."""
+        """Files with requests and outputs of a batch's tasks (`evaluation.samples`), with the
+        wildcard `model`; empty if samples are not written."""
         tasks = self.batches[batch] if self.config.evaluation.samples else []
         return [f"results/evals/{{model}}/{task}.samples.jsonl.zst" for task in tasks]
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
-        """The manifest of a tokenizer that the pipeline makes; none for one from elsewhere."""
+        """Manifest of a tokenizer that the pipeline makes; empty for other tokenizers."""
         definition = self.config.tokenizers[tokenizer]
         if definition.train:
             return [f"results/tokenizers/{tokenizer}/manifest.json"]
         return self.model_input(definition.model) if definition.model else []
 
     def model_input(self, model: str) -> list[str]:
-        """The manifest of a model that the pipeline trains or builds; none for any other."""
+        """Manifest of a model that the pipeline trains or builds; empty for other models."""
         definition = self.config.models[model]
         if definition.role == "student":
             return [f"results/checkpoints/{model}/final/manifest.json"]
@@ -103,19 +104,19 @@ class Inputs(Names):
         return [f"results/pretrained/{model}/manifest.json"] if weights.build else []
 
     def build_inputs(self, model: str) -> list[str]:
-        """What a built model needs: the tokenizer that gives its vocabulary."""
+        """Inputs of `build_model`: for random weights the tokenizer, which sets the vocabulary."""
         definition = self.config.models[model]
         build = weights_of(definition.weights).build
         assert build is not None
         return self.tokenizer_input(definition.tokenizer) if build.kind == "random" else []
 
     def tokenized(self, model: str) -> str:
-        """The folder of the token cache that a student is trained on."""
+        """Folder of a student's token cache."""
         definition = self.config.models[model]
         return f"results/tokenized/{definition.mixture}/{definition.tokenizer}"
 
     def study_inputs(self, study: str) -> dict[str, Any]:
-        """What a study rates: the models' answers, or the dataset by its manifest."""
+        """Inputs of a study: the models' answers, or the dataset and its manifest."""
         from snakemake.io import ancient
 
         definition = self.study(study)
@@ -127,34 +128,34 @@ class Inputs(Names):
         return {"manifest": f"{dataset}.manifest.json", "dataset": ancient(f"{dataset}.parquet")}
 
     def rating_sheets(self, study: str) -> list[str]:
-        """The annotation pages of a study, one for each annotator."""
+        """Annotation pages of a study, one per annotator."""
         names = annotator_names(self.study(study).annotators)
         return [f"results/human_eval/{study}/sheets/{name}.html" for name in names]
 
     def verdicts(self, study: str) -> list[str]:
-        """The judge's ratings, where the study has a judge."""
+        """The judge's ratings; empty if the study has no judge."""
         return [f"results/human_eval/{study}/verdicts.jsonl"] if self.study(study).judge else []
 
     def rating_files(self, study: str) -> list[str]:
-        """Finished rating files of a study: what lies in its folder now."""
+        """Finished rating files that are in a study's folder now."""
         folder = self.study(study).ratings or f"config/ratings/{study}"
         return sorted(str(path) for path in Path(folder).glob("*.json"))
 
     @cached_property
     def evaluated_files(self) -> list[str]:
-        """Local data of all evaluated tasks; none when it comes from the hub."""
+        """Local data files of all evaluated tasks; empty if the data come from the hub."""
         return [path for batch in self.batches for path in self.task_files(batch)]
 
     @cached_property
     def guided_instructions(self) -> list[str]:
-        """Instruction shards of all sources that topics guide."""
+        """Instruction shards of all topic-guided sources."""
         guided = [source for source in self.generated_sources if self.topics(source)]
         return [path for source in guided for path in self.files("instructions", source)]
 
     # --- Locations of models and tokenizers -------------------------------------------------------
 
     def model_location(self, model: str) -> Location:
-        """Where a model's weights are."""
+        """Location of a model's weights."""
         definition = self.config.models[model]
         if definition.role == "student":
             return Location(path=f"results/checkpoints/{model}/final")
@@ -164,7 +165,7 @@ class Inputs(Names):
         return Location(path=weights.folder or f"results/pretrained/{model}")
 
     def tokenizer_location(self, tokenizer: str) -> Location:
-        """Where a tokenizer is."""
+        """Location of a tokenizer."""
         definition = self.config.tokenizers[tokenizer]
         if definition.hub:
             return Location(path=definition.hub.repo, revision=definition.hub.revision)
@@ -174,6 +175,6 @@ class Inputs(Names):
 
 
 def weights_of(weights: Weights | None) -> Weights:
-    """The weights of a reference model; settings have checked that they are there."""
+    """Return the weights of a reference model, which the settings guarantee to exist."""
     assert weights is not None
     return weights

@@ -1,4 +1,4 @@
-"""What there is to make: the values of each wildcard, from the configuration's own keys."""
+"""Wildcard values (sources, mixtures, models, tasks, studies), read from the configuration."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,13 @@ from lamini.settings.teacher import InstructionRequests
 
 
 class Names:
-    """The configuration, and the names that it makes.
+    """The configuration, and the names of its sources, mixtures, models, tasks and studies.
 
     Args:
         config: Snakemake's merged `config`.
 
     Raises:
-        SettingsError: when the configuration is wrong.
+        SettingsError: if the configuration is invalid.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -26,7 +26,7 @@ class Names:
 
     @cached_property
     def wildcards(self) -> dict[str, str]:
-        """What each wildcard may be: a typo is "no rule to produce", and launches nothing."""
+        """Regular expression of each wildcard, so that misspelt targets start no job."""
         return {
             "download": one_of(self.config.downloads),
             "source": one_of(self.active_sources),
@@ -40,12 +40,12 @@ class Names:
 
     @cached_property
     def evaluated_models(self) -> list[str]:
-        """References, then students: everything that gets scores and answers."""
+        """Reference models, then students: all models that are evaluated and generate answers."""
         return [*self.config.references, *self.config.students]
 
     @cached_property
     def used_mixtures(self) -> list[str]:
-        """Mixtures that an active student, a study or the analysis needs."""
+        """Mixtures that a configured student, a study or the analysis needs."""
         used = [self.config.models[student].mixture for student in self.config.students]
         used += [*map(self.study_mixture, self.studies), self.analysed_mixture]
         mixtures = [self.config.mixtures[name] for name in used]
@@ -65,12 +65,12 @@ class Names:
 
     @cached_property
     def generated_sources(self) -> list[str]:
-        """Active sources whose instructions the teacher writes."""
+        """Active sources whose instructions the teacher generates."""
         return [s for s in self.active_sources if self.config.sources[s].generation]
 
     @cached_property
     def batches(self) -> dict[str, list[str]]:
-        """Evaluated tasks by the job that runs them."""
+        """Evaluated tasks by batch; one job evaluates a model on a batch."""
         return self.config.evaluation_batches()
 
     @cached_property
@@ -80,7 +80,7 @@ class Names:
 
     @cached_property
     def built_models(self) -> list[str]:
-        """Reference models whose weights the pipeline makes."""
+        """Reference models whose weights the pipeline builds."""
         models = self.config.models.items()
         return [name for name, model in models if model.weights and model.weights.build]
 
@@ -91,7 +91,7 @@ class Names:
 
     @cached_property
     def judged_studies(self) -> list[str]:
-        """Studies that the teacher rates as well."""
+        """Studies with a judge: the teacher rates them, too."""
         return [name for name in self.studies if self.study(name).judge]
 
     def source(self, name: str) -> Source:
@@ -99,7 +99,7 @@ class Names:
         return self.config.sources[name]
 
     def instruction_requests(self, source: str) -> InstructionRequests:
-        """How a source's instructions are asked for: its own `requests`, else the teacher's."""
+        """Settings of a source's instruction requests: its own `requests`, or the teacher's."""
         generation = self.source(source).generation
         return (generation and generation.requests) or self.config.teacher.instructions
 
@@ -108,7 +108,7 @@ class Names:
         return self.config.human_evaluation.studies[name]
 
     def study_mixture(self, name: str) -> str:
-        """The mixture that a study of the dataset samples."""
+        """Mixture that a dataset study samples."""
         return self.study(name).mixture or self.analysed_mixture
 
     def shards(self, source: str) -> list[str]:
@@ -117,5 +117,5 @@ class Names:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """A regular expression that matches exactly the given names."""
+    """Regular expression that matches exactly these names; if there are none, nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,4 +1,4 @@
-"""Builds what each rule's result depends on (`lamini.settings.params`) from the configuration."""
+"""Builds the params of each rule (`lamini.settings.params`) from the configuration."""
 
 import json
 from typing import Any
@@ -10,14 +10,14 @@ from lamini.workflow.inputs import Inputs, weights_of
 
 
 class RuleParams(Inputs):
-    """One method for each rule."""
+    """Params of all rules, one method per rule."""
 
     def download_params(self, download: str) -> params.DownloadFile:
-        """Of `download_file`."""
+        """Params of rule `download_file`."""
         return params.DownloadFile(**dict(self.config.downloads[download]))
 
     def prompt_params(self, source: str) -> params.PreparePrompts:
-        """Of `prepare_prompts`."""
+        """Params of rule `prepare_prompts`."""
         definition = self.source(source)
         return params.PreparePrompts(
             source=source,
@@ -29,12 +29,12 @@ class RuleParams(Inputs):
         )
 
     def topic_params(self) -> params.SelectTopics:
-        """Of `select_topics`."""
+        """Params of rule `select_topics`."""
         topics = self.config.topics
         return params.SelectTopics(topics=topics, files=fingerprint([topics.dump]))
 
     def instruction_params(self, source: str, shard: str) -> params.GenerateInstructions:
-        """Of `generate_instructions`."""
+        """Params of rule `generate_instructions`."""
         definition = self.source(source)
         assert definition.generation is not None
         return params.GenerateInstructions(
@@ -50,7 +50,7 @@ class RuleParams(Inputs):
         )
 
     def query_params(self, source: str) -> params.SelectQueries:
-        """Of `select_queries`."""
+        """Params of rule `select_queries`."""
         return params.SelectQueries(
             source=source,
             deduplication=self.config.deduplication,
@@ -59,7 +59,7 @@ class RuleParams(Inputs):
         )
 
     def pair_params(self, source: str) -> params.GeneratePairs:
-        """Of `generate_pairs`."""
+        """Params of rule `generate_pairs`."""
         return params.GeneratePairs(
             source=source,
             model=self.config.teacher.model,
@@ -69,11 +69,11 @@ class RuleParams(Inputs):
         )
 
     def price_params(self) -> dict[str, Any]:
-        """Of `summarize_generation`."""
+        """Params of rule `summarize_generation`."""
         return {name: price.as_params() for name, price in self.config.teacher.prices.items()}
 
     def mixture_params(self, mixture: str) -> params.MergePairs:
-        """Of `merge_pairs` and `import_published`."""
+        """Params of rules `merge_pairs` and `import_published`."""
         return params.MergePairs(
             mixture=mixture,
             **dict(self.config.mixtures[mixture]),
@@ -82,11 +82,11 @@ class RuleParams(Inputs):
         )
 
     def export_params(self, mixture: str) -> params.ExportDataset:
-        """Of `export_dataset`."""
+        """Params of rule `export_dataset`."""
         return params.ExportDataset(mixture=mixture)
 
     def analysis_params(self, mixture: str) -> params.MeasureDataset:
-        """Of `measure_dataset`."""
+        """Params of rule `measure_dataset`."""
         analysis = self.config.analysis
         return params.MeasureDataset(
             tokenizer=analysis.tokenizer,
@@ -98,7 +98,7 @@ class RuleParams(Inputs):
         )
 
     def token_count_params(self, mixture: str, tokenizer: str) -> params.CountTokens:
-        """Of `count_tokens`."""
+        """Params of rule `count_tokens`."""
         sources = self.config.mixtures[mixture].sources
         return params.CountTokens(
             tokenizer_location=self.tokenizer_location(tokenizer),
@@ -106,7 +106,7 @@ class RuleParams(Inputs):
         )
 
     def embedding_params(self) -> params.EmbedInstructions:
-        """Of `embed_instructions`."""
+        """Params of rule `embed_instructions`."""
         embeddings = self.config.analysis.embeddings
         return params.EmbedInstructions(
             model=embeddings.model,
@@ -118,7 +118,7 @@ class RuleParams(Inputs):
         )
 
     def projection_params(self) -> params.ProjectEmbeddings:
-        """Of `project_embeddings`."""
+        """Params of rule `project_embeddings`."""
         embeddings = self.config.analysis.embeddings
         return params.ProjectEmbeddings(
             panels=embeddings.panels,
@@ -129,23 +129,23 @@ class RuleParams(Inputs):
         )
 
     def coverage_params(self) -> params.MeasureTopicCoverage:
-        """Of `measure_topic_coverage`."""
+        """Params of rule `measure_topic_coverage`."""
         return params.MeasureTopicCoverage(version=self.config.analysis.version)
 
     def duplicate_params(self) -> params.FindNearDuplicates:
-        """Of `find_near_duplicates`."""
+        """Params of rule `find_near_duplicates`."""
         return params.FindNearDuplicates(**dict(self.config.analysis.duplicates))
 
     def funnel_params(self) -> params.CountFunnel:
-        """Of `count_funnel`."""
+        """Params of rule `count_funnel`."""
         return params.CountFunnel(**dict(self.config.analysis.funnel))
 
     def verb_params(self) -> params.CountVerbs:
-        """Of `count_verbs`."""
+        """Params of rule `count_verbs`."""
         return params.CountVerbs(**dict(self.config.analysis.verbs), seed=self.config.seed)
 
     def contamination_params(self) -> params.FindContamination:
-        """Of `find_contamination`."""
+        """Params of rule `find_contamination`."""
         return params.FindContamination(
             contamination=self.config.analysis.contamination,
             tasks={task: self.config.tasks[task].data for task in self.config.evaluated_tasks},
@@ -154,13 +154,13 @@ class RuleParams(Inputs):
         )
 
     def tokenizer_params(self, tokenizer: str) -> params.TrainTokenizer:
-        """Of `train_tokenizer`."""
+        """Params of rule `train_tokenizer`."""
         definition = self.config.tokenizers[tokenizer]
         assert definition.train is not None
         return params.TrainTokenizer(train=definition.train, pad_token=definition.pad_token)
 
     def build_params(self, model: str) -> params.BuildModel:
-        """Of `build_model`."""
+        """Params of rule `build_model`."""
         definition = self.config.models[model]
         build = weights_of(definition.weights).build
         assert build is not None
@@ -173,7 +173,7 @@ class RuleParams(Inputs):
         )
 
     def tokenized_params(self, tokenizer: str) -> params.TokenizePairs:
-        """Of `tokenize_pairs`."""
+        """Params of rule `tokenize_pairs`."""
         definition = self.config.tokenizers[tokenizer]
         return params.TokenizePairs(
             tokenizer=self.tokenizer_location(tokenizer),
@@ -182,7 +182,7 @@ class RuleParams(Inputs):
         )
 
     def training_params(self, model: str) -> params.TrainModel:
-        """Of `train_model`."""
+        """Params of rule `train_model`."""
         definition = self.config.models[model]
         assert definition.initialization is not None
         tokenizer = self.config.tokenizers[definition.tokenizer]
@@ -203,11 +203,11 @@ class RuleParams(Inputs):
         return json.dumps(self.training_params(model).as_params(), ensure_ascii=False)
 
     def training_speed_json(self, model: str) -> str:
-        """The recipe's fields of speed and safety alone, as one command-line argument."""
+        """The recipe's `speed_params` as one command-line argument."""
         return json.dumps(self.config.recipe(model).speed_params())
 
     def asked_model_params(self, model: str) -> params.AskedModel:
-        """A model as evaluation and answers see it."""
+        """Location, architecture and prompt format of a model, for evaluation and answers."""
         definition = self.config.models[model]
         tokenizer = self.config.tokenizers[definition.tokenizer]
         return params.AskedModel(
@@ -218,11 +218,11 @@ class RuleParams(Inputs):
         )
 
     def mirror_params(self, path: str) -> params.MirrorTaskData:
-        """Of `mirror_task_data`."""
+        """Params of rule `mirror_task_data`."""
         return params.MirrorTaskData(**dict(self.task_data[path]))
 
     def evaluation_params(self, model: str, batch: str) -> params.EvaluateModel:
-        """Of `evaluate_{batch}`."""
+        """Params of rule `evaluate_{batch}`."""
         own = {
             "protocol": self.config.protocol(model),
             "precision": self.config.evaluation_precision(model),
@@ -235,7 +235,7 @@ class RuleParams(Inputs):
         )
 
     def answer_params(self, model: str) -> params.GenerateAnswers:
-        """Of `generate_answers`."""
+        """Params of rule `generate_answers`."""
         return params.GenerateAnswers(
             model=self.asked_model_params(model),
             answers=self.config.answers,
@@ -244,10 +244,10 @@ class RuleParams(Inputs):
         )
 
     def study_params(self, study: str) -> params.SelectItems:
-        """Of `select_items`."""
+        """Params of rule `select_items`."""
         definition = self.study(study)
-        of_the_selection = {"study", "mixture", "files", "seed"}
-        shared = params.SelectItems.model_fields.keys() - of_the_selection
+        set_here = {"study", "mixture", "files", "seed"}
+        shared = params.SelectItems.model_fields.keys() - set_here
         return params.SelectItems(
             study=study,
             mixture=self.study_mixture(study),
@@ -257,14 +257,14 @@ class RuleParams(Inputs):
         )
 
     def sheet_params(self, study: str) -> params.MakeRatingSheets:
-        """Of `make_rating_sheets_{study}`."""
+        """Params of rule `make_rating_sheets_{study}`."""
         definition = self.study(study)
         return params.MakeRatingSheets(
             study=study, kind=definition.kind, version=definition.version
         )
 
     def judge_params(self, study: str) -> params.JudgeItems:
-        """Of `judge_items`."""
+        """Params of rule `judge_items`."""
         judge = self.study(study).judge
         assert judge is not None
         return params.JudgeItems(
@@ -276,7 +276,7 @@ class RuleParams(Inputs):
         )
 
     def rating_params(self, study: str) -> params.CollectRatings:
-        """Of `collect_ratings`."""
+        """Params of rule `collect_ratings`."""
         definition = self.study(study)
         return params.CollectRatings(
             study=study,

@@ -1,11 +1,12 @@
-"""Edits of code that make finished results stale: noticed, and never acted upon in silence.
+"""Detection of code edits that make finished results stale.
 
-Each rule has the digest of its code (`lamini.jobs.code`) as one more param, so Snakemake plans its
-results again when the code is another. Where that costs little, it does so. Where it costs
-GPU-hours or dollars, a run stops before its first job, and its user decides: recompute the results
-(`code_changes: recompute`), or keep them (`make accept-code`), as the edit changes none.
+Each rule has the digest of its code (`lamini.jobs.code`) as the param `code`, so Snakemake remakes
+its results when the code changes. Cheap results are remade without a question. If results cost
+GPU-hours or dollars, the run stops before its first job, and the user decides: recompute them
+(`code_changes: recompute`), or, if the edit does not change them, keep them (`make accept-code`).
 
-`results/code.json` holds, for each rule, the digest that its results are taken to be made by.
+`results/code.json` records, for each rule, the digest of the code that its results count as made
+with.
 """
 
 from collections.abc import Iterable
@@ -25,39 +26,40 @@ EXPENSIVE = ("gpu", "teacher")
 
 @dataclass
 class RuleCode:
-    """The code that a rule's finished results are taken to be made by."""
+    """Recorded code of a rule's finished results."""
 
     code: str | None
-    """Its digest; null: the results are of a version that kept none."""
+    """Digest of the code; None: an earlier version of the pipeline made the results and recorded no
+    digest."""
     modules: dict[str, str] = field(default_factory=dict)
-    """Digests of its modules, which say what an edit changed."""
+    """Digests of the code's modules, to tell which modules an edit changed."""
     accepted: list[str] = field(default_factory=list)
-    """Digests of other code that changes no result, by the word of the user."""
+    """Digests of later code that the user has accepted as not changing the results."""
 
 
 def current_code(rule: str) -> RuleCode:
-    """The code of a rule as it is now."""
+    """Digests of a rule's current code."""
     return RuleCode(code_digest(rule), module_digests(rule))
 
 
 def read_code() -> dict[str, RuleCode]:
-    """What `CODE_FILE` says of each rule; nothing before the first run."""
+    """Read the recorded code of each rule from `CODE_FILE`; empty before the first run."""
     if not CODE_FILE.exists():
         return {}
     return {rule: RuleCode(**facts) for rule, facts in read_json(CODE_FILE).items()}
 
 
 def accept_code(rules: Iterable[str]) -> list[str]:
-    """Take the code as it is now for code that changes no result of some rules.
+    """Record that the current code of some rules does not change their results.
 
     Args:
-        rules: their names; none: all whose code has changed.
+        rules: names of the rules; empty: all rules with changed code.
 
     Returns:
-        The rules whose code was another, and is accepted now.
+        The rules whose code had changed and is now accepted.
 
     Raises:
-        LaminiError: names a rule of which no code is known.
+        LaminiError: names a rule without recorded code.
     """
     known = read_code()
     wanted = list(rules) or list(known)
@@ -77,12 +79,12 @@ def accept_code(rules: Iterable[str]) -> list[str]:
 
 
 class CodeWatch:
-    """Gives the rules of a workflow their param `code`, and guards what is expensive.
+    """Sets the param `code` of all rules, and stops a run before it recomputes expensive results.
 
     Args:
-        workflow: Snakemake's, all rules included. In a job's own process nothing is compared: the
-            process that plans has done so.
-        recompute: whether expensive results may be computed again.
+        workflow: Snakemake's workflow with all rules. Digests are compared in the main process
+            only, not in the processes of jobs.
+        recompute: whether expensive results may be recomputed.
     """
 
     def __init__(self, workflow: Any, recompute: bool) -> None:
@@ -116,12 +118,13 @@ class CodeWatch:
             self._known[family] = now
 
     def begin(self) -> None:
-        """Before the first job: stop if one that is expensive would use changed code, unasked.
+        """Stop before the first job if an expensive job would run with changed, undecided code.
 
-        Also where the job has no result yet: the finished ones of its rule would stand beside it.
+        This includes jobs without a result yet: their results would be mixed with results that the
+        old code made.
 
         Raises:
-            WorkflowError: names the rules, what has changed in their code, and the choices.
+            WorkflowError: names the rules, the changed modules, and the choices.
         """
         from snakemake.exceptions import WorkflowError
 
@@ -134,14 +137,15 @@ class CodeWatch:
             raise WorkflowError(
                 "The code of finished results that cost GPU-hours or dollars has changed:\n"
                 + "\n".join(changes)
-                + "\nNothing was started. To compute them again: --config code_changes=recompute"
-                f'\nTo keep them, as the edit changes no result: make accept-code RULES="{rules}"'
+                + "\nNo job was started. To recompute the results: --config code_changes=recompute"
+                "\nTo keep them, if the edit does not change them:"
+                f' make accept-code RULES="{rules}"'
             )
         _write(self._known | {rule: before[rule] for rule in undecided})
 
 
 def _family(rule: Any) -> str | None:
-    """The name of a rule's script, which all rules of its family share; none for users' rules."""
+    """Name of a rule's script, shared by all rules of a family; None for user-defined rules."""
     if rule.name in ENTRIES:
         return str(rule.name)
     stem = Path(rule.script or "").stem
@@ -149,7 +153,7 @@ def _family(rule: Any) -> str | None:
 
 
 def _has_results(family: str) -> bool:
-    """Whether a job of the rule has ended in an earlier run."""
+    """Whether a job of the rule has finished in an earlier run."""
     folders = Path("results/benchmarks").glob(f"{family.removesuffix('_model')}*")
     return any(path.is_file() for folder in folders for path in [folder, *folder.rglob("*.jsonl")])
 
