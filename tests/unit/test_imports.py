@@ -61,7 +61,9 @@ def test_settings_know_nothing_of_the_rest() -> None:
 
 def test_the_layout_names_every_folder() -> None:
     table = (
-        DESIGN.read_text().partition("in the order of the data:")[2].partition("Modules import")[0]
+        DESIGN.read_text()
+        .partition("in the order of the data flow:")[2]
+        .partition("Imports between modules")[0]
     )
     cells = re.findall(r"^\|([^|]+)\|", table, flags=re.MULTILINE)
     named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]

@@ -30,6 +30,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
 
     def forget() -> None:
         code._read.cache_clear()
+        code._cached.cache_clear()
         code.module_path.cache_clear()
 
     def replace(path: str, old: str, new: str) -> None:
@@ -100,6 +101,28 @@ def test_data_files_of_a_package_count(edit: Edit, tmp_path: Path) -> None:
     after = digests("write_report", "train_model")
     assert after[0] != before[0]
     assert after[1] == before[1]
+
+
+def test_what_was_read_before_is_taken_until_a_file_changes(
+    edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".snakemake").mkdir()
+    rules = ("train_model", "write_report")
+    before = [module_digests(rule) for rule in rules]
+    code.save_cache()
+    code._read.cache_clear()
+    code._cached.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "_parse", None)  # nothing is parsed again
+        assert [module_digests(rule) for rule in rules] == before
+    edit("training/optimization.py", "math.cos", "math.sin")
+    edit("report/page.html.jinja", "<body", "<!-- A note. --><body")
+    after = [module_digests(rule) for rule in rules]
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+    Path(code.CACHE).write_text("torn")
+    code._cached.cache_clear()
+    assert [module_digests(rule) for rule in rules] == after
 
 
 def test_users_own_rules_have_no_digest() -> None:

@@ -9,9 +9,14 @@ import ast
 import functools
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from lamini.errors import LaminiError
+from lamini.files import read_json, write_json
 
 PACKAGE = Path(__file__).parents[1]
 WITHOUT_EFFECT = (
@@ -27,6 +32,8 @@ WITHOUT_EFFECT = (
 """Modules and packages (with their submodules) that cannot affect a result."""
 _NAMED = re.compile(r"(lamini(?:\.\w+)+)(?::\w+)?")
 """String constant that names a module, or a function as `module:function`, imported at run time."""
+CACHE = Path(".snakemake/lamini_code.json")
+"""Digests of modules by size and modification time, for the runs to come."""
 ENTRIES = {"train_model": PACKAGE / "training/__main__.py"}
 """Entry points of rules without a script."""
 
@@ -93,6 +100,17 @@ class _Code:
 
 @functools.cache
 def _read(path: Path) -> _Code:
+    """Read a module, or take what was read of it before, as Python takes a compiled file."""
+    stamp = _stamp(path)
+    cached = _cached().get(str(path))
+    if cached is None or cached["stamp"] != stamp:
+        code = _parse(path)
+        _cached()[str(path)] = {"stamp": stamp, "digest": code.digest, "imports": code.imports}
+        return code
+    return _Code(cached["digest"], tuple(cached["imports"]))
+
+
+def _parse(path: Path) -> _Code:
     tree = ast.parse(path.read_bytes())
     imports: dict[str, None] = {}
     for node in ast.walk(tree):
@@ -100,12 +118,43 @@ def _read(path: Path) -> _Code:
             node.body = [part for part in node.body if not _is_text(part)]
         imports |= dict.fromkeys(_imported(node))
     digest = hashlib.blake2b(ast.dump(tree).encode(), digest_size=16)
-    if path.name == "__init__.py":
-        for file in sorted(path.parent.iterdir()):
-            if file.is_file() and file.suffix not in (".py", ".pyc"):
-                digest.update(f"{file.name}\0".encode())
-                digest.update(file.read_bytes())
+    for file in _data_files(path):
+        digest.update(f"{file.name}\0".encode())
+        digest.update(file.read_bytes())
     return _Code(digest.hexdigest(), tuple(imports))
+
+
+def _data_files(path: Path) -> list[Path]:
+    """Files that count with a module: those of its package with its `__init__`."""
+    if path.name != "__init__.py":
+        return []
+    files = (file for file in sorted(path.parent.iterdir()) if file.is_file())
+    return [file for file in files if file.suffix not in (".py", ".pyc")]
+
+
+def _stamp(path: Path) -> list[Any]:
+    """Changes when a module or a data file of it may have changed, or Python has."""
+    files = [(file.name, file.stat()) for file in (path, *_data_files(path))]
+    return [
+        list(sys.version_info[:2]),
+        *([name, facts.st_size, facts.st_mtime_ns] for name, facts in files),
+    ]
+
+
+@functools.cache
+def _cached() -> dict[str, dict[str, Any]]:
+    """What `save_cache` saved, and what was read since."""
+    try:
+        found: dict[str, dict[str, Any]] = read_json(CACHE)
+    except LaminiError:  # there is none yet, or it is torn
+        return {}
+    return found
+
+
+def save_cache() -> None:
+    """Keep what was read of modules: parsing all of them takes a second."""
+    if CACHE.parent.is_dir():
+        write_json(CACHE, _cached())
 
 
 def _is_text(node: ast.stmt) -> bool:

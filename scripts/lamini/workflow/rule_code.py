@@ -16,7 +16,7 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
-from lamini.jobs.code import ENTRIES, code_digest, module_digests
+from lamini.jobs.code import ENTRIES, code_digest, module_digests, save_cache
 
 CODE_FILE = Path("results/code.json")
 SCRIPTS = Path(__file__).parents[2]
@@ -101,6 +101,7 @@ class CodeWatch:
         if workflow.is_main_process:
             for family in sorted(set(self._families.values())):
                 self._compare(family)
+            save_cache()
         for rule in workflow.rules:
             known = self._known.get(self._families.get(rule.name, ""))
             if known and known.code:
