@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.files import read_json
 from lamini.settings import Config
@@ -16,9 +17,14 @@ def contamination_section(table: Path, mixture: str) -> str:
     Args:
         table: `contamination.csv` of the mixture's analysis.
         mixture: the section shows its rows for all sources together.
+
+    Raises:
+        LaminiError: when the table has no row for the mixture.
     """
     with open(table, encoding="utf-8", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row["instruction_source"] == mixture]
+    if not rows:
+        raise LaminiError(f"{table}: has no row for mixture {mixture}; remake it")
     sizes = sorted(int(c.removeprefix("pairs_")) for c in rows[0] if c.startswith("pairs_"))
     header = ["task", "examples"]
     header += [f"{what} sharing {n} words" for n in sizes for what in ("examples", "pairs")]
