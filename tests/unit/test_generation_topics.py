@@ -196,5 +196,5 @@ def test_nothing_left_and_wrong_patterns_are_errors(tmp_path):
     dump = write_dump(tmp_path / "d.sql", insert(b"(1,'A',1,1,0)"))
     with pytest.raises(LaminiError, match="no category passes"):
         select(dump)
-    with pytest.raises(LaminiError, match="no regular expression"):
+    with pytest.raises(LaminiError, match="not a regular expression"):
         select(dump, exclude_patterns=["("])

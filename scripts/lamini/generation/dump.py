@@ -41,9 +41,9 @@ class Category(NamedTuple):
 
     category_id: int
     title: bytes
-    """As in the dump, unescaped: UTF-8 with underscores for spaces."""
+    """Unescaped title: UTF-8 with underscores for spaces."""
     members: int
-    """`cat_pages`: all members, subcategories and files included."""
+    """`cat_pages`: number of members, subcategories and files included."""
     subcategories: int
     files: int
 
@@ -101,21 +101,21 @@ def read_category_batches(dump: str | Path, broken: Counter[str]) -> Iterator[Ca
 
 
 def _open(dump: str | Path) -> IO[bytes]:
-    """The uncompressed bytes; told by the file's first two bytes, not by its name."""
+    """Open a plain or gzip file for reading; gzip is detected by the file's first two bytes."""
     with open(dump, "rb") as handle:
         compressed = handle.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(dump, "rb")) if compressed else open(dump, "rb")
 
 
 def unescape(value: bytes) -> bytes:
-    """The bytes that a quoted SQL string (without its quotes) stands for."""
+    """The value of a quoted SQL string, which is passed without its quotes."""
     if b"\\" not in value and b"''" not in value:
         return value
     return _ESCAPE.sub(lambda m: b"'" if m[1] is None else _ESCAPES.get(m[1], m[1]), value)
 
 
 class _Reader:
-    """A window of the dump, and the place in it that is read next."""
+    """A window of the dump, and the read position in it."""
 
     def __init__(self, stream: IO[bytes], pool: ThreadPoolExecutor, broken: Counter[str]) -> None:
         self._stream, self._pool, self._broken = stream, pool, broken
@@ -123,7 +123,7 @@ class _Reader:
         self._following = pool.submit(stream.read, CHUNK_BYTES)
 
     def _more(self) -> bool:
-        """Put the next chunk into the window; false at the end of the file."""
+        """Append the next chunk to the window; false at the end of the file."""
         chunk = b"" if self._ended else self._following.result()
         self._ended = not chunk
         if chunk:
@@ -139,7 +139,7 @@ class _Reader:
                 if create := _CREATE.search(self._window, self._at):
                     columns = [name.decode() for name in _COLUMN.findall(create[1])]
                     self._at = create.end()
-                # What a statement's head may begin with must stay in the window.
+                # Keep the last bytes: a statement may start in them.
                 self._at = max(self._at, len(self._window) - ROW_BYTES)
                 if not self._more():
                     if not found:
@@ -157,7 +157,7 @@ class _Reader:
             yield from self._rows(_row_pattern(columns, dump), columns)
 
     def _rows(self, pattern: re.Pattern[bytes], columns: list[str]) -> Iterator[Categories]:
-        """The rows of one `INSERT` statement, from the first one to the semicolon."""
+        """The rows of one `INSERT` statement, up to its semicolon."""
         while True:
             while len(self._window) - self._at < ROW_BYTES and not self._ended:
                 self._more()
@@ -184,7 +184,7 @@ class _Reader:
                 return
 
     def _skip_row(self) -> bool:
-        """Leave an unreadable row behind; false when the statement ends with it."""
+        """Skip an unreadable row; false if it is the last row of the statement."""
         self._broken["unreadable_row"] += 1
         line_end = self._window.find(b"\n", self._at)
         following = _NEXT_ROW.search(
@@ -200,7 +200,7 @@ class _Reader:
 
 
 def _row_pattern(columns: list[str], dump: str | Path) -> re.Pattern[bytes]:
-    """A pattern of one row and of what follows it (`end`); columns may stand in any order."""
+    """A pattern of one row and the character after it (group `end`), for any order of columns."""
     needed = ["cat_id", "cat_title", "cat_pages", "cat_subcats", "cat_files"]
     missing = [name for name in needed if name not in columns]
     if missing:

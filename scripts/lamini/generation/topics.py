@@ -1,8 +1,8 @@
 """Common topics: the Wikipedia categories that pass the filters of section 3.1.
 
-A category is kept when its title has less than three words and it holds more than 10 subcategories
-and more than 50 pages; categories that only serve the upkeep of Wikipedia are then left out. The
-funnel says how many rows each filter left.
+A category is kept if its title has less than three words and it has more than 10 subcategories and
+more than 50 pages. Maintenance categories of Wikipedia are then excluded. The funnel holds the
+number of rows that each filter left.
 """
 
 import logging
@@ -20,22 +20,22 @@ from lamini.generation.dump_rows import Integers
 from lamini.log import Progress
 from lamini.settings.params import SelectTopics
 
-_ROWS_IN_DUMP = 2_300_000  # For the progress line alone: the English Wikipedia's, in 2024.
+_ROWS_IN_DUMP = 2_300_000  # English Wikipedia in 2024; only for the progress line
 
 
 def select_topics(
     *, dump: str | Path, topics: str | Path, funnel: str | Path, settings: SelectTopics
 ) -> None:
-    """Write the topics of a dump in its order, and the funnel of the filters.
+    """Write the topics of a dump, in the dump's order, and the funnel of the filters.
 
     Args:
-        dump: the `category` table as `mysqldump` writes it, plain or gzip.
-        topics: JSONL of `topic`, `category_id`, `subcategories`, `pages`.
-        funnel: JSON; `stages` maps each filter to the rows that it left, in order.
+        dump: `mysqldump` file of the `category` table, plain or gzip.
+        topics: JSONL to write: `topic`, `category_id`, `subcategories`, `pages`.
+        funnel: JSON to write; `stages` lists the filters in order, each with the rows it left.
         settings: the filters.
 
     Raises:
-        LaminiError: when the dump cannot be read, or no category passes.
+        LaminiError: the dump cannot be read, or no category passes the filters.
     """
     limits = settings.topics
     excluded = _exclusion(limits.exclude_patterns)
@@ -83,13 +83,13 @@ def select_topics(
 
 
 def _exclusion(patterns: list[str]) -> re.Pattern[str] | None:
-    """One pattern of all maintenance categories; null when there is none."""
+    """One pattern of all maintenance categories; None if `patterns` is empty."""
     for pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise LaminiError(
-                f"topics.exclude_patterns: {pattern!r} is no regular expression ({error})"
+                f"topics.exclude_patterns: {pattern!r} is not a regular expression ({error})"
             ) from None
     return re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE) if patterns else None
 
@@ -99,7 +99,7 @@ def _words(title: bytes) -> list[str]:
 
 
 def _count_words(categories: Categories, broken: Counter[str]) -> Integers:
-    """Words of each title; 0 for one that is no text, which is counted as broken."""
+    """Number of words of each title; 0 for a title that is not UTF-8, counted as broken."""
     words = categories.plain_words.copy()
     for row in np.flatnonzero(words < 0).tolist():
         try:
@@ -111,5 +111,5 @@ def _count_words(categories: Categories, broken: Counter[str]) -> Integers:
 
 
 def read_topics(path: str | Path) -> list[str]:
-    """The topics that `select_topics` wrote, in the dump's order."""
+    """The topics written by `select_topics`, in the dump's order."""
     return [row["topic"] for row in read_jsonl(path)]
