@@ -273,7 +273,7 @@ def test_an_export_loads_and_has_every_row(tmp_path: Path) -> None:
     export()
     assert (tmp_path / "export/mix.jsonl").read_bytes() == before
     (tmp_path / "mix.parquet").write_bytes(b"another file")
-    with pytest.raises(LaminiError, match="is not the file that"):
+    with pytest.raises(LaminiError, match="its SHA-256 differs from"):
         export()
 
 
@@ -300,7 +300,7 @@ def test_a_decontaminated_mixture_leaves_the_hits_out(tmp_path: Path) -> None:
     with pytest.raises(LaminiError, match="no hits are given"):
         merge(tmp_path, shards, wanted)
     hits.write_bytes(b"no parquet")
-    with pytest.raises(LaminiError, match=r"hits\.parquet: no readable file of hits"):
+    with pytest.raises(LaminiError, match=r"hits\.parquet: not a readable file of hits"):
         merge(tmp_path, shards, wanted, [hits])
 
 
