@@ -25,10 +25,8 @@ PEER_SHARDS = 20
 PEER_TEXTS = 20_000
 # A ratio is the peer's time divided by ours, or a limit (seconds, megabytes) divided by our value.
 BARS = {
-    "topics_vs_mwsql": 5.0,
     "topics_seconds": 1.0,
     "topics_memory": 1.0,
-    "merge_vs_datasets": 8.0,
     "merge_seconds": 1.0,
     "merge_memory": 1.0,
     "merge_memory_by_shards": 1.0,

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.dataset.marks import Mask, SeenMarks, text_marks
+from lamini.generation.normalization import fingerprint
 from lamini.settings.dataset import Mixture
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 SCHEMA = pa.schema(
     [
         ("instruction", pa.string()),
@@ -58,7 +59,7 @@ class DatasetWriter:
     ) -> None:
         self._mixture = mixture
         self._contaminated = contaminated
-        self._seen = SeenMarks()
+        self._seen: set[bytes] = set()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._counts: dict[str, dict[str, Counter[str]]] = {}
@@ -131,8 +132,11 @@ class DatasetWriter:
 
     def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
         """`keep` without the rows whose instruction is a duplicate of an earlier one."""
-        texts = table["instruction"].combine_chunks()
-        first = self._seen.add(text_marks(texts), keep)
+        texts, first = table["instruction"].to_pylist(), keep.copy()
+        for row in np.flatnonzero(keep).tolist():
+            key = fingerprint(texts[row])
+            first[row] = key not in self._seen
+            self._seen.add(key)
         dropped["duplicate_instruction"] += int((keep & ~first).sum())
         return first
 

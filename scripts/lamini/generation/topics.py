@@ -11,16 +11,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_json, write_jsonl
-from lamini.generation.dump import Categories, read_category_batches
-from lamini.generation.dump_rows import Integers
+from lamini.generation.dump import read_categories
 from lamini.log import Progress
 from lamini.settings.params import SelectTopics
 
 _ROWS_IN_DUMP = 2_300_000  # English Wikipedia in 2024; only for the progress line
+_PROGRESS_EVERY = 10_000
 
 
 def select_topics(
@@ -43,31 +41,37 @@ def select_topics(
     broken: Counter[str] = Counter()
     kept: list[dict[str, Any]] = []
     with Progress(_ROWS_IN_DUMP, "categories") as progress:
-        for categories in read_category_batches(dump, broken):
-            left["rows"] += len(categories)
-            progress.advance(len(categories))
-            numbers = categories.numbers
-            words = _count_words(categories, broken)
-            passing = (words > 0) & (words <= limits.max_words)
-            left["words"] += int(passing.sum())
-            passing &= numbers[:, 2] >= limits.min_subcategories
-            left["subcategories"] += int(passing.sum())
-            pages = numbers[:, 1] - numbers[:, 2] - numbers[:, 3]
-            passing &= pages >= limits.min_pages
-            left["pages"] += int(passing.sum())
-            for row in np.flatnonzero(passing).tolist():
-                topic = " ".join(_words(categories.title(row)))
-                if excluded and excluded.search(topic):
-                    continue
-                left["not_maintenance"] += 1
-                kept.append(
-                    {
-                        "topic": topic,
-                        "category_id": int(numbers[row, 0]),
-                        "subcategories": int(numbers[row, 2]),
-                        "pages": int(pages[row]),
-                    }
-                )
+        for category in read_categories(dump, broken):
+            left["rows"] += 1
+            if left["rows"] % _PROGRESS_EVERY == 0:
+                progress.advance(_PROGRESS_EVERY)
+            try:
+                words = category.title.decode("utf-8").replace("_", " ").split()
+            except UnicodeDecodeError:
+                broken["not_utf8"] += 1
+                continue
+            if not 0 < len(words) <= limits.max_words:
+                continue
+            left["words"] += 1
+            if category.subcategories < limits.min_subcategories:
+                continue
+            left["subcategories"] += 1
+            pages = category.members - category.subcategories - category.files
+            if pages < limits.min_pages:
+                continue
+            left["pages"] += 1
+            topic = " ".join(words)
+            if excluded and excluded.search(topic):
+                continue
+            left["not_maintenance"] += 1
+            kept.append(
+                {
+                    "topic": topic,
+                    "category_id": category.category_id,
+                    "subcategories": category.subcategories,
+                    "pages": pages,
+                }
+            )
         progress.total = left["rows"]
         progress.advance(left["rows"] - progress.done)
     stages = ["rows", "words", "subcategories", "pages", "not_maintenance"]
@@ -92,22 +96,6 @@ def _exclusion(patterns: list[str]) -> re.Pattern[str] | None:
                 f"topics.exclude_patterns: {pattern!r} is not a regular expression ({error})"
             ) from None
     return re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE) if patterns else None
-
-
-def _words(title: bytes) -> list[str]:
-    return title.decode("utf-8").replace("_", " ").split()
-
-
-def _count_words(categories: Categories, broken: Counter[str]) -> Integers:
-    """Number of words of each title; 0 for a title that is not UTF-8, counted as broken."""
-    words = categories.plain_words.copy()
-    for row in np.flatnonzero(words < 0).tolist():
-        try:
-            words[row] = len(_words(categories.title(row)))
-        except UnicodeDecodeError:
-            broken["not_utf8"] += 1
-            words[row] = 0
-    return words
 
 
 def read_topics(path: str | Path) -> list[str]:
