@@ -264,9 +264,7 @@ def _stop_on_sigterm() -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise StopRequested(
-            "stopped by SIGTERM; run the same command to continue (answers are kept)"
-        )
+        raise StopRequested("stopped by SIGTERM; run the same command to resume (answers are kept)")
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
