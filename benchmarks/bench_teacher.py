@@ -1,8 +1,8 @@
-"""The teacher's client beside what others use, all against one local server.
+"""Benchmark of the teacher client against other clients, with one local server.
 
-`make bench-teacher`; `SIZE=0.1` asks a tenth of the requests. Client and server have a core each.
-A client's cost is the CPU time of a long run less that of a short one, so that no start-up counts;
-all clients take turns within a round, and each is compared with ours of the same round.
+`make bench-teacher`; `SIZE=0.1` sends a tenth of the requests. Client and server have one core
+each. A client's cost is the CPU time of a long run minus that of a short run, so that start-up does
+not count. All clients run in turn within a round, and each is compared with ours in that round.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 from rounds import finish, print_table
 from teacher_runs import Bench, ClientRun, find_clients, run_job
 
-OTHERS = 5.0  # times less CPU than any peer but the bare transport
+OTHERS = 5.0  # required ratio of CPU time to ours, for all peers except plain aiohttp
 BARS = {
     "cpu_256_vs_aiohttp": 1 / 1.3,
     "cpu_1024_vs_aiohttp": 1 / 1.5,
@@ -37,21 +37,21 @@ BARS = {
     "deduplication_agrees": 1.0,
 }
 FAST, SLOW = 12_000, 3_000
-"""Requests of a long run, of clients that take a fraction of a millisecond, and of the others."""
+"""Requests of a long run, for clients that need a fraction of a millisecond, and for the others."""
 LIMIT, LIMITED = 3_000, 750
-"""Requests a minute of the limiter, and how many are asked of it."""
+"""Requests per minute that the rate limiter allows, and number of requests sent to it."""
 KILLED, IN_FLIGHT = 5_000, 100
 LEDGER_ROWS, RESUME_SECONDS, RESUME_MB = 2_580_000, 10.0, 1536.0
 ANSWER_BYTES, CLIENT_MB = 2048.0, 200.0
 EXACT, MINHASH, ROUGE = 0.6e6, 60e3, 50e6
-"""Rows a second, rows a second, effective pairs a second."""
+"""Rows per second, rows per second, effective pairs per second."""
 Rows = list[list[Any]]
 
 
 def measure_costs(
     bench: Bench, clients: list[str], concurrency: int, size: float, rounds: int
 ) -> tuple[Rows, dict[str, float]]:
-    """CPU per request of all clients, in turn; ratios are medians over the rounds."""
+    """CPU time per request of all clients, run in turn; ratios are medians over the rounds."""
     costs: dict[str, list[float]] = {client: [] for client in clients}
     longest: dict[str, ClientRun] = {}
     for number in range(rounds):
@@ -89,7 +89,7 @@ def measure_costs(
 
 
 def measure_limiter(bench: Bench, clients: list[str]) -> tuple[Rows, dict[str, float]]:
-    """How each client keeps a limit that the server enforces."""
+    """Behaviour of each client under a rate limit that the server enforces."""
     rows, ratios = [], {}
     for client in clients:
         bench.reset(per_minute=LIMIT)
@@ -109,7 +109,7 @@ def measure_limiter(bench: Bench, clients: list[str]) -> tuple[Rows, dict[str, f
 
 
 def measure_kills(bench: Bench, clients: list[str], size: float) -> tuple[Rows, dict[str, float]]:
-    """SIGKILL when half is paid, then the same command again."""
+    """Kill each client (SIGKILL) when half of the answers are paid, then run the command again."""
     rows, ratios = [], {}
     count = round(KILLED * size)
     for client in clients:
@@ -118,7 +118,7 @@ def measure_kills(bench: Bench, clients: list[str], size: float) -> tuple[Rows, 
         options: dict[str, Any] = {"count": count, "concurrency": IN_FLIGHT, "folder": folder}
         killed = bench.kill_at(client, count // 2, **options)
         run = bench.run(client, keep=True, timeout=60 + 60 * size, **options)
-        # A client that hangs has not asked everything.
+        # A client that hangs has not sent all requests.
         again = max(bench.account()["paid"] - count, 0)
         distinct, written = bench.written(folder)
         name = f"{client} (hangs)" if run.hung else client
@@ -135,7 +135,7 @@ def measure_kills(bench: Bench, clients: list[str], size: float) -> tuple[Rows, 
 
 
 def measure_resume(folder: Path, size: float) -> tuple[Rows, dict[str, float]]:
-    """Going on from a ledger of the paper's size."""
+    """Resume from a ledger of the paper's size."""
     arguments = {"path": str(folder / "big/a.ledger.jsonl"), "rows": round(LEDGER_ROWS * size)}
     written = run_job("write_ledger", arguments)
     facts = run_job("resume", arguments)
@@ -149,7 +149,7 @@ def measure_resume(folder: Path, size: float) -> tuple[Rows, dict[str, float]]:
 
 
 def measure_filters(size: float, peers: Path) -> tuple[Rows, dict[str, float]]:
-    """The three filters of repeated instructions beside their references."""
+    """The three deduplication filters against their reference implementations."""
     exact = run_job("exact", {"rows": round(1_000_000 * size)})
     minhash = run_job("minhash", {"rows": round(500_000 * size)})
     sketch = run_job("minhash_datasketch", {"rows": round(20_000 * size)}, peers)
@@ -173,7 +173,7 @@ def measure_filters(size: float, peers: Path) -> tuple[Rows, dict[str, float]]:
 
 
 def measure(folder: Path, size: float, rounds: int, only: list[str]) -> int:
-    """Run everything and print what came out."""
+    """Run all measurements and print the tables."""
     pythons = find_clients(only)
     clients = list(pythons)
     ratios: dict[str, float] = {}
@@ -215,7 +215,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=float, default=1.0, help="share of the full size")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", nargs="*", default=[], help="only these beside ours")
+    parser.add_argument("--clients", nargs="*", default=[], help="only these clients, and ours")
     options = parser.parse_args()
     os.environ["LAMINI_PLAIN_PROGRESS"] = "1"
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""Synthetic inputs of the real ones' size: a category dump, pair shards, evaluated examples."""
+"""Synthetic inputs of realistic size: a category dump, pair shards, evaluated examples."""
 
 import gzip
 import json
@@ -12,14 +12,14 @@ import orjson
 SOURCES = ("self_instruct_without_topic", "generated_p3", "alpaca", "original_p3", "original_flan")
 WORDS, INSTRUCTION_WORDS, RESPONSE_WORDS = 60_000, 50, 33
 REPEATED, SIMILAR, COPIED = 0.03, 0.03, 0.002
-"""Share of instructions that repeat an earlier one, that nearly do, and that hold an example."""
+"""Shares of instructions that are duplicates, near-duplicates, and that contain an example."""
 EXAMPLE_WORDS = 60
 _TITLE_ENDS = ("\\'s", "é", *([""] * 14))
-"""Of category titles: about as many as in the English Wikipedia have an escape or an accent."""
+"""Ends of category titles: about as many escapes and accents as in the English Wikipedia."""
 
 
 class Writer:
-    """Draws texts of words whose frequencies fall off as those of a language do."""
+    """Draws random texts whose word frequencies follow Zipf's law, as in a natural language."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -34,20 +34,20 @@ class Writer:
         self._shares = np.cumsum(shares / shares.sum())
 
     def texts(self, count: int, mean: int) -> list[list[str]]:
-        """Texts of `mean` words on average, geometric about it, three words at least."""
+        """Texts with geometrically distributed lengths: `mean` words on average, at least three."""
         lengths = self.random.geometric(1 / (mean - 3), count) + 2
         drawn = self.draw(int(lengths.sum()))
         ends = np.cumsum(lengths)
         return [drawn[end - n : end] for end, n in zip(ends, lengths, strict=True)]
 
     def draw(self, count: int) -> list[str]:
-        """Single words."""
+        """Random words."""
         places = np.searchsorted(self._shares, self.random.random(count))
         return [self.words[place] for place in places.tolist()]
 
 
 def write_pairs(folder: Path, pairs: int, shards: int, examples: list[list[str]]) -> list[Path]:
-    """Pair shards of five sources; returns their paths, and leaves what is there alone."""
+    """Write pair shards of five sources, unless all exist; returns their paths."""
     paths = [
         folder / "pairs" / SOURCES[shard * len(SOURCES) // shards] / f"{shard:04}.jsonl"
         for shard in range(shards)
@@ -75,7 +75,7 @@ def _repeat(
     examples: list[list[str]],
     random: np.random.Generator,
 ) -> None:
-    """Replace some texts by repetitions, some by near ones, and put examples into some."""
+    """Replace some texts by duplicates or near-duplicates, and insert examples into others."""
     for number in np.flatnonzero(random.random(len(texts)) < REPEATED + SIMILAR + COPIED):
         kind = random.random() * (REPEATED + SIMILAR + COPIED)
         if kind < COPIED:
@@ -111,14 +111,14 @@ def example_words(count: int) -> list[list[str]]:
 
 
 def write_examples(folder: Path, examples: list[list[str]]) -> None:
-    """A mirror with one task."""
+    """Write a mirror with one task."""
     path = folder / "mirror/task/default/test.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"text": " ".join(words)}) + "\n" for words in examples))
 
 
 def write_dump(path: Path, rows: int) -> None:
-    """A `category` table as mysqldump writes it, compressed."""
+    """Write a `category` table in the format of mysqldump, compressed with gzip."""
     if path.exists():
         return
     writer = Writer(3)

@@ -1,6 +1,6 @@
-"""The measured jobs, each in a process of its own: `dataset_jobs.py JOB JSON` prints its facts.
+"""Measurements of `make bench-dataset`: `dataset_jobs.py JOB JSON` runs one and prints its facts.
 
-Facts are seconds, the process's peak memory, and what the job counted.
+Facts are seconds, the process's peak memory in MB, and counts of the results.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ Facts = dict[str, float]
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process has held."""
+    """Peak resident memory of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     line = next(line for line in lines if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
 def select_topics(dump: str) -> Facts:
-    """The topics of a category dump."""
+    """Select the topics of a category dump."""
     from lamini.generation.topics import select_topics as ours
     from lamini.settings.params import SelectTopics
     from lamini.settings.sources import Topics
@@ -38,7 +38,7 @@ def select_topics(dump: str) -> Facts:
 
 
 def select_topics_mwsql(dump: str) -> Facts:
-    """The same filters over what mwsql reads."""
+    """Apply the same filters to rows read by mwsql."""
     from mwsql import Dump
 
     started = time.perf_counter()
@@ -51,7 +51,7 @@ def select_topics_mwsql(dump: str) -> Facts:
 
 
 def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) -> Facts:
-    """Merge shards, without repeated instructions where `unique` is set."""
+    """Merge shards; duplicate instructions are removed if `unique` is set."""
     from lamini.dataset.merge import merge_pairs
     from lamini.settings.params import MergePairs
 
@@ -73,7 +73,7 @@ def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) 
 
 
 def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Facts:
-    """The same with the `datasets` library."""
+    """Merge the same shards with the `datasets` library."""
     from datasets import load_dataset
 
     from lamini.generation.normalization import normalized
@@ -82,9 +82,9 @@ def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Facts:
     seen: set[bytes] = set()
 
     def is_new(text: str) -> bool:
-        mark = hashlib.blake2b(normalized(text).encode(), digest_size=16).digest()
-        known = mark in seen
-        seen.add(mark)
+        key = hashlib.blake2b(normalized(text).encode(), digest_size=16).digest()
+        known = key in seen
+        seen.add(key)
         return not known
 
     rows = load_dataset("json", data_files=pairs, split="train", cache_dir="hf-cache")
@@ -97,7 +97,7 @@ def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Facts:
 
 
 def mattr(dataset: str) -> Facts:
-    """Table 2 of a dataset's instructions and responses, from its Parquet file."""
+    """MATTR (Table 2) of a dataset's instructions and responses, from its Parquet file."""
     from lamini.analysis.columns import read_batches
     from lamini.analysis.mattr import LexicalDiversity
 
@@ -114,7 +114,7 @@ def mattr(dataset: str) -> Facts:
 
 
 def mattr_sample(dataset: str, rows: int) -> Facts:
-    """One long text's MATTR by us and by lexicalrichness, in turn."""
+    """MATTR of one long text by ours and by lexicalrichness, in alternating runs."""
     import pyarrow.parquet as pq
     from lexicalrichness import LexicalRichness
     from rounds import alternate, ratio
@@ -139,7 +139,7 @@ def mattr_sample(dataset: str, rows: int) -> Facts:
 
 
 def count_tokens(dataset: str, rows: int) -> Facts:
-    """Counting tokens by us, and with nothing but the library's batch call, in turn."""
+    """Count tokens by ours and by the library's batch call alone, in alternating runs."""
     import pyarrow.parquet as pq
     from rounds import alternate, median_wall, ratio
     from tokenizers import ByteLevelBPETokenizer
@@ -172,7 +172,7 @@ def count_tokens(dataset: str, rows: int) -> Facts:
 
 
 def find_contamination(dataset: str, manifest: str) -> Facts:
-    """Contamination by the examples of the folder's mirror."""
+    """Find contamination by the examples of the folder's mirror."""
     import pyarrow.parquet as pq
 
     from lamini.analysis.contamination import find_contamination as ours
@@ -195,7 +195,7 @@ def find_contamination(dataset: str, manifest: str) -> Facts:
 
 
 def find_near_duplicates(dataset: str, manifest: str) -> Facts:
-    """Near-duplicate instructions."""
+    """Find near-duplicate instructions of a dataset."""
     import pyarrow.parquet as pq
 
     from lamini.analysis.near_duplicates import find_near_duplicates as ours
@@ -212,7 +212,7 @@ def find_near_duplicates(dataset: str, manifest: str) -> Facts:
 
 
 def near_duplicates_sample(texts: str) -> Facts:
-    """Near-duplicates of some texts, one a line, in memory."""
+    """Find near-duplicates in a file of texts, one per line, in memory."""
     import pyarrow as pa
 
     from lamini.analysis.minhash import Hashing, NearDuplicates
@@ -221,7 +221,7 @@ def near_duplicates_sample(texts: str) -> Facts:
     chosen = Duplicates()
     lines = Path(texts).read_text().splitlines()
     hashing = Hashing(chosen.ngram, chosen.bands, chosen.band_rows)
-    hashing.shingles(pa.array(["a b c d"]))  # compiled, or read from the cache
+    hashing.shingles(pa.array(["a b c d"]))  # compile, or read the compiled code from the cache
     started = time.perf_counter()
     known = NearDuplicates(
         len(lines),
@@ -235,7 +235,7 @@ def near_duplicates_sample(texts: str) -> Facts:
 
 
 def near_duplicates_datasketch(texts: str) -> Facts:
-    """The same with datasketch: as many hashes, in as many bands."""
+    """Find them with datasketch, with equal numbers of hashes and bands."""
     from datasketch import MinHash, MinHashLSH
 
     lines = Path(texts).read_text().splitlines()
@@ -265,13 +265,13 @@ JOBS: dict[str, Callable[..., Facts]] = {
 
 
 def main() -> None:
-    """Run one job and print its facts."""
+    """Run one measurement and print its facts."""
     arguments: dict[str, Any] = json.loads(sys.argv[2])
     started = time.perf_counter()
     facts = JOBS[sys.argv[1]](**arguments)
     facts |= {"seconds": time.perf_counter() - started, "megabytes": peak_megabytes()}
     print(json.dumps(facts), flush=True)
-    os._exit(0)  # The peers' libraries may wait for threads.
+    os._exit(0)  # libraries of the peers may wait for threads
 
 
 if __name__ == "__main__":

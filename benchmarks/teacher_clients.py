@@ -1,7 +1,7 @@
-"""One client of `make bench-teacher`: `teacher_clients.py CLIENT JSON` asks and prints its facts.
+"""Clients of `make bench-teacher`: `teacher_clients.py CLIENT JSON` runs one and prints its facts.
 
-Each client is used as its own guide shows, and writes its answers to `folder`. Facts are CPU
-seconds of the process and its children, seconds, peak memory in MB, rows written.
+Each client is used as its documentation shows, and writes its answers to `folder`. Facts are CPU
+seconds of the process and its children, wall seconds, peak memory in MB, rows written.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ TASK = "Explain in two sentences why the sky of this planet looks blue at noon a
 
 
 def prompts(count: int) -> Iterator[str]:
-    """Prompts of about 40 tokens, each with its number."""
+    """Yield prompts of about 40 tokens, each with its number."""
     for number in range(count):
         yield f"#{number:07d}# {TASK}{TASK}"
 
 
 def messages(prompt: str) -> list[dict[str, str]]:
-    """A prompt as the responses stage sends it."""
+    """Messages of a prompt, as in the generation of responses."""
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
 
 
 def write_rows(folder: Path, texts: Iterable[str]) -> int:
-    """Write the answers of a client that keeps them elsewhere; returns how many there are."""
+    """Write the answers of a client to `pairs.jsonl`; returns their number."""
     lines = [json.dumps({"response": text}) + "\n" for text in texts]
     (folder / "pairs.jsonl").write_text("".join(lines))
     return len(lines)
 
 
 def ours(base_url: str, count: int, concurrency: int, folder: Path, look_ahead: int | None) -> int:
-    """The product, with ledger, pacing, provenance, progress file and progress line."""
+    """Our client, with ledger, pacing, progress file and progress line."""
     import orjson
 
     from lamini.log import Progress, start_logging
@@ -72,7 +72,7 @@ def ours(base_url: str, count: int, concurrency: int, folder: Path, look_ahead: 
 async def _side_by_side(
     ask: Callable[[str], Any], count: int, concurrency: int, output: Path
 ) -> int:
-    """Ask all prompts, `concurrency` at once, and append each answer to a file as it comes."""
+    """Send all prompts, `concurrency` at once; each answer is appended to a file on arrival."""
     free = asyncio.Semaphore(concurrency)
     rows = 0
     with open(output, "a") as handle:
@@ -90,7 +90,7 @@ async def _side_by_side(
 
 
 def aiohttp(base_url: str, count: int, concurrency: int, folder: Path) -> int:
-    """aiohttp alone: no retries, no ledger, nothing."""
+    """aiohttp alone: no retries, no ledger."""
     import aiohttp
 
     async def run() -> int:
@@ -127,7 +127,7 @@ def _openai(
                         model=MODEL, messages=messages(prompt), temperature=0.7, max_tokens=256
                     )
                 except openai.OpenAIError:
-                    return None  # a row lost: the retries are the client's
+                    return None  # a lost row: only the client's own retries count
                 text: str = completion.choices[0].message.content
                 return text
 
@@ -137,12 +137,12 @@ def _openai(
 
 
 def openai(base_url: str, count: int, concurrency: int, folder: Path) -> int:
-    """The `openai` package as it comes."""
+    """The `openai` package with its defaults."""
     return _openai(base_url, count, concurrency, folder)
 
 
 def openai_aiohttp(base_url: str, count: int, concurrency: int, folder: Path) -> int:
-    """The `openai` package over its aiohttp transport."""
+    """The `openai` package with its aiohttp transport."""
     import openai
 
     return _openai(base_url, count, concurrency, folder, http_client=openai.DefaultAioHttpClient())

@@ -1,7 +1,7 @@
-"""The frameworks that `make bench-teacher` runs beside ours, each as its own guide shows it.
+"""Frameworks that `make bench-teacher` compares with ours, used as their documentation shows.
 
-Every one of them gets the smallest pipeline that asks each prompt once and keeps the answers in
-`folder`, with its cache on, so that the same call goes on after a kill as far as it can.
+Each has the smallest pipeline that sends each prompt once and writes the answers to `folder`. Its
+cache is enabled, so that the same call resumes after a kill, if the framework can resume.
 """
 
 import json
@@ -16,7 +16,7 @@ UNLIMITED = 1_000_000_000
 
 
 def curator(base_url: str, count: int, concurrency: int, folder: Path) -> int:
-    """bespokelabs-curator; limits come from the headers, or are out of reach."""
+    """bespokelabs-curator; its limits come from the headers, or are too high to have an effect."""
     import importlib.util
 
     import datasets
@@ -95,7 +95,7 @@ def datatrove(base_url: str, count: int, concurrency: int, folder: Path) -> int:
 
 
 def distilabel(base_url: str, count: int, concurrency: int, folder: Path) -> int:
-    """A distilabel pipeline of one text generation step."""
+    """A distilabel pipeline with one text generation step."""
     from distilabel.models import OpenAILLM
     from distilabel.pipeline import Pipeline
     from distilabel.steps import LoadDataFromDicts
@@ -119,7 +119,7 @@ def distilabel(base_url: str, count: int, concurrency: int, folder: Path) -> int
 
 
 def data_designer(base_url: str, count: int, concurrency: int, folder: Path) -> int:
-    """NeMo Data Designer: one column that a model writes."""
+    """NeMo Data Designer with one text column."""
     import pandas as pd
     from data_designer import config
     from data_designer.interface import DataDesigner, ResumeMode

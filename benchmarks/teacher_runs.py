@@ -1,4 +1,4 @@
-"""Running clients against the server of `make bench-teacher`, each process on a core of its own."""
+"""Runs of clients against the server of `make bench-teacher`; each process has its own core."""
 
 import json
 import os
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 OWN = Path(sys.executable)
 PEERS = HERE.parent / ".venv-bench-teacher/bin/python"
 CURATOR = HERE.parent / ".venv-bench-curator/bin/python"
-"""Curator wants older releases of what the others use."""
+"""Curator requires older releases of packages that the others use."""
 CLIENTS = {
     "ours": OWN,
     "aiohttp": OWN,
@@ -33,21 +33,21 @@ _NUMBER = re.compile(rb"#(\d{7})#")
 
 @dataclass(frozen=True)
 class ClientRun:
-    """What one run of a client took."""
+    """Measurements of one run of a client."""
 
     asked: int
     rows: int
     cpu: float
-    """Seconds of the process and its children."""
+    """CPU seconds of the process and its children."""
     seconds: float
     megabytes: float
     disk_bytes: float
-    """Bytes a row that it left on disk, its output of plain answers aside."""
+    """Bytes per row on disk, without the client's plain answers."""
     hung: bool = False
 
 
 def find_clients(only: list[str]) -> dict[str, Path]:
-    """The clients whose environment is there, with its Python; others are named and left out."""
+    """Clients with the Python of their environment; clients without environment are skipped."""
     found = {}
     for client, python in CLIENTS.items():
         if only and client not in (*only, "ours", "aiohttp"):
@@ -55,12 +55,12 @@ def find_clients(only: list[str]) -> dict[str, Path]:
         if python.exists():
             found[client] = python
         else:
-            print(f"left out: {client} ({python} is missing)", file=sys.stderr)
+            print(f"skipped: {client} ({python} is missing)", file=sys.stderr)
     return found
 
 
 def run_job(job: str, arguments: dict[str, Any], python: Path = OWN) -> dict[str, float]:
-    """The facts of a job of `teacher_storage.py`."""
+    """Run a measurement of `teacher_storage.py` and return its facts."""
     command = [python, HERE / "teacher_storage.py", job, json.dumps(arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     facts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -69,10 +69,10 @@ def run_job(job: str, arguments: dict[str, Any], python: Path = OWN) -> dict[str
 
 
 class Bench:
-    """The server, and clients that are run against it.
+    """The server, and runs of clients against it.
 
     Args:
-        folder: for what the clients write.
+        folder: folder for the clients' files.
         pythons: the interpreter of each client.
     """
 
@@ -99,12 +99,12 @@ class Bench:
         self._server.wait()
 
     def reset(self, **settings: Any) -> None:
-        """Clear the server's account; settings are `latency` and `per_minute`."""
+        """Clear the server's account; `settings` are `latency` and `per_minute`."""
         data = json.dumps(settings).encode()
         urllib.request.urlopen(f"{self._address}/reset", data).close()
 
     def account(self) -> dict[str, Any]:
-        """What the server was asked since the last reset."""
+        """The server's counts since the last reset."""
         with urllib.request.urlopen(f"{self._address}/account") as reply:
             facts: dict[str, Any] = json.load(reply)
         return facts
@@ -123,13 +123,13 @@ class Bench:
         """Run a client to its end.
 
         Args:
-            client: its name.
-            count: prompts to ask.
-            concurrency: requests in flight.
-            folder: where it writes; a new one when not given, removed afterwards.
-            keep: whether what is in `folder` stays, for a run that goes on.
-            limited: whether the client shall heed the limits that the headers tell.
-            timeout: seconds after which it counts as hung.
+            client: name of the client.
+            count: number of prompts to send.
+            concurrency: maximum number of requests in flight.
+            folder: the client's folder; default: one per client.
+            keep: whether the content of `folder` is kept, to resume from it.
+            limited: whether the client must use the limits in the reply headers.
+            timeout: seconds after which the client counts as hung.
         """
         folder = folder or self.folder / client
         if not keep:
@@ -154,17 +154,17 @@ class Bench:
     def kill_at(
         self, client: str, paid: int, *, count: int, concurrency: int, folder: Path
     ) -> dict[str, Any]:
-        """Kill a client once the server has answered so much; returns the account of then."""
+        """Kill a client when the server has answered `paid` requests; returns the account then."""
         process = self._start(client, count, concurrency, folder, limited=False)
         while (account := self.account())["paid"] < paid and process.poll() is None:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        time.sleep(0.2)  # what was in flight is answered, and paid for
+        time.sleep(0.2)  # requests in flight are answered, and paid for
         return account
 
     def written(self, folder: Path) -> tuple[int, int]:
-        """Different answers in a client's output, and rows."""
+        """Numbers of distinct answers and of rows in a client's output."""
         path = folder / "pairs.jsonl"
         numbers = _NUMBER.findall(path.read_bytes()) if path.exists() else []
         return len(set(numbers)), len(numbers)
@@ -193,7 +193,7 @@ class Bench:
 
 
 def _kept_bytes(folder: Path) -> int:
-    """What a client left on disk beside the plain answers."""
+    """Bytes of a client's files, without plain answers and logs."""
     aside = {"pairs.jsonl", "stderr.txt", "log.txt"}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in aside)
     return sum(path.stat().st_size for path in files)

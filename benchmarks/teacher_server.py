@@ -1,9 +1,9 @@
-"""The endpoint that all clients of `make bench-teacher` ask: fast, and with an account of its own.
+"""Endpoint for the clients of `make bench-teacher`: a fast server that counts its requests.
 
-`python teacher_server.py PORT_FILE` serves chat completions on loopback until it is ended. Prompts
-hold their number as `#0000123#`. `POST /reset` with JSON sets `latency` (seconds) and `per_minute`
-(a limiter with a bucket of one second's worth, as vendors have; null: none) and clears the
-account; `GET /account` tells it.
+`python teacher_server.py PORT_FILE` serves chat completions on loopback until it is killed. Prompts
+contain their number as `#0000123#`. `POST /reset` with JSON sets `latency` (seconds) and
+`per_minute`, and clears the account. `per_minute` is the rate of a token bucket that holds one
+second's requests, as vendors use it; null: no limit. `GET /account` returns the account.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from typing import Any
 _NUMBER = re.compile(rb"#(\d{7})#")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 ANSWER = "The shortest useful answer to this one takes about forty words, as many do. " * 4
-"""What every answer says after its prompt's number: about 60 tokens."""
+"""Text of every answer after its prompt's number: about 60 tokens."""
 
 
 class Account:
-    """What was asked and answered since the last reset, and the limiter."""
+    """Counts of requests and answers since the last reset, and the rate limiter."""
 
     def __init__(self, latency: float = 0.05, per_minute: float | None = None) -> None:
         self.latency, self.rate = latency, per_minute and per_minute / 60
@@ -33,7 +33,7 @@ class Account:
         self._tokens, self._filled = self.rate or 0.0, time.monotonic()
 
     def within_limit(self) -> bool:
-        """Whether the limiter lets one more request through."""
+        """Whether the rate limiter allows one more request; if so, it is counted."""
         if self.rate is None:
             return True
         now = time.monotonic()
@@ -45,7 +45,7 @@ class Account:
         return True
 
     def facts(self) -> dict[str, Any]:
-        """The account as JSON."""
+        """The account's counts, for JSON."""
         return {
             "paid": self.paid.total(),
             "prompts": len(self.paid),
@@ -57,7 +57,7 @@ class Account:
 
 
 class Server(asyncio.Protocol):
-    """One connection. Written on the bare protocol, so that the clients' cost is what differs."""
+    """One connection. It implements `asyncio.Protocol`, so that the server's own cost is small."""
 
     account = Account()
 
@@ -66,12 +66,12 @@ class Server(asyncio.Protocol):
         self._last = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once by the event loop."""
+        """Keep the transport; called once by the event loop."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that has come in whole."""
+        """Answer each complete request in the buffer."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             length = _LENGTH.search(self._buffer, 0, end)
@@ -112,7 +112,7 @@ class Server(asyncio.Protocol):
 
     def _complete(self, account: Account, number: int) -> None:
         account.at_once -= 1
-        if number >= 0:  # not a probe for the limits
+        if number >= 0:  # no number: a client's probe of the limits
             account.paid[number] += 1
         account.last = time.monotonic()
         if self._transport.is_closing():
@@ -157,7 +157,7 @@ class Server(asyncio.Protocol):
 
 
 async def serve(port_file: Path) -> None:
-    """Serve until cancelled; the port is in `port_file` once connections are taken."""
+    """Serve until cancelled; `port_file` is written when the server accepts connections."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, "127.0.0.1", 0, backlog=4096)
     temporary = port_file.with_suffix(".part")

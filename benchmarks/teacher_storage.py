@@ -1,7 +1,8 @@
-"""What `make bench-teacher` measures without a server: `teacher_storage.py JOB JSON` prints facts.
+"""Measurements of `make bench-teacher` without a server: `teacher_storage.py JOB JSON`.
 
-Resuming from a ledger of millions of answers, and the three filters of repeated instructions, each
-beside what others use. Each job runs in a process of its own, so that its memory is its own.
+They are resuming from a ledger of millions of answers, and the three deduplication filters against
+other libraries. Each measurement is a separate process, with its own peak memory, and prints its
+facts.
 """
 
 import json
@@ -20,7 +21,7 @@ REPEATED, SIMILAR = 0.05, 0.1
 
 
 def instructions(count: int) -> list[str]:
-    """Synthetic instructions, of which some repeat an earlier one, and more nearly do."""
+    """Synthetic instructions, some of them duplicates or near-duplicates of an earlier one."""
     writer = Writer(4)
     texts = writer.texts(count, INSTRUCTION_WORDS)
     kinds, sources = writer.random.random(count), writer.random.random(count)
@@ -34,7 +35,7 @@ def instructions(count: int) -> list[str]:
 
 
 def write_ledger(path: str, rows: int) -> Facts:
-    """A ledger of answers as the product keeps them."""
+    """Write a ledger in the format of our client."""
     from lamini.files import stable_hash
     from lamini.teacher.ledger import Ledger, row_line
 
@@ -56,7 +57,7 @@ def write_ledger(path: str, rows: int) -> Facts:
 
 
 def resume(path: str, rows: int) -> Facts:
-    """Open a ledger as a job that goes on does, and find some answers."""
+    """Open a ledger as a resumed job does, and look up some answers."""
     from lamini.files import stable_hash
     from lamini.teacher.ledger import Ledger
 
@@ -70,7 +71,7 @@ def resume(path: str, rows: int) -> Facts:
 
 
 def exact(rows: int) -> Facts:
-    """Instructions left by normalised equality: ours and polars'."""
+    """Exact deduplication of normalized instructions, by ours and by polars."""
     import polars as pl
 
     from lamini.generation.normalization import fingerprint
@@ -89,7 +90,7 @@ def exact(rows: int) -> Facts:
 
 
 def minhash(rows: int) -> Facts:
-    """Instructions left by MinHash with verification, and whether the verdicts are Jaccard's."""
+    """Deduplication by verified MinHash; `equal`: whether similarities equal the exact Jaccard."""
     import pyarrow as pa
 
     from lamini.analysis.minhash import Hashing, NearDuplicates
@@ -107,7 +108,7 @@ def minhash(rows: int) -> Facts:
         )
         return known.add(hashing.shingles(pa.array(part, pa.string())))
 
-    originals(texts[:10])  # compiled, or read from the cache
+    originals(texts[:10])  # compile, or read the compiled code from the cache
     started = time.process_time()
     found = originals(texts)
     seconds = time.process_time() - started
@@ -130,7 +131,7 @@ def _jaccard(one: str, other: str) -> float:
 
 
 def minhash_datasketch(rows: int) -> Facts:
-    """The same with datasketch: as many hashes, in as many bands; candidates are not verified."""
+    """Deduplication by datasketch with equal hashes and bands; candidates are not verified."""
     from datasketch import MinHash, MinHashLSH
 
     texts = instructions(rows)
@@ -147,7 +148,7 @@ def minhash_datasketch(rows: int) -> Facts:
 
 
 def rouge(rows: int, sample: int) -> Facts:
-    """The filter of self-instruct at 0.7: pairs a second, and whether rouge_score agrees."""
+    """ROUGE-L filter of self-instruct at 0.7; `equal`: whether rouge_score gives equal results."""
     from rouge_score.rouge_scorer import RougeScorer
 
     from lamini.analysis.rouge import RougeTexts
@@ -159,7 +160,7 @@ def rouge(rows: int, sample: int) -> Facts:
         return kept
 
     texts = instructions(rows)
-    unrepeated(texts[:10])  # compiled, or read from the cache
+    unrepeated(texts[:10])  # compile, or read the compiled code from the cache
     started = time.process_time()
     left = sum(unrepeated(texts))
     seconds = time.process_time() - started
@@ -189,7 +190,7 @@ JOBS: dict[str, Callable[..., Facts]] = {
 
 
 def main(job: str, arguments: str) -> None:
-    """Run one job and print its facts."""
+    """Run one measurement and print its facts."""
     started = time.perf_counter()
     facts = JOBS[job](**json.loads(arguments))
     facts["seconds"] = time.perf_counter() - started

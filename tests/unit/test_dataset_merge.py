@@ -1,12 +1,12 @@
 """Merging: what is kept, in which order, and that the bytes depend on nothing else."""
 
+import io
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from lamini.dataset import writer
 from lamini.dataset.export import export_dataset
-from lamini.dataset.marks import SeenMarks, text_marks
 from lamini.dataset.merge import merge_pairs
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, sha256_file
@@ -273,7 +272,7 @@ def test_an_export_loads_and_has_every_row(tmp_path: Path) -> None:
     export()
     assert (tmp_path / "export/mix.jsonl").read_bytes() == before
     (tmp_path / "mix.parquet").write_bytes(b"another file")
-    with pytest.raises(LaminiError, match="is not the file that"):
+    with pytest.raises(LaminiError, match="its SHA-256 differs from"):
         export()
 
 
@@ -300,7 +299,7 @@ def test_a_decontaminated_mixture_leaves_the_hits_out(tmp_path: Path) -> None:
     with pytest.raises(LaminiError, match="no hits are given"):
         merge(tmp_path, shards, wanted)
     hits.write_bytes(b"no parquet")
-    with pytest.raises(LaminiError, match=r"hits\.parquet: no readable file of hits"):
+    with pytest.raises(LaminiError, match=r"hits\.parquet: not a readable file of hits"):
         merge(tmp_path, shards, wanted, [hits])
 
 
@@ -313,22 +312,46 @@ CHARACTERS = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 def test_seen_texts_are_those_of_a_plain_set(batches: list[list[str]]) -> None:
     known: set[str] = set()
-    seen = SeenMarks()
+    tables, expected, repeated = [], [], 0
     for number, texts in enumerate(batches):
-        wanted = np.arange(len(texts)) % 3 != number
-        array = pa.array(["skipped", *texts], pa.string()).slice(1)
-        expected = []
-        for text, is_wanted in zip(map(normalized, texts), wanted, strict=True):
-            expected.append(bool(is_wanted) and text not in known)
-            known |= {text} if is_wanted else set()
-        assert seen.add(text_marks(array), wanted).tolist() == expected
+        rows = [pair("alpaca", 0, instruction="skipped", response="skipped")]
+        for place, text in enumerate(texts):
+            is_wanted = place % 3 != number and not writer.is_empty(pa.chunked_array([[text]]))[0]
+            flags = ["refusal"] if place % 3 == number else []
+            rows.append(pair("alpaca", place, instruction=text, response=str(number), flags=flags))
+            if is_wanted and normalized(text) not in known:
+                expected.append((text, str(number)))
+                known.add(normalized(text))
+            elif is_wanted:
+                repeated += 1
+        tables.append(pa.Table.from_pylist(rows, writer.SCHEMA).slice(1))
+    kept, dropped = unique(tables)
+    assert kept == expected
+    assert dropped.get("duplicate_instruction", 0) == repeated
+    assert sum(dropped.values()) == sum(map(len, batches)) - len(expected)
 
 
-def test_a_set_of_marks_grows() -> None:
-    seen = SeenMarks()
+def unique(tables: Sequence[pa.Table]) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """Instructions and responses that a mixture without duplicates keeps, and dropped rows."""
+    wanted = params("alpaca", exclude_flags=["refusal"], unique_instructions=True)
+    buffer = io.BytesIO()
+    with writer.DatasetWriter(buffer, wanted) as output:
+        for table in tables:
+            output.add("alpaca", table)
+    table = pq.read_table(buffer)
+    counts = output.facts()["sources"].get("alpaca", {"dropped": {}})
+    columns = (table[name].to_pylist() for name in ("instruction", "response"))
+    return list(zip(*columns, strict=True)), counts["dropped"]
+
+
+def test_duplicates_are_found_in_all_tables_before() -> None:
     texts = [f"Text {n}" for n in range(30_000)]
-    for first in range(0, len(texts), 7_000):
-        part = pa.array(texts[first : first + 7_000])
-        assert seen.add(text_marks(part), np.ones(len(part), np.bool_)).all()
-    again = pa.array([text.upper() for text in texts])
-    assert not seen.add(text_marks(again), np.ones(len(again), np.bool_)).any()
+    parts = [texts[first : first + 7_000] for first in range(0, len(texts), 7_000)]
+    parts.append([text.upper() for text in texts])
+    tables = [
+        pa.Table.from_pylist([pair("alpaca", 0, instruction=t) for t in part], writer.SCHEMA)
+        for part in parts
+    ]
+    kept, dropped = unique(tables)
+    assert [text for text, _ in kept] == texts
+    assert dropped["duplicate_instruction"] == len(texts)

@@ -100,7 +100,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         told = f"`instruction` must be text in every row, but its type is {kind}"
         with pytest.raises(LaminiError, match=told):
             run({"local": {"path": "released"}}, ["alpaca"])
-    with pytest.raises(LaminiError, match="hub does not give it"):
+    with pytest.raises(LaminiError, match="cannot be read from the hub"):
         hub = {"repo": str(tmp_path / "nowhere"), "revision": "main"}
         run({"hub": hub}, ["alpaca"])
     assert not list(Path("results").rglob("*.parquet"))

@@ -62,5 +62,5 @@ def test_nothing_is_left_of_a_bad_download(site, path, sha256, message):
 
 def test_a_server_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LaminiError, match="put the file at downloads/file by hand"):
+    with pytest.raises(LaminiError, match="copy the file to downloads/file by hand"):
         download_file(file=FILE, settings=DownloadFile(url="http://127.0.0.1:9/file"))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from hypothesis import strategies as st
 
 from lamini.errors import LaminiError
 from lamini.generation import dump as dump_module
-from lamini.generation.dump import read_categories, unescape
-from lamini.generation.dump_rows import plain_rows
+from lamini.generation.dump import Category, read_categories, unescape
 from lamini.generation.topics import read_topics, select_topics
 from lamini.settings.params import SelectTopics
 from lamini.settings.sources import Topics
@@ -29,7 +29,6 @@ CREATE TABLE `category` (
   UNIQUE KEY `cat_title` (`cat_title`)
 ) ENGINE=InnoDB AUTO_INCREMENT=2 DEFAULT CHARSET=binary;
 """
-NO_ROWS = plain_rows(b"", 0, ["cat_title"])
 TAIL = b"/*!40000 ALTER TABLE `category` ENABLE KEYS */;\n"
 
 
@@ -116,17 +115,28 @@ TITLES = st.lists(
 
 
 @given(titles=TITLES)
-def test_plain_rows_are_read_as_all_others(tmp_path_factory, titles):
+def test_rows_and_words_of_odd_titles(tmp_path_factory, titles):
     rows = [b"(%d,'%s',%d,2,-1)" % (n, escaped(t), n - 3) for n, t in enumerate(titles)]
     path = write_dump(tmp_path_factory.mktemp("dump") / "d.sql", insert(*rows, b"( 99,'x',1,1,1)"))
-    found = read(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dump_module, "plain_rows", lambda window, at, columns: NO_ROWS)
-        assert read(path) == found
-    for batch in dump_module.read_category_batches(path, Counter()):
-        for row, words in enumerate(batch.plain_words.tolist()):
-            text = batch.title(row).decode("utf-8", "replace").replace("_", " ")
-            assert words in (-1, len(text.split()))
+    found, broken = read(path)
+    assert found == [Category(n, t, n - 3, 2, -1) for n, t in enumerate(titles)]
+    assert broken == {"unreadable_row": 1}
+    rows = [b"(%d,'%s',5,2,1)" % (n, escaped(t)) for n, t in enumerate([b"A", *titles])]
+    select(write_dump(path, insert(*rows)), max_words=2, min_subcategories=2, min_pages=2)
+    words = [["A"], *map(words_of, titles)]
+    topics = [" ".join(found) for found in words if found and len(found) <= 2]
+    assert read_topics(path.with_name("topics.jsonl")) == topics
+    funnel = json.loads(path.with_name("funnel.json").read_text())
+    assert [stage["left"] for stage in funnel["stages"]] == [len(rows), *[len(topics)] * 4]
+    assert funnel["broken"].get("not_utf8", 0) == words.count(None)
+
+
+def words_of(title: bytes) -> list[str] | None:
+    """The words of a title; None if it is not UTF-8."""
+    try:
+        return re.findall(r"[^\s_]+", title.decode())
+    except UnicodeDecodeError:
+        return None
 
 
 def test_columns_may_stand_in_any_order_and_number(tmp_path):
@@ -196,5 +206,5 @@ def test_nothing_left_and_wrong_patterns_are_errors(tmp_path):
     dump = write_dump(tmp_path / "d.sql", insert(b"(1,'A',1,1,0)"))
     with pytest.raises(LaminiError, match="no category passes"):
         select(dump)
-    with pytest.raises(LaminiError, match="no regular expression"):
+    with pytest.raises(LaminiError, match="not a regular expression"):
         select(dump, exclude_patterns=["("])

@@ -120,11 +120,11 @@ def flipped(data: bytes) -> bytes:
         (lambda n, d: [] if n == "manifest.json" else [(n, d)], "manifest is missing"),
         (
             lambda n, d: [(n, d if n[0] == "m" else d[d.index(b"\n") + 1 :])],
-            "0000.*what the manifest",
+            "0000.*does not match the manifest",
         ),
-        (lambda n, d: [(n, d.replace(b"answer to 7", b"answer to 8"))], "0000.*not what"),
-        (lambda n, d: [(n, d.replace(b'{"key"', b'{"kex"'))], "no rows of a ledger"),
-        (lambda n, d: [(f"../{n}", d)], "is no ledger below"),
+        (lambda n, d: [(n, d.replace(b"answer to 7", b"answer to 8"))], "0000.*does not match"),
+        (lambda n, d: [(n, d.replace(b'{"key"', b'{"kex"'))], "not ledger rows"),
+        (lambda n, d: [(f"../{n}", d)], "is not the path of a ledger"),
         (lambda n, d: [(n, d.replace(b'"format": 1', b'"format": 2'))], "format 2"),
     ],
 )

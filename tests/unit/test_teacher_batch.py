@@ -216,7 +216,7 @@ def test_torn_download_is_fetched_again(ledger, fault):
 
 def test_dead_endpoint_ends_the_job_and_its_batch_is_found_again(ledger):
     with BatchEndpoint(call=lambda op, n: "reset" if op == "look" else None) as endpoint:
-        with pytest.raises(LaminiError, match=r"no good reply .* open batches go on"):
+        with pytest.raises(LaminiError, match=r"every request failed for .* open batches continue"):
             ask_all(endpoint.settings(down_after=1.0), ledger)
         endpoint.call = lambda operation, number: None
         ask_all(endpoint.settings(), ledger)

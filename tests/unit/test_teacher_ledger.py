@@ -132,7 +132,7 @@ with FakeEndpoint() as endpoint:
 """
     path = tmp_path / "a.ledger.jsonl"
     done = run_python(script, path)
-    assert "cannot be written" in done.stdout and "make room" in done.stdout
+    assert "cannot be written" in done.stdout and "free disk space" in done.stdout
     data = path.read_bytes()
     assert data.endswith(b"}\n") and 0 < len(data) <= 20000
     with FakeEndpoint() as endpoint:

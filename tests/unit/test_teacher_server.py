@@ -112,7 +112,7 @@ with open_teacher(local_settings(), Path(sys.argv[1])) as teacher:
         (server,) = [child for child in psutil.Process(job.pid).children() if is_server(child)]
         os.kill(job.pid, number)
         said = job.communicate()[1]
-    assert (b"run the same command to go on" in said) == (number == signal.SIGTERM)
+    assert (b"run the same command to resume" in said) == (number == signal.SIGTERM)
     deadline = time.monotonic() + 5
     while server.is_running() and time.monotonic() < deadline:
         time.sleep(0.05)

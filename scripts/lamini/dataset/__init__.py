@@ -1,1 +1,1 @@
-"""The merged dataset: from pair shards, or from the released dataset in their place."""
+"""The merged dataset, from pair shards or from the released dataset."""

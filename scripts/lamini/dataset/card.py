@@ -1,4 +1,4 @@
-"""The dataset card: what Hugging Face shows of a dataset, made from its manifest."""
+"""Hugging Face dataset card, written from the dataset's manifest."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def write_card(path: str | Path, manifest: Mapping[str, Any]) -> None:
     """Write the card of a merged dataset.
 
     Args:
-        path: Markdown file to write; as `README.md` beside the Parquet file it is a hub card.
+        path: Markdown file to write; the hub shows it if it is `README.md` beside the Parquet file.
         manifest: the dataset's manifest.
     """
     with atomic_writer(path) as handle:
@@ -82,7 +82,7 @@ def write_card(path: str | Path, manifest: Mapping[str, Any]) -> None:
 
 
 def card_text(manifest: Mapping[str, Any]) -> str:
-    """The card: a YAML header, then counts, columns, and how the data was made."""
+    """Text of the card: a YAML header, then counts, columns, and the origin of the data."""
     settings, name = manifest["settings"], manifest["mixture"]
     header = {
         "pretty_name": name,

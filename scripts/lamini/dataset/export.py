@@ -1,4 +1,4 @@
-"""A dataset to share: a folder as the Hugging Face hub has them, and plain JSON lines."""
+"""Export of a dataset for sharing: a folder in the layout of the Hugging Face hub, and JSONL."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,25 +23,25 @@ def export_dataset(
     parquet: str | Path,
     jsonl: str | Path,
 ) -> None:
-    """Write the folder and the JSON lines of a merged dataset.
+    """Write the folder and the JSONL file of a merged dataset.
 
     Args:
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         card: the dataset's card.
-        readme: `README.md` to write in the folder, the card.
+        readme: `README.md` to write in the folder, a copy of the card.
         parquet: Parquet file to write beside it; `datasets.load_dataset(folder)` reads it.
-        jsonl: JSON lines to write, one object a pair with all columns, in the dataset's order.
+        jsonl: JSONL to write, one object per pair with all columns, in the dataset's order.
 
     Raises:
-        LaminiError: when the dataset is not the manifest's.
+        LaminiError: the dataset's SHA-256 is not that of the manifest.
     """
     facts = read_json(manifest)
     with atomic_writer(parquet, "wb") as target, open(dataset, "rb") as source:
         shutil.copyfileobj(source, target, 1 << 22)
     if sha256_file(parquet) != facts["sha256"]:
         Path(parquet).unlink()
-        raise LaminiError(f"{dataset}: is not the file that {manifest} describes; merge it again")
+        raise LaminiError(f"{dataset}: its SHA-256 differs from {manifest}; merge it again")
     with Progress(facts["rows"], "pairs") as progress:
         write_jsonl(jsonl, _rows(dataset, progress))
     with atomic_writer(readme, "wb") as target:

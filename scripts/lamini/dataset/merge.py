@@ -1,7 +1,7 @@
-"""Merging pair shards into one dataset (section 3.2).
+"""Merge of pair shards into one dataset (section 3.2).
 
-Rows are sorted by source (in the mixture's order), shard and id. Shards are parsed two at a time
-beside the writer, so that memory depends on the size of a shard and not on their number.
+Rows are sorted by source (in the mixture's order), shard and id. Two shards are parsed in parallel
+with the writer, so memory depends on the size of a shard and not on the number of shards.
 """
 
 import logging
@@ -42,15 +42,14 @@ def merge_pairs(
 
     Args:
         pairs: all shards, `pairs/{source}/{shard}.jsonl`, in any order.
-        hits: for a decontaminated mixture, what `find_contamination` found; else empty.
-        dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`.
-        manifest: JSON to write: hash, rows and what was left out per source, schema, settings.
+        hits: for a decontaminated mixture, the Parquet file of `find_contamination`; else empty.
+        dataset: Parquet file to write, with the columns of `lamini.dataset.writer.SCHEMA`.
+        manifest: JSON to write: SHA-256, rows and excluded rows per source, schema, settings.
         card: Hugging Face dataset card to write.
         settings: the mixture.
 
     Raises:
-        LaminiError: on a damaged shard (names the row), a shard of another source, or when no row
-            is left.
+        LaminiError: a shard is damaged (names the row) or of another source, or no row is left.
     """
     shards = _in_order(pairs, settings)
     with (
@@ -71,14 +70,18 @@ def merge_pairs(
 
 
 def contaminated_ids(hits: Sequence[str | Path], mixture: Mixture) -> dict[str, pa.Array] | None:
-    """Ids of each source's pairs that share too many words with an evaluated example.
+    """Ids of the contaminated pairs of each source: they share n-grams with an evaluated example.
 
     Args:
-        hits: the Parquet file of hits, when the mixture is decontaminated.
-        mixture: says how many words are too many; none are when it is not decontaminated.
+        hits: the Parquet file of `find_contamination`; ignored if the mixture is not
+            decontaminated.
+        mixture: its `decontamination.words` is the length of a shared n-gram, in words.
+
+    Returns:
+        ids by source; None if the mixture is not decontaminated.
 
     Raises:
-        LaminiError: when the file is not given, or cannot be read.
+        LaminiError: the file is missing or cannot be read.
     """
     if mixture.decontamination is None:
         return None
@@ -93,7 +96,9 @@ def contaminated_ids(hits: Sequence[str | Path], mixture: Mixture) -> dict[str, 
                 | (pc.field("response_words") >= words),
             )
         except (pa.ArrowInvalid, OSError) as error:
-            raise LaminiError(f"{path}: no readable file of hits ({error}); remake it") from error
+            raise LaminiError(
+                f"{path}: not a readable file of hits ({error}); remake it"
+            ) from error
         for source in mixture.sources:
             own = table.filter(pc.equal(table["instruction_source"], source))
             ids[source] = own["id"].unique()
@@ -112,10 +117,10 @@ def finish_dataset(
     card: str | Path,
     settings: MergePairs,
 ) -> None:
-    """Write the manifest and card of a complete Parquet file.
+    """Write the manifest and the card of a complete Parquet file.
 
     Raises:
-        LaminiError: when the dataset has no rows; the Parquet file is removed.
+        LaminiError: the dataset has no rows; the Parquet file is removed.
     """
     name = settings.mixture
     if not facts["rows"]:
@@ -126,8 +131,8 @@ def finish_dataset(
         logger.info(
             "%s: %s pairs%s", source, f"{counts['rows']:,}", dropped and f"; left out: {dropped}"
         )
-    # Not the given files' fingerprint: it changes with their time, and the manifest must not, as
-    # everything that comes after depends on it.
+    # Without the fingerprint of the user-provided files: it changes with their modification times,
+    # and every later rule depends on the manifest.
     about = settings.model_dump(mode="json", exclude={"files"})
     description = {
         "mixture": name,
@@ -142,7 +147,7 @@ def finish_dataset(
 
 
 def _in_order(pairs: Sequence[str | Path], mixture: Mixture) -> list[tuple[str, Path]]:
-    """Source and path of each shard, by the mixture's order of sources and the shard's name."""
+    """Source and path of each shard, sorted by the mixture's order of sources and by shard name."""
     paths = [Path(path) for path in pairs]
     for path in paths:
         if path.parent.name not in mixture.sources:
@@ -155,7 +160,7 @@ def _in_order(pairs: Sequence[str | Path], mixture: Mixture) -> list[tuple[str, 
 
 
 def _read_ahead(shards: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, pa.Table]]:
-    """The shards' rows in order, the next ones being read while the last is worked on."""
+    """Yield the rows of each shard in order; the next shards are read in parallel."""
     with ThreadPoolExecutor(_READERS) as pool:
         rest = iter(shards)
         waiting: list[tuple[str, Future[pa.Table]]] = []
@@ -173,10 +178,10 @@ def _read_ahead(shards: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, pa.Ta
 
 
 def read_pairs(path: str | Path, source: str) -> pa.Table:
-    """The rows of one shard, sorted by id, in the columns of `SCHEMA`.
+    """The rows of one shard, sorted by id, with the columns of `SCHEMA`.
 
     Raises:
-        LaminiError: on a row that is no pair of `source`; names file and line.
+        LaminiError: a row is not a pair of `source`; names file and row.
     """
     path = Path(path)
     size = path.stat().st_size if path.is_file() else 0
@@ -185,7 +190,7 @@ def read_pairs(path: str | Path, source: str) -> pa.Table:
     try:
         table = pyarrow.json.read_json(
             path,
-            # One block: a line may be as long as the file.
+            # One block, because a line must fit in a block.
             read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=size + 1),
             parse_options=pyarrow.json.ParseOptions(
                 explicit_schema=SCHEMA, unexpected_field_behavior="ignore"
@@ -202,7 +207,7 @@ def read_pairs(path: str | Path, source: str) -> pa.Table:
 
 
 def _name_bad_row(path: Path, source: str) -> None:
-    """Raise the error that names the first bad row of a shard; slow, as only errors come here."""
+    """Raise an error with the number of the first bad row; slow, used only after an error."""
     for number, row in enumerate(read_jsonl(path), start=1):
         for column in REQUIRED:
             if not isinstance(row.get(column), str):

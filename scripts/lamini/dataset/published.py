@@ -1,7 +1,7 @@
-"""The released dataset in place of a generated one (`dataset: published`).
+"""Import of the released dataset instead of a generated one (`dataset: published`).
 
-It comes as Parquet, JSON or JSONL files, or from the hub, in any order. Each source's rows first go
-to a temporary file of their own, so that one pass over the data and little memory sort them.
+The rows come from Parquet, JSON or JSONL files or from the hub, in any order. They are first
+written to one temporary file per source, so that one pass with little memory sorts them by source.
 """
 
 import contextlib
@@ -40,19 +40,19 @@ def import_published(
     card: str | Path,
     settings: MergePairs,
 ) -> None:
-    """Write the released dataset in the form of a merged one.
+    """Write the released dataset in the format of a merged one.
 
     Args:
-        hits: for a decontaminated mixture, what `find_contamination` found; else empty.
-        dataset: Parquet file to write, in the columns of `lamini.dataset.writer.SCHEMA`; what the
-            released data does not have is null. Flags are found from the text.
-        manifest: JSON to write, as `merge_pairs` writes it, with `other_sources` (rows of sources
-            that the mixture does not have).
+        hits: for a decontaminated mixture, the Parquet file of `find_contamination`; else empty.
+        dataset: Parquet file to write, with the columns of `lamini.dataset.writer.SCHEMA`; columns
+            that the released data lacks are null. `flags` is computed from the response.
+        manifest: JSON to write, as in `merge_pairs`, plus `other_sources`: numbers of rows of the
+            sources that are not in the mixture.
         card: dataset card to write.
-        settings: the mixture, and where the released data are.
+        settings: the mixture, and the location of the released data.
 
     Raises:
-        LaminiError: when the data cannot be read, lacks a column, or has no row of a source.
+        LaminiError: the data cannot be read, lacks a column, or has no rows of a source.
     """
     published = settings.published
     assert published is not None
@@ -85,7 +85,7 @@ def import_published(
 
 
 def _batches(published: Published) -> Iterator[pa.Table]:
-    """The published rows in their order, in the three columns."""
+    """Yield the published rows in their order, with the three published columns."""
     if published.hub is not None:
         yield from _from_hub(published.hub)
         return
@@ -142,15 +142,19 @@ def _from_hub(hub: HubData) -> Iterator[pa.Table]:
             yield _checked(batch, place)
     except LaminiError:
         raise
-    except Exception as error:  # the hub's client has dozens of kinds
+    except Exception as error:  # the hub's client raises dozens of types
         raise LaminiError(
-            f"{place}: the hub does not give it ({type(error).__name__}: {error!s:.300});"
-            " check `published.hub`, or name local files under `published.local`"
+            f"{place}: cannot be read from the hub ({type(error).__name__}: {error!s:.300});"
+            " check `published.hub`, or set local files in `published.local`"
         ) from error
 
 
 def _checked(table: pa.Table, place: str) -> pa.Table:
-    """The three columns as text; nulls become empty texts, which are left out and counted."""
+    """The three columns as text; nulls become empty texts, which are dropped and counted later.
+
+    Raises:
+        LaminiError: a column is missing or is not text.
+    """
     missing = [name for name in PUBLISHED_COLUMNS if name not in table.column_names]
     if missing:
         raise LaminiError(
@@ -167,7 +171,7 @@ def _checked(table: pa.Table, place: str) -> pa.Table:
 
 
 def _split(batches: Iterator[pa.Table], spools: Mapping[str, Path]) -> Counter[str]:
-    """Write each source's rows to its file; returns the rows of all other sources."""
+    """Write each source's rows to its file; returns numbers of rows of all other sources."""
     others: Counter[str] = Counter()
     with contextlib.ExitStack() as stack, Progress(0, "published pairs") as progress:
         writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
@@ -187,7 +191,7 @@ def _split(batches: Iterator[pa.Table], spools: Mapping[str, Path]) -> Counter[s
 
 
 def _complete(source: str, spool: Path) -> Iterator[pa.Table]:
-    """One source's rows in all columns of a dataset, in the published order."""
+    """Yield one source's rows with all columns of a dataset, in the published order."""
     number = 0
     with pa.ipc.open_stream(spool) as reader:
         for batch in reader:

@@ -1,7 +1,7 @@
-"""The one writer of merged datasets: what a row is, which are left out, and what is counted.
+"""Writer of merged datasets: schema, exclusion of rows, counts.
 
-Rows come in tables of one source each and leave as row groups of a fixed size, so that the file's
-bytes do not depend on how many shards it came from, and memory holds one row group.
+Input tables hold rows of one source each. Row groups of a fixed size are written, so that the
+file's bytes do not depend on the number of shards, and memory holds one row group.
 """
 
 from collections import Counter
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.dataset.marks import Mask, SeenMarks, text_marks
+from lamini.generation.normalization import fingerprint
 from lamini.settings.dataset import Mixture
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 SCHEMA = pa.schema(
     [
         ("instruction", pa.string()),
@@ -35,10 +36,9 @@ SCHEMA = pa.schema(
 
 PUBLISHED_COLUMNS = ("instruction", "response", "instruction_source")
 ROW_GROUP = 1 << 16
-_LEVEL = 1  # Half the time of zstd's own default, for a file that is a tenth larger.
+_LEVEL = 1  # half the time of zstd's default level, for a file that is a tenth larger
 _REPETITIVE = ["instruction_source", "finish_reason", "flags.list.element", "model"]
-# A text with nothing but spaces, control and format characters (zero-width ones among them) is
-# empty to a reader.
+# A text of only spaces, control and format characters (zero-width ones included) counts as empty.
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 
 
@@ -47,8 +47,8 @@ class DatasetWriter:
 
     Args:
         handle: binary file to write to.
-        mixture: what is left out.
-        contaminated: ids of each source's pairs that a decontaminated mixture leaves out.
+        mixture: settings of the excluded rows.
+        contaminated: ids of the excluded pairs of each source, for a decontaminated mixture.
     """
 
     def __init__(
@@ -59,23 +59,23 @@ class DatasetWriter:
     ) -> None:
         self._mixture = mixture
         self._contaminated = contaminated
-        self._seen = SeenMarks()
+        self._seen: set[bytes] = set()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._counts: dict[str, dict[str, Counter[str]]] = {}
         self._pool = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
-        # Texts hardly repeat: a dictionary of them costs time and saves nothing.
+        # Texts rarely repeat: a dictionary of them costs time and saves no space.
         self._writer = pq.ParquetWriter(
             handle, SCHEMA, compression="zstd", compression_level=_LEVEL, use_dictionary=_REPETITIVE
         )
 
     def add(self, source: str, table: pa.Table) -> None:
-        """Write the rows of one source that the mixture keeps; they follow those added before.
+        """Append the rows of one source, except the rows that the mixture excludes.
 
         Args:
             source: name of the rows' source.
-            table: rows in the columns of `SCHEMA`, without nulls in the first four.
+            table: rows with the columns of `SCHEMA`, without nulls in the first four.
         """
         counts = self._counts.setdefault(source, _no_counts())
         keep = np.ones(len(table), np.bool_)
@@ -99,7 +99,7 @@ class DatasetWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Write what waits, unless work failed, and the file's footer."""
+        """Write the buffered rows, unless there was an exception, and the file's footer."""
         with self._pool:
             if exception[0] is None:
                 self._write(keep_rest=False)
@@ -107,7 +107,7 @@ class DatasetWriter:
         self._writer.close()
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says of the rows: in all, and of each source."""
+        """Counts for the manifest: `rows` in total, and counts by source."""
         sources = {
             source: {
                 "rows": counts["rows"]["kept"],
@@ -119,7 +119,7 @@ class DatasetWriter:
         return {"rows": sum(source["rows"] for source in sources.values()), "sources": sources}
 
     def _tests(self, source: str, table: pa.Table) -> list[tuple[str, Mask]]:
-        """Reasons to leave rows out, the first that holds counting, each with its rows."""
+        """Masks of the excluded rows by reason; a row is counted for its first reason."""
         tests = [
             ("empty_instruction", is_empty(table["instruction"])),
             ("empty_response", is_empty(table["response"])),
@@ -131,21 +131,24 @@ class DatasetWriter:
         return tests
 
     def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
-        """`keep` without the rows whose instruction was written before."""
-        texts = table["instruction"].combine_chunks()
-        first = self._seen.add(text_marks(texts), keep)
+        """`keep` without the rows whose instruction is a duplicate of an earlier one."""
+        texts, first = table["instruction"].to_pylist(), keep.copy()
+        for row in np.flatnonzero(keep).tolist():
+            key = fingerprint(texts[row])
+            first[row] = key not in self._seen
+            self._seen.add(key)
         dropped["duplicate_instruction"] += int((keep & ~first).sum())
         return first
 
     def _wait(self) -> None:
-        """For the part that is being compressed while others are read."""
+        """Wait until the row group in the background thread is written."""
         if self._writing is not None:
             self._writing.result()
 
     def _write(self, *, keep_rest: bool) -> None:
         if not self._waiting:
             return
-        # One chunk per column: where pages end must not depend on where shards do.
+        # One chunk per column: the ends of pages must not depend on the ends of shards.
         table = pa.concat_tables(self._waiting).combine_chunks()
         whole = len(table) - len(table) % ROW_GROUP if keep_rest else len(table)
         if whole:
@@ -166,12 +169,12 @@ def _no_counts() -> dict[str, Counter[str]]:
 
 
 def is_empty(texts: pa.ChunkedArray) -> Mask:
-    """Which texts have no visible character."""
+    """Mask of the texts without a visible character."""
     return ~np.asarray(pc.match_substring_regex(texts, _VISIBLE))
 
 
 def has_flag(flags: pa.ChunkedArray, flag: str) -> Mask:
-    """Which rows' `flags` hold `flag`."""
+    """Mask of the rows whose `flags` contain `flag`."""
     rows = np.asarray(pc.list_parent_indices(flags))
     found = np.zeros(len(flags), np.bool_)
     found[rows[np.asarray(pc.equal(pc.list_flatten(flags), flag))]] = True

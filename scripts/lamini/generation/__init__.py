@@ -1,4 +1,4 @@
-"""From the Wikipedia dump and the seed collections to instruction-response pairs (section 3).
+"""Generation of instruction-response pairs from Wikipedia topics and seed prompts (section 3).
 
 Order of the stages: `topics`, `prompts`, `instructions`, `queries`, `pairs`, `summary`.
 """

@@ -1,7 +1,7 @@
-"""Which of a source's instructions are answered: each filter takes what the one before it left.
+"""Deduplication of a source's instructions: exact, ROUGE-L and MinHash filters, in this order.
 
-Every filter reads the files once more, so that memory holds fingerprints, shingles or words of the
-instructions, but no text.
+Each filter reads the files again. So memory holds fingerprints, words or shingles of the
+instructions, but not their texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,20 +20,21 @@ _AT_ONCE = 1 << 14
 
 
 class Selection(NamedTuple):
-    """What is left of the rows of some files."""
+    """Result of the filters over the rows of several files."""
 
     keep: bytearray
-    """For each row, 1 when it stays."""
+    """For each row, 1 if it is kept, else 0."""
     left: dict[str, int]
-    """Rows left after each stage: `rows`, and the filters that are on, in their order."""
+    """Rows left after each stage: `rows` (all rows), then the enabled filters in their order."""
 
 
 def choose_unrepeated(inputs: Sequence[Path], settings: Deduplication) -> Selection:
-    """Find the instructions that repeat no earlier one.
+    """Select the instructions that are no duplicates of an earlier one.
 
     Args:
-        inputs: JSONL files of rows with an `instruction`, in the order in which the first counts.
-        settings: the filters that are on.
+        inputs: JSONL files of rows with an `instruction`. Of duplicates, the first in the order of
+            files and rows is kept.
+        settings: the enabled filters and their thresholds.
     """
     with Progress(len(inputs), "files") as progress:
         keep = _first_ones(inputs, settings.exact, progress)
@@ -48,15 +49,15 @@ def choose_unrepeated(inputs: Sequence[Path], settings: Deduplication) -> Select
 
 
 def _first_ones(inputs: Sequence[Path], exact: bool, progress: Progress) -> bytearray:
-    """For each row, 1 when no row before it is the same after normalisation."""
+    """For each row, 1 if no earlier row has an equal normalized instruction."""
     seen: set[bytes] = set()
     keep = bytearray()
     for path in inputs:
         for row in read_jsonl(path):
             if exact:
-                mark = fingerprint(row["instruction"])
-                keep.append(mark not in seen)
-                seen.add(mark)
+                key = fingerprint(row["instruction"])
+                keep.append(key not in seen)
+                seen.add(key)
             else:
                 keep.append(1)
         progress.advance()
@@ -90,7 +91,7 @@ def _drop_minhash(inputs: Sequence[Path], keep: bytearray, chosen: Duplicates) -
 
 
 def _kept_texts(inputs: Sequence[Path], keep: bytearray) -> Iterator[list[str]]:
-    """The instructions that stayed so far, some thousands at a time."""
+    """Yield the kept instructions in lists of `_AT_ONCE`."""
     part: list[str] = []
     rows = (row["instruction"] for path in inputs for row in read_jsonl(path))
     for text in compress(rows, bytes(keep)):
@@ -103,7 +104,7 @@ def _kept_texts(inputs: Sequence[Path], keep: bytearray) -> Iterator[list[str]]:
 
 
 def _clear(keep: bytearray, stay: list[bool]) -> None:
-    """Take the kept rows out of which `stay` says so, one entry per kept row."""
+    """Set `keep` of the kept rows to `stay`, which has one entry per kept row."""
     kept = [number for number, kept in enumerate(keep) if kept]
     for number, stays in zip(kept, stay, strict=True):
         keep[number] = stays

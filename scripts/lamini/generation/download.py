@@ -1,4 +1,4 @@
-"""Fetching the public files named under `downloads`, whole and checked, or not at all."""
+"""Download of the public files under `downloads`, checked by size and SHA-256."""
 
 import hashlib
 import logging
@@ -17,11 +17,11 @@ _TIMEOUT_SECONDS = 60.0
 
 
 def download_file(*, file: str | Path, settings: DownloadFile) -> None:
-    """Download one file to `file`; the SHA-256 is checked, or recorded where none is set.
+    """Download one file to `file`; its SHA-256 is logged, and checked if one is configured.
 
     Raises:
-        LaminiError: when the server does not answer, sends less than it announced, or the file
-            is not the expected one. Nothing is left behind then.
+        LaminiError: the server does not answer, sends fewer bytes than it announced, or the SHA-256
+            is wrong. No file is written then.
     """
     digest = hashlib.sha256()
     try:
@@ -42,11 +42,11 @@ def download_file(*, file: str | Path, settings: DownloadFile) -> None:
             if settings.sha256 and digest.hexdigest() != settings.sha256:
                 raise LaminiError(
                     f"{settings.url}: SHA-256 is {digest.hexdigest()}, not {settings.sha256};"
-                    f" correct `downloads.{Path(file).name}` if the file has rightly changed"
+                    f" correct `downloads.{Path(file).name}` if the new file is the right one"
                 )
     except (urllib.error.URLError, IncompleteRead, TimeoutError, ConnectionError) as error:
         raise LaminiError(
-            f"{settings.url}: cannot be downloaded ({error}); where there is no network,"
-            f" put the file at {file} by hand"
+            f"{settings.url}: cannot be downloaded ({error}); without network access,"
+            f" copy the file to {file} by hand"
         ) from error
     logging.getLogger("lamini").info("%s: SHA-256 %s", file, digest.hexdigest())

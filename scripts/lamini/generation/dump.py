@@ -1,10 +1,9 @@
-"""Reading MediaWiki's `category` table from a `mysqldump` file, in bounded memory.
+"""Reader of MediaWiki's `category` table from a `mysqldump` file, in bounded memory.
 
 The dump is SQL: `CREATE TABLE` names the columns, and `INSERT` statements of about a megabyte hold
-the rows as `(6,'Title_with_\\'quotes\\'',29,11,17),(...);`. Rows are taken one by one from a
-sliding window of bytes, each where the one before it ended, so that a title that looks like SQL
-cannot be mistaken for a row. Rows that are written plainly are taken many at a time
-(`lamini.generation.dump_rows`), all others by a regular expression.
+the rows as `(6,'Title_with_\\'quotes\\'',29,11,17),(...);`. A regular expression reads one row at
+a time from a sliding window of bytes, starting at the end of the previous row. So a title that
+looks like SQL is never read as a row.
 """
 
 import gzip
@@ -12,20 +11,16 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-import numpy as np
-
 from lamini.errors import LaminiError
-from lamini.generation.dump_rows import NUMBERS, Integers, plain_rows
 
 TABLE = b"category"
 CHUNK_BYTES = 4 << 20
-ROW_BYTES = 4096  # No row is longer: titles have at most 255 bytes, twice that escaped.
+ROW_BYTES = 4096  # longer than any row: titles have at most 255 bytes, 510 with escapes
 
+_NEEDED = ("cat_id", "cat_title", "cat_pages", "cat_subcats", "cat_files")
 _CREATE = re.compile(rb"CREATE TABLE[^(]*`" + TABLE + rb"`\s*\((.*?)\)[^)]*;", re.DOTALL)
 _COLUMN = re.compile(rb"^\s*`(\w+)` ", re.MULTILINE)
 _INSERT = re.compile(rb"INSERT INTO `" + TABLE + rb"`\s*(?:\(([^)]*)\)\s*)?VALUES\s*")
@@ -41,97 +36,65 @@ class Category(NamedTuple):
 
     category_id: int
     title: bytes
-    """As in the dump, unescaped: UTF-8 with underscores for spaces."""
+    """Unescaped title: UTF-8 with underscores for spaces."""
     members: int
-    """`cat_pages`: all members, subcategories and files included."""
+    """`cat_pages`: number of members, subcategories and files included."""
     subcategories: int
     files: int
 
 
-@dataclass(frozen=True)
-class Categories:
-    """Rows of the table that follow each other."""
-
-    numbers: Integers
-    """Shape (rows, 4): `cat_id`, `cat_pages`, `cat_subcats`, `cat_files`."""
-    plain_words: Integers
-    """Words of each title (`lamini.generation.dump_rows`); -1 where they are not known."""
-    _titles: Integers
-    _window: bytes
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return len(self.numbers)
-
-    def title(self, row: int) -> bytes:
-        """The title of one row, as `Category.title`."""
-        first, end = self._titles[row]
-        return unescape(self._window[first:end])
-
-
 def read_categories(dump: str | Path, broken: Counter[str]) -> Iterator[Category]:
-    """Yield the rows of the `category` table one by one; else as `read_category_batches`."""
-    for batch in read_category_batches(dump, broken):
-        for row, (number, members, subcategories, files) in enumerate(batch.numbers.tolist()):
-            yield Category(number, batch.title(row), members, subcategories, files)
-
-
-def read_category_batches(dump: str | Path, broken: Counter[str]) -> Iterator[Categories]:
-    """Yield the rows of the `category` table, some at a time.
+    """Yield the rows of the `category` table.
 
     Args:
         dump: `category.sql`, plain or compressed with gzip.
-        broken: counts rows that are no valid SQL under "unreadable_row"; the rows around such a
-            row are still read.
+        broken: rows that are not valid SQL are counted here as "unreadable_row"; the rows around
+            them are still read.
 
     Raises:
-        LaminiError: when the file is missing, cut short, damaged or holds no such table.
+        LaminiError: the file is missing, truncated or damaged, or has no such table.
     """
     try:
-        # Decompressing lets go of the interpreter: the next chunk is read beside this one's rows.
-        with _open(dump) as stream, ThreadPoolExecutor(1) as pool:
-            yield from _Reader(stream, pool, broken).categories(dump)
+        with _open(dump) as stream:
+            yield from _Reader(stream, broken).categories(dump)
     except FileNotFoundError:
         raise LaminiError(
             f"{dump}: no such file; set `topics.dump` or download it"
             " (`snakemake results/downloads/enwiki-category.sql.gz`)"
         ) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise LaminiError(f"{dump}: damaged or cut short ({error}); download it again") from error
+        raise LaminiError(f"{dump}: damaged or truncated ({error}); download it again") from error
 
 
 def _open(dump: str | Path) -> IO[bytes]:
-    """The uncompressed bytes; told by the file's first two bytes, not by its name."""
+    """Open a plain or gzip file for reading; gzip is detected by the file's first two bytes."""
     with open(dump, "rb") as handle:
         compressed = handle.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(dump, "rb")) if compressed else open(dump, "rb")
 
 
 def unescape(value: bytes) -> bytes:
-    """The bytes that a quoted SQL string (without its quotes) stands for."""
+    """The value of a quoted SQL string, which is passed without its quotes."""
     if b"\\" not in value and b"''" not in value:
         return value
     return _ESCAPE.sub(lambda m: b"'" if m[1] is None else _ESCAPES.get(m[1], m[1]), value)
 
 
 class _Reader:
-    """A window of the dump, and the place in it that is read next."""
+    """A window of the dump, and the read position in it."""
 
-    def __init__(self, stream: IO[bytes], pool: ThreadPoolExecutor, broken: Counter[str]) -> None:
-        self._stream, self._pool, self._broken = stream, pool, broken
+    def __init__(self, stream: IO[bytes], broken: Counter[str]) -> None:
+        self._stream, self._broken = stream, broken
         self._window, self._at, self._ended = b"", 0, False
-        self._following = pool.submit(stream.read, CHUNK_BYTES)
 
     def _more(self) -> bool:
-        """Put the next chunk into the window; false at the end of the file."""
-        chunk = b"" if self._ended else self._following.result()
+        """Append the next chunk to the window; false at the end of the file."""
+        chunk = self._stream.read(CHUNK_BYTES)
         self._ended = not chunk
-        if chunk:
-            self._following = self._pool.submit(self._stream.read, CHUNK_BYTES)
         self._window, self._at = self._window[self._at :] + chunk, 0
         return not self._ended
 
-    def categories(self, dump: str | Path) -> Iterator[Categories]:
+    def categories(self, dump: str | Path) -> Iterator[Category]:
         columns: list[str] = []
         found = False
         while True:
@@ -139,7 +102,7 @@ class _Reader:
                 if create := _CREATE.search(self._window, self._at):
                     columns = [name.decode() for name in _COLUMN.findall(create[1])]
                     self._at = create.end()
-                # What a statement's head may begin with must stay in the window.
+                # Keep the last bytes: a statement may start in them.
                 self._at = max(self._at, len(self._window) - ROW_BYTES)
                 if not self._more():
                     if not found:
@@ -154,37 +117,27 @@ class _Reader:
                 columns = re.findall(r"\w+", insert[1].decode())
             self._at = insert.end()
             found = True
-            yield from self._rows(_row_pattern(columns, dump), columns)
+            yield from self._rows(_row_pattern(columns, dump))
 
-    def _rows(self, pattern: re.Pattern[bytes], columns: list[str]) -> Iterator[Categories]:
-        """The rows of one `INSERT` statement, from the first one to the semicolon."""
+    def _rows(self, pattern: re.Pattern[bytes]) -> Iterator[Category]:
+        """The rows of one `INSERT` statement, up to its semicolon."""
         while True:
             while len(self._window) - self._at < ROW_BYTES and not self._ended:
                 self._more()
-            plain = plain_rows(self._window, self._at, columns)
-            if len(plain.numbers):
-                self._at = plain.end
-                yield Categories(plain.numbers, plain.words, plain.titles, self._window)
-                if plain.is_last:
-                    return
-                continue
             row = pattern.match(self._window, self._at)
             if row is not None:
                 self._at = row.end()
-                first, end = row.span("cat_title")
-                yield Categories(
-                    np.array([[int(value) for value in row.group(*NUMBERS)]], np.int64),
-                    np.array([-1]),
-                    np.array([[first + 1, end - 1]]),
-                    self._window,
+                number, title, members, subcategories, files, end = row.group(*_NEEDED, "end")
+                yield Category(
+                    int(number), unescape(title[1:-1]), int(members), int(subcategories), int(files)
                 )
-                if row["end"] == b";":
+                if end == b";":
                     return
             elif not self._skip_row():
                 return
 
     def _skip_row(self) -> bool:
-        """Leave an unreadable row behind; false when the statement ends with it."""
+        """Skip an unreadable row; false if it is the last row of the statement."""
         self._broken["unreadable_row"] += 1
         line_end = self._window.find(b"\n", self._at)
         following = _NEXT_ROW.search(
@@ -200,14 +153,13 @@ class _Reader:
 
 
 def _row_pattern(columns: list[str], dump: str | Path) -> re.Pattern[bytes]:
-    """A pattern of one row and of what follows it (`end`); columns may stand in any order."""
-    needed = ["cat_id", "cat_title", "cat_pages", "cat_subcats", "cat_files"]
-    missing = [name for name in needed if name not in columns]
+    """A pattern of one row and the character after it (group `end`), for any order of columns."""
+    missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise LaminiError(f"{dump}: the table lacks the columns {missing}; found {columns}")
     values = [
         rb"(?P<%s>%s)" % (name.encode(), _STRING if name == "cat_title" else rb"-?\d+")
-        if name in needed
+        if name in _NEEDED
         else rb"(?:%s)" % _VALUE
         for name in columns
     ]

@@ -1,8 +1,8 @@
-"""One shard of generated instructions (section 3.1).
+"""Generation of one shard of instructions (section 3.1).
 
-Requests are asked in rounds: as many as would do if they gave what requests gave so far, until the
-shard has its count or the ceiling is reached. So few answers are paid for and not needed, and the
-size of a round depends on earlier answers alone: the same ledger gives the same bytes.
+Requests are sent in rounds. The size of a round is estimated from the yield of earlier requests,
+until the shard has its instructions or the maximum number of requests is reached. So few answers
+are paid for in vain. The size depends only on earlier answers: equal ledgers give equal bytes.
 """
 
 import contextlib
@@ -37,26 +37,26 @@ def generate_instructions(
     settings: GenerateInstructions,
     teacher: Teacher,
 ) -> dict[str, str]:
-    """Have the teacher write the instructions of one shard.
+    """Generate the instructions of one shard with the teacher.
 
     Args:
-        prompts: what `prepare_prompts` wrote.
-        topics: the topic list, for sources that it guides; none for others.
+        prompts: output of `prepare_prompts`.
+        topics: the topic list, for sources with topics; empty for others.
         instructions: JSONL to write, with the ledger of the answers beside it: `id`,
             `instruction`, `instruction_source`, `subset`, `topics`, `examples` (ids of the prompts
-            shown), `request` (key in the ledger).
-        rejects: zstd-compressed JSONL: `request`, `reason`, `text`.
-        report: JSON of counts; holds nothing that differs when answers come from the ledger.
-        shard: its name, four digits.
+            shown), `request` (request key in the ledger).
+        rejects: zstd-compressed JSONL to write: `request`, `reason`, `text`.
+        report: JSON of counts to write; equal for sent requests and for answers from the ledger.
+        shard: name of the shard, four digits.
         settings: the rule's params.
-        teacher: where the teacher is and how it may be asked.
+        teacher: the teacher's settings.
 
     Returns:
-        The `ledger`, for the record.
+        The `ledger`, for the provenance record.
 
     Raises:
-        LaminiError: from the teacher, or when not one instruction was accepted. A shard that
-            reaches the ceiling with fewer than it should have is complete, with a warning.
+        LaminiError: an error of the teacher, or no instruction was accepted. A shard that reaches
+            the maximum number of requests with too few instructions is complete, with a warning.
     """
     wanted = ShardSettings.from_params(settings, shard)
     ledger = ledger_path(instructions)
@@ -100,7 +100,7 @@ def generate_instructions(
 
 
 def other_ledgers(ledger: Path) -> list[Path]:
-    """The ledgers of the same source's other shards: a new shard count moves requests about."""
+    """Ledgers of the source's other shards, where requests are if the shard count has changed."""
     name = ledger.name.removesuffix(".zst")
     found = [
         p for ending in ("", ".zst") for p in ledger.parent.glob(f"[!.]*.ledger.jsonl{ending}")
@@ -110,7 +110,7 @@ def other_ledgers(ledger: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _compressed_jsonl(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A zstd-compressed file that appears under its name when it is complete."""
+    """Open a zstd-compressed file that gets its name when it is complete."""
     with (
         atomic_writer(path, "wb") as handle,
         zstandard.ZstdCompressor(level=6).stream_writer(handle, closefd=False) as stream,
@@ -121,7 +121,7 @@ def _compressed_jsonl(path: Path) -> Iterator[io.BufferedIOBase]:
 def _ask_round(
     session: TeacherSession, maker: PromptMaker, result: Shard, size: int, progress: Progress
 ) -> None:
-    """Ask the next `size` requests, and take in all of their answers in order."""
+    """Send the next `size` requests and process their answers in order."""
     pending: deque[InstructionPrompt] = deque()
 
     def requests() -> Iterator[Request]:
@@ -130,7 +130,7 @@ def _ask_round(
             pending.append(prompt)
             yield result.request(prompt)
 
-    # The range is fixed before the first answer is taken in, and so is the round.
+    # The range, and so the round, is fixed before the first answer is processed.
     for request, answer in session.ask(requests()):
         before = len(result.rows)
         result.take(pending.popleft(), request, answer)

@@ -1,4 +1,4 @@
-"""When two instructions count as the same."""
+"""Text normalization for exact deduplication of instructions."""
 
 import unicodedata
 
@@ -6,18 +6,18 @@ import xxhash
 
 
 def normalized(text: str) -> str:
-    """NFKC, case folded, white space collapsed: equal results mean exact duplicates."""
+    """NFKC, case-folded, white space collapsed and stripped; duplicates have equal results."""
     if text.isascii():
-        # Of what can be printed in ASCII, the space alone is white.
+        # The space is the only printable white space of ASCII.
         if text.isprintable() and "  " not in text:
             return text.strip().lower()
         return " ".join(text.lower().split())
-    # Folding can undo composition, so the text is composed again.
+    # Case folding can undo NFKC, so the text is normalized again.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
 
 
 def fingerprint(text: str) -> bytes:
-    """16 bytes that stand for a text's normalised form, where millions are to be remembered."""
+    """Deduplication key: 128-bit xxHash of the normalized text, to keep millions in memory."""
     encoded = normalized(text).encode("utf-8", "surrogatepass")
     return xxhash.xxh3_128_digest(encoded)

@@ -1,7 +1,7 @@
-"""The teacher's answers to one shard of queries (section 3.2, Appendix B).
+"""Responses of the teacher to one shard of queries (section 3.2, Appendix B).
 
-Each query is sent after a system message that asks for answers as concise as possible. Nothing is
-dropped here: refusals, empty and truncated answers are marked, and the mixture decides.
+Each query is sent after a system message that requests concise answers. Refusals, empty and
+truncated answers are flagged, not dropped; the mixture's settings exclude them.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from lamini.teacher import (
 
 Row = dict[str, Any]
 TRUNCATED = ("length", "context_length", "content_filter")
-"""Finish reasons of an answer that the endpoint cut short or kept back."""
+"""Finish reasons of answers that the endpoint truncated or withheld."""
 
 
 def generate_pairs(
@@ -39,24 +39,24 @@ def generate_pairs(
     settings: GeneratePairs,
     teacher: Teacher,
 ) -> dict[str, str]:
-    """Have the teacher answer one shard of queries.
+    """Generate the responses of one shard with the teacher.
 
     Args:
-        queries: what `select_queries` wrote.
+        queries: output of `select_queries`.
         pairs: JSONL to write, with the ledger of the answers beside it, in the queries' order:
             `id`, `instruction`, `response`, `instruction_source`, `finish_reason`, `prompt_tokens`,
-            `completion_tokens`, `model`, `request` (key in the ledger), `flags` (of refusal, empty,
-            truncated).
-        report: JSON of counts; holds nothing that differs when answers come from the ledger.
-        shard: its name, four digits.
+            `completion_tokens`, `model`, `request` (request key in the ledger), `flags` (any of
+            refusal, empty, truncated).
+        report: JSON of counts to write; equal for sent requests and for answers from the ledger.
+        shard: name of the shard, four digits.
         settings: the rule's params.
-        teacher: where the teacher is and how it may be asked.
+        teacher: the teacher's settings.
 
     Returns:
-        The `ledger`, for the record.
+        The `ledger`, for the provenance record.
 
     Raises:
-        LaminiError: from the teacher; what was answered before is in the ledger.
+        LaminiError: an error of the teacher; earlier answers are in the ledger.
     """
     ledger = ledger_path(pairs)
     total = sum(1 for _ in read_jsonl(queries))
@@ -107,9 +107,9 @@ def generate_pairs(
 
 
 def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
-    """One request per query; its seed depends on the instruction, not on its place.
+    """One request per query; its seed depends on the instruction, not on the position.
 
-    So an answer is found again when the number of shards changes.
+    So the request key stays equal when the number of shards changes.
     """
     responses = settings.responses
     system = {"role": "system", "content": responses.system_message}
@@ -117,7 +117,7 @@ def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
         instruction = query["instruction"]
         seed = None
         if settings.seed_requests:
-            # 31 bits, which every server accepts.
+            # 31 bits: accepted by every server.
             seed = derive_seed("generate_pairs", settings.seed, instruction) >> 32
         messages = [system, {"role": "user", "content": instruction}]
         yield chat_request(settings.model, messages, responses.sampling, seed)
@@ -140,7 +140,7 @@ def _pair(query: Row, request: Request, answer: Answer) -> Row:
 
 
 def response_flags(response: str, finish_reason: str) -> list[str]:
-    """What is to be known of a response: `refusal`, `empty`, `truncated`; several may hold."""
+    """Flags of a response: any of `refusal`, `empty`, `truncated`."""
     flags = {
         "refusal": REFUSAL.match(response) is not None,
         "empty": not response,

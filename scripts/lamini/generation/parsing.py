@@ -1,9 +1,9 @@
-"""Taking the generated instructions out of an answer, as models really write them.
+"""Parser of generated instructions in an answer, tolerant of format errors.
 
-The prompt asks for `<example>...</example>`, or for other labels that the configuration gives.
-Models also number the examples, write `<Example 3>`, forget a label or double it, talk before and
-after, copy what they were shown, answer what they ask, and stop in the middle. What can be told for
-certain is mended; the rest is rejected with a reason.
+The prompt requests `<example>...</example>`, or other labels from the configuration. Models also
+number the examples, write `<Example 3>`, omit or repeat a label, add text before and after, copy
+the prompt's examples, answer their own instructions, and stop in the middle. Unambiguous format
+errors are repaired; other examples are rejected with a reason.
 """
 
 import functools
@@ -27,8 +27,8 @@ Reason = Literal[
     "duplicate",
     "surplus",
 ]
-"""Why something was rejected. The first three concern a whole answer, the others one example;
-`duplicate` (within the shard) and `surplus` (the shard was full) are for the caller to give."""
+"""Reason of a rejection. The first three concern a whole answer, the others one example.
+`duplicate` (within the shard) and `surplus` (the shard is full) are set by the caller."""
 
 _PREFIXES = (
     re.compile(r"(?:(?:example|instruction|task|prompt)\s*#?\d*|#\d+)\s*[:.)-]\s*", re.IGNORECASE),
@@ -57,7 +57,7 @@ REFUSAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Something that was not accepted."""
+    """A rejected answer or example."""
 
     reason: Reason
     text: str
@@ -65,7 +65,7 @@ class Reject:
 
 @dataclass(slots=True)
 class Parsed:
-    """What one answer held, in its order."""
+    """Instructions and rejects of one answer, in order."""
 
     instructions: list[str] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -73,11 +73,11 @@ class Parsed:
 
 @functools.cache
 def label_pattern(opening: str, closing: str | None) -> re.Pattern[str]:
-    r"""A pattern of both labels; in a closing one, `closing` or `self_closed` is not empty.
+    r"""A pattern of both labels; in a closing label, `closing` or `self_closed` is not empty.
 
     A tag `<example>` with its closing tag also matches `</Example>`, `<example 3>`, `<examples>`,
     `<\example>`, `<example id="1">` and `&lt;example&gt;`, but not `<example.com>`. Any other label
-    matches as it is written, in upper or lower case.
+    matches literally, ignoring case.
     """
     tag = re.fullmatch(r"<([\w-]+)>", opening)
     if tag and closing == f"</{tag[1]}>":
@@ -102,19 +102,19 @@ def parse_examples(
     also_shown: Collection[str] = (),
     max_characters: int = 4000,
 ) -> Parsed:
-    """Take the instructions out of one answer.
+    """Extract the instructions of one answer; no text raises an error.
 
     Args:
         text: the answer.
         label: `label_pattern` of the prompt's labels.
-        truncated: whether it ended because of its length.
-        shown: the request's examples. They tell what is part of the format: a leading number or
-            an "Answer:" within is kept where an example has it too.
-        also_shown: further texts whose copies are rejected, such as a demonstration's examples.
+        truncated: whether the answer ended at its maximum length.
+        shown: the examples in the request. They define the format: a leading number, or an
+            "Answer:" inside, is kept if an example has it too.
+        also_shown: other texts whose copies are rejected, for example those of demonstrations.
         max_characters: longer instructions are rejected.
 
     Returns:
-        Instructions and rejects. It never raises, whatever the text.
+        Instructions and rejects.
     """
     parsed = Parsed()
     text = clean(text)
@@ -150,16 +150,16 @@ def parse_examples(
 
 
 def clean(text: str) -> str:
-    """The text with `\\n` line ends and without what no UTF-8 file or terminal should get."""
+    """Convert line ends to `\\n`, lone surrogates to `?` and control characters to spaces."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _chunks(text: str, label: re.Pattern[str]) -> list[tuple[str, bool, bool]]:
-    """What stands between labels, and whether it was opened and closed by one.
+    """Texts between labels, each with two flags: has an opening label, has a closing label.
 
-    Talk outside of labels is no chunk. A doubled label encloses nothing and makes none; only a
-    label that is opened and closed around nothing does.
+    Text outside of labels is not a chunk. A repeated label makes no empty chunk; an opening label
+    followed by a closing one does.
     """
     chunks: list[tuple[str, bool, bool]] = []
     is_open, at = False, 0
@@ -179,7 +179,7 @@ def _chunks(text: str, label: re.Pattern[str]) -> list[tuple[str, bool, bool]]:
 
 
 def _after_preamble(chunk: str) -> str:
-    """A chunk whose opening label is missing, without a line of talk ("Here are 20:") before it."""
+    """A chunk without an opening label, minus an introductory line such as "Here are 20:"."""
     lines = [line for line in chunk.strip().splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].rstrip().endswith(":"):
         lines = lines[1:]
@@ -187,7 +187,7 @@ def _after_preamble(chunk: str) -> str:
 
 
 def _tidy(chunk: str, shown: Sequence[str]) -> str:
-    """An instruction without numbering, "Instruction:" or quotes that the examples do not have."""
+    """Remove bold marks and quotes, and numbers or "Instruction:" that no shown example has."""
     text = _BOLD.sub(r"\1", chunk).strip()
     for _ in _PREFIXES:
         for prefix in _PREFIXES:
@@ -202,16 +202,16 @@ def _tidy(chunk: str, shown: Sequence[str]) -> str:
 
 
 def _is_answered(text: str, shown: Sequence[str]) -> bool:
-    """Whether an answer follows the instruction, and the examples hold none.
+    """Whether a text contains a response, and no shown example does.
 
-    An "Answer:" with nothing after it is how many prompts of P3 and FLAN end.
+    An "Answer:" at the end is not a response: many prompts of P3 and FLAN end with it.
     """
     return _has_response(text) and not any(_has_response(example) for example in shown)
 
 
 def _has_response(text: str) -> bool:
     labels = list(_RESPONSE.finditer(text))
-    if _SHORT_QUESTION.search(text):  # Else "A:" is the first of several options.
+    if _SHORT_QUESTION.search(text):  # without "Q:", "A:" is the first of several options
         labels = [*labels, *_SHORT_RESPONSE.finditer(text)]
     labels = [label for label in labels if label.start() > 0]
     return bool(labels) and bool(_WORD.search(text, max(label.end() for label in labels)))

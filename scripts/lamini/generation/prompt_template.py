@@ -1,4 +1,4 @@
-"""The template of the prompt that asks for instructions (Figures 2 and 7, or one of your own)."""
+"""Template of the prompt that requests instructions (Figures 2 and 7, or a user-provided file)."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from lamini.settings.teacher import InstructionTemplate
 
 
 class PromptTemplate:
-    """A compiled template.
+    """A compiled Jinja template.
 
     Args:
-        prompt: the file and the labels.
+        prompt: path of the template and the labels.
 
     Raises:
-        LaminiError: when the file is missing, or not a Jinja template.
+        LaminiError: the file is missing or is not a Jinja template.
     """
 
     def __init__(self, prompt: InstructionTemplate) -> None:
@@ -31,27 +31,27 @@ class PromptTemplate:
             raise self._wrong(f"can't be read as a Jinja template ({_reason(error)})") from error
 
     def render(self, examples: Sequence[str], topics: Sequence[str], count: int) -> str:
-        """The prompt that shows `examples` and asks for `count` new ones, guided by `topics`.
+        """The prompt that shows `examples` and requests `count` new ones on `topics`.
 
         Raises:
-            LaminiError: when the template uses a name that it is not given, or fails otherwise.
+            LaminiError: the template uses an unknown name, or its rendering fails.
         """
         try:
             return self._template.render(
                 examples=examples, topics=topics, count=count, **self._labels
             )
-        except Exception as error:  # a template may call what it likes
+        except Exception as error:  # a template may call any method
             raise self._wrong(f"can't be filled ({_reason(error)})") from error
 
     def check(self, examples: int, topics: int) -> None:
-        """See that the template shows all that it is given, and both labels.
+        """Check that the rendered template contains all its values and labels.
 
         Args:
-            examples: how many examples one request shows.
-            topics: how many topics one request has.
+            examples: number of examples per request.
+            topics: number of topics per request.
 
         Raises:
-            LaminiError: names the placeholder or label that the rendered prompt lacks.
+            LaminiError: a value or label is missing in the rendered prompt; names it.
         """
         shown = {
             "examples": [f"sampleexample{number}" for number in range(examples)],

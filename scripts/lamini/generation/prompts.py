@@ -1,7 +1,7 @@
-"""The seed prompts of a source, one form for all collections, sampled with the seed.
+"""Seed prompts of a source: conversion to one format, and sampling.
 
-A sample is the rows with the smallest keyed hashes of their ids: it depends on the seed and the
-rows alone, not on the order of reading, and needs memory for the rows kept, not for those read.
+A sample consists of the rows with the smallest hashes of seed and id. So it depends only on the
+seed and the rows, not on the reading order, and only the sampled rows are in memory.
 """
 
 import heapq
@@ -36,20 +36,20 @@ def prepare_prompts(
 
     Args:
         prompts: the JSONL to write.
-        funnel: JSON with how many rows were read, rejected (by reason, the first thousand also by
-            place), kept after the limit per subset, and kept in the end.
-        settings: where the rows come from, their format, how many are kept, and the seed.
+        funnel: JSON to write with the numbers of rows that were read, rejected (by reason; the
+            first thousand with file and row), left after the limit per subset, and kept.
+        settings: the collection, its format, the number of samples, and the seed.
 
     Raises:
-        LaminiError: when the collection cannot be read, or gives no prompt at all.
+        LaminiError: the collection cannot be read, or no row gives a prompt.
     """
     seeds, samples, seed = settings.seeds, settings.samples, settings.seed
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     places: list[Row] = []
     rows: Iterable[Row] = _read(seeds, counts, rejected, places)
-    # One seed for all sources of a collection: what guides its generated source is then among
-    # what its original source answers.
+    # One seed for all sources of a collection: the prompts of its generated source are then also
+    # sampled by its original source, if that has as many samples or more.
     if seeds.max_per_subset is not None:
         rows = _sample_subsets(rows, seeds.max_per_subset, seed)
     if samples is not None:
@@ -90,7 +90,7 @@ def prepare_prompts(
 
 
 def _first_columns(seeds: SeedData) -> str:
-    """A sentence on the first row's columns and their types; empty where it has none."""
+    """A sentence with the first row's columns and their types; empty if it has no columns."""
     first = next((row.row for row in read_seeds(seeds)), None)
     if not isinstance(first, dict):
         return ""
@@ -99,7 +99,7 @@ def _first_columns(seeds: SeedData) -> str:
 
 
 def _origin(seeds: SeedData) -> str:
-    """The collection's place, for messages."""
+    """Path or hub name of the collection, for messages."""
     if seeds.local is not None:
         return seeds.local.path
     assert seeds.hub is not None
@@ -109,7 +109,7 @@ def _origin(seeds: SeedData) -> str:
 def _read(
     seeds: SeedData, counts: Counter[str], rejected: Counter[str], places: list[Row]
 ) -> Iterator[Row]:
-    """The rows that give a prompt; the others are counted and, at first, listed."""
+    """Yield the rows that give a prompt; others are counted, and the first thousand are listed."""
     with Progress(0, "seed rows") as progress:
         for subset, number, row, place in read_seeds(seeds):
             counts["rows"] += 1
@@ -144,9 +144,9 @@ def _by_subset(rows: Iterable[Row], kept: Counter[str]) -> Iterator[Row]:
 
 
 class _Smallest:
-    """The `size` rows with the smallest keys among those seen.
+    """The `size` rows with the smallest keys of all offered rows.
 
-    The heap holds `(-key, -place, row)`: its first entry is the one to go next.
+    The heap holds `(-key, -place, row)`: its first entry is the row to be replaced next.
     """
 
     def __init__(self, size: int) -> None:
@@ -160,7 +160,7 @@ class _Smallest:
             heapq.heapreplace(self._heap, (-key, -place, row))
 
     def entries(self) -> Iterator[tuple[int, Row]]:
-        """Place and row of what is kept, in no particular order."""
+        """Place and row of the kept rows, in no particular order."""
         return ((-place, row) for _, place, row in self._heap)
 
 
@@ -169,7 +169,7 @@ def _key(row: Row, seed: int, purpose: str) -> int:
 
 
 def _sample_subsets(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
-    """At most `size` rows of each subset."""
+    """Sample at most `size` rows of each subset."""
     subsets: dict[str, _Smallest] = {}
     for place, row in enumerate(rows):
         subset = subsets.setdefault(row["subset"], _Smallest(size))
@@ -178,7 +178,7 @@ def _sample_subsets(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
 
 
 def _sample(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
-    """At most `size` rows."""
+    """Sample at most `size` rows."""
     sample = _Smallest(size)
     for place, row in enumerate(rows):
         sample.offer(_key(row, seed, "source"), place, row)
@@ -190,13 +190,13 @@ def _in_order(entries: Iterable[tuple[int, Row]]) -> list[Row]:
 
 
 class PromptPool:
-    """Prompts of a source by their place in its file, so that millions cost little memory.
+    """Random access to a source's prompts; only their byte offsets are in memory.
 
     Args:
-        path: what `prepare_prompts` wrote.
-        max_characters: longer prompts are not offered as examples; null: all are.
-        minimum: subsets with fewer prompts than this are not offered.
-        by_subset: whether prompts are offered per subset; else they are one pool.
+        path: output of `prepare_prompts`.
+        max_characters: longer prompts are excluded; None: no limit.
+        minimum: pools with fewer prompts are excluded.
+        by_subset: whether each subset is a pool of its own; else all prompts are one pool.
     """
 
     def __init__(
@@ -220,15 +220,15 @@ class PromptPool:
             raise LaminiError(
                 f"{path}: no subset has {minimum} prompts"
                 f"{f' of at most {max_characters} characters' if max_characters else ''};"
-                " lower `generation.examples_per_request` or give more seeds"
+                " lower `generation.examples_per_request` or provide more seeds"
             )
 
     def read(self, pool: str, index: int) -> Row:
-        """The prompt at a place of one pool: `id`, `instruction`, `subset`."""
+        """The prompt number `index` of a pool: `id`, `instruction`, `subset`."""
         self._handle.seek(self.offsets[pool][index])
         row: Row = orjson.loads(self._handle.readline())
         return row
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._handle.close()

@@ -1,7 +1,7 @@
-"""The unique instructions of a source, split evenly into the shards that are answered.
+"""Queries of a source: its unique instructions, split evenly into shards.
 
-The rows that stay are chosen first (`lamini.generation.deduplication`), then read again and
-written, so that memory holds no text.
+Rows are selected first (`lamini.generation.deduplication`), then read again and written, so that
+memory holds no texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,17 +24,17 @@ def select_queries(
     funnel: Path,
     settings: SelectQueries,
 ) -> None:
-    """Drop instructions that repeat an earlier one across a source's files.
+    """Remove duplicate instructions over all files of a source, and split the rest into shards.
 
     Args:
-        instructions: instruction shards or prompts, in the order in which the first one counts.
+        instructions: instruction shards or prompts; of duplicates, the first one is kept.
         queries: shards to write: `id`, `instruction`, `instruction_source`, `subset`. Their sizes
-            differ by one at most.
-        funnel: JSON with the rows read, and left by each filter.
+            differ by at most one row.
+        funnel: JSON to write with the numbers of rows that were read, and left by each filter.
         settings: the rule's params.
 
     Raises:
-        LaminiError: when fewer instructions are left than there are shards.
+        LaminiError: fewer instructions than shards are left.
     """
     source = settings.source
     selection = choose_unrepeated(instructions, settings.deduplication)
@@ -65,7 +65,7 @@ def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[
             if keep[number]:
                 generated = "instruction_source" in row
                 yield {
-                    # Sources may share a collection, and so the ids of its prompts.
+                    # Sources of one collection have prompts with equal ids.
                     "id": row["id"] if generated else f"{source}/{row['id']}",
                     "instruction": row["instruction"],
                     "instruction_source": source,

@@ -1,7 +1,7 @@
-"""The prompts that ask for instructions: which examples and topics each of them shows.
+"""Prompts that request instructions: random choice of their examples and topics.
 
-Request `i` of a shard draws its examples and topics with a seed made of (seed, source, shard, i)
-alone: it is the same whatever else runs, and however many requests the shard needs.
+The examples and topics of request `i` depend only on (seed, source, shard, i), not on other jobs or
+on the number of requests.
 """
 
 import random
@@ -19,30 +19,30 @@ Message = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class InstructionPrompt:
-    """One filled prompt, and what it was filled with."""
+    """A rendered prompt, with its examples and topics."""
 
     text: str
     examples: tuple[str, ...]
     example_ids: tuple[str, ...]
     subset: str | None
-    """The subset that all examples come from; null when they may come from several."""
+    """The subset of all examples; None if they come from one pool of all subsets."""
     topics: tuple[str, ...]
     seed: int
-    """For the request, where the teacher takes one: 31 bits, which every server accepts."""
+    """Sampling seed of the request, if the teacher uses seeds; 31 bits fit every server."""
 
 
 class PromptMaker:
-    """Fills the prompts of one shard.
+    """Renders the prompts of one shard.
 
     Args:
-        template: the prompt.
+        template: the prompt template.
         pool: the seed prompts.
-        topics: the topic list; needed when `generation.topics_per_request` is not 0.
-        generation: how instructions are asked for.
-        place: (seed, source, shard), which the draws depend on.
+        topics: the topic list; required if `generation.topics_per_request` is not 0.
+        generation: numbers of examples, topics and instructions per request.
+        place: (seed, source, shard), which seed the random choices.
 
     Raises:
-        LaminiError: when there are fewer topics than one request takes.
+        LaminiError: there are fewer topics than `topics_per_request`.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class PromptMaker:
     def prompt(self, number: int) -> InstructionPrompt:
         """The prompt of request `number`.
 
-        The subset is drawn first, each as likely as the other, then the examples from it: big
-        subsets would else crowd out the small ones.
+        The pool is drawn first, all pools with equal probability, then the examples from it.
+        Otherwise large subsets would displace small ones.
         """
         draw = random.Random(derive_seed("generate_instructions", *self._place, number))
         name = draw.choice(self._pools)

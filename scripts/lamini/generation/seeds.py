@@ -1,18 +1,18 @@
-"""Rows of the seed collections, from local files or the hub, and how a row becomes a prompt.
+"""Readers of seed collections (local files or the hub), and conversion of rows to prompts.
 
-Every collection keeps its own columns; `prompt_of` reads these:
+Each collection has its own columns; `prompt_of` reads these:
 
 | format | columns | prompt |
 |---|---|---|
 | `self_instruct` | `instruction`, `instances` | `instruction:input`, the first instance's |
-| `alpaca` | `instruction`, `input` | the same form, as the paper defines no other |
-| `p3` | `inputs_pretokenized`, or `inputs` | as it is |
-| `flan` | `inputs`, optionally `task` | as it is |
-| `jsonl` | `instruction`, optionally `input` | as for `alpaca` |
+| `alpaca` | `instruction`, `input` | `instruction:input`; the paper defines no other form |
+| `p3` | `inputs_pretokenized`, or `inputs` | the column's text |
+| `flan` | `inputs`, optionally `task` | the column's text |
+| `jsonl` | `instruction`, optionally `input` | `instruction:input` |
 
-All are text but `instances`, a list of mappings. `task`, where it is text, names a row's subset. A
-table (Parquet, or the hub's) whose column is missing or of another type is refused; in JSON each
-row has columns and types of its own, and such rows are counted as rejected.
+All columns are text, except `instances`, a list of mappings. `task`, if it is text, is the row's
+subset. A table (Parquet, or from the hub) with a missing column or a wrong type is an error. In
+JSON, each row has its own columns and types, and wrong rows are counted as rejected.
 """
 
 import functools
@@ -40,27 +40,27 @@ _PARQUET_ROWS = 4096
 
 
 class SeedRow(NamedTuple):
-    """One row of a collection, as found."""
+    """One unconverted row of a collection."""
 
     subset: str
     number: int
-    """Place in its file or hub subset, from 1."""
+    """Row number in its file or hub subset, from 1."""
     row: Any
-    """Usually a mapping of columns; whatever stood there otherwise. Null: not valid JSON."""
+    """A mapping of columns, or any other JSON value of the file; None: not valid JSON."""
     place: str
-    """The file's path below the collection's folder, without its ending, or the hub subset."""
+    """Path of the file below the collection's folder, without extension; or the hub subset."""
 
 
 class BadRow(Exception):
-    """A row that gives no prompt; the message is the reason, one of a few fixed ones."""
+    """A row gives no prompt; the message is the reason, from a small fixed set."""
 
 
 def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
-    """Yield every row of a collection in a fixed order, one at a time.
+    """Yield every row of a collection, in a fixed order.
 
     Raises:
-        LaminiError: when a file is missing, of an unknown kind or damaged as a whole, a table's
-            columns do not fit the format, or the hub does not give the dataset.
+        LaminiError: a file is missing, damaged or of an unknown type, a table's columns do not
+            match the format, or the dataset cannot be read from the hub.
     """
     limit = seeds.max_rows_per_subset
     if seeds.local is not None:
@@ -81,13 +81,17 @@ def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
 
 
 def _subset(row: Any, default: str) -> str:
-    """The subset that a row names itself, else that of its file or hub configuration."""
+    """The subset in a row's column `task`, or else `default`."""
     named = row.get(SUBSET_COLUMN) if isinstance(row, dict) else None
     return named if isinstance(named, str) and named else default
 
 
 def seed_files(path: Path) -> list[Path]:
-    """The file itself, or all data files below a folder, in the order of their names."""
+    """`path` itself if it is a file, or all data files below the folder, sorted.
+
+    Raises:
+        LaminiError: there is no such file.
+    """
     if path.is_file():
         return [path]
     found = sorted(item for item in path.rglob("*") if item.suffix in FILE_KINDS)
@@ -98,7 +102,7 @@ def seed_files(path: Path) -> list[Path]:
 
 
 def _rows_of_file(path: Path, form: str) -> Iterator[Any]:
-    """The rows of one file; a JSONL line that is no JSON is null."""
+    """The rows of one file; None for a JSONL line that is not valid JSON."""
     if path.suffix == ".parquet":
         yield from _rows_of_parquet(path, form)
     elif path.suffix == ".json":
@@ -117,7 +121,7 @@ def _rows_of_file(path: Path, form: str) -> Iterator[Any]:
                 except orjson.JSONDecodeError:
                     yield None
     else:
-        raise LaminiError(f"{path}: seed files end in one of {', '.join(FILE_KINDS)}")
+        raise LaminiError(f"{path}: seed files must end in one of {', '.join(FILE_KINDS)}")
 
 
 def _rows_of_parquet(path: Path, form: str) -> Iterator[Any]:
@@ -134,11 +138,13 @@ def _rows_of_parquet(path: Path, form: str) -> Iterator[Any]:
 
 
 def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
-    """The columns of a table that a format reads. Others, such as token ids, can be many times as
-    big as the text; the log names them.
+    """The columns of a table that a format reads.
+
+    The other columns are logged and not read: token ids, for example, can be many times larger
+    than the text.
 
     Raises:
-        LaminiError: when a column is missing or its type does not fit; names the remedy.
+        LaminiError: a column is missing or has a wrong type; names the remedy.
     """
     types = {field.name: field.type for field in schema}
     needed, optional = _columns_of(form, types)
@@ -165,7 +171,7 @@ def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
 
 
 def _columns_of(form: str, present: Container[str]) -> tuple[list[str], list[str]]:
-    """Columns that a format needs, and those that it reads where they are present."""
+    """Required and optional columns of a format."""
     if form in ("p3", "flan"):  # P3's `inputs` are token ids
         return ["inputs_pretokenized" if "inputs_pretokenized" in present else "inputs"], []
     if form == "self_instruct":
@@ -174,7 +180,7 @@ def _columns_of(form: str, present: Container[str]) -> tuple[list[str], list[str
 
 
 def _fits(name: str, kind: "pyarrow.DataType") -> bool:
-    """Whether a column of this type holds what `prompt_of` reads there."""
+    """Whether `prompt_of` can read a column of this type."""
     from pyarrow import types
 
     if name == "instances":
@@ -184,7 +190,7 @@ def _fits(name: str, kind: "pyarrow.DataType") -> bool:
 
 
 def holds_text(kind: "pyarrow.DataType") -> bool:
-    """Whether the values of this type are text, however they are encoded."""
+    """Whether the values of this type are text; dictionary-encoded text counts."""
     from pyarrow import types
 
     if types.is_dictionary(kind):
@@ -199,7 +205,7 @@ def _log_once(message: str) -> None:
 
 
 def _hub_subsets(hub: HubData) -> list[str | None]:
-    """Names of the configurations to read; null for a dataset's only one."""
+    """Names of the configurations to read; None for a dataset's default configuration."""
     if hub.subsets is not None:
         return list(hub.subsets)
     from datasets import get_dataset_config_names
@@ -210,7 +216,7 @@ def _hub_subsets(hub: HubData) -> list[str | None]:
 
 
 def _rows_of_hub(hub: HubData, subset: str | None, form: str, limit: int | None) -> Iterator[Any]:
-    """Stream one configuration; nothing but the rows in hand is kept."""
+    """Stream the rows of one configuration."""
     from datasets import load_dataset
 
     rows = _from_hub(
@@ -222,29 +228,29 @@ def _rows_of_hub(hub: HubData, subset: str | None, form: str, limit: int | None)
         revision=hub.revision,
         streaming=True,
     )
-    if rows.features is not None:  # else each row has columns of its own, as in JSON
+    if rows.features is not None:  # None for JSON, where each row has its own columns
         place = f"{hub.repo} ({subset or 'default'})"
         rows = rows.select_columns(_columns_read(rows.features.arrow_schema, form, place))
     yield from rows if limit is None else rows.take(limit)
 
 
 def _from_hub(hub: HubData, call: Any, *arguments: Any, **options: Any) -> Any:
-    """Ask the hub; its many errors become one that says what to do."""
+    """Call the hub; every error is raised as a `LaminiError` with a remedy."""
     try:
         return call(*arguments, **options)
     except Exception as error:
         raise LaminiError(
-            f"{hub.repo} at revision {hub.revision}: the hub does not give it"
-            f" ({type(error).__name__}: {error!s:.300}); check `seeds.hub`, or name local files"
-            " under `seeds.local`"
+            f"{hub.repo} at revision {hub.revision}: cannot be read from the hub"
+            f" ({type(error).__name__}: {error!s:.300}); check `seeds.hub`, or set local files"
+            " in `seeds.local`"
         ) from error
 
 
 def prompt_of(row: Any, form: str) -> str:
-    """The prompt that a row of one of the formats holds, without white space around it.
+    """The prompt of a row in one of the formats, stripped of outer white space.
 
     Raises:
-        BadRow: when there is none; says why.
+        BadRow: the row has no prompt; the message is the reason.
     """
     if row is None:
         raise BadRow("not_json")
@@ -263,7 +269,7 @@ def prompt_of(row: Any, form: str) -> str:
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
-    """A column's text."""
+    """The stripped text of a column."""
     if column not in row:
         raise BadRow(f"no_{column}")
     value = row[column]
@@ -275,7 +281,7 @@ def _text(row: Mapping[str, Any], column: str) -> str:
 
 
 def with_input(instruction: str, given: Any) -> str:
-    """`instruction:input` (section 3.1); the instruction alone where there is no input."""
+    """`instruction:input` (section 3.1); only the instruction if there is no input."""
     if given is None:
         return instruction
     if not isinstance(given, str):

@@ -1,4 +1,4 @@
-"""What one shard of generated instructions holds so far, and what it asks next."""
+"""State of one shard of generated instructions: accepted rows, counts, next requests."""
 
 import io
 import logging
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """What one shard's instructions depend on, beside its prompts and topics."""
+    """Settings of one shard; with its prompts and topics, they determine its requests."""
 
     source: str
     shard: str
@@ -34,12 +34,12 @@ class ShardSettings:
     requests: InstructionRequests
     seed_requests: bool
     count: int
-    """Accepted instructions wanted."""
+    """Number of instructions to accept."""
     seed: int
 
     @classmethod
     def from_params(cls, params: GenerateInstructions, shard: str) -> "ShardSettings":
-        """Read the rule's params; a source's own way of asking stands before the teacher's."""
+        """Read the rule's params; `requests` of a source override those of the teacher."""
         return cls(
             source=params.source,
             shard=shard,
@@ -53,18 +53,18 @@ class ShardSettings:
 
     @property
     def requests_needed(self) -> int:
-        """Requests that would do if every instruction were accepted."""
+        """Number of requests if every instruction were accepted."""
         return -(-self.count // self.generation.instructions_per_request)
 
     @property
     def max_requests(self) -> int:
-        """The ceiling, after which the shard ends with what it has."""
+        """Maximum number of requests, after which the shard ends."""
         return int(self.requests_needed * self.generation.max_requests_factor)
 
 
 @dataclass
 class Shard:
-    """The instructions so far, and what became of the rest."""
+    """The accepted instructions of a shard, and counts of answers and rejects."""
 
     wanted: ShardSettings
     log: io.BufferedIOBase
@@ -84,7 +84,7 @@ class Shard:
         self._demonstrated = _demonstrated(self.wanted.requests.demonstrations, self._label)
 
     def next_round(self) -> int:
-        """How many requests to ask next; 0: the shard is done."""
+        """Number of requests of the next round; 0 if the shard is complete."""
         missing = self.wanted.count - len(self.rows)
         left = self.wanted.max_requests - self.requests
         if missing <= 0 or left <= 0:
@@ -96,7 +96,7 @@ class Shard:
         return min(left, max(1, missing * self.requests // len(self.rows)))
 
     def request(self, prompt: InstructionPrompt) -> Request:
-        """The request of a prompt; a second equal one asks for a second answer."""
+        """The request of a prompt; an equal request of the shard gets the next sample number."""
         messages: list[Message] = [m.as_params() for m in self.wanted.requests.demonstrations]
         messages.append({"role": "user", "content": prompt.text})
         seed = prompt.seed if self.wanted.seed_requests else None
@@ -109,7 +109,7 @@ class Shard:
         return chat_request(self.wanted.model, messages, sampling, seed, sample=repeats)
 
     def take(self, prompt: InstructionPrompt, request: Request, answer: Answer) -> None:
-        """Take in one answer."""
+        """Parse one answer; count and store its instructions and rejects."""
         self.requests += 1
         count_tokens(self.counts, answer)
         self.finish_reasons[answer.finish_reason] += 1
@@ -129,13 +129,13 @@ class Shard:
     def _accept(self, parsed: Parsed, prompt: InstructionPrompt, key: str) -> None:
         self.counts["well_formed"] += len(parsed.instructions)
         for instruction in parsed.instructions:
-            mark = fingerprint(instruction)
-            if mark in self._known:
+            text_key = fingerprint(instruction)
+            if text_key in self._known:
                 self._reject(Reject("duplicate", instruction), key)
             elif len(self.rows) >= self.wanted.count:
                 self._reject(Reject("surplus", instruction), key)
             else:
-                self._known.add(mark)
+                self._known.add(text_key)
                 self.rows.append(self._row(instruction, prompt, key))
 
     def _row(self, instruction: str, prompt: InstructionPrompt, key: str) -> Row:
@@ -156,25 +156,29 @@ class Shard:
         self.log.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
     def check(self, rejects: Path) -> None:
-        """Say what went wrong when there are fewer instructions than there should be."""
+        """Warn if the shard has too few instructions.
+
+        Raises:
+            LaminiError: no instruction was accepted.
+        """
         missing = self.wanted.count - len(self.rows)
         if missing <= 0:
             return
         place = f"{self.wanted.source}/{self.wanted.shard}"
-        told = f"after {self.requests} requests, the ceiling; rejected: {dict(self.rejected)}"
+        after = f"after {self.requests} requests, the maximum; rejected: {dict(self.rejected)}"
         if not self.rows:
             raise LaminiError(
-                f"{place}: no instruction was accepted {told}. The first answer was rejected as"
+                f"{place}: no instruction was accepted {after}. The first answer was rejected as"
                 f" {self.first_reject}. Check `teacher.model`, its sampling and demonstrations"
             )
         logging.getLogger("lamini").warning(
             "%s: only %d of %d instructions %s. See %s, and raise"
-            " `generation.max_requests_factor` if the rejects are in order",
-            *(place, len(self.rows), self.wanted.count, told, rejects),
+            " `generation.max_requests_factor` if the rejects are correct",
+            *(place, len(self.rows), self.wanted.count, after, rejects),
         )
 
     def report(self) -> Row:
-        """Counts of this shard; `well_formed` instructions over `asked` ones is its parse rate."""
+        """Counts of this shard; its parse rate is `well_formed` / `asked` instructions."""
         return {
             "stage": "instructions",
             "source": self.wanted.source,
@@ -195,7 +199,7 @@ class Shard:
 
 
 def _demonstrated(messages: list[Turn], label: re.Pattern[str]) -> list[str]:
-    """The instructions that demonstration turns hold; a copy of one is no new instruction."""
+    """The instructions in the demonstration messages, whose copies are rejected."""
     parsed = [
         parse_examples(message.content, label=label, truncated=False, shown=())
         for message in messages

@@ -1,4 +1,4 @@
-"""`analysis/generation.csv`: what each source and stage asked, got, rejected and cost."""
+"""`analysis/generation.csv`: requests, accepted and rejected rows, tokens and cost by stage."""
 
 import csv
 from collections import Counter
@@ -45,12 +45,12 @@ def summarize_generation(
 ) -> None:
     """Sum the funnels and reports of all shards into one row per source and stage.
 
-    Columns of `instructions`: `asked` instructions (requests times instructions per request),
-    `well_formed` ones that the parser accepted, `parse_rate` = well_formed / asked, `rejected_*` by
-    reason. Of `pairs`: `accepted` answers that are not empty, `flagged_*`. Of `prompts` and
-    `queries`: rows read (`wanted`), left (`accepted`) and unreadable or repeated
-    (`rejected_rows`). `dollars` is the price of the tokens by the price table, those of
-    batches at the Batch API's share of it, for models that have a price.
+    Columns of `instructions`: `asked` (requests times instructions per request), `well_formed`
+    (instructions that the parser accepted), `parse_rate` = well_formed / asked, `rejected_*` by
+    reason. Columns of `pairs`: `accepted` (answers that are not empty), `flagged_*`. Columns of
+    `prompts` and `queries`: rows read (`wanted`), rows left (`accepted`) and unreadable or
+    duplicate rows (`rejected_rows`). `dollars` is the cost of the tokens for models with a price;
+    tokens of batches cost the Batch API's share of it.
 
     Args:
         prompts: funnels of `prepare_prompts`.
@@ -86,7 +86,7 @@ def _funnel_row(funnel: Row, stage: str) -> Row:
 
 
 def _report_rows(reports: list[Row], prices: dict[str, Price]) -> list[Row]:
-    """One row per source of a stage that asks the teacher."""
+    """One row per source, for a stage with teacher requests."""
     sources: dict[str, list[Row]] = {}
     for report in reports:
         sources.setdefault(report["source"], []).append(report)
@@ -123,7 +123,7 @@ def _report_row(source: str, shards: list[Row], prices: dict[str, Price]) -> Row
 
 
 def _dollars(shard: Row, prices: dict[str, Price]) -> float | None:
-    """The price of a shard's tokens; null when its model has none in the table."""
+    """Cost of a shard's tokens; None if its model has no price."""
     price = prices.get(shard["asked_model"])
     if price is None:
         return None

@@ -1,8 +1,8 @@
 """Common topics: the Wikipedia categories that pass the filters of section 3.1.
 
-A category is kept when its title has less than three words and it holds more than 10 subcategories
-and more than 50 pages; categories that only serve the upkeep of Wikipedia are then left out. The
-funnel says how many rows each filter left.
+A category is kept if its title has less than three words and it has more than 10 subcategories and
+more than 50 pages. Maintenance categories of Wikipedia are then excluded. The funnel holds the
+number of rows that each filter left.
 """
 
 import logging
@@ -11,31 +11,29 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_json, write_jsonl
-from lamini.generation.dump import Categories, read_category_batches
-from lamini.generation.dump_rows import Integers
+from lamini.generation.dump import read_categories
 from lamini.log import Progress
 from lamini.settings.params import SelectTopics
 
-_ROWS_IN_DUMP = 2_300_000  # For the progress line alone: the English Wikipedia's, in 2024.
+_ROWS_IN_DUMP = 2_300_000  # English Wikipedia in 2024; only for the progress line
+_PROGRESS_EVERY = 10_000
 
 
 def select_topics(
     *, dump: str | Path, topics: str | Path, funnel: str | Path, settings: SelectTopics
 ) -> None:
-    """Write the topics of a dump in its order, and the funnel of the filters.
+    """Write the topics of a dump, in the dump's order, and the funnel of the filters.
 
     Args:
-        dump: the `category` table as `mysqldump` writes it, plain or gzip.
-        topics: JSONL of `topic`, `category_id`, `subcategories`, `pages`.
-        funnel: JSON; `stages` maps each filter to the rows that it left, in order.
+        dump: `mysqldump` file of the `category` table, plain or gzip.
+        topics: JSONL to write: `topic`, `category_id`, `subcategories`, `pages`.
+        funnel: JSON to write; `stages` lists the filters in order, each with the rows it left.
         settings: the filters.
 
     Raises:
-        LaminiError: when the dump cannot be read, or no category passes.
+        LaminiError: the dump cannot be read, or no category passes the filters.
     """
     limits = settings.topics
     excluded = _exclusion(limits.exclude_patterns)
@@ -43,31 +41,37 @@ def select_topics(
     broken: Counter[str] = Counter()
     kept: list[dict[str, Any]] = []
     with Progress(_ROWS_IN_DUMP, "categories") as progress:
-        for categories in read_category_batches(dump, broken):
-            left["rows"] += len(categories)
-            progress.advance(len(categories))
-            numbers = categories.numbers
-            words = _count_words(categories, broken)
-            passing = (words > 0) & (words <= limits.max_words)
-            left["words"] += int(passing.sum())
-            passing &= numbers[:, 2] >= limits.min_subcategories
-            left["subcategories"] += int(passing.sum())
-            pages = numbers[:, 1] - numbers[:, 2] - numbers[:, 3]
-            passing &= pages >= limits.min_pages
-            left["pages"] += int(passing.sum())
-            for row in np.flatnonzero(passing).tolist():
-                topic = " ".join(_words(categories.title(row)))
-                if excluded and excluded.search(topic):
-                    continue
-                left["not_maintenance"] += 1
-                kept.append(
-                    {
-                        "topic": topic,
-                        "category_id": int(numbers[row, 0]),
-                        "subcategories": int(numbers[row, 2]),
-                        "pages": int(pages[row]),
-                    }
-                )
+        for category in read_categories(dump, broken):
+            left["rows"] += 1
+            if left["rows"] % _PROGRESS_EVERY == 0:
+                progress.advance(_PROGRESS_EVERY)
+            try:
+                words = category.title.decode("utf-8").replace("_", " ").split()
+            except UnicodeDecodeError:
+                broken["not_utf8"] += 1
+                continue
+            if not 0 < len(words) <= limits.max_words:
+                continue
+            left["words"] += 1
+            if category.subcategories < limits.min_subcategories:
+                continue
+            left["subcategories"] += 1
+            pages = category.members - category.subcategories - category.files
+            if pages < limits.min_pages:
+                continue
+            left["pages"] += 1
+            topic = " ".join(words)
+            if excluded and excluded.search(topic):
+                continue
+            left["not_maintenance"] += 1
+            kept.append(
+                {
+                    "topic": topic,
+                    "category_id": category.category_id,
+                    "subcategories": category.subcategories,
+                    "pages": pages,
+                }
+            )
         progress.total = left["rows"]
         progress.advance(left["rows"] - progress.done)
     stages = ["rows", "words", "subcategories", "pages", "not_maintenance"]
@@ -83,33 +87,17 @@ def select_topics(
 
 
 def _exclusion(patterns: list[str]) -> re.Pattern[str] | None:
-    """One pattern of all maintenance categories; null when there is none."""
+    """One pattern of all maintenance categories; None if `patterns` is empty."""
     for pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise LaminiError(
-                f"topics.exclude_patterns: {pattern!r} is no regular expression ({error})"
+                f"topics.exclude_patterns: {pattern!r} is not a regular expression ({error})"
             ) from None
     return re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE) if patterns else None
 
 
-def _words(title: bytes) -> list[str]:
-    return title.decode("utf-8").replace("_", " ").split()
-
-
-def _count_words(categories: Categories, broken: Counter[str]) -> Integers:
-    """Words of each title; 0 for one that is no text, which is counted as broken."""
-    words = categories.plain_words.copy()
-    for row in np.flatnonzero(words < 0).tolist():
-        try:
-            words[row] = len(_words(categories.title(row)))
-        except UnicodeDecodeError:
-            broken["not_utf8"] += 1
-            words[row] = 0
-    return words
-
-
 def read_topics(path: str | Path) -> list[str]:
-    """The topics that `select_topics` wrote, in the dump's order."""
+    """The topics written by `select_topics`, in the dump's order."""
     return [row["topic"] for row in read_jsonl(path)]

@@ -1,12 +1,12 @@
-"""The teacher: asks an OpenAI-compatible endpoint, pays for no answer twice and loses none.
+"""Teacher client: sends requests to an OpenAI-compatible endpoint; no answer is paid twice or lost.
 
     with open_teacher(settings, ledger, other_ledgers, job) as teacher:
         for request, answer in teacher.ask(requests):
             ...
 
-`requests` is pulled lazily and answers come in the order given. Each answer is on disk, in the
-append-only ledger beside the shard, before it is yielded. The same holds for every
-`teacher.backend` (`backends`): the live API, the Batch API, a local server.
+`requests` is read lazily; answers are yielded in the order of the requests. Each answer is on disk,
+in the append-only ledger beside the shard, before it is yielded. This holds for every
+`teacher.backend` (package `backends`): the live API, the Batch API, a local server.
 """
 
 from lamini.teacher.ledger import ledger_path

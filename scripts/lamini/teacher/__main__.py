@@ -1,6 +1,7 @@
-"""`make ledger-export` and `make ledger-import`: a run's paid answers as one file, and back.
+"""`make ledger-export` and `make ledger-import`: write a run's ledgers to one archive, or read it.
 
-`python -m lamini.teacher export FILE` packs the ledgers, `... import FILE` places them.
+`python -m lamini.teacher export FILE` writes the archive, `python -m lamini.teacher import FILE`
+adds its answers to the ledgers of a results folder.
 """
 
 import argparse
@@ -12,11 +13,11 @@ from lamini.teacher.archive import export_ledgers, import_ledgers
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser("python -m lamini.teacher", description=__doc__)
     parser.add_argument("action", choices=("export", "import"))
-    parser.add_argument("file", type=Path, help="such as ledgers.tar.zst")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("file", type=Path, help="the archive, for example ledgers.tar.zst")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder")
     parsed = parser.parse_args(arguments)
     action = _export if parsed.action == "export" else _import
     return run_command(lambda: action(parsed.file, parsed.results))
@@ -34,8 +35,8 @@ def _import(file: Path, results: Path) -> None:
     counts = import_ledgers(file, results)
     print(
         f"{results}: {counts['added']:,} of {counts['rows']:,} answers added to"
-        f" {counts['ledgers']:,} ledgers; the others were there. Now run with `--config"
-        " 'teacher={mode: replay}'`, and no key is needed"
+        f" {counts['ledgers']:,} ledgers; the other answers were already there. Now run with"
+        " `--config 'teacher={mode: replay}'`; no API key is needed"
     )
 
 

@@ -1,8 +1,8 @@
-"""All ledgers of a run in one file, so that others rebuild the dataset without a key.
+"""Archive of all ledgers of a run, so that others can rebuild the dataset without an API key.
 
-A tar in zstd: one plain ledger after another under its path below `results/`, and last the
-manifest with counts and digests. Only a row's own fields are packed, never logs, lock files or
-paths of the machine. The same ledgers give the same bytes.
+The archive is a zstd-compressed tar. It holds each plain ledger under its path below `results/`,
+then the manifest with counts and SHA-256 digests. Only the known fields of rows are packed: no
+logs, lock files or machine paths. Equal ledgers give equal bytes.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ _FIELDS = (
     "text",
     "batch",
 )
-"""What a row may hold; anything else is left behind."""
+"""Fields of a ledger row that are exported; others are dropped."""
 _SECRET_NAME = re.compile(r"_(API_KEY|TOKEN|SECRET)$")
 _ROWS_AT_ONCE = 4096
 
@@ -48,17 +48,18 @@ Manifest = dict[str, Any]
 
 
 def export_ledgers(results: Path, archive: Path) -> Manifest:
-    """Pack all ledgers below a results folder into one file.
+    """Write all ledgers below a results folder to one archive.
 
     Args:
-        results: the results folder; a run may be going on, whole rows are taken.
+        results: the results folder; a run may be writing to it, only whole rows are exported.
         archive: the file to write.
 
     Returns:
-        the manifest: `ledgers` with `rows`, `bytes`, `sha256` by path, and their sums.
+        the manifest: `ledgers` (`rows`, `bytes` and `sha256` by path), and the sums `rows` and
+        `bytes`.
 
     Raises:
-        LaminiError: there is no ledger, or a row holds a secret of this environment.
+        LaminiError: there is no ledger, or a row holds the value of a secret environment variable.
     """
     found = find_ledgers(results)
     if not found:
@@ -87,20 +88,20 @@ def export_ledgers(results: Path, archive: Path) -> Manifest:
 
 
 def import_ledgers(archive: Path, results: Path) -> dict[str, int]:
-    """Put the ledgers of an archive where a run looks for them.
+    """Add the rows of an archive to the ledgers of a results folder.
 
-    The archive is checked as a whole before anything is written. Rows that are there already stay
-    as they are, so importing twice, or over newer ledgers, loses nothing.
+    The whole archive is checked before anything is written. Existing rows are kept unchanged, so
+    importing twice, or over newer ledgers, loses nothing.
 
     Args:
-        archive: what `export_ledgers` wrote.
-        results: the results folder, made when missing.
+        archive: a file written by `export_ledgers`.
+        results: the results folder, created if missing.
 
     Returns:
-        counts: `ledgers`, `rows` of the archive, `added` ones.
+        counts: `ledgers` and `rows` of the archive, `added` rows.
 
     Raises:
-        LaminiError: the archive is damaged, or a job is writing one of the ledgers.
+        LaminiError: the archive is damaged, or another process is writing one of the ledgers.
     """
     manifest = check_archive(archive)
     added = 0
@@ -111,10 +112,10 @@ def import_ledgers(archive: Path, results: Path) -> dict[str, int]:
 
 
 def check_archive(archive: Path) -> Manifest:
-    """Read an archive to its end and compare it with its manifest.
+    """Read a whole archive and compare its ledgers with its manifest.
 
     Raises:
-        LaminiError: names what is wrong.
+        LaminiError: the archive is damaged; names the file and the difference.
     """
     found: dict[str, dict[str, Any]] = {}
     manifest: Manifest | None = None
@@ -124,26 +125,26 @@ def check_archive(archive: Path) -> Manifest:
             continue
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or not name.endswith(_SUFFIX):
-            raise LaminiError(f"{archive}: {name!r} is no ledger below a results folder")
+            raise LaminiError(f"{archive}: {name!r} is not the path of a ledger (*{_SUFFIX})")
         if any(key_of_line(line) is None for line in data.splitlines(keepends=True)):
-            raise LaminiError(f"{archive}: {name} has lines that are no rows of a ledger")
+            raise LaminiError(f"{archive}: {name} has lines that are not ledger rows")
         found[name] = _facts(data)
     if manifest is None:
-        raise LaminiError(f"{archive}: cut short, its manifest is missing; get the file again")
+        raise LaminiError(f"{archive}: truncated, its manifest is missing; get the file again")
     expected = manifest["ledgers"]
     for name in sorted({*expected, *found}):
         if name not in found:
             raise LaminiError(f"{archive}: {name} is missing; get the file again")
         if expected.get(name) != found[name]:
             raise LaminiError(
-                f"{archive}: {name} is not what the manifest says (expected"
+                f"{archive}: {name} does not match the manifest (expected"
                 f" {expected.get(name)}, found {found[name]}); get the file again"
             )
     return manifest
 
 
 def _exported(path: Path) -> bytes:
-    """The rows of a ledger, packed ones first, with the fields that a row may hold."""
+    """The rows of a ledger, packed rows first, reduced to `_FIELDS`."""
     secrets = [
         (name, value.encode())
         for name, value in os.environ.items()
@@ -159,7 +160,7 @@ def _exported(path: Path) -> bytes:
                     if value in line:
                         raise LaminiError(
                             f"{path}: row {line[8:40].decode()} holds the value of {name};"
-                            " take the row out before the ledger is given away"
+                            " remove the row before you share the ledger"
                         )
                 row = orjson.loads(line)
                 kept = {field: row[field] for field in _FIELDS if field in row}
@@ -170,7 +171,7 @@ def _exported(path: Path) -> bytes:
 
 
 def _merge(data: bytes, path: Path) -> int:
-    """Add the rows that a ledger lacks; returns how many those were."""
+    """Append the rows whose key is not in the ledger; returns their number."""
     was_plain = path.exists()
     ledger = Ledger(path)
     added = 0
@@ -205,18 +206,18 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
             for member in tar:
                 content = tar.extractfile(member)
                 if content is None:
-                    raise LaminiError(f"{archive}: {member.name!r} is no plain file")
+                    raise LaminiError(f"{archive}: {member.name!r} is not a regular file")
                 yield member.name, content.read()
-            while stream.read(1 << 20):  # to the checksum, which comes last
+            while stream.read(1 << 20):  # read to the end, where the checksum is verified
                 pass
     except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
         raise LaminiError(
-            f"{archive}: damaged, or no archive of ledgers ({error}); get the file again"
+            f"{archive}: damaged, or not an archive of ledgers ({error}); get the file again"
         ) from error
 
 
 class _Unpacked:
-    """What a zstd file holds, to be read once; unlike zstandard's reader it tells a torn end."""
+    """Reader of a zstd file; unlike zstandard's own reader, it raises at a truncated end."""
 
     def __init__(self, handle: IO[bytes]) -> None:
         self._handle = handle
@@ -224,12 +225,12 @@ class _Unpacked:
         self._rest = b""
 
     def read(self, size: int) -> bytes:
-        """The next bytes; fewer than `size` at the end only."""
+        """Return the next `size` bytes, or fewer at the end of the file."""
         parts, length = [self._rest], len(self._rest)
         while length < size and not self._unpacker.eof:
             block = self._handle.read(1 << 16)
             if not block:
-                raise EOFError("cut short")
+                raise EOFError("truncated")
             parts.append(self._unpacker.decompress(block))
             length += len(parts[-1])
         data = b"".join(parts)
@@ -245,7 +246,7 @@ def _read_manifest(archive: Path, data: bytes) -> Manifest:
         raise LaminiError(f"{archive}: its manifest cannot be read ({error!r})") from error
     if not known:
         raise LaminiError(
-            f"{archive}: format {manifest['format']!r}, and this version reads {_FORMAT}"
+            f"{archive}: has format {manifest['format']!r}, but this version reads {_FORMAT}"
         )
     return manifest
 

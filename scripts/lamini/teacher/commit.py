@@ -1,6 +1,6 @@
-"""Group commit: answers are fsync'd together, at most some milliseconds after they came.
+"""Group commit: answers that arrive within a few milliseconds are written with one fsync.
 
-An fsync takes milliseconds, so it has a thread of its own; the client goes on meanwhile.
+An fsync takes milliseconds, so it runs in its own thread and does not block the client.
 """
 
 import threading
@@ -14,12 +14,12 @@ GATHER_SECONDS = 0.005
 
 
 class Committer(threading.Thread):
-    """Writes rows to the ledger and calls back once they are on disk.
+    """Writes rows to the ledger and calls back when they are on disk.
 
     Args:
-        ledger: where to.
-        committed: called in this thread with the tokens of rows that are now on disk.
-        failed: called in this thread, once, when the ledger cannot be written.
+        ledger: the ledger to append to.
+        committed: called in this thread with the tokens of the rows that are now on disk.
+        failed: called once in this thread, if the ledger cannot be written.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Committer(threading.Thread):
         self._closing = False
 
     def put(self, line: bytes, token: object) -> None:
-        """Have a row written soon; `token` comes back when it is on disk."""
+        """Queue a row; `committed` gets `token` when the row is on disk."""
         with self._lock:
             self._rows.append((line, token))
         self._wake.set()
 
     def run(self) -> None:
-        """Commit until closed and empty."""
+        """Commit rows until the committer is closed and its queue is empty."""
         try:
             while True:
                 self._wake.wait()
@@ -62,7 +62,7 @@ class Committer(threading.Thread):
             self._failed(error)
 
     def close(self) -> None:
-        """Commit what is waiting and end."""
+        """Commit the queued rows and end the thread."""
         self._closing = True
         self._wake.set()
         self.join()

@@ -1,6 +1,6 @@
-"""Which request goes to which endpoint, when, and what becomes of its reply.
+"""Dispatcher of live requests: choice of the endpoint, sending, retries.
 
-Everything here runs in the client's thread, in its event loop.
+All code here runs in the client's thread, in its event loop.
 """
 
 import asyncio
@@ -25,37 +25,37 @@ _LONGEST_BACKOFF = 60.0
 
 @dataclass(eq=False, slots=True)
 class PendingRequest:
-    """One request on its way."""
+    """A request without an answer yet."""
 
     key: str
     payload: bytes
     prompt_tokens: float
-    """The most that the prompt is likely to have."""
+    """Estimated upper limit of the prompt's tokens."""
     most: Cost
-    """The most that prompt and answer are likely to cost."""
+    """Estimated upper limit of the cost of prompt and answer."""
     attempts: int = 0
     failures: int = 0
     sent_at: float = 0.0
-    """Wall-clock time of the latest attempt, for the ledger."""
+    """Wall-clock time of the latest attempt, in seconds since the epoch, for the ledger."""
     task: asyncio.Task | None = None
     answer: Answer | None = None
-    """Set once it is on disk."""
+    """Set when the answer is on disk."""
     cancelled: bool = False
 
 
 class Dispatcher:
-    """Sends requests to endpoints as their limits allow, again when that may help.
+    """Sends requests to endpoints within their rate limits, with retries.
 
     Args:
-        settings: concurrency and patience.
-        loop: the client's.
+        settings: concurrency, timeouts and retries.
+        loop: the client's event loop.
         targets: the endpoints.
         session: open HTTP session, with its timeouts.
-        budget: asked before each request.
-        spend: requests are counted here.
+        budget: checked before each request.
+        spend: counters of sent requests, retries and 429 replies; updated here.
         keep: called with each request's completion.
-        fail: called with what ends it all.
-        drained: called when, after `stop_sending`, nothing is in flight any more.
+        fail: called with the error that stops the client.
+        drained: called after `stop_sending`, when no request is in flight.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class Dispatcher:
         self._loop = loop
         self._queue: deque[PendingRequest] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._reserved = Cost()  # the most that the requests in flight may cost
+        self._reserved = Cost()  # upper limit of the cost of the requests in flight
         self._closed = False
         self.targets = targets
         self.in_flight = 0
 
     def take(self, requests: Iterable[PendingRequest]) -> None:
-        """Send these after all that wait."""
+        """Append requests to the queue."""
         self._queue.extend(requests)
         self._pump()
 
     def cancel(self, requests: Iterable[PendingRequest]) -> None:
-        """Give up these, sent or not."""
+        """Cancel requests, queued or in flight."""
         for pending in requests:
             pending.cancelled = True
             if pending.task:
@@ -96,11 +96,11 @@ class Dispatcher:
         self._pump()
 
     def stop_sending(self) -> None:
-        """Send nothing more; replies to what is in flight are still taken in."""
+        """Send no more requests; replies to requests in flight are still read."""
         self._closed = True
 
     def _pump(self) -> None:
-        """Send what may be sent now, and come back when more may be."""
+        """Send the requests that limits and budget allow now, and set a timer for the next one."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -120,15 +120,15 @@ class Dispatcher:
             if not self._budget.allows(self._reserved, pending.most):
                 if not self.in_flight:
                     self._fail(self._budget.exhausted())
-                return  # those in flight may turn out cheaper than they might have been
+                return  # the requests in flight may cost less than their upper limit
             self._queue.popleft()
             self._send(pending, target, now)
 
     def _choose(self, now: float) -> tuple[Target | None, float | None]:
-        """The endpoint furthest behind its share of those that may be asked.
+        """Choose among the free endpoints the one with the fewest requests per weight.
 
         Returns:
-            the endpoint, or None and how long until one may be asked (None: until a reply).
+            the endpoint or None, and the seconds until an endpoint is free (None: after a reply).
         """
         best, wait = None, None
         for target in self.targets:
@@ -155,7 +155,7 @@ class Dispatcher:
         pending.task.add_done_callback(functools.partial(self._finished, pending, target, now))
 
     async def _post(self, pending: PendingRequest, target: Target) -> Completion:
-        """One attempt at one request."""
+        """Send a request once and read the reply."""
         try:
             async with self._session.post(
                 target.url, data=pending.payload, headers=target.headers, proxy=target.proxy
@@ -164,7 +164,7 @@ class Dispatcher:
                 target.limits.learn(response.headers)
                 return read_reply(target.url, response.status, response.headers, raw)
         except aiohttp.InvalidURL:
-            raise LaminiError(f"{target.url}: no URL; correct teacher.endpoints") from None
+            raise LaminiError(f"{target.url}: not a valid URL; correct teacher.endpoints") from None
         except TimeoutError:
             raise RetryableError(f"no reply within {self._settings.timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -173,7 +173,7 @@ class Dispatcher:
     def _finished(
         self, pending: PendingRequest, target: Target, sent_at: float, task: asyncio.Task
     ) -> None:
-        """An attempt has ended, one way or another."""
+        """Handle the end of an attempt: an answer, an error or a cancellation."""
         self.in_flight -= 1
         target.in_flight -= 1
         self._reserved = self._reserved - pending.most if self.in_flight else Cost()
@@ -208,7 +208,7 @@ class Dispatcher:
         now: float,
         others_well: bool,
     ) -> None:
-        """Send again when it makes sense, now that the endpoint's limits know of the failure."""
+        """Queue a failed request again, or stop the client; the limits have counted the failure."""
         ended = target.ended()
         if ended or pending.cancelled:
             if ended:
@@ -221,10 +221,10 @@ class Dispatcher:
                 )
             )
         elif error.overloaded:
-            self._queue.appendleft(pending)  # the endpoint's cool-down holds it back
+            self._queue.appendleft(pending)  # waits for the end of the endpoint's cool-down
         else:
             pending.failures += 1
-            # With a sick endpoint it is not this request's fault; then only `down` ends it.
+            # If the endpoint fails for all requests, only `down` stops the client.
             if (
                 pending.failures >= self._settings.max_attempts
                 and target.limits.failures < pending.failures

@@ -1,4 +1,4 @@
-"""Where requests go: URL and headers as the `openai` package would make them."""
+"""Endpoints of the teacher: URL and headers equal to those of the `openai` package."""
 
 import os
 import urllib.parse
@@ -17,7 +17,7 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 @dataclass(slots=True)
 class Target:
-    """One endpoint in use."""
+    """One endpoint, with its limits and counters."""
 
     url: str
     headers: dict[str, str] = field(repr=False)
@@ -26,16 +26,16 @@ class Target:
     limits: Limits
     proxy: str | None = None
     ended: Callable[[], LaminiError | None] = lambda: None
-    """Says why the endpoint is gone for good, if it is."""
+    """Returns the error if the endpoint has ended for good, else None."""
     in_flight: int = 0
     sent: int = 0
 
 
 def external_targets(settings: Teacher) -> list[Target]:
-    """The configured endpoints, each with its share of the limits.
+    """The configured endpoints, each with its share of the rate limits.
 
     Raises:
-        LaminiError: a key is not in the environment.
+        LaminiError: an API key is not in the environment.
     """
     weights = sum(endpoint.weight for endpoint in settings.endpoints)
     return [
@@ -44,7 +44,7 @@ def external_targets(settings: Teacher) -> list[Target]:
 
 
 def local_target(settings: Teacher, server: ServerProcess) -> Target:
-    """The server that this job has started; nothing else asks it, so it has no limits to find."""
+    """The endpoint of this job's own server; no other job uses it, so it has no rate limits."""
     limits = Limits(settings.max_concurrency, None, None, share=1.0)
     limits.concurrency = settings.max_concurrency
     return Target(
@@ -62,11 +62,13 @@ def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
     secret = os.environ.get(variable, "").strip()
     if not secret:
         raise LaminiError(
-            f"the environment variable {variable} (teacher.endpoints) holds no key; set it, to any"
-            " word if the endpoint wants none"
+            f"the environment variable {variable} (teacher.endpoints) is not set; set it to the API"
+            " key, or to any word if the endpoint needs no key"
         )
     if not (secret.isascii() and secret.isprintable()):
-        raise LaminiError(f"the key in {variable} has characters that no HTTP header may hold")
+        raise LaminiError(
+            f"the API key in {variable} has characters that are not allowed in an HTTP header"
+        )
     base_url = endpoint.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
     headers = _headers(secret)
     for name, value in (
@@ -96,7 +98,7 @@ def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for this URL."""
+    """The proxy for a URL, from the environment variables; None if there is none."""
     parts = urllib.parse.urlsplit(url)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None

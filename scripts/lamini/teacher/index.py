@@ -1,7 +1,7 @@
-"""From a request's key to its row's place, in 16 bytes a row, for ledgers of millions.
+"""Index of a ledger: from a request key to the position of its row, in 16 bytes per row.
 
-The first 64 bits of the keys are kept sorted beside the places; a lookup bisects, and the reader
-compares the whole key of the row that it finds there.
+The first 64 bits of the keys are sorted; a lookup is a binary search. The reader of the row then
+compares the whole key.
 """
 
 import threading
@@ -11,11 +11,11 @@ from bisect import bisect_left
 import numpy as np
 
 _OFFSET_BITS = 48
-_MERGE_AT = 65536  # newest keys wait in a dict until there are so many
+_MERGE_AT = 65536  # size at which the dict of new keys is merged into the sorted array
 
 
 class KeyIndex:
-    """Multimap from 64-bit key prefix to (file number, offset), used by several threads."""
+    """Thread-safe multimap from a 64-bit key prefix to (file number, byte offset)."""
 
     def __init__(self) -> None:
         self._prefixes, self._places = array("Q"), array("Q")
@@ -27,7 +27,7 @@ class KeyIndex:
         return self._count
 
     def add(self, prefix: int, file: int, offset: int) -> None:
-        """Remember where a row lies; of two rows with one prefix, both may be found."""
+        """Add the position of a row; rows with equal prefixes are all kept."""
         place = file << _OFFSET_BITS | offset
         with self._lock:
             if prefix in self._recent or len(self._recent) >= _MERGE_AT:
@@ -36,14 +36,14 @@ class KeyIndex:
             self._count += 1
 
     def load(self, prefixes: "array[int]", file: int, offsets: "array[int]") -> None:
-        """Add many rows of one file at once."""
+        """Add the positions of many rows of one file."""
         places = np.frombuffer(offsets, np.uint64) | np.uint64(file << _OFFSET_BITS)
         with self._lock:
             self._sort_in(np.frombuffer(prefixes, np.uint64), places)
             self._count += len(prefixes)
 
     def find(self, key: str) -> list[tuple[int, int]]:
-        """The places of rows whose key may be `key` (32 hex digits)."""
+        """(file number, byte offset) of the rows whose key starts like `key` (32 hex digits)."""
         if not self._count:
             return []
         prefix = int(key[:16], 16)

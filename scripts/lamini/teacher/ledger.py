@@ -1,7 +1,7 @@
-"""The ledger of a shard: every answer that was ever paid for, found again by its request's key.
+"""Ledger of a shard: all answers that were paid for, by request key.
 
-One JSON object a line, only ever appended to, so that a killed job leaves at worst a torn last
-line. A finished ledger may be packed (`lamini.teacher.packing`); both forms are read.
+A ledger is append-only JSONL, so a killed job leaves at worst an incomplete last line. The ledger
+of a finished shard may be packed (`lamini.teacher.packing`); both forms are read.
 """
 
 import fcntl
@@ -25,13 +25,13 @@ logger = logging.getLogger("lamini")
 
 
 class LedgerReader:
-    """Looks keys up in ledgers that this job does not write.
+    """Read-only lookup in ledgers that this job does not write.
 
-    The files are read through once, at the first lookup. A file may be growing meanwhile: what was
-    complete then is found, a torn end is passed over.
+    The files are scanned once, at the first lookup. Another job may be writing to them: rows that
+    are complete at that time are found, an incomplete last line is skipped.
 
     Args:
-        paths: ledgers by their plain name (`*.ledger.jsonl`); missing ones are fine.
+        paths: plain paths (`*.ledger.jsonl`) of the ledgers; missing ledgers count as empty.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -40,7 +40,7 @@ class LedgerReader:
         self._index = KeyIndex()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The row of a request, or None."""
+        """The row with this request key, or None."""
         if self._files is None:
             self._read_files()
         return find_row(self._index, self._files or [], key)
@@ -62,13 +62,13 @@ class LedgerReader:
 
 
 class Ledger:
-    """The ledger that this job writes, locked against a second writer.
+    """The ledger that this job writes, locked against other writers.
 
     Args:
-        path: `*.ledger.jsonl`; made when missing. Its packed form beside it is read too.
+        path: `*.ledger.jsonl`; created if missing. Its packed form beside it is read too.
 
     Raises:
-        LaminiError: another job writes it, or it cannot be opened.
+        LaminiError: another job is writing this ledger, or its packed form is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,20 +87,20 @@ class Ledger:
             raise
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The row of a request, or None."""
+        """The row with this request key, or None."""
         return find_row(self._index, self._files, key)
 
     def __len__(self) -> int:
         return len(self._index)
 
     def append(self, lines: list[bytes]) -> None:
-        """Append rows, and return once they would survive a power cut.
+        """Append rows and sync them to disk.
 
         Args:
-            lines: rows as `row_line` made them.
+            lines: rows made by `row_line`.
 
         Raises:
-            LaminiError: they cannot be written; the file is left as it was.
+            LaminiError: the rows cannot be written; the file is unchanged then.
         """
         data = memoryview(b"".join(lines))
         try:
@@ -110,15 +110,15 @@ class Ledger:
         except OSError as error:
             os.ftruncate(self._descriptor, self._size)
             raise LaminiError(
-                f"{self.path}: cannot be written ({error.strerror}); make room, then run the same"
-                " command again: what the ledger holds is not asked again"
+                f"{self.path}: cannot be written ({error.strerror}); free disk space, then run the"
+                " same command again: requests in the ledger are not sent again"
             ) from error
         for line in lines:
             self._index.add(int(line[8:24], 16), 0, self._size)
             self._size += len(line)
 
     def close(self) -> None:
-        """Give up the lock."""
+        """Close the files and release the lock."""
         for file in self._files:
             file.close()
         _holder_path(self.path).unlink(missing_ok=True)
@@ -126,13 +126,13 @@ class Ledger:
 
 
 def row_line(row: dict[str, Any]) -> bytes:
-    """One line of a ledger. `key` comes first, where the index expects it."""
+    """One line of a ledger. `key` is the first field, because the index reads it by position."""
     assert next(iter(row)) == "key"
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a ledger, packed ones first."""
+    """Yield the rows of a ledger, packed rows first."""
     for file in reversed(open_files(path)):
         try:
             for _, line in file.scan():
@@ -143,28 +143,28 @@ def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def ledger_path(answers: Path) -> Path:
-    """Where the ledger of a file that is made of answers lies: beside it."""
+    """Path of the ledger of a shard; `answers` is the shard's JSONL file, in the same folder."""
     return answers.with_suffix(".ledger.jsonl")
 
 
 def packed_path(path: Path) -> Path:
-    """Where the packed form of a ledger lies."""
+    """Path of the packed form of a ledger."""
     return path.with_name(path.name + ".zst")
 
 
 def open_files(path: Path) -> list[LedgerFile]:
-    """The forms in which a ledger exists: plain, packed, both or neither."""
+    """Open the existing forms of a ledger: plain, packed, both or neither."""
     return [*([LedgerFile(path)] if path.exists() else []), *open_packed(path)]
 
 
 def open_packed(path: Path) -> list[LedgerFile]:
-    """The packed form of a ledger, when there is one."""
+    """Open the packed form of a ledger, if it exists."""
     packed = packed_path(path)
     return [PackedFile(packed)] if packed.exists() else []
 
 
 def index_file(index: KeyIndex, number: int, file: LedgerFile) -> None:
-    """Put all rows of a file into the index; damaged lines are named and passed over."""
+    """Add all rows of a file to the index; damaged lines are skipped with a warning."""
     damaged = 0
     prefixes, offsets = array("Q"), array("Q")
     for offset, line in file.scan():
@@ -176,11 +176,13 @@ def index_file(index: KeyIndex, number: int, file: LedgerFile) -> None:
             offsets.append(offset)
     index.load(prefixes, number, offsets)
     if damaged:
-        logger.warning("%s: %d damaged lines passed over; they are asked again", file.path, damaged)
+        logger.warning(
+            "%s: %d damaged lines skipped; their requests are sent again", file.path, damaged
+        )
 
 
 def find_row(index: KeyIndex, files: list[LedgerFile], key: str) -> dict[str, Any] | None:
-    """Read the row of `key` from the file that holds it."""
+    """Read the row with this key from its file; None if there is none."""
     for number, offset in index.find(key):
         row: dict[str, Any] = orjson.loads(files[number].line_at(offset))
         if row["key"] == key:
@@ -189,7 +191,7 @@ def find_row(index: KeyIndex, files: list[LedgerFile], key: str) -> dict[str, An
 
 
 def _open_locked(path: Path) -> int:
-    """Open for appending as the only writer, on this machine and, over NFS, on all."""
+    """Open for appending with an exclusive lock, which over NFS holds on all machines."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -197,17 +199,18 @@ def _open_locked(path: Path) -> int:
         except BlockingIOError:
             os.close(descriptor)
             raise LaminiError(
-                f"{path}: another job{_holder(path)} is writing this ledger; stop one of the two,"
-                " or each answer would be paid for twice"
+                f"{path}: another job{_holder(path)} is writing this ledger; stop one of the two"
+                " jobs, or each answer would be paid for twice"
             ) from None
         except OSError as error:
-            # Some cluster file systems have no locks; Snakemake's own lock is left then.
+            # Some cluster file systems have no locks; then only Snakemake's lock protects it.
             logger.warning(
-                "%s: this file system has no locks (%s); be sure that no second job writes it",
+                "%s: this file system has no locks (%s); make sure that no other job writes this"
+                " ledger",
                 path,
                 error.strerror,
             )
-        try:  # packing may have replaced the file between the opening and the lock
+        try:  # packing may have replaced the file between opening and locking
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 break
         except FileNotFoundError:
@@ -223,7 +226,7 @@ def _holder_path(path: Path) -> Path:
 
 
 def _holder(path: Path) -> str:
-    """Who holds the lock, as far as it is known."""
+    """Process and host of the lock's holder; "" if unknown."""
     try:
         holder = json.loads(_holder_path(path).read_text())
         return f" (process {holder['pid']} on {holder['host']})"
@@ -232,7 +235,7 @@ def _holder(path: Path) -> str:
 
 
 def _mend_tail(descriptor: int, path: Path) -> None:
-    """Make the file end with a whole line: finish it if only its line end is missing, else cut."""
+    """Repair an incomplete last line: add a missing line end, or else truncate the line."""
     size = os.fstat(descriptor).st_size
     start, tail = size, b""
     while start > 0 and b"\n" not in tail:
@@ -246,7 +249,7 @@ def _mend_tail(descriptor: int, path: Path) -> None:
         orjson.loads(torn)
     except orjson.JSONDecodeError:
         os.ftruncate(descriptor, size - len(torn))
-        logger.info("%s: a torn last line of %d bytes was cut off", path, len(torn))
+        logger.info("%s: removed an incomplete last line of %d bytes", path, len(torn))
     else:
         os.write(descriptor, b"\n")
     os.fsync(descriptor)

@@ -1,13 +1,14 @@
-"""How fast an endpoint may be asked: pacing, concurrency that finds its own level, cool-downs."""
+"""Rate limits of an endpoint: pacing, adaptive concurrency, cool-down after failures."""
 
 import random
 from collections.abc import Mapping
 
 from lamini.teacher.replies import RetryableError, parse_duration
 
-_CATCH_UP = 0.1  # seconds of unused rate that may be made up for after a stall
+_CATCH_UP = 0.1  # seconds of unused rate that may be used after a stall
 _DECREASE = 0.7
-# Failures in a row after which an endpoint is only probed; fewer, when another one is well.
+# Consecutive failures after which an endpoint gets one probe request at a time; fewer if another
+# endpoint answers.
 _SUSPECT_AFTER = 8
 _SUSPECT_AFTER_BESIDE_OTHERS = 2
 _LONGEST_PROBE_WAIT = 15.0
@@ -15,10 +16,10 @@ _DAY = 86400.0
 
 
 class Pace:
-    """Evenly spaced permission to use `per_minute` units of something.
+    """Evenly spaced use of `per_minute` units (requests or tokens).
 
     Args:
-        per_minute: the rate.
+        per_minute: units per minute.
     """
 
     def __init__(self, per_minute: float) -> None:
@@ -26,25 +27,25 @@ class Pace:
         self._next = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds until the next use is due."""
+        """Seconds until the next use is allowed."""
         return self._next - now
 
     def use(self, amount: float, now: float) -> None:
-        """Use `amount` units now; later uses move back accordingly (or forward, if negative)."""
+        """Use `amount` units now and delay the next use accordingly; a negative amount refunds."""
         self._next = max(self._next, now - _CATCH_UP) + amount / self.per_second
 
 
 class Limits:
-    """What is known of one endpoint's limits.
+    """Rate limits and concurrency of one endpoint.
 
-    Concurrency doubles with each round of good answers up to `threshold`, then grows by one a
-    round, and falls by a third for each round in which the endpoint said that it is too much.
+    Concurrency doubles with each round of answers up to a threshold, then grows by one per round.
+    It is multiplied by 0.7 for each round in which the endpoint reported overload.
 
     Args:
-        most: largest concurrency.
-        requests, tokens: this job's share of the configured limits a minute; None: as the reply
-            headers say.
-        share: this job's share of limits that headers report.
+        most: maximum concurrency.
+        requests, tokens: this job's share of the configured limits per minute; None: learned from
+            the reply headers.
+        share: this job's share of the limits in reply headers.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Limits:
     ) -> None:
         self.most = most
         self.concurrency = (
-            1.0  # the first request is a probe: it learns limits, or that all is wrong
+            1.0  # the first request is a probe: it shows the limits, or a wrong configuration
         )
         self._threshold = float(most)
         self._lowered_at = 0.0
@@ -67,7 +68,7 @@ class Limits:
         self.last_failure = ""
 
     def wait(self, now: float) -> float:
-        """Seconds until the next request is due; 0 or less: now."""
+        """Seconds until the next request may be sent; 0 or less: now."""
         waits = [self.closed_until - now]
         if self.requests:
             waits.append(self.requests.wait(now))
@@ -76,14 +77,14 @@ class Limits:
         return max(waits)
 
     def sending(self, tokens: float, now: float) -> None:
-        """A request of about so many tokens is sent."""
+        """Count a request that is sent now; `tokens` is its estimate."""
         if self.requests:
             self.requests.use(1, now)
         if self.tokens:
             self.tokens.use(tokens, now)
 
     def answered(self, unused_tokens: float, now: float) -> None:
-        """A good answer came, which took fewer (or more) tokens than was thought."""
+        """Count an answer; `unused_tokens` is the estimate minus the tokens used."""
         if self.tokens:
             self.tokens.use(-unused_tokens, now)
         self.failures, self.failing_since = 0, None
@@ -94,12 +95,12 @@ class Limits:
     def failed(
         self, error: RetryableError, sent_at: float, now: float, *, others_well: bool
     ) -> None:
-        """An attempt failed, in a way that may pass.
+        """Count a retryable failure, and lower concurrency or start a cool-down.
 
         Args:
-            error: how it failed.
-            sent_at, now: when it was sent, and now.
-            others_well: whether another endpoint answers meanwhile.
+            error: the failure.
+            sent_at, now: monotonic times of sending and of now, in seconds.
+            others_well: whether another endpoint answers.
         """
         suspect_after = _SUSPECT_AFTER_BESIDE_OTHERS if others_well else _SUSPECT_AFTER
         self.failures += 1
@@ -107,7 +108,7 @@ class Limits:
         if self.failing_since is None:
             self.failing_since = now
         if error.overloaded:
-            # One decrease for all that were sent before it: they are one piece of news.
+            # One decrease for all requests sent before it: they report the same overload.
             if sent_at >= self._lowered_at:
                 self._threshold = self.concurrency = max(1.0, self.concurrency * _DECREASE)
                 self._lowered_at = now
@@ -123,11 +124,11 @@ class Limits:
             self.closed_until = max(self.closed_until, now + pause)
 
     def down(self, after: float, now: float) -> bool:
-        """Whether nothing good has come for `after` seconds of trying."""
+        """Whether all attempts of the last `after` seconds failed."""
         return self.failing_since is not None and now - self.failing_since >= after
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Take the account's limits a minute from `x-ratelimit-*` headers, where none is set."""
+        """Set the limits that are not configured from the `x-ratelimit-*` reply headers."""
         if self._learn_requests:
             self.requests = self._learned_pace(headers, "requests", self.requests)
         if self._learn_tokens:
@@ -146,6 +147,6 @@ class Limits:
         except ValueError:
             return pace
         reset = parse_duration(headers.get(f"x-ratelimit-reset-{what}", ""))
-        # Some accounts are limited by the day; the time until the used part is back tells.
+        # Some accounts have limits per day: the time until the used part resets shows this.
         daily = used > 0 and reset is not None and abs(reset * most / used / _DAY - 1) < 0.1
         return Pace(most * self._share) if most > 0 and not daily else pace

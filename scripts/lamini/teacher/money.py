@@ -1,6 +1,7 @@
-"""What was spent, by all jobs of the run, and whether the next request may still be sent.
+"""Spending of all jobs of a run, and the budget check before each request.
 
-The ledgers say what was spent before; the progress files of jobs that run now say the rest.
+Spending before this job started is read from the ledgers; spending of running jobs is read from
+their progress files.
 """
 
 import time
@@ -16,12 +17,12 @@ from lamini.teacher.ledger import packed_path, read_ledger
 from lamini.teacher.request import TOKENS, Spend
 
 _REFRESH_SECONDS = 5.0
-_BYTES_PER_TOKEN = 3  # fewer than English has, so that estimates are on the safe side
-_ANSWER_TOKENS = 1024  # where the request itself sets no limit
+_BYTES_PER_TOKEN = 3  # less than in English text, so that estimates are upper limits
+_ANSWER_TOKENS = 1024  # if the request has no `max_tokens`
 
 
 def results_folder(ledger: Path) -> Path:
-    """The results folder that a ledger lies in; its own folder outside of one."""
+    """The results folder of a ledger; the ledger's folder if it is in no results folder."""
     return next((up for up in ledger.parents if up.name == "results"), ledger.parent)
 
 
@@ -31,7 +32,7 @@ def progress_files(ledger: Path) -> Path:
 
 
 def find_ledgers(results: Path) -> list[Path]:
-    """All ledgers below a folder, by their plain names, sorted."""
+    """Plain paths of all ledgers below a folder, packed ones included, sorted."""
     suffix = ".ledger.jsonl"
     packed = {path.with_suffix("") for path in results.rglob(f"*{suffix}.zst")}
     return sorted({*results.rglob(f"*{suffix}"), *packed})
@@ -40,7 +41,7 @@ def find_ledgers(results: Path) -> list[Path]:
 def dollars(
     price: Price | None, prompt_tokens: float, completion_tokens: float, *, batch: bool = False
 ) -> float:
-    """Cost of so many tokens, by the live or the Batch API; 0 for a model without a price."""
+    """Cost of tokens in dollars, at the price of the live or Batch API; 0 if the price is None."""
     if price is None:
         return 0.0
     live = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
@@ -48,35 +49,35 @@ def dollars(
 
 
 def most_tokens(payload: bytes, max_tokens: object) -> tuple[float, float]:
-    """The most prompt and completion tokens that a request is likely to take."""
+    """Estimated upper limits of a request's prompt and completion tokens."""
     answer = max_tokens if isinstance(max_tokens, int) else _ANSWER_TOKENS
     return len(payload) / _BYTES_PER_TOKEN, answer
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a budget may limit: dollars, and tokens of prompts and answers together."""
+    """The quantities that a budget limits: dollars, and the sum of prompt and completion tokens."""
 
     dollars: float = 0.0
     tokens: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both together."""
+        """Sum."""
         return Cost(self.dollars + other.dollars, self.tokens + other.tokens)
 
     def __sub__(self, other: "Cost") -> "Cost":
-        """What is left of it without the other."""
+        """Difference."""
         return Cost(self.dollars - other.dollars, self.tokens - other.tokens)
 
     @staticmethod
     def total(costs: "Iterable[Cost]") -> "Cost":
-        """All together."""
+        """Sum of all costs."""
         return sum(costs, Cost())
 
 
 @dataclass
 class Spending:
-    """Answers, their tokens, and what they cost."""
+    """Number of answers, their tokens and their cost."""
 
     answers: int = 0
     prompt_tokens: int = 0
@@ -92,7 +93,7 @@ class Spending:
         *,
         batch: bool = False,
     ) -> None:
-        """Count answers of so many tokens together."""
+        """Add answers; `prompt` and `completion` are the sums of their tokens."""
         self.answers += answers
         self.prompt_tokens += prompt
         self.completion_tokens += completion
@@ -100,11 +101,11 @@ class Spending:
 
     @property
     def cost(self) -> Cost:
-        """What a budget sees of it."""
+        """Dollars and tokens, as a budget counts them."""
         return Cost(self.dollars, self.prompt_tokens + self.completion_tokens)
 
     def __add__(self, other: "Spending") -> "Spending":
-        """Both together."""
+        """Sum."""
         return Spending(
             self.answers + other.answers,
             self.prompt_tokens + other.prompt_tokens,
@@ -114,12 +115,12 @@ class Spending:
 
 
 def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | None) -> Spending:
-    """What the answers of one ledger took.
+    """Spending for the answers of one ledger.
 
     Args:
-        path: the ledger, by its plain name.
-        prices: by model.
-        otherwise: of models that the endpoint calls by a name without a price.
+        path: plain path of the ledger.
+        prices: prices by model.
+        otherwise: price of answers whose model name (as the endpoint returned it) has no price.
     """
     spending = Spending()
     for row in read_ledger(path):
@@ -133,7 +134,7 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
 
 
 def report_spending(report: Mapping[str, Any], price: Price | None) -> Spending:
-    """What the answers of a finished shard took, by its report."""
+    """Spending for the answers of a finished shard, from its report."""
     prompt, completion = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
     spending = Spending()
     spending.add(prompt, completion, price, report["requests"], batch=True)
@@ -146,20 +147,20 @@ _NOTHING = Cost()
 
 
 class Budget:
-    """Watches `budget_dollars` and `budget_tokens` over all ledgers of the results folder.
+    """Checks `budget_dollars` and `budget_tokens` over all ledgers of the results folder.
 
-    Other jobs' latest spending is known to within five seconds, so jobs side by side may pass the
-    budget by what they spend in that time.
+    Spending of other running jobs is read every five seconds, so parallel jobs may exceed the
+    budget by their spending of that time.
 
     Args:
         settings: the budgets and the prices.
-        ledger: this job's ledger, counted by `pay`.
+        ledger: this job's ledger; `pay` counts its new answers.
     """
 
     def __init__(self, settings: Teacher, ledger: Path) -> None:
         self._dollars, self._tokens = settings.budget_dollars, settings.budget_tokens
         self.short_of = ""
-        """What there was too little of when `allows` last said no: `dollars` or `tokens`."""
+        """The exhausted budget, `dollars` or `tokens`, after `allows` returned False."""
         self.limited = self._dollars is not None or self._tokens is not None
         self._price = settings.prices.get(settings.model)
         self._prices = settings.prices
@@ -168,19 +169,19 @@ class Budget:
         self._refreshed = 0.0
         self._others = Cost()
         self.spent = Cost()
-        """What this job's ledger holds."""
+        """Cost of the answers in this job's ledger."""
         if self.limited:
             self._read_ledgers()
 
     def most(self, prompt_tokens: float, answer_tokens: float, *, batch: bool) -> Cost:
-        """What a request of at most so many tokens may cost."""
+        """Cost of a request with these numbers of tokens."""
         price = dollars(self._price, prompt_tokens, answer_tokens, batch=batch)
         return Cost(price, prompt_tokens + answer_tokens)
 
     def pay(
         self, spend: Spend, prompt_tokens: int, completion_tokens: int, *, batch: bool = False
     ) -> None:
-        """Count an answer, here and in the session's `spend`."""
+        """Add an answer to `spent` and to the session's `spend`."""
         cost = self.most(prompt_tokens, completion_tokens, batch=batch)
         spend.prompt_tokens += prompt_tokens
         spend.completion_tokens += completion_tokens
@@ -191,8 +192,8 @@ class Budget:
         """Whether a request may be sent.
 
         Args:
-            reserved: what requests in flight may cost.
-            estimate: what this one may cost.
+            reserved: upper limit of the cost of the requests in flight.
+            estimate: upper limit of the cost of this request.
         """
         if not self.limited:
             return True
@@ -210,7 +211,7 @@ class Budget:
         return False
 
     def exhausted(self) -> LaminiError:
-        """The error that stops the job, once `allows` said no."""
+        """The error that stops the job after `allows` returned False."""
         spent = self.spent + self._others
         of = (
             f"${spent.dollars:.4f} of ${self._dollars:.4f}"
@@ -218,8 +219,8 @@ class Budget:
             else f"{spent.tokens:,.0f} of {self._tokens:,} tokens"
         )
         return LaminiError(
-            f"the budget is used up: {of} are spent and the next request might pass it; raise"
-            f" teacher.budget_{self.short_of} to go on (answers so far are kept)"
+            f"the budget is used up: {of} are spent and the next request might exceed it; raise"
+            f" teacher.budget_{self.short_of} to continue (answers so far are kept)"
         )
 
     def _read_ledgers(self) -> None:
@@ -231,7 +232,7 @@ class Budget:
         self.spent = self._ledgers.pop(str(self._ledger.resolve()), Cost())
 
     def _read_progress(self) -> None:
-        """Add up the others: a running job's file knows more than its ledger did at the start."""
+        """Sum the spending of other jobs; progress files are newer than the ledgers as read."""
         spent = dict(self._ledgers)
         for path in progress_files(self._ledger).glob("*.json"):
             try:
@@ -239,7 +240,7 @@ class Budget:
                 name = str(job["ledger"])
                 known = Cost(float(job["ledger_dollars"]), float(job["ledger_tokens"]))
             except (LaminiError, KeyError, TypeError, ValueError):
-                continue  # not a job's file, or replaced while it was read
+                continue  # not a progress file, or replaced while it was read
             if name != str(self._ledger.resolve()):
                 before = spent.get(name, Cost())
                 spent[name] = known if known.tokens > before.tokens else before

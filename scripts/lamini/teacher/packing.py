@@ -1,4 +1,4 @@
-"""Packing the ledger of a finished shard, to about a quarter of its size."""
+"""Packing (zstd compression) of a finished shard's ledger, to about a quarter of its size."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ _FRAME_BYTES = 1 << 20
 
 
 def pack_ledger(path: Path) -> Path | None:
-    """Pack a ledger whose shard is finished; rows packed before are kept.
+    """Pack the ledger of a finished shard; rows packed before are kept.
 
     Args:
-        path: the plain ledger, `*.ledger.jsonl`; it is removed once the packed one is on disk.
+        path: the plain ledger, `*.ledger.jsonl`; removed when the packed file is on disk.
 
     Returns:
-        the packed file, or None when there was no ledger.
+        the packed file, or None if there is no ledger.
 
     Raises:
         LaminiError: a job is writing the ledger.
@@ -30,7 +30,7 @@ def pack_ledger(path: Path) -> Path | None:
     file = LedgerFile(path)
     try:
         with atomic_writer(packed, "wb") as output:
-            if packed.exists():  # frames follow one another, so old ones are copied as they are
+            if packed.exists():  # zstd frames can be concatenated: old ones are copied unchanged
                 with open(packed, "rb") as old:
                     while block := old.read(_FRAME_BYTES):
                         output.write(block)

@@ -1,4 +1,4 @@
-"""What an endpoint's reply means: an answer, a failure worth another attempt, or the end."""
+"""Reading of an endpoint's reply: a completion, a retryable error or a permanent error."""
 
 import email.utils
 import json
@@ -13,7 +13,7 @@ import orjson
 from lamini.errors import LaminiError
 
 _SECRET = re.compile(r"sk-[\w*-]{6,}|(?<=Bearer )\S+", re.ASCII)
-# Verdicts on one prompt, by the endpoint's own code or type: the row is marked, the job goes on.
+# Error codes or types that refuse one prompt, and the finish reason of its row; the job continues.
 _PROMPT_REFUSED = {
     "context_length_exceeded": "context_length",
     "exceed_context_size_error": "context_length",
@@ -29,13 +29,13 @@ _REMEDIES = {
 
 
 class RetryableError(Exception):
-    """A failure that may pass.
+    """A temporary failure; the request may succeed when it is sent again.
 
     Args:
-        message: the endpoint's own words, without secrets.
-        retry_after: seconds to wait, when the endpoint says so.
-        overloaded: the endpoint asks for fewer requests (429, 503, 529).
-        rate_limited: status 429.
+        message: the endpoint's error message, without secrets.
+        retry_after: seconds to wait, from the reply headers; None if they have none.
+        overloaded: whether the status is 429, 503 or 529 (too many requests).
+        rate_limited: whether the status is 429.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RetryableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The part of a chat completion that is kept."""
+    """The fields of a chat completion that are kept."""
 
     text: str
     finish_reason: str
@@ -67,7 +67,8 @@ def read_reply(url: str, status: int, headers: Mapping[str, str], raw: bytes) ->
     """Read the reply to a chat completion.
 
     Raises:
-        RetryableError: 408, 409, 429, 5xx, a malformed body, no choices, an error in a 200.
+        RetryableError: status 408, 409, 429 or 5xx, a malformed body, no choices, or an error in a
+            reply of status 200.
         LaminiError: any other status, with the endpoint's message and a remedy.
     """
     body = parse_json(raw)
@@ -98,12 +99,12 @@ def read_reply(url: str, status: int, headers: Mapping[str, str], raw: bytes) ->
 
 
 def without_secrets(text: str) -> str:
-    """`text` without anything that looks like a key."""
+    """Replace all strings that look like an API key by `[key]`."""
     return _SECRET.sub("[key]", text)
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds in `20ms`, `1.5s`, `6m0s`, `1h2m`, or a plain number of seconds."""
+    """Seconds of `20ms`, `1.5s`, `6m0s`, `1h2m` or a plain number of seconds; None if invalid."""
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     parts = re.findall(r"([\d.]+)(ms|[smhd])", text)
     try:
@@ -115,7 +116,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def parse_json(raw: bytes) -> Any:
-    """The JSON of a body, or None. Lone surrogates, which UTF-8 cannot hold, become `?`."""
+    """The parsed JSON of a body; None if it is invalid. `_text` replaces lone surrogates by `?`."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What is asked, what comes back, and what it cost."""
+"""Requests, answers and counters of their cost."""
 
 import functools
 import hashlib
@@ -13,16 +13,16 @@ from lamini.settings.teacher import Sampling
 
 @dataclass(frozen=True)
 class Request:
-    """One chat completion, identified by what is sent and nothing else."""
+    """A chat completion request, identified by its body and its sample number."""
 
     body: dict[str, Any]
     """The JSON body exactly as sent: model, messages, parameters."""
     sample: int = 0
-    """Tells repeated requests with equal bodies apart, when several answers are wanted."""
+    """Number of the request among requests with equal bodies, for several answers to one prompt."""
 
     @functools.cached_property
     def key(self) -> str:
-        """32 hex digits under which the answer lies in the ledgers."""
+        """Request key: 32 hex digits, the key of the answer in the ledgers."""
         return stable_hash(self.body, self.sample)
 
 
@@ -32,50 +32,50 @@ class Answer:
 
     key: str
     text: str
-    """Empty when the endpoint sent no content."""
+    """Empty if the endpoint sent no content."""
     finish_reason: str
-    """As the endpoint said (`stop`, `length`, ...); `content_filter` or `context_length` also when
-    it turned this one prompt down, with an empty text."""
+    """The endpoint's finish reason (`stop`, `length`, ...). `content_filter` or `context_length`,
+    with an empty text, if the endpoint refused this prompt."""
     prompt_tokens: int
     completion_tokens: int
     model: str
-    """The model that answered, as the endpoint names it."""
+    """The model name in the endpoint's reply."""
     request_id: str
     attempts: int
-    """How often it was sent, the successful time among them."""
+    """How many times the request was sent, the successful attempt included."""
     cached: bool
-    """Whether it came from a ledger, and so cost nothing now."""
+    """Whether the answer came from a ledger and cost nothing in this run."""
     batch: str = ""
-    """Id of the batch that it came in, at the Batch API's price; empty for a live answer."""
+    """Id of the batch, for an answer at the Batch API's price; empty for a live answer."""
 
 
 def body_digest(payload: bytes) -> str:
-    """Digest of a request's body, as a ledger's rows have it."""
+    """BLAKE2b digest (32 hex digits) of a request's body: the field `body` of ledger rows."""
     return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
 TOKENS = ("prompt_tokens", "completion_tokens")
-"""What is paid for."""
+"""The counts of tokens that are paid for."""
 
 
 def count_tokens(counts: Counter[str], answer: Answer) -> None:
-    """Add an answer's tokens; those of batches once more, as `batch_{name}`: they cost less."""
+    """Add an answer's tokens; tokens of batches also as `batch_{name}`, because they cost less."""
     for name in TOKENS:
         counts[name] += getattr(answer, name)
         counts[f"batch_{name}"] += getattr(answer, name) if answer.batch else 0
 
 
 def counted_tokens(counts: Counter[str]) -> dict[str, int]:
-    """The counts that a shard's report has, as `lamini.teacher.money.report_spending` reads it."""
+    """The token counts of a shard's report; `lamini.teacher.money.report_spending` reads them."""
     return {name: counts[name] for kind in TOKENS for name in (kind, f"batch_{kind}")}
 
 
 @dataclass(slots=True)
 class Spend:
-    """What one session has sent and paid so far; answers from ledgers cost nothing."""
+    """Counters of one session; answers from ledgers cost nothing."""
 
     sent: int = 0
-    """Requests sent, retries among them."""
+    """Requests sent, retries included."""
     answered: int = 0
     """Answers received and on disk."""
     from_ledger: int = 0
@@ -85,7 +85,7 @@ class Spend:
     rate_limited: int = 0
     """Replies of status 429."""
     retries: int = 0
-    """Requests that had to be sent again, for whatever reason."""
+    """Requests sent again, for any reason."""
 
 
 def chat_request(
@@ -95,14 +95,15 @@ def chat_request(
     seed: int | None = None,
     sample: int = 0,
 ) -> Request:
-    """Build a request as the `openai` package would send it.
+    """Build a request with the body that the `openai` package would send.
 
     Args:
         model: the model's name at the endpoint.
         messages: `{"role": ..., "content": ...}` in order.
-        sampling: null parameters are left out; `extra_body` is merged into the body last.
-        seed: sent when not None (`teacher.request_seeds` says whether the settings want it).
-        sample: number of this answer among answers to equal requests.
+        sampling: sampling parameters; null ones are omitted, `extra_body` is merged into the body
+            last.
+        seed: sent if not None (`TeacherSession.request_seeds`: whether the settings want seeds).
+        sample: number of this request among requests with equal bodies.
     """
     body: dict[str, Any] = {"model": model, "messages": [dict(message) for message in messages]}
     body |= {

@@ -1,4 +1,4 @@
-"""From a reply to the row that keeps it in a ledger, and from the row to an answer."""
+"""Conversion of completions to ledger rows, and of ledger rows to answers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from lamini.teacher.request import Answer
 def ledger_row(
     key: str, body: str, completion: Completion, attempts: int, sent_at: float
 ) -> dict[str, Any]:
-    """The row that keeps an answer; `body` is the digest of what was sent."""
+    """The ledger row of a completion; `body` is the digest of the request's body."""
     return {
         "key": key,
         "body": body,
@@ -25,7 +25,7 @@ def ledger_row(
 
 
 def answer_of_row(row: dict[str, Any], *, cached: bool) -> Answer:
-    """The answer that a ledger's row holds."""
+    """The answer of a ledger row."""
     return Answer(
         key=row["key"],
         text=row["text"],

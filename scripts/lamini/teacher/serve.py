@@ -1,7 +1,7 @@
-"""The local server's process: `python -m lamini.teacher.serve`, started by `lamini.teacher.server`.
+"""Process of the local server: `python -m lamini.teacher.serve`, see `lamini.teacher.server`.
 
-It reads its settings from standard input, writes its address to the file descriptor it is given,
-and ends with the process that started it, however that ends.
+It reads its settings from standard input and writes its address to the file descriptor in the
+settings. It ends when its parent process ends, even if the parent is killed.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve until told to stop, or until the parent is gone."""
+    """Serve until SIGTERM, or until the parent process ends."""
     settings = json.loads(sys.stdin.readline())
     _end_with_parent(settings["parent"])
     import xllamacpp
@@ -32,7 +32,7 @@ def main() -> None:
     parameters.cpuparams_batch.n_threads = settings["threads"]
     parameters.ui = False
     parameters.offline = True
-    parameters.cache_ram_mib = 0  # up to 8 GB of old prompts otherwise, in a job that asked for 2
+    parameters.cache_ram_mib = 0  # the default caches up to 8 GB of prompts; the job reserves 2 GB
     server = xllamacpp.Server(parameters)
     with os.fdopen(settings["address_to"], "w") as pipe:
         pipe.write(server.listening_address + "\n")
@@ -41,11 +41,11 @@ def main() -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the parent's thread ends, even by SIGKILL."""
+    """Let the kernel kill this process when the parent's thread ends, even by SIGKILL."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before that was asked
+    if os.getppid() != parent:  # the parent ended before prctl
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The local teacher: a llama.cpp server on loopback that lives as long as the job needs it."""
+"""The local teacher: a llama.cpp server on loopback, started and stopped by the job."""
 
 import contextlib
 import importlib.util
@@ -23,12 +23,12 @@ _LOG_LINES_SHOWN = 5
 
 
 class ServerProcess:
-    """One server. Start and stop it from the same thread: it ends when that thread does.
+    """One server. Start and stop it from the same thread: the server ends when that thread ends.
 
     Args:
-        settings: the model file and the server's size.
+        settings: the model file, slots, context length and threads.
         name: the model's name in answers.
-        log_file: what the server says goes here, appended.
+        log_file: the server's output is appended here.
 
     Raises:
         LaminiError: the model file or the server's package is missing.
@@ -43,19 +43,19 @@ class ServerProcess:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Have a `start` that is under way in another thread end soon."""
+        """Make a `start` that runs in another thread raise `StopRequested`."""
         self._cancelled = True
 
     def start(self) -> None:
         """Start the server and wait until it answers.
 
         Raises:
-            LaminiError: it ended, or took longer than `start_timeout`; names its log.
-            StopRequested: it was cancelled.
+            LaminiError: the server ended, or was not ready after `start_timeout`; names its log.
+            StopRequested: `cancel` was called.
         """
         began = time.monotonic()
         read_end, write_end = os.pipe()
-        # An idle OpenMP thread that spins takes the core that a busy one needs.
+        # Idle OpenMP threads must not spin: they would block the cores of busy threads.
         environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log_file, "ab") as log:
@@ -66,7 +66,7 @@ class ServerProcess:
                 stderr=log,
                 pass_fds=[write_end],
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the job, which then stops the server
+                start_new_session=True,  # Ctrl-C reaches only the job, which stops the server
             )
         os.close(write_end)
         try:
@@ -78,7 +78,7 @@ class ServerProcess:
         finally:
             os.close(read_end)
         logger.info(
-            "local teacher %s: %d slots at %s after %.1f s; its log: %s",
+            "local teacher %s: %d slots at %s, ready after %.1f s; log: %s",
             self.model.name,
             self.settings.slots,
             self.address,
@@ -87,7 +87,7 @@ class ServerProcess:
         )
 
     def _send_settings(self, write_end: int) -> None:
-        """Through a pipe, because anybody may read the command line and it holds the key."""
+        """Send the settings through a pipe: a command line is public, and they hold the key."""
         assert self._process is not None and self._process.stdin is not None
         settings = {
             "parent": os.getpid(),
@@ -97,7 +97,7 @@ class ServerProcess:
             "name": self.name,
             **self.settings.model_dump(include={"slots", "context_tokens", "threads"}),
         }
-        with contextlib.suppress(BrokenPipeError):  # it has ended: the address will not come
+        with contextlib.suppress(BrokenPipeError):  # the server ended: `_read_address` raises
             self._process.stdin.write(json.dumps(settings).encode() + b"\n")
             self._process.stdin.close()
 
@@ -121,12 +121,12 @@ class ServerProcess:
         return text.decode().strip()
 
     def ended(self) -> LaminiError | None:
-        """Why it is gone, if it has ended by itself."""
+        """The error if the server ended by itself, else None."""
         gone = self._process is not None and self._process.poll() is not None
         return self._death() if gone else None
 
     def _death(self) -> LaminiError:
-        """The error of a server that ended by itself, with the end of its log."""
+        """The error of a server that ended by itself, with the last lines of its log."""
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
@@ -138,7 +138,7 @@ class ServerProcess:
         )
 
     def stop(self) -> None:
-        """Stop the server and wait for its end."""
+        """Stop the server and wait until its process ends."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -151,10 +151,13 @@ class ServerProcess:
 
 
 def check_local(settings: LocalServer) -> Path:
-    """The model file, when all that the server needs is there.
+    """Check that the model file and the server's package exist.
+
+    Returns:
+        the model file.
 
     Raises:
-        LaminiError: it is not.
+        LaminiError: the model file or package `xllamacpp` is missing.
     """
     model = resolve_path(settings.model_path)
     if not model.is_file():

@@ -1,4 +1,4 @@
-"""One job's conversation with the teacher: what callers use."""
+"""A job's session with the teacher: the interface for callers."""
 
 import contextlib
 import dataclasses
@@ -35,13 +35,13 @@ _MOST_COUNTED_MISSING = 100_000
 
 
 class TeacherSession:
-    """Asks requests; made by `open_teacher`.
+    """Sends requests and yields answers; created by `open_teacher`.
 
     Args:
-        settings: where the teacher is and how it may be asked.
+        settings: endpoints, limits and budgets.
         ledger: this job's ledger.
-        other_ledgers: looked up, never written.
-        job: name in the progress file; without one there is none.
+        other_ledgers: ledgers that are only read.
+        job: name of the job and of its progress file; if empty, no progress file is written.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TeacherSession:
     ) -> None:
         self._settings, self._ledger_path, self._job = settings, ledger, job
         self.request_seeds = settings.seed_requests
-        """Whether requests shall carry a `seed` (pass one to `chat_request`)."""
+        """Whether requests must have a `seed` (an argument of `chat_request`)."""
         self.spend = Spend()
         self._ledger: Ledger | LedgerReader
         self._kind = kind_of(settings)
@@ -69,22 +69,22 @@ class TeacherSession:
     def ask(
         self, requests: Iterable[Request], look_ahead: int | None = None
     ) -> Iterator[tuple[Request, Answer]]:
-        """Yield each request with its answer, in the order given.
+        """Yield each request with its answer, in the order of `requests`.
 
-        `requests` is pulled from in the caller's thread, when the next answer is asked for: request
-        number i only after answer i - look_ahead was yielded. Closing the iterator cancels what is
-        in flight.
+        `requests` is read in the caller's thread: request i is read only after answer
+        i - look_ahead was yielded. Closing the iterator cancels the requests in flight.
 
         Args:
             requests: any iterable; equal requests are sent once.
-            look_ahead: most requests pulled and not yet yielded; default `max_concurrency`, and
-                with the Batch API all of them. A larger one keeps a slow answer from holding up the
-                others, a smaller one wastes less when the caller stops early.
+            look_ahead: maximum number of requests that are read and not yet yielded; default
+                `max_concurrency`, with the Batch API all requests. With a larger number, a slow
+                answer delays the others less; with a smaller one, fewer answers are wasted when
+                the caller stops early.
 
         Raises:
-            LaminiError: the endpoint refuses, is down, the budget is spent, or, in replay mode, an
-                answer is missing. What was answered before is in the ledger.
-            StopRequested: the job got SIGTERM.
+            LaminiError: the endpoint refuses or is down, the budget is used up, or, in replay mode,
+                an answer is missing. Earlier answers are in the ledger.
+            StopRequested: the job received SIGTERM.
         """
         most = look_ahead or self._kind.load().look_ahead(self._settings)
         window: deque[tuple[Request, Answer | PendingRequest]] = deque()
@@ -104,7 +104,7 @@ class TeacherSession:
             self._give_up([pending for _, pending in window if isinstance(pending, PendingRequest)])
 
     def status(self) -> str:
-        """For `lamini.log.Progress(details=...)`: in flight, 429s, retries, tokens/s, spend."""
+        """Details for `lamini.log.Progress`: in flight, tokens/s, 429 replies, retries, dollars."""
         spend = self.spend
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = spend.prompt_tokens + spend.completion_tokens
@@ -126,7 +126,7 @@ class TeacherSession:
         return self._backend.in_flight if self._backend else 0
 
     def close(self, state: str) -> None:
-        """Stop; what has arrived is on disk afterwards. `state` goes into the progress file."""
+        """Stop; received answers are then on disk. `state` is written to the progress file."""
         try:
             if self._backend:
                 self._backend.close()
@@ -136,7 +136,7 @@ class TeacherSession:
             self._report(state, always=True)
 
     def _begin(self, request: Request, rest: Iterator[Request]) -> Answer | PendingRequest:
-        """Find a request's answer in the ledgers, or send it."""
+        """Return the answer of a request from the ledgers, or send the request."""
         key = request.key
         if pending := self._pending.get(key):
             return pending
@@ -164,7 +164,7 @@ class TeacherSession:
         return pending
 
     def _wait(self, pending: PendingRequest) -> Answer:
-        """Wait until an answer is on disk."""
+        """Wait until the answer is on disk, and return it."""
         backend = self._backend
         assert backend is not None
         backend.flush()
@@ -186,7 +186,7 @@ class TeacherSession:
             self._backend.cancel(requests)
 
     def _missing(self, rest: Iterator[Request]) -> LaminiError:
-        """Count what a replay lacks, this request and all that follow it."""
+        """The error of a replay without an answer; counts the missing ones from here on."""
         following = itertools.islice(rest, _MOST_COUNTED_MISSING)
         missing = 1 + sum(
             self._ledger.get(request.key) is None and self._others.get(request.key) is None
@@ -195,11 +195,11 @@ class TeacherSession:
         least = "at least " if missing > _MOST_COUNTED_MISSING else ""
         return LaminiError(
             f"{self._ledger_path}: {least}{missing:,} answers are missing, and teacher.mode is"
-            " `replay`; get the whole ledger, or set teacher.mode to `live`"
+            " `replay`; get the complete ledger, or set teacher.mode to `live`"
         )
 
     def _report(self, state: str, always: bool = False) -> None:
-        """Write the job's progress file now and then, for people who watch many jobs."""
+        """Write the job's progress file, at most every `_PROGRESS_SECONDS` unless `always`."""
         now = time.monotonic()
         if not self._job or (now - self._written < _PROGRESS_SECONDS and not always):
             return
@@ -228,20 +228,20 @@ class TeacherSession:
 def open_teacher(
     settings: Teacher, ledger: Path, other_ledgers: Sequence[Path] = (), job: str = ""
 ) -> Iterator[TeacherSession]:
-    """Open a session that keeps its answers in `ledger`.
+    """Open a session whose answers are appended to `ledger`.
 
-    A local server is started only when a request is in no ledger. SIGTERM raises `StopRequested`
-    in the main thread, after which, as after every other end, what has arrived is on disk.
+    A local server is started only if the answer to a request is in no ledger. SIGTERM raises
+    `StopRequested` in the main thread. However the session ends, received answers are on disk.
 
     Args:
-        settings: where the teacher is and how it may be asked.
+        settings: endpoints, limits and budgets.
         ledger: append-only JSONL beside the shard (`*.ledger.jsonl`); its packed form
             (`*.ledger.jsonl.zst`) is read too.
-        other_ledgers: looked up, never written (other shards of the same source).
-        job: name of the job in progress files, such as "generate_pairs alpaca/0003".
+        other_ledgers: ledgers that are only read (other shards of the same source).
+        job: name of the job and of its progress file, for example "generate_pairs alpaca/0003".
 
     Raises:
-        LaminiError: another job writes this ledger, or the local model is missing.
+        LaminiError: another job is writing this ledger, or the local model is missing.
     """
     session = TeacherSession(settings, Path(ledger), [Path(path) for path in other_ledgers], job)
     state = "failed"
@@ -258,13 +258,13 @@ def open_teacher(
 
 @contextlib.contextmanager
 def _stop_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM, which a cluster sends before SIGKILL, into an exception."""
+    """Raise `StopRequested` on SIGTERM, which a cluster sends before SIGKILL."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise StopRequested("stopped by SIGTERM; run the same command to go on (answers are kept)")
+        raise StopRequested("stopped by SIGTERM; run the same command to resume (answers are kept)")
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

@@ -1,7 +1,7 @@
-"""The two forms of a ledger on disk, read through once and then row by row.
+"""Readers of the two forms of a ledger: a scan of all rows, and random access to single rows.
 
-Plain: JSONL. Packed: the same in zstd frames of about a megabyte, so that single rows stay cheap to
-read; `zstd -d` turns it back into the plain one.
+Plain: JSONL. Packed: the same JSONL in zstd frames of about one megabyte, so that reading a single
+row is cheap; `zstd -d` restores the plain form.
 """
 
 import bisect
@@ -20,7 +20,7 @@ _RLE_BLOCK = 1
 
 
 def key_of_line(line: bytes) -> int | None:
-    """The first 64 bits of a row's key; None when the line is no whole row."""
+    """The first 64 bits of a row's key; None if the line is not a whole row."""
     found = _LINE.match(line)
     return int(found[1], 16) if found and line.endswith(b"}\n") else None
 
@@ -37,12 +37,12 @@ class LedgerFile:
         self._handle = open(path, "rb")  # noqa: SIM115, closed by close()
 
     def scan(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each whole line and where it starts."""
+        """Yield the byte offset and the bytes of each whole line."""
         offset = 0
         self._handle.seek(0)
         for line in self._handle:
             if not line.endswith(b"\n"):
-                return  # the torn end of a ledger that is being written
+                return  # incomplete last line of a ledger that is being written
             yield offset, line
             offset += len(line)
 
@@ -57,7 +57,7 @@ class LedgerFile:
 
 
 class PackedFile(LedgerFile):
-    """A packed ledger; offsets count unpacked bytes."""
+    """A packed ledger; offsets are positions in the unpacked file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -71,7 +71,7 @@ class PackedFile(LedgerFile):
             unpacked += size
 
     def scan(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each line and where it starts in the unpacked file."""
+        """Yield the offset and the bytes of each line."""
         for number, start in enumerate(self._starts):
             offset = start
             for line in self._unpack(number).splitlines(keepends=True):
@@ -79,7 +79,7 @@ class PackedFile(LedgerFile):
                 offset += len(line)
 
     def line_at(self, offset: int) -> bytes:
-        """The line that starts at `offset` of the unpacked file."""
+        """The line that starts at `offset`, from the frame that holds it."""
         number = bisect.bisect_right(self._starts, offset) - 1
         data = self._cached(number)
         inside = offset - self._starts[number]
@@ -97,11 +97,11 @@ class PackedFile(LedgerFile):
         return data
 
     def _find_frames(self) -> Iterator[tuple[int, int, int]]:
-        """Yield offset, packed length and unpacked length of each frame, from headers alone."""
+        """Yield offset, packed and unpacked length of each frame, from headers only (RFC 8878)."""
         offset, end = 0, self.path.stat().st_size
         while offset < end:
             self._handle.seek(offset)
-            head = self._handle.read(18)  # no frame header is longer
+            head = self._handle.read(18)  # maximum size of a frame header
             try:
                 frame = zstandard.get_frame_parameters(head)
             except zstandard.ZstdError as error:
@@ -115,7 +115,7 @@ class PackedFile(LedgerFile):
                 last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
                 at += 3 + (1 if kind == _RLE_BLOCK else size)
                 if at > end:
-                    raise LaminiError(f"{self.path}: cut short at byte {offset}; restore the file")
+                    raise LaminiError(f"{self.path}: truncated at byte {offset}; restore the file")
             at += 4 if frame.has_checksum else 0
             yield offset, at - offset, frame.content_size
             offset = at

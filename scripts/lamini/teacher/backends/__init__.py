@@ -1,1 +1,1 @@
-"""The ways to have requests answered; `lamini.settings.backends` lists them."""
+"""Teacher backends: the ways to send requests; `lamini.settings.backends` lists them."""

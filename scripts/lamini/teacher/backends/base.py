@@ -1,4 +1,4 @@
-"""The interface of a backend: from requests to answers that are in the ledger."""
+"""Interface of a teacher backend: sends requests and writes the answers to the ledger."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -12,19 +12,19 @@ from lamini.teacher.request import Answer, Spend
 
 
 class Backend(ABC):
-    """Sends requests in a thread of its own, and has their answers kept.
+    """Sends requests from its own thread and writes their answers to the ledger.
 
-    A session calls the public methods from its own thread, and waits on `changed`. A request has
-    its answer when that is on disk.
+    A session calls the public methods from its thread and waits on `changed`. The attribute
+    `answer` of a request is set when the answer is on disk.
 
     Args:
-        settings: where the teacher is, its limits, patience.
-        ledger: where answers go before anybody sees them.
-        budget: asked before anything is sent.
-        spend: counted up here.
+        settings: endpoints, limits, timeouts and retries.
+        ledger: answers are appended here before they are published.
+        budget: checked before requests are sent.
+        spend: counters of requests, answers and tokens; updated here.
 
     Raises:
-        LaminiError: what the backend needs is missing.
+        LaminiError: a requirement of the backend is missing.
     """
 
     def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
@@ -35,27 +35,27 @@ class Backend(ABC):
 
     @classmethod  # noqa: B027 - most backends need nothing
     def check(cls, settings: Teacher) -> None:
-        """Raise a `LaminiError` when what the backend needs is missing, before any request."""
+        """Raise a `LaminiError` if a requirement is missing; called before any request."""
 
     @staticmethod
     def look_ahead(settings: Teacher) -> int:
-        """Most requests that are pulled from the caller and not yet answered."""
+        """Maximum number of requests that are read from the caller and not yet yielded."""
         return settings.max_concurrency
 
     @abstractmethod
     def submit(self, request: PendingRequest) -> None:
-        """Send a request as soon as limits allow."""
+        """Send a request as soon as the rate limits allow."""
 
     def flush(self) -> None:  # noqa: B027 - most backends hold nothing back
-        """Send what still waits for others: the caller waits for answers now."""
+        """Send the requests that wait for a full batch; called when the caller needs answers."""
 
     @abstractmethod
     def cancel(self, requests: Iterable[PendingRequest]) -> None:
-        """Give up requests that nobody waits for any more."""
+        """Cancel requests whose answers are no longer needed."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stop at once; answers that have arrived are on disk afterwards."""
+        """Stop without waiting for replies; received answers are then on disk."""
 
     @property
     @abstractmethod
@@ -64,23 +64,23 @@ class Backend(ABC):
 
     @property
     def states(self) -> dict[str, int]:
-        """How many batches are in which state; most backends have none."""
+        """Number of batches by state; empty for backends without batches."""
         return {}
 
     @property
     def status(self) -> list[str]:
-        """Its part of the progress line."""
+        """The backend's parts of the progress line."""
         return [f"{self.in_flight} in flight"]
 
     def publish(self, answered: Sequence[tuple[PendingRequest, Answer]]) -> None:
-        """Give requests their answers, which are on disk."""
+        """Set the answers of requests and notify the session; the answers are on disk."""
         with self.changed:
             for request, answer in answered:
                 request.answer = answer
             self.changed.notify_all()
 
     def publish_failure(self, error: BaseException | None) -> None:
-        """Have the caller end with an error."""
+        """Set the error that the session raises."""
         with self.changed:
             self.failure = error
             self.changed.notify_all()

@@ -1,7 +1,7 @@
-"""The batch backend: an event loop in a thread, from requests to answers that are on disk.
+"""The batch backend: an event loop in a thread that sends requests through the Batch API.
 
-Requests wait until the session
-asks for an answer, then go up in files; the batches are looked at every `poll_seconds`.
+Requests are collected until a file is full or the session waits for an answer, then uploaded. The
+state of the batches is polled every `poll_seconds`.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ from lamini.teacher.request import Spend
 
 logger = logging.getLogger("lamini")
 
-_LEAST_LOOKS = 10  # that must fail before the endpoint counts as down
+_MIN_POLLS = 10  # polls that must fail before the endpoint counts as down
 
 
 class BatchBackend(Backend):
-    """Sends requests in batches and has their answers kept.
+    """Sends requests in batches and writes their answers to the ledger.
 
     Args:
-        settings: the endpoint, the Batch API's limits, patience.
-        ledger: where answers go before anybody sees them; the journal lies beside it.
-        budget: asked before each batch.
-        spend: counted up here.
+        settings: the endpoint, the Batch API's limits, timeouts and retries.
+        ledger: answers are appended here before they are published; the journal is beside it.
+        budget: checked before each batch.
+        spend: counters of requests, answers and tokens; updated here.
 
     Raises:
-        LaminiError: the key is not in the environment, or the journal cannot be read.
+        LaminiError: the API key is not in the environment, or the journal cannot be read.
     """
 
     def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
@@ -70,30 +70,30 @@ class BatchBackend(Backend):
 
     @staticmethod
     def look_ahead(settings: Teacher) -> int:
-        """All requests: a batch holds thousands."""
+        """No limit: a batch holds thousands of requests."""
         return sys.maxsize
 
     # --- Called from the session's thread --------------------------------------------------------
 
     def submit(self, pending: PendingRequest) -> None:
-        """Put a request into the next batch."""
+        """Add a request to the next batch."""
         self._submitted.append(pending)
         if len(self._submitted) >= self.settings.batch.requests_per_file:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was submitted: the caller waits for answers now."""
+        """Send the submitted requests; called when the caller needs answers."""
         requests, self._submitted = self._submitted, []
         if requests:
             self._call(self._arrived, requests)
 
     def cancel(self, requests: Iterable[PendingRequest]) -> None:
-        """Give up requests that are in no batch yet; what is in one is paid, and taken in later."""
+        """Cancel requests that are in no batch yet; answers in open batches are paid and kept."""
         for pending in requests:
             pending.cancelled = True
 
     def close(self) -> None:
-        """Stop at once: what was sent is in the journal, and what has arrived on disk."""
+        """Stop without waiting: open batches are in the journal, received answers on disk."""
         self._call(self._task.cancel)
         self._thread.join()
 
@@ -104,18 +104,18 @@ class BatchBackend(Backend):
 
     @property
     def states(self) -> dict[str, int]:
-        """How many batches are in which state, by the API's word."""
+        """Number of open batches by state, as reported by the API."""
         batches = list(self._dispatcher.open.values())
         return dict(Counter(batch.status or "created" for batch in batches))
 
     @property
     def status(self) -> list[str]:
-        """Its part of the progress line: requests in flight, and the states of their batches."""
+        """Parts of the progress line: requests in flight, and batches by state."""
         states = ", ".join(f"{count} {state}" for state, count in self.states.items())
         return [*super().status, *([f"batches {states}"] if states else [])]
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended: `failure` says why
+        with contextlib.suppress(RuntimeError):  # the loop has ended; `failure` holds the reason
             self._loop.call_soon_threadsafe(function, *arguments)
 
     # --- The client's thread ---------------------------------------------------------------------
@@ -131,7 +131,7 @@ class BatchBackend(Backend):
     async def _work(self) -> None:
         try:
             while True:
-                pause = await self._patiently()
+                pause = await self._step_with_retry()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                 self._wake.clear()
@@ -140,18 +140,18 @@ class BatchBackend(Backend):
         except Exception as error:
             text = "".join(traceback.format_exception(error))
             logger.error("the batch backend failed: %s", self._service.scrubbed(text))
-            self._fail(LaminiError("the teacher's batch backend failed; the log says where"))
+            self._fail(LaminiError("the teacher's batch backend failed; see the log"))
         finally:
             await self._service.close()
 
-    async def _patiently(self) -> float | None:
-        """Take a step.
+    async def _step_with_retry(self) -> float | None:
+        """Run one step of the dispatcher; retryable failures are logged.
 
         Returns:
-            the seconds until the next one; None: until requests arrive.
+            the seconds until the next step; None: until requests arrive.
 
         Raises:
-            LaminiError: what ends the job; the endpoint was down for too long.
+            LaminiError: a permanent error, or the endpoint was down for too long.
         """
         poll = self.settings.batch.poll_seconds
         try:
@@ -164,14 +164,14 @@ class BatchBackend(Backend):
             if not self._failures:
                 self._failing_since = now
             self._failures += 1
-            most = max(self.settings.down_after, _LEAST_LOOKS * poll)
+            most = max(self.settings.down_after, _MIN_POLLS * poll)
             address = self._service.address
             if now - self._failing_since >= most:
                 raise LaminiError(
-                    f"{address}: no good reply for {format_seconds(most)} (last: {error}); run the"
-                    " same command again when it is back: open batches go on meanwhile"
+                    f"{address}: every request failed for {format_seconds(most)} (last: {error});"
+                    " run the same command again when the endpoint answers; open batches continue"
                 ) from None
-            logger.warning("%s: %s; trying again", address, self._service.scrubbed(str(error)))
+            logger.warning("%s: %s; retrying", address, self._service.scrubbed(str(error)))
             wait = 0.5 * random.uniform(0.5, 1.5) * 2 ** min(self._failures, 10)
             return error.retry_after or min(poll, wait)
         self._failures = 0
@@ -182,5 +182,5 @@ class BatchBackend(Backend):
         self._wake.set()
 
     def _fail(self, error: LaminiError) -> None:
-        """Tell the caller; batches stay as they are, and the next run goes on with them."""
+        """Publish the error; open batches are not cancelled, and the next run resumes them."""
         self.publish_failure(type(error)(self._service.scrubbed(str(error))))

@@ -1,7 +1,7 @@
-"""The live backend: an event loop in a thread, from requests to answers that are on disk.
+"""The live backend: an event loop in a thread that sends each request on its own.
 
-The wire format is that of the `openai` package; the transport is aiohttp on uvloop, which takes a
-tenth of the time per request.
+The wire format is that of the `openai` package. The transport is aiohttp on uvloop, which needs a
+tenth of the package's time per request.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from lamini.teacher.rows import answer_of_row, ledger_row
 
 logger = logging.getLogger("lamini")
 
-_DRAIN_SECONDS = 30.0  # how long paid answers may still come in after an error stops the job
+_DRAIN_SECONDS = 30.0  # time limit for answers in flight (they are paid) after an error
 
 
 class LiveBackend(Backend):
-    """Asks the endpoints, as many requests at once as their limits allow."""
+    """Sends requests to the endpoints, as many concurrently as their limits allow."""
 
     def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
         super().__init__(settings, ledger, budget, spend)
@@ -54,20 +54,20 @@ class LiveBackend(Backend):
     # --- Called from the session's thread --------------------------------------------------------
 
     def submit(self, pending: PendingRequest) -> None:
-        """Send a request as soon as limits allow."""
+        """Send a request as soon as the rate limits allow."""
         self._inbox.append(pending)
         if not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._take_in)
 
     def cancel(self, requests: Iterable[PendingRequest]) -> None:
-        """Give up requests that nobody waits for any more."""
+        """Cancel requests whose answers are no longer needed."""
         for pending in requests:
             pending.cancelled = True
         self._loop.call_soon_threadsafe(self._give_up, list(requests))
 
     def close(self) -> None:
-        """Stop at once; answers that have arrived are on disk afterwards."""
+        """Stop without waiting for replies; received answers are then on disk."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._committer.close()
@@ -79,21 +79,21 @@ class LiveBackend(Backend):
 
     @property
     def status(self) -> list[str]:
-        """Its part of the progress line: requests in flight, and how many may be just now."""
+        """Part of the progress line: requests in flight, and the current concurrency limit."""
         room = sum(int(target.limits.concurrency) for target in self._targets)
         return [f"{self.in_flight} in flight of {min(self.settings.max_concurrency, room)}"]
 
     def find_targets(self) -> list[Target]:
-        """The endpoints; called in the backend's thread when the first request must be sent.
+        """The endpoints; called in the backend's thread before the first request is sent.
 
         Raises:
-            LaminiError: an endpoint cannot be asked.
+            LaminiError: an API key is missing, or this shard has open batches.
         """
         refuse_open_batches(self.ledger.path)
         return external_targets(self.settings)
 
     def end_targets(self) -> None:
-        """Called last in the backend's thread."""
+        """Release the endpoints; called at the end of the backend's thread."""
 
     # --- The client's thread ---------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class LiveBackend(Backend):
             self._dispatcher.cancel(requests)
 
     def _connect(self) -> Dispatcher:
-        """Find the endpoints: the first request must really be sent."""
+        """Create the dispatcher; called when the first request is not in a ledger."""
         self._targets = self.find_targets()
         self._session = aiohttp.ClientSession(
             loop=self._loop,
@@ -156,7 +156,7 @@ class LiveBackend(Backend):
         )
 
     def _keep(self, pending: PendingRequest, completion: Completion) -> None:
-        """Hand an answer to the committer."""
+        """Count an answer and queue its row for the ledger."""
         self.budget.pay(self.spend, completion.prompt_tokens, completion.completion_tokens)
         row = ledger_row(
             pending.key, body_digest(pending.payload), completion, pending.attempts, pending.sent_at
@@ -164,19 +164,19 @@ class LiveBackend(Backend):
         self._committer.put(row_line(row), (pending, answer_of_row(row, cached=False)))
 
     def _committed(self, done: list[tuple[PendingRequest, Answer]]) -> None:
-        """Called by the committer, in its thread."""
+        """Publish answers that are on disk; called in the committer's thread."""
         self.spend.answered += len(done)
         self.publish(done)
 
     # --- Ends ------------------------------------------------------------------------------------
 
     def _fail(self, error: BaseException) -> None:
-        """Send nothing more; tell the caller once what is in flight has come in."""
+        """Send no more requests; publish the error when no request is in flight."""
         if self._stopping:
             return
         if not isinstance(error, LaminiError):
-            self._log_mistake("".join(traceback.format_exception(error)))
-            error = LaminiError("the teacher's client failed; the log says where")
+            self._log_bug("".join(traceback.format_exception(error)))
+            error = LaminiError("the teacher's client failed; see the log")
         self._stopping = type(error)(self._scrubbed(str(error)))
         if self._dispatcher:
             self._dispatcher.stop_sending()
@@ -185,7 +185,7 @@ class LiveBackend(Backend):
             self._publish_failure()
 
     def _fail_at_once(self, error: BaseException) -> None:
-        """Called by the committer: what still comes in could not be kept."""
+        """Publish an error of the ledger at once: further answers could not be written."""
         self._stopping = error
         self._publish_failure()
 
@@ -193,11 +193,11 @@ class LiveBackend(Backend):
         self.publish_failure(self._stopping)
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A callback of the event loop raised, which only a mistake in this program does."""
+        """Handle an exception in a callback of the event loop, which is always a bug."""
         error = context.get("exception")
         self._fail(error or RuntimeError(str(context.get("message"))))
 
-    def _log_mistake(self, text: str) -> None:
+    def _log_bug(self, text: str) -> None:
         logger.error("the teacher's client failed: %s", self._scrubbed(text))
 
     def _scrubbed(self, text: str) -> str:

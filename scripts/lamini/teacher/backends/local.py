@@ -1,4 +1,4 @@
-"""The local backend: a server of this job's own on loopback, asked as an external one is."""
+"""The local backend: a server on loopback that the job starts and uses like an endpoint."""
 
 from lamini.settings.teacher import Teacher
 from lamini.teacher.backends.live import LiveBackend
@@ -10,7 +10,7 @@ from lamini.teacher.server import ServerProcess, check_local
 
 
 class LocalBackend(LiveBackend):
-    """Starts the server when the first request must really be sent."""
+    """Starts the server when the first request is in no ledger."""
 
     def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
         assert settings.server is not None
@@ -20,25 +20,25 @@ class LocalBackend(LiveBackend):
 
     @classmethod
     def check(cls, settings: Teacher) -> None:
-        """Raise a `LaminiError` when the model file or the server's package is missing."""
+        """Raise a `LaminiError` if the model file or the server's package is missing."""
         assert settings.server is not None
         check_local(settings.server)
 
     def close(self) -> None:
-        """Stop at once, the server too."""
+        """Stop without waiting for replies; the server is stopped too."""
         self._server.cancel()
         super().close()
 
     @property
     def status(self) -> list[str]:
-        """Its part of the progress line: a server of one's own has no limits to show."""
+        """Part of the progress line: requests in flight; a local server has no rate limits."""
         return [f"{self.in_flight} in flight"]
 
     def find_targets(self) -> list[Target]:
-        """Start the server, and ask nothing else."""
+        """Start the server, the only endpoint."""
         self._server.start()
         return [local_target(self.settings, self._server)]
 
     def end_targets(self) -> None:
-        """Stop the server, from the thread that has started it."""
+        """Stop the server, from the thread that started it."""
         self._server.stop()

@@ -1,5 +1,6 @@
-"""The Batch API: the same requests and the same ledger, at half the price and within a day.
+"""The Batch API: the same requests and ledger, at half the price, with answers within a day.
 
-Requests go up in files, one batch each. What was sent is on disk beside the ledger before it can be
-paid for, so a job that is killed at any moment goes on with its batches and pays for none twice.
+Requests are uploaded in files, one file per batch. A batch is recorded on disk, in the journal
+beside the ledger, before it is created. So a killed job resumes its batches and pays for none
+twice.
 """

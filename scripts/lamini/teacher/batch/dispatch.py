@@ -1,7 +1,7 @@
-"""Which request goes into which batch, when, and what becomes of it.
+"""Dispatcher of batches: creation, polling, download of answers, retries.
 
-Everything here runs in the client's thread, in its event loop. Each step is in the journal before
-the next one is taken, and an answer in the ledger before its batch is closed.
+All code here runs in the client's thread, in its event loop. Each step is written to the journal
+before the next one, and answers are written to the ledger before their batch is closed.
 """
 
 import asyncio
@@ -31,25 +31,25 @@ from lamini.teacher.rows import answer_of_row
 
 logger = logging.getLogger("lamini")
 
-_SETTLE_SECONDS = 15.0  # after which a batch whose creation got no reply is listed, if it exists
-_MOST_DOWNLOADS = 10  # of files that lack lines
+_SETTLE_SECONDS = 15.0  # until the API lists a batch whose creation got no reply
+_MOST_DOWNLOADS = 10  # downloads of result files that lack lines
 _ENDED = ("completed", "expired", "cancelled")
 _TOO_MANY_TOKENS = "token_limit_exceeded"
 _TOKEN_LIMIT = re.compile(r"[Ll]imit: ([\d,]+)")
-_LONGEST_WAIT = 1800.0  # for room in the API's queue
-_MOST_REFUSALS = 3  # of a batch on its own, until it is taken to be too large
+_LONGEST_WAIT = 1800.0  # seconds between attempts while the API's queue is full
+_MOST_REFUSALS = 3  # refusals of the only open batch, after which it counts as too large
 
 
 class BatchDispatcher:
-    """Sends requests in batches and takes in what those bring.
+    """Sends requests in batches and writes their answers to the ledger.
 
     Args:
-        settings: the Batch API's limits, and patience.
-        service: the endpoint.
-        ledger: where answers go.
-        journal: where batches are kept track of.
-        budget: asked before each batch.
-        spend: counted up here.
+        settings: the Batch API's limits, poll interval and retries.
+        service: the endpoint's Files and Batches API.
+        ledger: answers are appended here.
+        journal: the record of this shard's batches.
+        budget: checked before each batch.
+        spend: counters of requests, answers and tokens; updated here.
         publish: called with requests and their answers, which are on disk.
     """
 
@@ -71,21 +71,21 @@ class BatchDispatcher:
         self._packer = Packer(settings, budget, journal)
         self._queue: deque[PendingRequest] = deque()
         self._waiting: dict[str, PendingRequest] = {}
-        self._sent_in: dict[str, OpenBatch] = {}  # by key
-        self._ready: deque[OpenBatch] = deque()  # planned, and not created
+        self._sent_in: dict[str, OpenBatch] = {}  # by request key
+        self._ready: deque[OpenBatch] = deque()  # planned, not yet created
         self._resumed = False
-        self._refusals = 0  # in a row, because too many tokens were enqueued
+        self._refusals = 0  # consecutive refusals because of the limit of enqueued tokens
         self._not_before = 0.0
         self.open: dict[str, OpenBatch] = {}
-        """Created batches that have not ended, by token."""
+        """Created batches that have not ended, by the token in their metadata."""
 
     @property
     def busy(self) -> bool:
-        """Whether there is something to send or to wait for."""
+        """Whether there are requests to send or batches to wait for."""
         return bool(self.open or self._ready or self._queue)
 
     def take(self, requests: Iterable[PendingRequest]) -> None:
-        """Answer these from what came meanwhile, or from an open batch, or send them."""
+        """Answer requests from the ledger, assign them to open batches, or queue them."""
         answered = []
         for pending in requests:
             row = self._ledger.get(pending.key)
@@ -100,10 +100,10 @@ class BatchDispatcher:
         self._publish(answered)
 
     async def resume(self) -> None:
-        """Go on with what an earlier job has sent."""
+        """Resume the open batches of an earlier job."""
         for record in self._journal.open if not self._resumed else ():
             if record.token in self.open:
-                continue  # from an attempt at this that failed half-way
+                continue  # resumed by an earlier attempt that failed half-way
             if record.state == "planned":
                 self._journal.close(record, "dropped")
                 continue
@@ -114,7 +114,7 @@ class BatchDispatcher:
             if record.state == "created" or await self._adopt(batch):
                 self._opened(batch)
                 logger.info(
-                    "batch %s, sent before: going on with its %d requests",
+                    "batch %s: resumed, with %d requests",
                     *(record.batch, record.requests),
                 )
             else:
@@ -122,14 +122,14 @@ class BatchDispatcher:
         self._resumed = True
 
     async def step(self) -> None:
-        """Look at all open batches, and send the next one if it may be sent.
+        """Poll all open batches, and create the next one if limits and budget allow it.
 
         Raises:
-            RetryableError: the endpoint could not be asked just now.
-            LaminiError: what ends the job.
+            RetryableError: a call to the endpoint failed; the next step may succeed.
+            LaminiError: a permanent error.
         """
         for batch in list(self.open.values()):
-            await self._look(batch)
+            await self._poll(batch)
         if self._budget.allows(Cost.total(batch.cost for batch in self.open.values())):
             await self._submit()
         elif self.open:
@@ -140,7 +140,7 @@ class BatchDispatcher:
     # --- Sending ---------------------------------------------------------------------------------
 
     async def _submit(self) -> None:
-        """Create the next batch, once the API has accepted the one before."""
+        """Create the next batch, if the API has accepted the previous one."""
         accepted = all(batch.accepted for batch in self.open.values())
         if not accepted or time.monotonic() < self._not_before:
             return
@@ -170,7 +170,7 @@ class BatchDispatcher:
         self._spend.retries += record.requests if record.attempt > 1 else 0
 
     def _plan(self) -> None:
-        """Write the next input file, if there is something to ask and money for it."""
+        """Write the next input file, if requests are queued and the budget allows them."""
         with reserving(self._journal.path) if self._budget.limited else contextlib.nullcontext():
             records = [batch.record for batch in self.open.values()]
             requests = self._packer.take(self._queue, records)
@@ -192,7 +192,7 @@ class BatchDispatcher:
         self._ready.append(batch)
 
     async def _adopt(self, batch: OpenBatch) -> bool:
-        """Look for a batch whose creation got no reply; it may come to exist a moment later."""
+        """Find a batch whose creation got no reply; the API may list it a moment later."""
         record = batch.record
         await asyncio.sleep(min(_SETTLE_SECONDS, self._settings.batch.poll_seconds))
         found = await self._service.find(record.file, record.token, record.refused)
@@ -211,68 +211,71 @@ class BatchDispatcher:
         self._sent_in.update(dict.fromkeys(batch.bodies, batch))
 
     async def _cancel_open(self) -> None:
-        """The budget is passed: have no more answered; what was answered is still taken in."""
+        """Cancel open batches, as the budget is exceeded; finished answers are still kept."""
         for batch in self.open.values():
             if batch.status in ("", "validating", "in_progress"):
                 logger.warning(
-                    "batch %s: cancelled, as teacher.budget_%s is passed",
+                    "batch %s: cancelled, because teacher.budget_%s is exceeded",
                     batch.record.batch,
                     self._budget.short_of,
                 )
                 try:
                     await self._service.cancel(batch.record.batch)
-                except LaminiError as error:  # it has just ended by itself
+                except LaminiError as error:  # the batch has just ended
                     logger.info("%s", self._service.scrubbed(str(error)))
 
     # --- Taking in -------------------------------------------------------------------------------
 
-    async def _look(self, batch: OpenBatch) -> None:
-        """See how a batch stands, and deal with its end."""
-        told = await self._service.retrieve(batch.record.batch)
+    async def _poll(self, batch: OpenBatch) -> None:
+        """Retrieve a batch's state, and handle its end."""
+        reply = await self._service.retrieve(batch.record.batch)
         was_accepted = batch.accepted
-        batch.learn(told, self._price)
-        if batch.accepted and not was_accepted and told.status != "failed":
+        batch.learn(reply, self._price)
+        if batch.accepted and not was_accepted and reply.status != "failed":
             self._refusals = 0
-        if told.status == "failed":
-            self._turned_down(batch, told)
-        elif told.status in _ENDED:
-            await self._harvest(batch, told)
+        if reply.status == "failed":
+            self._handle_refusal(batch, reply)
+        elif reply.status in _ENDED:
+            await self._harvest(batch, reply)
 
-    def _turned_down(self, batch: OpenBatch, told: Batch) -> None:
-        """The API did not take the batch; nothing of it was paid for."""
-        errors = (told.errors.data if told.errors else None) or []
-        words = self._service.scrubbed("; ".join(_words(error) for error in errors))
+    def _handle_refusal(self, batch: OpenBatch, reply: Batch) -> None:
+        """Handle a batch that the API refused; it costs nothing."""
+        errors = (reply.errors.data if reply.errors else None) or []
+        reasons = self._service.scrubbed("; ".join(_reason(error) for error in errors))
         del self.open[batch.record.token]
         if any(error.code == _TOO_MANY_TOKENS for error in errors):
-            batch.record.refused.append(told.id)
+            batch.record.refused.append(reply.id)
             batch.record.batch, batch.record.state = "", "uploaded"
             self._journal.save()
             self._ready.append(batch)
-            self._wait_for_room(batch, words, None)
+            self._wait_for_room(batch, reasons, None)
             return
         self._closed(batch, "failed", 0)
         if errors:
             raise LaminiError(
-                f"{self._service.address}: batch {told.id} was turned down: {words}; correct the"
+                f"{self._service.address}: batch {reply.id} was refused: {reasons}; correct the"
                 " teacher's settings, then run the same command again"
             )
-        self._again(dict.fromkeys(batch.bodies, f"batch {told.id} failed, without a reason"))
+        self._retry(dict.fromkeys(batch.bodies, f"batch {reply.id} failed without a reason"))
 
-    def _wait_for_room(self, batch: OpenBatch, words: str, seconds: float | None) -> None:
-        """Too many tokens are enqueued: try again later, with less where it can never fit."""
+    def _wait_for_room(self, batch: OpenBatch, reasons: str, seconds: float | None) -> None:
+        """Wait while the API's queue is full; split a batch that exceeds the limit by itself."""
         self._refusals += 1
         wait = self._settings.batch.poll_seconds * 2 ** min(self._refusals - 1, 10)
         self._not_before = time.monotonic() + (seconds or min(wait, _LONGEST_WAIT))
         record = batch.record
         most = float("inf")
-        if "token" in words:  # and not the number of batches an hour
-            limit = _TOKEN_LIMIT.search(words)
+        if "token" in reasons:  # not the limit of batches per hour
+            limit = _TOKEN_LIMIT.search(reasons)
             most = float(limit[1].replace(",", "")) if limit else most
             if not self.open and self._refusals >= _MOST_REFUSALS:
                 most = min(most, record.prompt_tokens / 2)
-        logger.warning("the API's queue has no room, waiting for it: %s", words)
+        logger.warning("the API's queue is full, waiting: %s", reasons)
         if record.prompt_tokens > most and record.requests > 1:
-            logger.warning("%d requests are too many for it: smaller batches", record.requests)
+            logger.warning(
+                "a batch of %d requests exceeds the queue's limit: using smaller batches",
+                record.requests,
+            )
             self._packer.limit_tokens(most)
             self._ready.remove(batch)
             self._closed(batch, "dropped", 0)
@@ -281,28 +284,31 @@ class BatchDispatcher:
                 pending.attempts -= 1
             self._queue.extendleft(reversed(requests))
 
-    async def _harvest(self, batch: OpenBatch, told: Batch) -> None:
-        """Put what a batch brought into the ledger, then send again what it lacks."""
-        harvest = await take_in(self._service, told, batch.bodies)
+    async def _harvest(self, batch: OpenBatch, reply: Batch) -> None:
+        """Write a batch's answers to the ledger, then queue its unanswered requests again."""
+        harvest = await take_in(self._service, reply, batch.bodies)
         batch.downloads += 1
         if not harvest.whole:
             if batch.downloads < _MOST_DOWNLOADS:
-                raise RetryableError(f"batch {told.id}: its files came without all of their lines")
-            logger.warning("batch %s: its files lack lines; what is missing is sent again", told.id)
-        self._keep(batch, told, harvest)
-        self._closed(batch, told.status, len(harvest.answers))
+                raise RetryableError(f"batch {reply.id}: its result files are incomplete")
+            logger.warning(
+                "batch %s: its result files are incomplete; missing requests are sent again",
+                reply.id,
+            )
+        self._keep(batch, reply, harvest)
+        self._closed(batch, reply.status, len(harvest.answers))
         del self.open[batch.record.token]
-        self._not_before = 0.0  # it has left room
+        self._not_before = 0.0  # the ended batch left room in the queue
         if harvest.refusals:
             raise LaminiError(
-                f"batch {told.id}: {len(harvest.refusals):,} of {batch.record.requests:,} requests"
-                f" were turned down, the first because: {next(iter(harvest.refusals.values()))}"
+                f"batch {reply.id}: {len(harvest.refusals):,} of {batch.record.requests:,} requests"
+                f" were refused, the first because: {next(iter(harvest.refusals.values()))}"
             )
-        self._again(harvest.failures)
+        self._retry(harvest.failures)
 
-    def _keep(self, batch: OpenBatch, told: Batch, harvest: Harvest) -> None:
-        """Append what the ledger has not, count it, and hand it on."""
-        for row in keep_answers(self._ledger, harvest, told, batch.record.attempt, batch.bodies):
+    def _keep(self, batch: OpenBatch, reply: Batch, harvest: Harvest) -> None:
+        """Append new answers to the ledger, count them, and publish all answers of the batch."""
+        for row in keep_answers(self._ledger, harvest, reply, batch.record.attempt, batch.bodies):
             self._spend.answered += 1
             tokens = row["prompt_tokens"], row["completion_tokens"]
             self._budget.pay(self._spend, *tokens, batch=True)
@@ -320,8 +326,8 @@ class BatchDispatcher:
         for key in batch.bodies:
             self._sent_in.pop(key, None)
 
-    def _again(self, failures: dict[str, str]) -> None:
-        """Send again what somebody still waits for."""
+    def _retry(self, failures: dict[str, str]) -> None:
+        """Queue failed requests again, except cancelled ones; `failures` maps key to reason."""
         most = self._settings.batch.max_attempts
         for key, reason in failures.items():
             pending = self._waiting.get(key)
@@ -336,6 +342,6 @@ class BatchDispatcher:
             self._queue.append(pending)
 
 
-def _words(error: BatchError) -> str:
+def _reason(error: BatchError) -> str:
     place = f"line {error.line}: " if error.line else ""
     return f"{place}{error.message} ({error.code})"

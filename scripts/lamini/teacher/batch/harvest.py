@@ -1,4 +1,4 @@
-"""What an ended batch brought: answers, requests to send again, and requests turned down."""
+"""Results of an ended batch: answers, retryable failures, refused requests."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,28 +18,28 @@ _ROWS_AT_ONCE = 1000
 
 @dataclass
 class Harvest:
-    """The outcome of a batch, by the requests' keys."""
+    """The results of a batch, by request key."""
 
     answers: dict[str, Completion] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    """Why these have no answer yet; sending them again may help."""
+    """Reasons of the requests without an answer that may succeed when sent again."""
     refusals: dict[str, LaminiError] = field(default_factory=dict)
-    """Why others will never have one."""
+    """Errors of the requests that will never be answered."""
     whole: bool = True
-    """Whether all that the API counts as answered is there."""
+    """Whether the files hold all answers that the API counts as completed."""
 
 
 async def take_in(service: BatchService, batch: Batch, keys: Mapping[str, str]) -> Harvest:
     """Download and read the files of an ended batch.
 
     Args:
-        service: where the files are.
+        service: the endpoint's Files API.
         batch: an ended batch.
-        keys: of its requests, with anything.
+        keys: request keys of the batch (values are ignored).
 
     Raises:
-        RetryableError: a file cannot be had now.
-        LaminiError: a file is gone.
+        RetryableError: a download failed and may succeed later.
+        LaminiError: a file does not exist any more.
     """
     harvest = Harvest()
     answered = 0
@@ -62,26 +62,26 @@ async def take_in(service: BatchService, batch: Batch, keys: Mapping[str, str]) 
     if counts is not None and answered < (counts.completed or 0):
         harvest.whole = False
     for key in keys.keys() - harvest.answers.keys() - harvest.refusals.keys():
-        harvest.failures.setdefault(key, f"batch {batch.id} {batch.status} without it")
+        harvest.failures.setdefault(key, f"batch {batch.id} ended as {batch.status}")
     return harvest
 
 
 def keep_answers(
     ledger: Ledger, harvest: Harvest, batch: Batch, attempt: int, bodies: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """Append a batch's answers to the ledger, as far as it has them not.
+    """Append a batch's answers that are not in the ledger yet.
 
-    A killed job may have kept some of them before.
+    A killed job may have written some of them before.
 
     Args:
-        ledger: where to.
-        harvest: what the batch brought.
-        batch: the batch, whose id each row gets.
-        attempt: how many batches its requests have been in.
-        bodies: digest of each request's body, by key.
+        ledger: the ledger to append to.
+        harvest: the results of the batch.
+        batch: the batch; its id is written to each row.
+        attempt: number of batches that its requests have been in, this one included.
+        bodies: digest of each request's body, by request key.
 
     Yields:
-        the new rows, once they are on disk.
+        the new rows, when they are on disk.
     """
     new = [key for key in harvest.answers if ledger.get(key) is None]
     for start in range(0, len(new), _ROWS_AT_ONCE):

@@ -1,7 +1,7 @@
-"""The journal of a shard's batches, beside its ledger: what was sent and not yet taken in.
+"""Journal of a shard's batches, beside its ledger: state of each batch, for resuming.
 
-`0003.batches.json` is replaced as a whole at every step, and on disk before the next one is taken;
-`0003.batches/` holds the input files of batches that are open.
+`0003.batches.json` is rewritten and synced to disk at every step, before the next step.
+`0003.batches/` holds the input files of open batches.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from lamini.files import atomic_writer, read_json, write_json
 from lamini.teacher.money import Cost, progress_files, results_folder
 
 _SUFFIX = ".batches.json"
-_LONGEST_BATCH_SECONDS = 48 * 3600.0  # of a window of 24 hours; what is older was forgotten
+_LONGEST_BATCH_SECONDS = 48 * 3600.0  # twice the API's window of 24 hours; older ones are abandoned
 
 
 @dataclass
@@ -28,35 +28,35 @@ class Record:
 
     requests: int
     attempt: int
-    """1 for requests that were in no batch before."""
+    """Number of batches that its requests have been in, this one included."""
     prompt_tokens: float
-    """The most that its prompts are likely to have."""
+    """Estimated upper limit of the prompts' tokens."""
     dollars: float
-    """The most that it is likely to cost; counts against the budget while it is open."""
+    """Estimated upper limit of the cost; reserved in the budget while the batch is open."""
     tokens: float = 0.0
-    """The most that its prompts and answers are likely to have; counts likewise."""
+    """Estimated upper limit of prompt and completion tokens; reserved in the same way."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """In the batch's metadata, so that it is found when its id was lost."""
+    """Random id in the batch's metadata, to find the batch if its id was lost."""
     planned_at: float = field(default_factory=lambda: round(time.time(), 3))
     state: Literal["planned", "uploaded", "created", "closed"] = "planned"
     file: str = ""
-    """Id of the input file, once `uploaded`."""
+    """Id of the input file, set when `uploaded`."""
     batch: str = ""
-    """Id of the batch, once `created`."""
+    """Id of the batch, set when `created`."""
     refused: list[str] = field(default_factory=list)
-    """Ids under which it was turned down because too many tokens were enqueued."""
+    """Ids of its refused creations, refused because too many tokens were enqueued."""
     outcome: str = ""
-    """Of a closed one: how the API says it ended, or `dropped`: it was never created."""
+    """Final status of a closed batch, as reported by the API; `dropped` if it was never created."""
     answered: int = 0
 
     @property
     def cost(self) -> Cost:
-        """The most that it is likely to cost."""
+        """Estimated upper limit of dollars and tokens."""
         return Cost(self.dollars, self.tokens)
 
 
 class Journal:
-    """The batches of one ledger; its writer is whoever holds the ledger's lock.
+    """The batches of one ledger; only the holder of the ledger's lock writes it.
 
     Args:
         ledger: `*.ledger.jsonl`.
@@ -68,21 +68,21 @@ class Journal:
     def __init__(self, ledger: Path) -> None:
         self.path = journal_path(ledger)
         self.shard = str(self.path.relative_to(results_folder(ledger))).removesuffix(_SUFFIX)
-        """Its name for people, such as `pairs/alpaca/0003`."""
+        """Name of the shard for messages, for example `pairs/alpaca/0003`."""
         self._inputs = self.path.with_suffix("")
         self.records = _read(self.path)
 
     @property
     def open(self) -> list[Record]:
-        """Batches that were begun and whose answers are not in the ledger."""
+        """Batches that are not closed."""
         return [record for record in self.records if record.state != "closed"]
 
     def input_path(self, record: Record) -> Path:
-        """The input file of a batch: what was asked, and for which keys."""
+        """The input file of a batch: its requests and their keys."""
         return self._inputs / f"{record.token}.jsonl"
 
     def plan(self, record: Record, lines: Iterable[bytes]) -> None:
-        """Put a batch on disk, before any of it is sent."""
+        """Write a new batch to disk, before it is uploaded."""
         self.write_input(record, lines)
         self.records.append(record)
         self.save()
@@ -93,47 +93,47 @@ class Journal:
             handle.writelines(lines)
 
     def save(self) -> None:
-        """Have the records, as they now are, survive a power cut."""
+        """Write all records and sync them to disk."""
         write_json(self.path, {"batches": [dataclasses.asdict(record) for record in self.records]})
 
     def close(self, record: Record, outcome: str, answered: int = 0) -> None:
-        """Note that a batch is done with."""
+        """Mark a batch as closed and remove its input file."""
         record.state, record.outcome, record.answered = "closed", outcome, answered
         self.save()
         self.input_path(record).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # others are open
+        with contextlib.suppress(OSError):  # not empty: other batches are open
             self._inputs.rmdir()
 
 
 def journal_path(ledger: Path) -> Path:
-    """Where the journal of a ledger lies."""
+    """Path of the journal of a ledger."""
     return ledger.with_name(ledger.name.removesuffix(".ledger.jsonl") + _SUFFIX)
 
 
 def refuse_open_batches(ledger: Path) -> None:
-    """Keep the live API from being asked what a batch was paid for.
+    """Check that a ledger has no open batches; the live API would be paid for their requests too.
 
     Raises:
-        LaminiError: there are open batches beside this ledger.
+        LaminiError: the ledger has open batches.
     """
     found = [record for record in _read(journal_path(ledger)) if record.state == "created"]
     if found:
         raise LaminiError(
             f"{journal_path(ledger)}: {sum(record.requests for record in found):,} requests of this"
-            f" shard are in {len(found)} open batches; set teacher.backend to `batch` to take in"
+            f" shard are in {len(found)} open batches; set teacher.backend to `batch` to receive"
             " their answers, or remove this file to pay for them again"
         )
 
 
 def open_cost(results: Path, without: Path) -> tuple[Cost, bool]:
-    """What the open batches of other shards may cost.
+    """Upper limit of the cost of the open batches of other shards.
 
     Args:
         results: the results folder.
         without: the journal that is not counted.
 
     Returns:
-        the cost, and whether some of these batches are young enough to end by themselves.
+        the cost, and whether any of these batches is young enough to end by itself.
     """
     paths = (path for path in results.rglob(f"*{_SUFFIX}") if path != without)
     found = [record for path in paths for record in _read(path) if record.state != "closed"]
@@ -143,11 +143,11 @@ def open_cost(results: Path, without: Path) -> tuple[Cost, bool]:
 
 @contextlib.contextmanager
 def reserving(ledger: Path) -> Iterator[None]:
-    """One job at a time compares the budget with all open batches and opens another."""
+    """Lock for one job at a time to check the budget against all open batches and add a batch."""
     folder = progress_files(ledger)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".budget.lock", "w") as handle:
-        # Where the file system has no locks, jobs may pass the budget by a batch each.
+        # On a file system without locks, each job may exceed the budget by one batch.
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -161,6 +161,6 @@ def _read(path: Path) -> list[Record]:
         return [Record(**record) for record in value["batches"]]
     except (KeyError, TypeError) as error:
         raise LaminiError(
-            f"{path}: no journal of batches ({error}); restore it from a copy, or remove it to pay"
-            " for its open batches again"
+            f"{path}: not a journal of batches ({error}); restore it from a copy, or remove it to"
+            " pay for its open batches again"
         ) from None

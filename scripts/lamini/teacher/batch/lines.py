@@ -1,7 +1,7 @@
-"""The lines of a batch's files: requests going up, answers and errors coming down.
+"""Lines of a batch's files: requests in the input file, answers and errors in the result files.
 
-The format is that of the Batch API's guide. An input line has `custom_id` (here the request's key
-in the ledger), `method`, `url` and `body`; an output line has `custom_id` and either `response`
+The format is that of the Batch API's guide. An input line has `custom_id` (here the request key),
+`method`, `url` and `body`. A line of a result file has `custom_id` and either `response`
 (`status_code`, `request_id`, `body`) or `error` (`code`, `message`).
 """
 
@@ -21,12 +21,12 @@ _BODY_AT = len(_HEAD % (b"0" * 32))
 
 
 def input_line(pending: PendingRequest) -> bytes:
-    """The line of one request; its body is the very bytes that the live client would send."""
+    """The input line of a request; its body is byte-identical to that of the live backend."""
     return _HEAD % pending.key.encode() + pending.payload + b"}\n"
 
 
 def read_input(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the key and the digest of the body of each line of an input file."""
+    """Yield the request key and the digest of the body of each line of an input file."""
     with open(path, "rb") as handle:
         for line in handle:
             yield line[_KEY].decode(), body_digest(line[_BODY_AT:-2])
@@ -36,11 +36,11 @@ def read_output(raw: bytes) -> tuple[dict[str, dict[str, Any]], bool]:
     """Read an output or error file.
 
     Returns:
-        the lines by key, and whether the file is whole as far as its form tells.
+        the rows by request key, and whether all lines are valid.
     """
     rows: dict[str, dict[str, Any]] = {}
     whole = True
-    for line in raw.split(b"\n"):  # not splitlines: a body may hold other line ends
+    for line in raw.split(b"\n"):  # not splitlines: a body may contain other line ends
         if not line.strip():
             continue
         row = parse_json(line)
@@ -52,20 +52,20 @@ def read_output(raw: bytes) -> tuple[dict[str, dict[str, Any]], bool]:
 
 
 def completion_of_line(address: str, row: dict[str, Any]) -> Completion:
-    """What one line of an output or error file says.
+    """The completion in one line of an output or error file.
 
     Raises:
-        RetryableError: it may be answered when it is sent again.
-        LaminiError: it will not.
+        RetryableError: the request failed and may succeed when it is sent again.
+        LaminiError: the request was refused.
     """
     response = row.get("response")
     if not isinstance(response, dict):
         error = row.get("error")
-        told = error if isinstance(error, dict) else {"message": error}
-        raise RetryableError(f"{told.get('code')}: {told.get('message')}")
+        details = error if isinstance(error, dict) else {"message": error}
+        raise RetryableError(f"{details.get('code')}: {details.get('message')}")
     status = response.get("status_code")
     if not isinstance(status, int) or status < 100:
         raise RetryableError(f"status {status!r}")
     headers = {"x-request-id": str(response.get("request_id") or "")}
-    # Written in ASCII, so that lone surrogates get as far as they do in a live reply.
+    # ASCII JSON, so that lone surrogates are handled as in a live reply.
     return read_reply(address, status, headers, json.dumps(response.get("body")).encode())

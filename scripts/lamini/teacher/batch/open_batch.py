@@ -1,4 +1,4 @@
-"""A batch on its way, and how it is told to people."""
+"""State of an open batch, and its log lines."""
 
 import logging
 import time
@@ -14,32 +14,32 @@ logger = logging.getLogger("lamini")
 
 
 class OpenBatch:
-    """A batch that was planned and whose answers are not in the ledger.
+    """A planned or created batch whose answers are not in the ledger yet.
 
     Args:
-        record: its place in the journal.
-        bodies: digest of each request's body, by its key.
+        record: its record in the journal.
+        bodies: digest of each request's body, by request key.
     """
 
     def __init__(self, record: Record, bodies: dict[str, str]) -> None:
         self.record, self.bodies = record, bodies
         self.status = ""
-        """As the API says; empty until it was asked."""
+        """Status in the API's latest reply; empty before the first one."""
         self.cost = Cost()
-        """What it has cost so far, where the API tells."""
+        """Cost so far, if the API reports usage."""
         self.unsure = record.state == "uploaded"
-        """Whether it may have been created although nobody was told."""
+        """Whether the batch may exist although its creation got no reply."""
         self.downloads = 0
-        self._told: tuple[str, int, int] = ("", 0, 0)
-        self._told_at = 0.0
+        self._logged: tuple[str, int, int] = ("", 0, 0)
+        self._logged_at = 0.0
 
     @property
     def accepted(self) -> bool:
-        """Whether the API has read it and let it into its queue."""
+        """Whether the API has validated the batch and queued it."""
         return self.status not in ("", "validating")
 
     def learn(self, batch: Batch, price: Price | None) -> None:
-        """Take over what the API says of it, and log a line when that is news."""
+        """Update status and cost from the API's reply, and log a line if they changed."""
         counts, usage = batch.request_counts, batch.usage
         completed = counts.completed or 0 if counts else 0
         failed = counts.failed or 0 if counts else 0
@@ -48,12 +48,12 @@ class OpenBatch:
             spending.add(usage.input_tokens or 0, usage.output_tokens or 0, price, batch=True)
             self.cost = spending.cost
         self.status = batch.status
-        news = (batch.status, completed, failed)
+        state = (batch.status, completed, failed)
         now = time.monotonic()
-        if news[0] != self._told[0] or (
-            news != self._told and now - self._told_at >= LINE_EVERY_SECONDS
+        if state[0] != self._logged[0] or (
+            state != self._logged and now - self._logged_at >= LINE_EVERY_SECONDS
         ):
-            self._told, self._told_at = news, now
+            self._logged, self._logged_at = state, now
             logger.info("%s", self._line(batch, completed, failed))
 
     def _line(self, batch: Batch, completed: int, failed: int) -> str:

@@ -1,4 +1,4 @@
-"""Which of the waiting requests make the next batch: the API's limits, and the budget's."""
+"""Selection of queued requests for the next batch, within the API's limits and the budget."""
 
 import logging
 from collections import deque
@@ -18,9 +18,9 @@ class Packer:
     """Packs requests into batches.
 
     Args:
-        settings: limits of a file, and of enqueued tokens.
-        budget: asked for every request.
-        journal: this shard's; its open batches are reserved money.
+        settings: limits of an input file and of enqueued tokens.
+        budget: checked for each request.
+        journal: this shard's journal; the cost of its open batches is reserved.
     """
 
     def __init__(self, settings: Teacher, budget: Budget, journal: Journal) -> None:
@@ -28,28 +28,29 @@ class Packer:
         self._most_requests = settings.batch.requests_per_file
         self._most_bytes = settings.batch.megabytes_per_file * 1e6
         self._jobs = settings.jobs
-        self._told = False
+        self._warned = False
         limit = settings.batch.enqueued_tokens
         self._most_tokens = limit / self._jobs if limit else float("inf")
 
     def limit_tokens(self, account_limit: float) -> None:
-        """Learn how many tokens may be enqueued at once."""
+        """Set the account's limit of enqueued tokens; this job uses its share."""
         self._most_tokens = min(self._most_tokens, account_limit / self._jobs)
 
     def take(
         self, queue: deque[PendingRequest], open_records: Sequence[Record]
     ) -> list[PendingRequest]:
-        """Take the next batch's requests off the queue.
+        """Remove the next batch's requests from the queue.
 
         Args:
-            queue: requests that wait; cancelled ones are dropped.
+            queue: waiting requests; cancelled ones are dropped.
             open_records: this shard's batches that were created and have not ended.
 
         Returns:
-            the requests, all of one attempt; none: until an open batch has ended, if some wait.
+            the requests, all with the same number of attempts. Empty if the queue is empty, or if
+            the requests must wait until an open batch has ended.
 
         Raises:
-            LaminiError: the budget is used up, or a request is too long for any file.
+            LaminiError: the budget is used up, or a request is larger than the limit of a file.
         """
         elsewhere, more_may_come = self._reserved_elsewhere()
         reserved = elsewhere + Cost.total(record.cost for record in self._journal.open)
@@ -64,8 +65,8 @@ class Packer:
             length = len(input_line(pending))
             if length > self._most_bytes:
                 raise LaminiError(
-                    f"request {pending.key} has {length:,} bytes, more than a whole file may have;"
-                    " raise teacher.batch.megabytes_per_file"
+                    f"request {pending.key} has {length:,} bytes, more than the limit of a batch"
+                    " file; raise teacher.batch.megabytes_per_file"
                 )
             if size + length > self._most_bytes or (
                 chosen and pending.attempts != chosen[0].attempts
@@ -82,20 +83,20 @@ class Packer:
             size += length
             tokens_left -= pending.prompt_tokens
             reserved += pending.most
-        # An open batch leaves room when it ends, and may turn out cheaper than it might have been.
+        # An open batch frees tokens and unused budget when it ends.
         if short_of and open_records:
             queue.extendleft(reversed(chosen))
             return []
         if short_of == "budget" and not chosen:
             if not more_may_come:
                 raise self._budget.exhausted()
-            if not self._told:
-                logger.warning("waiting: open batches of other shards may take the whole budget")
-            self._told = True
+            if not self._warned:
+                logger.warning("waiting: open batches of other shards reserve the whole budget")
+            self._warned = True
         return chosen
 
     def _reserved_elsewhere(self) -> tuple[Cost, bool]:
-        """What other shards' open batches may cost, and whether they may end soon."""
+        """Upper limit of the cost of other shards' open batches, and whether any may end soon."""
         if not self._budget.limited:
             return Cost(), False
         return open_cost(results_folder(self._journal.path), self._journal.path)

@@ -1,4 +1,4 @@
-"""The Files and Batches calls of the `openai` package, their failures told apart."""
+"""Files and Batches calls of the `openai` package, with retryable and permanent errors."""
 
 from collections.abc import Awaitable, Collection
 from pathlib import Path
@@ -18,16 +18,17 @@ T = TypeVar("T")
 
 
 class BatchService:
-    """One endpoint's Files and Batches.
+    """Files and Batches API of one endpoint.
 
-    Every method raises `RetryableError` for what may pass and `LaminiError`, with the API's own
-    words, for what will not. The package itself tries thrice, except to create a batch.
+    Every method raises `RetryableError` for a temporary failure, and `LaminiError` with the API's
+    message for a permanent one. The package itself makes up to three attempts, except to create a
+    batch.
 
     Args:
-        settings: the endpoint and the time a call may take.
+        settings: the endpoint and the timeout of a call.
 
     Raises:
-        LaminiError: the key is not in the environment.
+        LaminiError: the API key is not in the environment.
     """
 
     def __init__(self, settings: Teacher) -> None:
@@ -39,25 +40,25 @@ class BatchService:
         )
 
     async def upload(self, path: Path) -> str:
-        """Upload an input file; returns its id."""
+        """Upload an input file and return its id."""
         with open(path, "rb") as handle:
             name = (path.name, handle, "application/jsonl")
-            file = await self._told(self._openai.files.create(file=name, purpose="batch"))
+            file = await self._call(self._openai.files.create(file=name, purpose="batch"))
         if not getattr(file, "id", None):
             raise RetryableError("the upload got no file id")
         if file.bytes not in (None, path.stat().st_size):
-            raise RetryableError(f"{file.bytes} of {path.stat().st_size} bytes were uploaded")
+            raise RetryableError(f"only {file.bytes} of {path.stat().st_size} bytes were uploaded")
         return file.id
 
     async def create(self, file: str, token: str, job: str) -> Batch:
         """Create a batch of an uploaded file.
 
-        Never sent again by itself: a batch may exist although its creation got no reply.
+        The call is not retried: a batch may exist although its creation got no reply.
         """
         batches = self._openai.with_options(max_retries=0).batches
         metadata = {_LABEL: token, "shard": job[:512]}
         return _whole(
-            await self._told(
+            await self._call(
                 batches.create(
                     input_file_id=file,
                     endpoint=ENDPOINT,
@@ -68,14 +69,14 @@ class BatchService:
         )
 
     async def find(self, file: str, token: str, refused: Collection[str]) -> Batch | None:
-        """The batch of an input file, although nobody kept its id; of two the second is cancelled.
+        """Find the batch of an input file whose id is unknown; duplicates of it are cancelled.
 
         Args:
             file: id of the input file.
-            token: in the batch's metadata.
-            refused: ids of batches that are not meant.
+            token: the record's token in the batch's metadata.
+            refused: ids of batches to ignore.
         """
-        found = [b for b in await self._told(self._find(file, token)) if b.id not in refused]
+        found = [b for b in await self._call(self._find(file, token)) if b.id not in refused]
         first = next((batch for batch in found if batch.status != "failed"), None)
         for other in found:
             if other is not first and other.status in ("validating", "in_progress"):
@@ -83,23 +84,23 @@ class BatchService:
         return first or next(iter(found), None)
 
     async def retrieve(self, batch: str) -> Batch:
-        """How a batch stands."""
-        return _whole(await self._told(self._openai.batches.retrieve(batch)))
+        """The current state of a batch."""
+        return _whole(await self._call(self._openai.batches.retrieve(batch)))
 
     async def cancel(self, batch: str) -> None:
-        """Have no more requests of a batch answered."""
-        await self._told(self._openai.batches.cancel(batch))
+        """Cancel the unanswered requests of a batch."""
+        await self._call(self._openai.batches.cancel(batch))
 
     async def download(self, file: str) -> bytes:
         """The content of a file."""
-        return (await self._told(self._openai.files.content(file))).content
+        return (await self._call(self._openai.files.content(file))).content
 
     async def close(self) -> None:
         """Close the connections."""
         await self._openai.close()
 
     def scrubbed(self, text: str) -> str:
-        """`text` without the key, and without what looks like one."""
+        """Replace the API key, and all strings that look like one, by `[key]`."""
         return without_secrets(text.replace(self._secret, "[key]"))
 
     async def _find(self, file: str, token: str) -> list[Batch]:
@@ -110,7 +111,7 @@ class BatchService:
         ]
         return sorted(found, key=lambda batch: batch.created_at or 0)
 
-    async def _told(self, call: Awaitable[T]) -> T:
+    async def _call(self, call: Awaitable[T]) -> T:
         try:
             return await call
         except openai.APIStatusError as error:
@@ -121,7 +122,7 @@ class BatchService:
         except openai.APIError as error:
             cause = error.__cause__ or error
             raise RetryableError(self.scrubbed(f"{type(cause).__name__}: {cause}")) from None
-        except (ValueError, AttributeError, TypeError) as error:  # a body that is cut or no JSON
+        except (ValueError, AttributeError, TypeError) as error:  # truncated body, or not JSON
             raise RetryableError(self.scrubbed(f"malformed reply ({error})")) from None
 
 
