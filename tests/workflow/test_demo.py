@@ -122,7 +122,7 @@ def test_no_artifact_holds_a_path_of_this_machine(results: Path, finished_demo: 
 
 def _files(folder: Path, paths: Iterable[str]) -> set[str]:
     """Files among some paths; a folder stands for all files below it."""
-    places = [folder / path for path in paths]
+    places = [folder / path for path in paths if path not in ("", "-")]
     found = [f for p in places for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file()]
     return {str(file.relative_to(folder)) for file in found}
 
