@@ -56,9 +56,13 @@ def run(job: str, folder: Path, python: str | Path = sys.executable, **arguments
     environment = os.environ | {"LAMINI_PLAIN_PROGRESS": "1", "TOKENIZERS_PARALLELISM": "true"}
     command = [str(python), str(Path(__file__).with_name("dataset_jobs.py")), job]
     done = subprocess.run(
-        [*command, json.dumps(arguments)], cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
+        [*command, json.dumps(arguments)],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     facts = json.loads(done.stdout.splitlines()[-1])
     print(f"  {job}: {facts}", file=sys.stderr, flush=True)
     return facts
@@ -121,11 +125,13 @@ def _topics(folder: Path, size: float, ratios: dict[str, float]) -> list[list[An
     return [
         [f"topics of {ours['rows']:,} categories", *_limits("topics", ours, size, ratios)],
         [
-            "the same after imports, and with mwsql", f"{ours['own_seconds']:.2f} s",
-            f"{peer['own_seconds']:.1f} s", ratios["topics_vs_mwsql"],
+            "the same after imports, and with mwsql",
+            f"{ours['own_seconds']:.2f} s",
+            f"{peer['own_seconds']:.1f} s",
+            ratios["topics_vs_mwsql"],
             peer["megabytes"],
         ],
-    ]  # fmt: skip
+    ]
 
 
 def _merge(
@@ -150,15 +156,19 @@ def _merge(
         [f"merge {whole['rows']:,} pairs", *_limits("merge", whole, size, ratios)],
         [
             f"merge {ours['rows']:,} pairs after imports, and with datasets",
-            f"{ours['own_seconds']:.1f} s", f"{peer['own_seconds']:.1f} s",
+            f"{ours['own_seconds']:.1f} s",
+            f"{peer['own_seconds']:.1f} s",
             ratios["merge_vs_datasets"],
             f"{ours['megabytes']:.0f}, {peer['megabytes']:.0f}",
         ],
         [
-            "merge a quarter, half, all of the shards", "", "", ratios["merge_memory_by_shards"],
+            "merge a quarter, half, all of the shards",
+            "",
+            "",
+            ratios["merge_memory_by_shards"],
             growth,
         ],
-    ]  # fmt: skip
+    ]
 
 
 def _lexical(folder: Path, ratios: dict[str, float]) -> list[list[Any]]:
@@ -172,20 +182,27 @@ def _lexical(folder: Path, ratios: dict[str, float]) -> list[list[Any]]:
     ratios["tokens_vs_library"] = tokens["ratio"]
     return [
         [
-            f"MATTR of {whole['words']:,} words", f"{speed / 1e6:.1f} M/s",
-            f"{MATTR_SPEED / 1e6:.0f} M/s", ratios["mattr_speed"], whole["megabytes"],
+            f"MATTR of {whole['words']:,} words",
+            f"{speed / 1e6:.1f} M/s",
+            f"{MATTR_SPEED / 1e6:.0f} M/s",
+            ratios["mattr_speed"],
+            whole["megabytes"],
         ],
         [
-            "MATTR of one text, and with lexicalrichness", "",
-            f"{sample['peer_words_per_second'] / 1e6:.2f} M/s", sample["ratio"],
+            "MATTR of one text, and with lexicalrichness",
+            "",
+            f"{sample['peer_words_per_second'] / 1e6:.2f} M/s",
+            sample["ratio"],
             sample["megabytes"],
         ],
         [
             "token counts, and with tokenizers alone",
-            f"{tokens['tokens_per_second'] / 1e6:.1f} M/s", "", tokens["ratio"],
+            f"{tokens['tokens_per_second'] / 1e6:.1f} M/s",
+            "",
+            tokens["ratio"],
             tokens["megabytes"],
         ],
-    ]  # fmt: skip
+    ]
 
 
 def _overlaps(folder: Path, size: float, ratios: dict[str, float]) -> list[list[Any]]:
@@ -210,9 +227,10 @@ def _overlaps(folder: Path, size: float, ratios: dict[str, float]) -> list[list[
             f"near-duplicates of {PEER_TEXTS:,}, and with datasketch",
             f"{ours['own_seconds']:.2f} s, {ours['near_duplicates']} found",
             f"{peer['own_seconds']:.1f} s, {peer['near_duplicates']} found",
-            ratios["near_duplicates_vs_datasketch"], "",
+            ratios["near_duplicates_vs_datasketch"],
+            "",
         ],
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

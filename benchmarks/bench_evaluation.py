@@ -71,9 +71,17 @@ def lengthened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def unlike(row: dict[str, Any], number: int) -> dict[str, Any]:
     """Put a number before the first text of an example, so that all examples differ."""
     first = {
-        "passage", "question_stem", "sentence1", "sentence", "premise", "goal", "article", "text",
-        "support", "ctx_a",
-    }  # fmt: skip
+        "passage",
+        "question_stem",
+        "sentence1",
+        "sentence",
+        "premise",
+        "goal",
+        "article",
+        "text",
+        "support",
+        "ctx_a",
+    }
     key = next((key for key in row if key in first), "question")
     changed = {key: f"{number}: {row[key]}"}
     places = ("pronoun_loc", "quote_loc", "start1", "end1")
@@ -193,13 +201,16 @@ def start_seconds(model: Path, mirror: Path) -> float:
     tasks = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
     settings = EvaluateModel(
         model=AskedModel(
-            model="bench", architecture="decoder-only", prompt_format=None,
-            path=str(model), revision=None,
+            model="bench",
+            architecture="decoder-only",
+            prompt_format=None,
+            path=str(model),
+            revision=None,
         ),
         tasks={n: Task.model_validate(t) for n, t in tasks.items()},
         evaluation=Evaluation(protocol="modern", mirror=str(mirror)),
         files=None,
-    )  # fmt: skip
+    )
     before = os.times()
     command = [sys.executable, "-c", START, str(ROOT / "scripts")]
     subprocess.run(command, input=settings.model_dump_json(), text=True, check=True, cwd=model)
@@ -239,10 +250,19 @@ def main() -> int:
             )
             ratios[name] = ratio(stock, ours)
             exact &= difference <= DIFFERENCE and not answers
-            rows.append([
-                name, len(requests), size, median_wall(stock), median_wall(ours), ratios[name],
-                BARS[name], difference, answers,
-            ])  # fmt: skip
+            rows.append(
+                [
+                    name,
+                    len(requests),
+                    size,
+                    median_wall(stock),
+                    median_wall(ours),
+                    ratios[name],
+                    BARS[name],
+                    difference,
+                    answers,
+                ]
+            )
         saved = folder / "smollm2"
         saved.mkdir()
         model.save_pretrained(saved)
@@ -250,10 +270,19 @@ def main() -> int:
         seconds = start_seconds(saved, MIRROR)
         ratios |= {"agreement": float(exact), "start": START_SECONDS / seconds}
     print_table(
-        ["requests of", "number", "stock's best batch", "stock, s", "ours, s", "times faster",
-         "bar", "largest difference", "changed answers"],
+        [
+            "requests of",
+            "number",
+            "stock's best batch",
+            "stock, s",
+            "ours, s",
+            "times faster",
+            "bar",
+            "largest difference",
+            "changed answers",
+        ],
         rows,
-    )  # fmt: skip
+    )
     print(f"\nFrom nothing to the first batch: {seconds:.1f} CPU-s (bar {START_SECONDS:g})")
     return finish(ratios, BARS)
 

@@ -78,13 +78,17 @@ def measure_costs(
         ratios["bytes_per_answer"] = ANSWER_BYTES / ours.disk_bytes
     rows = [
         [
-            f"{client}, {concurrency} in flight", statistics.median(costs[client]),
-            ratios.get(f"cpu_{concurrency}_vs_{client}", 1.0), run.asked - run.rows,
-            round(run.asked / run.seconds), round(run.megabytes), round(run.disk_bytes),
+            f"{client}, {concurrency} in flight",
+            statistics.median(costs[client]),
+            ratios.get(f"cpu_{concurrency}_vs_{client}", 1.0),
+            run.asked - run.rows,
+            round(run.asked / run.seconds),
+            round(run.megabytes),
+            round(run.disk_bytes),
         ]
         for client, run in longest.items()
         if run.rows
-    ]  # fmt: skip
+    ]
     return rows, ratios
 
 
@@ -165,10 +169,14 @@ def measure_filters(size: float, peers: Path) -> tuple[Rows, dict[str, float]]:
     }
     rows = [
         ["exact, rows/s; polars", exact["ours"], exact["theirs"], exact["megabytes"]],
-        ["MinHash verified, rows/s; datasketch", minhash["ours"], sketch["theirs"],
-         minhash["megabytes"]],
+        [
+            "MinHash verified, rows/s; datasketch",
+            minhash["ours"],
+            sketch["theirs"],
+            minhash["megabytes"],
+        ],
         ["ROUGE-L 0.7, pairs/s; rouge_score", rouge["ours"], rouge["theirs"], rouge["megabytes"]],
-    ]  # fmt: skip
+    ]
     return rows, ratios
 
 
@@ -183,10 +191,20 @@ def measure(folder: Path, size: float, rounds: int, only: list[str]) -> int:
             rows, found = measure_costs(bench, clients, concurrency, size, rounds)
             costs += rows
             ratios |= found
-        tables = [(
-            ["client", "CPU ms a request", "times ours", "rows lost", "requests/s", "MB",
-             "bytes on disk a row"], costs,
-        )]  # fmt: skip
+        tables = [
+            (
+                [
+                    "client",
+                    "CPU ms a request",
+                    "times ours",
+                    "rows lost",
+                    "requests/s",
+                    "MB",
+                    "bytes on disk a row",
+                ],
+                costs,
+            )
+        ]
         some = [c for c in clients if c in ("ours", "openai", "curator", "data_designer")]
         rows, found = measure_limiter(bench, some)
         ratios |= found

@@ -96,10 +96,17 @@ def train(
     rows = []
     for name, side in compared.items():
         seconds = median_wall(timings[name])
-        rows.append([
-            name, seconds, len(pairs) / seconds, ratios.get(name, "-"), BARS.get(name, "-"),
-            f"{side.padding:.1%}", f"{losses[name]:.5f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                name,
+                seconds,
+                len(pairs) / seconds,
+                ratios.get(name, "-"),
+                BARS.get(name, "-"),
+                f"{side.padding:.1%}",
+                f"{losses[name]:.5f}",
+            ]
+        )
     prompts, responses = _lengths(student, pairs)
     print(
         f"{kind}: {len(pairs)} pairs, mean tokens of prompt and response"
@@ -124,10 +131,12 @@ def tokenizing(dataset: Path, rounds: int) -> tuple[list[Timing], list[Timing], 
     """Timings of TRL's per-example tokenisation and of ours, and the number of pairs."""
     student = make_student("gpt2", dataset, GLOBAL_BATCH, BUDGET)
     texts = pl.read_parquet(dataset)
-    rows = datasets.Dataset.from_dict({
-        "prompt": [render_prompt("alpaca", text) for text in texts["instruction"]],
-        "completion": texts["response"].to_list(),
-    })  # fmt: skip
+    rows = datasets.Dataset.from_dict(
+        {
+            "prompt": [render_prompt("alpaca", text) for text in texts["instruction"]],
+            "completion": texts["response"].to_list(),
+        }
+    )
     settings = TokenizePairs(
         tokenizer=student.job.tokenizer, prompt_format="alpaca", pad_token="[PAD]"
     )
@@ -181,9 +190,7 @@ def main() -> int:
         "tokenizing": statistics.median(p.cpu / o.cpu for p, o in zip(theirs, own, strict=True)),
         "same_loss": float(exact),
     }
-    print_table(
-        ["side", "seconds", "pairs/s", "times faster", "bar", "padding", "loss"], rows
-    )  # fmt: skip
+    print_table(["side", "seconds", "pairs/s", "times faster", "bar", "padding", "loss"], rows)
     print(f"\nPadding at {GLOBAL_BATCH} pairs and {BUDGET} tokens at once, pairs up to {LONGEST}:")
     for kind, share in shares.items():
         print(f"  {kind}: {share:.1%} (bar {PADDING[kind]:.0%})")

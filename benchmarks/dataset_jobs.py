@@ -257,11 +257,19 @@ def near_duplicates_datasketch(texts: str) -> Facts:
 JOBS: dict[str, Callable[..., Facts]] = {
     job.__name__: job
     for job in (
-        select_topics, select_topics_mwsql, merge, merge_datasets, mattr, mattr_sample,
-        count_tokens, find_contamination, find_near_duplicates, near_duplicates_sample,
+        select_topics,
+        select_topics_mwsql,
+        merge,
+        merge_datasets,
+        mattr,
+        mattr_sample,
+        count_tokens,
+        find_contamination,
+        find_near_duplicates,
+        near_duplicates_sample,
         near_duplicates_datasketch,
     )
-}  # fmt: skip
+}
 
 
 def main() -> None:

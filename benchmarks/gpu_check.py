@@ -68,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS))
     parser.add_argument(
-        "--size", choices=("real", "small"), help="size of the models in the speed check"
-        " (default: real on a GPU)",
-    )  # fmt: skip
+        "--size",
+        choices=("real", "small"),
+        help="size of the models in the speed check (default: real on a GPU)",
+    )
     options = parser.parse_args(arguments)
     os.environ.setdefault("LAMINI_PLAIN_PROGRESS", "1")
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # no start message of torch's profiler

@@ -25,9 +25,13 @@ HEAD = 64 if torch.cuda.is_available() else 32
 """Width of an attention head: on a GPU as in the real models. Smaller on a CPU, because many CPUs
 compute bf16 and fp16 ten times more slowly than fp32."""
 _T5 = {
-    "model_type": "t5", "d_model": 2 * HEAD, "d_kv": HEAD, "d_ff": 4 * HEAD, "num_layers": 2,
+    "model_type": "t5",
+    "d_model": 2 * HEAD,
+    "d_kv": HEAD,
+    "d_ff": 4 * HEAD,
+    "num_layers": 2,
     "num_heads": 2,
-}  # fmt: skip
+}
 _GPT2 = {"model_type": "gpt2", "n_embd": 2 * HEAD, "n_layer": 2, "n_head": 2, "n_positions": 1024}
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -36,16 +40,25 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "GPT-2": _GPT2,
     "Cerebras-GPT": {**_GPT2, **NO_DROPOUT, "activation_function": "gelu", "n_inner": 6 * HEAD},
     "GPT-Neo": {
-        "model_type": "gpt_neo", "hidden_size": 2 * HEAD, "num_layers": 2, "num_heads": 2,
-        "attention_types": [[["global", "local"], 1]], "window_size": 32,
+        "model_type": "gpt_neo",
+        "hidden_size": 2 * HEAD,
+        "num_layers": 2,
+        "num_heads": 2,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 32,
         "max_position_embeddings": 1024,
     },
     "SmolLM2": {
-        "model_type": "llama", "hidden_size": 3 * HEAD, "intermediate_size": 6 * HEAD,
-        "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 1,
-        "max_position_embeddings": 1024, "tie_word_embeddings": True,
+        "model_type": "llama",
+        "hidden_size": 3 * HEAD,
+        "intermediate_size": 6 * HEAD,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 1024,
+        "tie_word_embeddings": True,
     },
-}  # fmt: skip
+}
 """Small configurations of the paper's families and the demo's, by name."""
 PAIRS = 512
 """Pairs of the dataset, with the paper's lengths."""

@@ -183,9 +183,12 @@ def check_evaluation(machine: Machine) -> Iterator[Row]:
         student = machine.student(family)
         path = machine.job(family)[0].initialization.path
         asked = AskedModel(
-            model=family, architecture=student.job.architecture, prompt_format=None,
-            path=path, revision=None,
-        )  # fmt: skip
+            model=family,
+            architecture=student.job.architecture,
+            prompt_format=None,
+            path=path,
+            revision=None,
+        )
         scores = {}
         for precision in ("fp32", "bf16"):
             model, _ = load_model(asked, precision, machine.ranks.device)

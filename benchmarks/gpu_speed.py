@@ -33,15 +33,27 @@ micro-batches."""
 REAL: dict[str, dict[str, Any]] = {
     "GPT-2-124M": {"model_type": "gpt2", "vocab_size": 50257, **NO_DROPOUT},
     "T5-base": {
-        "model_type": "t5", "vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 3072,
-        "num_layers": 12, "num_heads": 12, "dropout_rate": 0.0,
+        "model_type": "t5",
+        "vocab_size": 32128,
+        "d_model": 768,
+        "d_kv": 64,
+        "d_ff": 3072,
+        "num_layers": 12,
+        "num_heads": 12,
+        "dropout_rate": 0.0,
     },
     "SmolLM2-135M": {
-        "model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
-        "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
-        "max_position_embeddings": 8192, "tie_word_embeddings": True,
+        "model_type": "llama",
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
     },
-}  # fmt: skip
+}
 SMALL: dict[str, dict[str, Any]] = {
     "small GPT-2": FAMILIES["GPT-2"] | NO_DROPOUT,
     "small T5": FAMILIES["T5"] | {"dropout_rate": 0.0},
@@ -83,7 +95,7 @@ def check_speed(machine: Machine) -> Iterator[Row]:
         kind = "t5" if shape["model_type"] == "t5" else "gpt2"
         student = make_student(
             kind, machine.dataset, count, BUDGET, shape, precision=precision, **changes
-        )  # fmt: skip
+        )
         pairs, cache = student.usable()[:count], student.cache
         tokens = [int(n[pairs].sum()) for n in (cache.prompt_lengths, cache.response_lengths)]
         flops = MatmulWork(student.model, student.job.architecture).flops(*tokens)

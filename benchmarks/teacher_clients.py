@@ -48,12 +48,16 @@ def ours(base_url: str, count: int, concurrency: int, folder: Path, look_ahead: 
     start_logging(folder / "log.txt", "bench")
     settings = Teacher.model_validate(
         {
-            "model": MODEL, "endpoints": [{"base_url": base_url}], "max_concurrency": concurrency,
-            "jobs": 1, "requests_per_minute": None, "tokens_per_minute": 1e12,
+            "model": MODEL,
+            "endpoints": [{"base_url": base_url}],
+            "max_concurrency": concurrency,
+            "jobs": 1,
+            "requests_per_minute": None,
+            "tokens_per_minute": 1e12,
             "prices": {MODEL: {"prompt": 0.5, "completion": 1.5}},
             "responses": {"system_message": SYSTEM},
         }
-    )  # fmt: skip
+    )
     sampling = Sampling(temperature=0.7, max_tokens=256)
     requests = (chat_request(MODEL, messages(prompt), sampling) for prompt in prompts(count))
     rows = 0
@@ -100,9 +104,11 @@ def aiohttp(base_url: str, count: int, concurrency: int, folder: Path) -> int:
 
             async def ask(prompt: str) -> str:
                 body = {
-                    "model": MODEL, "messages": messages(prompt), "temperature": 0.7,
+                    "model": MODEL,
+                    "messages": messages(prompt),
+                    "temperature": 0.7,
                     "max_tokens": 256,
-                }  # fmt: skip
+                }
                 async with session.post(f"{base_url}/chat/completions", json=body) as response:
                     reply = await response.json()
                 text: str = reply["choices"][0]["message"]["content"]

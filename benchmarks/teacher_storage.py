@@ -43,11 +43,17 @@ def write_ledger(path: str, rows: int) -> Facts:
     lines = []
     for number in range(rows):
         row = {
-            "key": stable_hash(number), "body": stable_hash(number, 1), "prompt_tokens": 60,
-            "completion_tokens": 64, "finish_reason": "stop", "model": "gpt-3.5-turbo-0301",
-            "request_id": f"req_{number:032d}", "attempts": 1, "sent_at": 1_700_000_000.123,
+            "key": stable_hash(number),
+            "body": stable_hash(number, 1),
+            "prompt_tokens": 60,
+            "completion_tokens": 64,
+            "finish_reason": "stop",
+            "model": "gpt-3.5-turbo-0301",
+            "request_id": f"req_{number:032d}",
+            "attempts": 1,
+            "sent_at": 1_700_000_000.123,
             "text": "The shortest useful answer to this one takes about forty words. " * 4,
-        }  # fmt: skip
+        }
         lines.append(row_line(row))
         if len(lines) == 20_000 or number == rows - 1:
             ledger.append(lines)

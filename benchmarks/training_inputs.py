@@ -31,14 +31,25 @@ VOCABULARY = 8192
 LONGEST = 512
 SHAPES: dict[str, dict[str, Any]] = {
     "gpt2": {
-        "model_type": "gpt2", "n_embd": 256, "n_layer": 6, "n_head": 4, "n_positions": 1024,
-        "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+        "model_type": "gpt2",
+        "n_embd": 256,
+        "n_layer": 6,
+        "n_head": 4,
+        "n_positions": 1024,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
     },
     "t5": {
-        "model_type": "t5", "d_model": 256, "d_kv": 64, "d_ff": 1024, "num_layers": 4,
-        "num_heads": 4, "dropout_rate": 0.0,
+        "model_type": "t5",
+        "d_model": 256,
+        "d_kv": 64,
+        "d_ff": 1024,
+        "num_layers": 4,
+        "num_heads": 4,
+        "dropout_rate": 0.0,
     },
-}  # fmt: skip
+}
 """Model configurations without dropout, so that all sides compute the same loss."""
 
 
@@ -127,21 +138,35 @@ def make_student(
             settings=TokenizePairs(tokenizer=place, prompt_format=wrapper, pad_token=pad),
         )
     fields: dict[str, Any] = {
-        "epochs": 1, "batch_pairs": pairs, "learning_rate": 1e-6, "schedule": "constant",
-        "warmup_ratio": 0, "max_prompt_tokens": LONGEST, "max_response_tokens": LONGEST,
+        "epochs": 1,
+        "batch_pairs": pairs,
+        "learning_rate": 1e-6,
+        "schedule": "constant",
+        "warmup_ratio": 0,
+        "max_prompt_tokens": LONGEST,
+        "max_response_tokens": LONGEST,
         "tokens_per_micro_batch": tokens_per_micro_batch,
-    }  # fmt: skip
+    }
     recipe = Recipe(**fields | changes)
     job = TrainingJob(
-        model=kind, name=kind, architecture=architecture, family=kind, initialization=place,
-        tokenizer=place, prompt_format=wrapper, pad_token=pad, recipe=recipe,
-    )  # fmt: skip
+        model=kind,
+        name=kind,
+        architecture=architecture,
+        family=kind,
+        initialization=place,
+        tokenizer=place,
+        prompt_format=wrapper,
+        pad_token=pad,
+        recipe=recipe,
+    )
     tokenizer = load_tokenizer(place.path, pad_token=pad)
     model, _ = random_model(
         {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         | (shape or SHAPES[kind]),
-        architecture, place, 0,
-    )  # fmt: skip
+        architecture,
+        place,
+        0,
+    )
     return Student(job, model, tokenizer, TokenCache(tokenized), tokenized)
 
 

@@ -32,10 +32,18 @@ from lamini.training.ranks import Ranks
 IGNORED = -100
 """Label that transformers ignores in the loss."""
 QUIET: dict[str, Any] = {
-    "report_to": "none", "save_strategy": "no", "logging_strategy": "no", "disable_tqdm": True,
-    "use_cpu": True, "num_train_epochs": 1, "learning_rate": 1e-6, "lr_scheduler_type": "constant",
-    "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False,
-}  # fmt: skip
+    "report_to": "none",
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "num_train_epochs": 1,
+    "learning_rate": 1e-6,
+    "lr_scheduler_type": "constant",
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "dataloader_pin_memory": False,
+}
 
 
 @dataclass
@@ -130,9 +138,10 @@ def alpaca(
         }
 
     settings = TrainingArguments(
-        output_dir=str(folder), remove_unused_columns=False,
+        output_dir=str(folder),
+        remove_unused_columns=False,
         **_sizes(len(pairs), micro_batch) | QUIET | changes,
-    )  # fmt: skip
+    )
     _use_one_device(settings)
     model, restore = _copy(student)
     return _trained(Trainer(model, settings, collate, _dataset(student, pairs)), restore, pad)
@@ -146,9 +155,13 @@ def trl_packing(student: Student, pairs: np.ndarray, row: int, rows: int, folder
     # TRL calls this function to decide whether the head skips positions without loss.
     trl.trainer.utils._use_triton = lambda device: True
     settings = trl.SFTConfig(
-        output_dir=str(folder), per_device_train_batch_size=rows, packing=True, max_length=row,
-        packing_strategy="bfd", **QUIET,
-    )  # fmt: skip
+        output_dir=str(folder),
+        per_device_train_batch_size=rows,
+        packing=True,
+        max_length=row,
+        packing_strategy="bfd",
+        **QUIET,
+    )
     model, restore = _copy(student)
     trainer = trl.SFTTrainer(
         model, settings, train_dataset=_dataset(student, pairs), processing_class=student.tokenizer
@@ -182,11 +195,12 @@ def seq2seq(
 ) -> Side:
     """transformers' Seq2SeqTrainer with one of its sampling strategies."""
     settings = Seq2SeqTrainingArguments(
-        output_dir=str(folder), train_sampling_strategy=strategy,
+        output_dir=str(folder),
+        train_sampling_strategy=strategy,
         # Rebalancing uses one length per pair; the total balances better than the prompt length.
         length_column_name="total" if strategy == "batch_rebalance" else "length",
         **_sizes(len(pairs), micro_batch) | QUIET | changes,
-    )  # fmt: skip
+    )
     _use_one_device(settings)
     model, restore = _copy(student)
     trainer = Seq2SeqTrainer(

@@ -76,8 +76,11 @@ def check_out(folder: Path) -> Checkout:
     """Copy every file that git knows or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for name in filter(None, listed.stdout.split("\0")):
         source, target = ROOT / name, folder / name
         if source.is_symlink() or source.exists():

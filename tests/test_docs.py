@@ -86,11 +86,14 @@ def plans(shared: Checkout) -> dict[str, tuple[int, str]]:
     running = [
         subprocess.Popen(
             [sys.executable, "-c", _MANY_PLANS, json.dumps(part)],
-            cwd=shared.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=shared.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(shared.folder / "scripts")},
         )
         for part in parts
-    ]  # fmt: skip
+    ]
     results = {}
     for part, process in zip(parts, running, strict=True):
         said, error = process.communicate()

@@ -111,9 +111,12 @@ def page_opener(tmp_path: Path) -> Iterator[Callable[..., Page]]:
         options = webdriver.ChromeOptions()
         options.binary_location = binary
         for argument in (
-            "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900",
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--window-size=1200,900",
             f"--user-data-dir={tmp_path / profile}",
-        ):  # fmt: skip
+        ):
             options.add_argument(argument)
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -55,10 +55,14 @@ class Study:
     def collect(self, *files: Path) -> dict[str, Any]:
         summary = self.folder / "summary.json"
         collect_ratings(
-            rated=self.folder / "items.jsonl", key=self.folder / "key.json", verdicts=[],
-            rating_files=files, ratings=self.folder / "ratings.csv", summary=summary,
+            rated=self.folder / "items.jsonl",
+            key=self.folder / "key.json",
+            verdicts=[],
+            rating_files=files,
+            ratings=self.folder / "ratings.csv",
+            summary=summary,
             settings=self.settings,
-        )  # fmt: skip
+        )
         return read_json(summary)
 
 
@@ -78,16 +82,23 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         answers = []
         for number, model in enumerate(settings.models):
             rows = [
-                {"id": row["id"], "motivation_app": row["motivation_app"],
-                 "instruction": row["instruction"], "response": _answer(row, number + n)}
+                {
+                    "id": row["id"],
+                    "motivation_app": row["motivation_app"],
+                    "instruction": row["instruction"],
+                    "response": _answer(row, number + n),
+                }
                 for n, row in enumerate(instructions)
-            ]  # fmt: skip
+            ]
             write_jsonl(f"{model}.jsonl", rows)
             answers.append(f"{model}.jsonl")
         select_items(
-            inputs={"answers": answers, "exclude": [settings.exclude]}, rated="items.jsonl",
-            key="key.json", funnel="funnel.json", settings=settings,
-        )  # fmt: skip
+            inputs={"answers": answers, "exclude": [settings.exclude]},
+            rated="items.jsonl",
+            key="key.json",
+            funnel="funnel.json",
+            settings=settings,
+        )
         sheets = [f"sheets/{Path(path).name}" for path in flow.rating_sheets("models")]
         make_rating_sheets(rated="items.jsonl", sheets=sheets, settings=flow.sheet_params("models"))
         yield Study(folder, read_items("items.jsonl"), flow.rating_params("models"))

@@ -126,10 +126,16 @@ class Cluster:
     def jobs(self) -> list[dict[str, str]]:
         """Every job so far, oldest first, from squeue; `name` says its rule and wildcards."""
         columns = {
-            "id": "JobID", "name": "Comment", "state": "State", "partition": "Partition",
-            "node": "NodeList", "memory": "MinMemory", "minutes": "TimeLimit", "gpus": "tres-alloc",
+            "id": "JobID",
+            "name": "Comment",
+            "state": "State",
+            "partition": "Partition",
+            "node": "NodeList",
+            "memory": "MinMemory",
+            "minutes": "TimeLimit",
+            "gpus": "tres-alloc",
             "restarts": "RestartCnt",
-        }  # fmt: skip
+        }
         form = ",".join(f"{name}:|" for name in columns.values())
         shown = self.run("squeue", "--noheader", "--states=all", "--sort=i", f"--Format={form}")
         rows = (line.split("|") for line in shown.splitlines())
@@ -167,18 +173,34 @@ class Cluster:
         data, socket = self.folder / "database", self.folder / "run/mariadb.sock"
         shutil.rmtree(data, ignore_errors=True)
         made = subprocess.run(
-            ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}",
-             "--auth-root-authentication-method=normal", "--skip-test-db"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                "--user=root",
+                f"--datadir={data}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if made.returncode != 0:
             raise ClusterError(f"mariadb-install-db failed: {made.stderr or made.stdout}")
         self._start(
-            "mariadbd", "mariadbd", "--no-defaults", "--user=root", f"--datadir={data}",
-            f"--socket={socket}", "--bind-address=127.0.0.1", f"--port={PORTS.database}",
-            "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900",
-            "--innodb-flush-log-at-trx-commit=0", "--performance-schema=OFF",
-        )  # fmt: skip
+            "mariadbd",
+            "mariadbd",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={data}",
+            f"--socket={socket}",
+            "--bind-address=127.0.0.1",
+            f"--port={PORTS.database}",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-lock-wait-timeout=900",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--performance-schema=OFF",
+        )
         client = ("--no-defaults", f"--socket={socket}")
         self._wait("mariadbd", lambda: _succeeds("mariadb-admin", *client, "ping"), 60)
         grants = "".join(

@@ -77,11 +77,24 @@ class Run:
         environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(self.folder / "scripts")}
         with open(self.output, "wb") as output:
             self._process = subprocess.Popen(
-                ["snakemake", "--profile", "slurm", *targets, *QUICK, *options,
-                 "--configfile", "config/demo.yaml", name],
-                cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True,
-            )  # fmt: skip
+                [
+                    "snakemake",
+                    "--profile",
+                    "slurm",
+                    *targets,
+                    *QUICK,
+                    *options,
+                    "--configfile",
+                    "config/demo.yaml",
+                    name,
+                ],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     def wait(self, seconds: float = 240) -> str:
         """Until it has ended well; returns its output."""

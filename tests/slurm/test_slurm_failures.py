@@ -203,9 +203,14 @@ def test_preempted(cluster: Cluster, demo: Checkout, finished_demo: Checkout) ->
     run = train(demo)
     number = in_the_middle(demo, run)
     cluster.run(
-        "sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--mem=30000",
-        f"--output={demo.folder}/urgent.log", "--wrap=sleep 5",
-    )  # fmt: skip
+        "sbatch",
+        "--partition=urgent",
+        "--nodes=2",
+        "--exclusive",
+        "--mem=30000",
+        f"--output={demo.folder}/urgent.log",
+        "--wrap=sleep 5",
+    )
     run.wait(400)
     ended = job(cluster, number)
     assert run.jobs == [number] and ended["restarts"] == "1"

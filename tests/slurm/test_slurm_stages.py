@@ -77,13 +77,23 @@ def test_the_whole_demo_of_a_small_herd(
     assert len(jobs) == len(run.jobs) > 80
     ours, theirs = replaying.folder / "results", finished_demo.folder / "results"
     same = (
-        "topics", "prompts", "instructions", "queries", "pairs", "dataset", "tokenizers/demo-t5",
-        "tokenizers/demo-gpt2", "tokenized/d_all/demo-t5", "tokenized/d_all/demo-gpt2",
+        "topics",
+        "prompts",
+        "instructions",
+        "queries",
+        "pairs",
+        "dataset",
+        "tokenizers/demo-t5",
+        "tokenizers/demo-gpt2",
+        "tokenized/d_all/demo-t5",
+        "tokenized/d_all/demo-gpt2",
         *(f"pretrained/{model}" for model in ("demo-t5", "demo-gpt2")),
         *(f"checkpoints/{model}/final" for model in (STUDENT, "lamini-demo-gpt2")),
         *(f"answers/{model}.jsonl" for model in (STUDENT, "lamini-demo-gpt2")),
-        "analysis/d_all/statistics.csv", "analysis/d_all/diversity.csv",
-        "human_eval/dataset/items.jsonl", "human_eval/dataset/verdicts.jsonl",
-    )  # fmt: skip
+        "analysis/d_all/statistics.csv",
+        "analysis/d_all/diversity.csv",
+        "human_eval/dataset/items.jsonl",
+        "human_eval/dataset/verdicts.jsonl",
+    )
     assert [name for stage in same for name in differing(ours, theirs, stage)] == []
     assert (ours / "report/index.html").stat().st_size > 100_000

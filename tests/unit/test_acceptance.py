@@ -13,9 +13,11 @@ from lamini.files import read_json, write_json
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
 MODELS = {
-    "t5-small": "T5-small", "flan-t5-small": "Flan-T5-small",
-    "cerebras-gpt-256m": "Cerebras-GPT-256M", "gpt2-xl": "GPT-2-xl",
-}  # fmt: skip
+    "t5-small": "T5-small",
+    "flan-t5-small": "Flan-T5-small",
+    "cerebras-gpt-256m": "Cerebras-GPT-256M",
+    "gpt2-xl": "GPT-2-xl",
+}
 
 
 def _rows(path: str | Path) -> list[dict[str, str]]:
@@ -63,8 +65,9 @@ def test_what_is_not_accepted_is_listed(capsys: pytest.CaptureFixture[str]) -> N
     header, *lines = said.out.strip().splitlines()
     assert header.split() == ["Model", "Task", "Verdict", "Ours", "Authors'", "Changed", "examples"]
     assert [line.split()[:3] for line in lines] == [
-        ["T5-small", "WiC", "not"], ["GPT-2-xl", "RTE", "rejected"]
-    ]  # fmt: skip
+        ["T5-small", "WiC", "not"],
+        ["GPT-2-xl", "RTE", "rejected"],
+    ]
     assert "not judged: precision fp32 against bf16" in lines[0]
     assert "Not accepted: 58 of 60 scores are as the authors', 1 differ, 1 could" in said.err
 

@@ -171,10 +171,16 @@ def test_pairs_and_examples_are_counted() -> None:
     }
     assert table["record", "alpaca"]["pairs_8"] == "2"
     assert table["record", "original_p3"] | {"task": ""} == {
-        "task": "", "instruction_source": "original_p3", "pairs": "2", "examples": "2",
-        "comparable_examples": "2", "pairs_8": "2", "pairs_13": "1",
-        "examples_8": "2", "examples_13": "2",
-    }  # fmt: skip
+        "task": "",
+        "instruction_source": "original_p3",
+        "pairs": "2",
+        "examples": "2",
+        "comparable_examples": "2",
+        "pairs_8": "2",
+        "pairs_13": "1",
+        "examples_8": "2",
+        "examples_13": "2",
+    }
     # Eleven texts of the other task have the phrase: it says nothing of any of them.
     assert table["race", "mix"]["pairs_8"] == "0"
     assert table["race", "mix"]["comparable_examples"] == "11"
@@ -195,8 +201,10 @@ def test_pairs_and_examples_are_counted() -> None:
 
 
 def test_hostile_texts_do_no_harm() -> None:
-    rows = [pair("alpaca", n, instruction=text or "x", response=f"r {text}") for n, text in
-            enumerate(HOSTILE)]  # fmt: skip
+    rows = [
+        pair("alpaca", n, instruction=text or "x", response=f"r {text}")
+        for n, text in enumerate(HOSTILE)
+    ]
     rows.append(pair("alpaca", 99, instruction="مرحبًا بكم في " * 6))
     tasks = {"odd": [{"t": text} for text in HOSTILE] + [{"t": "مرحبًا بكم في " * 3}]}
     table, hits, _ = run(rows, tasks)
@@ -219,7 +227,10 @@ def test_what_cannot_be_read_is_named() -> None:
     Path("mix.manifest.json").write_text(json.dumps(facts | {"rows": 7}))
     with pytest.raises(LaminiError, match="has 1 rows"):
         find_contamination(
-            manifest="mix.manifest.json", dataset="mix.parquet", contamination="c.csv",
-            hits="h.parquet", examples="e.parquet",
+            manifest="mix.manifest.json",
+            dataset="mix.parquet",
+            contamination="c.csv",
+            hits="h.parquet",
+            examples="e.parquet",
             settings=contamination_params({}),
-        )  # fmt: skip
+        )

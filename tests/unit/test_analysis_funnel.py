@@ -56,13 +56,19 @@ def funnel(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
         **dataset, near_duplicates="near.parquet", counts="n.csv", settings=FindNearDuplicates()
     )
     find_contamination(
-        **dataset, contamination="c.csv", hits="hits.parquet", examples="e.parquet",
+        **dataset,
+        contamination="c.csv",
+        hits="hits.parquet",
+        examples="e.parquet",
         settings=contamination_params({"rte": TaskData(repo="rte", split="test")}),
-    )  # fmt: skip
+    )
     count_funnel(
-        **dataset, near_duplicates="near.parquet", hits="hits.parquet", funnel="f.csv",
+        **dataset,
+        near_duplicates="near.parquet",
+        hits="hits.parquet",
+        funnel="f.csv",
         settings=CountFunnel(),
-    )  # fmt: skip
+    )
     return table("f.csv")
 
 

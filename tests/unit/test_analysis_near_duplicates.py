@@ -156,6 +156,9 @@ def test_a_dataset_of_another_manifest_is_refused() -> None:
         Path("mix.manifest.json").write_text(json.dumps(facts | {"rows": rows}))
         with pytest.raises(LaminiError, match="merge it again"):
             find_near_duplicates(
-                manifest="mix.manifest.json", dataset="mix.parquet", near_duplicates="n.parquet",
-                counts="n.csv", settings=FindNearDuplicates(),
-            )  # fmt: skip
+                manifest="mix.manifest.json",
+                dataset="mix.parquet",
+                near_duplicates="n.parquet",
+                counts="n.csv",
+                settings=FindNearDuplicates(),
+            )

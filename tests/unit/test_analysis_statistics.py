@@ -114,8 +114,12 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
     assert everything["response_characters_p100"] == "20"
     lengths = [tuple(row.values()) for row in tables["lengths"]]
     assert [(r[2], r[3]) for r in lengths if r[:2] == ("original_p3", "instruction")] == [
-        ("0", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("4", "2"),
-    ]  # fmt: skip
+        ("0", "0"),
+        ("1", "1"),
+        ("2", "0"),
+        ("3", "0"),
+        ("4", "2"),
+    ]
     assert [(r[2], r[3]) for r in lengths if r[:2] == ("alpaca", "response")][-1] == ("3", "1")
 
 

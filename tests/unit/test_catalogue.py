@@ -57,8 +57,11 @@ def _read_edited(folder: Path, module: str, edit: Edit) -> str:
     assert path.read_text() != text
     done = subprocess.run(
         [sys.executable, "-c", "import lamini.catalogue"],
-        env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1, done
     return done.stderr.splitlines()[-1]
 
@@ -142,8 +145,14 @@ def test_numbers_and_titles_with_values_of_the_data() -> None:
 def test_params_name_the_builder_first() -> None:
     tables = _catalogue().tables
     assert [*tables["01"].params] == [
-        "kind", "mixture", "symbols", "tokenizer", "reproduction", "published_files", "version"
-    ]  # fmt: skip
+        "kind",
+        "mixture",
+        "symbols",
+        "tokenizer",
+        "reproduction",
+        "published_files",
+        "version",
+    ]
     kinds = {name: table.params["kind"] for name, table in tables.items()}
     assert (kinds["01"], kinds["07"], kinds["13"]) == ("statistics", "levels", "scores")
     assert kinds["funnel"] == "plain"
@@ -160,11 +169,15 @@ def test_the_costs_wait_for_all_others() -> None:
 def test_a_run_has_the_tables_of_its_parts() -> None:
     demo, herd = (_catalogue(f"config/{name}.yaml") for name in ("demo", "examples/herd"))
     assert {*TABLES} - {*demo.tables} == {
-        "acceptance", "rating_agreement", "reproduced_improvement"
-    }  # fmt: skip
+        "acceptance",
+        "rating_agreement",
+        "reproduced_improvement",
+    }
     assert {*demo.tables} - {*herd.tables} == {
-        "rating_comparisons", "rating_shares", "topic_coverage"
-    }  # fmt: skip
+        "rating_comparisons",
+        "rating_shares",
+        "topic_coverage",
+    }
     assert {*demo.figures} == {*FIGURES}
 
 

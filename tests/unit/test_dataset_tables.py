@@ -50,10 +50,22 @@ def test_statistics_stand_beside_the_published_ones() -> None:
     inputs = {"statistics": statistics, "published": _published()}
     _, text, cells = made_table("01", inputs, PARAMS | {"tokenizer": "gpt2"})
     assert _lines("01") == [
-        ["D_A", "alpaca", "4", "0.05M", "1234", "1.5M", "308.50", "20.21", "5678", "2.5M",
-         "1419.50", "40.41"],
+        [
+            "D_A",
+            "alpaca",
+            "4",
+            "0.05M",
+            "1234",
+            "1.5M",
+            "308.50",
+            "20.21",
+            "5678",
+            "2.5M",
+            "1419.50",
+            "40.41",
+        ],
         ["D_ALL", "mix", "9", "2.58M", "1234", "", "308.50", "", "5678", "", "1419.50", ""],
-    ]  # fmt: skip
+    ]
     assert [cells[0][place]["interval_text"] for place in (6, 10)] == ["307.25 to 309.75", None]
     assert "tokens of the tokenizer `gpt2`" in text
 

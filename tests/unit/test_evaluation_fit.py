@@ -62,22 +62,32 @@ def test_an_end_token_before_each_continuation_is_refused() -> None:
 @pytest.mark.parametrize(
     ("family", "evaluation", "message"),
     [
-        ({"model_type": "bart"}, {"protocol": "paper"}, r"1,024 positions, but protocol paper sends"
-         r" it up to 2,048 tokens; set `models\.mine\.protocol: modern`"),
+        (
+            {"model_type": "bart"},
+            {"protocol": "paper"},
+            r"1,024 positions, but protocol paper sends"
+            r" it up to 2,048 tokens; set `models\.mine\.protocol: modern`",
+        ),
         ({"model_type": "bart"}, {"protocol": "modern"}, None),
-        ({"model_type": "bart"}, {"protocol": "modern", "max_encoder_tokens": 1025},
-         r"evaluation\.max_encoder_tokens sends it up to 1,025 tokens; set 1024 there"),
+        (
+            {"model_type": "bart"},
+            {"protocol": "modern", "max_encoder_tokens": 1025},
+            r"evaluation\.max_encoder_tokens sends it up to 1,025 tokens; set 1024 there",
+        ),
         ({"model_type": "bart"}, {"protocol": "paper", "max_encoder_tokens": 1024}, None),
         ({"model_type": "bart", "max_position_embeddings": 2048}, {"protocol": "paper"}, None),
         ({"model_type": "pegasus"}, {"protocol": "paper"}, "1,024 positions"),
         ({"model_type": "led"}, {"protocol": "paper"}, None),
-        ({"model_type": "led", "max_encoder_position_embeddings": 512}, {"protocol": "paper"},
-         "512 positions"),
+        (
+            {"model_type": "led", "max_encoder_position_embeddings": 512},
+            {"protocol": "paper"},
+            "512 positions",
+        ),
         ({"model_type": "t5"}, {"protocol": "paper"}, None),
         ({"model_type": "mt5"}, {"protocol": "paper"}, None),
         ({"model_type": "t5", "n_positions": 512}, {"protocol": "paper"}, None),
     ],
-)  # fmt: skip
+)
 def test_an_encoder_is_not_given_more_tokens_than_it_has_positions(
     family: dict[str, Any], evaluation: dict[str, Any], message: str | None
 ) -> None:

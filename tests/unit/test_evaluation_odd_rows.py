@@ -22,9 +22,13 @@ from lamini.settings.params import AskedModel, EvaluateModel
 
 BLANK = "\u00a0"
 SCIQ = {
-    "question": "What boils?", "correct_answer": "water", "distractor1": "ice",
-    "distractor2": "stone", "distractor3": "sand", "support": "",
-}  # fmt: skip
+    "question": "What boils?",
+    "correct_answer": "water",
+    "distractor1": "ice",
+    "distractor2": "stone",
+    "distractor3": "sand",
+    "support": "",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -154,10 +158,13 @@ def test_a_metric_without_a_value_for_what_cannot_be_scored_says_so(
 ) -> None:
     task = Task.model_validate(
         {
-            "name": "x", "category": "c", "metric": "perplexity", "examples": 1,
+            "name": "x",
+            "category": "c",
+            "metric": "perplexity",
+            "examples": 1,
             "data": {"repo": "a/b", "split": "test"},
         }
-    )  # fmt: skip
+    )
     rows = [{"text": "the sea is blue"}, {"text": "so " * 3 + "a" * 900}]
     with pytest.raises(LaminiError, match=r"perplexity has no value for row 2: one of .* acc"):
         _evaluate(models["gpt2"], "lambada_openai", rows, task)
@@ -168,10 +175,13 @@ def test_samples_of_a_task_that_measures_in_numpy_are_written(
 ) -> None:
     task = Task.model_validate(
         {
-            "name": "GSM8K", "category": "c", "metric": "exact_match", "examples": 2,
+            "name": "GSM8K",
+            "category": "c",
+            "metric": "exact_match",
+            "examples": 2,
             "data": {"repo": "openai/gsm8k", "config": "main", "split": "test"},
         }
-    )  # fmt: skip
+    )
     rows = [{"question": f"What is {n} and {n}?", "answer": f"So. #### {2 * n}"} for n in (1, 2)]
     short = small_model("gpt2", models["gpt2"][1], n_positions=512)
     result, samples = _evaluate((short, models["gpt2"][1]), "gsm8k", rows, task)
@@ -237,9 +247,12 @@ def test_what_a_model_is_made_of(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     asked = AskedModel(
-        model="own", architecture="decoder-only", prompt_format=None, path=str(folder),
+        model="own",
+        architecture="decoder-only",
+        prompt_format=None,
+        path=str(folder),
         revision=None,
-    )  # fmt: skip
+    )
     (folder / "model.safetensors").write_bytes(b"one")
     before = model_identity(asked)
     assert model_identity(asked) == before

@@ -90,10 +90,20 @@ def test_its_prompts_are_those_of_its_definition(name: str, protocol: str) -> No
 
 
 def test_lm_evals_own_task_of_the_same_name_stays() -> None:
-    _write({"mirror/allenai/sciq/default/test.jsonl": json.dumps({
-        "question": "What boils?", "correct_answer": "water", "distractor1": "ice",
-        "distractor2": "stone", "distractor3": "sand", "support": "",
-    })})  # fmt: skip
+    _write(
+        {
+            "mirror/allenai/sciq/default/test.jsonl": json.dumps(
+                {
+                    "question": "What boils?",
+                    "correct_answer": "water",
+                    "distractor1": "ice",
+                    "distractor2": "stone",
+                    "distractor3": "sand",
+                    "support": "",
+                }
+            )
+        }
+    )
     task, _ = build_task("sciq", TASKS["sciq"], "modern", "mirror")
     assert task.doc_to_text(task.eval_docs[0]).endswith("Question: What boils?\nAnswer:")
 
@@ -101,23 +111,45 @@ def test_lm_evals_own_task_of_the_same_name_stays() -> None:
 @pytest.mark.parametrize(
     ("name", "files", "message"),
     [
-        ("capital", {}, r"tasks\.capital\.include_path: own has no definition with `task: capital`;"
-         " it has capitals, places, sciq$"),
-        ("capitals", {"own/capitals.yaml": "task: 'capitals"},
-         r"it has places, own/capitals\.yaml, which can't be read \(while .*, own/deep/sciq\.yaml"),
+        (
+            "capital",
+            {},
+            r"tasks\.capital\.include_path: own has no definition with `task: capital`;"
+            " it has capitals, places, sciq$",
+        ),
+        (
+            "capitals",
+            {"own/capitals.yaml": "task: 'capitals"},
+            r"it has places, own/capitals\.yaml, which can't be read \(while .*,"
+            r" own/deep/sciq\.yaml",
+        ),
         ("capitals", {"own/_base.yaml": "class: x\n"}, "is a Python class"),
         ("places", {}, "group of tasks .* instead: capitals, sciq"),
-        ("capitals", {"own/parts.py": "def txt(row): pass\n"},
-         r"can't load .*own/capitals\.yaml \(AttributeError: .*no function 'text'.*correct it"),
-        ("capitals", {"own/parts.py": "import no_such_package\n"},
-         "needs the Python package no_such_package"),
-        ("capitals", {"own/capitals.yaml": "include: _base.yaml\ntask: capitals\n"
-                      "doc_to_text: !function nowhere.text\n"},
-         r"can't load .*own/capitals\.yaml \(ImportError: .*module 'nowhere'.*correct it"),
-        ("capitals", {"own/_base.yaml": FILES["_base.yaml"].replace("cities", "towns")},
-         r"capitals/default/test\.jsonl: .*capitals .*found the columns country, cities"),
+        (
+            "capitals",
+            {"own/parts.py": "def txt(row): pass\n"},
+            r"can't load .*own/capitals\.yaml \(AttributeError: .*no function 'text'.*correct it",
+        ),
+        (
+            "capitals",
+            {"own/parts.py": "import no_such_package\n"},
+            "needs the Python package no_such_package",
+        ),
+        (
+            "capitals",
+            {
+                "own/capitals.yaml": "include: _base.yaml\ntask: capitals\n"
+                "doc_to_text: !function nowhere.text\n"
+            },
+            r"can't load .*own/capitals\.yaml \(ImportError: .*module 'nowhere'.*correct it",
+        ),
+        (
+            "capitals",
+            {"own/_base.yaml": FILES["_base.yaml"].replace("cities", "towns")},
+            r"capitals/default/test\.jsonl: .*capitals .*found the columns country, cities",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_definition_is_named(name: str, files: dict[str, str], message: str) -> None:
     _write(files)
     with pytest.raises(LaminiError, match=message):

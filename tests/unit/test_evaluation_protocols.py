@@ -172,8 +172,9 @@ def test_modern_scores_are_those_of_stock_lm_eval(kind: str, tokenizers: dict[st
             np.testing.assert_allclose(
                 [answer[0] for answer in expected["filtered_resps"]],
                 [answer[0] for answer in found["filtered_resps"]],
-                atol=1e-3, err_msg=name,
-            )  # fmt: skip
+                atol=1e-3,
+                err_msg=name,
+            )
 
 
 def test_t5s_targets_end_only_in_the_papers_protocol(tokenizers: dict[str, Any]) -> None:

@@ -124,9 +124,7 @@ def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.Monk
     rows = _scores("other", "third", examples=12, examples_published=277, precision="bf16")
     found = {row["model"]: row["unlike"] for row in rows if row["score"] == "ours"}
     # Two of three are in bf16 and have 12 examples; all three should have the published 277.
-    assert found == {
-        "Mine": "examples, precision", "Other": "examples", "Third": "examples"
-    }  # fmt: skip
+    assert found == {"Mine": "examples, precision", "Other": "examples", "Third": "examples"}
     assert labels[0]["xlabel"] == "parameters\n≠ not measured as the others: examples, precision"
     chart = score_chart({"data": "5-a.csv"}, {})
     series = {one["name"]: one["labels"] for one in chart["panels"][0]["series"]}

@@ -81,8 +81,11 @@ def test_each_filter_takes_what_the_one_before_left_and_is_counted(tmp_path, mon
         {"rows": 6, "exact": 5, "minhash": 4},
     )
     assert left(exact=False, rouge_l=0.7, minhash={})[1] == {
-        "rows": 6, "exact": 6, "rouge_l": 3, "minhash": 3
-    }  # fmt: skip
+        "rows": 6,
+        "exact": 6,
+        "rouge_l": 3,
+        "minhash": 3,
+    }
 
 
 @pytest.mark.parametrize("threshold", [0, 1.1])

@@ -23,8 +23,11 @@ CHARACTERS_PER_TOKEN = 3.0  # English text has more in SmolLM2's vocabulary.
 
 
 def merge(base: dict, overlay: dict) -> dict:
-    both = {k: merge(base[k], v) for k, v in overlay.items() if isinstance(v, dict) and k in base
-            and isinstance(base[k], dict)}  # fmt: skip
+    both = {
+        k: merge(base[k], v)
+        for k, v in overlay.items()
+        if isinstance(v, dict) and k in base and isinstance(base[k], dict)
+    }
     return base | overlay | both
 
 

@@ -132,8 +132,14 @@ def test_a_shard_gets_its_count_with_no_request_too_many(shard):
     assert (report["prompt_tokens"], report["completion_tokens"]) == (50, 25)
     assert [row["id"] for row in rows] == [f"some/0000/{n}" for n in range(23)]
     assert set(rows[0]) == {
-        "id", "instruction", "instruction_source", "subset", "topics", "examples", "request"
-    }  # fmt: skip
+        "id",
+        "instruction",
+        "instruction_source",
+        "subset",
+        "topics",
+        "examples",
+        "request",
+    }
 
 
 def test_rounds_ask_for_what_is_missing(shard):

@@ -54,8 +54,10 @@ def test_the_first_of_equal_instructions_stays_across_shards():
     write_jsonl("b.jsonl", rows("sing!", "Ｓing!", "Dance.", "Straße?", "STRASSE?", start=3))
     shards, funnel = select([Path("a.jsonl"), Path("b.jsonl")], 3)
     assert [[row["id"] for row in shard] for shard in shards] == [
-        ["some/id0", "some/id1"], ["some/id5"], ["some/id6"]
-    ]  # fmt: skip
+        ["some/id0", "some/id1"],
+        ["some/id5"],
+        ["some/id6"],
+    ]
     assert shards[0][0] == {
         "id": "some/id0",
         "instruction": "Name a tree.",
@@ -128,8 +130,12 @@ def test_every_query_is_answered_in_order_and_marked():
     assert [row["instruction"] for row in found] == list(ANSWERS)
     assert [row["response"] for row in found] == [text for text, _ in ANSWERS.values()]
     assert [row["flags"] for row in found] == [
-        [], ["truncated"], ["empty"], ["refusal"], ["empty", "truncated"]
-    ]  # fmt: skip
+        [],
+        ["truncated"],
+        ["empty"],
+        ["refusal"],
+        ["empty", "truncated"],
+    ]
     assert found[0] | {"request": ""} == {
         "id": "id0",
         "instruction": "Name a tree.",
@@ -178,22 +184,40 @@ def test_flags():
 
 def test_the_summary_adds_up_shards(tmp_path):
     asked = {
-        "stage": "instructions", "source": "si", "wanted": 10, "accepted": 9, "requests": 3,
-        "asked": 30, "well_formed": 12, "rejected": {"empty": 2, "copied": 1}, "complete": False,
-        "prompt_tokens": 1000, "completion_tokens": 500, "asked_model": "m",
-    }  # fmt: skip
+        "stage": "instructions",
+        "source": "si",
+        "wanted": 10,
+        "accepted": 9,
+        "requests": 3,
+        "asked": 30,
+        "well_formed": 12,
+        "rejected": {"empty": 2, "copied": 1},
+        "complete": False,
+        "prompt_tokens": 1000,
+        "completion_tokens": 500,
+        "asked_model": "m",
+    }
     answered = {
-        "stage": "pairs", "source": "si", "wanted": 18, "accepted": 17, "requests": 18,
-        "flags": {"empty": 1}, "prompt_tokens": 10, "completion_tokens": 10, "asked_model": "x",
-    }  # fmt: skip
+        "stage": "pairs",
+        "source": "si",
+        "wanted": 18,
+        "accepted": 17,
+        "requests": 18,
+        "flags": {"empty": 1},
+        "prompt_tokens": 10,
+        "completion_tokens": 10,
+        "asked_model": "x",
+    }
     funnels = {
         "prompts": {"source": "si", "stages": [{"left": 9}, {"left": 7}], "rejected": {"x": 2}},
         "queries": {"source": "si", "stages": [{"left": 18}, {"left": 17}], "shards": 2},
     }
     files = {
-        "prompts": [funnels["prompts"]], "queries": [funnels["queries"]],
-        "instructions": [asked, asked | {"rejected": {}}], "pairs": [answered],
-    }  # fmt: skip
+        "prompts": [funnels["prompts"]],
+        "queries": [funnels["queries"]],
+        "instructions": [asked, asked | {"rejected": {}}],
+        "pairs": [answered],
+    }
     places: dict[str, list[Path]] = {}
     for stage, contents in files.items():
         places[stage] = [tmp_path / f"{stage}{n}.json" for n in range(len(contents))]

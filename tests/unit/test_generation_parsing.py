@@ -121,9 +121,24 @@ def test_lone_surrogates_do_not_reach_the_files():
 
 
 PIECES = st.sampled_from(
-    ["<example>", "</example>", "<Example 2>", "< /example>", "<example/>", "\n", "Answer: 4",
-     "1. ", "Name a tree.", "What is a fjord?", '"', "**", "Here:\n", "&lt;example&gt;", "<examp"]
-)  # fmt: skip
+    [
+        "<example>",
+        "</example>",
+        "<Example 2>",
+        "< /example>",
+        "<example/>",
+        "\n",
+        "Answer: 4",
+        "1. ",
+        "Name a tree.",
+        "What is a fjord?",
+        '"',
+        "**",
+        "Here:\n",
+        "&lt;example&gt;",
+        "<examp",
+    ]
+)
 
 
 @given(st.lists(PIECES | st.text(max_size=20), max_size=30), st.booleans())

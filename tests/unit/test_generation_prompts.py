@@ -300,8 +300,11 @@ def test_the_hub_is_streamed_by_subset(prepare, tmp_path):
     hub = {"repo": str(repo), "revision": "main", "exclude_subsets": ["_score_eval$"]}
     rows, _ = prepare(SeedData(format="p3", hub=hub))
     assert [(row["subset"], row["instruction"]) for row in rows] == [
-        ("one", "one a"), ("one", "one b"), ("two", "two a"), ("two", "two b")
-    ]  # fmt: skip
+        ("one", "one a"),
+        ("one", "one b"),
+        ("two", "two a"),
+        ("two", "two b"),
+    ]
     named = SeedData(format="p3", hub=hub | {"subsets": ["two_score_eval"]}, max_rows_per_subset=1)
     assert [row["id"] for row in prepare(named)[0]] == ["two_score_eval:1"]
     with pytest.raises(LaminiError, match=r"check `seeds.hub`"):

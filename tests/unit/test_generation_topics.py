@@ -79,8 +79,15 @@ def test_titles_that_look_like_sql_stay_titles(tmp_path):
 
 
 def escaped(title: bytes) -> bytes:
-    for raw, sql in ((b"\\", b"\\\\"), (b"'", b"\\'"), (b'"', b'\\"'), (b"\n", b"\\n"),
-                     (b"\r", b"\\r"), (b"\0", b"\\0"), (b"\x1a", b"\\Z")):  # fmt: skip
+    for raw, sql in (
+        (b"\\", b"\\\\"),
+        (b"'", b"\\'"),
+        (b'"', b'\\"'),
+        (b"\n", b"\\n"),
+        (b"\r", b"\\r"),
+        (b"\0", b"\\0"),
+        (b"\x1a", b"\\Z"),
+    ):
         title = title.replace(raw, sql)
     return title
 

@@ -23,9 +23,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "level"),
-    [("B", "B"), (" c.", "C"), ("Rate-A", "A"), ("**Rating: D**", "D"), ("A\nbecause", "A"),
-     ("A good answer", None), ("Bad", None), ("E", None), ("", None)],
-)  # fmt: skip
+    [
+        ("B", "B"),
+        (" c.", "C"),
+        ("Rate-A", "A"),
+        ("**Rating: D**", "D"),
+        ("A\nbecause", "A"),
+        ("A good answer", None),
+        ("Bad", None),
+        ("E", None),
+        ("", None),
+    ],
+)
 def test_a_level_is_read_only_where_one_is_named(answer: str, level: str | None) -> None:
     assert read_verdict(answer) == level
 
@@ -38,10 +47,16 @@ def test_what_is_cut_off_is_said() -> None:
 def test_items_are_judged_once_and_blinded() -> None:
     texts = [("response", "Fine."), ("response", "x" * 500), ("instruction", "Do it.")]
     items = [
-        make_item(place=("models", 1), group=f"g{n}", subject="secret-model", part=part,
-                  instruction="Do it.", text=text).as_row()
+        make_item(
+            place=("models", 1),
+            group=f"g{n}",
+            subject="secret-model",
+            part=part,
+            instruction="Do it.",
+            text=text,
+        ).as_row()
         for n, (part, text) in enumerate(texts)
-    ]  # fmt: skip
+    ]
     write_jsonl("items.jsonl", items)
     answers = {"Response: Fine.": "B", "more characters": "not sure"}
 
@@ -52,9 +67,11 @@ def test_items_are_judged_once_and_blinded() -> None:
     with WritingEndpoint(write=write) as endpoint:
         for _ in range(2):
             facts = judge_items(
-                rated=Path("items.jsonl"), verdicts=Path("verdicts.jsonl"), settings=SETTINGS,
+                rated=Path("items.jsonl"),
+                verdicts=Path("verdicts.jsonl"),
+                settings=SETTINGS,
                 teacher=endpoint.settings(),
-            )  # fmt: skip
+            )
             assert facts == {"ledger": "verdicts.ledger.jsonl", "clipped": 1, "without_a_level": 1}
     rows = list(read_jsonl("verdicts.jsonl"))
     assert [row["rating"] for row in rows] == ["B", None, "D"]

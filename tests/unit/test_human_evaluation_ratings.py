@@ -17,9 +17,14 @@ from lamini.human_evaluation.shown import read_shown
 from lamini.settings.params import CollectRatings
 
 SETTINGS = CollectRatings(
-    study="models", kind="models", annotators=["annotator_1", "annotator_2"], replicates=200,
-    files=None, seed=1, version=1,
-)  # fmt: skip
+    study="models",
+    kind="models",
+    annotators=["annotator_1", "annotator_2"],
+    replicates=200,
+    files=None,
+    seed=1,
+    version=1,
+)
 GROUPS = {"g1": ("annotator_1",), "g2": ("annotator_2",), "g3": ("annotator_1", "annotator_2")}
 SUBJECTS = ("good", "bad")
 File = dict[str, Any]
@@ -33,9 +38,13 @@ def items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Item]:
     for group, annotators in GROUPS.items():
         for subject in SUBJECTS:
             item = make_item(
-                place=("models", 1), group=group, subject=subject, part="response",
-                instruction=f"Do {group}.", text=f"{subject} {group}",
-            )  # fmt: skip
+                place=("models", 1),
+                group=group,
+                subject=subject,
+                part="response",
+                instruction=f"Do {group}.",
+                text=f"{subject} {group}",
+            )
             rows.append(item.as_row() | {"annotators": annotators})
             key[item.item] = {"subject": subject, "stratum": "app", "source_id": group}
     write_jsonl("items.jsonl", rows)
@@ -61,9 +70,14 @@ def verdict(items: list[Item], rating: str | None) -> None:
 
 def collect(*files: str, verdicts: tuple[str, ...] = ()) -> tuple[list[dict[str, str]], Any]:
     collect_ratings(
-        rated="items.jsonl", key="key.json", verdicts=verdicts, rating_files=files,
-        ratings="ratings.csv", summary="summary.json", settings=SETTINGS,
-    )  # fmt: skip
+        rated="items.jsonl",
+        key="key.json",
+        verdicts=verdicts,
+        rating_files=files,
+        ratings="ratings.csv",
+        summary="summary.json",
+        settings=SETTINGS,
+    )
     with open("ratings.csv", newline="") as handle:
         return list(csv.DictReader(handle)), json.loads(Path("summary.json").read_text())
 
@@ -95,7 +109,8 @@ DAMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
         r"unknown annotator 'annotator_9'; the study has annotator_1, annotator_2",
     ),
     "other annotator": (
-        lambda f: f | {"annotator": "annotator_2"}, r"item \w+: is assigned to annotator_1, not to"
+        lambda f: f | {"annotator": "annotator_2"},
+        r"item \w+: is assigned to annotator_1, not to",
     ),
     "unknown item": (change_rating(0, item="0" * 12), r"item 0{12}: the study has no such item"),
     "other version": (change_rating(1, digest="0" * 16), r"item \w+: was rated for another"),
@@ -108,9 +123,10 @@ DAMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
     ),
     "comment that is no text": (change_rating(0, comment=3), r"item \w+: comment 3 is no text"),
     "rating that is no object": (
-        lambda f: f | {"ratings": ["A"]}, r"rating 1: expected an object, found 'A'"
+        lambda f: f | {"ratings": ["A"]},
+        r"rating 1: expected an object, found 'A'",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DAMAGES)

@@ -33,18 +33,31 @@ def instructions(*apps: str) -> list[dict[str, Any]]:
 
 def settings(**changes: Any) -> SelectItems:
     values: dict[str, Any] = {
-        "study": "models", "kind": "models", "models": MODELS, "max_per_app": 2,
-        "instructions": None, "annotators": 2, "rated_twice": 0.0, "seed": 1,
-        "mixture": "d_all", "samples_per_source": 3, "exclude": None, "version": 1, "files": None,
-    }  # fmt: skip
+        "study": "models",
+        "kind": "models",
+        "models": MODELS,
+        "max_per_app": 2,
+        "instructions": None,
+        "annotators": 2,
+        "rated_twice": 0.0,
+        "seed": 1,
+        "mixture": "d_all",
+        "samples_per_source": 3,
+        "exclude": None,
+        "version": 1,
+        "files": None,
+    }
     return SelectItems.model_validate(values | changes)
 
 
 def select(inputs: dict[str, Any], **changes: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     select_items(
-        inputs=inputs, rated="items.jsonl", key="key.json", funnel="funnel.json",
+        inputs=inputs,
+        rated="items.jsonl",
+        key="key.json",
+        funnel="funnel.json",
         settings=settings(**changes),
-    )  # fmt: skip
+    )
     return list(read_jsonl("items.jsonl")), json.loads(Path("key.json").read_text())
 
 
@@ -120,10 +133,14 @@ def test_answers_that_do_not_belong_together_are_refused() -> None:
 
 def test_each_source_gives_pairs_whose_parts_are_rated_apart() -> None:
     rows = [
-        {"instruction": f"{source} asks {n}", "response": f"{source} answers {n}",
-         "instruction_source": source}
-        for source in ("alpaca", "original_p3") for n in range(9)
-    ]  # fmt: skip
+        {
+            "instruction": f"{source} asks {n}",
+            "response": f"{source} answers {n}",
+            "instruction_source": source,
+        }
+        for source in ("alpaca", "original_p3")
+        for n in range(9)
+    ]
     pl.DataFrame(rows).write_parquet("data.parquet")
     Path("manifest.json").write_text("{}")
     inputs = {"dataset": "data.parquet", "manifest": "manifest.json"}

@@ -18,9 +18,13 @@ from lamini.human_evaluation.statistics import (
 
 def row(group: str, subject: str, rating: str, annotator: str = "annotator_1") -> dict[str, str]:
     return {
-        "item": f"{group}-{subject}", "group": group, "subject": subject, "part": "response",
-        "rating": rating, "annotator": annotator,
-    }  # fmt: skip
+        "item": f"{group}-{subject}",
+        "group": group,
+        "subject": subject,
+        "part": "response",
+        "rating": rating,
+        "annotator": annotator,
+    }
 
 
 def test_shares_and_their_intervals() -> None:
@@ -31,8 +35,11 @@ def test_shares_and_their_intervals() -> None:
     assert share["mean"]["estimate"] == 1.9
     a, c = share["shares"]["A"], share["shares"]["C"]
     # The binomial's normal interval: 0.3 +- 1.96 sqrt(0.3 * 0.7 / 100).
-    assert (a["estimate"], a["low"], a["high"]) == (0.3, pytest.approx(0.21, abs=0.02),
-                                                    pytest.approx(0.39, abs=0.02))  # fmt: skip
+    assert (a["estimate"], a["low"], a["high"]) == (
+        0.3,
+        pytest.approx(0.21, abs=0.02),
+        pytest.approx(0.39, abs=0.02),
+    )
     assert (c["estimate"], c["low"], c["high"]) == (0.0, 0.0, 0.0)
 
 
@@ -55,28 +62,42 @@ def test_intervals_are_percentiles_of_resampled_instructions() -> None:
     counts = np.array([[found.count(level) for level in "ABCD"] for found in rated])
     draws = resampled(counts, 300, 3, "m", "response")
     totals = draws.sum(axis=1)
-    assert level_shares(rows, 300, seed=3) == [{
-        "subject": "m", "part": "response", "instructions": 11, "ratings": 21,
-        "counts": {"A": 6, "B": 5, "C": 4, "D": 6},
-        "shares": {
-            level: estimate(counts[:, n].sum() / 21, draws[:, n] / totals)
-            for n, level in enumerate("ABCD")
-        },
-        "mean": estimate(32 / 21, draws @ [3, 2, 1, 0] / totals),
-    }]  # fmt: skip
+    assert level_shares(rows, 300, seed=3) == [
+        {
+            "subject": "m",
+            "part": "response",
+            "instructions": 11,
+            "ratings": 21,
+            "counts": {"A": 6, "B": 5, "C": 4, "D": 6},
+            "shares": {
+                level: estimate(counts[:, n].sum() / 21, draws[:, n] / totals)
+                for n, level in enumerate("ABCD")
+            },
+            "mean": estimate(32 / 21, draws @ [3, 2, 1, 0] / totals),
+        }
+    ]
 
 
 def test_ratings_of_one_instruction_are_resampled_together() -> None:
     alone = [row(f"g{n}", "m", "A" if n % 2 else "D") for n in range(40)]
-    together = [row(f"g{n}", "m", "A" if n % 2 else "D", f"annotator_{k}")
-                for n in range(40) for k in range(5)]  # fmt: skip
+    together = [
+        row(f"g{n}", "m", "A" if n % 2 else "D", f"annotator_{k}")
+        for n in range(40)
+        for k in range(5)
+    ]
     (one,), (five,) = level_shares(alone, 2000, 1), level_shares(together, 2000, 1)
     assert five["ratings"] == 5 * one["ratings"] and five["mean"] == one["mean"]
 
 
 def test_comparisons_are_made_on_shared_instructions() -> None:
-    rows = [row("g1", "x", "A"), row("g1", "y", "C"), row("g2", "x", "B"), row("g2", "y", "B"),
-            row("g3", "x", "D"), row("g4", "z", "A")]  # fmt: skip
+    rows = [
+        row("g1", "x", "A"),
+        row("g1", "y", "C"),
+        row("g2", "x", "B"),
+        row("g2", "y", "B"),
+        row("g3", "x", "D"),
+        row("g4", "z", "A"),
+    ]
     (pair,) = pairwise_comparisons(rows, seed=1)
     assert (pair["first"], pair["second"], pair["instructions"]) == ("x", "y", 2)
     assert (pair["better"], pair["equal"], pair["worse"]) == (1, 1, 0)
@@ -108,11 +129,19 @@ def test_an_instruction_that_was_rated_twice_counts_with_its_mean() -> None:
     rows += [row(f"g{n}", "z", rating) for n, rating in enumerate("CBAD", start=1)]
     rows.append(row("g1", "z", "B", "annotator_2"))
     # Gaps of 1.5, 0, -3 and 1: no combination of signs has a sum nearer to zero than theirs.
-    assert pairwise_comparisons(rows, seed=2) == [{
-        "part": "response", "first": "x", "second": "z", "instructions": 4,
-        "better": 2, "equal": 1, "worse": 1, "p": 1.0,
-        "difference": {"estimate": -0.125, "low": -3.0, "high": 3.0},
-    }]  # fmt: skip
+    assert pairwise_comparisons(rows, seed=2) == [
+        {
+            "part": "response",
+            "first": "x",
+            "second": "z",
+            "instructions": 4,
+            "better": 2,
+            "equal": 1,
+            "worse": 1,
+            "p": 1.0,
+            "difference": {"estimate": -0.125, "low": -3.0, "high": 3.0},
+        }
+    ]
 
 
 def pair_rows(pairs: list[tuple[str, str]], order: str = "pq") -> list[dict[str, str]]:

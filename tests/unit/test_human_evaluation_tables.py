@@ -32,16 +32,23 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def row(group: str, subject: str, rater: str, annotator: str, rating: str) -> Row:
     return {
-        "item": f"{group}-{subject}", "group": group, "subject": subject, "part": "response",
-        "rater": rater, "annotator": annotator, "rating": rating,
-    }  # fmt: skip
+        "item": f"{group}-{subject}",
+        "group": group,
+        "subject": subject,
+        "part": "response",
+        "rater": rater,
+        "annotator": annotator,
+        "rating": rating,
+    }
 
 
 def ratings() -> tuple[list[Row], list[Row]]:
-    human = [row(f"g{n}", m, "human", who, level)
-             for n, levels in enumerate(("AB", "CC", "AD"))
-             for m, level in zip(("m1", "m2"), levels, strict=True)
-             for who in "pq"]  # fmt: skip
+    human = [
+        row(f"g{n}", m, "human", who, level)
+        for n, levels in enumerate(("AB", "CC", "AD"))
+        for m, level in zip(("m1", "m2"), levels, strict=True)
+        for who in "pq"
+    ]
     human.append(row("g9", "m1", "human", "p", ""))
     machine = [row(f"g{n}", m, "machine", "judge", "D") for n in range(3) for m in ("m1", "m2")]
     return human, machine
@@ -74,8 +81,9 @@ def test_shares_of_people_and_machine_have_rows_of_their_own() -> None:
 def test_comparisons_and_agreement() -> None:
     (_, *rows), text = table("rating_comparisons", *ratings())
     assert [row[:6] for row in rows] == [
-        ["One", "Two", "people", "2", "1", "0"], ["One", "Two", "a machine", "0", "3", "0"]
-    ]  # fmt: skip
+        ["One", "Two", "people", "2", "1", "0"],
+        ["One", "Two", "a machine", "0", "3", "0"],
+    ]
     # A and B, C and C, A and D: 1, 0 and 3 levels apart; half of all signs are as far out.
     assert [row[6:9] for row in rows] == [["1.33", "-3.00", "3.00"], ["0.00", "-2.12", "2.12"]]
     assert [float(p) for p in rows[0][9:]] == pytest.approx([0.5, 1.0], abs=0.02)

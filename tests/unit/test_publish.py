@@ -41,10 +41,14 @@ def results(tmp_path: Path) -> Path:
     write_folder_manifest(final, {"steps": 3})
     for model, score, precision in (("herd-llama", 41.25, "bf16"), ("my-llama", 30.0, "fp32")):
         result = {
-            "metric": "acc_norm", "score": score, "interval": [score - 2, score + 2],
-            "examples": 2376, "protocol": "modern", "precision": precision,
+            "metric": "acc_norm",
+            "score": score,
+            "interval": [score - 2, score + 2],
+            "examples": 2376,
+            "protocol": "modern",
+            "precision": precision,
             "data": {"sha256": "0" * 64},
-        }  # fmt: skip
+        }
         write_json(folder / f"evals/{model}/arc_easy.json", result)
     return folder
 
@@ -89,8 +93,12 @@ def _publish(
         environment["HF_TOKEN"] = token
     return subprocess.run(
         [sys.executable, "-m", "lamini.publish", *arguments, "--results", str(results)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_dry_run_shows_everything_and_sends_nothing(results: Path, hub: Hub) -> None:

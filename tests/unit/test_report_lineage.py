@@ -102,11 +102,15 @@ def test_each_output_of_a_merge_leads_to_the_pairs(output: str) -> None:
     lineage = _lineage("results/tables/table_02.json")
     upstream = [made, PAIRS, QUERIES, "results/tables/table_02.json"]
     assert lineage["products"]["results/tables/table_02.json"] == {
-        "upstream": upstream, "marks": []
-    }  # fmt: skip
+        "upstream": upstream,
+        "marks": [],
+    }
     assert {lineage["artifacts"][path]["rule"] for path in upstream} == {
-        "make_table", "merge_pairs", "generate_pairs", "select_queries"
-    }  # fmt: skip
+        "make_table",
+        "merge_pairs",
+        "generate_pairs",
+        "select_queries",
+    }
 
 
 def test_a_record_of_the_earlier_form_is_followed_and_marked() -> None:
@@ -130,16 +134,20 @@ def test_the_crate_is_a_workflow_run_crate() -> None:
     Path("results/report/index.html").write_text("<!doctype html>")
     Path("results/run_config.yaml").write_text(yaml.safe_dump({"seed": 42}))
     inputs = {
-        "lineage": "results/report/lineage.json", "report": "results/report/index.html",
-        "config": "results/run_config.yaml", "snakefile": str(ROOT / "Snakefile"),
+        "lineage": "results/report/lineage.json",
+        "report": "results/report/index.html",
+        "config": "results/run_config.yaml",
+        "snakefile": str(ROOT / "Snakefile"),
         "citation": str(ROOT / "CITATION.cff"),
-    }  # fmt: skip
+    }
     written = []
     for _ in range(2):
         write_crate(
-            inputs=inputs, settings={"title": "Run"}, metadata="results/ro-crate-metadata.json",
+            inputs=inputs,
+            settings={"title": "Run"},
+            metadata="results/ro-crate-metadata.json",
             workflow="results/workflow/Snakefile",
-        )  # fmt: skip
+        )
         written.append(Path("results/ro-crate-metadata.json").read_bytes())
     assert written[0] == written[1]
     check_crate(Path("results"))

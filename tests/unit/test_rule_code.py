@@ -62,7 +62,7 @@ RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
         ("__init__.py", '__version__ = "', '__version__ = "9'),
         ("acceptance.py", "import argparse", "import argparse\nimport ast"),
     ],
-)  # fmt: skip
+)
 def test_what_changes_no_result_changes_no_digest(
     edit: Edit, path: str, old: str, new: str
 ) -> None:

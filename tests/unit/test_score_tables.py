@@ -39,12 +39,15 @@ def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[s
     published, sizes = published_scores(PUBLISHED["published"]), _paper_tasks()
     evals = [
         result_file(
-            student.lower(), task, score=published[other][task],
-            interval=[published[other][task]] * 2, examples=size,
+            student.lower(),
+            task,
+            score=published[other][task],
+            interval=[published[other][task]] * 2,
+            examples=size,
         )
         for student, other in scores_of.items()
         for task, size in sizes.items()
-    ]  # fmt: skip
+    ]
     return evals, [_model(student, "any", "student") for student in scores_of]
 
 
@@ -55,11 +58,17 @@ def test_the_yardsticks_are_computed_from_the_papers_own_numbers() -> None:
     params = {"models": models, "tasks": {task: task for task in _paper_tasks()}}
     rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
     assert rows[-1] == {
-        "Family": "All", "Models": "students", "How many": "15", "Scores compared": "225",
-        "Within our 95 % interval": "225", "Within, %": "100.0", "If untrained": "114",
-        "If another student, %": "31.7", "Mean difference": "0.00",
+        "Family": "All",
+        "Models": "students",
+        "How many": "15",
+        "Scores compared": "225",
+        "Within our 95 % interval": "225",
+        "Within, %": "100.0",
+        "If untrained": "114",
+        "If another student, %": "31.7",
+        "Mean difference": "0.00",
         "Mean absolute difference": "0.00",
-    }  # fmt: skip
+    }
     assert "cannot reach 95 %" in text and "≠" not in text
 
 
@@ -88,9 +97,11 @@ def test_the_reproduction_is_counted_by_family_and_role() -> None:
     student = ["1", "2", "1", "50.0", "1", "25.0", "-2.90", "3.90"]
     reference = ["1", "2", "2", "100.0", "", "", "0.20", "0.20"]
     assert [list(row.values()) for row in rows] == [
-        ["T5", "students", *student], ["T5", "reference models", *reference],
-        ["All", "students", *student], ["All", "reference models", *reference],
-    ]  # fmt: skip
+        ["T5", "students", *student],
+        ["T5", "reference models", *reference],
+        ["All", "students", *student],
+        ["All", "reference models", *reference],
+    ]
     rows, text, _ = made_table("reproduction", dict(PUBLISHED), params | {"models": []})
     assert rows == [] and "None of the paper's models took part" in text
     others = params | {"tasks": {"rte": "Another task"}}
@@ -221,9 +232,11 @@ def test_unlike_measurements_are_marked_at_the_cell(changes: dict[str, Any], fac
 
 def _score_params(*models: dict[str, Any]) -> dict[str, Any]:
     return {
-        "title": "Scores.", "models": list(models), "tasks": TASKS,
+        "title": "Scores.",
+        "models": list(models),
+        "tasks": TASKS,
         "published_models": ["T5-small", "LaMini-T5-61M"],
-    }  # fmt: skip
+    }
 
 
 def test_scores_stand_beside_the_published_ones() -> None:
@@ -239,8 +252,10 @@ def test_scores_stand_beside_the_published_ones() -> None:
     assert "| +1.0° | -6.8 | -2.9 |" in text, "RTE lies in our interval"
     # The average's half-width: two of 2 points, squared and added, over two tasks.
     assert [cell["interval_text"] for cell in cells[3][3:]] == [
-        "-1.0 to +3.0", "-8.8 to -4.8", "-4.3 to -1.5",
-    ]  # fmt: skip
+        "-1.0 to +3.0",
+        "-8.8 to -4.8",
+        "-4.3 to -1.5",
+    ]
     assert "≠" not in text
 
 

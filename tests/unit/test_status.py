@@ -145,10 +145,16 @@ def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
         ledger.append([row_line({"key": f"{n:032x}", **row}) for n in range(count)])
         ledger.close()
     job = {
-        "state": "running", "updated": time.time(), "seconds": 2.0, "answered": 30,
-        "prompt_tokens": 100, "completion_tokens": 100, "in_flight": 7, "rate_limited": 1,
+        "state": "running",
+        "updated": time.time(),
+        "seconds": 2.0,
+        "answered": 30,
+        "prompt_tokens": 100,
+        "completion_tokens": 100,
+        "in_flight": 7,
+        "rate_limited": 1,
         "retries": 2,
-    }  # fmt: skip
+    }
     write("results/progress/a.json", job)
     write("results/progress/b.json", job | {"updated": time.time() - 3600})
     write("results/progress/c.json", job | {"state": "done"})
@@ -179,11 +185,26 @@ def test_costs_are_summed_by_rule_in_the_pipelines_order(capsys, jobs):
     text = status(capsys, "cost", "--gpu-dollars", "2", "--cpu-dollars", "0.5")
     assert text.index("train_model") < text.index("generate_answers") < text.index("in all")
     assert rows(text)["train_model"] == [
-        "2", "4:00:00", "8.00", "0.00", "16.00", "0.0", "GiB", "$36.00"
-    ]  # fmt: skip
+        "2",
+        "4:00:00",
+        "8.00",
+        "0.00",
+        "16.00",
+        "0.0",
+        "GiB",
+        "$36.00",
+    ]
     assert rows(text)["in"][1:] == [
-        "3", "5:00:00", "10.00", "0.00", "17.00", "2.0", "GiB", "$39.00", "$0.00"
-    ]  # fmt: skip
+        "3",
+        "5:00:00",
+        "10.00",
+        "0.00",
+        "17.00",
+        "2.0",
+        "GiB",
+        "$39.00",
+        "$0.00",
+    ]
     assert "not readable: results/benchmarks/train_model/torn.jsonl" in text
     assert "machines" not in status(capsys, "cost")
 
@@ -206,15 +227,28 @@ def test_the_last_runs_jobs_are_shown_unless_another_configuration_is_given(caps
 def test_jobs_stand_in_the_order_of_the_rule_files(planned):
     rules = list(dict.fromkeys(job.rule for job in planned))
     for earlier, later in pairwise(
-        ("select_topics", "prepare_prompts", "generate_pairs", "merge_pairs", "measure_dataset",
-         "train_model", "generate_answers", "select_items", "make_table", "write_report")
-    ):  # fmt: skip
+        (
+            "select_topics",
+            "prepare_prompts",
+            "generate_pairs",
+            "merge_pairs",
+            "measure_dataset",
+            "train_model",
+            "generate_answers",
+            "select_items",
+            "make_table",
+            "write_report",
+        )
+    ):
         assert rules.index(earlier) < rules.index(later)
     topics = next(job for job in planned if job.rule == "select_topics")
     assert topics == Job(
-        "select_topics", "", ("results/topics/topics.jsonl", "results/topics/funnel.json"),
-        "results/logs/select_topics.log", "results/benchmarks/select_topics.jsonl",
-    )  # fmt: skip
+        "select_topics",
+        "",
+        ("results/topics/topics.jsonl", "results/topics/funnel.json"),
+        "results/logs/select_topics.log",
+        "results/benchmarks/select_topics.jsonl",
+    )
 
 
 def test_the_end_of_a_long_log_is_enough(tmp_path):

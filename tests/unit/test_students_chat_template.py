@@ -17,11 +17,21 @@ from lamini.students.tokenization import tokenize_pairs
 from lamini.students.tokenizers import load_tokenizer
 
 INSTRUCTIONS = [
-    "Name a sea.", " led by a space", "ended by one ", "  by two  ", "\n\nlines\n\n", "\ttab",
-    "1 + 1 = 2", "été, e\u0301te\u0301, 海 🦙", "it's {{ a }} {% b %} \\ 'x' \"y\"",
-    "a\u00a0b\u2028", "### Response:", "▁ already there", "[INST] x [/INST]",
+    "Name a sea.",
+    " led by a space",
+    "ended by one ",
+    "  by two  ",
+    "\n\nlines\n\n",
+    "\ttab",
+    "1 + 1 = 2",
+    "été, e\u0301te\u0301, 海 🦙",
+    "it's {{ a }} {% b %} \\ 'x' \"y\"",
+    "a\u00a0b\u2028",
+    "### Response:",
+    "▁ already there",
+    "[INST] x [/INST]",
     "an </s> in <s> the middle",
-]  # fmt: skip
+]
 
 
 @functools.cache

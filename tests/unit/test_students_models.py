@@ -118,10 +118,32 @@ def test_the_cached_prompt_is_the_prompt_at_inference(
 
 
 PIECES = (
-    "a", "Sea", "'s", "12", " ", "  ", "\n", "\n\n", "\t", "\r\n", "\u00a0", "\u2028", "\x1c",
-    "\u200b", "\u0301", "é", "🦙", "ß", "#", "###", ":", ":\n", "<|endoftext|>", "[PAD]",
+    "a",
+    "Sea",
+    "'s",
+    "12",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "\t",
+    "\r\n",
+    "\u00a0",
+    "\u2028",
+    "\x1c",
+    "\u200b",
+    "\u0301",
+    "é",
+    "🦙",
+    "ß",
+    "#",
+    "###",
+    ":",
+    ":\n",
+    "<|endoftext|>",
+    "[PAD]",
     "### Response:",
-)  # fmt: skip
+)
 
 
 @settings(max_examples=400, deadline=None)

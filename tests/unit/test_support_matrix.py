@@ -31,8 +31,10 @@ def test_a_family_is_right_or_refused_as_the_page_says(name: str, cache: TokenCa
 
 def test_the_page_names_every_family_and_what_was_not_built() -> None:
     assert set(documented()) == set(families.FAMILIES)
-    assert all(f"| {name} | {why} |" in support.PAGE.read_text()
-               for name, why in families.NOT_BUILT.items())  # fmt: skip
+    assert all(
+        f"| {name} | {why} |" in support.PAGE.read_text()
+        for name, why in families.NOT_BUILT.items()
+    )
 
 
 def test_models_that_are_not_causal_are_not_trained() -> None:

@@ -71,10 +71,11 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
 def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
     evals = [result_file("demo", task, values=[1.0] * 6 + [0.0] * 6) for task in TASKS]
     params = {
-        "tasks": TASKS, "reproduction": False,
+        "tasks": TASKS,
+        "reproduction": False,
         "models": [{"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}],
         "published_models": ["T5-small", "LaMini-T5-61M"],
-    }  # fmt: skip
+    }
     outputs = _outputs(tmp_path, "table")
     make_table("09", {"evals": evals, "published": PUBLISHED["published"]}, params, outputs)
     table = json.loads(Path(outputs["json"]).read_text())
@@ -137,9 +138,11 @@ def test_a_missing_file_is_named() -> None:
 
 def test_the_widest_gap_is_shown(tmp_path: Path) -> None:
     rated = [
-        ("i1", "g1", "s", "A"), ("i2", "g1", "r", "B"),
-        ("i3", "g2", "s", "D"), ("i4", "g2", "r", "A"),
-    ]  # fmt: skip
+        ("i1", "g1", "s", "A"),
+        ("i2", "g1", "r", "B"),
+        ("i3", "g2", "s", "D"),
+        ("i4", "g2", "r", "A"),
+    ]
     with open("ratings.csv", "w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["item", "group", "subject", "rater", "rating"])
@@ -150,9 +153,11 @@ def test_the_widest_gap_is_shown(tmp_path: Path) -> None:
     ]
     Path("items.jsonl").write_text("\n".join(lines) + "\n")
     params = {
-        "students": ["s"], "references": ["r"],
-        "names": {"s": "Student", "r": "Reference"}, "reproduction": True,
-    }  # fmt: skip
+        "students": ["s"],
+        "references": ["r"],
+        "names": {"s": "Student", "r": "Reference"},
+        "reproduction": True,
+    }
     for name, ahead, group in (("05", "students", "g1"), ("06", "references", "g2")):
         outputs = _outputs(tmp_path, ahead)
         inputs = {"ratings": "ratings.csv", "rated": "items.jsonl"}
@@ -178,10 +183,13 @@ def test_contamination_is_shown_per_task_and_source(tmp_path: Path) -> None:
     path = tmp_path / "contamination.csv"
     path.write_text("\n".join(rows) + "\n")
     params = {
-        "mixture": "d_all", "sources": ["alpaca", "original_p3"],
-        "symbols": {"alpaca": "D_A", "original_p3": "D_P3"}, "ngrams": [8, 13],
-        "tasks": TASKS, "reproduction": True,
-    }  # fmt: skip
+        "mixture": "d_all",
+        "sources": ["alpaca", "original_p3"],
+        "symbols": {"alpaca": "D_A", "original_p3": "D_P3"},
+        "ngrams": [8, 13],
+        "tasks": TASKS,
+        "reproduction": True,
+    }
     outputs = _outputs(tmp_path, "table")
     make_table("contamination", {"analysis": str(path)}, params, outputs)
     heading_row, first, last = _rows(outputs["csv"])

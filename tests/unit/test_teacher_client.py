@@ -57,9 +57,15 @@ def mixed_faults(prompt: str, attempt: int) -> str | None:
     draw = blake2b(f"{prompt}/{attempt}".encode(), digest_size=4).digest()
     share = int.from_bytes(draw, "big") / 2**32 * 100
     for fault, most in (
-        ("429", 5), ("500", 10), ("reset", 11), ("cut", 12), ("malformed", 13), ("hang", 14),
-        ("no_choices", 14.5), ("error_in_200", 15),
-    ):  # fmt: skip
+        ("429", 5),
+        ("500", 10),
+        ("reset", 11),
+        ("cut", 12),
+        ("malformed", 13),
+        ("hang", 14),
+        ("no_choices", 14.5),
+        ("error_in_200", 15),
+    ):
         if share < most:
             return fault
     return None
@@ -107,9 +113,21 @@ def test_sends_what_the_openai_package_sends(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "fault", ["429", "500", "503", "409", "408", "reset", "cut", "malformed", "hang", "no_choices",
-              "error_in_200"],
-)  # fmt: skip
+    "fault",
+    [
+        "429",
+        "500",
+        "503",
+        "409",
+        "408",
+        "reset",
+        "cut",
+        "malformed",
+        "hang",
+        "no_choices",
+        "error_in_200",
+    ],
+)
 def test_passing_fault_costs_one_more_attempt(tmp_path, fault):
     def first_of_three(prompt: str, attempt: int) -> str | None:
         return fault if int(prompt) % 3 == 0 and attempt == 1 else None

@@ -37,8 +37,13 @@ def test_one_node_counts_its_gpus_and_several_count_those_of_each(paper: dict[st
     two = Workflow(paper)
     asked = {name: value for name, value in two.training_shape(LARGE).items() if value is not None}
     assert asked == {
-        "nodes": 2, "node_gpus": 4, "gres": "gpu:4", "tasks": 2, "tasks_per_gpu": 0, "mpi": "srun",
-    }  # fmt: skip
+        "nodes": 2,
+        "node_gpus": 4,
+        "gres": "gpu:4",
+        "tasks": 2,
+        "tasks_per_gpu": 0,
+        "mpi": "srun",
+    }
     assert one.training_gpus(LARGE) == two.training_gpus(LARGE)
     assert one.training_minutes(LARGE, 1) == two.training_minutes(LARGE, 1)
     assert one.training_params(LARGE) == two.training_params(LARGE), "nodes change no result"
@@ -76,8 +81,11 @@ def test_all_nodes_name_the_same_rendezvous() -> None:
 def test_a_step_has_one_task_on_each_node() -> None:
     assert "--gres=gpu:4" in step_command(2, 8, 4)
     assert step_command(2, 8, 0)[1:5] == [
-        "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=8",
-    ]  # fmt: skip
+        "--nodes=2",
+        "--ntasks=2",
+        "--ntasks-per-node=1",
+        "--cpus-per-task=8",
+    ]
 
 
 def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:

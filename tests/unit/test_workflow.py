@@ -151,8 +151,10 @@ def test_the_protocol_is_the_papers_for_its_families_alone(paper: dict[str, Any]
     def protocols(**evaluation: str) -> dict[str, str]:
         paper["evaluation"] |= evaluation
         flow = Workflow(paper)
-        found = {m: flow.evaluation_params(m, "record").evaluation.protocol
-                 for m in (*flow.evaluated_models, "qwen")}  # fmt: skip
+        found = {
+            m: flow.evaluation_params(m, "record").evaluation.protocol
+            for m in (*flow.evaluated_models, "qwen")
+        }
         assert len(found) == 15 + 17 + 1
         return found
 
@@ -233,8 +235,15 @@ def test_a_decontamination_that_cannot_be_is_refused(
 def test_the_papers_prompt_adds_nothing_to_the_params_of_older_runs(paper: dict[str, Any]) -> None:
     default = Workflow(paper).instruction_params("generated_p3", "0003").as_params()
     assert list(default) == [
-        "source", "generation", "model", "requests", "seed_requests", "count", "seed", "version"
-    ]  # fmt: skip
+        "source",
+        "generation",
+        "model",
+        "requests",
+        "seed_requests",
+        "count",
+        "seed",
+        "version",
+    ]
     assert list(default["requests"]) == ["sampling", "demonstrations", "version"]
     del paper["teacher"]["instructions"]["prompt"]
     assert Workflow(paper).instruction_params("generated_p3", "0003").as_params() == default

@@ -27,12 +27,25 @@ NAMES = {"recipe", "mixture", "sources", "panels", "models", "tokenizer", "other
 NAMES |= {"initialization", "same_subset", "config"}
 """Settings that must fit others: kept, but for `CHOSEN`."""
 OTHER_WORDS = {
-    "self_instruct": "jsonl", "alpaca": "bare", "bare": "alpaca", "p3": "flan", "flan": "p3",
-    "user": "assistant", "shuffled": "mean", "refusal": "truncated", "linear": "constant",
-    "cosine": "linear", "token_mean": "micro_batch_mean", "auto": "bf16", "paper": "modern",
-    "decoder-only": "encoder-decoder", "encoder-decoder": "decoder-only", "acc": "f1",
-    "acc_norm": "f1", "f1": "acc",
-}  # fmt: skip
+    "self_instruct": "jsonl",
+    "alpaca": "bare",
+    "bare": "alpaca",
+    "p3": "flan",
+    "flan": "p3",
+    "user": "assistant",
+    "shuffled": "mean",
+    "refusal": "truncated",
+    "linear": "constant",
+    "cosine": "linear",
+    "token_mean": "micro_batch_mean",
+    "auto": "bf16",
+    "paper": "modern",
+    "decoder-only": "encoder-decoder",
+    "encoder-decoder": "decoder-only",
+    "acc": "f1",
+    "acc_norm": "f1",
+    "f1": "acc",
+}
 CHOSEN: dict[Place, Any] = {
     ("dataset",): "published",
     ("published",): {"local": {"path": "config/demo/p3"}},
@@ -206,17 +219,33 @@ def test_every_leaf_of_the_params_follows_its_setting(
 
 
 ONE_OF_EACH = {
-    "sources": ("alpaca", "generated_p3"), "mixtures": ("clean",), "tasks": ("rte",),
-    "tokenizers": ("own", "gpt2"), "recipes": ("decoder_only",), "studies": ("dataset",),
-    "models": ("lamini-gpt-124m", "gpt2", "my-gpt2", "my-gguf"), "downloads": ("seed_tasks.jsonl",),
-}  # fmt: skip
+    "sources": ("alpaca", "generated_p3"),
+    "mixtures": ("clean",),
+    "tasks": ("rte",),
+    "tokenizers": ("own", "gpt2"),
+    "recipes": ("decoder_only",),
+    "studies": ("dataset",),
+    "models": ("lamini-gpt-124m", "gpt2", "my-gpt2", "my-gguf"),
+    "downloads": ("seed_tasks.jsonl",),
+}
 WITHOUT_PARAMS = {
-    "models.*.evaluation_gpus", "models.*.nodes", "models.*.parameters",  # resources of jobs
-    "models.*.published_as", "models.*.recommended", "published.hub",
-    "recipes.*.gradient_checkpointing", "recipes.*.save_minutes", "recipes.*.shard_optimizer",
-    "recipes.*.tokens_per_micro_batch", "teacher.down_after", "teacher.endpoints",
-    "teacher.jobs", "teacher.max_attempts", "teacher.max_concurrency", "teacher.timeout",
-}  # fmt: skip
+    "models.*.evaluation_gpus",
+    "models.*.nodes",
+    "models.*.parameters",  # resources of jobs
+    "models.*.published_as",
+    "models.*.recommended",
+    "published.hub",
+    "recipes.*.gradient_checkpointing",
+    "recipes.*.save_minutes",
+    "recipes.*.shard_optimizer",
+    "recipes.*.tokens_per_micro_batch",
+    "teacher.down_after",
+    "teacher.endpoints",
+    "teacher.jobs",
+    "teacher.max_attempts",
+    "teacher.max_concurrency",
+    "teacher.timeout",
+}
 """Settings of speed, safety and resources, and what no result has."""
 
 

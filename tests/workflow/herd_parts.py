@@ -64,17 +64,32 @@ def make_students(folder: Path, texts: Path) -> None:
     torch.manual_seed(0)
 
     llama = AutoConfig.for_model(
-        "llama", hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=1024, **ids,
-    )  # fmt: skip
+        "llama",
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        **ids,
+    )
     AutoModelForCausalLM.from_config(llama).save_pretrained(folder / "my-llama")
     FastTokenizer(tokenizer_object=bpe, **ends).save_pretrained(folder / "my-llama")
 
     bart = AutoConfig.for_model(
-        "bart", d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-        decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64,
-        max_position_embeddings=1024, decoder_start_token_id=2, pad_token_id=1, **ids,
-    )  # fmt: skip
+        "bart",
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=1024,
+        decoder_start_token_id=2,
+        pad_token_id=1,
+        **ids,
+    )
     AutoModelForSeq2SeqLM.from_config(bart).save_pretrained(folder / "my-bart")
     bpe.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]

@@ -20,9 +20,16 @@ def test_the_example_distils_its_own_herd(checkout: Checkout, monkeypatch) -> No
     with herd_parts(checkout.folder) as teacher:
         place = {"endpoints": [{"base_url": teacher.base_url, "api_key_variable": "HERD_API_KEY"}]}
         checkout.snakemake(
-            "models", *evals, *HERD, "--config", f"teacher={json.dumps(place)}",
-            "--cores", "2", "--resources", "teacher=1",
-        )  # fmt: skip
+            "models",
+            *evals,
+            *HERD,
+            "--config",
+            f"teacher={json.dumps(place)}",
+            "--cores",
+            "2",
+            "--resources",
+            "teacher=1",
+        )
     results = checkout.folder / "results"
     assert {body["model"] for body in teacher.requests} == {"my-teacher"}
     assert len(teacher.requests) == len(teacher.asked), "nothing was asked twice"

@@ -48,10 +48,14 @@ def test_nothing_of_one_clean_run_is_in_doubt(finished_demo: Checkout) -> None:
 GENERATION = {"pairs", "queries", "instructions", "prompts", "topics"}
 """Folders of what the teacher was asked with, and what it answered."""
 OF_NO_DATASET = {
-    "table_03", "table_07",  # of settings alone: the students, and the levels of the ratings
-    "table_10", "table_11", "table_12", "table_reproduction",  # of models that the demo lacks
+    "table_03",
+    "table_07",  # of settings alone: the students, and the levels of the ratings
+    "table_10",
+    "table_11",
+    "table_12",
+    "table_reproduction",  # of models that the demo lacks
     "table_topic_coverage",  # of the instructions, before they are answered
-}  # fmt: skip
+}
 
 
 def test_every_number_leads_to_the_paid_answers(finished_demo: Checkout) -> None:

@@ -35,8 +35,11 @@ def test_ten_times_the_paper_is_planned_in_a_minute(checkout: Checkout) -> None:
     with open(checkout.folder / "plan.log", "wb") as output:
         planning = subprocess.Popen(
             ["snakemake", "-n", "--quiet", "rules", "--configfile", overlay.name],
-            cwd=checkout.folder, env=environment, stdout=output, stderr=output,
-        )  # fmt: skip
+            cwd=checkout.folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
         _, status, used = os.wait4(planning.pid, 0)
     planning.returncode = os.waitstatus_to_exitcode(status)
     text = (checkout.folder / "plan.log").read_text()

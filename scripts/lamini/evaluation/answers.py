@@ -58,9 +58,14 @@ def generate_answers(
     done = _read_finished(work, made_from)
     if len(done) < len(rows):
         _answer_missing(
-            rows, done, work=work, made_from=made_from, asked=asked, chosen=chosen,
+            rows,
+            done,
+            work=work,
+            made_from=made_from,
+            asked=asked,
+            chosen=chosen,
             seed=settings.seed,
-        )  # fmt: skip
+        )
     write_jsonl(answers, (_answer(row, done[row["id"]], asked) for row in rows))
 
 

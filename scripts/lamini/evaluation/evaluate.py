@@ -149,9 +149,11 @@ def _run(
     if unscored:
         logger.warning(
             "%s: %d texts can't be scored, and count as the least likely: %s%s",
-            name, len(unscored), ", ".join(unscored[:_MAX_NAMED_ROWS]),
+            name,
+            len(unscored),
+            ", ".join(unscored[:_MAX_NAMED_ROWS]),
             " ..." if len(unscored) > _MAX_NAMED_ROWS else "",
-        )  # fmt: skip
+        )
     truncated = language_model.encoder.truncated - before
     if truncated:
         logger.warning("%s: the context of %d requests was truncated at its start", name, truncated)

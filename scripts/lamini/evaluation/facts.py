@@ -44,5 +44,6 @@ def usual_facts(results: Iterable[Result]) -> Facts:
 def same_examples(first: Result, second: Result) -> bool:
     """Whether two results hold values of the same examples, in the same order."""
     return (first["data"]["sha256"], first["examples"]) == (
-        second["data"]["sha256"], second["examples"],
-    )  # fmt: skip
+        second["data"]["sha256"],
+        second["examples"],
+    )

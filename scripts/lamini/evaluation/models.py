@@ -179,8 +179,10 @@ def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, token
             "models.%s: the tokenizer starts each text with %s. Protocol paper does not send this"
             " token, as the authors' harness did not; many models score worse without it. Protocol"
             " modern sends it (`models.%s.protocol`)",
-            asked.model, tokenizer.convert_ids_to_tokens(whole[0]), asked.model,
-        )  # fmt: skip
+            asked.model,
+            tokenizer.convert_ids_to_tokens(whole[0]),
+            asked.model,
+        )
     if not paper and whole[-1] != bare[-1]:
         raise LaminiError(
             f"models.{asked.model}: the tokenizer ends each text with"

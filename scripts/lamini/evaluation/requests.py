@@ -87,8 +87,10 @@ class RequestEncoder:
             return TokenRequest(fitted, continuation)
         self.unscorable[text] = (
             f"{len(continuation)} tokens leave no room for a context in the model's"
-            f" {self.max_tokens}" if len(continuation) else "has no tokens"
-        )  # fmt: skip
+            f" {self.max_tokens}"
+            if len(continuation)
+            else "has no tokens"
+        )
         return None
 
     @property
@@ -130,9 +132,12 @@ class RequestEncoder:
         for start in range(0, len(distinct), _TEXTS_AT_ONCE):
             part = distinct[start : start + _TEXTS_AT_ONCE]
             ids = self.tokenizer(
-                part, return_attention_mask=False, return_token_type_ids=False, verbose=False,
+                part,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
                 **options,
-            )["input_ids"]  # fmt: skip
+            )["input_ids"]
             tokens |= {t: np.array(i, dtype=np.int64) for t, i in zip(part, ids, strict=True)}
         return tokens
 

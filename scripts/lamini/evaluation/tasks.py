@@ -133,8 +133,11 @@ def check_examples(
     if blank:
         logger.warning(
             "%s: %d rows of task %s have a blank choice (first: row %d); blank choices are scored",
-            place, len(blank), name, blank[0],
-        )  # fmt: skip
+            place,
+            len(blank),
+            name,
+            blank[0],
+        )
 
 
 def _problem(task: "ConfigurableTask", row: Any) -> str | None:

@@ -107,8 +107,11 @@ def fit_prompts(
     if cut := sum(prompt.dropped > 0 for prompt in fitted):
         logger.warning(
             "%d of %d prompts are longer than the limit of %s tokens; the start of their"
-            " instruction was cut", cut, len(fitted), room,
-        )  # fmt: skip
+            " instruction was cut",
+            cut,
+            len(fitted),
+            room,
+        )
     return fitted
 
 

@@ -26,9 +26,14 @@ def draw_learning_curves(inputs: dict[str, Any], params: dict[str, Any]) -> Draw
         axis.plot(*zip(*trained, strict=True), color=COLOURS[0], linewidth=0.8, label="training")
         if held_out:
             axis.plot(
-                *zip(*held_out, strict=True), color=COLOURS[5], marker="o", markersize=3,
-                linestyle="--", linewidth=0.8, label="held out",
-            )  # fmt: skip
+                *zip(*held_out, strict=True),
+                color=COLOURS[5],
+                marker="o",
+                markersize=3,
+                linestyle="--",
+                linewidth=0.8,
+                label="held out",
+            )
         axis.set(title=student["name"], xlabel="step", ylabel="loss, nats per token")
         axis.legend()
         data += [[student["key"], row["step"], row["loss"], row["held_out_loss"]] for row in rows]

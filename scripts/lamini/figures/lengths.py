@@ -34,9 +34,13 @@ def draw_lengths(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
                 "linestyle": "-" if order < len(COLOURS) else "--",
             }
             axis.plot(
-                [first for first, _ in points], shares, markersize=2.5, linewidth=0.9,
-                label=params["symbols"][source], **style,
-            )  # fmt: skip
+                [first for first, _ in points],
+                shares,
+                markersize=2.5,
+                linewidth=0.9,
+                label=params["symbols"][source],
+                **style,
+            )
             data += [
                 [text, source, first, samples, share]
                 for (first, samples), share in zip(points, shares, strict=True)

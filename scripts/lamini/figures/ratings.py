@@ -96,9 +96,14 @@ def _stack(axis: Axes, bars: Bars, bar_height: float = 0.8) -> None:
                 colour = "white" if level in "AD" else "black"
                 middle = left + width / 2
                 axis.text(
-                    middle, position, str(counts[level]), color=colour, ha="center", va="center",
+                    middle,
+                    position,
+                    str(counts[level]),
+                    color=colour,
+                    ha="center",
+                    va="center",
                     fontsize=6,
-                )  # fmt: skip
+                )
             left += width
     axis.set_yticks(range(len(bars)), list(bars))
     axis.set(xlim=(0, 100), xlabel="share of ratings, %")

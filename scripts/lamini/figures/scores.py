@@ -152,9 +152,14 @@ def _lines(axis: Axes, rows: list[dict[str, Any]]) -> None:
             continue
         axis.axhline(row["average"], color="#555555", linewidth=0.9, linestyle=(0, (5, 3)))
         axis.text(
-            0.01, row["average"], f"{row['model']}, {row['score']}{_mark([row])}", fontsize=6,
-            color="#555555", va="bottom", transform=axis.get_yaxis_transform(),
-        )  # fmt: skip
+            0.01,
+            row["average"],
+            f"{row['model']}, {row['score']}{_mark([row])}",
+            fontsize=6,
+            color="#555555",
+            va="bottom",
+            transform=axis.get_yaxis_transform(),
+        )
 
 
 def _size(parameters: float) -> str:

@@ -38,17 +38,29 @@ def draw_verbs(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
     edges = {"width": 0.34, "edgecolor": "white", "linewidth": 0.6}
     if inner:
         axes.pie(
-            [count for _, count, _ in inner], radius=0.66, labels=[verb for verb, *_ in inner],
-            labeldistance=0.55, colors=[colour for *_, colour in inner],
-            wedgeprops=edges | {"width": 0.5}, startangle=90, counterclock=False,
-            rotatelabels=True, textprops={"fontsize": 6, "color": "white"},
-        )  # fmt: skip
+            [count for _, count, _ in inner],
+            radius=0.66,
+            labels=[verb for verb, *_ in inner],
+            labeldistance=0.55,
+            colors=[colour for *_, colour in inner],
+            wedgeprops=edges | {"width": 0.5},
+            startangle=90,
+            counterclock=False,
+            rotatelabels=True,
+            textprops={"fontsize": 6, "color": "white"},
+        )
         axes.pie(
-            [count for *_, count, _ in outer], radius=1.0, labels=_labels(outer),
-            labeldistance=0.69, colors=[_lighter(colour) for *_, colour in outer],
-            wedgeprops=edges, startangle=90, counterclock=False,
-            rotatelabels=True, textprops={"fontsize": 6},
-        )  # fmt: skip
+            [count for *_, count, _ in outer],
+            radius=1.0,
+            labels=_labels(outer),
+            labeldistance=0.69,
+            colors=[_lighter(colour) for *_, colour in outer],
+            wedgeprops=edges,
+            startangle=90,
+            counterclock=False,
+            rotatelabels=True,
+            textprops={"fontsize": 6},
+        )
     data = [[verb, noun, count] for verb, noun, count, _ in outer]
     return Drawing(figure, ["verb", "noun", "instructions"], data)
 

@@ -136,8 +136,14 @@ class Reference:
 
     def _logged(self, choice: Choice) -> Choice:
         for way, problem in choice.refused.items():
-            logger.warning("%s (%s): not computed by the way `%s`: it %s; computed by `%s`",
-                           self._name, self._family, way, problem, choice.way)  # fmt: skip
+            logger.warning(
+                "%s (%s): not computed by the way `%s`: it %s; computed by `%s`",
+                self._name,
+                self._family,
+                way,
+                problem,
+                choice.way,
+            )
         return choice
 
     def _problem(

@@ -25,9 +25,17 @@ from lamini.human_evaluation.statistics import (
 from lamini.settings.params import CollectRatings
 
 COLUMNS = (
-    "item", "group", "source_id", "stratum", "subject", "part", "rater", "annotator", "rating",
+    "item",
+    "group",
+    "source_id",
+    "stratum",
+    "subject",
+    "part",
+    "rater",
+    "annotator",
+    "rating",
     "comment",
-)  # fmt: skip
+)
 RATERS = ("human", "machine")
 Row = dict[str, str]
 
@@ -142,9 +150,15 @@ def _row(item: Item, key: Mapping[str, Row], rater: str, annotator: str) -> Row:
             f"key.json has no item {item.item}; delete items.jsonl and key.json and run again"
         )
     return {
-        "item": item.item, "group": item.group, **key[item.item], "part": item.part,
-        "rater": rater, "annotator": annotator, "rating": "", "comment": "",
-    }  # fmt: skip
+        "item": item.item,
+        "group": item.group,
+        **key[item.item],
+        "part": item.part,
+        "rater": rater,
+        "annotator": annotator,
+        "rating": "",
+        "comment": "",
+    }
 
 
 def _log(facts: Mapping[str, Any]) -> None:

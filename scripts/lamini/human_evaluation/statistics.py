@@ -50,18 +50,20 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[s
         shares = draws / draws.sum(axis=1, keepdims=True)
         values = np.array([value(level) for level in LEVELS])
         total = counts.sum(axis=0)
-        result.append({
-            "subject": subject,
-            "part": part,
-            "instructions": len(counts),
-            "ratings": int(total.sum()),
-            "counts": {level: int(n) for level, n in zip(LEVELS, total, strict=True)},
-            "shares": {
-                level: _estimate(total[n] / total.sum(), shares[:, n])
-                for n, level in enumerate(LEVELS)
-            },
-            "mean": _estimate(total @ values / total.sum(), shares @ values),
-        })  # fmt: skip
+        result.append(
+            {
+                "subject": subject,
+                "part": part,
+                "instructions": len(counts),
+                "ratings": int(total.sum()),
+                "counts": {level: int(n) for level, n in zip(LEVELS, total, strict=True)},
+                "shares": {
+                    level: _estimate(total[n] / total.sum(), shares[:, n])
+                    for n, level in enumerate(LEVELS)
+                },
+                "mean": _estimate(total @ values / total.sum(), shares @ values),
+            }
+        )
     return result
 
 
@@ -96,22 +98,26 @@ def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]
                 other / BEST, one / BEST, derive_seed("comparison", seed, part, first, second)
             )
             low, high = found.interval or (None, None)
-            result.append({
-                "part": part,
-                "first": first,
-                "second": second,
-                "instructions": len(shared),
-                "better": int((one > other).sum()),
-                "equal": int((one == other).sum()),
-                "worse": int((one < other).sum()),
-                "difference": {
-                    key: None if points is None else _rounded(BEST * points / 100)
-                    for key, points in (
-                        ("estimate", found.difference), ("low", low), ("high", high)
-                    )
-                },
-                "p": found.p_value,
-            })  # fmt: skip
+            result.append(
+                {
+                    "part": part,
+                    "first": first,
+                    "second": second,
+                    "instructions": len(shared),
+                    "better": int((one > other).sum()),
+                    "equal": int((one == other).sum()),
+                    "worse": int((one < other).sum()),
+                    "difference": {
+                        key: None if points is None else _rounded(BEST * points / 100)
+                        for key, points in (
+                            ("estimate", found.difference),
+                            ("low", low),
+                            ("high", high),
+                        )
+                    },
+                    "p": found.p_value,
+                }
+            )
     return result
 
 
@@ -153,8 +159,11 @@ def judge_agreement(human: Iterable[Row], machine: Iterable[Row]) -> dict[str, A
     }
     exactness = _exact_agreement(pairs)
     return {
-        "ratings": len(pairs), **exactness, **_coefficients(matrix, pairs), "confusion": confusion
-    }  # fmt: skip
+        "ratings": len(pairs),
+        **exactness,
+        **_coefficients(matrix, pairs),
+        "confusion": confusion,
+    }
 
 
 def _exact_agreement(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:

@@ -39,11 +39,13 @@ def projection_chart(inputs: Inputs, params: Params) -> Chart:
             shown = _evenly(here.rows(named=True), params["shown_points"])
             thinned |= len(shown) < here.height
             symbol = params["symbols"][source].replace("D", "X", 1)
-            series.append({
-                "name": f"{symbol} {source.replace('_', ' ')}",
-                "points": [[round(r["x"], 2), round(r["y"], 2)] for r in shown],
-                "labels": [_shorten(r["instruction"]) for r in shown],
-            })  # fmt: skip
+            series.append(
+                {
+                    "name": f"{symbol} {source.replace('_', ' ')}",
+                    "points": [[round(r["x"], 2), round(r["y"], 2)] for r in shown],
+                    "labels": [_shorten(r["instruction"]) for r in shown],
+                }
+            )
         panels.append({"title": f"({'abcdefgh'[order]})", "series": series})
     note = (
         f"At most {params['shown_points']:,} dots of each set are shown here. " if thinned else ""

@@ -29,10 +29,14 @@ OUTPUTS = {"report": "The report", "tables": "The tables", "figures": "The figur
 UNKNOWN_DATE = "1970-01-01"
 """Publication date of code outside git; the current time would change the file in each run."""
 FORMATS = {
-    ".json": "application/json", ".jsonl": "application/jsonl", ".csv": "text/csv",
-    ".png": "image/png", ".html": "text/html", ".yaml": "application/yaml",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".csv": "text/csv",
+    ".png": "image/png",
+    ".html": "text/html",
+    ".yaml": "application/yaml",
     ".parquet": "application/vnd.apache.parquet",
-}  # fmt: skip
+}
 
 
 def write_crate(
@@ -80,9 +84,13 @@ class Crate:
         """Add the root data set and the workflow."""
         place = str(snakefile.relative_to(self._root))
         main: Entity = self._crate.add_workflow(
-            str(snakefile), place, main=True, lang="snakemake",
-            lang_version=self._version("snakemake"), properties={"name": self._citation["title"]},
-        )  # fmt: skip
+            str(snakefile),
+            place,
+            main=True,
+            lang="snakemake",
+            lang_version=self._version("snakemake"),
+            properties={"name": self._citation["title"]},
+        )
         authors = [self._add(a["name"], "Organization") for a in self._citation["authors"]]
         licence = f"https://spdx.org/licenses/{self._citation['license']}"
         main.append_to("creator", authors)
@@ -116,9 +124,15 @@ class Crate:
             kind = "tables" if "/tables/" in path else "figures"
             results.append(self._file(path, outputs[kind]))
         run = self._crate.add_action(
-            main, identifier="#run", object=objects, result=results,
-            properties={"name": "The run", "actionStatus": "http://schema.org/CompletedActionStatus"},
-        )  # fmt: skip
+            main,
+            identifier="#run",
+            object=objects,
+            result=results,
+            properties={
+                "name": "The run",
+                "actionStatus": "http://schema.org/CompletedActionStatus",
+            },
+        )
         run.append_to("agent", main["creator"])
         for path, entry in self._lineage["artifacts"].items():
             self._add_making(path, entry)
@@ -129,18 +143,24 @@ class Crate:
         code = self._lineage["code"][entry["code"]]
         version = f"{code['commit'] or 'outside git'}{', modified' if code['modified'] else ''}"
         rule = self._entity(
-            f"#rule-{entry['rule']}-{entry['code']}", "SoftwareApplication",
+            f"#rule-{entry['rule']}-{entry['code']}",
+            "SoftwareApplication",
             {"name": entry["rule"], "softwareVersion": version},
-        )  # fmt: skip
-        inputs = [self._file(p) if p in self._lineage["artifacts"] else self._input_file(p, None)
-                  for p in sorted(entry["inputs"])]  # fmt: skip
+        )
+        inputs = [
+            self._file(p) if p in self._lineage["artifacts"] else self._input_file(p, None)
+            for p in sorted(entry["inputs"])
+        ]
         if entry["ledger"]:
             inputs += self._ledger(entry["ledger"])
         inputs += [self._file(str(record)) for record in records if record.is_file()]
         self._crate.add_action(
-            rule, identifier=f"#making-{path}", object=inputs, result=[self._file(path)],
+            rule,
+            identifier=f"#making-{path}",
+            object=inputs,
+            result=[self._file(path)],
             properties={"name": f"{entry['rule']} made {path}"},
-        )  # fmt: skip
+        )
 
     def _user_files(self) -> list[str]:
         """User-provided files: inputs outside the results folder."""
@@ -165,8 +185,9 @@ class Crate:
         """Entity of an input file: outside the crate, or inside without a record."""
         if self._inside(path):
             return self._file(path, parameter)
-        digests = {e["inputs"][path] for e in self._lineage["artifacts"].values()
-                   if path in e["inputs"]}  # fmt: skip
+        digests = {
+            e["inputs"][path] for e in self._lineage["artifacts"].values() if path in e["inputs"]
+        }
         entity = self._entity(
             f"#given-{path}", "DigitalDocument", {"name": path, "sha256": sorted(digests)}
         )
@@ -187,10 +208,14 @@ class Crate:
 
     def _parameter(self, name: str, description: str) -> Entity:
         parameter: Entity = self._crate.add_formal_parameter(
-            name, "File", identifier=f"#parameter-{name}", description=description,
-            properties={"conformsTo": {
-                "@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"}},
-        )  # fmt: skip
+            name,
+            "File",
+            identifier=f"#parameter-{name}",
+            description=description,
+            properties={
+                "conformsTo": {"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"}
+            },
+        )
         return parameter
 
     def _packages(self) -> list[Entity]:
@@ -198,12 +223,13 @@ class Crate:
         versions = {item for packages in self._lineage["packages"] for item in packages.items()}
         return [
             self._entity(
-                f"#package-{name}-{version}", "SoftwareApplication",
+                f"#package-{name}-{version}",
+                "SoftwareApplication",
                 {"name": name, "softwareVersion": version},
             )
             for name, version in sorted(versions)
             if version != "not installed"
-        ]  # fmt: skip
+        ]
 
     def _version(self, package: str) -> str | None:
         versions = [packages.get(package) for packages in self._lineage["packages"]]

@@ -50,27 +50,33 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
         tables[name]["choices"] = _choices(tables[name])
         tables[name]["builder"] = TABLES[name].builder_name
     figures = _figures(inputs, settings, lineage)
-    text = _environment().get_template("page.html.jinja").render(
-        params=settings,
-        sections=_sections(tables, figures),
-        agreement=overview.agreement(tables["reproduction"]),
-        acceptance=summary_of(tables.get("acceptance")),
-        improvements=summary_of(tables.get("reproduced_improvement")),
-        costs=overview.costs(tables["cost"]),
-        asked=overview.asked(tables["generation"]) if "generation" in tables else None,
-        manifest=read_json(inputs["manifest"]),
-        topics=[read_json(path) for path in listed(inputs["topics"])],
-        summaries={
-            study: overview.summary_line(read_json(path))
-            for study, path in zip(settings["studies"], listed(inputs["summaries"]), strict=True)
-        },
-        marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
-        lineage=lineage,
-        stages=stages.stages(lineage),
-        marks=stages.marks(lineage),
-        config=Path(inputs["config"]).read_text(encoding="utf-8"),
-        charts=Markup(_script_json({n: f["chart"] for n, f in figures.items() if f["chart"]})),
-    )  # fmt: skip
+    text = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            params=settings,
+            sections=_sections(tables, figures),
+            agreement=overview.agreement(tables["reproduction"]),
+            acceptance=summary_of(tables.get("acceptance")),
+            improvements=summary_of(tables.get("reproduced_improvement")),
+            costs=overview.costs(tables["cost"]),
+            asked=overview.asked(tables["generation"]) if "generation" in tables else None,
+            manifest=read_json(inputs["manifest"]),
+            topics=[read_json(path) for path in listed(inputs["topics"])],
+            summaries={
+                study: overview.summary_line(read_json(path))
+                for study, path in zip(
+                    settings["studies"], listed(inputs["summaries"]), strict=True
+                )
+            },
+            marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
+            lineage=lineage,
+            stages=stages.stages(lineage),
+            marks=stages.marks(lineage),
+            config=Path(inputs["config"]).read_text(encoding="utf-8"),
+            charts=Markup(_script_json({n: f["chart"] for n, f in figures.items() if f["chart"]})),
+        )
+    )
     with atomic_writer(page) as handle:
         handle.write(text)
 
@@ -149,11 +155,16 @@ def _text(name: str) -> Markup:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(_text),
-    )  # fmt: skip
+    )
     environment.globals |= {"include_text": _text, "library": LIBRARY}
     environment.filters |= {
-        "settings": stages.shown_settings, "breakable": _breakable, "code": _code,
-    }  # fmt: skip
+        "settings": stages.shown_settings,
+        "breakable": _breakable,
+        "code": _code,
+    }
     return environment

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lamini")
 _TRIED = (
-    "Name a sea.", " a space before", "a space after ", "two  spaces", "\n\nlines\n", "1 + 1 = 2",
-    "été 海 🦙", "it's {{ a }} \\ \"quote\"", "\ttab", "",
-)  # fmt: skip
+    "Name a sea.",
+    " a space before",
+    "a space after ",
+    "two  spaces",
+    "\n\nlines\n",
+    "1 + 1 = 2",
+    "été 海 🦙",
+    'it\'s {{ a }} \\ "quote"',
+    "\ttab",
+    "",
+)
 
 
 def chat_template(tokenizer: "TokenizersBackend", prompt_format: str) -> str | None:

@@ -100,15 +100,30 @@ def acceptance_table(inputs: Inputs, params: Params) -> Table:
         rows += [_row(judgement) for judgement in own]
         ours, theirs = average(j.ours for j in own), average(j.theirs for j in own)
         apart = None if ours is None or theirs is None else ours - theirs
-        rows.append([
-            text_cell(model["name"]), text_cell("Average"), text_cell(None), text_cell(None),
-            Cell(ours, ours=True, digits=2), Cell(theirs, digits=2),
-            Cell(apart, ours=True, digits=2, signed=True), Cell(None), text_cell(None),
-        ])  # fmt: skip
+        rows.append(
+            [
+                text_cell(model["name"]),
+                text_cell("Average"),
+                text_cell(None),
+                text_cell(None),
+                Cell(ours, ours=True, digits=2),
+                Cell(theirs, digits=2),
+                Cell(apart, ours=True, digits=2, signed=True),
+                Cell(None),
+                text_cell(None),
+            ]
+        )
     return Table(
         columns=[
-            "Model", "Task", "Protocol", "Precision", "Ours", "Authors'", "Difference",
-            "Changed examples", "Verdict",
+            "Model",
+            "Task",
+            "Protocol",
+            "Precision",
+            "Ours",
+            "Authors'",
+            "Difference",
+            "Changed examples",
+            "Verdict",
         ],
         rows=rows,
         summary=summary(judgements),
@@ -117,7 +132,7 @@ def acceptance_table(inputs: Inputs, params: Params) -> Table:
             " points, whichever is larger. Changed examples: the difference as a number of them.",
             f"Judged are scores in {PRECISION} by the protocol `paper` on all examples of Table 8.",
         ],
-    )  # fmt: skip
+    )
 
 
 def summary(judgements: Sequence[Judgement]) -> str:
@@ -132,10 +147,13 @@ def summary(judgements: Sequence[Judgement]) -> str:
 
 def _row(judgement: Judgement) -> list[Cell]:
     return [
-        text_cell(judgement.model), text_cell(judgement.task), text_cell(judgement.protocol),
-        text_cell(judgement.precision), Cell(judgement.ours, ours=True, digits=2),
+        text_cell(judgement.model),
+        text_cell(judgement.task),
+        text_cell(judgement.protocol),
+        text_cell(judgement.precision),
+        Cell(judgement.ours, ours=True, digits=2),
         Cell(judgement.theirs, digits=2),
         Cell(judgement.difference, ours=True, digits=2, signed=True),
         Cell(judgement.changed, ours=True, digits=1, signed=True),
         text_cell(judgement.verdict),
-    ]  # fmt: skip
+    ]

@@ -164,9 +164,13 @@ def _difference(
         return Cell(None)
     within = interval is not None and interval[0] <= theirs <= interval[1]
     return Cell(
-        ours - theirs, ours=True, digits=1, signed=True, suffix=("°" if within else "") + unlike,
+        ours - theirs,
+        ours=True,
+        digits=1,
+        signed=True,
+        suffix=("°" if within else "") + unlike,
         interval=None if interval is None else (interval[0] - theirs, interval[1] - theirs),
-    )  # fmt: skip
+    )
 
 
 def tasks_table(inputs: Inputs, params: Params) -> Table:

@@ -49,10 +49,13 @@ def disagreement_table(inputs: Inputs, params: Params) -> Table:
         for row in rated[:1]:
             item = items[row["item"]]
             instruction = item["instruction"]
-            rows.append([
-                text_cell(params["names"][subject]), text_cell(_shorten(item["text"])),
-                text_cell("/".join(sorted(r["rating"] for r in rated))),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    text_cell(params["names"][subject]),
+                    text_cell(_shorten(item["text"])),
+                    text_cell("/".join(sorted(r["rating"] for r in rated))),
+                ]
+            )
     return Table(
         columns=["Model", "Response", "Rate"],
         rows=rows,

@@ -42,8 +42,16 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
     ]
     return Table(
         columns=[
-            "Student", "Baseline", "Task", "Baseline's score", "Student's score", "Difference",
-            "95 % interval", "p", "p (Holm)", "Contaminated examples, %",
+            "Student",
+            "Baseline",
+            "Task",
+            "Baseline's score",
+            "Student's score",
+            "Difference",
+            "95 % interval",
+            "p",
+            "p (Holm)",
+            "Contaminated examples, %",
         ],
         rows=rows,
         notes=[
@@ -55,7 +63,7 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
             " dataset, of those with as many words.",
             *marks.notes(),
         ],
-    )  # fmt: skip
+    )
 
 
 def _compare(task: str, before: Result, after: Result) -> Comparison | None:
@@ -70,13 +78,17 @@ def _difference(compared: Comparison | None, corrected: float | None, mark: str)
         return [Cell(None, suffix=mark), *[Cell(None)] * 3]
     return [
         Cell(
-            compared.difference, ours=True, digits=1, bold=corrected < LEVEL, signed=True,
+            compared.difference,
+            ours=True,
+            digits=1,
+            bold=corrected < LEVEL,
+            signed=True,
             suffix=mark,
         ),
         text_cell(signed_interval(compared.interval)),
         Cell(compared.p_value, ours=True, digits=4),
         Cell(corrected, ours=True, digits=4),
-    ]  # fmt: skip
+    ]
 
 
 def _contaminated(path: str, params: Params) -> dict[str, float | None]:

@@ -36,12 +36,20 @@ def rating_shares_table(inputs: Inputs, params: Params) -> Table:
     ]
     return Table(
         columns=[
-            "Rated", "Part", "Rated by", *(f"Rate-{level}" for level in LEVELS),
-            "A, %", "from", "to", "Mean", "from", "to",
+            "Rated",
+            "Part",
+            "Rated by",
+            *(f"Rate-{level}" for level in LEVELS),
+            "A, %",
+            "from",
+            "to",
+            "Mean",
+            "from",
+            "to",
         ],
         rows=rows,
         notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(inputs)],
-    )  # fmt: skip
+    )
 
 
 def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
@@ -66,8 +74,17 @@ def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
     ]
     return Table(
         columns=[
-            "First", "Second", "Rated by", "First better", "Equal", "Second better", "Difference",
-            "from", "to", "p", "p (Holm)",
+            "First",
+            "Second",
+            "Rated by",
+            "First better",
+            "Equal",
+            "Second better",
+            "Difference",
+            "from",
+            "to",
+            "p",
+            "p (Holm)",
         ],
         rows=rows,
         notes=[
@@ -79,7 +96,7 @@ def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
             " method; bold where it is below 0.05.",
             *_partial(inputs),
         ],
-    )  # fmt: skip
+    )
 
 
 def rating_agreement_table(inputs: Inputs, params: Params) -> Table:
@@ -96,22 +113,32 @@ def rating_agreement_table(inputs: Inputs, params: Params) -> Table:
             ("a person and the judge", "judge_agreement", "ratings"),
         ):
             if found := summary[key]:
-                rows.append([
-                    text_cell(summary["study"]),
-                    text_cell(between),
-                    _number(found[count]),
-                    *(_number(100 * found[share], 1) for share in ("equal", "within_one_level")),
-                    _number(found["krippendorff_alpha_ordinal"], 3),
-                    _number(found["kappa_quadratic"], 3),
-                ])  # fmt: skip
+                rows.append(
+                    [
+                        text_cell(summary["study"]),
+                        text_cell(between),
+                        _number(found[count]),
+                        *(
+                            _number(100 * found[share], 1)
+                            for share in ("equal", "within_one_level")
+                        ),
+                        _number(found["krippendorff_alpha_ordinal"], 3),
+                        _number(found["kappa_quadratic"], 3),
+                    ]
+                )
     return Table(
         columns=[
-            "Study", "Between", "Texts", "Equal, %", "Within one level, %",
-            "Krippendorff's alpha (ordinal)", "Kappa (quadratic weights)",
+            "Study",
+            "Between",
+            "Texts",
+            "Equal, %",
+            "Within one level, %",
+            "Krippendorff's alpha (ordinal)",
+            "Kappa (quadratic weights)",
         ],
         rows=rows,
         notes=["No coefficient is defined where all ratings are equal.", *_partial(inputs)],
-    )  # fmt: skip
+    )
 
 
 def _summaries(inputs: Inputs) -> list[dict[str, Any]]:

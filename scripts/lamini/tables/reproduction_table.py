@@ -203,14 +203,22 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
                 for fact in differing(published_facts(result), measured_facts(result))
             ] + differing(measured_facts(before), measured_facts(after))
             mark = marks.suffix(f"{student['name']}, {title}", facts)
-            rows.append([
-                *map(text_cell, (student["name"], baseline["name"], title)),
-                *_improvement(compared, theirs, mark),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    *map(text_cell, (student["name"], baseline["name"], title)),
+                    *_improvement(compared, theirs, mark),
+                ]
+            )
     return Table(
         columns=[
-            "Student", "Baseline", "Task", "Ours", "Published", "Ours less published",
-            "95 % interval", "Match",
+            "Student",
+            "Baseline",
+            "Task",
+            "Ours",
+            "Published",
+            "Ours less published",
+            "95 % interval",
+            "Match",
         ],
         rows=rows,
         summary=_improvement_summary(counts),
@@ -220,7 +228,7 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
             SEED_NOTE,
             *marks.notes(),
         ],
-    )  # fmt: skip
+    )
 
 
 def _count_improvement(
