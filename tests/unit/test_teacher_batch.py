@@ -394,7 +394,7 @@ def test_wrong_settings_are_named():
     with BatchEndpoint() as endpoint:
         two = [{"base_url": endpoint.base_url}, {"base_url": endpoint.base_url}]
         for changes, message in (
-            ({"endpoints": two}, "one endpoint"),
+            ({"endpoints": two}, "needs a single endpoint"),
             ({"batch": {"requests_per_file": 50_001}}, "less than or equal to 50000"),
             ({"batch": {"megabytes_per_file": 201}}, "less than or equal to 200"),
             ({"batch": {"poll_seconds": 0}}, "greater than 0"),
