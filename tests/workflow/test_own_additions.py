@@ -38,6 +38,11 @@ def test_a_rule_of_ones_own_is_a_target_and_reads_the_pipelines_outputs(checkout
     topics = list(read_jsonl(results / "topics/topics.jsonl"))
     assert int((results / "own/topics.txt").read_text()) == len(topics) > 0
     assert (results / "own/sources.txt").read_text().split()[-1] == "original_flan"
+    jobs = {job["rule"]: job for job in json.loads((results / "jobs.json").read_text())}
+    assert jobs["list_sources"]["outputs"] == ["results/own/sources.txt"]
+    assert (jobs["select_topics"]["key"], jobs["list_sources"]["benchmark"]) == ("", "")
+    status = checkout.run("python", "-m", "lamini.status").stdout
+    assert re.search(r"^list_sources +1 +1$", status, flags=re.MULTILINE)
 
 
 def test_a_missing_rule_file_is_named(checkout: Checkout) -> None:

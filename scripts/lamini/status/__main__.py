@@ -38,9 +38,11 @@ def main(arguments: list[str]) -> int:
 
 def _show(parsed: argparse.Namespace) -> None:
     overlays = [*parsed.configfile, *parsed.config]
-    if JOBS_FILE.exists() and RUN_CONFIG.exists() and not overlays:
+    if JOBS_FILE.exists() and not overlays:
         print(f"Jobs: {JOBS_FILE} (last run)\n")
-        jobs, config = read_jobs(), read_yaml(RUN_CONFIG)
+        jobs = read_jobs()
+        # A run of some targets does not make the file of its configuration.
+        config = read_yaml(RUN_CONFIG) if RUN_CONFIG.exists() else read_config([], [])
     else:
         print(f"Configuration: {' '.join(['config/*.yaml', *map(str, overlays)])}\n")
         config = read_config(parsed.configfile, parsed.config)

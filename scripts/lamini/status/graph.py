@@ -13,7 +13,7 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
-from lamini.jobs.run import LOGS
+from lamini.jobs.run import LOGS, job_name
 
 JOBS_FILE = Path("results/jobs.json")
 
@@ -98,6 +98,8 @@ def _jobs(workflow: Any) -> list[Job]:
 
 
 def _job(job: Any) -> Job:
-    (log,) = map(str, job.log)
-    rule, _, key = str(Path(log).relative_to(LOGS).with_suffix("")).partition("/")
-    return Job(rule, key, tuple(map(str, job.output)), log, str(job.benchmark))
+    logs, place = list(map(str, job.log)), "/".join([job.rule.name, *map(str, job.wildcards)])
+    # The pipeline's rules have one log each, named after rule and wildcards; user rules may not.
+    log = next((log for log in logs if Path(log).is_relative_to(LOGS)), f"{LOGS}/{place}.log")
+    rule, _, key = job_name(log).partition(" ")
+    return Job(rule, key, tuple(map(str, job.output)), log, str(job.benchmark or ""))
