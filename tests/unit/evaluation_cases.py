@@ -23,6 +23,15 @@ TASKS: dict[str, Task] = {
     name: Task.model_validate(task)
     for name, task in yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"].items()
 }
+SCIQ = {
+    "question": "What boils?",
+    "correct_answer": "water",
+    "distractor1": "ice",
+    "distractor2": "stone",
+    "distractor3": "sand",
+    "support": "",
+}
+"""An example of the task sciq."""
 
 
 @functools.cache

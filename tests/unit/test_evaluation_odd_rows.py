@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 import zstandard
-from evaluation_cases import TASKS, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
+from evaluation_cases import SCIQ, TASKS, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 
@@ -21,14 +21,6 @@ from lamini.settings.evaluation import Evaluation, Task
 from lamini.settings.params import AskedModel, EvaluateModel
 
 BLANK = "\u00a0"
-SCIQ = {
-    "question": "What boils?",
-    "correct_answer": "water",
-    "distractor1": "ice",
-    "distractor2": "stone",
-    "distractor3": "sand",
-    "support": "",
-}
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from evaluation_cases import TASKS, gpt2_tokenizer, saved_model, small_model
+from evaluation_cases import SCIQ, TASKS, gpt2_tokenizer, saved_model, small_model
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 
@@ -90,20 +90,7 @@ def test_its_prompts_are_those_of_its_definition(name: str, protocol: str) -> No
 
 
 def test_lm_evals_own_task_of_the_same_name_stays() -> None:
-    _write(
-        {
-            "mirror/allenai/sciq/default/test.jsonl": json.dumps(
-                {
-                    "question": "What boils?",
-                    "correct_answer": "water",
-                    "distractor1": "ice",
-                    "distractor2": "stone",
-                    "distractor3": "sand",
-                    "support": "",
-                }
-            )
-        }
-    )
+    _write({"mirror/allenai/sciq/default/test.jsonl": json.dumps(SCIQ)})
     task, _ = build_task("sciq", TASKS["sciq"], "modern", "mirror")
     assert task.doc_to_text(task.eval_docs[0]).endswith("Question: What boils?\nAnswer:")
 
