@@ -9,13 +9,14 @@ import functools
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file, stable_hash, write_json
 from lamini.jobs.code import code_digest
+from lamini.roots import files_of
 
 Record = dict[str, Any]
 PACKAGES = (
@@ -48,14 +49,8 @@ def provenance_path(artifact: str | Path, results: str | Path = "results") -> Pa
 
 def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
     """SHA-256 of files by path; folders are expanded to all their files, missing files skipped."""
-    return {str(file): sha256_file(file) for path in paths for file in _files(Path(path))}
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file())
-    elif path.is_file():
-        yield path
+    found = (file for path in paths for file in files_of(str(path)) if file.is_file())
+    return {str(file): sha256_file(file) for file in found}
 
 
 def record_job(
