@@ -173,6 +173,15 @@ def test_results_of_a_version_that_kept_no_code_stay_until_an_edit(edit: Edit) -
         watch.begin()
 
 
+def test_results_of_a_rule_with_a_similar_name_are_not_its_own(edit: Edit) -> None:
+    write_json("results/benchmarks/train_tokenizer/own.jsonl", {"s": 1})
+    write_json("results/benchmarks/select_topics.jsonl", {"s": 1})
+    run = workflow()
+    CodeWatch(run, recompute=False).begin()
+    assert params(run)["train_model"] == code_digest("train_model")
+    assert params(run)["select_topics"] is None
+
+
 def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None:
     CodeWatch(workflow(), recompute=False).begin()
     before = read_json("results/code.json")

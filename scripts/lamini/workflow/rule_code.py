@@ -112,7 +112,7 @@ class CodeWatch:
         assert now.code is not None
         known = self._known.get(family)
         if known is None:
-            found = _has_results(family)
+            found = _has_results({family, *(r for r, f in self._families.items() if f == family)})
             self._known[family] = RuleCode(None, {}, [now.code]) if found else now
         elif now.code not in (known.code, *known.accepted):
             self._changed.add(family)
@@ -153,10 +153,13 @@ def _family(rule: Any) -> str | None:
     return stem if stem and (SCRIPTS / f"{stem}.py").is_file() else None
 
 
-def _has_results(family: str) -> bool:
-    """Whether a job of the rule has finished in an earlier run."""
-    folders = Path("results/benchmarks").glob(f"{family.removesuffix('_model')}*")
-    return any(path.is_file() for folder in folders for path in [folder, *folder.rglob("*.jsonl")])
+def _has_results(names: Iterable[str]) -> bool:
+    """Whether a job of a rule or family with one of these names finished in an earlier run."""
+    folder = Path("results/benchmarks")
+    return any(
+        (folder / f"{name}.jsonl").is_file() or any((folder / name).rglob("*.jsonl"))
+        for name in names
+    )
 
 
 def _edited(before: RuleCode, now: RuleCode) -> str:
