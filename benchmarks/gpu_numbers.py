@@ -7,7 +7,9 @@ that of the model's own forward.
 """
 
 import copy
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,14 +45,14 @@ SAMPLED = 8
 _LOSS_SCALE = 2.0**10
 """Largest loss scale in fp16, so low that no gradient here overflows."""
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_ATTENTION = "aten::_scaled_dot_product_"
 _KERNELS = {
-    "flash_attention": "flash",
-    "efficient_attention": "memory-efficient",
-    "cudnn_attention": "cuDNN",
-    "attention_math": "math",
-    "flash_attention_for_cpu": "flash of the CPU",
+    "aten::_flash_attention_forward": "flash",
+    "aten::_scaled_dot_product_efficient_attention": "memory-efficient",
+    "aten::_scaled_dot_product_cudnn_attention": "cuDNN",
+    "aten::_scaled_dot_product_attention_math": "math",
+    "aten::_scaled_dot_product_flash_attention_for_cpu": "flash of the CPU",
 }
+"""Attention kernels by torch's operators."""
 Result = tuple[torch.Tensor, torch.Tensor]
 """Loss of each supervised token in nats, and the gradient of their mean; fp64 on the CPU."""
 
@@ -86,8 +88,9 @@ class Computer:
             cache=student.cache,
             used=self._pairs,
             ranks=ranks,
+            work=Path(tempfile.mkdtemp(dir=student.cache.folder)),
         )
-        self.ways: list[Way] = [*ways_to_try(self.model), "alone"]
+        self.ways: list[Way] = ways_to_try(self.model, self.computation.precision)
 
     def compute(self, way: Way, most: int | None = None) -> Result:
         """Losses and gradient of all pairs, or of the `most` shortest pairs."""
@@ -168,8 +171,7 @@ def kernels_of(compute: Callable[[], object]) -> str:
         compute()
     # `profile.events()` builds an event tree, which takes longer than the computation.
     names = {event.name() for event in profile.profiler.kineto_results.events()}
-    taken = {n for n in names if n.startswith(_ATTENTION) and not n.endswith("_backward")}
-    kernels = {_KERNELS.get(name.removeprefix(_ATTENTION), name) for name in taken}
+    kernels = {kernel for operator, kernel in _KERNELS.items() if operator in names}
     return " and ".join(sorted(kernels)) or "eager"
 
 

@@ -23,8 +23,6 @@ from lamini.training.telemetry import MatmulWork
 
 STEPS = 4
 """Optimiser steps; the first is not timed."""
-BUDGET = 8192
-"""Our default of tokens per micro-batch."""
 MICRO_BATCHES = (32, 16, 8)
 """Micro-batch sizes of transformers in pairs; the first that fits is used."""
 SAME_LOSS = 1e-2
@@ -94,7 +92,7 @@ def check_speed(machine: Machine) -> Iterator[Row]:
     for name, shape in (REAL if machine.real else SMALL).items():
         kind = "t5" if shape["model_type"] == "t5" else "gpt2"
         student = make_student(
-            kind, machine.dataset, count, BUDGET, shape, precision=precision, **changes
+            kind, machine.dataset, count, "auto", shape, precision=precision, **changes
         )
         pairs, cache = student.usable()[:count], student.cache
         tokens = [int(n[pairs].sum()) for n in (cache.prompt_lengths, cache.response_lengths)]

@@ -111,7 +111,7 @@ def make_student(
     kind: str,
     dataset: Path,
     pairs: int,
-    tokens_per_micro_batch: int,
+    tokens_per_micro_batch: int | str,
     shape: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Student:
@@ -121,7 +121,7 @@ def make_student(
         kind: kind of the tokenizer, `gpt2` or `t5`; without `shape`, also of the model.
         dataset: path returned by `write_pairs`.
         pairs: pairs of an optimiser step.
-        tokens_per_micro_batch: most padded tokens of a micro-batch.
+        tokens_per_micro_batch: most padded tokens of a micro-batch, or `auto`.
         shape: `model_type` and fields of its Hugging Face configuration.
         changes: fields of the recipe to change.
     """

@@ -88,6 +88,7 @@ def _trained(name: str, cache: TokenCache) -> tuple[str, float, float]:
             cache=cache,
             used=everything,
             ranks=Ranks(0),
+            work=cache.folder,
         )
     except LaminiError as error:
         assert name in str(error)
@@ -95,7 +96,7 @@ def _trained(name: str, cache: TokenCache) -> tuple[str, float, float]:
     way = computation.choice.way
     losses = [-part for part in computation.log_likelihoods(everything, way)]
     model.zero_grad()
-    sums = computation.sums(everything, np.ones(len(cache)), 1.0)
+    sums = computation.sums(computation.prepare(everything, np.ones(len(cache))), 1.0)
     ours = _gradient(model)
     own = [
         families.own_losses(

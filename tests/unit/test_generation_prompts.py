@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lamini.errors import LaminiError
+from lamini.generation import seeds
 from lamini.generation.prompts import PromptPool, prepare_prompts
 from lamini.generation.seeds import BadRow, prompt_of
 from lamini.settings.params import PreparePrompts
@@ -204,6 +205,7 @@ def test_a_missing_column_names_those_that_are_there(prepare, tmp_path):
 
 def test_columns_that_a_format_does_not_read_are_logged(prepare, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("lamini"), "propagate", True)
+    seeds._log_once.cache_clear()  # another run of this test in the same process
     others = {"tags": KINDS["texts"], "conversations": KINDS["turns"], "task": 3}
     for name in "ab":
         write_parquet(tmp_path / f"{name}.parquet", instruction="Do.", **others)

@@ -46,6 +46,7 @@ def _computation(name: str, cache: TokenCache, ranks: Ranks, **changes: Any) -> 
         cache=cache,
         used=np.arange(len(cache)),
         ranks=ranks,
+        work=cache.folder,
     )
 
 
@@ -73,10 +74,10 @@ def test_a_step_has_the_same_loss_by_every_way(
     sums = []
     for first in range(3):
         ways = ways_to_try(tiny_model(name))[first:]
-        monkeypatch.setattr(computation_module, "ways_to_try", lambda _, ways=ways: ways)
+        monkeypatch.setattr(computation_module, "ways_to_try", lambda *_, ways=ways: ways)
         computed = _computation(name, cache, Ranks(0), precision=precision)
         assert computed.choice.way == ways[0]
-        sums.append(computed.sums(pairs, weights))
+        sums.append(computed.sums(computed.prepare(pairs, weights)))
     fed = cache.prompt_lengths.sum() + cache.response_lengths.sum()
     fed -= len(cache) if name == "gpt2" else 0
     assert [one.tokens for one in sums] == [fed] * 3
@@ -124,3 +125,33 @@ def test_a_cache_that_stops_the_gradient_is_not_taken(
     choice = _computation("llama", cache, Ranks(0)).choice
     assert choice.way == "rows"
     assert "stops the gradient" in choice.refused["shared_prefix"]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "cerebras-gpt", "llama"])
+def test_a_flat_row_is_taken_where_the_device_has_its_kernel(
+    name: str, cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamini.training.ways.has_kernel", lambda device: True)
+    assert _computation(name, cache, Ranks(0)).choice.way == "shared_prefix"  # fp32
+    computation = _computation(name, cache, Ranks(0), precision="bf16", tokens_per_micro_batch=600)
+    assert computation.choice.facts() == {"way": "flat"}
+    prepared = computation.prepare(np.arange(len(cache)), np.full(len(cache), 0.01))
+    assert computation.sums(prepared).padding == 0
+    assert max(len(batch.rows[0]) for batch in prepared.layout[0]) >= 3
+
+
+def test_models_with_attention_or_positions_of_their_own_have_no_flat_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lamini.training.ways.has_kernel", lambda device: True)
+    assert ways_to_try(tiny_model("gpt2"), "bf16") == ["flat", "shared_prefix", "rows", "alone"]
+    assert ways_to_try(tiny_model("gpt-neo"), "bf16") == ["shared_prefix", "rows", "alone"]
+    assert ways_to_try(tiny_model("t5"), "bf16") == ["packed", "rows", "alone"]
+
+
+def test_tokens_end_to_end_are_those_of_each_pair(cache: TokenCache) -> None:
+    pairs = np.array([5, 2, 9])
+    ids, places = cache.end_to_end(pairs)
+    apart = [np.concatenate([cache.prompt(p), cache.response(p)]) for p in pairs.tolist()]
+    assert ids.tolist() == np.concatenate(apart).tolist()
+    assert places.tolist() == [place for part in apart for place in range(len(part))]

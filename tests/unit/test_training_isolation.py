@@ -12,13 +12,11 @@ from lamini.forward.masks import segment_mask
 from lamini.forward.own import start_token
 from lamini.students.token_cache import TokenCache
 from lamini.training import losses as losses_module
-from lamini.training.activations import fuse_activations
-from lamini.training.batches import make_batch, shared_prefix
-from lamini.training.layout import MicroBatch, lay_out
+from lamini.training.batches import make_batch, make_flat_batch, shared_prefix
+from lamini.training.fast_modules import fuse_activations
+from lamini.training.layout import MicroBatch, lay_out, lay_out_flat
 from lamini.training.losses import token_losses
 from lamini.training.ways import Way
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +39,9 @@ def _together(
     model: Any, cache: TokenCache, layout: MicroBatch, way: Way, shared: int
 ) -> torch.Tensor:
     causal = not model.config.is_encoder_decoder
+    if way == "flat":
+        batch = make_flat_batch(cache, np.arange(len(cache)), np.full(len(cache), 1.0), layout)
+        return token_losses(model, batch, way)
     batch = make_batch(
         cache,
         np.arange(len(cache)),
@@ -49,7 +50,6 @@ def _together(
         shared=shared,
         architecture="decoder-only" if causal else "encoder-decoder",
         start_token=0 if causal else start_token(model),
-        device=CPU,
     )
     return token_losses(model, batch, way)
 
@@ -67,6 +67,8 @@ def _compare(name: str, cache: TokenCache, way: Way, budget: int = 600) -> tuple
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     budget = 1 if way == "alone" else budget
     layouts = lay_out(architecture(name), *lengths, budget, packed=way == "packed")[0]
+    if way == "flat":
+        layouts = lay_out_flat(*lengths, budget)[0]
     worst = 0.0
     for layout in layouts:
         together = _together(model, cache, layout, way, shared)
@@ -84,6 +86,7 @@ def _compare(name: str, cache: TokenCache, way: Way, budget: int = 600) -> tuple
 
 WAYS: list[tuple[str, Way]] = [
     *((name, "packed") for name in CONFIGS if architecture(name) == "encoder-decoder"),
+    *((name, "flat") for name in ("gpt2", "cerebras-gpt", "llama")),
     *((name, "rows") for name in [*CONFIGS, *NUMBERED]),
     *((name, "alone") for name in [*CONFIGS, *NUMBERED]),
 ]

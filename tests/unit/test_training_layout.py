@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lamini.training.layout import MicroBatch, lay_out, pack_rows
+from lamini.training.layout import MicroBatch, lay_out, lay_out_flat, pack_rows
 
 
 def _decoder_only(widths: list[int], budget: int, ranks: int = 1) -> list[list[MicroBatch]]:
@@ -110,3 +110,33 @@ def test_no_other_cuts_cost_less(seed: int, architecture: Any) -> None:
     ]
     cost = sum(batch.padded_tokens + 128 for batch in batches)
     assert cost == _least_cost(shapes, budget)
+
+
+def _flat(lengths: list[int], budget: int, ranks: int = 1) -> list[list[list[int]]]:
+    """The pairs of each flat row of each rank."""
+    shares = lay_out_flat(np.array(lengths), np.ones(len(lengths), np.int64), budget, ranks)
+    batches = [batch for share in shares for batch in share]
+    assert all(len(b.rows) == 1 and b.encoder == 0 for b in batches)
+    assert [b.decoder for b in batches] == [sum(lengths[i] for i in b.rows[0]) for b in batches]
+    return [[list(batch.rows[0]) for batch in share] for share in shares]
+
+
+def test_flat_rows_are_few_and_as_long_as_each_other() -> None:
+    assert _flat([5, 4, 3, 2], 14) == [[[0, 1, 2, 3]]]
+    assert _flat([5, 4, 3, 2], 13) == [[[0, 3], [1, 2]]]
+    # Two rows of six would be enough, but the pairs are not placed that well.
+    assert _flat([3, 3, 2, 2, 2], 6) == [[[0, 4], [1], [2, 3]]]
+    assert _flat([9, 1, 1], 4) == [[[0], [1], [2]]]  # a pair is never cut
+
+
+def test_ranks_have_as_many_flat_rows_as_each_other() -> None:
+    assert _flat([5, 4, 3, 2], 100, ranks=2) == [[[0, 3]], [[1, 2]]]
+    assert _flat([5, 4, 3, 2], 5, ranks=2) == [[[0], [2]], [[1], [3]]]
+    assert _flat([5, 4], 100, ranks=3) == [[[0]], [[1]], []]
+
+
+@pytest.mark.parametrize("overhead", [0, 100, 10_000])
+def test_a_dearer_micro_batch_is_worth_more_padding(overhead: int) -> None:
+    lengths = np.array([300, 200])
+    (batches,) = lay_out("decoder-only", lengths, np.ones_like(lengths), 1000, overhead=overhead)
+    assert len(batches) == (1 if overhead >= 100 else 2)

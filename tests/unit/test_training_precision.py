@@ -55,7 +55,6 @@ def _losses_and_gradient(
             shared=shared,
             architecture=architecture(name),
             start_token=0,
-            device=CPU,
         )
         with autocast(precision, CPU):
             losses.append(token_losses(model, batch, way))

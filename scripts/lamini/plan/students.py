@@ -17,6 +17,7 @@ from lamini.prompt_formats import render_prompt
 from lamini.settings.students import Recipe
 from lamini.students.token_cache import MANIFEST, TokenCache
 from lamini.training.gpus import PEAKS
+from lamini.training.micro_batches import ON_A_CPU
 from lamini.training.pairs import StepPlan, select_pairs
 from lamini.workflow import Workflow
 
@@ -60,7 +61,8 @@ class StudentPlan:
     def advice(self, card: Card) -> str:
         """Settings needed to fit the training on a GPU; `fits` if none are needed."""
         recipe = self.recipe
-        most = recipe.tokens_per_micro_batch
+        most = _tokens_at_once(recipe)
+        automatic = recipe.tokens_per_micro_batch == "auto"
         for checkpointing in (recipe.gradient_checkpointing, True):
             for tokens in (most, most // 2, most // 4):
                 for shared in (recipe.shard_optimizer, True):
@@ -68,7 +70,7 @@ class StudentPlan:
                     if self._gigabytes(shares, tokens, checkpointing) <= card.memory_gb:
                         changed = (
                             "shard_optimizer" * (shared and not recipe.shard_optimizer),
-                            f"{tokens} tokens" * (tokens < most),
+                            f"{tokens} tokens" * (tokens < most and not automatic),
                             "checkpointing" * (checkpointing and not recipe.gradient_checkpointing),
                         )
                         return ", ".join(filter(None, changed)) or "fits"
@@ -79,13 +81,20 @@ class StudentPlan:
         """Memory per GPU with the current recipe, in GB."""
         recipe = self.recipe
         shares = self.gpus if recipe.shard_optimizer else 1
-        return self._gigabytes(shares, recipe.tokens_per_micro_batch, recipe.gradient_checkpointing)
+        return self._gigabytes(shares, _tokens_at_once(recipe), recipe.gradient_checkpointing)
 
     def _gigabytes(self, shares: int, tokens: int, checkpointing: bool) -> float:
         """Weights, gradients, 16-bit copy, optimizer states, activations and the rest, in GB."""
         state = (4 + 4 + 2 + 8 / shares) * self.parameters
         layers = _activation_bytes(self.parameters) * (0.1 if checkpointing else 1.0)
         return (state + tokens * (layers + _LOGIT_BYTES)) / 1e9 + _OTHER_GB
+
+
+def _tokens_at_once(recipe: Recipe) -> int:
+    """Tokens of a micro-batch; `auto` takes more if the memory holds more, less if it must."""
+    if recipe.tokens_per_micro_batch == "auto":
+        return ON_A_CPU.budget
+    return recipe.tokens_per_micro_batch
 
 
 # Logits and their gradients for one third of the tokens (the supervised ones), vocabulary of 50k.

@@ -118,8 +118,9 @@ class Recipe(Settings):
     micro-batches' means (common practice in 2023)."""
     micro_batch_pairs: Annotated[int, Field(gt=0)] = 128
     """For `micro_batch_mean`: pairs per micro-batch; 128 for the released checkpoints."""
-    tokens_per_micro_batch: Annotated[int, Field(gt=0)] = 8192
-    """Tokens per forward pass on one device, padding included; changes speed and memory only."""
+    tokens_per_micro_batch: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
+    """Tokens per forward pass on one device, padding included; changes speed and memory only.
+    `auto`: on a GPU as many as its memory holds, on a CPU 8,192."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """`auto`: bf16 if the GPU supports it, fp16 on older GPUs, fp32 on a CPU."""
     gradient_checkpointing: bool = False

@@ -64,3 +64,19 @@ class TokenCache:
         """Token ids of one response with its end token. Shape (tokens,)."""
         start, end = self._boundaries[2 * pair + 1 : 2 * pair + 3]
         return self._tokens[start:end].astype(np.int64)
+
+    def end_to_end(self, pairs: Integers) -> tuple[Integers, Integers]:
+        """Token ids of several pairs, and the place of each token in its pair.
+
+        Args:
+            pairs: rows of the cache, in the order of the result.
+
+        Returns:
+            Prompt and response of each pair, without gaps; and a count from 0 in each pair. Shapes
+            (tokens,).
+        """
+        starts = self._boundaries[2 * pairs]
+        lengths = self._boundaries[2 * pairs + 2] - starts
+        ends = lengths.cumsum()
+        places = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+        return self._tokens[np.repeat(starts, lengths) + places].astype(np.int64), places

@@ -1,5 +1,6 @@
 """Input tensors of one micro-batch, filled from the token cache."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ class Batch:
 
     inputs: dict[str, torch.Tensor]
     """Decoder-only: `input_ids` (B, D), and `prefix_ids` (1, P) if the rows continue a shared
-    prefix. Encoder-decoder: `input_ids` (B, E), `decoder_input_ids` (B, D), and the segment number
+    prefix; for a flat row also `position_ids` (1, D) and `boundaries` of its N pairs (N + 1,).
+    Encoder-decoder: `input_ids` (B, E), `decoder_input_ids` (B, D), and the segment number
     of each position in `encoder_segments` (B, E) and `decoder_segments` (B, D), -1 on padding."""
     positions: torch.Tensor
     """Position that predicts each supervised token, an index into the flat (B * D). Shape (S,)."""
@@ -29,6 +31,18 @@ class Batch:
     """Supervised tokens. Shape (S,)."""
     weights: torch.Tensor
     """Weight of each supervised token in the step's loss, fp32. Shape (S,)."""
+    longest: int = 0
+    """Tokens of the longest pair of a flat row."""
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        """A batch with changed tensors, such as on another device."""
+        return Batch(
+            inputs={name: change(tensor) for name, tensor in self.inputs.items()},
+            positions=change(self.positions),
+            labels=change(self.labels),
+            weights=change(self.weights),
+            longest=self.longest,
+        )
 
 
 def make_batch(
@@ -40,9 +54,8 @@ def make_batch(
     shared: int = 0,
     architecture: Architecture,
     start_token: int,
-    device: torch.device,
 ) -> Batch:
-    """Build the tensors of one micro-batch.
+    """Build the tensors of one micro-batch, on the CPU.
 
     Args:
         cache: the tokenised pairs.
@@ -54,7 +67,6 @@ def make_batch(
             encoder-decoder.
         architecture: of the model.
         start_token: id that fills padding and starts each response of an encoder-decoder.
-        device: device of the tensors.
     """
     shape = (len(layout.rows), layout.decoder)
     decoder = np.full(shape, start_token)
@@ -81,27 +93,53 @@ def make_batch(
             labels.append(response)
             token_weights.append(np.full(len(response), weights[item]))
             at_decoder += len(fed)
-
-    def tensor(values: np.ndarray, dtype: torch.dtype = torch.long) -> torch.Tensor:
-        return torch.as_tensor(values, dtype=dtype).to(device, non_blocking=True)
-
     if architecture == "decoder-only":
-        inputs = {"input_ids": tensor(decoder)}
+        inputs = {"input_ids": torch.from_numpy(decoder)}
         if shared:
             prefix = cache.prompt(int(pairs[layout.rows[0][0]]))[:shared]
-            inputs["prefix_ids"] = tensor(prefix[None])
+            inputs["prefix_ids"] = torch.from_numpy(prefix[None])
     else:
         inputs = {
-            "input_ids": tensor(encoder),
-            "decoder_input_ids": tensor(decoder),
-            "encoder_segments": tensor(encoder_segments),
-            "decoder_segments": tensor(decoder_segments),
+            "input_ids": torch.from_numpy(encoder),
+            "decoder_input_ids": torch.from_numpy(decoder),
+            "encoder_segments": torch.from_numpy(encoder_segments),
+            "decoder_segments": torch.from_numpy(decoder_segments),
         }
     return Batch(
         inputs=inputs,
-        positions=tensor(np.concatenate(positions)),
-        labels=tensor(np.concatenate(labels)),
-        weights=tensor(np.concatenate(token_weights), torch.float32),
+        positions=torch.from_numpy(np.concatenate(positions)),
+        labels=torch.from_numpy(np.concatenate(labels)),
+        weights=torch.from_numpy(np.concatenate(token_weights).astype(np.float32)),
+    )
+
+
+def make_flat_batch(
+    cache: TokenCache, pairs: Integers, weights: np.ndarray, layout: MicroBatch
+) -> Batch:
+    """Build the tensors of one micro-batch with a flat row (`forward.flat`), on the CPU.
+
+    The arguments are those of `make_batch`.
+    """
+    (row,) = layout.rows
+    items = np.array(row)
+    prompts = cache.prompt_lengths[pairs[items]]
+    fed_lengths = prompts + cache.response_lengths[pairs[items]] - 1
+    ids, places = cache.end_to_end(pairs[items])
+    supervised = places >= np.repeat(prompts, fed_lengths + 1)
+    fed = places < np.repeat(fed_lengths, fed_lengths + 1)  # the end token is a label only
+    predicts = places[fed] >= np.repeat(prompts - 1, fed_lengths)
+    boundaries = np.append(0, fed_lengths.cumsum()).astype(np.int32)
+    responses = cache.response_lengths[pairs[items]]
+    return Batch(
+        inputs={
+            "input_ids": torch.from_numpy(ids[fed][None]),
+            "position_ids": torch.from_numpy(places[fed][None]),
+            "boundaries": torch.from_numpy(boundaries),
+        },
+        positions=torch.from_numpy(predicts.nonzero()[0]),
+        labels=torch.from_numpy(ids[supervised]),
+        weights=torch.from_numpy(np.repeat(weights[items], responses).astype(np.float32)),
+        longest=int(fed_lengths.max()),
     )
 
 

@@ -2,25 +2,54 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lamini.errors import LaminiError
 from lamini.forward.proof import Reference, proof_tokens
 from lamini.students.numerics import choose_precision
 from lamini.students.token_cache import Integers, TokenCache
-from lamini.training.activations import fuse_activations
-from lamini.training.batches import Batch, make_batch, shared_prefix
+from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
+from lamini.training.fast_modules import align_head, fuse_activations
 from lamini.training.job import TrainingJob
-from lamini.training.layout import MicroBatch, lay_out
+from lamini.training.layout import MicroBatch, lay_out, lay_out_flat
 from lamini.training.losses import token_losses
+from lamini.training.micro_batches import ON_A_CPU, MicroBatchCosts, measure_costs
 from lamini.training.optimization import autocast, protect_t5_from_overflow
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, pairs_to_prove, ways_to_try
+
+logger = logging.getLogger("lamini")
+
+_ALL_AT_ONCE = MicroBatchCosts(budget=2**40, overhead=2**40)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A set of pairs, laid out in micro-batches, with this rank's batches on the CPU."""
+
+    pairs: Integers
+    weights: np.ndarray
+    costs: MicroBatchCosts
+    """Costs that the layout was made for."""
+    shared: int
+    """Length in tokens of the shared prefix; 0 if the rows contain their whole prompts."""
+    layout: list[list[MicroBatch]]
+    """Micro-batches of each rank."""
+    batches: list[Batch]
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a micro-batch has several pairs, so that smaller ones are possible."""
+        rows = [batch.rows for share in self.layout for batch in share]
+        return any(len(each) > 1 or len(each[0]) > 1 for each in rows)
 
 
 @dataclass(frozen=True)
@@ -48,6 +77,7 @@ class Computation:
         cache: the tokenised pairs.
         used: the run's pairs, as rows of the cache.
         ranks: the processes of the run.
+        work: folder of the run, for measured costs.
 
     Raises:
         LaminiError: when the model can't be trained on these pairs.
@@ -62,10 +92,11 @@ class Computation:
         cache: TokenCache,
         used: Integers,
         ranks: Ranks,
+        work: Path,
     ) -> None:
         self._model, self._cache, self._ranks = model, cache, ranks
         self._architecture, self._start_token = job.architecture, start_token
-        self._budget = job.recipe.tokens_per_micro_batch
+        self._name, self._costs = job.model, ON_A_CPU
         self.precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
         proven = pairs_to_prove(cache, used, proof_tokens(model))
         reference = Reference(
@@ -74,7 +105,9 @@ class Computation:
         fuse_activations(model)
         if self.precision == "fp16":
             protect_t5_from_overflow(model)
-        candidates = ways_to_try(model)
+        if self.precision != "fp32" and ranks.device.type == "cuda":
+            align_head(model.get_output_embeddings())
+        candidates = ways_to_try(model, self.precision)
         choice = reference.choose(
             {way: functools.partial(self._tried, proven, way) for way in candidates},
             None if self.precision == "fp32" else self._autocast,
@@ -82,26 +115,58 @@ class Computation:
         self._way = self._slowest(candidates, choice.way)
         self.choice = dataclasses.replace(choice, way=self._way)
         """Way of computation, the same on all ranks, and the result of the verification."""
+        if ranks.device.type == "cuda" and self._way != "alone":
+            self._costs = ranks.share(self._measured_costs(used, job, work))
+        if job.recipe.tokens_per_micro_batch != "auto":
+            budget = job.recipe.tokens_per_micro_batch
+            self._costs = dataclasses.replace(self._costs, budget=budget)
 
-    def sums(self, pairs: Integers, weights: np.ndarray, scale: float | None = None) -> Sums:
-        """Loss of a set of pairs, summed over ranks.
+    def prepare(self, pairs: Integers, weights: np.ndarray) -> Prepared:
+        """Lay out a set of pairs and build this rank's batches.
 
         Args:
             pairs: rows of the cache.
             weights: loss weight of each supervised token, per pair. Shape (pairs,).
-            scale: factor of the loss in the backward pass, which adds this rank's share of the
-                gradient to the parameters; None: no backward pass.
         """
         shared, layout = self._lay_out(pairs, self._way, self._ranks.world)
-        loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
-        for micro_batch in layout[self._ranks.rank]:
-            batch = self._batch(pairs, weights, micro_batch, shared)
-            with self._autocast():
-                losses = token_losses(self._model, batch, self._way)
-            part = (losses * batch.weights).sum()
-            if scale is not None:
-                (part * scale).backward()
-            loss += part.detach().double()
+        batches = [
+            self._batch(pairs, weights, micro_batch, shared, self._way)
+            for micro_batch in layout[self._ranks.rank]
+        ]
+        if self._ranks.device.type == "cuda":
+            batches = [batch.map(torch.Tensor.pin_memory) for batch in batches]
+        return Prepared(pairs, weights, self._costs, shared, layout, batches)
+
+    def sums(
+        self,
+        prepared: Prepared,
+        scale: float | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Sums:
+        """Loss of a set of pairs, summed over ranks.
+
+        If a GPU's memory is too small for a micro-batch, all ranks start again with smaller ones.
+
+        Args:
+            prepared: the pairs.
+            scale: factor of the loss in the backward pass, which adds this rank's share of the
+                gradient to the parameters, which have none yet; None: no backward pass.
+            meanwhile: work of the CPU to do while a GPU computes.
+
+        Raises:
+            LaminiError: when the memory is too small for a single pair.
+        """
+        if prepared.costs != self._costs:
+            prepared = self.prepare(prepared.pairs, prepared.weights)
+        loss = self._computed(prepared.batches, scale)
+        if meanwhile is not None:
+            meanwhile()
+        while self._ranks.any(loss is None):
+            self._take_smaller_micro_batches(prepared)
+            prepared = self.prepare(prepared.pairs, prepared.weights)
+            loss = self._computed(prepared.batches, scale)
+        assert loss is not None
+        pairs, shared, layout = prepared.pairs, prepared.shared, prepared.layout
         fed = self._cache.prompt_lengths[pairs].sum() + self._cache.response_lengths[pairs].sum()
         if self._architecture == "decoder-only":
             fed -= len(pairs)  # the end token is a label, never an input
@@ -112,25 +177,105 @@ class Computation:
             padding=1 - float(fed - shared * len(pairs)) / computed,
         )
 
+    def _computed(self, batches: list[Batch], scale: float | None) -> torch.Tensor | None:
+        """This rank's share of the loss; None if the memory was too small."""
+        loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
+        try:
+            for batch in batches:
+                loss += self._pass(batch, scale)
+        except torch.OutOfMemoryError:
+            return None
+        return loss
+
+    def _pass(self, batch: Batch, scale: float | None) -> torch.Tensor:
+        """Loss of a micro-batch, after its backward pass."""
+        batch = self._on_device(batch)
+        with self._autocast():
+            losses = token_losses(self._model, batch, self._way)
+        part = (losses * batch.weights).sum()
+        if scale is not None:
+            (part * scale).backward()
+        return part.detach().double()
+
+    def _take_smaller_micro_batches(self, prepared: Prepared) -> None:
+        """Halve the size of the micro-batches after an out-of-memory error."""
+        if not prepared.divisible:
+            raise LaminiError(
+                f"{self._name}: the memory of {self._ranks.device} is too small for a single pair;"
+                " set gradient_checkpointing: true, or shard_optimizer: true with several GPUs, or"
+                " lower max_prompt_tokens and max_response_tokens"
+            )
+        self._model.zero_grad(set_to_none=True)
+        if self._ranks.device.type == "cuda":
+            torch.cuda.empty_cache()
+        largest = max(batch.padded_tokens for share in prepared.layout for batch in share)
+        budget = min(largest, prepared.costs.budget) // 2
+        self._costs = dataclasses.replace(prepared.costs, budget=budget)
+        if self._ranks.first:
+            logger.warning(
+                "%s: out of memory; from now on with at most %s tokens per micro-batch",
+                self._name,
+                f"{budget:,}",
+            )
+
+    def _measured_costs(self, used: Integers, job: TrainingJob, work: Path) -> MicroBatchCosts:
+        """Costs of micro-batches with pairs of medium length."""
+        lengths = self._cache.prompt_lengths[used] + self._cache.response_lengths[used]
+        by_length, mean = used[np.argsort(lengths, kind="stable")], float(lengths.mean())
+        training = self._model.training
+        self._model.train()
+
+        def compute(tokens: int) -> int:
+            count = max(1, round(tokens / mean))
+            first = max(0, (len(by_length) - count) // 2)
+            pairs = np.resize(by_length[first : first + count], count)
+            shared, ((layout,),) = self._lay_out(pairs, self._way, 1, _ALL_AT_ONCE)
+            self._pass(self._batch(pairs, np.ones(count), layout, shared, self._way), 1.0)
+            self._model.zero_grad(set_to_none=True)
+            return layout.padded_tokens
+
+        shares = self._ranks.world if job.recipe.shard_optimizer else 1
+        moments = 2 * sum(4 * p.numel() for p in self._model.parameters()) // shares
+        costs = measure_costs(compute, self._ranks.device, moments, work / "micro_batches.json")
+        self._model.train(training)
+        return costs
+
+    def _on_device(self, batch: Batch) -> Batch:
+        device = self._ranks.device
+        return batch.map(lambda tensor: tensor.to(device, non_blocking=True))
+
     def _autocast(self) -> AbstractContextManager[object]:
         return autocast(self.precision, self._ranks.device)
 
-    def _lay_out(self, pairs: Integers, way: Way, ranks: int) -> tuple[int, list[list[MicroBatch]]]:
+    def _lay_out(
+        self, pairs: Integers, way: Way, ranks: int, costs: MicroBatchCosts | None = None
+    ) -> tuple[int, list[list[MicroBatch]]]:
         """Length in tokens of the shared prefix, and the micro-batches of each rank."""
+        costs = costs or self._costs
+        if way == "flat":
+            prompts, responses = (
+                lengths[pairs]
+                for lengths in (self._cache.prompt_lengths, self._cache.response_lengths)
+            )
+            return 0, lay_out_flat(prompts, responses, costs.budget, ranks)
         shared = shared_prefix(self._cache, pairs) if way == "shared_prefix" else 0
         layout = lay_out(
             self._architecture,
             self._cache.prompt_lengths[pairs] - shared,
             self._cache.response_lengths[pairs],
-            1 if way == "alone" else self._budget,
+            1 if way == "alone" else costs.budget,
             ranks,
             packed=way == "packed",
+            overhead=costs.overhead,
         )
         return shared, layout
 
     def _batch(
-        self, pairs: Integers, weights: np.ndarray, layout: MicroBatch, shared: int
+        self, pairs: Integers, weights: np.ndarray, layout: MicroBatch, shared: int, way: Way
     ) -> Batch:
+        """Tensors of a micro-batch, on the CPU."""
+        if way == "flat":
+            return make_flat_batch(self._cache, pairs, weights, layout)
         return make_batch(
             self._cache,
             pairs,
@@ -139,7 +284,6 @@ class Computation:
             shared=shared,
             architecture=self._architecture,
             start_token=self._start_token,
-            device=self._ranks.device,
         )
 
     def _tried(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
@@ -165,10 +309,10 @@ class Computation:
         shared, (layout,) = self._lay_out(pairs, way, 1)
         found: dict[int, torch.Tensor] = {}
         for micro_batch in layout:
-            batch = self._batch(pairs, np.ones(len(pairs)), micro_batch, shared)
+            batch = self._batch(pairs, np.ones(len(pairs)), micro_batch, shared, way)
             order = [pair for row in micro_batch.rows for pair in row]
             lengths = [int(self._cache.response_lengths[pairs[pair]]) for pair in order]
-            losses = token_losses(self._model, batch, way).split(lengths)
+            losses = token_losses(self._model, self._on_device(batch), way).split(lengths)
             found |= {pair: -part for pair, part in zip(order, losses, strict=True)}
         return [found[pair] for pair in range(len(pairs))]
 

@@ -1,8 +1,8 @@
 """Layout of a step's pairs in micro-batches with little padding.
 
-Decoder-only: one pair per row. Rows of similar length form a micro-batch, as many as fit in the
-token budget. With right padding a causal model needs no mask, so the fast attention kernels are
-used.
+Decoder-only, on a GPU with flash attention: all pairs of a micro-batch in one row, without padding.
+Elsewhere one pair per row. Rows of similar length form a micro-batch, as many as fit in the token
+budget. With right padding a causal model needs no mask, so the fast attention kernels are used.
 
 Encoder-decoder: several pairs per row, packed by prompt and response length together; masks
 separate them (`losses`). Without packing, padding stays above a seventh: a batch sorted by prompt
@@ -12,6 +12,8 @@ per row.
 This module only does arithmetic on lengths. A layout changes speed and memory, not the result.
 """
 
+import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +22,6 @@ import numpy as np
 from lamini.settings.students import Architecture
 from lamini.students.token_cache import Integers
 
-_MICRO_BATCH_COST = 128
-"""Fixed cost of one micro-batch, in tokens that are computed in the same time."""
 ROW_TOKENS = 512
 """Encoder plus decoder positions of a packed row; attention cost grows with its square."""
 
@@ -51,6 +51,7 @@ def lay_out(
     ranks: int = 1,
     *,
     packed: bool = True,
+    overhead: int = 128,
 ) -> list[list[MicroBatch]]:
     """Micro-batches of a step for each rank.
 
@@ -61,6 +62,7 @@ def lay_out(
         budget: most padded tokens of a micro-batch; a single row may exceed it.
         ranks: number of processes that share the step; each gets about the same work.
         packed: whether a row of an encoder-decoder may hold several pairs (`ways`).
+        overhead: fixed cost of a micro-batch, in tokens that are computed in the same time.
     """
     alone: list[tuple[int, ...]] = [(pair,) for pair in range(len(prompts))]
     if architecture == "decoder-only":
@@ -73,7 +75,7 @@ def lay_out(
         shapes = np.array([[side[list(row)].sum() for side in sides] for row in rows])
     if ranks > 1:  # smaller micro-batches, so that every rank gets work
         budget = min(budget, max(1, int(1.1 * shapes.sum() / ranks)))
-    batches = _fill(rows, shapes, budget)
+    batches = _fill(rows, shapes, budget, overhead)
     shares: list[list[MicroBatch]] = [[] for _ in range(ranks)]
     loads = [0] * ranks
     for batch in sorted(batches, key=lambda b: -b.padded_tokens):
@@ -83,7 +85,35 @@ def lay_out(
     return shares
 
 
-def _fill(rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int) -> list[MicroBatch]:
+def lay_out_flat(
+    prompts: Integers, responses: Integers, budget: int, ranks: int = 1
+) -> list[list[MicroBatch]]:
+    """Micro-batches of one flat row each, for each rank; all have about the same length.
+
+    The fewest rows that fit are taken, the same number for each rank unless the step has fewer
+    pairs. The arguments are those of `lay_out`.
+    """
+    lengths = prompts + responses - 1  # the end token is a label, never an input
+    longest_first = np.argsort(-lengths, kind="stable")
+    count = ranks * math.ceil(lengths.sum() / budget / ranks)
+    while True:
+        count = min(count, len(lengths))
+        rows: list[list[int]] = [[] for _ in range(count)]
+        lightest = [(0, row) for row in range(count)]
+        for pair in longest_first.tolist():
+            tokens, row = heapq.heappop(lightest)
+            rows[row].append(pair)
+            heapq.heappush(lightest, (tokens + int(lengths[pair]), row))
+        if max(lightest)[0] <= max(budget, int(lengths.max())) or count == len(lengths):
+            break
+        count += ranks
+    batches = [MicroBatch((tuple(row),), 0, int(lengths[row].sum())) for row in rows]
+    return [batches[rank::ranks] for rank in range(ranks)]
+
+
+def _fill(
+    rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int, overhead: int
+) -> list[MicroBatch]:
     """Group rows, longest first, into micro-batches of at most `budget` padded tokens.
 
     Dynamic programming finds the grouping with the least padded tokens plus fixed cost per
@@ -101,7 +131,7 @@ def _fill(rows: Sequence[tuple[int, ...]], shapes: Integers, budget: int) -> lis
         # Padded tokens grow with the number of rows, so the rows that fit are a prefix.
         # At least one row is taken.
         fitting = max(1, int(np.searchsorted(padded, budget, side="right")))
-        cost = least[start] + padded[:fitting] + _MICRO_BATCH_COST
+        cost = least[start] + padded[:fitting] + overhead
         ends = slice(start + 1, start + 1 + fitting)
         cut_before[ends] = np.where(cost < least[ends], start, cut_before[ends])
         least[ends] = np.minimum(cost, least[ends])

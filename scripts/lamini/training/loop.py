@@ -13,7 +13,7 @@ from lamini.files import derive_seed
 from lamini.log import Progress as ProgressLog
 from lamini.students.token_cache import TokenCache
 from lamini.training.checkpoints import Checkpoints, Progress
-from lamini.training.computation import Computation
+from lamini.training.computation import Computation, Prepared
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
 from lamini.training.optimization import LossScale, Optimizer, learning_rate
@@ -61,7 +61,9 @@ class Trainer:
             cache=cache,
             used=np.concatenate([selection.training, selection.held_out]),
             ranks=ranks,
+            work=work,
         )
+        self._ahead: tuple[int, Prepared] | None = None
         self.choice, self.precision = self._computation.choice, self._computation.precision
         self._scale = LossScale(enabled=self.precision == "fp16")
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -122,10 +124,12 @@ class Trainer:
         # Dropout has a seed per step, so checkpoints need no random generator state.
         torch.manual_seed(derive_seed("dropout", self._recipe.seed, step, self._ranks.rank))
         self._model.train()
-        pairs = self.plan.pairs(step)
+        prepared = self._prepared(step)
+        pairs = prepared.pairs
         supervised = self._cache.response_lengths[pairs]
-        weights = pair_weights(supervised, self._recipe)
-        sums = self._computation.sums(pairs, weights, self._scale.value)
+        sums = self._computation.sums(
+            prepared, self._scale.value, lambda: self._prepare_ahead(step + 1)
+        )
         rate = learning_rate(self._recipe, step, self.plan.steps)
         norm = self._update(rate)
         self._check(step, sums.loss, norm)
@@ -155,8 +159,20 @@ class Trainer:
         self._model.eval()
         weights = np.full(len(pairs), 1.0 / self._cache.response_lengths[pairs].sum())
         with torch.no_grad():
-            sums = self._computation.sums(pairs, weights)
+            sums = self._computation.sums(self._computation.prepare(pairs, weights))
         return _rounded(sums.loss)
+
+    def _prepared(self, step: int) -> Prepared:
+        if self._ahead is not None and self._ahead[0] == step:
+            return self._ahead[1]
+        pairs = self.plan.pairs(step)
+        weights = pair_weights(self._cache.response_lengths[pairs], self._recipe)
+        return self._computation.prepare(pairs, weights)
+
+    def _prepare_ahead(self, step: int) -> None:
+        """Prepare the batches of the next step, so that a GPU does not wait for them."""
+        if step < self.plan.steps:
+            self._ahead = step, self._prepared(step)
 
     def _begin(self) -> Progress:
         progress = self._checkpoints.load(self._parameters, self._optimizer)

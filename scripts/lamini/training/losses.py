@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
+from lamini.forward.flat import flat_arguments
 from lamini.forward.masks import as_attention_mask, segment_mask
 from lamini.forward.own import log_likelihoods
 from lamini.forward.states import head_logits, last_states
@@ -27,7 +28,7 @@ def token_losses(model: Any, batch: Batch, way: Way) -> torch.Tensor:
     if way == "alone":
         logits = _own_logits(model, batch)
     else:
-        compute = {"packed": _packed, "shared_prefix": _after_prefix, "rows": _rows}[way]
+        compute = _STATES[way]
         states = compute(model, batch).flatten(0, 1)
         logits = head_logits(model, states[batch.positions])
     return -log_likelihoods(logits, batch.labels)
@@ -40,6 +41,17 @@ def _own_logits(model: Any, batch: Batch) -> torch.Tensor:
         logits: torch.Tensor = model(input_ids=ids, labels=batch.labels[None]).logits[0]
         return logits
     return model(input_ids=ids).logits[0][batch.positions]  # type: ignore[no-any-return]
+
+
+def _flat(model: Any, batch: Batch) -> torch.Tensor:
+    """Last hidden states (1, D, width) of a flat row."""
+    return last_states(
+        model,
+        input_ids=batch.inputs["input_ids"],
+        position_ids=batch.inputs["position_ids"],
+        use_cache=False,
+        **flat_arguments(batch.inputs["boundaries"], batch.longest),
+    )
 
 
 def _rows(model: Any, batch: Batch) -> torch.Tensor:
@@ -109,3 +121,7 @@ def _packed(model: Any, batch: Batch) -> torch.Tensor:
         ),
         use_cache=False,
     )
+
+
+_STATES = {"packed": _packed, "flat": _flat, "shared_prefix": _after_prefix, "rows": _rows}
+"""Last hidden states by way."""

@@ -56,6 +56,8 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true on any rank; the result is the same on all ranks."""
+        if self.world == 1:  # without a wait for the GPU
+            return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:

@@ -2,25 +2,30 @@
 
 | way | architecture | content of a row |
 |---|---|---|
+| `flat` | decoder-only | all pairs of the micro-batch, without padding (`forward.flat`) |
 | `shared_prefix` | decoder-only | one pair without the prompts' shared prefix |
 | `packed` | encoder-decoder | several pairs, separated by masks |
 | `rows` | both | one pair and padding |
 | `alone` | both | one pair; one row per micro-batch, by the model's own forward |
+
+`flat` needs a GPU with flash attention and a 16-bit precision.
 """
 
 from typing import Any, Literal
 
 import numpy as np
 
+from lamini.forward.flat import has_kernel, takes_flat_rows
 from lamini.forward.own import position_limits
+from lamini.students.numerics import Precision
 from lamini.students.token_cache import Integers, TokenCache
 from lamini.training.layout import ROW_TOKENS
 
-Way = Literal["shared_prefix", "packed", "rows", "alone"]
+Way = Literal["flat", "shared_prefix", "packed", "rows", "alone"]
 
 
-def ways_to_try(model: Any) -> list[Way]:
-    """Ways to verify for a model, fastest first."""
+def ways_to_try(model: Any, precision: Precision = "fp32") -> list[Way]:
+    """Ways to verify for a model in a precision, fastest first."""
     if model.config.is_encoder_decoder:
         limits = [limit for limit in position_limits(model) if limit is not None]
         # A position beyond the model's limit causes a CUDA error that breaks the whole process.
@@ -28,8 +33,10 @@ def ways_to_try(model: Any) -> list[Way]:
         return ["packed", "rows", "alone"] if packs else ["rows", "alone"]
     # With gradient checkpointing a layer is recomputed in the backward pass, without the prefix's
     # keys.
-    shares = not model.is_activation_checkpointing
-    return ["shared_prefix", "rows", "alone"] if shares else ["rows", "alone"]
+    shared: list[Way] = [] if model.is_activation_checkpointing else ["shared_prefix"]
+    ways: list[Way] = [*shared, "rows", "alone"]
+    flat = precision != "fp32" and has_kernel(model.device) and takes_flat_rows(model)
+    return ["flat", *ways] if flat else ways
 
 
 def pairs_to_prove(cache: TokenCache, used: Integers, most: int) -> Integers:
