@@ -54,6 +54,7 @@ def rule(
 ) -> Any:
     """What Snakemake gives to a script, in its own classes."""
     return SimpleNamespace(
+        resources={},
         rule="select_queries_alpaca",
         input=named(InputFiles, inputs),
         output=named(OutputFiles, outputs),

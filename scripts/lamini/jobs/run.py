@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lamini.jobs.gpus import take_gpus
 from lamini.jobs.provenance import file_digests, record_job
 from lamini.jobs.start import start_job
 
@@ -29,6 +30,7 @@ def run_job(snakemake: Any, function: Callable[..., Facts | None]) -> None:
             the record, such as the `ledger` of its answers.
     """
     start_job(snakemake.log[0], job_name(snakemake.log[0]))
+    take_gpus(int(snakemake.resources.get("gpu", 0)))
     read = file_digests(snakemake.input)
     facts = function(**arguments(snakemake, function))
     record_job(

@@ -93,13 +93,13 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
             plan.steps,
             short_count(plan.tokens),
             f"{plan.flops:.2e}",
-            *(_hours(card.hours(plan.flops)) for card in CARDS),
+            *(_hours(plan.hours(card)) for card in CARDS),
             plan.basis,
         ]
         for plan in plans
     ]
     flops = sum(plan.flops for plan in plans)
-    hours = [_hours(card.hours(flops)) for card in CARDS]
+    hours = [_hours(sum(plan.hours(card) for plan in plans)) for card in CARDS]
     tokens = sum(plan.tokens for plan in plans)
     rows.append(["total", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
     header = (
@@ -111,10 +111,9 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
         *(f"{c.name}-h" for c in CARDS),
         "basis",
     )
-    shares = ", ".join(f"{card.name} {card.utilisation:.0%}" for card in CARDS)
     return "\n".join(
         [
-            f"Training, with these assumed shares of the GPUs' 16-bit peak: {shares}",
+            "Training, GPU-hours estimated from measurements on one GPU (docs/gpu.md):",
             text_table(header, rows),
             "",
             "Memory per GPU with the current recipe (estimated from the number of parameters), and"
@@ -129,7 +128,7 @@ def _hours(hours: float) -> str:
 
 
 def _memory_table(plans: Sequence[StudentPlan]) -> str:
-    header = ("student", "GPUs", "GB", *(f"{c.name} {c.memory_gb:g} GB" for c in CARDS))
+    header = ("student", "GPUs", "GB", *(f"{c.name}, {c.memory_gb:g} GB" for c in CARDS))
     rows: list[list[object]] = [
         [plan.model, plan.gpus, f"{plan.gigabytes:.1f}", *(plan.advice(card) for card in CARDS)]
         for plan in plans

@@ -14,9 +14,9 @@ import numpy as np
 
 from lamini.plan.tokens import Lengths, estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
-from lamini.settings.students import Recipe
+from lamini.settings.students import Architecture, Recipe
 from lamini.students.token_cache import MANIFEST, TokenCache
-from lamini.training.gpus import PEAKS
+from lamini.training.gpus import GPUS, training_seconds, width_times_layers
 from lamini.training.micro_batches import ON_A_CPU
 from lamini.training.pairs import StepPlan, select_pairs
 from lamini.workflow import Workflow
@@ -24,20 +24,21 @@ from lamini.workflow import Workflow
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """GPU model with its memory and assumed utilisation."""
+    """GPU model with its memory."""
 
     name: str
     memory_gb: float
-    utilisation: float
-    """Share of the 16-bit peak that training reaches."""
-
-    def hours(self, flops: float) -> float:
-        """GPU-hours of a number of floating-point operations."""
-        return flops / (PEAKS[self.name] * self.utilisation) / 3600
 
 
-CARDS = (Card("V100", 32, 0.4), Card("A100", 40, 0.5), Card("H100", 80, 0.5))
-"""GPUs from the time of the paper, and a current one."""
+CARDS = (
+    Card("RTX 4090", 24),
+    Card("V100", 32),
+    Card("L40S", 48),
+    Card("A100", 80),
+    Card("H100", 80),
+    Card("B200", 180),
+)
+"""GPUs of the plan's tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class StudentPlan:
     """Training cost of one student."""
 
     model: str
+    architecture: Architecture
     parameters: int
     recipe: Recipe
     pairs: int
@@ -57,6 +59,16 @@ class StudentPlan:
     """GPUs that the training rule requests."""
     basis: str
     """Source of the lengths: `token cache` or `estimated`."""
+
+    def hours(self, card: Card) -> float:
+        """Estimated GPU-hours."""
+        gpu = GPUS[card.name]
+        work = self.architecture, self.parameters, self.tokens, self.flops
+        return training_seconds(gpu, *work) / 3600
+
+    def utilisation(self, card: Card) -> float:
+        """Estimated share of the GPU's 16-bit peak."""
+        return self.flops / (3600 * self.hours(card) * GPUS[card.name].peak)
 
     def advice(self, card: Card) -> str:
         """Settings needed to fit the training on a GPU; `fits` if none are needed."""
@@ -105,11 +117,9 @@ _OTHER_GB = 1.0  # the CUDA context and buffers
 def _activation_bytes(parameters: int) -> float:
     """Activation memory of one token in all layers, in bytes, without attention scores.
 
-    34 bytes per unit of width and layer (Korthikanti et al. 2022). Width times layers is estimated
-    from the number of parameters by a fit to GPT-2's four sizes; other families differ by up to a
-    third.
+    34 bytes per unit of width and layer (Korthikanti et al. 2022).
     """
-    return 34 * 9216 * (parameters / 124.4e6) ** 0.84
+    return 34 * width_times_layers(parameters)
 
 
 def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
@@ -132,6 +142,7 @@ def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
         work = passes * (prompt + response)
         yield StudentPlan(
             model=student,
+            architecture=definition.architecture,
             parameters=definition.parameters,
             recipe=recipe,
             pairs=pairs,

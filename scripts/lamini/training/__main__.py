@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from lamini.errors import LaminiError, StopRequested
+from lamini.jobs.gpus import take_gpus
 from lamini.jobs.provenance import file_digests, read_record, record_job
 from lamini.jobs.run import job_name
 from lamini.jobs.start import start_job
@@ -54,6 +55,7 @@ def _train_in_processes(job: TrainingJob, parsed: argparse.Namespace, arguments:
     """Train on several nodes, in several processes of this machine, or in this process."""
     if parsed.nodes > 1:
         return run_on_nodes(parsed.nodes, parsed.threads, parsed.gpus, arguments)
+    take_gpus(parsed.gpus)
     processes = parsed.processes or _gpu_processes(parsed.gpus)
     if processes > 1:
         return launch(processes, arguments)
