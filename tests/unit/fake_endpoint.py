@@ -46,6 +46,8 @@ class FakeEndpoint:
     """How often each prompt was answered well."""
     statuses: Counter = field(default_factory=Counter)
     most_at_once: int = 0
+    answered_before_slow: int = 0
+    """Good answers before the answer to a slow prompt."""
 
     def __enter__(self) -> "FakeEndpoint":
         self._at_once = 0
@@ -124,10 +126,12 @@ class FakeEndpoint:
         if fault is None:
             self.paid[prompt] += 1
             return web.json_response(good, headers=headers | {"x-request-id": f"req-{prompt}"})
-        if fault == "null":
+        if fault in ("null", "broken", "no_usage", "slow"):
             self.paid[prompt] += 1
-            good["choices"][0]["message"]["content"] = None
-            return web.json_response(good)
+            if fault == "slow":
+                await asyncio.sleep(4)
+                self.answered_before_slow = sum(self.paid.values())
+            return web.json_response(_changed(good, fault))
         if fault == "hang":
             await asyncio.sleep(3600)
         if fault == "reset":
@@ -169,3 +173,15 @@ class FakeEndpoint:
             "x-ratelimit-reset-requests": f"{1000 / rate:.0f}ms",
         }
         return (headers if self.say_limit else {}), within
+
+
+def _changed(good: dict, fault: str) -> dict:
+    """A completion that is paid for, without content, usage, or its end."""
+    choice = good["choices"][0]
+    if fault == "null":
+        choice["message"]["content"] = None
+    elif fault == "broken":
+        choice |= {"message": {"content": "half"}, "finish_reason": "error"}
+    elif fault == "no_usage":
+        del good["usage"]
+    return good

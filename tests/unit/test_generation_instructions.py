@@ -326,3 +326,34 @@ def test_too_few_topics_are_an_error_before_anything_is_asked(shard):
     with WritingEndpoint() as endpoint, pytest.raises(LaminiError, match="only 2 topics"):
         shard(endpoint, generation={"topics_per_request": 3})
     assert not endpoint.requests
+
+
+def test_a_teacher_that_writes_no_instruction_is_not_paid_up_to_the_ceiling(shard):
+    def refuse(body: dict) -> tuple[str, str]:
+        return "I cannot help with that.", "stop"
+
+    with (
+        WritingEndpoint(write=refuse) as endpoint,
+        pytest.raises(LaminiError, match="no instruction was accepted in the first 30 answers"),
+    ):
+        shard(endpoint, count=5000, teacher={"max_concurrency": 8})
+    assert 30 <= endpoint.asked.total() < 500  # of 1,000 requests
+
+
+@pytest.mark.parametrize(("per_answer", "warned"), [(1, "0.20"), (2, None), (5, None), (6, "1.20")])
+def test_an_unusual_number_of_instructions_is_told_while_the_shard_runs(
+    shard, per_answer, warned, caplog, monkeypatch
+):
+    """Drafts in a model's thoughts, for example, are more instructions than were asked for."""
+    monkeypatch.setattr(logging.getLogger("lamini"), "propagate", True)
+    numbers = itertools.count()
+
+    def write(body: dict) -> tuple[str, str]:
+        lines = [f"<example>Explain number {next(numbers)}.</example>" for _ in range(per_answer)]
+        return "\n".join(lines), "stop"
+
+    with WritingEndpoint(write=write) as endpoint:
+        shard(endpoint, count=170)
+    told = [m for m in caplog.messages if "well-formed instructions per requested one" in m]
+    assert len(told) == (warned is not None)
+    assert all(f"the first 30 answers have {warned}" in message for message in told)

@@ -43,8 +43,10 @@ def test_what_is_known_of_each_without_loading_it() -> None:
     assert kind_of(teacher("local")) is BACKENDS["local"]
 
 
-@pytest.mark.parametrize(("name", "most"), [("external", 3), ("local", 3), ("batch", 10**9)])
-def test_requests_are_pulled_ahead(name: str, most: int) -> None:
-    settings = teacher(name).model_copy(update={"max_concurrency": 3})
-    ahead = BACKENDS[name].load().look_ahead(settings)
-    assert ahead == 3 if most == 3 else ahead > most
+@pytest.mark.parametrize("name", BACKENDS)
+def test_requests_are_pulled_ahead(name: str) -> None:
+    """By thousands, or all of them for a batch; by the concurrency if it is larger."""
+    for concurrency in (3, 9000):
+        settings = teacher(name).model_copy(update={"max_concurrency": concurrency})
+        ahead = BACKENDS[name].load().look_ahead(settings)
+        assert ahead > 10**9 if name == "batch" else ahead == max(4096, concurrency)

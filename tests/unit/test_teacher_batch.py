@@ -144,6 +144,13 @@ def test_refused_prompts_are_marked_and_wrong_requests_end_the_job(ledger):
     ):
         ask_all(endpoint.settings(), other)
     assert len(list(read_ledger(other))) == 7 and endpoint.calls["create"] == 1
+    few = ledger.with_name("2.ledger.jsonl")
+    with BatchEndpoint(line=lambda p, attempt: "400" if p == "6" else None) as endpoint:
+        settings = endpoint.settings()
+        with open_teacher(settings, few) as teacher:
+            reasons = [answer.finish_reason for _, answer in teacher.ask(prompts(10))]
+    assert reasons == ["stop"] * 6 + ["refused"] + ["stop"] * 3
+    assert endpoint.calls["create"] == 1
 
 
 def test_batch_that_is_turned_down_ends_the_job_with_the_apis_words(ledger, caplog):

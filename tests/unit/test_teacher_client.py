@@ -17,7 +17,7 @@ from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import Request, chat_request, open_teacher
+from lamini.teacher import Request, chat_request, open_teacher, session
 from lamini.teacher.dispatch import Dispatcher
 from lamini.teacher.ledger import read_ledger
 
@@ -179,15 +179,16 @@ def test_null_content_is_an_empty_answer(tmp_path):
     assert [(answer.text, answer.finish_reason) for answer in answers] == [("", "stop")] * 2
 
 
-@pytest.mark.parametrize("status", ["400", "401", "403", "404"])
-def test_permanent_errors_are_sent_once_and_tell_the_endpoints_words(tmp_path, status, caplog):
+@pytest.mark.parametrize(("status", "asked"), [("400", 3), ("401", 1), ("403", 3), ("404", 3)])
+def test_permanent_errors_tell_the_endpoints_words(tmp_path, status, asked, caplog):
+    """Statuses that may concern a single prompt end the job after three prompts, each sent once."""
     caplog.set_level(logging.DEBUG)
     with (
         FakeEndpoint(fault=lambda prompt, attempt: status) as endpoint,
         pytest.raises(LaminiError, match=f"endpoint's own words on {status}") as caught,
     ):
         ask_all(teacher_settings(endpoint), tmp_path / "a.ledger.jsonl", 50)
-    assert sum(endpoint.asked.values()) == 1
+    assert list(endpoint.asked.values()) == [1] * asked
     assert KEY not in str(caught.value) + caplog.text
 
 
@@ -320,7 +321,7 @@ def test_requests_are_pulled_lazily_and_in_step_with_answers(tmp_path):
     with FakeEndpoint() as endpoint:
         settings = teacher_settings(endpoint, max_concurrency=8)
         with open_teacher(settings, tmp_path / "a.ledger.jsonl") as teacher:
-            answers = teacher.ask(lazily())
+            answers = teacher.ask(lazily(), look_ahead=8)
             for number, _ in enumerate(answers, start=1):
                 assert len(pulled) == 8 + number - 1
                 if number == 40:
@@ -381,20 +382,31 @@ def test_budget_stops_before_it_is_passed_and_goes_on_when_raised(tmp_path, budg
         assert sum(endpoint.paid.values()) == 120
 
 
-@pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGTERM, StopRequested), (signal.SIGINT, KeyboardInterrupt)]
-)
-def test_signal_stops_quickly_and_keeps_what_arrived(tmp_path, number, error):
+def test_interrupt_stops_quickly_and_keeps_what_arrived(tmp_path):
     # A shell's background job ignores SIGINT; without this it would wait there for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with FakeEndpoint(fault=lambda p, a: "hang" if int(p) >= 20 else None) as endpoint:
         settings = teacher_settings(endpoint, timeout=60.0)
-        threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         started = time.monotonic()
-        with pytest.raises(error):
+        with pytest.raises(KeyboardInterrupt):
             ask_all(settings, tmp_path / "a.ledger.jsonl", 100)
         assert time.monotonic() - started < 2
     assert len(list(read_ledger(tmp_path / "a.ledger.jsonl"))) == 20
+
+
+def test_sigterm_keeps_all_answers_that_are_paid(tmp_path, monkeypatch):
+    """A cluster sends it before it kills a job: answers in flight arrive, hung ones do not."""
+    monkeypatch.setattr(session, "_DRAIN_SECONDS", 3.0)
+    with FakeEndpoint(fault=lambda p, a: "hang" if p == "3" else None, latency=0.4) as endpoint:
+        settings = teacher_settings(endpoint, timeout=60.0, max_concurrency=64)
+        threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        started = time.monotonic()
+        with pytest.raises(StopRequested):
+            ask_all(settings, tmp_path / "a.ledger.jsonl", 5000)
+        assert time.monotonic() - started < 8
+    kept = len(list(read_ledger(tmp_path / "a.ledger.jsonl")))
+    assert kept == sum(endpoint.paid.values()) > 64
 
 
 def test_status_tells_what_happens(tmp_path):

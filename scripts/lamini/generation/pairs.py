@@ -24,10 +24,10 @@ from lamini.teacher import (
     ledger_path,
     open_teacher,
 )
+from lamini.teacher.completions import REFUSAL as REFUSED
+from lamini.teacher.completions import finished
 
 Row = dict[str, Any]
-TRUNCATED = ("length", "context_length", "content_filter")
-"""Finish reasons of answers that the endpoint truncated or withheld."""
 
 
 def generate_pairs(
@@ -140,10 +140,13 @@ def _pair(query: Row, request: Request, answer: Answer) -> Row:
 
 
 def response_flags(response: str, finish_reason: str) -> list[str]:
-    """Flags of a response: any of `refusal`, `empty`, `truncated`."""
+    """Flags of a response: any of `refusal`, `empty`, `truncated`.
+
+    A response is truncated unless its finish reason is that of a whole answer.
+    """
     flags = {
-        "refusal": REFUSAL.match(response) is not None,
+        "refusal": finish_reason == REFUSED or REFUSAL.match(response) is not None,
         "empty": not response,
-        "truncated": finish_reason in TRUNCATED,
+        "truncated": finish_reason != REFUSED and not finished(finish_reason),
     }
     return [name for name, holds in flags.items() if holds]

@@ -19,8 +19,15 @@ from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests
 from lamini.settings.teacher import Message as Turn
 from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
+from lamini.teacher.completions import finished
 
 Row = dict[str, Any]
+
+
+_FIRST_ANSWERS = 30
+"""Answers after which a shard checks whether the teacher follows the prompt."""
+_USUAL_RATE = (0.3, 1.05)
+"""Well-formed instructions per requested one, outside of which a shard warns."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Shard:
         parsed = parse_examples(
             answer.text,
             label=self._label,
-            truncated=answer.finish_reason == "length",
+            truncated=not finished(answer.finish_reason),
             shown=prompt.examples,
             also_shown=self._demonstrated,
             max_characters=self.wanted.generation.max_instruction_characters,
@@ -125,6 +132,36 @@ class Shard:
         self._accept(parsed, prompt, request.key)
         for reject in parsed.rejects:
             self._reject(reject, request.key)
+        if self.requests == _FIRST_ANSWERS:
+            self._check_first_answers()
+
+    def _check_first_answers(self) -> None:
+        """Raise a LaminiError if the first answers contain no instruction; warn if few or many do.
+
+        More instructions than were asked for come from text that is no instruction.
+        """
+        place = f"{self.wanted.source}/{self.wanted.shard}"
+        if not self.rows:
+            raise self._nothing(f"in the first {self.requests} answers")
+        rate = self.counts["well_formed"] / self._asked_for
+        if not _USUAL_RATE[0] <= rate <= _USUAL_RATE[1]:
+            logging.getLogger("lamini").warning(
+                "%s: the first %d answers have %.2f well-formed instructions per requested one;"
+                " read some answers in the ledger before more are paid for",
+                *(place, self.requests, rate),
+            )
+
+    def _nothing(self, when: str) -> LaminiError:
+        return LaminiError(
+            f"{self.wanted.source}/{self.wanted.shard}: no instruction was accepted {when};"
+            f" rejected: {dict(self.rejected)}. The first answer was rejected as"
+            f" {self.first_reject}. Check `teacher.model`, its sampling and demonstrations"
+        )
+
+    @property
+    def _asked_for(self) -> int:
+        """Number of instructions that the requests so far asked for."""
+        return self.requests * self.wanted.generation.instructions_per_request
 
     def _accept(self, parsed: Parsed, prompt: InstructionPrompt, key: str) -> None:
         self.counts["well_formed"] += len(parsed.instructions)
@@ -167,10 +204,7 @@ class Shard:
         place = f"{self.wanted.source}/{self.wanted.shard}"
         after = f"after {self.requests} requests, the maximum; rejected: {dict(self.rejected)}"
         if not self.rows:
-            raise LaminiError(
-                f"{place}: no instruction was accepted {after}. The first answer was rejected as"
-                f" {self.first_reject}. Check `teacher.model`, its sampling and demonstrations"
-            )
+            raise self._nothing(f"after {self.requests} requests, the maximum")
         logging.getLogger("lamini").warning(
             "%s: only %d of %d instructions %s. See %s, and raise"
             " `generation.max_requests_factor` if the rejects are correct",
@@ -188,7 +222,7 @@ class Shard:
             "complete": len(self.rows) >= self.wanted.count,
             "requests": self.requests,
             "max_requests": self.wanted.max_requests,
-            "asked": self.requests * self.wanted.generation.instructions_per_request,
+            "asked": self._asked_for,
             "well_formed": self.counts["well_formed"],
             "rejected": dict(self.rejected),
             **counted_tokens(self.counts),

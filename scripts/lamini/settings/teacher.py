@@ -155,6 +155,9 @@ class Teacher(Settings):
     """Timeout of one request, in seconds."""
     max_attempts: Annotated[int, Field(gt=0)] = 8
     """Maximum number of attempts per request before the job fails."""
+    max_refused_share: Fraction = 0.2
+    """Maximum share of prompts that the endpoint may refuse before the job fails. A refused prompt
+    (too long, filtered) is kept as an empty response with its reason."""
     down_after: Annotated[float, Field(gt=0)] = 300.0
     """The endpoint counts as down after this many seconds without a successful answer."""
     prices: dict[str, Price] = {}

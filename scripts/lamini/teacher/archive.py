@@ -39,6 +39,12 @@ _FIELDS = (
     "sent_at",
     "text",
     "batch",
+    "thoughts",
+    "refusal",
+    "cached_tokens",
+    "estimated",
+    "discarded_prompt_tokens",
+    "discarded_completion_tokens",
 )
 """Fields of a ledger row that are exported; others are dropped."""
 _SECRET_NAME = re.compile(r"_(API_KEY|TOKEN|SECRET)$")

@@ -5,6 +5,7 @@ All code here runs in the client's thread, in its event loop.
 
 import asyncio
 import functools
+import logging
 import random
 import time
 from collections import deque
@@ -15,12 +16,20 @@ import aiohttp
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
+from lamini.teacher.completions import Completion
 from lamini.teacher.endpoints import Target
 from lamini.teacher.money import Budget, Cost
-from lamini.teacher.replies import Completion, RetryableError, read_reply
+from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
 from lamini.teacher.request import Answer, Spend
+from lamini.teacher.verdicts import Verdicts
+
+logger = logging.getLogger("lamini")
 
 _LONGEST_BACKOFF = 60.0
+_LONGEST_PAUSE = 600.0
+"""Longest time in seconds that a job waits because the endpoint asks for it."""
+_TOLD_PAUSE = 30.0
+"""Pause in seconds from which on it is logged."""
 
 
 @dataclass(eq=False, slots=True)
@@ -35,6 +44,10 @@ class PendingRequest:
     """Estimated upper limit of the cost of prompt and answer."""
     attempts: int = 0
     failures: int = 0
+    broken: int = 0
+    """Answers that the server broke off, or refusals that a proxy may have sent."""
+    discarded: tuple[int, int] = (0, 0)
+    """Estimated prompt and completion tokens of answers that were paid for and discarded."""
     sent_at: float = 0.0
     """Wall-clock time of the latest attempt, in seconds since the epoch, for the ledger."""
     task: asyncio.Task | None = None
@@ -52,6 +65,7 @@ class Dispatcher:
         targets: the endpoints.
         session: open HTTP session, with its timeouts.
         budget: checked before each request.
+        verdicts: decides about refusals.
         spend: counters of sent requests, retries and 429 replies; updated here.
         keep: called with each request's completion.
         fail: called with the error that stops the client.
@@ -66,13 +80,17 @@ class Dispatcher:
         targets: list[Target],
         session: aiohttp.ClientSession,
         budget: Budget,
+        verdicts: Verdicts,
         spend: Spend,
         keep: Callable[[PendingRequest, Completion], None],
         fail: Callable[[BaseException], None],
         drained: Callable[[], None],
     ) -> None:
         self._settings, self._session = settings, session
-        self._budget, self._spend = budget, spend
+        self._budget, self._spend, self._verdicts = budget, spend, verdicts
+        self._undecided: list[tuple[PendingRequest, PromptRefused]] = []
+        self._delayed = 0  # requests that wait before their next attempt
+        self._told_pause = 0.0
         self._keep, self._fail, self._drained = keep, fail, drained
         self._loop = loop
         self._queue: deque[PendingRequest] = deque()
@@ -165,6 +183,11 @@ class Dispatcher:
                 return read_reply(target.url, response.status, response.headers, raw)
         except aiohttp.InvalidURL:
             raise LaminiError(f"{target.url}: not a valid URL; correct teacher.endpoints") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise LaminiError(
+                f"{target.url}: its certificate is not trusted ({error}); set SSL_CERT_FILE to the"
+                " file of its certificate authority"
+            ) from None
         except TimeoutError:
             raise RetryableError(f"no reply within {self._settings.timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -185,7 +208,10 @@ class Dispatcher:
                 completion = task.result()
                 used = completion.prompt_tokens + completion.completion_tokens
                 target.limits.answered(pending.most.tokens - used, now)
-                self._keep(pending, completion)
+                self._take_completion(pending, completion)
+            elif isinstance(error, PromptRefused):
+                target.limits.unused(pending.most.tokens, now)
+                self._take_refusal(pending, error)
             elif isinstance(error, RetryableError):
                 others_well = any(
                     each is not target and each.limits.failing_since is None
@@ -193,12 +219,62 @@ class Dispatcher:
                 )
                 target.limits.failed(error, sent_at, now, others_well=others_well)
                 self._spend.rate_limited += error.rate_limited
+                if error.paid:
+                    self._discard(pending, Completion("", "", 0, 0, "", "", told=False))
+                self._tell_pause(target, now)
                 self._retry(pending, error, target, now, others_well)
             else:
                 self._fail(error)
+        if self._undecided and not (self.in_flight or self._queue or self._delayed):
+            self._fail(self._undecided[0][1].error)  # no other prompt can show whose fault it is
         if self._closed and not self.in_flight:
             self._drained()
         self._pump()
+
+    def _take_completion(self, pending: PendingRequest, completion: Completion) -> None:
+        """Keep an answer, or send the request once more if the server broke the answer off."""
+        if completion.broken and not pending.broken:
+            pending.broken += 1
+            self._discard(pending, completion)
+            self._queue.append(pending)
+            return
+        if not completion.broken:
+            self._verdicts.good()
+        self._keep(pending, completion)
+        undecided, self._undecided = self._undecided, []
+        for waiting, refusal in undecided:
+            self._take_refusal(waiting, refusal)
+
+    def _take_refusal(self, pending: PendingRequest, refusal: PromptRefused) -> None:
+        """Keep a refused prompt's row, send it once more, or stop the client."""
+        try:
+            known = self._verdicts.concerns_prompt(refusal)
+        except LaminiError as error:
+            self._fail(error)
+            return
+        if not known:
+            self._undecided.append((pending, refusal))
+        elif refusal.passing and not pending.broken:
+            pending.broken += 1
+            self._verdicts.refused -= 1
+            self._queue.append(pending)
+        else:
+            self._keep(pending, refusal.completion())
+
+    def _discard(self, pending: PendingRequest, completion: Completion) -> None:
+        """Count an answer that was paid for and is not kept."""
+        prompt, answer = self._budget.counted(completion, pending.prompt_tokens)
+        self._budget.pay(self._spend, prompt, answer)
+        pending.discarded = pending.discarded[0] + prompt, pending.discarded[1] + answer
+
+    def _tell_pause(self, target: Target, now: float) -> None:
+        """Log a long pause of an endpoint once."""
+        until = target.limits.closed_until
+        if until - now >= _TOLD_PAUSE and until > self._told_pause:
+            self._told_pause = until
+            logger.warning(
+                "%s asks to wait %.0f s (%s)", target.url, until - now, target.limits.last_failure
+            )
 
     def _retry(
         self,
@@ -213,6 +289,14 @@ class Dispatcher:
         if ended or pending.cancelled:
             if ended:
                 self._fail(ended)
+        elif all(each.limits.closed_until - now > _LONGEST_PAUSE for each in self.targets):
+            hours = min(each.limits.closed_until - now for each in self.targets) / 3600
+            self._fail(
+                LaminiError(
+                    f"{target.url} asks to wait {hours:.1f} hours ({error}); run the same command"
+                    " again then"
+                )
+            )
         elif all(each.limits.down(self._settings.down_after, now) for each in self.targets):
             self._fail(
                 LaminiError(
@@ -238,8 +322,10 @@ class Dispatcher:
                 return
             doublings = 0 if others_well else min(pending.failures, 10)
             backoff = min(_LONGEST_BACKOFF, 0.25 * 2**doublings)
+            self._delayed += 1
             self._loop.call_later(backoff * random.uniform(0.5, 1.5), self._again, pending)
 
     def _again(self, pending: PendingRequest) -> None:
+        self._delayed -= 1
         self._queue.appendleft(pending)
         self._pump()

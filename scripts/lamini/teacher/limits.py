@@ -83,10 +83,14 @@ class Limits:
         if self.tokens:
             self.tokens.use(tokens, now)
 
+    def unused(self, tokens: float, now: float) -> None:
+        """Refund tokens of an estimate that were not used."""
+        if self.tokens:
+            self.tokens.use(-tokens, now)
+
     def answered(self, unused_tokens: float, now: float) -> None:
         """Count an answer; `unused_tokens` is the estimate minus the tokens used."""
-        if self.tokens:
-            self.tokens.use(-unused_tokens, now)
+        self.unused(unused_tokens, now)
         self.failures, self.failing_since = 0, None
         if self.concurrency < self.most:
             self.concurrency += 1 if self.concurrency < self._threshold else 1 / self.concurrency

@@ -4,6 +4,8 @@ Spending before this job started is read from the ledgers; spending of running j
 their progress files.
 """
 
+import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +15,11 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.settings.teacher import Price, Teacher
+from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import packed_path, read_ledger
 from lamini.teacher.request import TOKENS, Spend
+
+logger = logging.getLogger("lamini")
 
 _REFRESH_SECONDS = 5.0
 _BYTES_PER_TOKEN = 3  # less than in English text, so that estimates are upper limits
@@ -48,10 +53,19 @@ def dollars(
     return live * price.batch_share if batch else live
 
 
-def most_tokens(payload: bytes, max_tokens: object) -> tuple[float, float]:
+_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+
+
+def most_tokens(payload: bytes, body: Mapping[str, Any]) -> tuple[float, float]:
     """Estimated upper limits of a request's prompt and completion tokens."""
-    answer = max_tokens if isinstance(max_tokens, int) else _ANSWER_TOKENS
-    return len(payload) / _BYTES_PER_TOKEN, answer
+    limits = [body[name] for name in _MAX_TOKENS if isinstance(body.get(name), int)]
+    return len(payload) / _BYTES_PER_TOKEN, max(limits, default=_ANSWER_TOKENS)
+
+
+def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
+    """Price of a model; a dated name, such as `gpt-4-0613`, has the price of `gpt-4`."""
+    named = [name for name in prices if model == name or model.startswith(f"{name}-")]
+    return prices[max(named, key=len)] if named else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +137,15 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
         otherwise: price of answers whose model name (as the endpoint returned it) has no price.
     """
     spending = Spending()
+    known: dict[str, Price | None] = {}
     for row in read_ledger(path):
+        model = row.get("model", "")
+        if model not in known:
+            known[model] = price_of(model, prices) or otherwise
         spending.add(
-            row.get("prompt_tokens", 0),
-            row.get("completion_tokens", 0),
-            prices.get(row.get("model", ""), otherwise),
+            row.get("prompt_tokens", 0) + row.get("discarded_prompt_tokens", 0),
+            row.get("completion_tokens", 0) + row.get("discarded_completion_tokens", 0),
+            known[model],
             batch=bool(row.get("batch")),
         )
     return spending
@@ -164,6 +182,7 @@ class Budget:
         self.limited = self._dollars is not None or self._tokens is not None
         self._price = settings.prices.get(settings.model)
         self._prices = settings.prices
+        self._told_estimates = False
         self._ledger = ledger
         self._ledgers: dict[str, Cost] = {}
         self._refreshed = 0.0
@@ -177,6 +196,21 @@ class Budget:
         """Cost of a request with these numbers of tokens."""
         price = dollars(self._price, prompt_tokens, answer_tokens, batch=batch)
         return Cost(price, prompt_tokens + answer_tokens)
+
+    def counted(self, completion: Completion, prompt_tokens: float) -> tuple[int, int]:
+        """Prompt and completion tokens of an answer; estimated if the endpoint did not tell them.
+
+        Args:
+            completion: the answer.
+            prompt_tokens: upper limit of the prompt's tokens.
+        """
+        if completion.told or completion.refusal:
+            return completion.prompt_tokens, completion.completion_tokens
+        if not self._told_estimates:
+            self._told_estimates = True
+            logger.warning("the endpoint does not tell numbers of tokens; they are estimated")
+        written = len((completion.text + completion.thoughts).encode())
+        return math.ceil(prompt_tokens), math.ceil(written / _BYTES_PER_TOKEN)
 
     def pay(
         self, spend: Spend, prompt_tokens: int, completion_tokens: int, *, batch: bool = False

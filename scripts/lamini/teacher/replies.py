@@ -1,25 +1,34 @@
-"""Reading of an endpoint's reply: a completion, a retryable error or a permanent error."""
+"""Reading of an endpoint's reply: a completion, or an error with its scope.
+
+An error concerns this attempt (`RetryableError`), this prompt (`PromptRefused`), or all requests of
+the job (`LaminiError`).
+"""
 
 import email.utils
-import json
+import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from lamini.errors import LaminiError
+from lamini.teacher.completions import Completion, is_completion, parse_json, read_completion
 
 _SECRET = re.compile(r"sk-[\w*-]{6,}|(?<=Bearer )\S+", re.ASCII)
-# Error codes or types that refuse one prompt, and the finish reason of its row; the job continues.
-_PROMPT_REFUSED = {
-    "context_length_exceeded": "context_length",
-    "exceed_context_size_error": "context_length",
-    "content_filter": "content_filter",
-    "content_policy_violation": "content_filter",
-}
+_TOO_LONG = re.compile(
+    r"context.?(length|window|size)|too (long|large)|longer than|max_new_tokens|reduce the length"
+    r"|above_max_length|exceed\w* .*(tokens|length|limit)|maximum .*(tokens|length)",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content.?(filter|policy|exists risk)|invalid_prompt|inspection|moderation|flagged|safety"
+    r"|usage polic",
+    re.IGNORECASE,
+)
+_JOB_CODES = re.compile(r"model.?not.?(found|available)|invalid.?(api.?)?key|billing|unsupported_")
+"""Codes of errors that concern all requests, although their status may concern a prompt."""
+_PROMPT_STATUSES = (400, 403, 404, 413, 422)
+_PASSING_STATUSES = (408, 409, 424, 425, 429, 499)
 _REMEDIES = {
     400: "correct teacher.model and the sampling settings",
     401: "set the key in the environment variable that teacher.endpoints names",
@@ -36,6 +45,7 @@ class RetryableError(Exception):
         retry_after: seconds to wait, from the reply headers; None if they have none.
         overloaded: whether the status is 429, 503 or 529 (too many requests).
         rate_limited: whether the status is 429.
+        paid: whether the endpoint has probably charged for this attempt.
     """
 
     def __init__(
@@ -44,50 +54,65 @@ class RetryableError(Exception):
         retry_after: float | None = None,
         overloaded: bool = False,
         rate_limited: bool = False,
+        paid: bool = False,
     ) -> None:
         super().__init__(message)
+        self.paid = paid
         self.retry_after = retry_after
         self.overloaded = overloaded
         self.rate_limited = rate_limited
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """The fields of a chat completion that are kept."""
+class PromptRefused(Exception):
+    """The endpoint refuses this prompt, or, if it refuses all prompts, this job.
 
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    model: str
-    request_id: str
+    Args:
+        error: the error to raise if all prompts are refused.
+        finish_reason: `context_length`, `content_filter`, or `refused` if the reason is unknown.
+        certain: whether the endpoint says that the reason is the prompt.
+        passing: whether a proxy may have answered instead of the endpoint.
+        message: the endpoint's message, without secrets.
+    """
+
+    def __init__(
+        self, error: LaminiError, finish_reason: str, *, certain: bool, passing: bool, message: str
+    ) -> None:
+        super().__init__(message)
+        self.error, self.finish_reason = error, finish_reason
+        self.certain, self.passing = certain, passing
+
+    def completion(self) -> Completion:
+        """The row that is kept for this prompt."""
+        return Completion("", self.finish_reason, 0, 0, "", "", refusal=str(self)[:500])
 
 
 def read_reply(url: str, status: int, headers: Mapping[str, str], raw: bytes) -> Completion:
     """Read the reply to a chat completion.
 
     Raises:
-        RetryableError: status 408, 409, 429 or 5xx, a malformed body, no choices, or an error in a
-            reply of status 200.
+        RetryableError: status 408, 409, 424, 425, 429, 499 or 5xx, a malformed body, or an error in
+            a reply of status 200.
+        PromptRefused: status 400, 403, 404, 413 or 422.
         LaminiError: any other status, with the endpoint's message and a remedy.
     """
-    body = parse_json(raw)
-    if status == 200 and isinstance(body, dict) and "error" not in body:
-        return _completion(body, headers)
-    error = body.get("error") if isinstance(body, dict) else None
+    body = parse_json(raw, _charset(headers))
+    if status < 300 and is_completion(body) and not body.get("error"):
+        return read_completion(body, headers)
+    if isinstance(body, list) and body:  # Gemini wraps its error in a list
+        body = body[0]
+    whole: dict[str, Any] = body if isinstance(body, dict) else {}
+    error = whole.get("error") or (whole if "message" in whole else None)
     details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
-    if status == 200:
-        if body is None or not error:
-            raise RetryableError(f"malformed reply: {_excerpt(raw)}")
+    if status < 300:
+        if not error:
+            raise RetryableError(f"malformed reply: {_excerpt(raw)}", paid=status in (200, 201))
         code = details.get("code")
         status = code if isinstance(code, int) and 400 <= code < 600 else 500
     message = without_secrets(str(details.get("message") or _excerpt(raw) or "no message"))
-    names = {str(details.get("code")), str(details.get("type"))}
-    if status < 429 and (verdicts := names & _PROMPT_REFUSED.keys()):
-        return Completion("", _PROMPT_REFUSED[verdicts.pop()], 0, 0, "", _request_id(headers, {}))
-    if "insufficient_quota" in names:
+    codes = " ".join(str(part.get(k)) for part in (details, whole) for k in ("code", "type"))
+    if "insufficient_quota" in codes:
         raise LaminiError(f"{url}: {message}; add credit, then run the same command again")
-    if status in (408, 409, 429) or status >= 500:
+    if status in _PASSING_STATUSES or status >= 500:
         raise RetryableError(
             f"status {status}: {message}",
             retry_after=_retry_after(headers),
@@ -95,7 +120,26 @@ def read_reply(url: str, status: int, headers: Mapping[str, str], raw: bytes) ->
             rate_limited=status == 429,
         )
     remedy = _REMEDIES.get(status, "see the endpoint's documentation")
-    raise LaminiError(f"{url} answered {status}: {message} ({remedy})")
+    failure = LaminiError(f"{url} answered {status}: {message} ({remedy})")
+    if status not in _PROMPT_STATUSES or _JOB_CODES.search(codes):
+        raise failure
+    reason, certain = _refusal(f"{codes} {message}", status)
+    raise PromptRefused(
+        failure,
+        reason,
+        certain=certain,
+        passing=not certain and status in (403, 404),
+        message=message,
+    )
+
+
+def _refusal(text: str, status: int) -> tuple[str, bool]:
+    """Finish reason of a refused prompt, and whether the endpoint says that it is the prompt."""
+    if _FILTERED.search(text):
+        return "content_filter", True
+    if status == 413 or _TOO_LONG.search(text):
+        return "context_length", True
+    return "refused", False
 
 
 def without_secrets(text: str) -> str:
@@ -115,49 +159,6 @@ def parse_duration(text: str) -> float | None:
         return None
 
 
-def parse_json(raw: bytes) -> Any:
-    """The parsed JSON of a body; None if it is invalid. `_text` replaces lone surrogates by `?`."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(raw.decode("utf-8"), parse_constant=str)
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        return None
-
-
-def _completion(body: dict[str, Any], headers: Mapping[str, str]) -> Completion:
-    try:
-        choice = body["choices"][0]
-        content = choice["message"]["content"]
-        usage = body.get("usage") or {}
-        return Completion(
-            text=_text(content),
-            finish_reason=str(choice.get("finish_reason") or ""),
-            prompt_tokens=int(usage.get("prompt_tokens") or 0),
-            completion_tokens=int(usage.get("completion_tokens") or 0),
-            model=str(body.get("model") or ""),
-            request_id=_request_id(headers, body),
-        )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise RetryableError(f"reply without an answer ({type(error).__name__}: {error})") from None
-
-
-def _text(content: Any) -> str:
-    if content is None:
-        return ""
-    if not isinstance(content, str):
-        raise TypeError(f"content is a {type(content).__name__}")
-    if content.isascii():
-        return content
-    return content.encode("utf-8", "replace").decode("utf-8")
-
-
-def _request_id(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
-    return str(headers.get("x-request-id") or body.get("id") or "")
-
-
 def _excerpt(raw: bytes) -> str:
     return without_secrets(raw[:200].decode("utf-8", "replace"))
 
@@ -175,7 +176,23 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     seconds = parse_duration(text)
     if seconds is None:
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+            # The date is one of the endpoint's clock, which this machine's may differ from.
+            seconds = _timestamp(text) - _timestamp(headers.get("date", ""), time.time())
         except ValueError:
             return None
-    return max(0.0, seconds)
+    return None if math.isnan(seconds) else max(0.0, seconds)
+
+
+def _timestamp(date: str, otherwise: float | None = None) -> float:
+    """Seconds since the epoch of an HTTP date; if it is invalid, `otherwise` or a ValueError."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        if otherwise is None:
+            raise
+        return otherwise
+
+
+def _charset(headers: Mapping[str, str]) -> str:
+    found = re.search(r"charset=\"?([\w-]+)", headers.get("content-type", ""))
+    return found[1] if found else "utf-8"

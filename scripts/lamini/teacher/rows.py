@@ -2,14 +2,25 @@
 
 from typing import Any
 
-from lamini.teacher.replies import Completion
+from lamini.teacher.completions import Completion
 from lamini.teacher.request import Answer
+from lamini.teacher.thoughts import split_thoughts
 
 
 def ledger_row(
     key: str, body: str, completion: Completion, attempts: int, sent_at: float
 ) -> dict[str, Any]:
-    """The ledger row of a completion; `body` is the digest of the request's body."""
+    """The ledger row of a completion; `body` is the digest of the request's body.
+
+    Fields that most rows do not need are omitted: `thoughts`, `refusal` (the endpoint's message),
+    `cached_tokens`, and `estimated` if the endpoint did not tell the numbers of tokens.
+    """
+    others = {
+        "thoughts": completion.thoughts,
+        "refusal": completion.refusal,
+        "cached_tokens": completion.cached_tokens,
+        "estimated": not completion.told and not completion.refusal,
+    }
     return {
         "key": key,
         "body": body,
@@ -21,14 +32,22 @@ def ledger_row(
         "attempts": attempts,
         "sent_at": sent_at,
         "text": completion.text,
+        **{name: value for name, value in others.items() if value},
     }
 
 
+def discarded_fields(tokens: tuple[int, int]) -> dict[str, int]:
+    """Fields of a ledger row for answers to the same request that were paid for and discarded."""
+    if not any(tokens):
+        return {}
+    return {"discarded_prompt_tokens": tokens[0], "discarded_completion_tokens": tokens[1]}
+
+
 def answer_of_row(row: dict[str, Any], *, cached: bool) -> Answer:
-    """The answer of a ledger row."""
+    """The answer of a ledger row; rows of earlier versions may contain thoughts in their text."""
     return Answer(
         key=row["key"],
-        text=row["text"],
+        text=split_thoughts(row["text"])[0],
         finish_reason=row["finish_reason"],
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import logging
 import os
 import re
 import signal
@@ -30,7 +31,11 @@ from lamini.teacher.rows import answer_of_row
 if TYPE_CHECKING:
     from lamini.teacher.backends.base import Backend
 
+logger = logging.getLogger("lamini")
+
 _PROGRESS_SECONDS = 5.0
+_DRAIN_SECONDS = 25.0
+"""Time for answers in flight after SIGTERM; SLURM kills a job 30 s after it, by default."""
 _MOST_COUNTED_MISSING = 100_000
 
 
@@ -65,6 +70,8 @@ class TeacherSession:
         self._started = time.monotonic()
         self._written = 0.0
         self._budget: Budget | None = None
+        self.stopping = False
+        """Whether SIGTERM came; requests in flight are then not cancelled."""
 
     def ask(
         self, requests: Iterable[Request], look_ahead: int | None = None
@@ -77,7 +84,7 @@ class TeacherSession:
         Args:
             requests: any iterable; equal requests are sent once.
             look_ahead: maximum number of requests that are read and not yet yielded; default
-                `max_concurrency`, with the Batch API all requests. With a larger number, a slow
+                4096, with the Batch API all requests. With a larger number, a slow
                 answer delays the others less; with a smaller one, fewer answers are wasted when
                 the caller stops early.
 
@@ -125,6 +132,12 @@ class TeacherSession:
         """Requests sent and not yet answered."""
         return self._backend.in_flight if self._backend else 0
 
+    def drain(self) -> None:
+        """Send no more requests, and wait for the answers in flight, which are paid."""
+        if self._backend and self._backend.in_flight:
+            logger.info("stopping after the answers to %d requests", self._backend.in_flight)
+            self._backend.drain(_DRAIN_SECONDS)
+
     def close(self, state: str) -> None:
         """Stop; received answers are then on disk. `state` is written to the progress file."""
         try:
@@ -156,7 +169,7 @@ class TeacherSession:
             self._backend = backend(self._settings, self._ledger, self._budget, self.spend)
             self._started = time.monotonic()
         payload = _payload(request)
-        prompt, answer = most_tokens(payload, request.body.get("max_tokens"))
+        prompt, answer = most_tokens(payload, request.body)
         most = self._budget.most(prompt, answer, batch=self._kind.at_batch_price)
         pending = PendingRequest(request.key, payload, prompt, most)
         self._pending[request.key] = pending
@@ -182,7 +195,7 @@ class TeacherSession:
     def _give_up(self, requests: list[PendingRequest]) -> None:
         for pending in requests:
             self._pending.pop(pending.key, None)
-        if self._backend and requests:
+        if self._backend and requests and not self.stopping:
             self._backend.cancel(requests)
 
     def _missing(self, rest: Iterator[Request]) -> LaminiError:
@@ -246,10 +259,14 @@ def open_teacher(
     session = TeacherSession(settings, Path(ledger), [Path(path) for path in other_ledgers], job)
     state = "failed"
     try:
-        with _stop_on_sigterm():
+        with _stop_on_sigterm(session):
             yield session
         state = "done"
-    except (StopRequested, KeyboardInterrupt, GeneratorExit):
+    except StopRequested:
+        state = "stopped"
+        session.drain()
+        raise
+    except (KeyboardInterrupt, GeneratorExit):
         state = "stopped"
         raise
     finally:
@@ -257,13 +274,14 @@ def open_teacher(
 
 
 @contextlib.contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
+def _stop_on_sigterm(session: TeacherSession) -> Iterator[None]:
     """Raise `StopRequested` on SIGTERM, which a cluster sends before SIGKILL."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
+        session.stopping = True
         raise StopRequested("stopped by SIGTERM; run the same command to resume (answers are kept)")
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -53,6 +53,13 @@ class Backend(ABC):
     def cancel(self, requests: Iterable[PendingRequest]) -> None:
         """Cancel requests whose answers are no longer needed."""
 
+    def drain(self, seconds: float) -> None:  # noqa: B027 - batches continue without the job
+        """Send no more requests, and wait for the replies to requests in flight.
+
+        Args:
+            seconds: time limit.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """Stop without waiting for replies; received answers are then on disk."""

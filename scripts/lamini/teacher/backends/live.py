@@ -7,9 +7,11 @@ tenth of the package's time per request.
 import asyncio
 import logging
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -20,17 +22,22 @@ from lamini.settings.teacher import Teacher
 from lamini.teacher.backends.base import Backend
 from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.commit import Committer
+from lamini.teacher.completions import Completion
 from lamini.teacher.dispatch import Dispatcher, PendingRequest
 from lamini.teacher.endpoints import Target, external_targets
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.money import Budget
-from lamini.teacher.replies import Completion, without_secrets
+from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import Answer, Spend, body_digest
-from lamini.teacher.rows import answer_of_row, ledger_row
+from lamini.teacher.rows import answer_of_row, discarded_fields, ledger_row
+from lamini.teacher.verdicts import Verdicts
 
 logger = logging.getLogger("lamini")
 
 _DRAIN_SECONDS = 30.0  # time limit for answers in flight (they are paid) after an error
+_LOOK_AHEAD = 4096
+"""Requests that are read ahead of the oldest unanswered one, so that a slow answer delays no other
+request; a shard has 10,000."""
 
 
 class LiveBackend(Backend):
@@ -53,6 +60,11 @@ class LiveBackend(Backend):
 
     # --- Called from the session's thread --------------------------------------------------------
 
+    @staticmethod
+    def look_ahead(settings: Teacher) -> int:
+        """Maximum number of requests that are read from the caller and not yet yielded."""
+        return max(_LOOK_AHEAD, settings.max_concurrency)
+
     def submit(self, pending: PendingRequest) -> None:
         """Send a request as soon as the rate limits allow."""
         self._inbox.append(pending)
@@ -65,6 +77,13 @@ class LiveBackend(Backend):
         for pending in requests:
             pending.cancelled = True
         self._loop.call_soon_threadsafe(self._give_up, list(requests))
+
+    def drain(self, seconds: float) -> None:
+        """Send no more requests, and wait for the replies to requests in flight."""
+        self._loop.call_soon_threadsafe(self._stop_sending)
+        until = time.monotonic() + seconds
+        while self.in_flight and time.monotonic() < until:
+            time.sleep(0.05)
 
     def close(self) -> None:
         """Stop without waiting for replies; received answers are then on disk."""
@@ -128,6 +147,10 @@ class LiveBackend(Backend):
             requests.append(self._inbox.popleft())
         self._dispatcher.take(requests)
 
+    def _stop_sending(self) -> None:
+        if self._dispatcher:
+            self._dispatcher.stop_sending()
+
     def _give_up(self, requests: list[PendingRequest]) -> None:
         if self._dispatcher:
             self._dispatcher.cancel(requests)
@@ -149,6 +172,7 @@ class LiveBackend(Backend):
             targets=self._targets,
             session=self._session,
             budget=self.budget,
+            verdicts=Verdicts(self.settings.max_refused_share, min(1, len(self.ledger))),
             spend=self.spend,
             keep=self._keep,
             fail=self._fail,
@@ -157,10 +181,12 @@ class LiveBackend(Backend):
 
     def _keep(self, pending: PendingRequest, completion: Completion) -> None:
         """Count an answer and queue its row for the ledger."""
-        self.budget.pay(self.spend, completion.prompt_tokens, completion.completion_tokens)
+        prompt, answer = self.budget.counted(completion, pending.prompt_tokens)
+        self.budget.pay(self.spend, prompt, answer)
+        completion = replace(completion, prompt_tokens=prompt, completion_tokens=answer)
         row = ledger_row(
             pending.key, body_digest(pending.payload), completion, pending.attempts, pending.sent_at
-        )
+        ) | discarded_fields(pending.discarded)
         self._committer.put(row_line(row), (pending, answer_of_row(row, cached=False)))
 
     def _committed(self, done: list[tuple[PendingRequest, Answer]]) -> None:

@@ -286,7 +286,8 @@ class BatchDispatcher:
 
     async def _harvest(self, batch: OpenBatch, reply: Batch) -> None:
         """Write a batch's answers to the ledger, then queue its unanswered requests again."""
-        harvest = await take_in(self._service, reply, batch.bodies)
+        most = self._settings.max_refused_share
+        harvest = await take_in(self._service, reply, batch.bodies, most)
         batch.downloads += 1
         if not harvest.whole:
             if batch.downloads < _MOST_DOWNLOADS:

@@ -9,8 +9,9 @@ from openai.types import Batch
 from lamini.errors import LaminiError
 from lamini.teacher.batch.lines import completion_of_line, read_output
 from lamini.teacher.batch.service import BatchService
+from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import Ledger, row_line
-from lamini.teacher.replies import Completion, RetryableError
+from lamini.teacher.replies import PromptRefused, RetryableError
 from lamini.teacher.rows import ledger_row
 
 _ROWS_AT_ONCE = 1000
@@ -29,13 +30,16 @@ class Harvest:
     """Whether the files hold all answers that the API counts as completed."""
 
 
-async def take_in(service: BatchService, batch: Batch, keys: Mapping[str, str]) -> Harvest:
+async def take_in(
+    service: BatchService, batch: Batch, keys: Mapping[str, str], most_refused: float
+) -> Harvest:
     """Download and read the files of an ended batch.
 
     Args:
         service: the endpoint's Files API.
         batch: an ended batch.
         keys: request keys of the batch (values are ignored).
+        most_refused: maximum share of prompts that may be refused (`teacher.max_refused_share`).
 
     Raises:
         RetryableError: a download failed and may succeed later.
@@ -43,6 +47,7 @@ async def take_in(service: BatchService, batch: Batch, keys: Mapping[str, str]) 
     """
     harvest = Harvest()
     answered = 0
+    refused: dict[str, PromptRefused] = {}
     for file, is_output in ((batch.output_file_id, True), (batch.error_file_id, False)):
         if not file:
             continue
@@ -56,8 +61,18 @@ async def take_in(service: BatchService, batch: Batch, keys: Mapping[str, str]) 
                 harvest.answers[key] = completion_of_line(service.address, row)
             except RetryableError as error:
                 harvest.failures[key] = str(error)
+            except PromptRefused as refusal:
+                refused[key] = refusal
             except LaminiError as error:
                 harvest.refusals[key] = error
+    most = most_refused * (len(refused) + len(harvest.answers))
+    few = bool(harvest.answers) and len(refused) <= most
+    for key, refused_prompt in refused.items():
+        # A refusal concerns its prompt if the endpoint says so, or answers most other prompts.
+        if refused_prompt.certain or few:
+            harvest.answers[key] = refused_prompt.completion()
+        else:
+            harvest.refusals[key] = refused_prompt.error
     counts = batch.request_counts
     if counts is not None and answered < (counts.completed or 0):
         harvest.whole = False

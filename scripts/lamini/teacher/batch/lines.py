@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from lamini.teacher.completions import Completion, parse_json
 from lamini.teacher.dispatch import PendingRequest
-from lamini.teacher.replies import Completion, RetryableError, parse_json, read_reply
+from lamini.teacher.replies import RetryableError, read_reply
 from lamini.teacher.request import body_digest
 
 ENDPOINT: Final = "/v1/chat/completions"
@@ -56,7 +57,7 @@ def completion_of_line(address: str, row: dict[str, Any]) -> Completion:
 
     Raises:
         RetryableError: the request failed and may succeed when it is sent again.
-        LaminiError: the request was refused.
+        PromptRefused, LaminiError: the request was refused.
     """
     response = row.get("response")
     if not isinstance(response, dict):

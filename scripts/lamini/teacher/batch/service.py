@@ -11,7 +11,7 @@ from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.batch.lines import ENDPOINT
 from lamini.teacher.endpoints import external_targets
-from lamini.teacher.replies import RetryableError, read_reply, without_secrets
+from lamini.teacher.replies import PromptRefused, RetryableError, read_reply, without_secrets
 
 _LABEL = "lamini_batch"
 T = TypeVar("T")
@@ -117,7 +117,10 @@ class BatchService:
         except openai.APIStatusError as error:
             reply = error.response
             url = str(reply.request.url)
-            read_reply(url, reply.status_code, reply.headers, reply.content)
+            try:
+                read_reply(url, reply.status_code, reply.headers, reply.content)
+            except PromptRefused as refusal:  # there is no prompt in this request
+                raise refusal.error from None
             raise LaminiError(f"{url} answered {reply.status_code}: {error}") from None
         except openai.APIError as error:
             cause = error.__cause__ or error

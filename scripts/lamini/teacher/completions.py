@@ -1,0 +1,196 @@
+"""The completion in the body of a reply: text, thoughts, finish reason, tokens.
+
+Endpoints return the same content in many forms: as a text or as a list of parts, with missing or
+null fields, as a stream of events. A body with choices or usage was paid for, so all forms are
+read.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from lamini.teacher.thoughts import split_thoughts
+
+GOOD_REASONS = frozenset(
+    {
+        "stop",
+        "eos",
+        "eos_token",
+        "end_turn",
+        "end_of_turn",
+        "end_of_text",
+        "stop_sequence",
+        "complete",
+        "completed",
+        "finish_reason_stop",
+    }
+)
+"""Finish reasons of whole answers, in lower case; every other one is flagged."""
+BROKEN_REASONS = frozenset(
+    {
+        "error",
+        "abort",
+        "aborted",
+        "cancelled",
+        "canceled",
+        "timeout",
+        "insufficient_system_resource",
+        "finish_reason_unspecified",
+        "no_choices",
+    }
+)
+"""Finish reasons of answers that the server broke off; such a request is sent once more."""
+NO_CHOICES = "no_choices"
+REFUSAL = "refusal"
+"""Finish reason of an answer in the field `refusal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The fields of a chat completion that are kept."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    model: str
+    request_id: str
+    thoughts: str = ""
+    """Thoughts of a reasoning model, which are no part of the answer."""
+    told: bool = True
+    """Whether the endpoint told the numbers of tokens."""
+    cached_tokens: int = 0
+    """Prompt tokens from the endpoint's cache, part of `prompt_tokens`."""
+    refusal: str = ""
+    """The endpoint's message, if it refused this prompt."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the server broke off the answer."""
+        return self.finish_reason.lower() in BROKEN_REASONS
+
+
+def finished(finish_reason: str) -> bool:
+    """Whether a finish reason is that of a whole answer."""
+    return finish_reason.lower() in GOOD_REASONS
+
+
+def parse_json(raw: bytes, charset: str = "utf-8") -> Any:
+    """The parsed JSON of a body; None if it is invalid. `clean_text` replaces lone surrogates."""
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(raw.decode(charset), parse_constant=str)
+    except (UnicodeDecodeError, LookupError, ValueError, RecursionError):
+        return _events(raw)
+
+
+def is_completion(body: Any) -> bool:
+    """Whether a body is that of a completion, which was paid for."""
+    return isinstance(body, dict) and bool(body.keys() & {"choices", "usage"})
+
+
+def read_completion(body: dict[str, Any], headers: Mapping[str, str]) -> Completion:
+    """Read the body of a completion; it may lack any field."""
+    choice = _first(body.get("choices"))
+    message = _mapping(choice.get("message"))
+    text, thoughts = _content(message.get("content", choice.get("text")))
+    text, in_text = split_thoughts(text)
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(told := message.get(name), str):
+            thoughts = thoughts or told
+    reason = str(choice.get("finish_reason") or "")
+    if not choice:
+        reason = NO_CHOICES
+    elif choice.get("error"):
+        reason = "error"
+    elif not text and isinstance(refusal := message.get("refusal"), str) and refusal:
+        text, reason = refusal, REFUSAL
+    prompt, answer, cached = _usage(body.get("usage"))
+    return Completion(
+        text=clean_text(text),
+        finish_reason=reason,
+        prompt_tokens=prompt,
+        completion_tokens=answer,
+        model=str(body.get("model") or ""),
+        request_id=request_id(headers, body),
+        thoughts=clean_text(thoughts or in_text),
+        told=prompt + answer > 0,
+        cached_tokens=cached,
+    )
+
+
+def request_id(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
+    """The id of a request at the endpoint; "" if it has none."""
+    return str(headers.get("x-request-id") or body.get("id") or "")
+
+
+def clean_text(text: str) -> str:
+    """Replace lone surrogates, which cannot be written as UTF-8, by `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _first(choices: Any) -> dict[str, Any]:
+    return _mapping(choices[0]) if isinstance(choices, list) and choices else {}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _content(content: Any) -> tuple[str, str]:
+    """Text and thoughts of a message's content: a text, null, or a list of parts."""
+    if isinstance(content, str):
+        return content, ""
+    texts, thoughts = [], []
+    for part in content if isinstance(content, list) else []:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif isinstance(part, dict) and "thinking" in part:
+            inner = part["thinking"]
+            thoughts.append(inner if isinstance(inner, str) else _content(inner)[0])
+    return "".join(texts), "".join(thoughts)
+
+
+def _usage(usage: Any) -> tuple[int, int, int]:
+    """Prompt, completion and cached prompt tokens; zeros if the endpoint did not tell them.
+
+    Some endpoints count a model's thoughts in `total_tokens` only.
+    """
+    told = _mapping(usage)
+    prompt, answer, total = (
+        _count(told.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    cached = _count(_mapping(told.get("prompt_tokens_details")).get("cached_tokens"))
+    return prompt, max(answer, total - prompt), min(cached, prompt)
+
+
+def _count(value: Any) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+
+
+def _events(raw: bytes) -> Any:
+    """The completion in a stream of server-sent events, which some proxies send unasked."""
+    lines = [line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")]
+    try:
+        events = [orjson.loads(line) for line in lines if line != b"[DONE]"]
+    except orjson.JSONDecodeError:
+        return None
+    if not events or not all(isinstance(event, dict) for event in events):
+        return None
+    choices = [_first(event.get("choices")) for event in events]
+    deltas = [_mapping(choice.get("delta")) for choice in choices]
+    text = "".join(_content(delta.get("content"))[0] for delta in deltas)
+    reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+    usages = [event["usage"] for event in events if event.get("usage")]
+    choice = {"message": {"content": text}, "finish_reason": reasons[-1] if reasons else None}
+    return {**events[0], "choices": [choice], "usage": usages[-1] if usages else None}
