@@ -72,9 +72,10 @@ rule judge_items:
         "../envs/data.yaml"
     threads: flow.teacher_threads()
     resources:
+        gpu=flow.teacher_gpus(),
         teacher=1,
         runtime=lambda w, attempt: flow.teacher_minutes(60, attempt),
-        mem_mb=growing(2000),
+        mem_mb=lambda w, attempt: flow.teacher_memory(attempt),
     params:
         settings=lambda w: flow.judge_params(w.study).as_params(),
         teacher=lambda w, threads: flow.config.teacher.as_params(),

