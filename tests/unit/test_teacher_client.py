@@ -16,8 +16,10 @@ import uvloop
 from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError, StopRequested
+from lamini.files import write_json
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher import Request, chat_request, open_teacher, session
+from lamini.teacher.backends import live
 from lamini.teacher.dispatch import Dispatcher
 from lamini.teacher.ledger import read_ledger
 
@@ -299,6 +301,23 @@ def test_limits_are_shared_by_jobs(tmp_path):
         started = time.monotonic()
         ask_all(settings, tmp_path / "a.ledger.jsonl", 50)
     assert time.monotonic() - started > 50 / 25 * 0.8
+
+
+@pytest.mark.parametrize(("others", "least", "most"), [(0, 2.5, 4.5), (1, 4.5, 7.0)])
+def test_limits_are_shared_by_the_jobs_that_run(tmp_path, monkeypatch, others, least, most):
+    """300 requests at 100 per second: a quarter of it for 0.5 s, then a share by running jobs."""
+    monkeypatch.setattr(live, "SHARE_SECONDS", 0.5)
+    progress = tmp_path / "results/progress"
+    now = {"state": "running", "updated": time.time() + 20, "ledger": "another"}
+    for number in range(others):
+        write_json(progress / f"{number}.json", now)
+    write_json(progress / "done.json", now | {"state": "done"})
+    write_json(progress / "lost.json", now | {"updated": time.time() - 3600})
+    with FakeEndpoint() as endpoint:
+        settings = teacher_settings(endpoint, requests_per_minute=6000, jobs=4)
+        started = time.monotonic()
+        ask_all(settings, tmp_path / "results/pairs/a.ledger.jsonl", 300)
+    assert least < time.monotonic() - started < most
 
 
 def test_tokens_per_minute_are_paced_by_what_was_used(tmp_path):

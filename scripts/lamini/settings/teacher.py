@@ -165,7 +165,8 @@ class Teacher(Settings):
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
     """Token rate limit of the account, shared in the same way."""
     jobs: Annotated[int, Field(gt=0)] = 4
-    """Number of concurrent jobs that send requests; each gets an equal share of the rate limits."""
+    """Number of concurrent jobs that send requests; each gets an equal share of the rate limits. It
+    applies for half a minute; then the jobs share the limits by the number that runs."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
     """Timeout of one request, in seconds."""
     max_attempts: Annotated[int, Field(gt=0)] = 8

@@ -100,15 +100,17 @@ class Ledger:
             lines: rows made by `row_line`.
 
         Raises:
-            LaminiError: the rows cannot be written; the file is unchanged then.
+            LaminiError: the rows cannot be written; the whole rows that fit are kept.
         """
-        data = memoryview(b"".join(lines))
+        everything = b"".join(lines)
+        data = memoryview(everything)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
             os.fdatasync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._descriptor, self._size)
+            fitted = everything[: len(everything) - len(data)].rfind(b"\n") + 1
+            os.ftruncate(self._descriptor, self._size + fitted)
             raise LaminiError(
                 f"{self.path}: cannot be written ({error.strerror}); free disk space, then run the"
                 " same command again: requests in the ledger are not sent again"

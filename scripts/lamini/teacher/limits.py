@@ -45,7 +45,7 @@ class Limits:
         most: maximum concurrency.
         requests, tokens: this job's share of the configured limits per minute; None: learned from
             the reply headers.
-        share: this job's share of the limits in reply headers.
+        share: this job's share of the limits in reply headers; `set_share` changes it.
     """
 
     def __init__(
@@ -66,6 +66,13 @@ class Limits:
         self.failures = 0
         self.failing_since: float | None = None
         self.last_failure = ""
+
+    def set_share(self, share: float) -> None:
+        """Change this job's share of all limits."""
+        for pace in (self.requests, self.tokens):
+            if pace:
+                pace.per_second *= share / self._share
+        self._share = share
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may be sent; 0 or less: now."""

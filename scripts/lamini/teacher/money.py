@@ -21,7 +21,11 @@ from lamini.teacher.request import TOKENS, Spend
 
 logger = logging.getLogger("lamini")
 
-_REFRESH_SECONDS = 5.0
+_REFRESH_SECONDS = 30.0
+_CLOSE_REFRESH_SECONDS = 5.0
+_CLOSE_SHARE = 0.8
+"""Share of a budget from which on the other jobs' spending is read more often."""
+_ACTIVE_SECONDS = 30.0  # a running job writes its progress file every five seconds
 _BYTES_PER_TOKEN = 3  # less than in English text, so that estimates are upper limits
 _ANSWER_TOKENS = 1024  # if the request has no `max_tokens`
 
@@ -34,6 +38,19 @@ def results_folder(ledger: Path) -> Path:
 def progress_files(ledger: Path) -> Path:
     """The folder of the jobs' progress files."""
     return results_folder(ledger) / "progress"
+
+
+def running_jobs(ledger: Path) -> int:
+    """Number of jobs that send requests now, the one with this ledger included."""
+    count, now, own = 1, time.time(), str(ledger.resolve())
+    for path in progress_files(ledger).glob("*.json"):
+        try:
+            job = read_json(path)
+            active = job["state"] == "running" and now - float(job["updated"]) < _ACTIVE_SECONDS
+            count += active and job["ledger"] != own
+        except (LaminiError, KeyError, TypeError, ValueError):
+            continue  # not a progress file, or replaced while it was read
+    return count
 
 
 def find_ledgers(results: Path) -> list[Path]:
@@ -167,8 +184,8 @@ _NOTHING = Cost()
 class Budget:
     """Checks `budget_dollars` and `budget_tokens` over all ledgers of the results folder.
 
-    Spending of other running jobs is read every five seconds, so parallel jobs may exceed the
-    budget by their spending of that time.
+    Spending of other running jobs is read every half minute, and every five seconds near the limit,
+    so parallel jobs may exceed the budget by their spending of that time.
 
     Args:
         settings: the budgets and the prices.
@@ -232,7 +249,7 @@ class Budget:
         if not self.limited:
             return True
         now = time.monotonic()
-        if now - self._refreshed >= _REFRESH_SECONDS:
+        if now - self._refreshed >= self._refresh_seconds():
             self._refreshed = now
             self._read_progress()
         total = self.spent + self._others + reserved + estimate
@@ -243,6 +260,13 @@ class Budget:
         else:
             return True
         return False
+
+    def _refresh_seconds(self) -> float:
+        spent = self.spent + self._others
+        near = (self._dollars is not None and spent.dollars > _CLOSE_SHARE * self._dollars) or (
+            self._tokens is not None and spent.tokens > _CLOSE_SHARE * self._tokens
+        )
+        return _CLOSE_REFRESH_SECONDS if near else _REFRESH_SECONDS
 
     def exhausted(self) -> LaminiError:
         """The error that stops the job after `allows` returned False."""

@@ -26,7 +26,7 @@ from lamini.teacher.completions import Completion
 from lamini.teacher.dispatch import Dispatcher, PendingRequest
 from lamini.teacher.endpoints import Target, external_targets
 from lamini.teacher.ledger import Ledger, row_line
-from lamini.teacher.money import Budget
+from lamini.teacher.money import Budget, running_jobs
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import Answer, Spend, body_digest
 from lamini.teacher.rows import answer_of_row, discarded_fields, ledger_row
@@ -35,6 +35,8 @@ from lamini.teacher.verdicts import Verdicts
 logger = logging.getLogger("lamini")
 
 _DRAIN_SECONDS = 30.0  # time limit for answers in flight (they are paid) after an error
+SHARE_SECONDS = 30.0
+"""Interval in seconds at which the rate limits are shared again by the jobs that run."""
 _LOOK_AHEAD = 4096
 """Requests that are read ahead of the oldest unanswered one, so that a slow answer delays no other
 request; a shard has 10,000."""
@@ -166,6 +168,7 @@ class LiveBackend(Backend):
                 total=self.settings.timeout, sock_connect=min(30.0, self.settings.timeout)
             ),
         )
+        self._loop.call_later(SHARE_SECONDS, self._count_jobs)
         return Dispatcher(
             settings=self.settings,
             loop=self._loop,
@@ -178,6 +181,17 @@ class LiveBackend(Backend):
             fail=self._fail,
             drained=self._publish_failure,
         )
+
+    def _count_jobs(self) -> None:
+        """Count the running jobs in another thread: a shared file system may be slow."""
+        counted = self._loop.run_in_executor(None, running_jobs, self.ledger.path)
+        counted.add_done_callback(self._share_limits)
+
+    def _share_limits(self, counted: asyncio.Future[int]) -> None:
+        if not counted.cancelled():
+            for target in self._targets:
+                target.limits.set_share(1 / counted.result())
+            self._loop.call_later(SHARE_SECONDS, self._count_jobs)
 
     def _keep(self, pending: PendingRequest, completion: Completion) -> None:
         """Count an answer and queue its row for the ledger."""
