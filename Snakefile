@@ -17,6 +17,7 @@ from lamini.roots import root_inputs
 from lamini.status.graph import write_jobs
 from lamini.workflow import growing, one_of
 from lamini.workflow.rule_code import CodeWatch
+from lamini.workflow.teacher_check import check_teacher
 
 min_version("9.27")
 
@@ -56,6 +57,7 @@ watch = CodeWatch(workflow, recompute=flow.config.code_changes == "recompute")
 
 onstart:
     watch.begin()
+    check_teacher(workflow, flow.config.teacher)
     write_jobs(workflow)  # for `make status`
 
 

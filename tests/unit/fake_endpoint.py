@@ -29,6 +29,7 @@ class FakeEndpoint:
         per_minute: a real limiter: a bucket of one second's worth of requests.
         say_limit: whether replies carry `x-ratelimit-*` headers.
         port: 0 for any.
+        models: reply to a request for the list of models: names, a JSON body, or a status.
     """
 
     fault: Fault = lambda prompt, attempt: None
@@ -37,6 +38,9 @@ class FakeEndpoint:
     per_minute: float | None = None
     say_limit: bool = False
     port: int = 0
+    models: list[str] | dict | int = 404
+    lists: int = 0
+    """How often the list of models was requested."""
     requests: list[dict] = field(default_factory=list)
     """Method, path, headers and body of each request, while `record` is set."""
     record: bool = False
@@ -86,7 +90,17 @@ class FakeEndpoint:
     def _app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._list)
         return app
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        self.lists += 1
+        if isinstance(self.models, int):
+            return self._error(str(self.models), {"Location": "http://127.0.0.2:1/v1/models"})
+        rows = [{"id": name, "object": "model"} for name in self.models]
+        return web.json_response(
+            self.models if isinstance(self.models, dict) else {"object": "list", "data": rows}
+        )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self._at_once += 1

@@ -56,6 +56,7 @@ CHOSEN: dict[Place, Any] = {
     ("mixtures", "clean", "sources"): ["alpaca"],
     ("mixtures", "clean", "decontamination", "mixture"): "all",
     ("downloads", "seed_tasks.jsonl", "sha256"): "0" * 64,
+    ("teacher", "endpoints", 0, "api_key_variable"): "ANOTHER_KEY",
     ("models", "my-gpt2", "weights", "build", "config"): {"model_type": "gpt_neo"},
     ("tokenizers", "own", "train", "mixture"): "clean",
     ("tokenizers", "own", "train", "kind"): "t5",

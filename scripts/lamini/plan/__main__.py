@@ -14,6 +14,7 @@ from lamini.plan.show import students_text, teacher_text
 from lamini.plan.students import planned_students
 from lamini.teacher.money import Spending, find_ledgers, ledger_spending
 from lamini.workflow import Workflow
+from lamini.workflow.teacher_check import teacher_lines
 
 RESULTS = Path("results")
 
@@ -31,7 +32,11 @@ def _show(flow: Workflow) -> None:
     spent = Spending()
     for ledger in find_ledgers(RESULTS):
         spent += ledger_spending(ledger, teacher.prices, teacher.prices.get(teacher.model))
-    print(teacher_text(planned_requests(flow, RESULTS), teacher, spent), end="\n\n")
+    plans = planned_requests(flow, RESULTS)
+    print(teacher_text(plans, teacher, spent))
+    if plans:
+        print(*teacher_lines(teacher, must_succeed=False), sep="\n")
+    print()
     print(students_text(list(planned_students(flow, RESULTS))))
 
 

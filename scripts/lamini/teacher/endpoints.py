@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lamini import __version__
 from lamini.errors import LaminiError
-from lamini.settings.teacher import Endpoint, Teacher
+from lamini.settings.teacher import Endpoint, Teacher, is_http_url
 from lamini.teacher.limits import Limits
 from lamini.teacher.server import ServerProcess
 
@@ -57,6 +57,21 @@ def local_target(settings: Teacher, server: ServerProcess) -> Target:
     )
 
 
+def base_url_of(endpoint: Endpoint) -> str:
+    """Base URL of an endpoint: the setting, else `OPENAI_BASE_URL`, else OpenAI's.
+
+    Raises:
+        LaminiError: `OPENAI_BASE_URL` is not a URL with scheme and host.
+    """
+    base_url = endpoint.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    if not is_http_url(base_url):
+        raise LaminiError(
+            "the environment variable OPENAI_BASE_URL is not a URL with scheme and host; write it"
+            " like https://api.openai.com/v1 or http://host:8000/v1"
+        )
+    return base_url
+
+
 def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
     variable = endpoint.api_key_variable
     secret = os.environ.get(variable, "").strip()
@@ -69,7 +84,7 @@ def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
         raise LaminiError(
             f"the API key in {variable} has characters that are not allowed in an HTTP header"
         )
-    base_url = endpoint.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    base_url = base_url_of(endpoint)
     headers = _headers(secret)
     for name, value in (
         ("OpenAI-Organization", os.environ.get("OPENAI_ORG_ID")),
