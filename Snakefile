@@ -103,7 +103,7 @@ rule models:
     input:
         expand(
             "results/checkpoints/{model}/final/manifest.json",
-            model=flow.config.students,
+            model=flow.trained_students,
         ),
 
 

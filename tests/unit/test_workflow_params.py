@@ -48,6 +48,7 @@ OTHER_WORDS = {
 }
 CHOSEN: dict[Place, Any] = {
     ("dataset",): "published",
+    ("checkpoints",): "trained",  # released ones are compared in test_overlays.py
     ("published",): {"local": {"path": "config/demo/p3"}},
     ("sources", "alpaca", "seeds", "format"): "jsonl",
     ("sources", "generated_p3", "generation", "same_subset"): False,

@@ -140,6 +140,7 @@ class Catalogue(Run):
             "teacher": self.config.teacher.model if self.generated else None,
             "students": [student["name"] for student in self.students],
             "student_keys": list(self.config.students),
+            "trained": self.trains,
             "references": [self.config.models[m].name for m in self.config.references],
             "tasks": len(self.config.evaluated_tasks),
             "protocol": " and ".join(sorted({*map(self.config.protocol, evaluated)})),

@@ -15,7 +15,7 @@ MODELS = Section(
             ),
             builder="lamini.tables.model_tables:collection_table",
             inputs=lambda run: published("models"),
-            params=lambda run: {"students": run.students},
+            params=lambda run: {"students": run.students, "trained": run.trains},
         ),
         TableEntry(
             "training",
@@ -25,6 +25,7 @@ MODELS = Section(
             builder="lamini.tables.model_tables:training_table",
             inputs=lambda run: {"manifests": run.checkpoints("manifest.json")},
             params=lambda run: {"students": run.students},
+            when=lambda run: run.trains,
         ),
     ),
     figures=(
@@ -35,6 +36,7 @@ MODELS = Section(
             inputs=lambda run: {"metrics": run.checkpoints("metrics.jsonl")},
             params=lambda run: {"students": run.students},
             chart="lamini.report.charts:learning_chart",
+            when=lambda run: run.trains,
         ),
     ),
 )

@@ -45,6 +45,11 @@ class Run:
         return self.config.dataset == "generated"
 
     @property
+    def trains(self) -> bool:
+        """Whether this run trains students."""
+        return bool(self.flow.trained_students)
+
+    @property
     def has_topics(self) -> bool:
         """Whether this run generates topic-guided instructions."""
         return self.generated and bool(self.flow.guided_instructions)

@@ -86,6 +86,8 @@ def _verdict(left: float, needed: float, unit: str) -> str:
 
 def students_text(plans: Sequence[StudentPlan]) -> str:
     """Steps, floating-point operations, GPU-hours and memory of each student."""
+    if not plans:
+        return "Training: none; the released checkpoints are evaluated."
     rows: list[list[object]] = [
         [
             plan.model,

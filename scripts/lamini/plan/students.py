@@ -130,7 +130,7 @@ def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
         results: folder of results; its token caches replace estimates.
     """
     lengths = published_lengths()
-    for student in flow.config.students:
+    for student in flow.trained_students:
         definition, recipe = flow.config.models[student], flow.config.recipe(student)
         folder = results.parent / flow.tokenized(student)
         made = (folder / MANIFEST).exists()

@@ -54,6 +54,9 @@ class Config(Settings):
     """Definitions of all models; `students` and `references` select the models of the run."""
     students: list[Name]
     """Students that are trained and evaluated."""
+    checkpoints: Literal["trained", "released"] = "trained"
+    """`trained`: train the students; `released`: evaluate the released checkpoints of the students
+    (`published_as` of each) instead, without training."""
     references: list[Name]
     """Reference models that are evaluated."""
     tasks: dict[Name, Task]
@@ -248,6 +251,12 @@ def _wrong_models(config: Config) -> list[str]:
             " `references`, so it has no answers"
             for model in study.models
             if model in config.models and model not in evaluated
+        ]
+    if config.checkpoints == "released":
+        problems += [
+            f"models.{student}.published_as: required, because `checkpoints` is `released`"
+            for student in config.students
+            if student in config.models and config.models[student].published_as is None
         ]
     if config.dataset == "published" and config.published is None:
         problems.append("published: required, because `dataset` is `published`")

@@ -221,7 +221,7 @@ class Model(Settings):
     protocol: Literal["paper", "modern"] | None = None
     """Evaluation protocol of this model; null: `evaluation.protocol`."""
     published_as: str | None = None
-    """Hub id of the released checkpoint, if any."""
+    """Hub id, or folder, of the released checkpoint, if any."""
     recommended: bool = False
     """Whether Table 3 marks the model with a dagger."""
 

@@ -6,7 +6,13 @@ from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
 
 def collection_table(inputs: Inputs, params: Params) -> Table:
-    """Table 3: students, initializations and learning rates; the paper's students first."""
+    """Table 3: students, initializations and learning rates; the paper's students first.
+
+    Args:
+        inputs: `published` (CSV of the paper's students).
+        params: `students` (facts of each), `trained` (False: their released checkpoints are used).
+    """
+    made = "trained" if params["trained"] else "released checkpoint"
     ours = {model["name"]: model for model in params["students"]}
     rows = [
         [
@@ -14,7 +20,7 @@ def collection_table(inputs: Inputs, params: Params) -> Table:
             text_cell(row["architecture"]),
             text_cell(row["initialization"]),
             text_cell(row["learning_rate"]),
-            text_cell("trained" if row["name"] in ours else "not in this run"),
+            text_cell(made if row["name"] in ours else "not in this run"),
         ]
         for row in read_csv(inputs["published"])
     ]
@@ -25,7 +31,7 @@ def collection_table(inputs: Inputs, params: Params) -> Table:
             text_cell({"encoder-decoder": "enc-dec", "decoder-only": "dec-only"}[kind]),
             text_cell(model["initialization"]),
             text_cell(f"{model['learning_rate']:.0e}".replace("e-0", "e-")),
-            text_cell("trained; not of the paper"),
+            text_cell(f"{made}; not of the paper"),
         ]
         for model in ours.values()
         if model["name"] not in published and (kind := model["architecture"])

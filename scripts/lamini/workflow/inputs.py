@@ -99,7 +99,8 @@ class Inputs(Names):
         """Manifest of a model that the pipeline trains or builds; empty for other models."""
         definition = self.config.models[model]
         if definition.role == "student":
-            return [f"results/checkpoints/{model}/final/manifest.json"]
+            trained = self.config.checkpoints == "trained"
+            return [f"results/checkpoints/{model}/final/manifest.json"] if trained else []
         weights = weights_of(definition.weights)
         return [f"results/pretrained/{model}/manifest.json"] if weights.build else []
 
@@ -157,6 +158,9 @@ class Inputs(Names):
     def model_location(self, model: str) -> Location:
         """Location of a model's weights."""
         definition = self.config.models[model]
+        if definition.role == "student" and self.config.checkpoints == "released":
+            assert definition.published_as is not None  # checked by the settings
+            return Location(path=definition.published_as, revision="main")
         if definition.role == "student":
             return Location(path=f"results/checkpoints/{model}/final")
         weights = weights_of(definition.weights)

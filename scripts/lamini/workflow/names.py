@@ -44,6 +44,11 @@ class Names:
         return [*self.config.references, *self.config.students]
 
     @cached_property
+    def trained_students(self) -> list[str]:
+        """Students that this run trains; none with released checkpoints."""
+        return self.config.students if self.config.checkpoints == "trained" else []
+
+    @cached_property
     def used_mixtures(self) -> list[str]:
         """Mixtures that a configured student, a study or the analysis needs."""
         used = [self.config.models[student].mixture for student in self.config.students]
