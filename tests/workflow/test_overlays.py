@@ -31,7 +31,7 @@ SMALL = {
     "tokenizers": {"demo-gpt2": {"train": {"vocabulary": 400}}},
     "human_evaluation": {"studies": {"models": {"models": [STUDENT], "instructions": 2}}},
     "report": {"selected": [STUDENT], "reference_lines": []},
-    "mixtures": dict.fromkeys(("d_all", "d_all_decontaminated"), {"sources": ["alpaca"]}),
+    "mixtures": {name: {"sources": ["alpaca"]} for name in ("d_all", "d_all_decontaminated")},
     "analysis": {"embeddings": {"panels": [["alpaca", "alpaca"]]}},
 }
 
