@@ -127,6 +127,14 @@ def test_a_refused_key_is_told_without_the_key():
     assert text.endswith("; set a valid key")
 
 
+@pytest.mark.parametrize(("secret", "shown"), [("0123456789abcdef", "[key]"), ("none", "none")])
+def test_a_key_of_any_form_is_hidden_and_a_word_is_none(monkeypatch, secret, shown):
+    monkeypatch.setenv("OPENAI_API_KEY", secret)
+    said = {"error": f"Incorrect key: {secret}"}
+    monkeypatch.setattr(check, "_send", lambda *_: (401, said))
+    assert f"(401: Incorrect key: {shown});" in verdict("http://127.0.0.1:1/v1")[1]
+
+
 def test_a_key_without_the_right_to_read_the_list_is_no_error(monkeypatch):
     message = {"error": {"message": "Missing scopes: api.model.read"}}
     monkeypatch.setattr(check, "_send", lambda *_: (401, message))
@@ -183,6 +191,12 @@ def test_a_server_that_is_not_there_yet_is_no_error():
         "unknown",
         "cannot be reached now ([Errno 111] Connection refused)",
     )
+
+
+def test_an_address_that_cannot_be_sent_is_told_at_once():
+    state, text = verdict("http://127.0.0.1:1/ü")
+    assert (state, text.startswith("cannot be reached now (")) == ("unknown", True)
+    assert check.SECONDS < 10
 
 
 def test_https_to_a_server_of_http_is_told():
@@ -242,6 +256,16 @@ def test_all_endpoints_together_take_no_longer_than_the_limit(monkeypatch):
         seconds = time.monotonic() - started
     assert states == ["unknown", "serves", "unknown"]
     assert seconds < 2
+
+
+def test_a_slow_name_server_holds_nothing_up(monkeypatch):
+    monkeypatch.setattr(check, "SECONDS", 0.2)
+    ended = threading.Event()
+    monkeypatch.setattr(check, "_send", lambda *_: (404, ended.wait(20)))
+    started = time.monotonic()
+    assert verdict("http://127.0.0.1:1/v1") == ("unknown", "no reply within 0 s")
+    assert time.monotonic() - started < 5
+    ended.set()
 
 
 def test_the_key_does_not_follow_a_redirect():
@@ -324,7 +348,15 @@ def test_a_pasted_key_is_refused_without_being_shown(variable):
 
 @pytest.mark.parametrize(
     "base_url",
-    ["api.openai.com/v1", "localhost:8000/v1", "ftp://host/v1", "http:///v1", "http://h:x"],
+    [
+        "api.openai.com/v1",
+        "localhost:8000/v1",
+        "ftp://host/v1",
+        "http:///v1",
+        "http://h:x",
+        "http://h/v 1",
+        " http://h",
+    ],
 )
 def test_an_address_without_scheme_or_host_is_an_error(base_url, monkeypatch):
     with pytest.raises(ValueError, match="not a URL with scheme and host; write it like https://"):

@@ -94,7 +94,8 @@ def is_http_url(text: str) -> bool:
     """Whether a text is a URL with scheme http or https and a host."""
     try:
         parts = urllib.parse.urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return complete and not re.search(r"\s", text)
     except ValueError:  # an invalid port or IPv6 address
         return False
 

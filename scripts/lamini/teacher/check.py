@@ -144,7 +144,7 @@ def _asked(name: str, settings: Teacher, endpoint: Endpoint, with_request: bool)
         if not with_request:
             return verdict("wrong", f"{unlisted}; correct teacher.model")
         return _tried(settings, target, unlisted, verdict)
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, UnicodeError) as error:
         return verdict(*_unreachable(error))
 
 
