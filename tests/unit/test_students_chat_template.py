@@ -1,6 +1,5 @@
 """The exported chat template asks a student in exactly the tokens that it was trained on."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,9 @@ INSTRUCTIONS = [
 ]
 
 
-@functools.cache
 def _saved(kind: str, folder: Path) -> str:
-    KINDS[kind](folder / "made" / kind).save_pretrained(folder / kind)
+    if not (folder / kind).exists():
+        KINDS[kind](folder / "made" / kind).save_pretrained(folder / kind)
     return str(folder / kind)
 
 

@@ -17,7 +17,7 @@ from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
-from lamini.settings.teacher import Sampling, Teacher
+from lamini.settings.teacher import Endpoint, Sampling, Teacher
 from lamini.teacher import Request, chat_request, open_teacher, session
 from lamini.teacher.backends import live
 from lamini.teacher.dispatch import Dispatcher
@@ -226,6 +226,35 @@ def test_key_is_in_no_message_even_when_the_transport_raises_it(tmp_path, monkey
     assert "could not send" in caplog.text
     assert KEY not in caplog.text + str(caught.value)
     assert KEY not in (tmp_path / "a.ledger.jsonl").read_text()
+
+
+@pytest.mark.parametrize("in_url", [True, False])
+def test_a_gateway_gets_its_headers_and_its_query(tmp_path, monkeypatch, in_url, caplog):
+    """Also if the query is part of the base URL; the key of a header comes from the environment."""
+    monkeypatch.setenv("GATEWAY_KEY", "gateway-secret")
+    with FakeEndpoint(record=True, fault=lambda p, a: "401" if p == "1" else None) as endpoint:
+        query = {"api-version": "2026-01-01"}
+        one = {
+            "base_url": endpoint.base_url + ("?api-version=2026-01-01" if in_url else ""),
+            "query": {} if in_url else query,
+            "headers": {"api-key": "${GATEWAY_KEY}", "X-Team": "nlp"},
+        }
+        settings = teacher_settings(endpoint, endpoints=[one])
+        with pytest.raises(LaminiError) as caught:
+            ask_all(settings, tmp_path / "a.ledger.jsonl", 2)
+    first = endpoint.requests[0]
+    assert first["path"] == "/v1/chat/completions?api-version=2026-01-01"
+    assert (first["headers"]["api-key"], first["headers"]["X-Team"]) == ("gateway-secret", "nlp")
+    assert "gateway-secret" not in str(caught.value) + caplog.text
+    monkeypatch.delenv("GATEWAY_KEY")
+    with pytest.raises(LaminiError, match=r"GATEWAY_KEY .*header api-key"):
+        ask_all(settings, tmp_path / "b.ledger.jsonl", 1)
+
+
+def test_a_pasted_header_key_is_refused_without_being_shown():
+    with pytest.raises(ValueError, match="api-key must come from the environment") as caught:
+        Endpoint.model_validate({"headers": {"api-key": "pasted-secret", "X-Team": "nlp"}})
+    assert "pasted-secret" not in str(caught.value).split("[type=")[0]
 
 
 def test_missing_and_unusable_keys_are_named(tmp_path, monkeypatch):

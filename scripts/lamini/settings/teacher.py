@@ -111,8 +111,25 @@ class Endpoint(Settings):
     )
     """Environment variable that holds the API key, in capital letters, digits and `_`. Never put
     the key itself into a config."""
+    headers: dict[str, str] = {}
+    """Additional HTTP headers. `${NAME}` in a value is replaced by an environment variable, which
+    is the only place for secrets."""
+    query: dict[str, str] = {}
+    """Query parameters of the URL, such as `api-version`."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight in the distribution of requests over the endpoints."""
+
+    @field_validator("headers")
+    @classmethod
+    def _no_pasted_keys(cls, headers: dict[str, str]) -> dict[str, str]:
+        secret = [name for name in headers if re.search(r"key|auth|token|secret", name, re.I)]
+        pasted = [name for name in secret if not re.search(rf"\$\{{{_VARIABLE}\}}", headers[name])]
+        if pasted:
+            raise ValueError(
+                f"the value of {', '.join(pasted)} must come from the environment; write it like"
+                " ${GATEWAY_KEY}"
+            )
+        return headers
 
     @field_validator("base_url")
     @classmethod

@@ -22,14 +22,13 @@ from typing import Any, Literal
 from lamini.errors import LaminiError
 from lamini.settings.shutdowns import shutdown_of
 from lamini.settings.teacher import Endpoint, Teacher
-from lamini.teacher.endpoints import Target, base_url_of, external_targets
+from lamini.teacher.endpoints import SHORTEST_SECRET, Target, address, base_url_of, external_targets
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import chat_request
 
 SECONDS = 9.0
 """Time limit of the whole check, in seconds."""
 _MOST_BYTES = 2**24
-_SHORTEST_SECRET = 8  # a shorter key may be an ordinary word, such as `none`
 _REFUSALS = (400, 403, 404, 422)  # of a chat request
 
 
@@ -123,12 +122,12 @@ def _asked(name: str, settings: Teacher, endpoint: Endpoint, with_request: bool)
     (target,) = external_targets(settings.model_copy(update={"endpoints": [endpoint]}))
 
     def verdict(state: Literal["serves", "unknown", "wrong"], text: str) -> Verdict:
-        if len(target.secret) >= _SHORTEST_SECRET:
+        if len(target.secret) >= SHORTEST_SECRET:
             text = text.replace(target.secret, "[key]")
         return Verdict(name, state, without_secrets(text))
 
     try:
-        status, body = _send(target, target.url.replace("/chat/completions", "/models"))
+        status, body = _send(target, address(target.base_url, "/models", target.query))
         if status == 401 and "scope" not in str(body):  # a key may lack the right to read the list
             return verdict(
                 "wrong",

@@ -1,9 +1,10 @@
 """Endpoints of the teacher: URL and headers equal to those of the `openai` package."""
 
 import os
+import re
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lamini import __version__
@@ -12,6 +13,8 @@ from lamini.settings.teacher import Endpoint, Teacher, is_http_url
 from lamini.teacher.limits import Limits
 from lamini.teacher.server import ServerProcess
 
+SHORTEST_SECRET = 8
+"""A shorter key may be an ordinary word, such as `none`, and is not removed from messages."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
@@ -24,6 +27,11 @@ class Target:
     secret: str = field(repr=False)
     weight: float
     limits: Limits
+    base_url: str = ""
+    """Base URL without query."""
+    query: dict[str, str] = field(default_factory=dict)
+    more_headers: dict[str, str] = field(default_factory=dict, repr=False)
+    """The headers of the settings, part of `headers`."""
     proxy: str | None = None
     ended: Callable[[], LaminiError | None] = lambda: None
     """Returns the error if the endpoint has ended for good, else None."""
@@ -96,9 +104,17 @@ def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
     def share(limit: float | None) -> float | None:
         return None if limit is None else limit * part / settings.jobs
 
-    url = base_url.rstrip("/") + "/chat/completions"
+    parts = urllib.parse.urlsplit(base_url)
+    base_url = parts._replace(query="").geturl().rstrip("/")
+    query = dict(urllib.parse.parse_qsl(parts.query)) | endpoint.query
+    url = address(base_url, "/chat/completions", query)
+    more = {name: _from_environment(name, value) for name, value in endpoint.headers.items()}
+    headers |= more
     return Target(
         url=url,
+        base_url=base_url,
+        query=query,
+        more_headers=more,
         proxy=_proxy(url),
         headers=headers,
         secret=secret,
@@ -110,6 +126,25 @@ def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
             share=1 / settings.jobs,
         ),
     )
+
+
+def address(base_url: str, path: str, query: Mapping[str, str]) -> str:
+    """URL of a path of an endpoint."""
+    return base_url + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
+
+
+def _from_environment(name: str, value: str) -> str:
+    """Value of a header, with environment variables replaced."""
+
+    def replaced(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1], "").strip()
+        if not found:
+            raise LaminiError(
+                f"the environment variable {match[1]} (teacher.endpoints, header {name}) is not set"
+            )
+        return found
+
+    return re.sub(r"\$\{(\w+)\}", replaced, value)
 
 
 def _proxy(url: str) -> str | None:

@@ -24,7 +24,7 @@ from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.commit import Committer
 from lamini.teacher.completions import Completion
 from lamini.teacher.dispatch import Dispatcher, PendingRequest
-from lamini.teacher.endpoints import Target, external_targets
+from lamini.teacher.endpoints import SHORTEST_SECRET, Target, external_targets
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.money import Budget, running_jobs
 from lamini.teacher.replies import without_secrets
@@ -242,5 +242,7 @@ class LiveBackend(Backend):
 
     def _scrubbed(self, text: str) -> str:
         for target in self._targets:
-            text = text.replace(target.secret, "[key]")
+            for secret in (target.secret, *target.more_headers.values()):
+                if len(secret) >= SHORTEST_SECRET:
+                    text = text.replace(secret, "[key]")
         return without_secrets(text)

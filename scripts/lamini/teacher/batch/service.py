@@ -34,9 +34,14 @@ class BatchService:
     def __init__(self, settings: Teacher) -> None:
         (target,) = external_targets(settings)
         self._secret = target.secret
-        self.address = target.url.removesuffix("/chat/completions")
+        self.address = target.base_url
         self._openai = openai.AsyncOpenAI(
-            api_key=target.secret, base_url=self.address, timeout=settings.timeout, max_retries=2
+            api_key=target.secret,
+            base_url=self.address,
+            default_headers=target.more_headers,
+            default_query=target.query,
+            timeout=settings.timeout,
+            max_retries=2,
         )
 
     async def upload(self, path: Path) -> str:
