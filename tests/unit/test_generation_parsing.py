@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lamini.generation.normalization import normalized
-from lamini.generation.parsing import REFUSAL, label_pattern, parse_examples
+from lamini.generation.parsing import label_pattern, parse_examples
 
 LABEL = label_pattern("<example>", "</example>")
 SHOWN = ("What is a fjord?", "Write a poem.", "List three rivers.")
@@ -176,18 +176,6 @@ def test_normalising_twice_changes_nothing(text):
 def test_normalised_forms():
     assert normalized("Ｗｈａｔ is\u00a0a  FJORD?\n") == "what is a fjord?"
     assert normalized("STRASSE") == normalized("Straße")
-
-
-@pytest.mark.parametrize(
-    "text", ["I'm sorry, I can't help.", "Sorry, no.", "I cannot assist with that.", "As an AI, I"]
-)
-def test_refusals(text):
-    assert REFUSAL.match(text)
-
-
-@pytest.mark.parametrize("text", ["Sorry is a word.", "I can swim.", "The AI said no.", "Apology"])
-def test_no_refusals(text):
-    assert not REFUSAL.match(text)
 
 
 def test_the_papers_label_is_read_as_before_it_was_a_setting():

@@ -20,7 +20,7 @@ from lamini.dataset.merge import contaminated_ids, finish_dataset
 from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, read_jsonl, resolve_path
-from lamini.generation.parsing import REFUSAL
+from lamini.generation.refusals import is_refusal
 from lamini.generation.seeds import holds_text, seed_files
 from lamini.log import Progress
 from lamini.settings.dataset import Published
@@ -200,7 +200,7 @@ def _complete(source: str, spool: Path) -> Iterator[pa.Table]:
             known = {
                 **{name: batch.column(name) for name in PUBLISHED_COLUMNS},
                 "id": pa.array([f"{source}/{number + row}" for row in range(rows)]),
-                "flags": [["refusal"] if REFUSAL.match(answer) else [] for answer in answers],
+                "flags": [["refusal"] if is_refusal(answer) else [] for answer in answers],
             }
             number += rows
             yield pa.table(

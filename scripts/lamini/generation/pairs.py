@@ -11,7 +11,8 @@ from typing import Any
 
 from lamini.files import derive_seed, read_jsonl, write_json, write_jsonl
 from lamini.generation.instructions import other_ledgers
-from lamini.generation.parsing import REFUSAL, clean
+from lamini.generation.parsing import clean
+from lamini.generation.refusals import is_refusal
 from lamini.log import Progress
 from lamini.settings.params import GeneratePairs
 from lamini.settings.teacher import Teacher
@@ -145,7 +146,7 @@ def response_flags(response: str, finish_reason: str) -> list[str]:
     A response is truncated unless its finish reason is that of a whole answer.
     """
     flags = {
-        "refusal": finish_reason == REFUSED or REFUSAL.match(response) is not None,
+        "refusal": finish_reason == REFUSED or is_refusal(response),
         "empty": not response,
         "truncated": finish_reason != REFUSED and not finished(finish_reason),
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lamini.generation.normalization import normalized
+from lamini.generation.refusals import is_refusal
 
 Reason = Literal[
     "empty_answer",
@@ -46,13 +47,6 @@ _SHORT_RESPONSE = re.compile(r"^[ \t]*A:", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0085\u2028\u2029]")
 _WORD = re.compile(r"\w")
 _QUOTES = {'"': '"', "“": "”", "'": "'", "`": "`"}
-REFUSAL = re.compile(
-    r"^\W*(?:(?:i['’]?m|i am) (?:very |truly |really )?sorry\b|sorry,|i apologi[sz]e\b"
-    r"|as an ai\b|i (?:can['’]?t|can ?not|won['’]?t|will not|am unable to|am not able to)"
-    r" (?:assist|help|provide|fulfil|comply|create|generate|answer|respond|write|complete|do)\b"
-    r"|(?:unfortunately, )?i (?:do not|don['’]?t) have (?:access|the ability|personal)\b)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +117,7 @@ def parse_examples(
         return parsed
     chunks = _chunks(text, label)
     if not chunks:
-        parsed.rejects.append(Reject("refusal" if REFUSAL.match(text) else "no_label", text))
+        parsed.rejects.append(Reject("refusal" if is_refusal(text) else "no_label", text))
         return parsed
     copies = {normalized(example) for example in (*shown, *also_shown)}
     for number, (chunk, opened, closed) in enumerate(chunks):
