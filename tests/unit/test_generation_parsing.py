@@ -4,8 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import normalized
-from lamini.generation.parsing import label_pattern, parse_examples
+from lamini.generation.parsing import parse_examples
 
 LABEL = label_pattern("<example>", "</example>")
 SHOWN = ("What is a fjord?", "Write a poem.", "List three rivers.")
@@ -176,14 +177,6 @@ def test_normalising_twice_changes_nothing(text):
 def test_normalised_forms():
     assert normalized("Ｗｈａｔ is\u00a0a  FJORD?\n") == "what is a fjord?"
     assert normalized("STRASSE") == normalized("Straße")
-
-
-def test_the_papers_label_is_read_as_before_it_was_a_setting():
-    before = (
-        r"(?:<|&lt;)\s*(?P<closing>[/\\]?)\s*examples?(?:[ _#:-]?\d{1,3}|\s[^<>\n]{0,40}?)?\s*"
-        r"(?P<self_closed>/?)\s*(?:>|&gt;)"
-    )
-    assert LABEL.pattern == before
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 The prompt requests `<example>...</example>`, or other labels from the configuration. Models also
 number the examples, write `<Example 3>`, omit or repeat a label, add text before and after, copy
-the prompt's examples, answer their own instructions, and stop in the middle. Unambiguous format
-errors are repaired; other examples are rejected with a reason.
+the prompt's examples and sentences, answer or refuse their own instructions, think aloud, talk
+about the labels, and stop in the middle. Unambiguous format errors are repaired; other examples are
+rejected with a reason.
 """
 
-import functools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lamini.generation.answered import is_answered
+from lamini.generation.labels import Chunk, chunks
+from lamini.generation.leftovers import split_answer
 from lamini.generation.normalization import normalized
 from lamini.generation.refusals import is_refusal
+from lamini.generation.tidying import tidy, without_fields
 
 Reason = Literal[
     "empty_answer",
@@ -27,26 +31,24 @@ Reason = Literal[
     "too_long",
     "duplicate",
     "surplus",
+    "thought",
+    "chat_marker",
+    "label_inside",
+    "nested",
 ]
-"""Reason of a rejection. The first three concern a whole answer, the others one example.
+"""Reason of a rejection. `empty_answer` and `no_label` concern a whole answer, `refusal` an answer
+or one example, `thought` and `chat_marker` a part of the answer, the others one example.
 `duplicate` (within the shard) and `surplus` (the shard is full) are set by the caller."""
 
-_PREFIXES = (
-    re.compile(r"(?:(?:example|instruction|task|prompt)\s*#?\d*|#\d+)\s*[:.)-]\s*", re.IGNORECASE),
-    re.compile(r"\(?\d{1,3}[.)]\s+"),
-    re.compile(r"[-*•]\s+"),
-)
-_BOLD = re.compile(r"^\*\*(.+?)\*\*", re.DOTALL)
-_RESPONSE = re.compile(
-    r"(?:^|(?<=[.?!:\"')\]]\s)|\n)[ \t*]*(?:expected |sample )?"
-    r"(?:response|answer|output|solution)\s*\**:\**[ \t]*",
-    re.IGNORECASE,
-)
-_SHORT_QUESTION = re.compile(r"^[ \t]*Q:", re.MULTILINE)
-_SHORT_RESPONSE = re.compile(r"^[ \t]*A:", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0085\u2028\u2029]")
 _WORD = re.compile(r"\w")
-_QUOTES = {'"': '"', "“": "”", "'": "'", "`": "`"}
+_PLACEHOLDER = re.compile(
+    r"\W*(?:(?:your|the|an?|new|generated) )*(?:example|instruction|question|text)s?"
+    r"(?: (?:text|here|goes|\w|\d+))*\W*",
+    re.IGNORECASE,
+)
+_ENDED = re.compile(r"[.?!。？！…][\"'”’)*]*\s*$")
+_LEAST_ECHO = 3  # words of a part of the prompt that count as its copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +67,6 @@ class Parsed:
     rejects: list[Reject] = field(default_factory=list)
 
 
-@functools.cache
-def label_pattern(opening: str, closing: str | None) -> re.Pattern[str]:
-    r"""A pattern of both labels; in a closing label, `closing` or `self_closed` is not empty.
-
-    A tag `<example>` with its closing tag also matches `</Example>`, `<example 3>`, `<examples>`,
-    `<\example>`, `<example id="1">` and `&lt;example&gt;`, but not `<example.com>`. Any other label
-    matches literally, ignoring case.
-    """
-    tag = re.fullmatch(r"<([\w-]+)>", opening)
-    if tag and closing == f"</{tag[1]}>":
-        text = (
-            rf"(?:<|&lt;)\s*(?P<closing>[/\\]?)\s*{tag[1]}s?"
-            r"(?:[ _#:-]?\d{1,3}|\s[^<>\n]{0,40}?)?\s*(?P<self_closed>/?)\s*(?:>|&gt;)"
-        )
-    else:
-        end = rf"(?P<closing>{re.escape(closing)})" if closing else r"(?P<closing>(?!))"
-        begin = rf"{re.escape(opening)}(?P<self_closed>)"
-        longer_first = len(closing or "") > len(opening)
-        text = f"{end}|{begin}" if longer_first else f"{begin}|{end}"
-    return re.compile(text, re.IGNORECASE)
-
-
 def parse_examples(
     text: str,
     *,
@@ -94,6 +74,7 @@ def parse_examples(
     truncated: bool,
     shown: Sequence[str],
     also_shown: Collection[str] = (),
+    prompt: str = "",
     max_characters: int = 4000,
 ) -> Parsed:
     """Extract the instructions of one answer; no text raises an error.
@@ -105,6 +86,7 @@ def parse_examples(
         shown: the examples in the request. They define the format: a leading number, or an
             "Answer:" inside, is kept if an example has it too.
         also_shown: other texts whose copies are rejected, for example those of demonstrations.
+        prompt: text of the request; copies of its sentences are rejected.
         max_characters: longer instructions are rejected.
 
     Returns:
@@ -115,31 +97,33 @@ def parse_examples(
     if not _WORD.search(text):
         parsed.rejects.append(Reject("empty_answer", text))
         return parsed
-    chunks = _chunks(text, label)
-    if not chunks:
-        parsed.rejects.append(Reject("refusal" if is_refusal(text) else "no_label", text))
-        return parsed
-    copies = {normalized(example) for example in (*shown, *also_shown)}
-    for number, (chunk, opened, closed) in enumerate(chunks):
-        is_last = number == len(chunks) - 1
-        instruction = _tidy(chunk if opened else _after_preamble(chunk), shown)
-        reason: Reason | None = None
-        if not _WORD.search(instruction):
-            reason = "empty"
-        elif not opened and "\n" in instruction:
-            reason = "unopened"
-        elif not closed and is_last and truncated:
-            reason = "truncated"
-        elif _is_answered(instruction, shown):
-            reason = "answered"
-        elif len(instruction) > max_characters:
-            reason = "too_long"
-        elif normalized(instruction) in copies:
+    answer = split_answer(text)
+    parsed.rejects += [Reject("thought", thought.strip()) for thought in answer.thoughts]
+    if answer.other_turns:
+        parsed.rejects.append(Reject("chat_marker", answer.other_turns))
+    found = chunks(answer.text, label)
+    if not found and (_WORD.search(answer.text) or not parsed.rejects):
+        parsed.rejects.append(
+            Reject("refusal" if is_refusal(answer.text) else "no_label", answer.text.strip())
+        )
+    copies = {_copy_key(example) for example in (*shown, *also_shown)}
+    sentences = _own_sentences(prompt, shown)
+    cut: Reason | None = "truncated" if truncated else None
+    if answer.other_turns is not None:
+        cut = "chat_marker"
+    for number, chunk in enumerate(found):
+        instruction, reason = _read(chunk, shown, max_characters)
+        is_last = number == len(found) - 1
+        if reason is None and is_last and not chunk.closed and cut is not None:
+            reason = None if cut == "chat_marker" and _ENDED.search(chunk.text) else cut
+        if reason is None and (
+            _copy_key(instruction) in copies or _is_echo(instruction, sentences)
+        ):
             reason = "copied"
         if reason is None:
             parsed.instructions.append(instruction)
         else:
-            parsed.rejects.append(Reject(reason, chunk.strip()))
+            parsed.rejects.append(Reject(reason, chunk.text.strip()))
     return parsed
 
 
@@ -149,27 +133,30 @@ def clean(text: str) -> str:
     return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _chunks(text: str, label: re.Pattern[str]) -> list[tuple[str, bool, bool]]:
-    """Texts between labels, each with two flags: has an opening label, has a closing label.
-
-    Text outside of labels is not a chunk. A repeated label makes no empty chunk; an opening label
-    followed by a closing one does.
-    """
-    chunks: list[tuple[str, bool, bool]] = []
-    is_open, at = False, 0
-    for found in label.finditer(text):
-        chunk = text[at : found.start()]
-        closes = bool(found["closing"]) or bool(found["self_closed"] and is_open)
-        if closes and is_open:
-            chunks.append((chunk, True, True))
-        elif closes and _WORD.search(chunk):
-            chunks.append((chunk, False, True))
-        elif not closes and is_open and _WORD.search(chunk):
-            chunks.append((chunk, True, False))
-        is_open, at = not closes, found.end()
-    if is_open and _WORD.search(text[at:]):
-        chunks.append((text[at:], True, False))
-    return chunks
+def _read(chunk: Chunk, shown: Sequence[str], max_characters: int) -> tuple[str, Reason | None]:
+    """The instruction in a text between labels, and the reason to reject it, if any."""
+    text = tidy(chunk.text if chunk.opened else _after_preamble(chunk.text), shown)
+    if len(text) > max_characters:
+        return text, "too_long"
+    fields = without_fields(text, shown)
+    plain, answered = fields or (text, False)
+    if plain != text:
+        plain = tidy(plain, shown)
+    reason: Reason | None = None
+    if not _WORD.search(plain) or _PLACEHOLDER.fullmatch(plain):
+        reason = "empty"
+    elif not chunk.opened and "\n" in text:
+        reason = "unopened"
+    elif chunk.doubtful:
+        reason = "label_inside"
+    elif fields is None:
+        reason = "nested"
+    elif answered or is_answered(plain, shown):
+        reason = "answered"
+    # Words of somebody and a task about them have a question or several lines.
+    elif not re.search(r"[\n?]", plain) and is_refusal(plain, asking_refuses=False):
+        reason = "refusal"
+    return plain, reason
 
 
 def _after_preamble(chunk: str) -> str:
@@ -180,32 +167,20 @@ def _after_preamble(chunk: str) -> str:
     return "\n".join(lines)
 
 
-def _tidy(chunk: str, shown: Sequence[str]) -> str:
-    """Remove bold marks and quotes, and numbers or "Instruction:" that no shown example has."""
-    text = _BOLD.sub(r"\1", chunk).strip()
-    for _ in _PREFIXES:
-        for prefix in _PREFIXES:
-            match = prefix.match(text)
-            if match and not any(prefix.match(example) for example in shown):
-                text = text[match.end() :].strip()
-    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-        inner = text[1:-1]
-        if text[0] not in inner and text[-1] not in inner:
-            text = inner.strip()
-    return text
+def _copy_key(text: str) -> str:
+    """Key of a text by which copies are found; a missing full stop makes no difference."""
+    key = normalized(text)
+    return key.strip(" .!?:。？！\"'`*“”") or key
 
 
-def _is_answered(text: str, shown: Sequence[str]) -> bool:
-    """Whether a text contains a response, and no shown example does.
+def _own_sentences(prompt: str, shown: Sequence[str]) -> str:
+    """The prompt's own lines, without the shown examples, as one normalized text."""
+    for example in sorted(shown, key=len, reverse=True):
+        prompt = prompt.replace(example, "\n")
+    return "\n".join(normalized(line) for line in prompt.splitlines())
 
-    An "Answer:" at the end is not a response: many prompts of P3 and FLAN end with it.
-    """
-    return _has_response(text) and not any(_has_response(example) for example in shown)
 
-
-def _has_response(text: str) -> bool:
-    labels = list(_RESPONSE.finditer(text))
-    if _SHORT_QUESTION.search(text):  # without "Q:", "A:" is the first of several options
-        labels = [*labels, *_SHORT_RESPONSE.finditer(text)]
-    labels = [label for label in labels if label.start() > 0]
-    return bool(labels) and bool(_WORD.search(text, max(label.end() for label in labels)))
+def _is_echo(instruction: str, sentences: str) -> bool:
+    """Whether an instruction is a sentence of the prompt, or a part of several words."""
+    key = _copy_key(instruction)
+    return len(key.split()) >= _LEAST_ECHO and key in sentences

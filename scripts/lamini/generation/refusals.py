@@ -148,15 +148,6 @@ _FIRST_CLAUSE = (
     rf"|i (?:\w+ )?(?:understand|appreciate)|i only|i have been trained|{_SORRY})\b"
     r"[^.!?\n]{0,140}?[,.;!] (?:but |and |so )?)"
 )
-_REASON = _any(
-    *(_I_CANNOT, _I_LACK, _I_DECLINE, _NOT_ALLOWED, _NO_INPUT, _AS_ASSISTANT),
-    r"(?:i )?(?:cannot|can't) give an answer",
-)
-_ENGLISH = _any(
-    rf"{_FIRST_CLAUSE}?(?:{_SORRY}[,.;:–—-]* ?(?:[–—-] )?)?(?:but )?(?:that )?{_REASON}",
-    rf"{_SORRY}[,;]? (?:but )?(?:no|(?:that )?i {_NEGATED}(?: \w+)?)\W*$",
-    r"sorry, (?:but )?(?:the|this|your) (?:task|request|prompt|input)\b",
-)
 _SPANISH_TASK = (
     r"(?:ayudar|asistir|proporcionar|ofrecer|responder|contestar|generar|crear|escribir|dar\b"
     r"|acceder|navegar|cumplir|completar|realizar|hacer (?:eso|esto)|proveer|predecir|ver im|hablar"
@@ -203,16 +194,38 @@ _OTHERS = _any(
     r"(?:ajudar|responder|fornecer|criar)|como (?:um )?modelo de linguagem",
     r"申し訳(?:ありません|ございません)が[、,]?.{0,40}(?:できません|できかねます|いたしかねます)",
 )
-_REFUSAL = re.compile(
-    r"[\s*_#>-]*" + _any(_ENGLISH, _SPANISH, _GERMAN, _CHINESE, _OTHERS), re.IGNORECASE
+_REASONS = (
+    *(_I_CANNOT, _I_LACK, _I_DECLINE, _NOT_ALLOWED, _AS_ASSISTANT),
+    r"(?:i )?(?:cannot|can't) give an answer",
 )
 
 
-def is_refusal(response: str) -> bool:
-    """Whether a response is a refusal, by its first 600 characters."""
+def _pattern(*reasons: str) -> re.Pattern[str]:
+    english = _any(
+        rf"{_FIRST_CLAUSE}?(?:{_SORRY}[,.;:–—-]* ?(?:[–—-] )?)?(?:but )?(?:that )?{_any(*reasons)}",
+        rf"{_SORRY}[,;]? (?:but )?(?:no|(?:that )?i {_NEGATED}(?: \w+)?)\W*$",
+        r"sorry, (?:but )?(?:the|this|your) (?:task|request|prompt|input)\b",
+    )
+    anywhere = _any(english, _SPANISH, _GERMAN, _CHINESE, _OTHERS)
+    return re.compile(rf"[\s*_#>-]*{anywhere}", re.IGNORECASE)
+
+
+_DECLINES = _pattern(*_REASONS)
+_REFUSAL = _pattern(*_REASONS, _NO_INPUT)
+
+
+def is_refusal(response: str, *, asking_refuses: bool = True) -> bool:
+    """Whether a response is a refusal, by its first 600 characters.
+
+    Args:
+        response: the text.
+        asking_refuses: whether it also refuses by a request for what it misses ("Please provide
+            the text"). Among generated instructions, such a text is an instruction.
+    """
     text = response[:_READ].replace("’", "'").strip()
     if _QUOTED.match(text):
         if not _ONE_QUOTE.fullmatch(text):
             return False  # somebody says it in a text
         text = text[1:-1]
-    return _REFUSAL.match(" ".join(text.split())) is not None
+    pattern = _REFUSAL if asking_refuses else _DECLINES
+    return pattern.match(" ".join(text.split())) is not None

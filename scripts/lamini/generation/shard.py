@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from lamini.errors import LaminiError
+from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import fingerprint
-from lamini.generation.parsing import Parsed, Reject, label_pattern, parse_examples
+from lamini.generation.parsing import Parsed, Reject, parse_examples
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
@@ -127,6 +128,7 @@ class Shard:
             truncated=not finished(answer.finish_reason),
             shown=prompt.examples,
             also_shown=self._demonstrated,
+            prompt=prompt.text,
             max_characters=self.wanted.generation.max_instruction_characters,
         )
         self._accept(parsed, prompt, request.key)
