@@ -65,6 +65,53 @@ def test_rows_of_every_collection(form, row, prompt):
 
 
 @pytest.mark.parametrize(
+    "nothing",
+    [
+        *("", " \n", "noinput", "Noinput", "<noinput>", "<no input>", "< noinput >", "<noinput>."),
+        *("<noinput", "<noinputs>", "[noinput]", "(no input)", "`<noinput>`", "\\<noinput\\>"),
+        *("No input", "No input.", ":No input", "No Input required.", "No input is needed."),
+        *("No additional input required", "Input not required", "No input provided", "no-input"),
+        *(
+            "N/A",
+            "n/a.",
+            "<N/A>",
+            "N.A.",
+            "None",
+            "none.",
+            "<none>",
+            "Not applicable",
+            "not needed",
+        ),
+    ],
+)
+@pytest.mark.parametrize("form", ["alpaca", "jsonl", "self_instruct"])
+def test_all_ways_to_say_that_there_is_no_input(form, nothing):
+    row = {"instruction": "Do.", "input": nothing, "instances": [{"input": nothing}]}
+    assert prompt_of(row, form) == "Do."
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("Nobody knows.", "Nobody knows."),
+        ("None of the above", "None of the above"),
+        ("No input, no output", "No input, no output"),
+        ("Health: None", "Health: None"),
+        ("Na", "Na"),
+        ("😊", "😊"),
+        ("-", "-"),
+        ("He was <noinput>", "He was"),
+        ("<noinput> 8", "8"),
+        ("Ann Lee \n<noinput>", "Ann Lee"),
+        ("A poem by Donne\n\nNoinput", "A poem by Donne"),
+        ("Explain <noinput> as a token.", "Explain <noinput> as a token."),
+    ],
+)
+def test_inputs_that_resemble_no_input_are_kept(given, kept):
+    assert prompt_of({"instruction": "Do.", "input": given}, "alpaca") == f"Do.:{kept}"
+
+
+@pytest.mark.parametrize(
     ("form", "row", "reason"),
     [
         ("jsonl", None, "not_json"),

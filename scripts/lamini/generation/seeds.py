@@ -35,7 +35,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lamini")
 FILE_KINDS = (".jsonl", ".json", ".parquet")
 SUBSET_COLUMN = "task"
-_NO_INPUT = {"", "<noinput>", "noinput", "n/a", "none"}
+_NO_INPUT = re.compile(
+    r"(?:there is |this (?:task|instruction) (?:has|needs|requires) )?no[\W_]*(?:(?:additional|further"
+    r"|specific|extra|other) )?inputs?(?: (?:is |was |data )?(?:required|needed|necessary|provided"
+    r"|given|available|specified))?(?: for this (?:task|instruction))?"
+    r"|(?:input )?(?:is )?not (?:applicable|required|needed)|none|n[/.]a",
+    re.IGNORECASE,
+)
+"""All ways of the collections to say that a row has no input, without brackets and full stops."""
+_AROUND = re.compile(r"^[\s<>()\[\]{}\\`'\"*_.,:;!/-]+|[\s<>()\[\]{}\\`'\"*_.,:;!/-]+$")
+_MARK = re.compile(
+    r"^\s*<\s*no[ _-]?inputs?\s*>\s*|\s*<\s*no[ _-]?inputs?\s*>[\s.,]*$"
+    r"|\n\s*no[ _-]?input[\s.]*$",
+    re.IGNORECASE,
+)
+"""A mark of no input before or after a text."""
 _PARQUET_ROWS = 4096
 
 
@@ -286,4 +300,7 @@ def with_input(instruction: str, given: Any) -> str:
         return instruction
     if not isinstance(given, str):
         raise BadRow("input_not_text")
-    return instruction if given.strip().lower() in _NO_INPUT else f"{instruction}:{given.strip()}"
+    text = _AROUND.sub("", given)
+    if not given.strip() or _NO_INPUT.fullmatch(text):
+        return instruction
+    return f"{instruction}:{_MARK.sub('', given).strip()}"
