@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,10 +153,80 @@ def test_columns_may_stand_in_any_order_and_number(tmp_path):
         b"  `cat_hidden` tinyint(1) DEFAULT NULL,\n  `cat_files` int(11) NOT NULL DEFAULT 0,\n",
     )
     found, _ = read(write_dump(tmp_path / "d.sql", insert(b"(1,'A',9,2,NULL,3)"), head=head))
-    assert found[0][2:] == (9, 2, 3)
+    assert found[0][2:] == (9, 2, 3, False)
     named = b"INSERT INTO `category` (`cat_title`,`cat_id`,`cat_files`,`cat_pages`,`cat_subcats`) "
     found, _ = read(write_dump(tmp_path / "e.sql", named + b"VALUES ('A',1,3,9,2);\n"))
-    assert found[0] == (1, b"A", 9, 2, 3)
+    assert found[0] == (1, b"A", 9, 2, 3, False)
+
+
+def test_categories_that_the_dump_marks_as_hidden_are_maintenance(tmp_path):
+    head = HEAD.replace(
+        b"  PRIMARY KEY", b"  `cat_hidden` tinyint(1) unsigned DEFAULT NULL,\n  PRIMARY KEY"
+    )
+    rows = [b"(1,'Shown',99,20,0,0)", b"(2,'Hidden',99,20,0,1)", b"(3,'Unknown',99,20,0,NULL)"]
+    dump = write_dump(tmp_path / "d.sql", insert(*rows), head=head)
+    assert [c.hidden for c in read(dump)[0]] == [False, True, False]
+    select(dump)
+    assert read_topics(tmp_path / "topics.jsonl") == ["Shown", "Unknown"]
+    funnel = json.loads((tmp_path / "funnel.json").read_text())
+    assert [stage["left"] for stage in funnel["stages"]] == [3, 3, 3, 3, 2]
+
+
+MAINTENANCE = [
+    *("Wikipedians", "Wikipedian musicians", "Userboxes", "Portals", "Sports portals"),
+    *("AfD debates", "RfD debates", "Requested moves", "Requested photographs", "NA-importance"),
+    *("Start-Class biography", "GA-Class articles", "Low-importance physics", "Barnstars"),
+    *("Proposed deletion", "Speedy deletion", "Music stubs", "Infobox templates", "Book template"),
+    *("Unprintworthy redirects", "Disambiguation pages", "User pages", "Hidden categories"),
+    *("Stub categories", "User en", "User es-4", "Users by language", "WikiProject Music"),
+    *(
+        "WikiProjects",
+        "CS1 errors",
+        "Webarchive links",
+        "Free images",
+        "Audio files",
+        "Sockpuppets",
+    ),
+    *("Orphaned articles", "Template-Class history", "Wikipedia essays", "Talk pages"),
+    *("Commons files", "Moved categories"),
+]
+SUBJECTS = [
+    *("User interfaces", "User experience", "Web pages", "Page layout", "Template metaprogramming"),
+    *(
+        "Comedy",
+        "Sociolinguistics",
+        "First-class cricket",
+        "Working-class culture",
+        "Computer files",
+    ),
+    *(
+        "Web portals",
+        "Portal fiction",
+        "Grammatical categories",
+        "Category theory",
+        "Image processing",
+    ),
+    *("Drug users", "Yellow pages", "File formats", "Wikis", "Article (grammar)", "Redirection"),
+    *("Nimitz-class carriers", "Deletion mutations", "Landing pages", "Requests"),
+]
+
+
+@pytest.fixture(scope="module")
+def excluded() -> re.Pattern[str]:
+    """The patterns of the configuration as `select_topics` uses them."""
+    path = Path(__file__).resolve().parents[2] / "config/sources.yaml"
+    patterns = yaml.safe_load(path.read_text(encoding="utf-8"))["topics"]["exclude_patterns"]
+    return re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("title", MAINTENANCE)
+def test_the_patterns_hit_maintenance(excluded, title):
+    assert excluded.search(title)
+
+
+@pytest.mark.parametrize("title", SUBJECTS)
+def test_the_patterns_spare_subjects(excluded, title):
+    assert not excluded.search(title)
 
 
 def test_a_broken_row_is_counted_and_its_neighbours_are_read(tmp_path):

@@ -21,6 +21,7 @@ CHUNK_BYTES = 4 << 20
 ROW_BYTES = 4096  # longer than any row: titles have at most 255 bytes, 510 with escapes
 
 _NEEDED = ("cat_id", "cat_title", "cat_pages", "cat_subcats", "cat_files")
+_HIDDEN = "cat_hidden"
 _CREATE = re.compile(rb"CREATE TABLE[^(]*`" + TABLE + rb"`\s*\((.*?)\)[^)]*;", re.DOTALL)
 _COLUMN = re.compile(rb"^\s*`(\w+)` ", re.MULTILINE)
 _INSERT = re.compile(rb"INSERT INTO `" + TABLE + rb"`\s*(?:\(([^)]*)\)\s*)?VALUES\s*")
@@ -41,6 +42,8 @@ class Category(NamedTuple):
     """`cat_pages`: number of members, subcategories and files included."""
     subcategories: int
     files: int
+    hidden: bool = False
+    """Marked as a maintenance category by the column `cat_hidden`, which old dumps have."""
 
 
 def read_categories(dump: str | Path, broken: Counter[str]) -> Iterator[Category]:
@@ -128,9 +131,9 @@ class _Reader:
             if row is not None:
                 self._at = row.end()
                 number, title, members, subcategories, files, end = row.group(*_NEEDED, "end")
-                yield Category(
-                    int(number), unescape(title[1:-1]), int(members), int(subcategories), int(files)
-                )
+                hidden = row.groupdict().get(_HIDDEN) == b"1"
+                counts = int(members), int(subcategories), int(files)
+                yield Category(int(number), unescape(title[1:-1]), *counts, hidden)
                 if end == b";":
                     return
             elif not self._skip_row():
@@ -160,6 +163,8 @@ def _row_pattern(columns: list[str], dump: str | Path) -> re.Pattern[bytes]:
     values = [
         rb"(?P<%s>%s)" % (name.encode(), _STRING if name == "cat_title" else rb"-?\d+")
         if name in _NEEDED
+        else rb"(?P<cat_hidden>-?\d+|NULL)"
+        if name == _HIDDEN
         else rb"(?:%s)" % _VALUE
         for name in columns
     ]

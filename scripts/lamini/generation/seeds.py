@@ -36,14 +36,15 @@ logger = logging.getLogger("lamini")
 FILE_KINDS = (".jsonl", ".json", ".parquet")
 SUBSET_COLUMN = "task"
 _NO_INPUT = re.compile(
-    r"(?:there is |this (?:task|instruction) (?:has|needs|requires) )?no[\W_]*(?:(?:additional|further"
-    r"|specific|extra|other) )?inputs?(?: (?:is |was |data )?(?:required|needed|necessary|provided"
+    r"(?:there is |this (?:task|instruction) (?:has|needs|requires) )?no[\W_]*"
+    r"(?:(?:additional|further|specific|extra|other) )?inputs?(?: (?:is |was |data )?(?:required|needed|necessary|provided"
     r"|given|available|specified))?(?: for this (?:task|instruction))?"
     r"|(?:input )?(?:is )?not (?:applicable|required|needed)|none|n[/.]a",
     re.IGNORECASE,
 )
 """All ways of the collections to say that a row has no input, without brackets and full stops."""
-_AROUND = re.compile(r"^[\s<>()\[\]{}\\`'\"*_.,:;!/-]+|[\s<>()\[\]{}\\`'\"*_.,:;!/-]+$")
+_BRACKETS = r"[\s<>()\[\]{}\\`'\"*_.,:;!/-]+"
+_AROUND = re.compile(rf"^{_BRACKETS}|{_BRACKETS}$")
 _MARK = re.compile(
     r"^\s*<\s*no[ _-]?inputs?\s*>\s*|\s*<\s*no[ _-]?inputs?\s*>[\s.,]*$"
     r"|\n\s*no[ _-]?input[\s.]*$",

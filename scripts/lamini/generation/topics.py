@@ -1,8 +1,8 @@
 """Common topics: the Wikipedia categories that pass the filters of section 3.1.
 
 A category is kept if its title has less than three words and it has more than 10 subcategories and
-more than 50 pages. Maintenance categories of Wikipedia are then excluded. The funnel holds the
-number of rows that each filter left.
+more than 50 pages. Maintenance categories of Wikipedia are then excluded, by the dump's own mark if
+it has one, and by patterns of titles. The funnel holds the number of rows that each filter left.
 """
 
 import logging
@@ -61,7 +61,7 @@ def select_topics(
                 continue
             left["pages"] += 1
             topic = " ".join(words)
-            if excluded and excluded.search(topic):
+            if category.hidden or (excluded and excluded.search(topic)):
                 continue
             left["not_maintenance"] += 1
             kept.append(

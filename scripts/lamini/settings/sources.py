@@ -138,8 +138,8 @@ class Topics(Settings):
     """Minimum number of pages (paper: "more than 50"), which are the category's members minus its
     subcategories and files."""
     exclude_patterns: list[str] = []
-    """Regular expressions of maintenance categories to drop; matched anywhere in the title,
-    case-insensitive."""
+    """Regular expressions of maintenance categories to drop, in addition to those that the dump
+    marks as hidden; matched anywhere in the title, case-insensitive."""
     version: Version = 1
 
 
