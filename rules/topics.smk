@@ -1,6 +1,6 @@
 """Topics (paper section 3.1).
 
-Inputs: the `category` table of a MediaWiki dump.
+Inputs: the `category` table of a MediaWiki dump, and optionally the tables of hidden categories.
 Outputs: results/topics/topics.jsonl, and the funnel of its filters.
 """
 
@@ -29,6 +29,7 @@ rule select_topics:
     """Select the common topics: categories with short titles, many subcategories and many pages."""
     input:
         dump=root_inputs([flow.config.topics.dump])[0],
+        hidden=root_inputs(flow.hidden_categories),
     output:
         topics="results/topics/topics.jsonl",
         funnel="results/topics/funnel.json",

@@ -286,3 +286,77 @@ def test_nothing_left_and_wrong_patterns_are_errors(tmp_path):
         select(dump)
     with pytest.raises(LaminiError, match="not a regular expression"):
         select(dump, exclude_patterns=["("])
+
+
+PAGE_HEAD = b"""CREATE TABLE `page` (
+  `page_id` int(8) unsigned NOT NULL AUTO_INCREMENT,
+  `page_namespace` int(11) NOT NULL DEFAULT 0,
+  `page_title` varbinary(255) NOT NULL DEFAULT '',
+  `page_is_redirect` tinyint(1) unsigned NOT NULL DEFAULT 0,
+  `page_random` double unsigned NOT NULL DEFAULT 0,
+  `page_touched` binary(14) NOT NULL,
+  `page_links_updated` varbinary(14) DEFAULT NULL,
+  PRIMARY KEY (`page_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=binary;
+"""
+PROPERTIES_HEAD = b"""CREATE TABLE `page_props` (
+  `pp_page` int(8) unsigned NOT NULL,
+  `pp_propname` varbinary(60) NOT NULL DEFAULT '',
+  `pp_value` blob NOT NULL,
+  `pp_sortkey` float DEFAULT NULL,
+  PRIMARY KEY (`pp_page`,`pp_propname`)
+) ENGINE=InnoDB DEFAULT CHARSET=binary;
+"""
+
+
+@pytest.fixture
+def wiki(tmp_path) -> tuple[Path, list[Path]]:
+    """A category dump, and the dumps of hidden categories."""
+    rows = [b"(%d,'%s',99,20,0)" % (n, t) for n, t in enumerate([b"Art", b"Tracked_art", b"Birds"])]
+    dump = write_dump(tmp_path / "category.sql", insert(*rows))
+    pages = tmp_path / "page.sql"
+    pages.write_bytes(
+        PAGE_HEAD
+        + b"INSERT INTO `page` VALUES (7,14,'Art',0,0.25,'20260101000000',NULL),"
+        + b"(8,14,'Tracked_art',0,8.1e-05,'20260101000000','20260101000000'),"
+        + b"(9,0,'Birds',0,1,'20260101000000',NULL);\n"
+    )
+    properties = tmp_path / "page_props.sql"
+    blob = b"x" * (3 * dump_module.ROW_BYTES)
+    properties.write_bytes(
+        PROPERTIES_HEAD
+        + b"INSERT INTO `page_props` VALUES (7,'graph','%s',NULL),(8,'hiddencat','',NULL)," % blob
+        + b"(9,'hiddencat','',-1.5e+20);\n"
+    )
+    return dump, [properties, pages]
+
+
+def select_visible(dump: Path, hidden: list[Path]) -> dict:
+    select_topics(
+        dump=dump,
+        hidden=hidden,
+        topics=dump.with_name("topics.jsonl"),
+        funnel=dump.with_name("funnel.json"),
+        settings=SelectTopics(topics=Topics(dump=str(dump)), files=None),
+    )
+    return json.loads(dump.with_name("funnel.json").read_text())
+
+
+def test_categories_with_the_property_hiddencat_are_maintenance(wiki):
+    dump, hidden = wiki
+    funnel = select_visible(dump, hidden)
+    assert read_topics(dump.with_name("topics.jsonl")) == ["Art", "Birds"]  # 9 is an article
+    assert [stage["left"] for stage in funnel["stages"]] == [3, 3, 3, 3, 2]
+    assert funnel["broken"] == {}
+
+
+def test_wrong_dumps_of_hidden_categories_are_errors(wiki):
+    dump, (properties, pages) = wiki
+    with pytest.raises(LaminiError, match=r"no rows of the table `page_props`; `topics\.hidden"):
+        select_visible(dump, [pages, properties])
+    properties.write_bytes(properties.read_bytes().replace(b"(8,'hiddencat'", b"(8,'notoc'"))
+    with pytest.raises(LaminiError, match="no hidden category"):
+        select_visible(dump, [properties, pages])
+    pages.unlink()
+    with pytest.raises(LaminiError, match=r"page\.sql: no such file; set `topics\.hidden\.page`"):
+        select_visible(dump, [properties, pages])

@@ -1,4 +1,4 @@
-"""Reader of MediaWiki's `category` table from a `mysqldump` file, in bounded memory.
+"""Reader of tables of MediaWiki from `mysqldump` files, in bounded memory.
 
 The dump is SQL: `CREATE TABLE` names the columns, and `INSERT` statements of about a megabyte hold
 the rows as `(6,'Title_with_\\'quotes\\'',29,11,17),(...);`. A regular expression reads one row at
@@ -10,23 +10,45 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from lamini.errors import LaminiError
 
-TABLE = b"category"
 CHUNK_BYTES = 4 << 20
 ROW_BYTES = 4096  # longer than any row: titles have at most 255 bytes, 510 with escapes
 
-_NEEDED = ("cat_id", "cat_title", "cat_pages", "cat_subcats", "cat_files")
-_HIDDEN = "cat_hidden"
-_CREATE = re.compile(rb"CREATE TABLE[^(]*`" + TABLE + rb"`\s*\((.*?)\)[^)]*;", re.DOTALL)
+
+class Table(NamedTuple):
+    """A table, and the columns that are read of it."""
+
+    name: str
+    setting: str
+    """The setting that names its dump."""
+    numbers: tuple[str, ...]
+    text: str
+    optional: str | None = None
+    """A number or NULL that not every dump has."""
+    row_bytes: int = ROW_BYTES
+    """Length that no row exceeds."""
+
+
+CATEGORY = Table(
+    "category",
+    "topics.dump",
+    ("cat_id", "cat_pages", "cat_subcats", "cat_files"),
+    "cat_title",
+    "cat_hidden",
+)
+PAGE = Table("page", "topics.hidden.page", ("page_id", "page_namespace"), "page_title")
+PROPERTIES = Table(
+    "page_props", "topics.hidden.page_props", ("pp_page",), "pp_propname", row_bytes=1 << 18
+)
+_CATEGORIES = 14  # namespace of the pages of categories
 _COLUMN = re.compile(rb"^\s*`(\w+)` ", re.MULTILINE)
-_INSERT = re.compile(rb"INSERT INTO `" + TABLE + rb"`\s*(?:\(([^)]*)\)\s*)?VALUES\s*")
 _STRING = rb"'(?:[^'\\]++|\\.|'')*+'"
-_VALUE = rb"-?\d+(?:\.\d+)?|NULL|" + _STRING
+_VALUE = rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|NULL|" + _STRING
 _NEXT_ROW = re.compile(rb"\)\s*,\s*(?=\(\d+,)")
 _ESCAPE = re.compile(rb"\\(.)|''", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"Z": b"\x1a", b"b": b"\b"}
@@ -46,6 +68,14 @@ class Category(NamedTuple):
     """Marked as a maintenance category by the column `cat_hidden`, which old dumps have."""
 
 
+class Row(NamedTuple):
+    """The values of one row that are read."""
+
+    numbers: tuple[int, ...]
+    text: bytes
+    optional: int | None
+
+
 def read_categories(dump: str | Path, broken: Counter[str]) -> Iterator[Category]:
     """Yield the rows of the `category` table.
 
@@ -57,12 +87,44 @@ def read_categories(dump: str | Path, broken: Counter[str]) -> Iterator[Category
     Raises:
         LaminiError: the file is missing, truncated or damaged, or has no such table.
     """
+    for (number, members, subcategories, files), title, hidden in read_rows(dump, CATEGORY, broken):
+        yield Category(number, title, members, subcategories, files, hidden == 1)
+
+
+def read_hidden(page_props: str | Path, page: str | Path, broken: Counter[str]) -> set[bytes]:
+    """Titles of the categories that the wiki hides from readers: maintenance categories.
+
+    Args:
+        page_props: dump of the properties of pages; that of a hidden category is `hiddencat`.
+        page: dump of the pages, with their titles.
+        broken: as in `read_categories`.
+
+    Raises:
+        LaminiError: as in `read_categories`, or there is no hidden category.
+    """
+    properties = read_rows(page_props, PROPERTIES, broken)
+    pages = {row.numbers[0] for row in properties if row.text == b"hiddencat"}
+    titles = {
+        row.text
+        for row in read_rows(page, PAGE, broken)
+        if row.numbers[1] == _CATEGORIES and row.numbers[0] in pages
+    }
+    if not titles:
+        raise LaminiError(
+            f"{page_props} and {page}: no hidden category; set `topics.hidden` to the dumps of the"
+            " same wiki and date as `topics.dump`"
+        )
+    return titles
+
+
+def read_rows(dump: str | Path, table: Table, broken: Counter[str]) -> Iterator[Row]:
+    """Yield the rows of a table; arguments and errors as in `read_categories`."""
     try:
         with _open(dump) as stream:
-            yield from _Reader(stream, broken).categories(dump)
+            yield from _Reader(stream, table, broken).rows(dump)
     except FileNotFoundError:
         raise LaminiError(
-            f"{dump}: no such file; set `topics.dump` or download it"
+            f"{dump}: no such file; set `{table.setting}` or download it"
             " (`snakemake results/downloads/enwiki-category.sql.gz`)"
         ) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -86,8 +148,13 @@ def unescape(value: bytes) -> bytes:
 class _Reader:
     """A window of the dump, and the read position in it."""
 
-    def __init__(self, stream: IO[bytes], broken: Counter[str]) -> None:
-        self._stream, self._broken = stream, broken
+    def __init__(self, stream: IO[bytes], table: Table, broken: Counter[str]) -> None:
+        self._stream, self._table, self._broken = stream, table, broken
+        name = table.name.encode()
+        self._create = re.compile(
+            rb"CREATE TABLE[^(]*`" + name + rb"`\s*\((.*?)\)[^)]*;", re.DOTALL
+        )
+        self._insert = re.compile(rb"INSERT INTO `" + name + rb"`\s*(?:\(([^)]*)\)\s*)?VALUES\s*")
         self._window, self._at, self._ended = b"", 0, False
 
     def _more(self) -> bool:
@@ -97,12 +164,12 @@ class _Reader:
         self._window, self._at = self._window[self._at :] + chunk, 0
         return not self._ended
 
-    def categories(self, dump: str | Path) -> Iterator[Category]:
+    def rows(self, dump: str | Path) -> Iterator[Row]:
         columns: list[str] = []
         found = False
         while True:
-            while not (insert := _INSERT.search(self._window, self._at)):
-                if create := _CREATE.search(self._window, self._at):
+            while not (insert := self._insert.search(self._window, self._at)):
+                if create := self._create.search(self._window, self._at):
                     columns = [name.decode() for name in _COLUMN.findall(create[1])]
                     self._at = create.end()
                 # Keep the last bytes: a statement may start in them.
@@ -110,31 +177,34 @@ class _Reader:
                 if not self._more():
                     if not found:
                         raise LaminiError(
-                            f"{dump}: no rows of the table `{TABLE.decode()}`;"
-                            " `topics.dump` must be the category table's dump"
+                            f"{dump}: no rows of the table `{self._table.name}`;"
+                            f" `{self._table.setting}` must be this table's dump"
                         )
                     return
-            if create := _CREATE.search(self._window, self._at, insert.start()):
+            if create := self._create.search(self._window, self._at, insert.start()):
                 columns = [name.decode() for name in _COLUMN.findall(create[1])]
             if insert[1]:
                 columns = re.findall(r"\w+", insert[1].decode())
             self._at = insert.end()
             found = True
-            yield from self._rows(_row_pattern(columns, dump))
+            yield from self._statement(_row_pattern(self._table, columns, dump))
 
-    def _rows(self, pattern: re.Pattern[bytes]) -> Iterator[Category]:
+    def _statement(self, pattern: re.Pattern[bytes]) -> Iterator[Row]:
         """The rows of one `INSERT` statement, up to its semicolon."""
         while True:
-            while len(self._window) - self._at < ROW_BYTES and not self._ended:
+            while len(self._window) - self._at < self._table.row_bytes and not self._ended:
                 self._more()
             row = pattern.match(self._window, self._at)
             if row is not None:
                 self._at = row.end()
-                number, title, members, subcategories, files, end = row.group(*_NEEDED, "end")
-                hidden = row.groupdict().get(_HIDDEN) == b"1"
-                counts = int(members), int(subcategories), int(files)
-                yield Category(int(number), unescape(title[1:-1]), *counts, hidden)
-                if end == b";":
+                values = row.groupdict()
+                marked = values.get(self._table.optional or "")
+                yield Row(
+                    tuple(int(values[name]) for name in self._table.numbers),
+                    unescape(values[self._table.text][1:-1]),
+                    int(marked) if marked not in (None, b"NULL") else None,
+                )
+                if values["end"] == b";":
                     return
             elif not self._skip_row():
                 return
@@ -155,17 +225,16 @@ class _Reader:
         return False
 
 
-def _row_pattern(columns: list[str], dump: str | Path) -> re.Pattern[bytes]:
+def _row_pattern(table: Table, columns: Sequence[str], dump: str | Path) -> re.Pattern[bytes]:
     """A pattern of one row and the character after it (group `end`), for any order of columns."""
-    missing = [name for name in _NEEDED if name not in columns]
+    kinds = dict.fromkeys(table.numbers, rb"-?\d+") | {table.text: _STRING}
+    missing = [name for name in kinds if name not in columns]
     if missing:
         raise LaminiError(f"{dump}: the table lacks the columns {missing}; found {columns}")
+    if table.optional is not None:
+        kinds[table.optional] = rb"-?\d+|NULL"
     values = [
-        rb"(?P<%s>%s)" % (name.encode(), _STRING if name == "cat_title" else rb"-?\d+")
-        if name in _NEEDED
-        else rb"(?P<cat_hidden>-?\d+|NULL)"
-        if name == _HIDDEN
-        else rb"(?:%s)" % _VALUE
+        rb"(?P<%s>%s)" % (name.encode(), kinds[name]) if name in kinds else rb"(?:%s)" % _VALUE
         for name in columns
     ]
     return re.compile(rb"\s*\(" + rb"\s*,\s*".join(values) + rb"\)\s*(?P<end>[,;])", re.DOTALL)

@@ -37,8 +37,9 @@ FILE_KINDS = (".jsonl", ".json", ".parquet")
 SUBSET_COLUMN = "task"
 _NO_INPUT = re.compile(
     r"(?:there is |this (?:task|instruction) (?:has|needs|requires) )?no[\W_]*"
-    r"(?:(?:additional|further|specific|extra|other) )?inputs?(?: (?:is |was |data )?(?:required|needed|necessary|provided"
-    r"|given|available|specified))?(?: for this (?:task|instruction))?"
+    r"(?:(?:additional|further|specific|extra|other) )?inputs?"
+    r"(?: (?:is |was |data )?(?:required|needed|necessary|provided|given|available|specified))?"
+    r"(?: for this (?:task|instruction))?"
     r"|(?:input )?(?:is )?not (?:applicable|required|needed)|none|n[/.]a",
     re.IGNORECASE,
 )

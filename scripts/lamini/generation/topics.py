@@ -1,19 +1,21 @@
 """Common topics: the Wikipedia categories that pass the filters of section 3.1.
 
 A category is kept if its title has less than three words and it has more than 10 subcategories and
-more than 50 pages. Maintenance categories of Wikipedia are then excluded, by the dump's own mark if
-it has one, and by patterns of titles. The funnel holds the number of rows that each filter left.
+more than 50 pages. Maintenance categories of Wikipedia are then excluded, by the wiki's own mark if
+the dumps have it, and by patterns of titles. The funnel holds the number of rows that each filter
+left.
 """
 
 import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_json, write_jsonl
-from lamini.generation.dump import read_categories
+from lamini.generation.dump import read_categories, read_hidden
 from lamini.log import Progress
 from lamini.settings.params import SelectTopics
 
@@ -22,12 +24,18 @@ _PROGRESS_EVERY = 10_000
 
 
 def select_topics(
-    *, dump: str | Path, topics: str | Path, funnel: str | Path, settings: SelectTopics
+    *,
+    dump: str | Path,
+    hidden: Sequence[str | Path] = (),
+    topics: str | Path,
+    funnel: str | Path,
+    settings: SelectTopics,
 ) -> None:
     """Write the topics of a dump, in the dump's order, and the funnel of the filters.
 
     Args:
         dump: `mysqldump` file of the `category` table, plain or gzip.
+        hidden: dumps of the tables `page_props` and `page`, by which hidden categories are known.
         topics: JSONL to write: `topic`, `category_id`, `subcategories`, `pages`.
         funnel: JSON to write; `stages` lists the filters in order, each with the rows it left.
         settings: the filters.
@@ -39,6 +47,10 @@ def select_topics(
     excluded = _exclusion(limits.exclude_patterns)
     left: Counter[str] = Counter()
     broken: Counter[str] = Counter()
+    hidden_titles: set[bytes] = set()
+    if hidden:
+        page_props, page = hidden
+        hidden_titles = read_hidden(page_props, page, broken)
     kept: list[dict[str, Any]] = []
     with Progress(_ROWS_IN_DUMP, "categories") as progress:
         for category in read_categories(dump, broken):
@@ -61,7 +73,8 @@ def select_topics(
                 continue
             left["pages"] += 1
             topic = " ".join(words)
-            if category.hidden or (excluded and excluded.search(topic)):
+            is_hidden = category.hidden or category.title in hidden_titles
+            if is_hidden or (excluded and excluded.search(topic)):
                 continue
             left["not_maintenance"] += 1
             kept.append(

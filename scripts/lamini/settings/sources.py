@@ -125,6 +125,15 @@ class Source(Settings):
         return [size + (shard < larger) for shard in range(self.shards)]
 
 
+class HiddenCategories(Settings):
+    """Dumps that tell the maintenance categories: the wiki hides them from readers."""
+
+    page_props: str
+    """`page_props.sql.gz` of the same wiki and date as the category dump."""
+    page: str
+    """`page.sql.gz`, which gives the titles of the pages."""
+
+
 class Topics(Settings):
     """Filters that select common topics from Wikipedia's categories (section 3.1)."""
 
@@ -137,9 +146,12 @@ class Topics(Settings):
     min_pages: Annotated[int, Field(ge=0)] = 51
     """Minimum number of pages (paper: "more than 50"), which are the category's members minus its
     subcategories and files."""
+    hidden: Annotated[HiddenCategories | None, Field(exclude_if=lambda value: value is None)] = None
+    """Dumps by which hidden categories are dropped; null: only those that the category dump itself
+    marks (dumps of MediaWiki before 2014)."""
     exclude_patterns: list[str] = []
-    """Regular expressions of maintenance categories to drop, in addition to those that the dump
-    marks as hidden; matched anywhere in the title, case-insensitive."""
+    """Regular expressions of maintenance categories to drop, in addition to hidden categories;
+    matched anywhere in the title, case-insensitive."""
     version: Version = 1
 
 

@@ -20,6 +20,12 @@ class Inputs(Names):
         local = self.source(source).seeds.local
         return [local.path] if local else []
 
+    @cached_property
+    def hidden_categories(self) -> list[str]:
+        """Dumps of the tables `page_props` and `page`; empty if hidden categories are not known."""
+        hidden = self.config.topics.hidden
+        return [hidden.page_props, hidden.page] if hidden else []
+
     def prompt_template(self, source: str) -> list[str]:
         """Template file of a source's instruction prompt."""
         return [self.instruction_requests(source).prompt.template]

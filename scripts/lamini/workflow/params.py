@@ -31,7 +31,8 @@ class RuleParams(Inputs):
     def topic_params(self) -> params.SelectTopics:
         """Params of rule `select_topics`."""
         topics = self.config.topics
-        return params.SelectTopics(topics=topics, files=fingerprint([topics.dump]))
+        files = fingerprint([topics.dump, *self.hidden_categories])
+        return params.SelectTopics(topics=topics, files=files)
 
     def instruction_params(self, source: str, shard: str) -> params.GenerateInstructions:
         """Params of rule `generate_instructions`."""
