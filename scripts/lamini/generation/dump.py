@@ -191,20 +191,21 @@ class _Reader:
 
     def _statement(self, pattern: re.Pattern[bytes]) -> Iterator[Row]:
         """The rows of one `INSERT` statement, up to its semicolon."""
+        optional = self._table.optional if self._table.optional in pattern.groupindex else None
         while True:
             while len(self._window) - self._at < self._table.row_bytes and not self._ended:
                 self._more()
             row = pattern.match(self._window, self._at)
             if row is not None:
                 self._at = row.end()
-                values = row.groupdict()
-                marked = values.get(self._table.optional or "")
+                *numbers, text, end = row.group(*self._table.numbers, self._table.text, "end")
+                marked = row[optional] if optional else None
                 yield Row(
-                    tuple(int(values[name]) for name in self._table.numbers),
-                    unescape(values[self._table.text][1:-1]),
-                    int(marked) if marked not in (None, b"NULL") else None,
+                    tuple(map(int, numbers)),
+                    unescape(text[1:-1]),
+                    None if marked is None or marked == b"NULL" else int(marked),
                 )
-                if values["end"] == b";":
+                if end == b";":
                     return
             elif not self._skip_row():
                 return

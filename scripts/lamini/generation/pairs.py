@@ -25,8 +25,7 @@ from lamini.teacher import (
     ledger_path,
     open_teacher,
 )
-from lamini.teacher.completions import REFUSAL as REFUSED
-from lamini.teacher.completions import finished
+from lamini.teacher.completions import REFUSAL, finished
 
 Row = dict[str, Any]
 
@@ -146,8 +145,8 @@ def response_flags(response: str, finish_reason: str) -> list[str]:
     A response is truncated unless its finish reason is that of a whole answer.
     """
     flags = {
-        "refusal": finish_reason == REFUSED or is_refusal(response),
+        "refusal": finish_reason == REFUSAL or is_refusal(response),
         "empty": not response,
-        "truncated": finish_reason != REFUSED and not finished(finish_reason),
+        "truncated": finish_reason != REFUSAL and not finished(finish_reason),
     }
     return [name for name, holds in flags.items() if holds]
