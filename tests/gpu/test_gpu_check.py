@@ -105,7 +105,8 @@ def test_what_is_wrong_in_a_short_format_alone_is_found(
 
 def test_cudnns_kernel_is_found(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     _only(monkeypatch, "SmolLM2")
-    monkeypatch.setitem(gpu_numbers._KERNELS, "flash_attention_for_cpu", "cuDNN")
+    operator = "aten::_scaled_dot_product_flash_attention_for_cpu"
+    monkeypatch.setitem(gpu_numbers._KERNELS, operator, "cuDNN")
     assert _failed(machine, "families") == {"SmolLM2: attention kernels of training"}
 
 
