@@ -22,6 +22,7 @@ from typing import Any, Literal
 from lamini.errors import LaminiError
 from lamini.settings.shutdowns import shutdown_of
 from lamini.settings.teacher import Endpoint, Teacher
+from lamini.teacher.completions import parse_json
 from lamini.teacher.endpoints import SHORTEST_SECRET, Target, address, base_url_of, external_targets
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import chat_request
@@ -172,18 +173,10 @@ def _send(target: Target, url: str, data: bytes | None = None) -> tuple[int, Any
     request = urllib.request.Request(url, data, target.headers)
     try:
         with opener.open(request, timeout=SECONDS) as reply:
-            return reply.status, _parsed(reply.read(_MOST_BYTES))
+            return reply.status, parse_json(reply.read(_MOST_BYTES))
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, _parsed(error.read(_MOST_BYTES))
-
-
-def _parsed(raw: bytes) -> Any:
-    """The JSON of a body; None if it is invalid."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
+            return error.code, parse_json(error.read(_MOST_BYTES))
 
 
 def _models(body: Any) -> list[str] | None:

@@ -247,6 +247,10 @@ class Dispatcher:
 
     def _take_refusal(self, pending: PendingRequest, refusal: PromptRefused) -> None:
         """Keep a refused prompt's row, send it once more, or stop the client."""
+        if refusal.passing and self._verdicts.answered and not pending.broken:
+            pending.broken += 1
+            self._queue.append(pending)
+            return
         try:
             known = self._verdicts.concerns_prompt(refusal)
         except LaminiError as error:
@@ -254,10 +258,6 @@ class Dispatcher:
             return
         if not known:
             self._undecided.append((pending, refusal))
-        elif refusal.passing and not pending.broken:
-            pending.broken += 1
-            self._verdicts.refused -= 1
-            self._queue.append(pending)
         else:
             self._keep(pending, refusal.completion())
 

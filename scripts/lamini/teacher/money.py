@@ -7,7 +7,7 @@ their progress files.
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,19 +38,6 @@ def results_folder(ledger: Path) -> Path:
 def progress_files(ledger: Path) -> Path:
     """The folder of the jobs' progress files."""
     return results_folder(ledger) / "progress"
-
-
-def running_jobs(ledger: Path) -> int:
-    """Number of jobs that send requests now, the one with this ledger included."""
-    count, now, own = 1, time.time(), str(ledger.resolve())
-    for path in progress_files(ledger).glob("*.json"):
-        try:
-            job = read_json(path)
-            active = job["state"] == "running" and now - float(job["updated"]) < _ACTIVE_SECONDS
-            count += active and job["ledger"] != own
-        except (LaminiError, KeyError, TypeError, ValueError):
-            continue  # not a progress file, or replaced while it was read
-    return count
 
 
 def find_ledgers(results: Path) -> list[Path]:
@@ -104,6 +91,36 @@ class Cost:
     def total(costs: "Iterable[Cost]") -> "Cost":
         """Sum of all costs."""
         return sum(costs, Cost())
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the progress file of a job tells."""
+
+    ledger: str
+    cost: Cost
+    active: bool
+    """Whether it sends requests now."""
+
+
+def _other_jobs(ledger: Path) -> Iterator[_Job]:
+    """All jobs of the results folder but the one with this ledger."""
+    now, own = time.time(), str(ledger.resolve())
+    for path in progress_files(ledger).glob("*.json"):
+        try:
+            job = read_json(path)
+            cost = Cost(float(job.get("ledger_dollars", 0)), float(job.get("ledger_tokens", 0)))
+            active = job["state"] == "running" and now - float(job["updated"]) < _ACTIVE_SECONDS
+            found = _Job(str(job["ledger"]), cost, active)
+        except (LaminiError, AttributeError, KeyError, TypeError, ValueError):
+            continue  # not a progress file, or replaced while it was read
+        if found.ledger != own:
+            yield found
+
+
+def running_jobs(ledger: Path) -> int:
+    """Number of jobs that send requests now, the one with this ledger included."""
+    return 1 + sum(job.active for job in _other_jobs(ledger))
 
 
 @dataclass
@@ -292,14 +309,7 @@ class Budget:
     def _read_progress(self) -> None:
         """Sum the spending of other jobs; progress files are newer than the ledgers as read."""
         spent = dict(self._ledgers)
-        for path in progress_files(self._ledger).glob("*.json"):
-            try:
-                job = read_json(path)
-                name = str(job["ledger"])
-                known = Cost(float(job["ledger_dollars"]), float(job["ledger_tokens"]))
-            except (LaminiError, KeyError, TypeError, ValueError):
-                continue  # not a progress file, or replaced while it was read
-            if name != str(self._ledger.resolve()):
-                before = spent.get(name, Cost())
-                spent[name] = known if known.tokens > before.tokens else before
+        for job in _other_jobs(self._ledger):
+            before = spent.get(job.ledger, Cost())
+            spent[job.ledger] = job.cost if job.cost.tokens > before.tokens else before
         self._others = Cost.total(spent.values())

@@ -7,7 +7,7 @@ are refused, or a large share of them, the job ends.
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lamini.errors import LaminiError
 from lamini.teacher.replies import PromptRefused
@@ -34,7 +34,6 @@ class Verdicts:
     refused: int = 0
     waiting: int = 0
     """Refusals that wait for the first good answer."""
-    last: PromptRefused | None = field(default=None, repr=False)
 
     def good(self) -> None:
         """Count a good answer."""

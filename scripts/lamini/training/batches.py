@@ -122,14 +122,14 @@ def make_flat_batch(
     """
     (row,) = layout.rows
     items = np.array(row)
-    prompts = cache.prompt_lengths[pairs[items]]
-    fed_lengths = prompts + cache.response_lengths[pairs[items]] - 1
-    ids, places = cache.end_to_end(pairs[items])
+    taken = pairs[items]
+    prompts, responses = cache.prompt_lengths[taken], cache.response_lengths[taken]
+    fed_lengths = prompts + responses - 1
+    ids, places = cache.end_to_end(taken)
     supervised = places >= np.repeat(prompts, fed_lengths + 1)
     fed = places < np.repeat(fed_lengths, fed_lengths + 1)  # the end token is a label only
     predicts = places[fed] >= np.repeat(prompts - 1, fed_lengths)
     boundaries = np.append(0, fed_lengths.cumsum()).astype(np.int32)
-    responses = cache.response_lengths[pairs[items]]
     return Batch(
         inputs={
             "input_ids": torch.from_numpy(ids[fed][None]),
