@@ -110,7 +110,8 @@ def _other_jobs(ledger: Path) -> Iterator[_Job]:
         try:
             job = read_json(path)
             cost = Cost(float(job.get("ledger_dollars", 0)), float(job.get("ledger_tokens", 0)))
-            active = job["state"] == "running" and now - float(job["updated"]) < _ACTIVE_SECONDS
+            recent = now - float(job.get("updated", 0)) < _ACTIVE_SECONDS
+            active = recent and job.get("state") == "running"
             found = _Job(str(job["ledger"]), cost, active)
         except (LaminiError, AttributeError, KeyError, TypeError, ValueError):
             continue  # not a progress file, or replaced while it was read
