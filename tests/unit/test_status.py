@@ -93,7 +93,7 @@ def test_an_empty_folder_waits_for_everything(capsys, jobs):
     text = status(capsys)
     assert rows(text)["in"] == ["all", "0", f"{len(jobs):,}", f"{len(jobs):,}"]
     assert rows(text)["train_model"] == ["0", "15", "15"]
-    assert rows(text)["generate_pairs"] == ["0", "258", "258"]
+    assert rows(text)["generate_pairs"] == ["0", "64", "64"]
     assert not Path("results").exists()
 
 
@@ -119,7 +119,7 @@ def test_states_come_from_outputs_marks_and_logs(capsys, jobs):
     # 15 = 1 done + 2 running + 12 waiting; two hours each, two at a time: (2/2 + 12) * 2 / 2
     assert rows(text)["train_model"] == ["1", "15", "2", "12", "13:00:00"]
     assert rows(text)["evaluate_others"] == ["0", "32", "32"]
-    assert rows(text)["generate_pairs"] == ["0", "258", "1", "257"]
+    assert rows(text)["generate_pairs"] == ["0", "64", "1", "63"]
     assert "train_model lamini-gpt-1.5b: 8/15 steps, ETA 5:15, loss 1.0493 (0:0" in text
     assert "train_model lamini-gpt-774m: in the queue or starting" in text
     assert "KeyError: 'model'\n    results/logs/generate_pairs/alpaca/0003.log" in text
@@ -159,7 +159,10 @@ def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
     write("results/progress/b.json", job | {"updated": time.time() - 3600})
     write("results/progress/c.json", job | {"state": "done"})
     write("results/progress/d.json", "{")
-    configure("teacher={budget_dollars: 10}")
+    prices = "{gpt-3.5-turbo: {prompt: 0.5, completion: 1.5}}"
+    configure(
+        f"teacher={{model: gpt-3.5-turbo, backend: external, budget_dollars: 10, prices: {prices}}}"
+    )
     text = status(capsys)
     assert "5 answers, 4,000,000 + 2,000,000 tokens, $5.00 of $10.00, $5.00 left" in text
     assert "15.0 requests/s, 100 tokens/s by 1 jobs, 7 in flight, 1 times 429, 2 ret" in text

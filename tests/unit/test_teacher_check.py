@@ -149,13 +149,38 @@ def test_without_a_key_nothing_is_asked(monkeypatch):
     assert endpoint.lists == 0
 
 
-@pytest.mark.parametrize("changes", [{"mode": "replay"}, {"backend": "local", "server": {}}])
-def test_nothing_is_asked_where_the_run_asks_nothing(changes):
-    if "server" in changes:
-        changes = changes | {"server": {"model_path": "m.gguf"}}
+def test_nothing_is_asked_in_a_replay():
     with FakeEndpoint(models=[]) as endpoint:
-        assert check_endpoints(teacher(endpoint.base_url, **changes)) == []
+        assert check_endpoints(teacher(endpoint.base_url, mode="replay")) == []
     assert endpoint.lists == 0
+
+
+def test_a_local_server_is_checked_without_starting_it(tmp_path):
+    (tmp_path / "m.gguf").write_bytes(b"weights")
+    commit = "0123456789" * 4
+    command = ["sh", "-c", "exit 1"]
+    for server, state, text in (
+        ({"model_path": "m.gguf"}, "wrong", "teacher.server.model_path: m.gguf: no such file"),
+        (
+            {"model_path": f"{tmp_path}/m.gguf"},
+            "serves",
+            f"weights {tmp_path}/m.gguf",
+        ),
+        (
+            {"model_path": "a/b", "command": command, "revision": commit},
+            "serves",
+            f"weights a/b from the hub, commit {commit}",
+        ),
+        (
+            {"model_path": "a/b", "command": ["no-such-program"], "revision": commit},
+            "wrong",
+            "teacher.server.command: no-such-program: no such program; install it"
+            " (`make install-teacher` for vLLM), or give its path",
+        ),
+    ):
+        changes = {"backend": "local", "server": server}
+        (verdict,) = check_endpoints(teacher("http://127.0.0.1:1/v1", **changes))
+        assert (verdict.state, verdict.text) == (state, text)
 
 
 def test_a_key_that_no_header_can_hold_is_told(monkeypatch):

@@ -16,6 +16,7 @@ from lamini.errors import LaminiError
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher import Request, chat_request, open_teacher
 from lamini.teacher.ledger import read_ledger
+from lamini.teacher.server import check_local
 
 HERE = Path(__file__).parent
 STAND_IN = str(HERE / "stand_in_server.py")
@@ -24,7 +25,12 @@ STAND_IN = str(HERE / "stand_in_server.py")
 def settings(*more: str, **server: object) -> Teacher:
     """A teacher whose server is the stand-in; `more` are arguments after the port."""
     command = [sys.executable, STAND_IN, "{name}", "{port}", *(more or ("0",))]
-    fields = {"model_path": "some/weights", "command": command, "key_variable": "STAND_IN_KEY"}
+    fields = {
+        "model_path": "some/weights",
+        "revision": "0" * 40,
+        "command": command,
+        "key_variable": "STAND_IN_KEY",
+    }
     return Teacher.model_validate(
         {
             "model": "m",
@@ -97,6 +103,33 @@ def test_a_command_that_does_not_serve_is_an_error(
         open_teacher(settings(command=command, start_timeout=2), tmp_path / "a.ledger.jsonl") as s,
     ):
         list(s.ask(questions(1)))
+
+
+@pytest.mark.parametrize(
+    ("path", "revision"),
+    [
+        ("some/weights", None),
+        ("some/weights", "main"),
+        ("some/weights", "0123abc"),
+        ("name-of-the-command", None),
+    ],
+)
+def test_weights_from_elsewhere_are_pinned(path: str, revision: str | None) -> None:
+    server = settings(model_path=path, revision=revision).server
+    assert server is not None
+    with pytest.raises(LaminiError, match=rf"{path}: no such file or folder; .*revision"):
+        check_local(server)
+
+
+def test_weights_may_be_a_commit_a_label_or_a_folder(tmp_path: Path) -> None:
+    for path, revision in (
+        ("some/weights", "0123456789" * 4),
+        ("name-of-the-command", "v2"),
+        (str(tmp_path), None),
+    ):
+        server = settings(model_path=path, revision=revision).server
+        assert server is not None
+        assert str(check_local(server)) == path
 
 
 def test_a_server_that_dies_ends_the_job_which_a_rerun_completes(tmp_path: Path) -> None:

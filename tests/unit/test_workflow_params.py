@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from lamini.settings import Config
 from lamini.settings.base import Settings
 from lamini.workflow import Workflow
+from lamini.workflow.weights import with_weights
 
 CONFIG = Path(__file__).parents[2] / "config"
 Params = dict[str, Any]
@@ -77,6 +78,7 @@ mixtures:
     exclude_flags: [refusal]
     decontamination: {mixture: d_all}
 teacher:
+  prices: {gpt-3.5-turbo: {prompt: 0.5, completion: 1.5}}
   instructions: &requests
     sampling: {temperature: 1.0, max_tokens: 99, top_p: 0.5, extra_body: {grammar: x}}
     demonstrations: [{role: user, content: hello}]
@@ -248,6 +250,17 @@ WITHOUT_PARAMS = {
     "teacher.jobs",
     "teacher.max_attempts",
     "teacher.max_concurrency",
+    "teacher.server.command",
+    "teacher.server.context_tokens",
+    "teacher.server.environment.VLLM_NO_USAGE_STATS",
+    "teacher.server.gpus",
+    "teacher.server.health_path",
+    "teacher.server.key_variable",
+    "teacher.server.model_path",  # `revision` or a digest of the weights is in the model's name
+    "teacher.server.parameters",
+    "teacher.server.slots",
+    "teacher.server.start_timeout",
+    "teacher.server.threads",
     "teacher.timeout",
 }
 """Settings of speed, safety and resources, and what no result has."""
@@ -274,7 +287,7 @@ def _with(section: Any, other: Any, at: tuple[str, ...]) -> Any:
 
 def _all_params(config: Config) -> Params:
     flow = Workflow.__new__(Workflow)
-    flow.config = config
+    flow.config = config.model_copy(update={"teacher": with_weights(config.teacher)})
     return {
         f"{method}{arguments}": _params(flow, method, arguments)
         for method, jobs in METHODS.items()

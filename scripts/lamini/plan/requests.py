@@ -8,7 +8,7 @@ instructions, it assumes that every generated instruction is accepted.
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamini.files import read_json
@@ -37,6 +37,8 @@ class StagePlan:
     completion_tokens: float
     basis: str
     """`estimated`, `measured`, or the number of measured shards."""
+    jobs: int = 1
+    """Jobs with these requests; with a local server, each starts one."""
 
 
 def planned_requests(flow: Workflow, results: Path) -> list[StagePlan]:
@@ -77,6 +79,7 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
         prompt_tokens=requests * (chat_tokens(messages) + shown),
         completion_tokens=requests * _capped(answer, asked.sampling),
         basis="estimated",
+        jobs=definition.shards,
     )
 
 
@@ -108,6 +111,7 @@ def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePla
         prompt_tokens=requests * (chat_tokens(messages) + mean.instruction),
         completion_tokens=requests * _capped(mean.response, responses.sampling),
         basis="estimated",
+        jobs=flow.source(source).shards,
     )
 
 
@@ -156,7 +160,13 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     if not sums["requests"]:
         return None
     requests, prompt, completion = (sums[key] * factor for key in _COUNTED)
-    return StagePlan(source, stage, round(requests), prompt, completion, basis)
+    return replace(
+        estimate,
+        requests=round(requests),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        basis=basis,
+    )
 
 
 def _summary(results: Path, source: str, stage: str) -> Counter[str]:

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from lamini.teacher.backends.base import Backend
 
 
+CLIENT_MEMORY_MB = 2000
+"""Main memory of the client, and of a small server beside it, in MiB."""
+_SERVER_MEMORY_MB = 8000
+"""Main memory of a server of a large model in addition to its weights, in MiB."""
+
+
+def _local_memory_mb(teacher: "Teacher") -> int:
+    server = teacher.server
+    if server is None or (server.memory_mb is None and server.parameters is None):
+        return CLIENT_MEMORY_MB
+    if server.memory_mb is not None:
+        return server.memory_mb
+    return round(_SERVER_MEMORY_MB + 2 * (server.parameters or 0) / 2**20)
+
+
 @dataclass(frozen=True)
 class BackendKind:
     """Properties of a backend that the rest of the pipeline needs."""
@@ -30,7 +45,7 @@ class BackendKind:
     """Number of processor cores of a job."""
     gpus: "Callable[[Teacher], int]" = lambda teacher: 0
     """Number of GPUs of a job."""
-    memory_mb: "Callable[[Teacher], int]" = lambda teacher: 2000
+    memory_mb: "Callable[[Teacher], int]" = lambda teacher: CLIENT_MEMORY_MB
     """Main memory of a job, in MiB."""
 
     def load(self) -> "type[Backend]":
@@ -52,7 +67,7 @@ BACKENDS: dict[str, BackendKind] = {
         "local server",
         threads=lambda teacher: teacher.server.threads if teacher.server else 1,
         gpus=lambda teacher: teacher.server.gpus if teacher.server else 0,
-        memory_mb=lambda teacher: teacher.server.memory_mb if teacher.server else 2000,
+        memory_mb=_local_memory_mb,
     ),
 }
 """Backends by their name in the settings (`teacher.backend`)."""

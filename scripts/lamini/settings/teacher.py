@@ -163,8 +163,15 @@ class LocalServer(Settings):
     installed package. For a `command` a file, a folder, or a name that the command understands."""
     command: list[str] = []
     """Command that serves the same interface, such as vLLM; empty: llama.cpp. Replaced in each
-    argument: `{model}` (`model_path`), `{name}` (`teacher.model`), `{port}`, `{slots}`,
-    `{context_tokens}`, `{threads}`, `{gpus}`. It must listen on 127.0.0.1."""
+    argument: `{model}` (`model_path`), `{revision}`, `{name}` (`teacher.model` with the identity of
+    its weights), `{port}`, `{slots}`, `{context_tokens}`, `{threads}`, `{gpus}`. It must listen on
+    127.0.0.1."""
+    revision: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None
+    """Identity of the weights. For a model of the hub, its commit (40 hex digits). For a file or
+    folder any label; null: a digest of its content. It becomes part of the model's name in
+    requests, ledgers and results, so that answers of other weights are never taken for these."""
+    parameters: Annotated[float, Field(gt=0)] | None = None
+    """Number of parameters, for estimates of memory, time limits and GPU-hours; null: unknown."""
     environment: dict[str, str] = {}
     """Additional environment variables of the command."""
     key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "VLLM_API_KEY"
@@ -173,8 +180,9 @@ class LocalServer(Settings):
     """Path that answers with status 200 when the command is ready."""
     gpus: Annotated[int, Field(ge=0)] = 0
     """GPUs of each job with requests to the teacher, for the command."""
-    memory_mb: Annotated[int, Field(gt=0)] = 2000
-    """Main memory of each job with requests to the teacher, in MiB."""
+    memory_mb: Annotated[int, Field(gt=0)] | None = None
+    """Main memory of each job with requests to the teacher, in MiB; null: two bytes per parameter
+    and 8,000, or 2,000 if the number of parameters is unknown."""
     slots: Annotated[int, Field(gt=0)] = 8
     """Number of requests that the server processes in parallel."""
     context_tokens: Annotated[int, Field(gt=0)] = 2048

@@ -1,4 +1,4 @@
-"""Check of the teacher's endpoints before anything is paid: address, key and model.
+"""Check of the teacher before anything is paid: address, key and model, or the local server.
 
 Each endpoint gets one request for its list of models, which costs nothing. The module uses urllib
 in daemon threads, so that a slow name server or endpoint cannot hold up the caller.
@@ -17,15 +17,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any, Literal
 
 from lamini.errors import LaminiError
 from lamini.settings.shutdowns import shutdown_of
-from lamini.settings.teacher import Endpoint, Teacher
+from lamini.settings.teacher import Endpoint, LocalServer, Teacher
 from lamini.teacher.completions import parse_json
 from lamini.teacher.endpoints import SHORTEST_SECRET, Target, address, base_url_of, external_targets
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import chat_request
+from lamini.teacher.server import check_local
 
 SECONDS = 9.0
 """Time limit of the whole check, in seconds."""
@@ -56,15 +58,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def check_endpoints(settings: Teacher, with_request: bool = False) -> list[Verdict]:
-    """Check all endpoints within `SECONDS`; empty if the settings use none.
+    """Check all endpoints within `SECONDS`, or the local server; empty if ledgers have all answers.
 
     Args:
         settings: model, endpoints and sampling.
         with_request: send one short chat request to an endpoint whose list lacks the model. Some
             servers accept names that they do not list.
     """
-    if settings.mode == "replay" or settings.backend == "local":
+    if settings.mode == "replay":
         return []
+    if settings.server is not None and settings.backend == "local":
+        return [_local(settings.model, settings.server)]
     done: dict[int, Verdict] = {}
 
     def check(number: int, endpoint: Endpoint) -> None:
@@ -84,6 +88,16 @@ def check_endpoints(settings: Teacher, with_request: bool = False) -> list[Verdi
         done.get(number) or Verdict(_name(settings, endpoint), "unknown", late)
         for number, endpoint in enumerate(settings.endpoints)
     ]
+
+
+def _local(model: str, server: LocalServer) -> Verdict:
+    name = f"{model}, a server in each job"
+    try:
+        weights = check_local(server)
+    except LaminiError as error:
+        return Verdict(name, "wrong", str(error))
+    source = "" if isinstance(weights, Path) else f" from the hub, commit {server.revision}"
+    return Verdict(name, "serves", f"weights {weights}{source}")
 
 
 def _name(settings: Teacher, endpoint: Endpoint) -> str:

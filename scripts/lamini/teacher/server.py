@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import secrets
 import select
 import shutil
@@ -23,6 +24,7 @@ _STOP_SECONDS = 5.0
 _STOP_COMMAND_SECONDS = 25.0
 """A command may have many processes, which `serve` ends one after another."""
 _LOG_LINES_SHOWN = 5
+_NOT_SENT = {"model_path", "revision", "parameters", "start_timeout"}
 
 
 class ServerProcess:
@@ -98,12 +100,13 @@ class ServerProcess:
             "secret": self.secret,
             "model": str(self.model),
             "name": self.name,
-            **self.settings.model_dump(exclude={"model_path", "start_timeout"}),
+            **self.settings.model_dump(exclude=_NOT_SENT),
         }
         counts = ("slots", "context_tokens", "threads", "gpus")
         settings["replaced"] = {
             "model": str(self.model),
             "name": self.name,
+            "revision": self.settings.revision or "main",
             **{name: str(settings[name]) for name in counts},
         }
         with contextlib.suppress(BrokenPipeError):  # the server ended: `_read_address` raises
@@ -172,11 +175,20 @@ def check_local(settings: LocalServer) -> Path | str:
     if settings.command:
         if shutil.which(settings.command[0]) is None:
             raise LaminiError(
-                f"teacher.server.command: {settings.command[0]}: no such program; install it, or"
-                " give its path"
+                f"teacher.server.command: {settings.command[0]}: no such program; install it"
+                " (`make install-teacher` for vLLM), or give its path"
             )
         path = resolve_path(settings.model_path)
-        return path if path.exists() else settings.model_path
+        if path.exists():
+            return path
+        pinned = r"[0-9a-f]{40}" if settings.model_path.count("/") == 1 else ".+"
+        if not re.fullmatch(pinned, settings.revision or ""):
+            raise LaminiError(
+                f"teacher.server.model_path: {settings.model_path}: no such file or folder; for a"
+                " model of the hub, set teacher.server.revision to the commit (40 hex digits), for"
+                " another name that the command knows, to any label"
+            )
+        return settings.model_path
     model = resolve_path(settings.model_path)
     if not model.is_file():
         raise LaminiError(f"teacher.server.model_path: {model}: no such file")

@@ -9,6 +9,7 @@ from lamini.settings import Config, load_settings
 from lamini.settings.human_evaluation import Study
 from lamini.settings.sources import Source
 from lamini.settings.teacher import InstructionRequests
+from lamini.workflow.weights import with_weights
 
 
 class Names:
@@ -22,7 +23,9 @@ class Names:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config: Config = load_settings(config)
+        loaded = load_settings(config)
+        teacher = with_weights(loaded.teacher)
+        self.config: Config = loaded.model_copy(update={"teacher": teacher})
 
     @cached_property
     def wildcards(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lamini.settings.backends import kind_of
+from lamini.settings.backends import CLIENT_MEMORY_MB, kind_of
 from lamini.workflow.names import Names
 
 LONGEST_MINUTES = 2880
@@ -25,17 +25,22 @@ class Resources(Names):
     def teacher_memory(self, attempt: int) -> int:
         """Main memory of a job with requests to the teacher, in MiB; it grows with each retry."""
         teacher = self.config.teacher
-        return attempt * (kind_of(teacher).memory_mb(teacher) if teacher.mode == "live" else 2000)
+        live = teacher.mode == "live"
+        return attempt * (kind_of(teacher).memory_mb(teacher) if live else CLIENT_MEMORY_MB)
 
     def teacher_minutes(self, minutes: int, attempt: int) -> int:
         """Time limit in minutes of a job with requests to the teacher; it grows with each retry.
 
         With the Batch API the limit is two days for any number of requests: a batch may take a day,
-        and the requests that it does not answer are sent in another batch.
+        and the requests that it does not answer are sent in another batch. A local server gets more
+        time if it has more than 30 billion parameters per GPU.
         """
         teacher = self.config.teacher
-        waits = kind_of(teacher).takes_days and teacher.mode == "live"
-        return LONGEST_MINUTES if waits else minutes * attempt
+        if teacher.mode == "live" and kind_of(teacher).takes_days:
+            return LONGEST_MINUTES
+        server = teacher.server if teacher.backend == "local" else None
+        billions = (server.parameters or 0) / 1e9 / max(server.gpus, 1) if server else 0.0
+        return min(round(minutes * max(1.0, billions / 30) * attempt), LONGEST_MINUTES)
 
     def model_threads(self, model: str) -> int:
         """Threads of a job that runs a model; below 20M parameters a second one gains nothing."""
