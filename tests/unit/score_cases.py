@@ -49,7 +49,8 @@ def made_table(
 ) -> tuple[list[dict[str, str]], str, list[list[dict[str, Any]]]]:
     """Make a table; its rows by heading, its Markdown, and its cells."""
     outputs: dict[str, str | Path] = {f: f"{name}.{f}" for f in ("csv", "md", "tex", "json")}
-    make_table(name, inputs, {"reproduction": True} | params, outputs)
+    defaults = {"reproduction": True, "another_teacher": None}
+    make_table(name, inputs, defaults | params, outputs)
     with open(f"{name}.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
     cells = json.loads(Path(f"{name}.json").read_text())["rows"]

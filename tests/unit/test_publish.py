@@ -57,7 +57,8 @@ def _dataset(folder: Path) -> None:
     dataset = folder / "dataset/herd.parquet"
     dataset.parent.mkdir(parents=True)
     pq.write_table(pa.table({"instruction": ["a", "b"], "response": ["c", "d"]}), dataset)
-    facts = {"sha256": sha256_file(dataset), "rows": 2, "mixture": "herd"}
+    sources = {"a": {"models": {"m@01": 1}}, "b": {"models": {"m@01": 1, "n": 1000}}}
+    facts = {"sha256": sha256_file(dataset), "rows": 2, "mixture": "herd", "sources": sources}
     write_json(dataset.with_name("herd.manifest.json"), facts)
     dataset.with_name("herd.card.md").write_text("# herd\n")
     export_dataset(
@@ -138,6 +139,7 @@ def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -
     assert "| task | metric | examples | this model | My-Llama |" in card
     assert "| ARC-Easy | acc_norm | 2,376 | 41.2 (39.2 to 43.2) | 30.0 (≠ precision" in card
     assert "## Contamination" in card
+    assert "Number of responses by each model: m@01 (2), n (1,000)." in card
 
 
 def test_what_is_wrong_is_said_before_anything_is_sent(results: Path, hub: Hub) -> None:

@@ -167,6 +167,31 @@ def test_improvements_are_compared_with_the_papers() -> None:
     assert others == 28 and f"{100 * matching / 28:.0f} % with another student's" in text
 
 
+def test_a_replication_has_no_verdict_on_its_students() -> None:
+    """Reference models are the paper's, so their scores are still compared."""
+    models = [
+        {"key": "small", "name": "T5-small", "family": "T5", "role": "reference"},
+        {"key": "student", "name": "LaMini-T5-61M", "family": "T5", "role": "student"},
+    ]
+    evals = [score_file(model["key"], task, 52.0) for model in models for task in TASKS]
+    params = {"models": models, "tasks": TASKS, "another_teacher": "Some-Model@0123"}
+    rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
+    judged = ("Within our 95 % interval", "Within, %", "If untrained", "If another student, %")
+    shown = {(row["Family"], row["Models"]): [row[key] for key in judged] for row in rows}
+    assert shown["T5", "students"] == shown["All", "students"] == [""] * 4
+    assert shown["T5", "reference models"][:2] == ["1", "50.0"]
+    # 52.7 and 76.8 are published
+    assert {row["Mean difference"] for row in rows if row["Models"] == "students"} == {"-12.75"}
+    assert (
+        "learned from answers of Some-Model@0123, the paper's from those of gpt-3.5-turbo" in text
+    )
+    evals = _pair("rte", [RIGHT] * 9, [WRONG] * 9)
+    params = {"pairs": [PAIR], "tasks": {"rte": "RTE"}, "another_teacher": "Some-Model@0123"}
+    rows, text, _ = made_table("reproduced_improvement", PUBLISHED | {"evals": evals}, params)
+    assert (rows[0]["Ours"], rows[0]["Published"], rows[0]["Match"]) == ("-100.0", "-0.7", "")
+    assert "match ours" not in text and "without a verdict" in text
+
+
 def test_an_improvement_on_other_examples_is_not_tested() -> None:
     evals = _pair("rte", [RIGHT] * 9, [WRONG] * 9, data={"sha256": "bb" * 32})
     params = {"pairs": [PAIR], "tasks": {"rte": "RTE"}}

@@ -135,6 +135,7 @@ class Catalogue(Run):
         return {
             "title": report.title,
             "reproduction": report.reproduction,
+            "another_teacher": self.another_teacher,
             "shown_points": report.shown_points,
             "version": report.version,
             "teacher": self.config.teacher.model if self.generated else None,

@@ -118,6 +118,7 @@ EVALUATION = Section(
             params=lambda run: {
                 "models": [run.model(model) for model in _reproduced(run)],
                 "tasks": run.task_names,
+                "another_teacher": run.another_teacher,
             },
         ),
         TableEntry(
@@ -133,6 +134,7 @@ EVALUATION = Section(
             params=lambda run: {
                 "pairs": _reproduced_improvements(run),
                 "tasks": run.task_names,
+                "another_teacher": run.another_teacher,
             },
             when=_reproduced_improvements,
         ),

@@ -1,5 +1,7 @@
 """Models in the paper's tables, in the paper's order and with the paper's names."""
 
+PAPER_TEACHER = "gpt-3.5-turbo"
+"""The paper's teacher; its dated versions (`gpt-3.5-turbo-0125`) are the same model."""
 PUBLISHED_TABLE_4 = (
     "T5-large",
     "LaMini-T5-738M",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lamini.catalogue.paper import PAPER
+from lamini.catalogue.paper import PAPER, PAPER_TEACHER
 from lamini.roots import fingerprint, root_inputs
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
@@ -43,6 +43,13 @@ class Run:
     def generated(self) -> bool:
         """Whether this run generates its dataset."""
         return self.config.dataset == "generated"
+
+    @property
+    def another_teacher(self) -> str | None:
+        """The teacher of a replication: a run of the paper whose answers are another model's."""
+        model = self.config.teacher.model
+        own = model == PAPER_TEACHER or model.startswith(f"{PAPER_TEACHER}-")
+        return model if self.config.report.reproduction and self.generated and not own else None
 
     @property
     def trains(self) -> bool:

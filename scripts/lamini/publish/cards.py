@@ -1,14 +1,37 @@
-"""Additional card sections: contamination of the training data, and evaluation scores."""
+"""Additional card sections: teacher and contamination of the training data, evaluation scores."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.files import read_json
 from lamini.settings import Config
+
+
+def teacher_section(manifest: Path) -> str:
+    """Section that names the models whose answers a student learned from.
+
+    Args:
+        manifest: the manifest of its dataset.
+    """
+    models: Counter[str] = Counter()
+    for source in read_json(manifest)["sources"].values():
+        models.update(source["models"])
+    if not models:
+        text = f"The responses are those of the released dataset, by {PAPER_TEACHER}."
+    else:
+        counts = ", ".join(f"{name} ({count:,})" for name, count in sorted(models.items()))
+        text = f"Number of responses by each model: {counts}."
+    return f"""
+## Teacher
+
+{text}
+"""
 
 
 def contamination_section(table: Path, mixture: str) -> str:

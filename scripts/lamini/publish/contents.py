@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file
-from lamini.publish.cards import contamination_section, evaluation_section
+from lamini.publish.cards import contamination_section, evaluation_section, teacher_section
 from lamini.settings import Config
 
 CARD = "README.md"
@@ -70,7 +70,9 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     for name, facts in listed.items():
         _check(folder / name, facts["sha256"], manifest)
     files = {name: folder / name for name in sorted(listed) if name != CARD}
-    card, lacks = (folder / CARD).read_text("utf-8"), []
+    card = (folder / CARD).read_text("utf-8")
+    lacks: list[str] = []
+    card += _teacher(results, config.models[model].mixture, lacks)
     start = config.models[model].initialization or ""
     section, missing = evaluation_section(results / "evals", config, model, start)
     if section:
@@ -81,6 +83,15 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
         results, config.models[model].mixture, "contamination of its data", lacks
     )
     return Repository(repo_id, "model", card, {**files, manifest.name: manifest}, lacks)
+
+
+def _teacher(results: Path, mixture: str, lacks: list[str]) -> str:
+    """Section on the teacher, or "" (and an entry in `lacks`) without the dataset's manifest."""
+    manifest = results / "dataset" / f"{mixture}.manifest.json"
+    if manifest.is_file():
+        return teacher_section(manifest)
+    lacks.append(f"teacher of its data: no {manifest}")
+    return ""
 
 
 def _contamination(results: Path, mixture: str, what: str, lacks: list[str]) -> str:

@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from lamini.catalogue import FIGURES, SECTIONS, TABLES
+from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.files import atomic_writer, listed, read_json
 from lamini.report import overview, stages
 from lamini.tables.published import read_csv
@@ -55,6 +56,7 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
         .get_template("page.html.jinja")
         .render(
             params=settings,
+            paper_teacher=PAPER_TEACHER,
             sections=_sections(tables, figures),
             agreement=overview.agreement(tables["reproduction"]),
             acceptance=summary_of(tables.get("acceptance")),

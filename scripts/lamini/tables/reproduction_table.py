@@ -2,6 +2,9 @@
 
 A count of agreements has no meaning without a comparison. Each is shown with two other counts from
 the same code: one of untrained students, and one in which other students replace the right ones.
+
+In a replication the students learned from another teacher's answers. It has no such counts for its
+students, because their scores are not expected to be the paper's.
 """
 
 import math
@@ -9,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.evaluation.comparison import Comparison, compare
 from lamini.evaluation.facts import differing, measured_facts, published_facts, same_examples
 from lamini.evaluation.results import wilson
@@ -36,7 +40,7 @@ class ReproductionRow:
     group: str = column("Models", ours=False)
     models: int = column("How many")
     compared: int = column("Scores compared")
-    within: int = column("Within our 95 % interval")
+    within: int | None = column("Within our 95 % interval")
     share: float | None = column("Within, %", digits=1)
     untrained: int | None = column("If untrained", ours=False)
     another: float | None = column("If another student, %", ours=False, digits=1)
@@ -123,11 +127,20 @@ def reproduction_table(inputs: Inputs, params: Params) -> Table:
                     facts = differing(published_facts(result), measured_facts(result))
                     mark = marks.suffix(f"{model['name']}, {title}", facts)
                     marked[group] = marked.get(group) or mark
+    judged = params["another_teacher"] is None
     ordered = sorted(groups, key=lambda group: (group[0] == ALL, group[1] != "student"))
     return Table(
         columns=headings(ReproductionRow),
         rows=[
-            cells(_row(*group, len(members[group]), groups[group]), compared=marked.get(group, ""))
+            cells(
+                _row(
+                    *group,
+                    len(members[group]),
+                    groups[group],
+                    judged=judged or group[1] != "student",
+                ),
+                compared=marked.get(group, ""),
+            )
             for group in ordered
         ],
         notes=[
@@ -136,6 +149,7 @@ def reproduction_table(inputs: Inputs, params: Params) -> Table:
             " of ours. If another student: with those of each other student of the paper, on"
             " average. Both have intervals for as many examples as ours.",
             SEED_NOTE,
+            *replication_notes(params["another_teacher"]),
             *([] if ordered else ["None of the paper's models took part in this run."]),
             *marks.notes(),
         ],
@@ -156,17 +170,30 @@ def _count_score(
             agreement.add(score, (100 * low, 100 * high), before)
 
 
-def _row(family: str, role: str, models: int, counts: Yardsticks) -> ReproductionRow:
+def replication_notes(teacher: str | None) -> list[str]:
+    """Note of a replication with this teacher; none for a reproduction (None)."""
+    if teacher is None:
+        return []
+    return [
+        f"Replication: the students of this run learned from answers of {teacher}, the paper's from"
+        f" those of {PAPER_TEACHER}. Their scores are shown beside the paper's without a verdict."
+    ]
+
+
+def _row(
+    family: str, role: str, models: int, counts: Yardsticks, *, judged: bool
+) -> ReproductionRow:
+    """Row of a group; without `judged`, only the differences."""
     ours = counts.ours
     return ReproductionRow(
         family=family,
         group=GROUPS[role],
         models=models,
         compared=len(ours.differences),
-        within=ours.within,
-        share=ours.share,
-        untrained=counts.untrained.within if role == "student" else None,
-        another=counts.another.share,
+        within=ours.within if judged else None,
+        share=ours.share if judged else None,
+        untrained=counts.untrained.within if judged and role == "student" else None,
+        another=counts.another.share if judged else None,
         mean_difference=_mean(ours.differences),
         mean_distance=_mean([abs(difference) for difference in ours.differences]),
     )
@@ -186,6 +213,7 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
     """
     results, paper = read_scores(inputs["evals"]), Paper.read(inputs)
     counts, rows, marks = Yardsticks(), [], Marks("the published scores")
+    judged = params["another_teacher"] is None
     for pair in params["pairs"]:
         student, baseline = pair["student"], pair["baseline"]
         for task, title in params["tasks"].items():
@@ -206,7 +234,7 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
             rows.append(
                 [
                     *map(text_cell, (student["name"], baseline["name"], title)),
-                    *_improvement(compared, theirs, mark),
+                    *_improvement(compared, theirs, mark, judged=judged),
                 ]
             )
     return Table(
@@ -221,11 +249,12 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
             "Match",
         ],
         rows=rows,
-        summary=_improvement_summary(counts),
+        summary=_improvement_summary(counts) if judged else None,
         notes=[
             "Match: the interval of the difference of both improvements contains 0. It is that of"
             " our improvement, example by example; the published one has none.",
             SEED_NOTE,
+            *replication_notes(params["another_teacher"]),
             *marks.notes(),
         ],
     )
@@ -248,17 +277,20 @@ def _moved(compared: Comparison, by: float) -> Interval | None:
     return compared.interval[0] + by, compared.interval[1] + by
 
 
-def _improvement(compared: Comparison | None, theirs: float, mark: str) -> list[Cell]:
+def _improvement(
+    compared: Comparison | None, theirs: float, mark: str, *, judged: bool
+) -> list[Cell]:
     if compared is None:
         missing = [Cell(None, suffix=mark), Cell(None), Cell(None)]
         return [Cell(None), Cell(theirs, digits=1, signed=True), *missing]
     ends = _moved(compared, -theirs)
+    match = None if ends is None or not judged else ("yes" if ends[0] <= 0 <= ends[1] else "no")
     return [
         Cell(compared.difference, ours=True, digits=1, signed=True),
         Cell(theirs, digits=1, signed=True),
         Cell(compared.difference - theirs, ours=True, digits=1, signed=True, suffix=mark),
         text_cell(signed_interval(ends)),
-        text_cell(None if ends is None else ("yes" if ends[0] <= 0 <= ends[1] else "no")),
+        text_cell(match),
     ]
 
 
