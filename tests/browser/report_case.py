@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import yaml
+from score_cases import result
 
 from lamini.catalogue import Catalogue, Item
 from lamini.figures.draw import draw_figure
@@ -97,12 +98,14 @@ class ReportCase:
                 definition = self.flow.config.tasks[task]
                 score = before[definition.name] + self._random.gauss(0, 1.5)
                 path = f"results/evals/{model}/{task}.json"
-                result = {"model": model, "task": task, "score": score, "protocol": "paper"}
-                result |= {"interval": [score - 2, score + 2], "precision": "fp32"}
-                result |= {"data": {"source": "hub", "sha256": "0" * 64}}
-                result |= {"values": [float(n < 0.6 * score) for n in range(60)]}
-                sizes = dict.fromkeys(("examples", "examples_published"), definition.examples)
-                write_json(path, result | sizes)
+                result(
+                    model,
+                    task,
+                    score=score,
+                    interval=[score - 2, score + 2],
+                    values=[float(n < 0.6 * score) for n in range(60)],
+                    examples=definition.examples,
+                ).write(path)
                 _record("evaluate_model", {"version": 1}, {}, {"evals": path})
 
     def _dataset(self) -> None:

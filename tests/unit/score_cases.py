@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lamini.evaluation.results import summarize
+from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.tables.make import make_table
 
 PAPER = Path(__file__).parents[2] / "config/paper"
@@ -24,17 +24,38 @@ def result_file(model: str, task: str, **changes: Any) -> str:
         task: key of the task.
         changes: fields; `values` alone give score, interval and number of examples.
     """
-    result: dict[str, Any] = {"model": model, "task": task, "protocol": "paper"}
-    result |= {"precision": "fp32", "data": {"sha256": "aa" * 32, "source": "mirror"}}
+    path = f"evals/{model}/{task}.json"
+    result(model, task, **changes).write(path)
+    return path
+
+
+def result(model: str, task: str, **changes: Any) -> EvaluationResult:
+    """A result with some fields, as in `result_file`."""
+    fields: dict[str, Any] = {"values": [], "standard_error": None, "interval": None}
     if "values" in changes:
         values = changes["values"]
-        result |= {**summarize(values, 200, 1), "examples": len(values)}
-    result |= changes
-    result.setdefault("examples_published", result["examples"])
-    path = Path(f"evals/{model}/{task}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result))
-    return str(path)
+        fields |= {**summarize(values, 200, 1), "examples": len(values)}
+    fields |= changes
+    data = {"source": "mirror", "repo": "r", "config": None, "split": "test", "revision": None}
+    data |= {"rows": fields["examples"], "sha256": "aa" * 32} | changes.get("data", {})
+    defaults = {
+        "model": model,
+        "task": task,
+        "metric": "acc",
+        "examples_published": fields["examples"],
+        "task_version": 1.0,
+        "requests_hash": "ee" * 16,
+        "truncated": 0,
+        "unscorable": 0,
+        "protocol": "paper",
+        "precision": "fp32",
+        "prompt_format": None,
+        "model_path": f"results/pretrained/{model}",
+        "model_revision": None,
+        "model_manifest_sha256": None,
+        "packages": {},
+    }
+    return EvaluationResult.model_validate(defaults | fields | {"data": data})
 
 
 def score_file(model: str, task: str, score: float, **changes: Any) -> str:

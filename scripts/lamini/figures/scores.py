@@ -6,13 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lamini.evaluation.facts import (
+    Facts,
     differing_names,
     measured_facts,
     published_facts,
     usual_facts,
 )
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
-from lamini.tables.evaluation_tables import average, read_scores
+from lamini.tables.evaluation_tables import Scores, average, read_scores
 from lamini.tables.marks import UNLIKE
 from lamini.tables.published import published_models, published_scores
 
@@ -88,7 +89,7 @@ def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for model in drawn:
         scores = results[model["key"]]
-        mean = average(scores[task]["score"] for task in params["tasks"])
+        mean = average(scores[task].score for task in params["tasks"])
         rows.append(
             {
                 "model": model["name"],
@@ -103,7 +104,7 @@ def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _unlike(scores: dict[str, Any], usual: dict[str, dict[str, str]]) -> list[str]:
+def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
     """Facts in which a model's measurement differs from the other models' or the published."""
     found = {
         name

@@ -77,11 +77,11 @@ def judge_scores(
             yield Judgement(
                 model=model["name"],
                 task=title,
-                protocol=result["protocol"],
-                precision=result["precision"],
-                ours=result["score"],
+                protocol=result.protocol,
+                precision=result.precision,
+                ours=result.score,
                 theirs=None if score is None else float(score),
-                examples=result["examples"],
+                examples=result.examples,
                 unlike=differing(wanted, measured_facts(result)),
             )
 

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
-from lamini.files import listed, read_json
+from lamini.evaluation.results import EvaluationResult
+from lamini.files import listed
 from lamini.tables.marks import UNLIKE, Marks
 from lamini.tables.published import published_models, published_scores
 from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
-Scores = dict[str, dict[str, Any]]
+Scores = dict[str, EvaluationResult]
 Interval = tuple[float, float]
 
 
@@ -18,8 +18,8 @@ def read_scores(paths: Iterable[str]) -> dict[str, Scores]:
     """Evaluation results by model and task."""
     results: dict[str, Scores] = {}
     for path in paths:
-        result = read_json(path)
-        results.setdefault(result["model"], {})[result["task"]] = result
+        result = EvaluationResult.read(path)
+        results.setdefault(result.model, {})[result.task] = result
     return results
 
 
@@ -90,16 +90,16 @@ def _our_row(
     """Our scores of one model and their average, with confidence intervals."""
     cells = [
         Cell(
-            result["score"],
+            result.score,
             ours=True,
             digits=1,
             suffix=marks.suffix(f"{model}, {task}", differing(usual[task], measured_facts(result))),
-            interval=interval_of(result),
+            interval=result.interval,
         )
         for task, result in scores.items()
     ]
     results = list(scores.values())
-    mean = average(result["score"] for result in results)
+    mean = average(result.score for result in results)
     cells.append(
         Cell(mean, ours=True, digits=1, suffix=_any_mark(cells), interval=average_interval(results))
     )
@@ -110,15 +110,7 @@ def _any_mark(cells: Sequence[Cell]) -> str:
     return UNLIKE if any(UNLIKE in cell.suffix for cell in cells) else ""
 
 
-def interval_of(result: dict[str, Any]) -> Interval | None:
-    """95 % confidence interval of a score; None if the values do not determine one."""
-    if result["interval"] is None:
-        return None
-    low, high = result["interval"]
-    return low, high
-
-
-def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
+def average_interval(results: Sequence[EvaluationResult]) -> Interval | None:
     """95 % confidence interval of an average over tasks; None if a score or interval is missing.
 
     The tasks' errors are independent. Their intervals are combined by Zou and Donner's method
@@ -126,14 +118,14 @@ def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
     side.
 
     Args:
-        results: evaluation results with `score` and `interval`, in points.
+        results: one result per task.
     """
-    mean = average(result["score"] for result in results)
-    intervals = [interval_of(result) for result in results]
+    mean = average(result.score for result in results)
+    intervals = [result.interval for result in results]
     if mean is None or any(interval is None for interval in intervals):
         return None
     distances = [
-        [abs(end - result["score"]) for end in interval]
+        [abs(end - result.score) for end in interval]
         for result, interval in zip(results, intervals, strict=True)
         if interval is not None
     ]
@@ -149,9 +141,9 @@ def _differences(
     for task, result in scores.items():
         facts = differing(published_facts(result), measured_facts(result))
         unlike = marks.suffix(f"{model}, {task}", facts) if task in theirs else ""
-        cells.append(_difference(result["score"], theirs.get(task), interval_of(result), unlike))
+        cells.append(_difference(result.score, theirs.get(task), result.interval, unlike))
     ours = list(scores.values())
-    mean = average(result["score"] for result in ours)
+    mean = average(result.score for result in ours)
     published = average(theirs.get(name) for name in scores)
     cells.append(_difference(mean, published, average_interval(ours), _any_mark(cells)))
     return [text_cell(model), text_cell(size), text_cell("difference"), *cells]
@@ -184,8 +176,8 @@ def tasks_table(inputs: Inputs, params: Params) -> Table:
             text_cell(task["name"]),
             text_cell(names.get(task["metric"], task["metric"])),
             Cell(task["examples"]),
-            Cell(evaluated[key]["examples"] if key in evaluated else None, ours=True),
-            text_cell(evaluated[key]["data"]["source"] if key in evaluated else None),
+            Cell(evaluated[key].examples if key in evaluated else None, ours=True),
+            text_cell(evaluated[key].data.source if key in evaluated else None),
         ]
         for key, task in params["tasks"].items()
     ]

@@ -1,7 +1,8 @@
 """Significance tests of the students' improvements over their initializations (ours only)."""
 
 from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
-from lamini.evaluation.facts import Result, differing, measured_facts, same_examples
+from lamini.evaluation.facts import differing, measured_facts, same_examples
+from lamini.evaluation.results import EvaluationResult
 from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.marks import Marks
@@ -33,8 +34,8 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
     rows = [
         [
             *map(text_cell, (pair["student"]["name"], pair["baseline"]["name"], title)),
-            Cell(before["score"], ours=True, digits=1),
-            Cell(after["score"], ours=True, digits=1),
+            Cell(before.score, ours=True, digits=1),
+            Cell(after.score, ours=True, digits=1),
             *_difference(compared, next(corrected) if compared else None, mark),
             Cell(shares.get(task), ours=True, digits=1),
         ]
@@ -66,11 +67,11 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
     )
 
 
-def _compare(task: str, before: Result, after: Result) -> Comparison | None:
+def _compare(task: str, before: EvaluationResult, after: EvaluationResult) -> Comparison | None:
     """Comparison of two results; None if their examples differ."""
     if not same_examples(before, after):
         return None
-    return compare(before["values"], after["values"], derive_seed("improvement", task))
+    return compare(before.values, after.values, derive_seed("improvement", task))
 
 
 def _difference(compared: Comparison | None, corrected: float | None, mark: str) -> list[Cell]:

@@ -7,13 +7,12 @@ the same code: one of untrained students, and one in which other students replac
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lamini.evaluation.comparison import Comparison, compare
 from lamini.evaluation.facts import differing, measured_facts, published_facts, same_examples
-from lamini.evaluation.results import wilson
+from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
-from lamini.tables.evaluation_tables import Interval, interval_of, read_scores
+from lamini.tables.evaluation_tables import Interval, read_scores
 from lamini.tables.marks import Marks
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.rows import cells, column, headings
@@ -143,16 +142,16 @@ def reproduction_table(inputs: Inputs, params: Params) -> Table:
 
 
 def _count_score(
-    counts: Yardsticks, paper: Paper, model: str, task: str, result: dict[str, Any]
+    counts: Yardsticks, paper: Paper, model: str, task: str, result: EvaluationResult
 ) -> None:
     before = paper.scores[model][task]
-    counts.ours.add(result["score"], interval_of(result), before)
-    if model in paper.starts and interval_of(result) is not None:
+    counts.ours.add(result.score, result.interval, before)
+    if model in paper.starts and result.interval is not None:
         replacements = [(counts.untrained, paper.starts[model])]
         replacements += [(counts.another, other) for other in paper.others(model)]
         for agreement, other in replacements:
             score = paper.scores[other][task]
-            low, high = wilson(score / 100, result["examples"])
+            low, high = wilson(score / 100, result.examples)
             agreement.add(score, (100 * low, 100 * high), before)
 
 
@@ -195,7 +194,7 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
             theirs, compared = paper.improvement(student["name"], title), None
             if same_examples(before, after):
                 seed = derive_seed("improvement", task)
-                compared = compare(before["values"], after["values"], seed)
+                compared = compare(before.values, after.values, seed)
                 _count_improvement(counts, paper, student["name"], title, compared)
             facts = [
                 fact
