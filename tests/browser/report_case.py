@@ -11,6 +11,7 @@ import yaml
 from score_cases import result
 
 from lamini.catalogue import Catalogue, Item
+from lamini.catalogue.params import ItemParams
 from lamini.figures.draw import draw_figure
 from lamini.files import listed, read_json, write_json, write_jsonl
 from lamini.jobs.provenance import file_digests, provenance_path, record_job
@@ -53,14 +54,14 @@ class ReportCase:
         if name == "cost":
             inputs = {"made": [], "generation": inputs["generation"]}
         outputs = _outputs(table)
-        make_table(name, inputs, table.params, outputs)
+        make_table(name, inputs, ItemParams.model_validate(table.params), outputs)
         _record("make_table", table.params, inputs, outputs)
 
     def figure(self, name: str) -> None:
         """Draw one figure from its inputs."""
         figure = self.catalogue.figures[name]
         outputs = _outputs(figure)
-        draw_figure(name, figure.inputs, figure.params, outputs)
+        draw_figure(name, figure.inputs, ItemParams.model_validate(figure.params), outputs)
         _record("draw_figure", figure.params, figure.inputs, outputs)
 
     def report(self, page: str) -> Path:
@@ -77,7 +78,7 @@ class ReportCase:
             "topics": [],
         }
         output = Path(f"results/report/{page}.html")
-        settings = self.catalogue.report_params() | {"studies": []}
+        settings = self.catalogue.report_params().model_copy(update={"studies": []})
         write_report(inputs=inputs, settings=settings, page=output)
         return output.absolute()
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lamini.catalogue.params import ItemParams
 from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.tables.make import make_table
 
@@ -65,12 +66,30 @@ def score_file(model: str, task: str, score: float, **changes: Any) -> str:
     return result_file(model, task, **{**fields, "examples_published": size, **changes})
 
 
+def item_params(params: dict[str, Any], *, reproduction: bool) -> ItemParams:
+    """Params of a table or figure, with those of its builder."""
+    common = {"kind": "k", "reproduction": reproduction, "published_files": None, "version": 1}
+    return ItemParams.model_validate(common | params)
+
+
+def student(key: str, name: str, **changes: Any) -> dict[str, Any]:
+    """Facts of a student as in the params of tables."""
+    facts = {"architecture": "decoder-only", "initialization": "Start", "learning_rate": 2e-5}
+    return {"key": key, "name": name, **facts, **changes}
+
+
+def scored(key: str, name: str, **changes: Any) -> dict[str, Any]:
+    """Facts of a model as in the params of tables of scores."""
+    facts = {"role": "student", "architecture": "decoder-only", "family": "T5"}
+    return {"key": key, "name": name, **facts, "parameters": 1_000_000, **changes}
+
+
 def made_table(
     name: str, inputs: dict[str, Any], params: dict[str, Any]
 ) -> tuple[list[dict[str, str]], str, list[list[dict[str, Any]]]]:
     """Make a table; its rows by heading, its Markdown, and its cells."""
     outputs: dict[str, str | Path] = {f: f"{name}.{f}" for f in ("csv", "md", "tex", "json")}
-    make_table(name, inputs, {"reproduction": True} | params, outputs)
+    make_table(name, inputs, item_params(params, reproduction=True), outputs)
     with open(f"{name}.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
     cells = json.loads(Path(f"{name}.json").read_text())["rows"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file
+from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file, scored
 
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
@@ -23,7 +23,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _model(name: str, family: str, role: str) -> dict[str, Any]:
-    return {"key": name.lower(), "name": name, "family": family, "role": role, "parameters": 6e7}
+    return scored(name.lower(), name, family=family, role=role, parameters=60_000_000)
 
 
 def _paper_tasks() -> dict[str, int]:
