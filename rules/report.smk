@@ -103,7 +103,7 @@ rule collect_lineage:
         runtime=growing(30),
         mem_mb=growing(2000),
     params:
-        settings=catalogue.lineage_params(),
+        settings=catalogue.lineage_params().as_params(),
     script:
         "../scripts/collect_lineage.py"
 
@@ -125,7 +125,7 @@ rule write_crate:
         runtime=growing(10),
         mem_mb=growing(2000),
     params:
-        settings=catalogue.crate_params(),
+        settings=catalogue.crate_params().as_params(),
     script:
         "../scripts/write_crate.py"
 
@@ -154,6 +154,6 @@ rule write_report:
         runtime=growing(10),
         mem_mb=growing(2000),
     params:
-        settings=catalogue.report_params(),
+        settings=catalogue.report_params().as_params(),
     script:
         "../scripts/write_report.py"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from lamini.catalogue import Catalogue
+from lamini.catalogue.evaluation import acceptance_params
 from lamini.command import add_config_arguments, read_config, run_command
 from lamini.errors import LaminiError
 from lamini.tables.acceptance_table import Judgement, judge_scores, summary
@@ -36,11 +37,11 @@ def _judge(catalogue: Catalogue) -> None:
     table = catalogue.tables.get("acceptance")
     if table is None:
         raise LaminiError("report.acceptance: no evaluated model is listed; nothing to compare")
-    inputs, params = table.inputs, table.params
+    inputs = table.inputs
     for path in inputs["evals"]:
         if not Path(path).is_file():
             raise LaminiError(f"{path}: no such file; run `snakemake acceptance` first")
-    judgements = list(judge_scores(inputs, params["models"], params["tasks"]))
+    judgements = list(judge_scores(inputs, acceptance_params(catalogue)))
     others = [j for j in judgements if j.verdict != "accepted"]
     if others:
         header = ("Model", "Task", "Verdict", "Ours", "Authors'", "Changed examples")

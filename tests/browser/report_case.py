@@ -8,8 +8,10 @@ from typing import Any
 
 import polars as pl
 import yaml
+from score_cases import result
 
 from lamini.catalogue import Catalogue, Item
+from lamini.catalogue.params import ItemParams
 from lamini.figures.draw import draw_figure
 from lamini.files import listed, read_json, write_json, write_jsonl
 from lamini.jobs.provenance import file_digests, provenance_path, record_job
@@ -52,14 +54,14 @@ class ReportCase:
         if name == "cost":
             inputs = {"made": [], "generation": inputs["generation"]}
         outputs = _outputs(table)
-        make_table(name, inputs, table.params, outputs)
+        make_table(name, inputs, ItemParams.model_validate(table.params), outputs)
         _record("make_table", table.params, inputs, outputs)
 
     def figure(self, name: str) -> None:
         """Draw one figure from its inputs."""
         figure = self.catalogue.figures[name]
         outputs = _outputs(figure)
-        draw_figure(name, figure.inputs, figure.params, outputs)
+        draw_figure(name, figure.inputs, ItemParams.model_validate(figure.params), outputs)
         _record("draw_figure", figure.params, figure.inputs, outputs)
 
     def report(self, page: str) -> Path:
@@ -76,7 +78,7 @@ class ReportCase:
             "topics": [],
         }
         output = Path(f"results/report/{page}.html")
-        settings = self.catalogue.report_params() | {"studies": []}
+        settings = self.catalogue.report_params().model_copy(update={"studies": []})
         write_report(inputs=inputs, settings=settings, page=output)
         return output.absolute()
 
@@ -97,12 +99,14 @@ class ReportCase:
                 definition = self.flow.config.tasks[task]
                 score = before[definition.name] + self._random.gauss(0, 1.5)
                 path = f"results/evals/{model}/{task}.json"
-                result = {"model": model, "task": task, "score": score, "protocol": "paper"}
-                result |= {"interval": [score - 2, score + 2], "precision": "fp32"}
-                result |= {"data": {"source": "hub", "sha256": "0" * 64}}
-                result |= {"values": [float(n < 0.6 * score) for n in range(60)]}
-                sizes = dict.fromkeys(("examples", "examples_published"), definition.examples)
-                write_json(path, result | sizes)
+                result(
+                    model,
+                    task,
+                    score=score,
+                    interval=[score - 2, score + 2],
+                    values=[float(n < 0.6 * score) for n in range(60)],
+                    examples=definition.examples,
+                ).write(path)
                 _record("evaluate_model", {"version": 1}, {}, {"evals": path})
 
     def _dataset(self) -> None:

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lamini.evaluation.results import summarize
+from lamini.catalogue.params import ItemParams
+from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.tables.make import make_table
 
 PAPER = Path(__file__).parents[2] / "config/paper"
@@ -24,17 +25,38 @@ def result_file(model: str, task: str, **changes: Any) -> str:
         task: key of the task.
         changes: fields; `values` alone give score, interval and number of examples.
     """
-    result: dict[str, Any] = {"model": model, "task": task, "protocol": "paper"}
-    result |= {"precision": "fp32", "data": {"sha256": "aa" * 32, "source": "mirror"}}
+    path = f"evals/{model}/{task}.json"
+    result(model, task, **changes).write(path)
+    return path
+
+
+def result(model: str, task: str, **changes: Any) -> EvaluationResult:
+    """A result with some fields, as in `result_file`."""
+    fields: dict[str, Any] = {"values": [], "standard_error": None, "interval": None}
     if "values" in changes:
         values = changes["values"]
-        result |= {**summarize(values, 200, 1), "examples": len(values)}
-    result |= changes
-    result.setdefault("examples_published", result["examples"])
-    path = Path(f"evals/{model}/{task}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result))
-    return str(path)
+        fields |= {**summarize(values, 200, 1), "examples": len(values)}
+    fields |= changes
+    data = {"source": "mirror", "repo": "r", "config": None, "split": "test", "revision": None}
+    data |= {"rows": fields["examples"], "sha256": "aa" * 32} | changes.get("data", {})
+    defaults = {
+        "model": model,
+        "task": task,
+        "metric": "acc",
+        "examples_published": fields["examples"],
+        "task_version": 1.0,
+        "requests_hash": "ee" * 16,
+        "truncated": 0,
+        "unscorable": 0,
+        "protocol": "paper",
+        "precision": "fp32",
+        "prompt_format": None,
+        "model_path": f"results/pretrained/{model}",
+        "model_revision": None,
+        "model_manifest_sha256": None,
+        "packages": {},
+    }
+    return EvaluationResult.model_validate(defaults | fields | {"data": data})
 
 
 def score_file(model: str, task: str, score: float, **changes: Any) -> str:
@@ -44,13 +66,30 @@ def score_file(model: str, task: str, score: float, **changes: Any) -> str:
     return result_file(model, task, **{**fields, "examples_published": size, **changes})
 
 
+def item_params(params: dict[str, Any], *, reproduction: bool) -> ItemParams:
+    """Params of a table or figure, with those of its builder."""
+    common = {"kind": "k", "reproduction": reproduction, "published_files": None, "version": 1}
+    return ItemParams.model_validate(common | params)
+
+
+def student(key: str, name: str, **changes: Any) -> dict[str, Any]:
+    """Facts of a student as in the params of tables."""
+    facts = {"architecture": "decoder-only", "initialization": "Start", "learning_rate": 2e-5}
+    return {"key": key, "name": name, **facts, **changes}
+
+
+def scored(key: str, name: str, **changes: Any) -> dict[str, Any]:
+    """Facts of a model as in the params of tables of scores."""
+    facts = {"role": "student", "architecture": "decoder-only", "family": "T5"}
+    return {"key": key, "name": name, **facts, "parameters": 1_000_000, **changes}
+
+
 def made_table(
     name: str, inputs: dict[str, Any], params: dict[str, Any]
 ) -> tuple[list[dict[str, str]], str, list[list[dict[str, Any]]]]:
     """Make a table; its rows by heading, its Markdown, and its cells."""
     outputs: dict[str, str | Path] = {f: f"{name}.{f}" for f in ("csv", "md", "tex", "json")}
-    defaults = {"reproduction": True, "another_teacher": None}
-    make_table(name, inputs, defaults | params, outputs)
+    make_table(name, inputs, item_params(params, reproduction=True), outputs)
     with open(f"{name}.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
     cells = json.loads(Path(f"{name}.json").read_text())["rows"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from score_cases import AUTHORS, PAPER, made_table, score_file
+from score_cases import AUTHORS, PAPER, made_table, result, score_file
 
 from lamini.acceptance import main
 from lamini.files import read_json, write_json
@@ -37,10 +37,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for key, name in MODELS.items():
             if row["model"] == name:
                 size = sizes[row["task"]]
-                result = {"model": key, "task": keys[row["task"]], "score": float(row["score"])}
-                result |= {"protocol": "paper", "precision": "fp32", "data": {"sha256": "0" * 64}}
-                result |= {"examples": size, "examples_published": size}
-                write_json(_path(key, keys[row["task"]]), result)
+                task, score = keys[row["task"]], float(row["score"])
+                result(key, task, score=score, examples=size).write(_path(key, task))
 
 
 def _path(model: str, task: str) -> Path:

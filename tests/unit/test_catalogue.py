@@ -13,12 +13,14 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 import lamini
 import lamini.catalogue
 from lamini.catalogue import FIGURES, SECTIONS, TABLES, Catalogue
 from lamini.catalogue.entries import Entry, Section, TableEntry, by_name
 from lamini.catalogue.paper import PUBLISHED_FAMILIES
+from lamini.catalogue.params import ItemParams, NoParams
 from lamini.command import read_config
 from lamini.errors import LaminiError
 from lamini.report import write
@@ -124,6 +126,24 @@ def test_every_section_is_part_of_the_report() -> None:
 def test_every_builder_takes_inputs_and_params(entry: Entry) -> None:
     for reference in filter(None, (entry.builder, entry.chart)):
         assert [*signature(pkgutil.resolve_name(reference)).parameters] == ["inputs", "params"]
+
+
+def test_an_entry_hands_over_the_class_that_its_builder_takes() -> None:
+    runs = [_catalogue(), _catalogue("config/demo.yaml")]
+    items = [item for run in runs for item in (*run.tables.values(), *run.figures.values())]
+    for item in items:
+        builder, own = pkgutil.resolve_name(item.entry.builder), item.entry.params(item.catalogue)
+        assert signature(builder).parameters["params"].annotation is type(own), item.entry
+        assert ItemParams.model_validate(item.params).of_builder(builder) == own
+    assert {*_entries()} - {item.entry for item in items} == {TABLES["rating_agreement"]}
+    assert isinstance(TABLES["rating_agreement"].params(runs[0]), NoParams)
+
+
+def test_a_param_that_the_builder_does_not_know_is_refused() -> None:
+    item = _catalogue().tables["07"]
+    settings = ItemParams.model_validate(item.params | {"other": 1})
+    with pytest.raises(ValidationError, match="other"):
+        settings.of_builder(pkgutil.resolve_name(item.entry.builder))
 
 
 def test_a_title_stands_once() -> None:

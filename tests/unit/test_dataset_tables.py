@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from score_cases import PAPER, made_table
+from score_cases import PAPER, made_table, student
 
 SYMBOLS = {"alpaca": "D_A"}
 PARAMS = {"symbols": SYMBOLS, "mixture": "mix"}
@@ -99,7 +99,7 @@ def test_training_shows_losses_and_what_was_left_out() -> None:
     facts |= {"held_out_before": 4.75, "held_out_after": None}
     for name, steps in (("a.json", 12), ("b.json", 34)):
         Path(name).write_text(json.dumps(facts | {"steps": steps}))
-    students = [{"key": "mine", "name": "Mine"}, {"key": "other", "name": "Other"}]
+    students = [student("mine", "Mine"), student("other", "Other")]
     made_table("training", {"manifests": ["a.json", "b.json"]}, {"students": students})
     assert _lines("training") == [
         ["Mine", "12", "900", "7", "5000", "4.500", "2.062", "4.750", ""],
@@ -108,8 +108,7 @@ def test_training_shows_losses_and_what_was_left_out() -> None:
 
 
 def test_the_collection_says_which_students_were_trained() -> None:
-    mine = {"architecture": "decoder-only", "initialization": "Start", "learning_rate": 2e-5}
-    students = [{"name": "LaMini-T5-61M", **mine}, {"name": "Mine", **mine}]
+    students = [student("theirs", "LaMini-T5-61M"), student("mine", "Mine")]
     params = {"students": students, "trained": True}
     made_table("03", {"published": str(PAPER / "models.csv")}, params)
     rows = {row[0].rstrip("*"): row for row in _lines("03")}

@@ -13,13 +13,15 @@ import zstandard
 from evaluation_cases import MIRROR, TASKS, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
 from safetensors.torch import load_file, save_file
 from scipy.stats import binomtest
+from score_cases import result
 
 from lamini.errors import LaminiError
 from lamini.evaluation import evaluate as module
 from lamini.evaluation.data import mirror_task_data
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.models import load_model
-from lamini.evaluation.results import summarize
+from lamini.evaluation.results import EvaluationResult, summarize
+from lamini.files import write_json
 from lamini.jobs.kept_outputs import forget_accepted
 from lamini.settings.evaluation import Evaluation
 from lamini.settings.params import AskedModel, EvaluateModel, MirrorTaskData
@@ -270,6 +272,34 @@ def test_encoder_decoders_are_evaluated_too(tmp_path: Path) -> None:
     assert results["winogrande"]["examples"] == 12
 
 
+def test_a_result_is_read_by_its_class(asked: AskedModel) -> None:
+    """Same bytes when it is written again; a result of an earlier version has no `unscorable`."""
+    _run(_settings(asked, ["rte", "record"]))
+    for task in ("rte", "record"):
+        path = Path(f"results/evals/small/{task}.json")
+        EvaluationResult.read(path).write("again.json")
+        assert Path("again.json").read_bytes() == path.read_bytes()
+    facts = json.loads(Path("again.json").read_text())
+    write_json("old.json", {key: value for key, value in facts.items() if key != "unscorable"})
+    EvaluationResult.read("old.json").write("again.json")
+    assert Path("again.json").read_bytes() == Path("old.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"interval": [1.0]}, r"interval\.1"),
+        ({"data": {}}, r"data\.source"),
+        ({"score": "-"}, "score"),
+    ],
+)
+def test_a_result_that_is_damaged_is_named(changes: dict[str, Any], place: str) -> None:
+    facts = result("m", "rte", score=1.0, examples=9).as_json()
+    write_json("rte.json", facts | changes)
+    with pytest.raises(LaminiError, match=rf"^rte\.json: {place}: .*: delete it and run"):
+        EvaluationResult.read("rte.json")
+
+
 def test_a_protocol_that_is_left_open_is_refused(asked: AskedModel) -> None:
     with pytest.raises(ValueError, match="`paper` or `modern`"):
         _run(_settings(asked, ["rte"], protocol="auto"))
@@ -284,7 +314,7 @@ def _wilson(right: int, count: int) -> list[float]:
 def test_right_or_wrong_has_wilsons_interval(right: int, count: int) -> None:
     summary = summarize([1.0] * right + [0.0] * (count - right), 100, 1)
     assert summary["score"] == pytest.approx(100 * right / count, abs=1e-4)
-    assert summary["interval"] == _wilson(right, count)
+    assert summary["interval"] == tuple(_wilson(right, count))
     low, high = summary["interval"]  # type: ignore[misc]
     assert high - low > 1, "never a point, not even with all right"
 
@@ -297,7 +327,7 @@ def test_the_standard_error_is_that_of_a_mean() -> None:
 
 def test_graded_values_are_resampled() -> None:
     # Two values give three means, the outer ones of a probability of a quarter each.
-    assert summarize([0.5, 0.25], 500, 1)["interval"] == [25.0, 50.0]
+    assert summarize([0.5, 0.25], 500, 1)["interval"] == (25.0, 50.0)
     values = np.random.default_rng(0).random(1000)
     summary = summarize(values.tolist(), 4000, 1)
     half = 1.959964 * values.std(ddof=1) / np.sqrt(1000)

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
-from score_cases import result_file
+from score_cases import item_params, result_file, scored, student
 
+from lamini.catalogue.params import ReportParams
 from lamini.figures.draw import draw_figure
 from lamini.report.charts import score_chart
 
@@ -28,7 +29,7 @@ def _draw(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> list[dic
     bytes_of = []
     for run in ("a", "b"):
         outputs: dict[str, str | Path] = {form: f"{name}-{run}.{form}" for form in forms}
-        draw_figure(name, inputs, params | {"reproduction": False}, outputs)
+        draw_figure(name, inputs, item_params(params, reproduction=False), outputs)
         bytes_of.append([Path(outputs[form]).read_bytes() for form in forms])
     assert bytes_of[0] == bytes_of[1]
     assert bytes_of[0][0].startswith(b"%PDF")
@@ -109,11 +110,7 @@ def _scores(*others: str, **changes: Any) -> list[dict[str, str]]:
     changed = {"mine": {}} | dict.fromkeys(others, changes)
     fields = {"score": 61.0, "interval": [59, 63], "examples": 277}
     evals = [result_file(key, "rte", **fields | facts) for key, facts in changed.items()]
-    models = [
-        {"key": key, "name": key.capitalize(), "role": "student", "architecture": "decoder-only"}
-        | {"family": f"{key}-GPT", "parameters": 124e6}
-        for key in changed
-    ]
+    models = [scored(key, key.capitalize(), family=f"{key}-GPT") for key in changed]
     params = {"models": models, "reference_lines": [], "tasks": ["rte"]}
     return _draw("5", {"evals": evals, "published": str(PAPER / "eval_results.csv")}, params)
 
@@ -126,7 +123,7 @@ def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.Monk
     # Two of three are in bf16 and have 12 examples; all three should have the published 277.
     assert found == {"Mine": "examples, precision", "Other": "examples", "Third": "examples"}
     assert labels[0]["xlabel"] == "parameters\n≠ not measured as the others: examples, precision"
-    chart = score_chart({"data": "5-a.csv"}, {})
+    chart = score_chart({"data": "5-a.csv"}, ReportParams.model_construct())
     series = {one["name"]: one["labels"] for one in chart["panels"][0]["series"]}
     assert series["mine-GPT, ours (dec)"] == ["Mine ≠ examples, precision"]
     assert chart["hint"].endswith("≠ says what was not measured as for the others.")
@@ -139,7 +136,7 @@ def test_learning_curves() -> None:
         {"step": 2, "loss": 2.5, "held_out_loss": 2.6},
     ]
     Path("metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    params = {"students": [{"key": "s", "name": "S"}]}
+    params = {"students": [student("s", "S")]}
     assert len(_draw("learning_curves", {"metrics": ["metrics.jsonl"]}, params)) == 3
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from score_cases import item_params
 
 from lamini.human_evaluation.collection import summarize
 from lamini.settings.params import CollectRatings
@@ -21,7 +22,7 @@ SETTINGS = CollectRatings(
     seed=1,
     version=1,
 )
-PARAMS = {"names": {"m1": "One", "m2": "Two"}, "reproduction": False}
+PARAMS = {"names": {"m1": "One", "m2": "Two"}}
 Row = dict[str, str]
 
 
@@ -57,7 +58,9 @@ def ratings() -> tuple[list[Row], list[Row]]:
 def table(name: str, human: list[Row], machine: list[Row]) -> tuple[list[list[str]], str]:
     Path("summary.json").write_text(json.dumps(summarize(human, machine, SETTINGS)))
     outputs: dict[str, Any] = {form: f"{name}.{form}" for form in ("csv", "md", "tex", "json")}
-    make_table(name, {"summaries": ["summary.json"]}, PARAMS, outputs)
+    params = {} if name == "rating_agreement" else PARAMS
+    settings = item_params(params, reproduction=False)
+    make_table(name, {"summaries": ["summary.json"]}, settings, outputs)
     with open(outputs["csv"], newline="") as handle:
         return list(csv.reader(handle)), Path(outputs["md"]).read_text()
 

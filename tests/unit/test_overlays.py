@@ -160,7 +160,7 @@ def test_tables_of_training_are_left_out_and_those_of_scores_kept():
     assert set(trained.tables) - set(released.tables) == {"training"}
     assert set(trained.figures) - set(released.figures) == {"learning_curves"}
     assert {"reproduction", "reproduced_improvement", "improvement"} <= set(released.tables)
-    assert (trained.report_params()["trained"], released.report_params()["trained"]) == (
+    assert (trained.report_params().trained, released.report_params().trained) == (
         True,
         False,
     )
@@ -170,8 +170,8 @@ def test_tables_of_training_are_left_out_and_those_of_scores_kept():
     ("name", "expected"), [("published", "trained"), ("released", "released checkpoint")]
 )
 def test_table_3_tells_where_the_weights_are_from(name, expected):
-    entry = Catalogue(flow(name)).tables["03"]
-    table = collection_table(entry.inputs, entry.params)
+    item = Catalogue(flow(name)).tables["03"]
+    table = collection_table(item.inputs, item.entry.params(item.catalogue))
     assert [row[-1].value for row in table.rows] == [expected] * 15
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hub import TOKEN, Hub
+from score_cases import result
 
 from lamini.dataset.export import export_dataset
 from lamini.files import sha256_file, write_folder_manifest, write_json
@@ -40,16 +41,10 @@ def results(tmp_path: Path) -> Path:
     (final / "config.json").write_text("{}")
     write_folder_manifest(final, {"steps": 3})
     for model, score, precision in (("herd-llama", 41.25, "bf16"), ("my-llama", 30.0, "fp32")):
-        result = {
-            "metric": "acc_norm",
-            "score": score,
-            "interval": [score - 2, score + 2],
-            "examples": 2376,
-            "protocol": "modern",
-            "precision": precision,
-            "data": {"sha256": "0" * 64},
-        }
-        write_json(folder / f"evals/{model}/arc_easy.json", result)
+        fields = {"metric": "acc_norm", "protocol": "modern", "precision": precision}
+        measured = {"score": score, "interval": [score - 2, score + 2], "examples": 2376}
+        path = folder / f"evals/{model}/arc_easy.json"
+        result(model, "arc_easy", **fields, **measured).write(path)
     return folder
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from crates import check_crate, entities
+from lamini.catalogue.params import CrateParams
 from lamini.files import read_json, write_json
 from lamini.jobs.provenance import (
     file_digests,
@@ -144,7 +145,7 @@ def test_the_crate_is_a_workflow_run_crate() -> None:
     for _ in range(2):
         write_crate(
             inputs=inputs,
-            settings={"title": "Run"},
+            settings=CrateParams(title="Run", files=None, version=1),
             metadata="results/ro-crate-metadata.json",
             workflow="results/workflow/Snakefile",
         )

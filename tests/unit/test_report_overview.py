@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from score_cases import AUTHORS, PUBLISHED, made_table, score_file
+from score_cases import AUTHORS, PUBLISHED, made_table, score_file, scored
 
 from lamini.report.overview import Asked, agreement, asked, costs, summary_line
 from lamini.tables.cost_table import CostRow
@@ -29,8 +29,8 @@ def _made(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> dict[str
 def test_agreement_with_the_paper() -> None:
     """Published of LaMini-T5-61M: 52.7 of RTE and 76.8 of SST; of T5-small: 53.4 and 71.0."""
     models = [
-        {"key": "small", "name": "T5-small", "family": "T5", "role": "reference"},
-        {"key": "student", "name": "LaMini-T5-61M", "family": "T5", "role": "student"},
+        scored("small", "T5-small", role="reference"),
+        scored("student", "LaMini-T5-61M"),
     ]
     evals = [score_file(m["key"], task, 52.0) for m in models for task in TASKS]
     table = _made("reproduction", PUBLISHED | {"evals": evals}, {"models": models, "tasks": TASKS})
@@ -49,7 +49,7 @@ def test_agreement_with_the_paper() -> None:
 
 
 def test_a_family_without_a_score_is_left_out() -> None:
-    models = [{"key": "small", "name": "T5-small", "family": "T5", "role": "reference"}]
+    models = [scored("small", "T5-small", role="reference")]
     inputs = PUBLISHED | {"evals": [score_file("small", "rte", 52.0, interval=None)]}
     table = _made("reproduction", inputs, {"models": models, "tasks": {"rte": "RTE"}})
     assert agreement(table) == {"all": [], "families": []}

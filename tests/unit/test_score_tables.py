@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from score_cases import PAPER, PUBLISHED, made_table, result_file, score_file
+from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file, scored
 
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
@@ -23,7 +23,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _model(name: str, family: str, role: str) -> dict[str, Any]:
-    return {"key": name.lower(), "name": name, "family": family, "role": role, "parameters": 6e7}
+    return scored(name.lower(), name, family=family, role=role, parameters=60_000_000)
 
 
 def _paper_tasks() -> dict[str, int]:
@@ -285,9 +285,12 @@ def test_scores_stand_beside_the_published_ones() -> None:
 
 
 def test_an_average_has_an_interval_of_its_tasks_intervals() -> None:
-    tasks = [{"score": 90.0, "interval": [87.0, 91.0]}, {"score": 50.0, "interval": [46.0, 52.0]}]
+    tasks = [
+        result("m", "rte", score=90.0, interval=[87.0, 91.0], examples=9),
+        result("m", "sst2", score=50.0, interval=[46.0, 52.0], examples=9),
+    ]
     assert average_interval(tasks) == pytest.approx((70 - 5 / 2, 70 + 5**0.5 / 2))
-    assert average_interval([*tasks, {"score": 3.0, "interval": None}]) is None
+    assert average_interval([*tasks, result("m", "wic", score=3.0, examples=9)]) is None
     assert average_interval([]) is None
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from score_cases import PUBLISHED, result_file
+from score_cases import PUBLISHED, item_params, result_file, scored
 
 from lamini.errors import LaminiError
 from lamini.tables.evaluation_tables import average
@@ -37,7 +37,7 @@ def test_costs_are_summed_up_by_rule(tmp_path: Path) -> None:
         path.write_text(json.dumps({"s": seconds, "threads": 2, "max_rss": 512}) + "\n")
     spent = tmp_path / "generation.csv"
     spent.write_text("source,stage,dollars\na,pairs,1.25\nb,pairs,0.5\na,queries,\n")
-    params = {"reproduction": True}
+    params = item_params({}, reproduction=True)
     outputs = _outputs(tmp_path, "table")
     make_table("cost", {"made": [], "generation": str(spent)}, params, outputs)
     assert _rows(outputs["csv"])[1:] == [
@@ -55,11 +55,11 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
     for name, means in counts.items():
         (tmp_path / f"{name}.csv").write_text(f"{head}alpaca,{means}\nd_all,{means}\n")
     params = {"mixture": "d_all", "symbols": {"alpaca": "D̂_A"}}
-    params |= {"tokenizers": [*counts], "dataset": dataset, "reproduction": True}
+    params |= {"tokenizers": [*counts], "dataset": dataset}
     inputs = {"counts": [str(tmp_path / f"{name}.csv") for name in counts]}
     inputs["published"] = str(tmp_path / "published.csv")  # type: ignore[assignment]
     outputs = _outputs(tmp_path, "table")
-    make_table("tokenizers", inputs, params, outputs)
+    make_table("tokenizers", inputs, item_params(params, reproduction=True), outputs)
     heading, first, *_, last = _rows(outputs["csv"])
     assert heading == ["Dataset", "Text", "published", "gpt2", "Δ %", "t5", "Δ %"]
     assert first == ["D̂_A", "instruction", "10.00", "11.00", "10.0", "15.00", "50.0"]
@@ -71,13 +71,14 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
 def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
     evals = [result_file("demo", task, values=[1.0] * 6 + [0.0] * 6) for task in TASKS]
     params = {
+        "title": "Scores.",
         "tasks": TASKS,
-        "reproduction": False,
-        "models": [{"key": "demo", "name": "Demo-T5", "parameters": 1_000_000}],
+        "models": [scored("demo", "Demo-T5")],
         "published_models": ["T5-small", "LaMini-T5-61M"],
     }
     outputs = _outputs(tmp_path, "table")
-    make_table("09", {"evals": evals, "published": PUBLISHED["published"]}, params, outputs)
+    inputs = {"evals": evals, "published": PUBLISHED["published"]}
+    make_table("09", inputs, item_params(params, reproduction=False), outputs)
     table = json.loads(Path(outputs["json"]).read_text())
     for row in table["rows"]:
         for cell in row[3:]:
@@ -156,12 +157,11 @@ def test_the_widest_gap_is_shown(tmp_path: Path) -> None:
         "students": ["s"],
         "references": ["r"],
         "names": {"s": "Student", "r": "Reference"},
-        "reproduction": True,
     }
     for name, ahead, group in (("05", "students", "g1"), ("06", "references", "g2")):
         outputs = _outputs(tmp_path, ahead)
         inputs = {"ratings": "ratings.csv", "rated": "items.jsonl"}
-        make_table(name, inputs, params | {"ahead": ahead}, outputs)
+        make_table(name, inputs, item_params(params | {"ahead": ahead}, reproduction=True), outputs)
         table = json.loads(Path(outputs["json"]).read_text())
         side = {"students": "students", "references": "reference models"}[ahead]
         assert table["heading"] == (
@@ -188,10 +188,10 @@ def test_contamination_is_shown_per_task_and_source(tmp_path: Path) -> None:
         "symbols": {"alpaca": "D_A", "original_p3": "D_P3"},
         "ngrams": [8, 13],
         "tasks": TASKS,
-        "reproduction": True,
     }
     outputs = _outputs(tmp_path, "table")
-    make_table("contamination", {"analysis": str(path)}, params, outputs)
+    inputs = {"analysis": str(path)}
+    make_table("contamination", inputs, item_params(params, reproduction=True), outputs)
     heading_row, first, last = _rows(outputs["csv"])
     assert heading_row[3:5] == ["Sharing 8 words, %", "Sharing 13 words, %"]
     assert first == ["RTE", "4", "3", "50.0", "25.0", "1", "", "1"]

@@ -14,7 +14,8 @@ from lamini.catalogue.entries import Entry, FigureEntry, Section, TableEntry, by
 from lamini.catalogue.evaluation import EVALUATION
 from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
 from lamini.catalogue.models import MODELS
-from lamini.catalogue.run import Params, Run
+from lamini.catalogue.params import CrateParams, LineageParams, ReportParams
+from lamini.catalogue.run import Run
 from lamini.roots import fingerprint, root_inputs
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
@@ -43,10 +44,10 @@ class Item:
         return made | self.entry.inputs(self.catalogue)
 
     @property
-    def params(self) -> Params:
-        """Params: name of the builder, params of the entry, and common params."""
-        own = self.entry.params(self.catalogue)
-        return {"kind": self.entry.builder_name, **own, **self.catalogue.common}
+    def params(self) -> dict[str, Any]:
+        """Params for Snakemake: name of the builder, params of the entry, and common params."""
+        own = self.entry.params(self.catalogue).as_params()
+        return {"kind": self.entry.builder_name, **own, **self.catalogue.common.as_params()}
 
     @property
     def labels(self) -> dict[str, str]:
@@ -119,33 +120,33 @@ class Catalogue(Run):
             "citation": citation,
         }
 
-    def crate_params(self) -> Params:
-        """Params of `write_crate`."""
+    def crate_params(self) -> CrateParams:
+        """Params of rule `write_crate`."""
         report = self.config.report
-        return {"title": report.title, "files": fingerprint(CODE), "version": report.version}
+        return CrateParams(title=report.title, files=fingerprint(CODE), version=report.version)
 
-    def lineage_params(self) -> Params:
-        """Params of `collect_lineage`."""
-        return {"version": self.config.report.version}
+    def lineage_params(self) -> LineageParams:
+        """Params of rule `collect_lineage`."""
+        return LineageParams(version=self.config.report.version)
 
-    def report_params(self) -> Params:
-        """Params of `write_report`."""
+    def report_params(self) -> ReportParams:
+        """Params of rule `write_report`."""
         report = self.config.report
         evaluated = self.flow.evaluated_models
-        return {
-            "title": report.title,
-            "reproduction": report.reproduction,
-            "another_teacher": self.another_teacher,
-            "shown_points": report.shown_points,
-            "version": report.version,
-            "teacher": self.config.teacher.model if self.generated else None,
-            "students": [student["name"] for student in self.students],
-            "student_keys": list(self.config.students),
-            "trained": self.trains,
-            "references": [self.config.models[m].name for m in self.config.references],
-            "tasks": len(self.config.evaluated_tasks),
-            "protocol": " and ".join(sorted({*map(self.config.protocol, evaluated)})),
-            "studies": self.flow.studies,
-            "symbols": self.symbols,
-            "panels": self.panels,
-        }
+        return ReportParams(
+            title=report.title,
+            reproduction=report.reproduction,
+            another_teacher=self.another_teacher,
+            shown_points=report.shown_points,
+            version=report.version,
+            teacher=self.config.teacher.model if self.generated else None,
+            students=[student.name for student in self.students],
+            student_keys=list(self.config.students),
+            trained=self.trains,
+            references=[self.config.models[m].name for m in self.config.references],
+            tasks=len(self.config.evaluated_tasks),
+            protocol=" and ".join(sorted({*map(self.config.protocol, evaluated)})),
+            studies=self.flow.studies,
+            symbols=self.symbols,
+            panels=self.panels,
+        )

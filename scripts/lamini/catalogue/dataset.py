@@ -4,16 +4,26 @@ from collections.abc import Callable
 from typing import Any
 
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.run import Params, Run, published
+from lamini.catalogue.params import (
+    ContaminationParams,
+    DiversityParams,
+    LengthsParams,
+    PlainParams,
+    ProjectionParams,
+    StatisticsParams,
+    TokenizersParams,
+    VerbsParams,
+)
+from lamini.catalogue.run import Run, published
 
 
-def _mixture(run: Run) -> Params:
-    return {"mixture": run.mixture, "symbols": run.symbols}
-
-
-def _diversity(run: Run) -> Params:
-    analysis = run.config.analysis
-    return {**_mixture(run), "window": analysis.mattr_window, "texts": analysis.mattr_texts}
+def _diversity(run: Run) -> DiversityParams:
+    return DiversityParams(
+        mixture=run.mixture,
+        symbols=run.symbols,
+        window=run.config.analysis.mattr_window,
+        texts=run.config.analysis.mattr_texts,
+    )
 
 
 def _token_counts(run: Run) -> list[str]:
@@ -22,22 +32,24 @@ def _token_counts(run: Run) -> list[str]:
     return [f"results/analysis/{run.mixture}/{file}" for file in files]
 
 
-def _tokenizers(run: Run) -> Params:
+def _tokenizers(run: Run) -> TokenizersParams:
     analysis = run.config.analysis
-    return {
-        **_mixture(run),
-        "tokenizers": [analysis.tokenizer, *analysis.other_tokenizers],
-        "dataset": run.config.dataset,
-    }
+    return TokenizersParams(
+        mixture=run.mixture,
+        symbols=run.symbols,
+        tokenizers=[analysis.tokenizer, *analysis.other_tokenizers],
+        dataset=run.config.dataset,
+    )
 
 
-def _contamination(run: Run) -> Params:
-    return {
-        **_mixture(run),
-        "sources": run.config.mixtures[run.mixture].sources,
-        "ngrams": sorted(run.config.analysis.contamination.ngrams),
-        "tasks": run.task_names,
-    }
+def _contamination(run: Run) -> ContaminationParams:
+    return ContaminationParams(
+        mixture=run.mixture,
+        symbols=run.symbols,
+        sources=run.config.mixtures[run.mixture].sources,
+        ngrams=sorted(run.config.analysis.contamination.ngrams),
+        tasks=run.task_names,
+    )
 
 
 def _plain(
@@ -55,7 +67,7 @@ def _plain(
         title=title,
         builder="lamini.tables.dataset_tables:plain_table",
         inputs=inputs or (lambda run: run.analysis(analysis=f"{name}.csv")),
-        params=lambda run: {"title": title, "notes": notes(run), "digits": digits, "columns": []},
+        params=lambda run: PlainParams(title=title, notes=notes(run), digits=digits, columns=[]),
         when=when,
     )
 
@@ -90,7 +102,9 @@ DATASET = Section(
             inputs=lambda run: (
                 run.analysis(statistics="statistics.csv") | published("dataset_statistics")
             ),
-            params=lambda run: {**_mixture(run), "tokenizer": run.config.analysis.tokenizer},
+            params=lambda run: StatisticsParams(
+                mixture=run.mixture, symbols=run.symbols, tokenizer=run.config.analysis.tokenizer
+            ),
         ),
         TableEntry(
             "02",
@@ -161,7 +175,7 @@ DATASET = Section(
             title="t-SNE of the sentence embeddings of instructions, two sets a panel.",
             builder="lamini.figures.projection:draw_projection",
             inputs=lambda run: run.analysis(projection="projection.parquet"),
-            params=lambda run: {"panels": run.panels, "symbols": run.symbols},
+            params=lambda run: ProjectionParams(panels=run.panels, symbols=run.symbols),
             chart="lamini.report.charts:projection_chart",
         ),
         FigureEntry(
@@ -169,7 +183,7 @@ DATASET = Section(
             title="Lengths of instructions and responses in tokens, per source.",
             builder="lamini.figures.lengths:draw_lengths",
             inputs=lambda run: run.analysis(lengths="lengths.csv"),
-            params=lambda run: {"symbols": run.symbols},
+            params=lambda run: LengthsParams(symbols=run.symbols),
             chart="lamini.report.charts:length_chart",
         ),
         FigureEntry(
@@ -177,7 +191,7 @@ DATASET = Section(
             title="The 20 most frequent verbs of a sample of instructions, with 4 objects of each.",
             builder="lamini.figures.verbs:draw_verbs",
             inputs=lambda run: run.analysis(verbs="verbs.csv"),
-            params=lambda run: {"mixture": run.mixture},
+            params=lambda run: VerbsParams(mixture=run.mixture),
         ),
     ),
 )

@@ -13,7 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from lamini.catalogue.run import Params, Run
+from lamini.catalogue.params import BuilderParams, NoParams
+from lamini.catalogue.run import Run
 from lamini.errors import LaminiError
 
 
@@ -33,7 +34,7 @@ class Entry:
     """`module:function` that builds it from inputs and params."""
     inputs: Callable[[Run], dict[str, Any]]
     """Named input files of the builder."""
-    params: Callable[[Run], Params] = lambda run: {}
+    params: Callable[[Run], BuilderParams] = lambda run: NoParams()
     """Params of the builder: everything that it depends on, except the inputs."""
     when: Callable[[Run], Any] = lambda run: True
     """Whether a run includes it."""

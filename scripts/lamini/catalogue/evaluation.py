@@ -9,17 +9,25 @@ from lamini.catalogue.paper import (
     PUBLISHED_STARTS,
     PUBLISHED_TABLE_4,
 )
-from lamini.catalogue.run import Params, Run, published
-
-Pair = dict[str, dict[str, str]]
-"""`student` and `baseline` (the initialization), each with key and name."""
+from lamini.catalogue.params import (
+    AcceptanceParams,
+    FigureOfScoresParams,
+    ImprovementParams,
+    Pair,
+    ReproducedImprovementParams,
+    ReproductionParams,
+    ScoresParams,
+    TaskFacts,
+    TasksParams,
+)
+from lamini.catalogue.run import Run, published
 
 
 def _improvements(run: Run) -> list[Pair]:
     """Students whose initialization is evaluated as well, with that initialization."""
     starts = {s: run.config.models[s].initialization or "" for s in run.config.students}
     return [
-        {"student": run.key_and_name(student), "baseline": run.key_and_name(start)}
+        Pair(student=run.named(student), baseline=run.named(start))
         for student, start in starts.items()
         if start in run.config.references
     ]
@@ -30,22 +38,23 @@ def _reproduced_improvements(run: Run) -> list[Pair]:
     return [
         pair
         for pair in _improvements(run)
-        if (pair["baseline"]["name"], pair["student"]["name"]) in PUBLISHED_STARTS
+        if (pair.baseline.name, pair.student.name) in PUBLISHED_STARTS
     ]
 
 
 def _evals_of_pairs(run: Run, pairs: Iterable[Pair]) -> list[str]:
     """Evaluation results of the students and initializations of all pairs, each once."""
-    return run.evals(dict.fromkeys(pair[role]["key"] for pair in pairs for role in pair))
+    models = (model for pair in pairs for model in (pair.student, pair.baseline))
+    return run.evals(dict.fromkeys(model.key for model in models))
 
 
-def _improvement(run: Run) -> Params:
-    return {
-        "pairs": _improvements(run),
-        "tasks": run.task_names,
-        "mixture": run.mixture,
-        "words": max(run.config.analysis.contamination.ngrams),
-    }
+def _improvement(run: Run) -> ImprovementParams:
+    return ImprovementParams(
+        pairs=_improvements(run),
+        tasks=run.task_names,
+        mixture=run.mixture,
+        words=max(run.config.analysis.contamination.ngrams),
+    )
 
 
 def _reproduced(run: Run) -> list[str]:
@@ -59,12 +68,22 @@ def _accepted(run: Run) -> list[str]:
     return [m for m in run.config.report.acceptance if m in run.flow.evaluated_models]
 
 
-def _tasks(run: Run) -> Params:
-    fields = {"name", "category", "metric", "examples"}
-    tasks = run.config.tasks
-    return {
-        "tasks": {t: tasks[t].model_dump(include=fields) for t in run.config.evaluated_tasks},
-    }
+def acceptance_params(run: Run) -> AcceptanceParams:
+    """Params of the acceptance table, which `python -m lamini.acceptance` also uses."""
+    models = [run.named(model) for model in _accepted(run)]
+    return AcceptanceParams(models=models, tasks=run.task_names)
+
+
+def _tasks(run: Run) -> TasksParams:
+    tasks = ((key, run.config.tasks[key]) for key in run.config.evaluated_tasks)
+    return TasksParams(
+        tasks={
+            key: TaskFacts(
+                name=task.name, category=task.category, metric=task.metric, examples=task.examples
+            )
+            for key, task in tasks
+        }
+    )
 
 
 def _scores(
@@ -83,12 +102,12 @@ def _scores(
         title=title,
         builder="lamini.tables.evaluation_tables:scores_table",
         inputs=lambda run: {"evals": run.evals(shown(run))} | published("eval_results"),
-        params=lambda run: {
-            "title": title,
-            "models": [run.model(model) for model in shown(run)],
-            "published_models": list(published_models),
-            "tasks": run.task_names,
-        },
+        params=lambda run: ScoresParams(
+            title=title,
+            models=[run.scored(model) for model in shown(run)],
+            published_models=list(published_models),
+            tasks=run.task_names,
+        ),
     )
 
 
@@ -115,11 +134,11 @@ EVALUATION = Section(
                 {"evals": run.evals(_reproduced(run))}
                 | published("eval_results", collection="models")
             ),
-            params=lambda run: {
-                "models": [run.model(model) for model in _reproduced(run)],
-                "tasks": run.task_names,
-                "another_teacher": run.another_teacher,
-            },
+            params=lambda run: ReproductionParams(
+                models=[run.scored(model) for model in _reproduced(run)],
+                tasks=run.task_names,
+                another_teacher=run.another_teacher,
+            ),
         ),
         TableEntry(
             "reproduced_improvement",
@@ -131,11 +150,11 @@ EVALUATION = Section(
                 {"evals": _evals_of_pairs(run, _reproduced_improvements(run))}
                 | published("eval_results", collection="models")
             ),
-            params=lambda run: {
-                "pairs": _reproduced_improvements(run),
-                "tasks": run.task_names,
-                "another_teacher": run.another_teacher,
-            },
+            params=lambda run: ReproducedImprovementParams(
+                pairs=_reproduced_improvements(run),
+                tasks=run.task_names,
+                another_teacher=run.another_teacher,
+            ),
             when=_reproduced_improvements,
         ),
         _scores(
@@ -174,10 +193,7 @@ EVALUATION = Section(
             title="Acceptance: public models, ours against the authors' own scores.",
             builder="lamini.tables.acceptance_table:acceptance_table",
             inputs=lambda run: {"evals": run.evals(_accepted(run))} | published("authors_results"),
-            params=lambda run: {
-                "models": [run.key_and_name(model) for model in _accepted(run)],
-                "tasks": run.task_names,
-            },
+            params=acceptance_params,
             when=_accepted,
         ),
     ),
@@ -189,11 +205,11 @@ EVALUATION = Section(
             inputs=lambda run: (
                 {"evals": run.evals(run.flow.evaluated_models)} | published("eval_results")
             ),
-            params=lambda run: {
-                "models": [run.model(model) for model in run.flow.evaluated_models],
-                "reference_lines": run.config.report.reference_lines,
-                "tasks": list(run.config.evaluated_tasks),
-            },
+            params=lambda run: FigureOfScoresParams(
+                models=[run.scored(model) for model in run.flow.evaluated_models],
+                reference_lines=run.config.report.reference_lines,
+                tasks=list(run.config.evaluated_tasks),
+            ),
             chart="lamini.report.charts:score_chart",
         ),
     ),

@@ -1,7 +1,10 @@
 """Report section: ratings (paper sections 3.3.3 and 4.2, Appendix C)."""
 
+from typing import Literal
+
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.run import Params, Run, published
+from lamini.catalogue.params import DatasetRatingsParams, DisagreementParams, RatingsParams
+from lamini.catalogue.run import Run, published
 
 
 def _rated(run: Run) -> list[str]:
@@ -18,18 +21,18 @@ def _rated_twice_or_judged(run: Run) -> bool:
     return any(studies[study].judge or studies[study].rated_twice for study in _rated(run))
 
 
-def _disagreement(name: str, ahead: str, title: str) -> TableEntry:
+def _disagreement(name: str, ahead: Literal["students", "references"], title: str) -> TableEntry:
     """Table of the instruction with the largest lead of a side, `students` or `references`."""
 
-    def params(run: Run) -> Params:
+    def params(run: Run) -> DisagreementParams:
         names = run.rated_models
         roles = {model: run.config.models[model].role for model in names}
-        return {
-            "students": [model for model in names if roles[model] == "student"],
-            "references": [model for model in names if roles[model] == "reference"],
-            "names": names,
-            "ahead": ahead,
-        }
+        return DisagreementParams(
+            students=[model for model in names if roles[model] == "student"],
+            references=[model for model in names if roles[model] == "reference"],
+            names=names,
+            ahead=ahead,
+        )
 
     return TableEntry(
         name,
@@ -69,7 +72,7 @@ HUMAN_EVALUATION = Section(
             title="Ratings by level, with the share of A and the mean.",
             builder="lamini.tables.rating_tables:rating_shares_table",
             inputs=lambda run: {"summaries": run.summaries},
-            params=lambda run: {"names": run.symbols | run.rated_models},
+            params=lambda run: RatingsParams(names=run.symbols | run.rated_models),
             when=_rated_or_judged,
         ),
         TableEntry(
@@ -77,7 +80,7 @@ HUMAN_EVALUATION = Section(
             title="Models compared by twos, on the instructions where both are rated.",
             builder="lamini.tables.rating_tables:rating_comparisons_table",
             inputs=lambda run: {"summaries": run.summaries},
-            params=lambda run: {"names": run.symbols | run.rated_models},
+            params=lambda run: RatingsParams(names=run.symbols | run.rated_models),
             when=lambda run: run.study("models") in _rated_or_judged(run),
         ),
         TableEntry(
@@ -94,7 +97,7 @@ HUMAN_EVALUATION = Section(
             title="Ratings of sampled instructions and responses of each subset.",
             builder="lamini.figures.ratings:draw_dataset_ratings",
             inputs=lambda run: {"ratings": run.rated("dataset", "ratings.csv")},
-            params=lambda run: {"symbols": run.symbols},
+            params=lambda run: DatasetRatingsParams(symbols=run.symbols),
             when=lambda run: run.study("dataset"),
         ),
         FigureEntry(
@@ -105,7 +108,7 @@ HUMAN_EVALUATION = Section(
                 {"ratings": run.rated("models", "ratings.csv")}
                 | published("human_evaluation_models")
             ),
-            params=lambda run: {"names": run.rated_models},
+            params=lambda run: RatingsParams(names=run.rated_models),
             when=lambda run: run.study("models"),
         ),
     ),

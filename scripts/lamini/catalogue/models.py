@@ -1,6 +1,7 @@
 """Report section: the students and their training (paper section 4.1)."""
 
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
+from lamini.catalogue.params import CollectionParams, TrainingParams
 from lamini.catalogue.run import published
 
 MODELS = Section(
@@ -15,7 +16,7 @@ MODELS = Section(
             ),
             builder="lamini.tables.model_tables:collection_table",
             inputs=lambda run: published("models"),
-            params=lambda run: {"students": run.students, "trained": run.trains},
+            params=lambda run: CollectionParams(students=run.students, trained=run.trains),
         ),
         TableEntry(
             "training",
@@ -24,7 +25,7 @@ MODELS = Section(
             ),
             builder="lamini.tables.model_tables:training_table",
             inputs=lambda run: {"manifests": run.checkpoints("manifest.json")},
-            params=lambda run: {"students": run.students},
+            params=lambda run: TrainingParams(students=run.students),
             when=lambda run: run.trains,
         ),
     ),
@@ -34,7 +35,7 @@ MODELS = Section(
             title="Learning curves of the students.",
             builder="lamini.figures.learning_curves:draw_learning_curves",
             inputs=lambda run: {"metrics": run.checkpoints("metrics.jsonl")},
-            params=lambda run: {"students": run.students},
+            params=lambda run: TrainingParams(students=run.students),
             chart="lamini.report.charts:learning_chart",
             when=lambda run: run.trains,
         ),

@@ -5,12 +5,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lamini.catalogue.paper import PAPER, PAPER_TEACHER
+from lamini.catalogue.params import CommonParams, NamedModel, ScoredModel, Student
 from lamini.roots import fingerprint, root_inputs
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
-
-Params = dict[str, Any]
 
 
 class Run:
@@ -25,14 +24,14 @@ class Run:
         self.config = flow.config
 
     @cached_property
-    def common(self) -> Params:
+    def common(self) -> CommonParams:
         """Params that all tables and figures have."""
         report = self.config.report
-        return {
-            "reproduction": report.reproduction,
-            "published_files": fingerprint([PAPER]),
-            "version": report.version,
-        }
+        return CommonParams(
+            reproduction=report.reproduction,
+            published_files=fingerprint([PAPER]),
+            version=report.version,
+        )
 
     @property
     def mixture(self) -> str:
@@ -67,35 +66,43 @@ class Run:
         return {name: source.symbol for name, source in self.config.sources.items()}
 
     @property
-    def panels(self) -> list[list[str]]:
+    def panels(self) -> list[tuple[str, str]]:
         """Figure 3's panels: two sources each."""
-        return [list(panel) for panel in self.config.analysis.embeddings.panels]
+        return self.config.analysis.embeddings.panels
 
     @property
     def task_names(self) -> dict[str, str]:
         """Evaluated tasks: key to name."""
         return {task: self.config.tasks[task].name for task in self.config.evaluated_tasks}
 
-    def key_and_name(self, model: str) -> dict[str, str]:
-        """`key` and `name` of a model."""
-        return {"key": model, "name": self.config.models[model].name}
+    def named(self, key: str) -> NamedModel:
+        """Key and name of a model."""
+        return NamedModel(key=key, name=self.config.models[key].name)
 
-    def model(self, key: str) -> Params:
+    def scored(self, key: str) -> ScoredModel:
         """Facts of a model for tables and figures of scores."""
-        fields = {"name", "role", "architecture", "family", "parameters"}
-        return {"key": key, **self.config.models[key].model_dump(include=fields)}
+        model = self.config.models[key]
+        return ScoredModel(
+            key=key,
+            name=model.name,
+            role=model.role,
+            architecture=model.architecture,
+            family=model.family,
+            parameters=model.parameters,
+        )
 
     @property
-    def students(self) -> list[Params]:
-        """Key, name, architecture, initialization (its name) and learning rate of each student."""
+    def students(self) -> list[Student]:
+        """Facts of each student and its training."""
         models = self.config.models
         return [
-            {
-                **self.key_and_name(key),
-                "architecture": models[key].architecture,
-                "initialization": models[models[key].initialization or ""].name,
-                "learning_rate": self.config.recipe(key).learning_rate,
-            }
+            Student(
+                key=key,
+                name=models[key].name,
+                architecture=models[key].architecture,
+                initialization=models[models[key].initialization or ""].name,
+                learning_rate=self.config.recipe(key).learning_rate,
+            )
             for key in self.config.students
         ]
 

@@ -12,14 +12,13 @@ import orjson
 import zstandard
 
 from lamini.errors import LaminiError
-from lamini.evaluation.data import DataFacts
 from lamini.evaluation.models import (
     choose_device,
     load_model,
     manifest_sha256,
     model_identity,
 )
-from lamini.evaluation.results import summarize
+from lamini.evaluation.results import DataFacts, EvaluationResult, summarize
 from lamini.evaluation.tasks import build_task, check_examples, missing_package
 from lamini.files import (
     atomic_writer,
@@ -30,9 +29,9 @@ from lamini.files import (
     write_json,
 )
 from lamini.jobs.provenance import package_versions
-from lamini.settings.evaluation import Evaluation, Task
+from lamini.settings.evaluation import Evaluation
 from lamini.settings.params import AskedModel, EvaluateModel
-from lamini.students.numerics import choose_precision
+from lamini.students.numerics import Precision, choose_precision
 
 logger = logging.getLogger("lamini")
 Row = dict[str, Any]
@@ -54,10 +53,7 @@ def evaluate_model(
     them.
 
     Args:
-        evals: JSON files to write, one per task, in the order of the tasks: `model`, `task`,
-            `metric`, `score`, `standard_error`, `interval` (all times 100), `examples`,
-            `truncated`, `unscorable` (number of texts), `values` (one per example), `way`
-            (`forward.proof`), data, protocol, precision and package versions.
+        evals: JSON files to write (`EvaluationResult`), one per task, in the order of the tasks.
         settings: params of the rule.
         tokens_per_batch: padded tokens computed at once; null: the default of the device.
 
@@ -82,11 +78,10 @@ def evaluate_model(
     if pending:
         language_model = _language_model(asked, evaluation)
         for name, (task, facts) in pending.items():
-            result, samples = _run(language_model, name, task, tasks[name], evaluation)
-            result |= {"data": facts.as_params(), **_measurement_facts(asked, evaluation)}
+            result, samples = _run(language_model, name, task, facts, settings)
             if evaluation.samples:
                 _write_samples(_work_file(_samples_file(outputs[name])), samples)
-            _save_finished(outputs[name], {"model": asked.model, **result}, made_from)
+            _save_finished(outputs[name], result, made_from)
     for output in outputs.values():
         if evaluation.samples:
             copy_file(_work_file(_samples_file(output)), _samples_file(output))
@@ -96,9 +91,7 @@ def evaluate_model(
 def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
     from lamini.evaluation.harness import LaminiLM
 
-    device = choose_device()
-    precision = choose_precision(evaluation.precision, device, before_ampere="fp32")
-    model, tokenizer = load_model(asked, precision, device, evaluation)
+    model, tokenizer = load_model(asked, _precision(evaluation), choose_device(), evaluation)
     return LaminiLM(
         model,
         tokenizer=tokenizer,
@@ -111,11 +104,12 @@ def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
 
 
 def _run(
-    language_model: Any, name: str, task: Any, settings: Task, evaluation: Evaluation
-) -> tuple[Row, list[Row]]:
+    language_model: Any, name: str, task: Any, facts: DataFacts, settings: EvaluateModel
+) -> tuple[EvaluationResult, list[Row]]:
     """Evaluate one task; return its result, and for each example the texts sent and the answers."""
     import lm_eval
 
+    asked, evaluation, metric = settings.model, settings.evaluation, settings.tasks[name].metric
     count = len(task.eval_docs)
     logger.info("%s: %d examples", name, min(count, evaluation.limit or count))
     before = language_model.encoder.truncated
@@ -137,7 +131,7 @@ def _run(
         reasons = [[unscorable.get(texts) for texts in of_example] for of_example in sent]
         _check_likelihoods(name, samples, reasons)
     values = [
-        _value(name, sample, settings.metric, of_example)
+        _value(name, sample, metric, of_example)
         for sample, of_example in zip(samples, reasons, strict=True)
     ]
     unscored = [
@@ -158,20 +152,34 @@ def _run(
     if truncated:
         logger.warning("%s: the context of %d requests was truncated at its start", name, truncated)
     seed = derive_seed("evaluate_model", name)
-    result = {
-        "task": name,
-        "metric": settings.metric,
+    versions = package_versions()
+    result = EvaluationResult(
+        model=asked.model,
+        task=name,
+        metric=metric,
         **summarize(values, evaluation.replicates, seed),
-        "examples": len(values),
-        "examples_published": settings.examples,
-        "task_version": task.VERSION,
-        "requests_hash": stable_hash(sent),
-        "truncated": truncated,
-        "unscorable": len(unscored),
+        examples=len(values),
+        examples_published=settings.tasks[name].examples,
+        task_version=task.VERSION,
+        requests_hash=stable_hash(sent),
+        truncated=truncated,
+        unscorable=len(unscored),
         **language_model.ways(),
-        "values": [round(value, 6) for value in values],
-    }
-    return result, [_sample(s, t, settings.metric) for s, t in zip(samples, sent, strict=True)]
+        values=[round(value, 6) for value in values],
+        data=facts,
+        protocol=evaluation.protocol,
+        precision=_precision(evaluation),
+        prompt_format=asked.prompt_format,
+        model_path=asked.path,
+        model_revision=asked.revision,
+        model_manifest_sha256=manifest_sha256(asked),
+        packages={name: versions[name] for name in ("lm_eval", "torch", "transformers")},
+    )
+    return result, [_sample(s, t, metric) for s, t in zip(samples, sent, strict=True)]
+
+
+def _precision(evaluation: Evaluation) -> Precision:
+    return choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
 
 
 def _first_filter(samples: Sequence[Row]) -> list[Row]:
@@ -247,20 +255,6 @@ def _write_samples(path: Path, samples: list[Row]) -> None:
             packed.write(orjson.dumps(sample, option=_LINE, default=str))
 
 
-def _measurement_facts(asked: AskedModel, evaluation: Evaluation) -> Row:
-    versions = package_versions()
-    precision = choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
-    return {
-        "protocol": evaluation.protocol,
-        "precision": precision,
-        "prompt_format": asked.prompt_format,
-        "model_path": asked.path,
-        "model_revision": asked.revision,
-        "model_manifest_sha256": manifest_sha256(asked),
-        "packages": {name: versions[name] for name in ("lm_eval", "torch", "transformers")},
-    }
-
-
 # --- Kept results. If a job is stopped, or Snakemake does not see its end, Snakemake removes the
 # --- job's declared outputs. So results are also kept at paths that no rule declares
 # --- (`lamini.jobs.kept_outputs`). A task is finished if its kept result exists: it is written
@@ -271,8 +265,8 @@ def _work_file(output: Path) -> Path:
     return output.parent / "work" / output.name
 
 
-def _save_finished(output: Path, result: Row, made_from: str) -> None:
-    write_json(_work_file(output), {"made_from": made_from, "result": result})
+def _save_finished(output: Path, result: EvaluationResult, made_from: str) -> None:
+    write_json(_work_file(output), {"made_from": made_from, "result": result.as_json()})
 
 
 def _is_finished(output: Path, made_from: str) -> bool:

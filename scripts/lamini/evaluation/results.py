@@ -1,19 +1,97 @@
-"""Score, standard error and confidence interval from a task's values per example (Table 8)."""
+"""Result of one model on one task (Table 8): its file, and its score from values per example."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypedDict
 
 import numpy as np
+
+from lamini.json_file import JsonFile
 
 NORMAL_95 = NormalDist().inv_cdf(0.975)
 """Number of standard errors between the mean and each end of a 95 % interval."""
 
 
-def summarize(
-    values: Sequence[float], replicates: int, seed: int
-) -> dict[str, float | list[float] | None]:
-    """Score, standard error and 95 % interval, all times 100 as in the paper's tables.
+class Summary(TypedDict):
+    """Score of a task with its uncertainty, times 100 as in the paper's tables."""
+
+    score: float
+    standard_error: float | None
+    """Null if all values are equal."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval; null if the values do not determine one."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Identity of the examples that a score was measured on."""
+
+    source: str
+    """`mirror` (a local copy) or `hub`."""
+    repo: str
+    config: str | None
+    split: str
+    revision: str | None
+    """Revision requested from the hub; null for a mirror, which only `sha256` identifies."""
+    rows: int
+    """Number of examples in the split, evaluated or not."""
+    sha256: str
+    """SHA-256 of all rows (`lamini.evaluation.data.digest_rows`); equal for the hub's data and a
+    mirror of it."""
+
+
+class EvaluationResult(JsonFile):
+    """Result of one model on one task: content of `results/evals/{model}/{task}.json`.
+
+    `score`, `standard_error` and `interval` are as in `Summary`.
+    """
+
+    model: str
+    """Key of the model in the configuration."""
+    task: str
+    """Key of the task in the configuration."""
+    metric: str
+    score: float
+    standard_error: float | None
+    interval: tuple[float, float] | None
+    examples: int
+    """Number of evaluated examples."""
+    examples_published: int
+    """Number of examples in the paper's Table 8."""
+    task_version: int | float | str | None
+    """Version of lm-eval's task definition."""
+    requests_hash: str
+    """Digest of all texts sent to the model (`lamini.files.stable_hash`)."""
+    truncated: int
+    """Number of requests whose context was truncated."""
+    unscorable: int | None = None
+    """Number of texts that count as the least likely, because the model can't score them; null in
+    results of earlier versions."""
+    way: str | None = None
+    """Way of computation (`lamini.forward.proof`); null for a task without log-likelihoods."""
+    refused_ways: dict[str, str] | None = None
+    """Reason of refusal of each faster way; null: none was refused."""
+    values: list[float]
+    """Metric of each example, 0 to 1. Shape (examples,)."""
+    data: DataFacts
+    protocol: str
+    """`paper` or `modern`."""
+    precision: str
+    """`fp32`, `bf16` or `fp16`."""
+    prompt_format: str | None
+    """Prompt format of every context; null: the bare context."""
+    model_path: str
+    model_revision: str | None
+    model_manifest_sha256: str | None
+    """SHA-256 of the manifest of a model that the pipeline trained or built."""
+    packages: dict[str, str]
+    """Versions of the packages that scores depend on."""
+
+
+def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:
+    """Score, standard error and 95 % interval.
 
     For right-or-wrong values the interval is Wilson's. For graded values (F1) it is a bootstrap
     interval. Equal graded values, or a single one, say nothing about the spread: no interval.
@@ -22,9 +100,6 @@ def summarize(
         values: metric of each example, 0 to 1.
         replicates: number of bootstrap resamples for graded values.
         seed: of the resampling.
-
-    Returns:
-        `score`; `standard_error`, null if all values are equal; `interval`, or null.
     """
     array = np.asarray(values, dtype=np.float64)
     distinct, count = np.unique(array), len(array)
@@ -39,7 +114,9 @@ def summarize(
     return {
         "score": round(100 * float(array.mean()), 4),
         "standard_error": None if error is None else round(100 * error, 4),
-        "interval": None if interval is None else [round(100 * end, 4) for end in interval],
+        "interval": None
+        if interval is None
+        else (round(100 * interval[0], 4), round(100 * interval[1], 4)),
     }
 
 

@@ -5,19 +5,21 @@ from pkgutil import resolve_name
 from typing import Any
 
 from lamini.catalogue import FIGURES
+from lamini.catalogue.params import ItemParams
 from lamini.figures.style import Drawing, save_drawing
 
 
 def draw_figure(
-    figure: str, inputs: dict[str, Any], settings: dict[str, Any], outputs: dict[str, str | Path]
+    figure: str, inputs: dict[str, Any], settings: ItemParams, outputs: dict[str, str | Path]
 ) -> None:
     """Draw one figure and write its files.
 
     Args:
         figure: name of an entry in `lamini.catalogue`.
         inputs: named input files of the rule.
-        settings: `reproduction`, and the params of the entry's builder.
+        settings: common params, and the params of the entry's builder.
         outputs: paths by file format: "pdf", "png", "csv".
     """
-    drawing: Drawing = resolve_name(FIGURES[figure].builder)(inputs, settings)
-    save_drawing(drawing, outputs, settings["reproduction"])
+    builder = resolve_name(FIGURES[figure].builder)
+    drawing: Drawing = builder(inputs, settings.of_builder(builder))
+    save_drawing(drawing, outputs, settings.reproduction)

@@ -3,23 +3,24 @@
 import math
 from typing import Any
 
+from lamini.catalogue.params import TrainingParams
 from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.files import read_jsonl
 
 
-def draw_learning_curves(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_learning_curves(inputs: dict[str, Any], params: TrainingParams) -> Drawing:
     """One panel per student.
 
     Args:
         inputs: `metrics` (JSONL files, in the order of the students).
-        params: `students` (`key` and `name` of each).
+        params: the students.
     """
     paths = [inputs["metrics"]] if isinstance(inputs["metrics"], str) else list(inputs["metrics"])
     columns = min(3, len(paths))
     lines = math.ceil(len(paths) / columns)
     figure, axes = subplots(lines, columns, figsize=(PAGE_WIDTH, 0.4 + 1.9 * lines), squeeze=False)
     data = []
-    for axis, path, student in zip(axes.flat, paths, params["students"], strict=False):
+    for axis, path, student in zip(axes.flat, paths, params.students, strict=False):
         rows = list(read_jsonl(path))
         trained = [(r["step"], r["loss"]) for r in rows if r["loss"] is not None]
         held_out = [(r["step"], r["held_out_loss"]) for r in rows if r["held_out_loss"] is not None]
@@ -34,9 +35,9 @@ def draw_learning_curves(inputs: dict[str, Any], params: dict[str, Any]) -> Draw
                 linewidth=0.8,
                 label="held out",
             )
-        axis.set(title=student["name"], xlabel="step", ylabel="loss, nats per token")
+        axis.set(title=student.name, xlabel="step", ylabel="loss, nats per token")
         axis.legend()
-        data += [[student["key"], row["step"], row["loss"], row["held_out_loss"]] for row in rows]
+        data += [[student.key, row["step"], row["loss"], row["held_out_loss"]] for row in rows]
     for axis in axes.flat[len(paths) :]:
         axis.set_visible(False)
     return Drawing(figure, ["model", "step", "loss", "held_out_loss"], data)

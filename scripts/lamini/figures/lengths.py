@@ -3,18 +3,19 @@
 from collections import defaultdict
 from typing import Any
 
+from lamini.catalogue.params import LengthsParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.published import read_csv
 
 _TEXTS = ("instruction", "response")
 
 
-def draw_lengths(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_lengths(inputs: dict[str, Any], params: LengthsParams) -> Drawing:
     """One panel for instructions and one for responses; one line per source.
 
     Args:
         inputs: `lengths` (CSV of `measure_dataset`).
-        params: `symbols` (source to symbol).
+        params: symbols of the sources.
     """
     curves: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for row in read_csv(inputs["lengths"]):
@@ -38,7 +39,7 @@ def draw_lengths(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
                 shares,
                 markersize=2.5,
                 linewidth=0.9,
-                label=params["symbols"][source],
+                label=params.symbols[source],
                 **style,
             )
             data += [

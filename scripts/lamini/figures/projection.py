@@ -4,18 +4,19 @@ from typing import Any
 
 import polars as pl
 
+from lamini.catalogue.params import ProjectionParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 
 
-def draw_projection(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_projection(inputs: dict[str, Any], params: ProjectionParams) -> Drawing:
     """Draw the panels side by side.
 
     Args:
         inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
-        params: `panels` (pairs of sources), `symbols` (source to symbol).
+        params: panels, and symbols of the sources.
     """
     points = pl.read_parquet(inputs["projection"])
-    panels = params["panels"]
+    panels = params.panels
     figure, axes = subplots(
         1, len(panels), figsize=(PAGE_WIDTH, PAGE_WIDTH / len(panels)), squeeze=False
     )
@@ -32,7 +33,7 @@ def draw_projection(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
                 marker=MARKERS[order],
                 alpha=0.75,
                 linewidths=0,
-                label=f"{_instructions(params['symbols'][source])}  ({part.height:,})",
+                label=f"{_instructions(params.symbols[source])}  ({part.height:,})",
                 rasterized=True,
             )
         axis.set(xticks=[], yticks=[], title=f"({'abcdefgh'[number]})")

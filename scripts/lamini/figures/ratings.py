@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from lamini.catalogue.params import DatasetRatingsParams, RatingsParams
 from lamini.figures.style import PAGE_WIDTH, RATING_COLOURS, Drawing, subplots
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.shown import read_shown
@@ -14,12 +15,12 @@ from lamini.tables.published import read_csv
 Bars = dict[str, Counter[str]]
 
 
-def draw_dataset_ratings(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -> Drawing:
     """Figure 4: instructions and responses of each subset, in two panels.
 
     Args:
         inputs: `ratings` (CSV: part, subject, rater, rating ...).
-        params: `symbols` (source to symbol).
+        params: symbols of the sources.
     """
     shown = read_shown(inputs["ratings"])
     figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
@@ -28,7 +29,7 @@ def draw_dataset_ratings(inputs: dict[str, Any], params: dict[str, Any]) -> Draw
         letter = "X" if part == "instruction" else "Y"
         bars = {
             symbol.replace("D", letter, 1): _count(shown.rows, subject=source, part=part)
-            for source, symbol in params["symbols"].items()
+            for source, symbol in params.symbols.items()
         }
         _stack(axis, bars)
         axis.set_title(f"{part}s,\n{shown.label}")
@@ -38,15 +39,15 @@ def draw_dataset_ratings(inputs: dict[str, Any], params: dict[str, Any]) -> Draw
     return Drawing(figure, ["part", "subset", *_columns()], data)
 
 
-def draw_model_ratings(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing:
     """Figure 6: models sorted by their ratings, ours beside the published.
 
     Args:
         inputs: `ratings` (CSV), `published` (CSV: model, rate_a ... rate_d).
-        params: `names` (model key to name).
+        params: display names of the models.
     """
     shown = read_shown(inputs["ratings"])
-    ours = _sorted({name: _count(shown.rows, subject=key) for key, name in params["names"].items()})
+    ours = _sorted({name: _count(shown.rows, subject=key) for key, name in params.names.items()})
     published = _sorted(
         {
             row["model"]: Counter({level: int(row[f"rate_{level.lower()}"]) for level in LEVELS})

@@ -5,14 +5,16 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from lamini.catalogue.params import FigureOfScoresParams
 from lamini.evaluation.facts import (
+    Facts,
     differing_names,
     measured_facts,
     published_facts,
     usual_facts,
 )
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
-from lamini.tables.evaluation_tables import average, read_scores
+from lamini.tables.evaluation_tables import Scores, average, read_scores
 from lamini.tables.marks import UNLIKE
 from lamini.tables.published import published_models, published_scores
 
@@ -21,18 +23,15 @@ ENCODER_DECODER = ("T5", "Flan-T5")
 PUBLISHED_LINES = ("LLaMA-7B", "Alpaca-7B")
 
 
-def draw_scores(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_scores(inputs: dict[str, Any], params: FigureOfScoresParams) -> Drawing:
     """Plot our scores (filled) and the published ones (hollow); reference models as lines.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV).
-        params: `models` (key, name, role, architecture, family, parameters), `reference_lines`
-            (keys), `tasks` (keys).
+        params: models, reference lines and tasks.
     """
     rows = [*_published(inputs["published"]), *_ours(inputs["evals"], params)]
-    lines = {
-        model["name"] for model in params["models"] if model["key"] in params["reference_lines"]
-    }
+    lines = {model.name for model in params.models if model.key in params.reference_lines}
     for row in rows:
         row["drawn"] = "line" if row["model"] in {*lines, *PUBLISHED_LINES} else "dot"
     figure, axis = subplots(figsize=(PAGE_WIDTH, 3.6))
@@ -72,29 +71,29 @@ def _published(path: str) -> list[dict[str, Any]]:
 KIND_NAMES = tuple(KINDS)
 
 
-def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
+def _ours(paths: Any, params: FigureOfScoresParams) -> list[dict[str, Any]]:
     """Rows of this run's students and reference lines; average None if a score is missing."""
     results = read_scores([paths] if isinstance(paths, str) else paths)
     drawn = [
         model
-        for model in params["models"]
-        if model["role"] == "student" or model["key"] in params["reference_lines"]
+        for model in params.models
+        if model.role == "student" or model.key in params.reference_lines
     ]
     usual = {
-        task: usual_facts(results[model["key"]][task] for model in drawn)
-        for task in params["tasks"]
+        task: usual_facts(results[model.key][task] for model in drawn)
+        for task in params.tasks
         if drawn
     }
     rows = []
     for model in drawn:
-        scores = results[model["key"]]
-        mean = average(scores[task]["score"] for task in params["tasks"])
+        scores = results[model.key]
+        mean = average(scores[task].score for task in params.tasks)
         rows.append(
             {
-                "model": model["name"],
-                "family": model["family"],
-                "architecture": model["architecture"],
-                "parameters": float(model["parameters"]),
+                "model": model.name,
+                "family": model.family,
+                "architecture": model.architecture,
+                "parameters": float(model.parameters),
                 "score": "ours",
                 "average": None if mean is None else round(mean, 4),
                 "unlike": ", ".join(_unlike(scores, usual)),
@@ -103,7 +102,7 @@ def _ours(paths: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _unlike(scores: dict[str, Any], usual: dict[str, dict[str, str]]) -> list[str]:
+def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
     """Facts in which a model's measurement differs from the other models' or the published."""
     found = {
         name

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.colors import to_rgb
 
+from lamini.catalogue.params import VerbsParams
 from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.published import read_csv
 
@@ -15,14 +16,14 @@ _MIN_LABEL_SHARE = 0.009
 """Minimum share of the circle for a label; smaller segments have no room for a word."""
 
 
-def draw_verbs(inputs: dict[str, Any], params: dict[str, Any]) -> Drawing:
+def draw_verbs(inputs: dict[str, Any], params: VerbsParams) -> Drawing:
     """Draw both rings for all sources together.
 
     Args:
         inputs: `verbs` (CSV of `count_verbs`).
-        params: `mixture`.
+        params: the mixture.
     """
-    rows = [r for r in read_csv(inputs["verbs"]) if r["instruction_source"] == params["mixture"]]
+    rows = [r for r in read_csv(inputs["verbs"]) if r["instruction_source"] == params.mixture]
     pairs = {(r["verb"], r["noun"]): int(r["instructions"]) for r in rows if r["noun"]}
     verbs: Counter[str] = Counter()
     for (verb, _), count in pairs.items():

@@ -9,6 +9,7 @@ from typing import Any
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
+from lamini.evaluation.results import EvaluationResult
 from lamini.files import read_json
 from lamini.settings import Config
 
@@ -89,14 +90,14 @@ def evaluation_section(
         if result is None:
             missing.append(name)
             continue
-        protocols.add(result["protocol"])
+        protocols.add(result.protocol)
         before = _result(evals / start / f"{task}.json")
         rows.append(
             [
                 name,
-                result["metric"],
-                _count(result["examples"]),
-                f"{result['score']:.1f}{_interval(result)}",
+                result.metric,
+                _count(result.examples),
+                f"{result.score:.1f}{_interval(result)}",
                 _baseline_score(before, result) if before else "",
             ]
         )
@@ -114,18 +115,18 @@ Zero-shot, prompts of the protocol `{", ".join(sorted(protocols))}`, times 100, 
     return section, missing
 
 
-def _interval(result: dict[str, Any]) -> str:
-    return "" if result["interval"] is None else " ({:.1f} to {:.1f})".format(*result["interval"])
+def _interval(result: EvaluationResult) -> str:
+    return "" if result.interval is None else " ({:.1f} to {:.1f})".format(*result.interval)
 
 
-def _baseline_score(before: dict[str, Any], result: dict[str, Any]) -> str:
+def _baseline_score(before: EvaluationResult, result: EvaluationResult) -> str:
     """Score of the initialization, with the conditions that differ from the student's score."""
     unlike = differing(measured_facts(before), measured_facts(result))
-    return f"{before['score']:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
+    return f"{before.score:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
 
 
-def _result(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.is_file() else None
+def _result(path: Path) -> EvaluationResult | None:
+    return EvaluationResult.read(path) if path.is_file() else None
 
 
 def _count(value: Any) -> str:

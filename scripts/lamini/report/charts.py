@@ -10,35 +10,34 @@ from typing import Any
 
 import polars as pl
 
+from lamini.catalogue.params import ReportParams
 from lamini.tables.marks import UNLIKE
 from lamini.tables.published import number, read_csv
 
 Chart = dict[str, Any]
 Inputs = dict[str, Any]
-Params = dict[str, Any]
 Series = dict[str, Any]
 SHOWN_CHARACTERS = 180
 SHOWN_STEPS = 250
 """Maximum number of points of a learning curve; a longer curve is thinned evenly."""
 
 
-def projection_chart(inputs: Inputs, params: Params) -> Chart:
+def projection_chart(inputs: Inputs, params: ReportParams) -> Chart:
     """Figure 3: one dot per instruction, labelled with its text.
 
     Args:
         inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
-        params: `panels` (pairs of sources), `symbols`, `shown_points` (maximum
-            number of dots per source).
+        params: panels, symbols of the sources, and maximum number of dots per source.
     """
     points = pl.read_parquet(inputs["projection"])
     panels, thinned = [], False
-    for order, sources in enumerate(params["panels"]):
+    for order, sources in enumerate(params.panels):
         series = []
         for source in sources:
             here = points.filter(panel=order, instruction_source=source)
-            shown = _evenly(here.rows(named=True), params["shown_points"])
+            shown = _evenly(here.rows(named=True), params.shown_points)
             thinned |= len(shown) < here.height
-            symbol = params["symbols"][source].replace("D", "X", 1)
+            symbol = params.symbols[source].replace("D", "X", 1)
             series.append(
                 {
                     "name": f"{symbol} {source.replace('_', ' ')}",
@@ -47,9 +46,7 @@ def projection_chart(inputs: Inputs, params: Params) -> Chart:
                 }
             )
         panels.append({"title": f"({'abcdefgh'[order]})", "series": series})
-    note = (
-        f"At most {params['shown_points']:,} dots of each set are shown here. " if thinned else ""
-    )
+    note = f"At most {params.shown_points:,} dots of each set are shown here. " if thinned else ""
     return {
         "kind": "dots",
         "panels": panels,
@@ -59,7 +56,7 @@ def projection_chart(inputs: Inputs, params: Params) -> Chart:
     }
 
 
-def score_chart(inputs: Inputs, params: Params) -> Chart:
+def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
     """Figure 5: one named dot per model; reference models as lines.
 
     Args:
@@ -107,14 +104,14 @@ def score_chart(inputs: Inputs, params: Params) -> Chart:
     }
 
 
-def learning_chart(inputs: Inputs, params: Params) -> Chart:
+def learning_chart(inputs: Inputs, params: ReportParams) -> Chart:
     """Learning curves of all students in one panel.
 
     Args:
         inputs: `data` (CSV: model, step, loss, held_out_loss).
-        params: `student_keys`, `students` (their names).
+        params: keys and names of the students.
     """
-    names = dict(zip(params["student_keys"], params["students"], strict=True))
+    names = dict(zip(params.student_keys, params.students, strict=True))
     curves: dict[str, tuple[list[list[float]], list[list[float]]]] = defaultdict(lambda: ([], []))
     for row in read_csv(inputs["data"]):
         training, held_out = curves[row["model"]]
@@ -137,17 +134,17 @@ def learning_chart(inputs: Inputs, params: Params) -> Chart:
     }
 
 
-def length_chart(inputs: Inputs, params: Params) -> Chart:
+def length_chart(inputs: Inputs, params: ReportParams) -> Chart:
     """Lengths of instructions and responses, one panel each.
 
     Args:
         inputs: `data` (CSV: text, instruction_source, tokens_from, samples, percent).
-        params: `symbols` (source to symbol).
+        params: symbols of the sources.
     """
     panels: dict[str, dict[str, Series]] = {}
     for row in read_csv(inputs["data"]):
         source = row["instruction_source"]
-        name = params["symbols"].get(source, source)
+        name = params.symbols.get(source, source)
         one = panels.setdefault(row["text"], {}).setdefault(source, _curve(name, name, []))
         one["points"].append([int(row["tokens_from"]), round(float(row["percent"]), 2)])
     return {

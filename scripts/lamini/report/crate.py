@@ -16,6 +16,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from lamini import __version__
+from lamini.catalogue.params import CrateParams
 from lamini.files import atomic_writer, read_json, write_json
 from lamini.jobs.provenance import provenance_path
 
@@ -40,13 +41,13 @@ FORMATS = {
 
 
 def write_crate(
-    *, inputs: dict[str, Any], settings: Facts, metadata: str | Path, workflow: str | Path
+    *, inputs: dict[str, Any], settings: CrateParams, metadata: str | Path, workflow: str | Path
 ) -> None:
     """Write the crate's metadata, and a copy of the Snakefile as the crate's workflow.
 
     Args:
         inputs: `lineage` (JSON), `report` (HTML), `config` (YAML), `snakefile`, `citation` (CFF).
-        settings: `title` of the run.
+        settings: params of the rule.
         metadata: `ro-crate-metadata.json` in the crate's root, the results folder.
         workflow: path of the Snakefile's copy, below that root.
     """
@@ -55,7 +56,7 @@ def write_crate(
     root = Path(metadata).parent
     citation = yaml.safe_load(Path(inputs["citation"]).read_text(encoding="utf-8"))
     crate = Crate(root, read_json(inputs["lineage"]), citation)
-    main = crate.add_workflow(Path(workflow), settings["title"])
+    main = crate.add_workflow(Path(workflow), settings.title)
     crate.add_run(main, inputs["config"], inputs["report"])
     write_json(metadata, crate.metadata())
 

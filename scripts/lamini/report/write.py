@@ -17,12 +17,12 @@ from markupsafe import Markup, escape
 
 from lamini.catalogue import FIGURES, SECTIONS, TABLES
 from lamini.catalogue.paper import PAPER_TEACHER
+from lamini.catalogue.params import ReportParams
 from lamini.files import atomic_writer, listed, read_json
 from lamini.report import overview, stages
 from lamini.tables.published import read_csv
 from lamini.tables.table import summary_of
 
-Params = dict[str, Any]
 Facts = dict[str, Any]
 LIBRARY = "vendor/echarts.common.min.js"
 """Apache ECharts 6.1.0, build with lines, dots and bars, unchanged from npm package `echarts`."""
@@ -30,15 +30,14 @@ SHOWN_ROWS = 120
 """Maximum number of rows of a figure's data table, which is for readers who cannot see it."""
 
 
-def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) -> None:
+def write_report(*, inputs: dict[str, Any], settings: ReportParams, page: str | Path) -> None:
     """Write the HTML page.
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
             (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
             `summaries` (JSON of the studies), `topics` (JSON of the topic funnel, or none).
-        settings: the rule's params: title, reproduction, students, tasks, studies and more (see
-            `Catalogue.report_params`).
+        settings: params of the rule.
         page: the HTML file.
     """
     tables = {table["name"]: table for table in map(read_json, listed(inputs["tables"]))}
@@ -67,9 +66,7 @@ def write_report(*, inputs: dict[str, Any], settings: Params, page: str | Path) 
             topics=[read_json(path) for path in listed(inputs["topics"])],
             summaries={
                 study: overview.summary_line(read_json(path))
-                for study, path in zip(
-                    settings["studies"], listed(inputs["summaries"]), strict=True
-                )
+                for study, path in zip(settings.studies, listed(inputs["summaries"]), strict=True)
             },
             marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
             lineage=lineage,
@@ -97,7 +94,7 @@ def _sections(tables: Facts, figures: Facts) -> list[Facts]:
     ]
 
 
-def _figures(inputs: dict[str, Any], params: Params, lineage: Facts) -> dict[str, Facts]:
+def _figures(inputs: dict[str, Any], params: ReportParams, lineage: Facts) -> dict[str, Facts]:
     """Figures by name: caption, embedded image, chart, data and provenance."""
     figures = {}
     for path, data in zip(listed(inputs["figures"]), listed(inputs["data"]), strict=True):

@@ -5,13 +5,14 @@ examples may change. A score is therefore judged by its number of changed exampl
 error is larger than the effect of most changes of a prompt, so it would hide them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lamini.catalogue.params import AcceptanceParams
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
-from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Table, text_cell
 
 MOST_EXAMPLES = 2
 MOST_POINTS = 0.5
@@ -57,52 +58,49 @@ class Judgement:
         return "accepted" if abs(self.difference) <= allowed + _ROUNDING else "rejected"
 
 
-def judge_scores(
-    inputs: Inputs, models: Sequence[Mapping[str, str]], tasks: Mapping[str, str]
-) -> Iterator[Judgement]:
+def judge_scores(inputs: Inputs, params: AcceptanceParams) -> Iterator[Judgement]:
     """Judge every score of the input models, model by model.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
-        models: `key` and `name` of each model.
-        tasks: task key to name.
+        params: models and tasks.
     """
     results = read_scores(inputs["evals"])
     theirs = {(row["model"], row["task"]): row["score"] for row in read_csv(inputs["published"])}
-    for model in models:
-        for task, title in tasks.items():
-            result = results[model["key"]][task]
-            score = theirs.get((model["name"], title))
+    for model in params.models:
+        for task, title in params.tasks.items():
+            result = results[model.key][task]
+            score = theirs.get((model.name, title))
             wanted = published_facts(result) | {"precision": PRECISION}
             yield Judgement(
-                model=model["name"],
+                model=model.name,
                 task=title,
-                protocol=result["protocol"],
-                precision=result["precision"],
-                ours=result["score"],
+                protocol=result.protocol,
+                precision=result.precision,
+                ours=result.score,
                 theirs=None if score is None else float(score),
-                examples=result["examples"],
+                examples=result.examples,
                 unlike=differing(wanted, measured_facts(result)),
             )
 
 
-def acceptance_table(inputs: Inputs, params: Params) -> Table:
+def acceptance_table(inputs: Inputs, params: AcceptanceParams) -> Table:
     """Verdict on every score, and on all scores together.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
-        params: `models` (`key` and `name` of each), `tasks` (key to name).
+        params: models and tasks.
     """
-    judgements = list(judge_scores(inputs, params["models"], params["tasks"]))
+    judgements = list(judge_scores(inputs, params))
     rows = []
-    for model in params["models"]:
-        own = [judgement for judgement in judgements if judgement.model == model["name"]]
+    for model in params.models:
+        own = [judgement for judgement in judgements if judgement.model == model.name]
         rows += [_row(judgement) for judgement in own]
         ours, theirs = average(j.ours for j in own), average(j.theirs for j in own)
         apart = None if ours is None or theirs is None else ours - theirs
         rows.append(
             [
-                text_cell(model["name"]),
+                text_cell(model.name),
                 text_cell("Average"),
                 text_cell(None),
                 text_cell(None),

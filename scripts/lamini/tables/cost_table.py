@@ -4,11 +4,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamini.catalogue.params import NoParams
 from lamini.status.requests import RULES
 from lamini.status.usage import Total, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Inputs, Params, Table
+from lamini.tables.table import Inputs, Table
 
 RESULTS = Path("results")
 ALL = "All"
@@ -27,7 +28,7 @@ class CostRow:
     dollars: float | None = column("US$", digits=2)
 
 
-def cost_table(inputs: Inputs, params: Params) -> Table:
+def cost_table(inputs: Inputs, params: NoParams) -> Table:
     """Jobs, hours, peak memory and dollars by rule, from the benchmark files of finished jobs.
 
     Args:

@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass
 
+from lamini.catalogue.params import (
+    ContaminationParams,
+    DiversityParams,
+    NoParams,
+    PlainParams,
+    SourceParams,
+    StatisticsParams,
+    TokenizersParams,
+)
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Table, text_cell
 
 
-def statistics_table(inputs: Inputs, params: Params) -> Table:
+def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
     """Table 1: samples, tokens and mean lengths of each source, ours and published."""
     ours = ("Samples", "Instruction tokens", "Mean length", "Response tokens", "Mean length")
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
@@ -16,7 +25,7 @@ def statistics_table(inputs: Inputs, params: Params) -> Table:
         theirs = published.get(_published_key(row, params), {})
         rows.append(
             [
-                text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
+                text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
                 text_cell(row["instruction_source"]),
                 Cell(number(row["samples"]), ours=True),
                 text_cell(_millions(theirs.get("samples_millions"))),
@@ -33,11 +42,11 @@ def statistics_table(inputs: Inputs, params: Params) -> Table:
     return Table(
         columns=["Dataset", "Source", *(head for each in ours for head in (each, "published"))],
         rows=rows,
-        notes=[f"Lengths are in tokens of the tokenizer `{params['tokenizer']}`.", _INTERVALS],
+        notes=[f"Lengths are in tokens of the tokenizer `{params.tokenizer}`.", _INTERVALS],
     )
 
 
-def tokenizers_table(inputs: Inputs, params: Params) -> Table:
+def tokenizers_table(inputs: Inputs, params: TokenizersParams) -> Table:
     """Table 1's mean lengths with several tokenizers, and their difference from the published.
 
     The difference depends on the tokenizer alone only if the dataset is the published one.
@@ -51,7 +60,7 @@ def tokenizers_table(inputs: Inputs, params: Params) -> Table:
         for text in ("instruction", "response"):
             target = number(theirs.get(f"{text}_mean_tokens"))
             cells = [
-                text_cell(params["symbols"].get(lines[0]["instruction_source"], "D_ALL")),
+                text_cell(params.symbols.get(lines[0]["instruction_source"], "D_ALL")),
                 text_cell(text),
                 Cell(target, digits=2),
             ]
@@ -65,15 +74,15 @@ def tokenizers_table(inputs: Inputs, params: Params) -> Table:
     last = [text_cell("mean of the absolute differences"), text_cell(None), Cell(None)]
     rows.append([*last, *(c for m in means for c in (Cell(None), Cell(m, ours=True, digits=1)))])
     note = "The dataset is not the published one: the differences are the texts', too."
-    if params["dataset"] == "published" and all(mean is not None for mean in means):
-        closest = min(zip(means, params["tokenizers"], strict=True))[1]
+    if params.dataset == "published" and all(mean is not None for mean in means):
+        closest = min(zip(means, params.tokenizers, strict=True))[1]
         note = f"Closest to the published lengths: `{closest}`."
     return Table(
         columns=[
             "Dataset",
             "Text",
             "published",
-            *(head for key in params["tokenizers"] for head in (key, "Δ %")),
+            *(head for key in params.tokenizers for head in (key, "Δ %")),
         ],
         rows=rows,
         notes=[note],
@@ -87,9 +96,9 @@ def _with_margin(row: dict[str, str], text: str, value: str) -> Cell:
     return Cell(mean, ours=True, digits=2, interval=interval)
 
 
-def _published_key(row: dict[str, str], params: Params) -> str:
+def _published_key(row: dict[str, str], params: SourceParams) -> str:
     """Source name in the published CSV; it is empty for the whole dataset."""
-    return "" if row["instruction_source"] == params["mixture"] else row["instruction_source"]
+    return "" if row["instruction_source"] == params.mixture else row["instruction_source"]
 
 
 def _millions(text: str | None) -> str | None:
@@ -104,7 +113,7 @@ _COMBINATIONS = {
 }
 
 
-def diversity_table(inputs: Inputs, params: Params) -> Table:
+def diversity_table(inputs: Inputs, params: DiversityParams) -> Table:
     """Table 2: MATTR of instructions and responses, ours and published."""
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     rows = []
@@ -112,7 +121,7 @@ def diversity_table(inputs: Inputs, params: Params) -> Table:
         theirs = published.get(_published_key(row, params), {})
         rows.append(
             [
-                text_cell(params["symbols"].get(row["instruction_source"], "D_ALL")),
+                text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
                 text_cell(row["instruction_source"]),
                 _with_margin(row, "instruction", "mattr"),
                 Cell(number(theirs.get("instruction_mattr")), digits=2),
@@ -124,38 +133,38 @@ def diversity_table(inputs: Inputs, params: Params) -> Table:
         columns=["Dataset", "Source", "Instructions", "published", "Responses", "published"],
         rows=rows,
         notes=[
-            f"Window of {params['window']} words, {_COMBINATIONS[params['texts']]}.",
+            f"Window of {params.window} words, {_COMBINATIONS[params.texts]}.",
             _INTERVALS,
         ],
     )
 
 
-def contamination_table(inputs: Inputs, params: Params) -> Table:
+def contamination_table(inputs: Inputs, params: ContaminationParams) -> Table:
     """Words shared with evaluated examples: examples per task, and pairs per task and source."""
     records = read_csv(inputs["analysis"])
-    sizes = params["ngrams"]
+    sizes = params.ngrams
     rows = []
     for task in dict.fromkeys(record["task"] for record in records):
         here = {r["instruction_source"]: r for r in records if r["task"] == task}
-        everything = here[params["mixture"]]
+        everything = here[params.mixture]
         examples = number(everything["examples"])
         shares = [
             _percent(everything[f"examples_{size}"], everything["examples"]) for size in sizes
         ]
         pairs = [
             Cell(number(here[source][f"pairs_{sizes[-1]}"]) if source in here else None, ours=True)
-            for source in (*params["sources"], params["mixture"])
+            for source in (*params.sources, params.mixture)
         ]
         rows.append(
             [
-                text_cell(params["tasks"].get(task, "All tasks")),
+                text_cell(params.tasks.get(task, "All tasks")),
                 Cell(examples, ours=True),
                 Cell(number(everything["comparable_examples"]), ours=True),
                 *shares,
                 *pairs,
             ]
         )
-    symbols = [params["symbols"][source] for source in params["sources"]]
+    symbols = [params.symbols[source] for source in params.sources]
     return Table(
         columns=[
             "Task",
@@ -193,7 +202,7 @@ class GenerationRow:
     dollars: float | None = column("US$", digits=2)
 
 
-def generation_table(inputs: Inputs, params: Params) -> Table:
+def generation_table(inputs: Inputs, params: NoParams) -> Table:
     """Requests, accepted and rejected texts, tokens and dollars, per source and stage."""
     rows = []
     for row in read_csv(inputs["generation"]):
@@ -230,14 +239,14 @@ def _counted(row: dict[str, str], prefix: str) -> str | None:
     return ", ".join(named) or None
 
 
-def plain_table(inputs: Inputs, params: Params) -> Table:
+def plain_table(inputs: Inputs, params: PlainParams) -> Table:
     """All columns of an analysis CSV, with readable headings and numeric cells."""
     records = read_csv(inputs["analysis"])
-    columns = list(records[0]) if records else params["columns"]
+    columns = list(records[0]) if records else params.columns
     return Table(
         columns=[name.replace("_", " ").capitalize() for name in columns],
-        rows=[[_cell(record[name], params["digits"]) for name in columns] for record in records],
-        notes=params["notes"],
+        rows=[[_cell(record[name], params.digits) for name in columns] for record in records],
+        notes=params.notes,
     )
 
 

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from lamini.catalogue.params import ScoresParams, TasksParams
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
-from lamini.files import listed, read_json
+from lamini.evaluation.results import EvaluationResult
+from lamini.files import listed
 from lamini.tables.marks import UNLIKE, Marks
 from lamini.tables.published import published_models, published_scores
-from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Table, text_cell
 
-Scores = dict[str, dict[str, Any]]
+Scores = dict[str, EvaluationResult]
 Interval = tuple[float, float]
 
 
@@ -18,8 +19,8 @@ def read_scores(paths: Iterable[str]) -> dict[str, Scores]:
     """Evaluation results by model and task."""
     results: dict[str, Scores] = {}
     for path in paths:
-        result = read_json(path)
-        results.setdefault(result["model"], {})[result["task"]] = result
+        result = EvaluationResult.read(path)
+        results.setdefault(result.model, {})[result.task] = result
     return results
 
 
@@ -31,34 +32,32 @@ def average(scores: Iterable[float | None]) -> float | None:
     return math.fsum(value for value in values if value is not None) / len(values)
 
 
-def scores_table(inputs: Inputs, params: Params) -> Table:
+def scores_table(inputs: Inputs, params: ScoresParams) -> Table:
     """Table of scores: per model our score, the published score, and the difference.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of published scores).
-        params: `title`, `models` (key, name and parameters of our models), `published_models`
-            (names of the published models in the table), `tasks` (key to name).
+        params: our models, published models and tasks of the table.
     """
     results = read_scores(listed(inputs.get("evals")))
     published = published_scores(inputs["published"])
     sizes = {m["model"]: m["params"] for m in published_models(inputs["published"])}
-    tasks: dict[str, str] = params["tasks"]
-    ours = {model["name"]: model for model in params["models"]}
+    ours = {model.name: model for model in params.models}
     usual = {
-        name: usual_facts(results[model["key"]][key] for model in ours.values())
-        for key, name in tasks.items()
+        name: usual_facts(results[model.key][key] for model in ours.values())
+        for key, name in params.tasks.items()
         if ours
     }
     among_ours, against_paper = Marks("most models of this table"), Marks("the published score")
     rows: list[list[Cell]] = []
-    for model in [*(n for n in ours if n not in published), *params["published_models"]]:
+    for model in [*(n for n in ours if n not in published), *params.published_models]:
         theirs = published.get(model)
         if model in ours:
-            scores = {name: results[ours[model]["key"]][key] for key, name in tasks.items()}
-            size = sizes.get(model) or _size(ours[model]["parameters"])
+            scores = {name: results[ours[model].key][key] for key, name in params.tasks.items()}
+            size = sizes.get(model) or _size(ours[model].parameters)
             rows.append(_our_row(model, size, scores, usual, among_ours))
         if theirs is not None:
-            values = [theirs.get(task) for task in tasks.values()]
+            values = [theirs.get(task) for task in params.tasks.values()]
             rows.append(_row(model, sizes[model], "published", values))
         if model in ours and theirs is not None:
             rows.append(_differences(model, sizes[model], scores, theirs, against_paper))
@@ -69,7 +68,7 @@ def scores_table(inputs: Inputs, params: Params) -> Table:
         notes.append("° the published score lies within the 95 % interval of ours.")
         notes.append("A difference's interval is that of our score: the published has none.")
     return Table(
-        columns=["Model", "Parameters", "Score", *tasks.values(), "Average"],
+        columns=["Model", "Parameters", "Score", *params.tasks.values(), "Average"],
         rows=rows,
         notes=[*notes, *among_ours.notes(), *against_paper.notes()],
     )
@@ -90,16 +89,16 @@ def _our_row(
     """Our scores of one model and their average, with confidence intervals."""
     cells = [
         Cell(
-            result["score"],
+            result.score,
             ours=True,
             digits=1,
             suffix=marks.suffix(f"{model}, {task}", differing(usual[task], measured_facts(result))),
-            interval=interval_of(result),
+            interval=result.interval,
         )
         for task, result in scores.items()
     ]
     results = list(scores.values())
-    mean = average(result["score"] for result in results)
+    mean = average(result.score for result in results)
     cells.append(
         Cell(mean, ours=True, digits=1, suffix=_any_mark(cells), interval=average_interval(results))
     )
@@ -110,15 +109,7 @@ def _any_mark(cells: Sequence[Cell]) -> str:
     return UNLIKE if any(UNLIKE in cell.suffix for cell in cells) else ""
 
 
-def interval_of(result: dict[str, Any]) -> Interval | None:
-    """95 % confidence interval of a score; None if the values do not determine one."""
-    if result["interval"] is None:
-        return None
-    low, high = result["interval"]
-    return low, high
-
-
-def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
+def average_interval(results: Sequence[EvaluationResult]) -> Interval | None:
     """95 % confidence interval of an average over tasks; None if a score or interval is missing.
 
     The tasks' errors are independent. Their intervals are combined by Zou and Donner's method
@@ -126,14 +117,14 @@ def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
     side.
 
     Args:
-        results: evaluation results with `score` and `interval`, in points.
+        results: one result per task.
     """
-    mean = average(result["score"] for result in results)
-    intervals = [interval_of(result) for result in results]
+    mean = average(result.score for result in results)
+    intervals = [result.interval for result in results]
     if mean is None or any(interval is None for interval in intervals):
         return None
     distances = [
-        [abs(end - result["score"]) for end in interval]
+        [abs(end - result.score) for end in interval]
         for result, interval in zip(results, intervals, strict=True)
         if interval is not None
     ]
@@ -149,9 +140,9 @@ def _differences(
     for task, result in scores.items():
         facts = differing(published_facts(result), measured_facts(result))
         unlike = marks.suffix(f"{model}, {task}", facts) if task in theirs else ""
-        cells.append(_difference(result["score"], theirs.get(task), interval_of(result), unlike))
+        cells.append(_difference(result.score, theirs.get(task), result.interval, unlike))
     ours = list(scores.values())
-    mean = average(result["score"] for result in ours)
+    mean = average(result.score for result in ours)
     published = average(theirs.get(name) for name in scores)
     cells.append(_difference(mean, published, average_interval(ours), _any_mark(cells)))
     return [text_cell(model), text_cell(size), text_cell("difference"), *cells]
@@ -173,21 +164,21 @@ def _difference(
     )
 
 
-def tasks_table(inputs: Inputs, params: Params) -> Table:
+def tasks_table(inputs: Inputs, params: TasksParams) -> Table:
     """Table 8: tasks, metrics, published sizes, and number of examples evaluated in this run."""
     results = read_scores(listed(inputs.get("evals")))
     evaluated = next(iter(results.values()), {})
     names = {"acc": "accuracy", "acc_norm": "accuracy, length-normalised", "f1": "F1"}
     rows = [
         [
-            text_cell(task["category"]),
-            text_cell(task["name"]),
-            text_cell(names.get(task["metric"], task["metric"])),
-            Cell(task["examples"]),
-            Cell(evaluated[key]["examples"] if key in evaluated else None, ours=True),
-            text_cell(evaluated[key]["data"]["source"] if key in evaluated else None),
+            text_cell(task.category),
+            text_cell(task.name),
+            text_cell(names.get(task.metric, task.metric)),
+            Cell(task.examples),
+            Cell(evaluated[key].examples if key in evaluated else None, ours=True),
+            text_cell(evaluated[key].data.source if key in evaluated else None),
         ]
-        for key, task in params["tasks"].items()
+        for key, task in params.tasks.items()
     ]
     return Table(
         columns=["Category", "Task", "Metric", "Published size", "This run", "Data from"],

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 
+from lamini.catalogue.params import DisagreementParams, NoParams
 from lamini.files import read_jsonl
 from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, LEVELS, PROTOCOL
 from lamini.human_evaluation.shown import read_shown
-from lamini.tables.table import Inputs, Params, Table, text_cell
+from lamini.tables.table import Inputs, Table, text_cell
 
 SHOWN_CHARACTERS = 400
 
 
-def levels_table(inputs: Inputs, params: Params) -> Table:
+def levels_table(inputs: Inputs, params: NoParams) -> Table:
     """Table 7: the four rating levels of Appendix C, in our words."""
     return Table(
         columns=["Level", "A text deserves it when it is", "Such as"],
@@ -29,13 +30,12 @@ def levels_table(inputs: Inputs, params: Params) -> Table:
     )
 
 
-def disagreement_table(inputs: Inputs, params: Params) -> Table:
+def disagreement_table(inputs: Inputs, params: DisagreementParams) -> Table:
     """Tables 5 and 6: the instruction with the largest gap between both sides' mean ratings.
 
     Args:
         inputs: `ratings` (CSV), `rated` (JSONL of the rated items).
-        params: `students`, `references` (keys of models), `names` (key to name), `ahead` (the
-            side with the higher ratings: "students" or "references").
+        params: the rated models, and the side with the higher ratings.
     """
     shown = read_shown(inputs["ratings"])
     groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
@@ -44,14 +44,14 @@ def disagreement_table(inputs: Inputs, params: Params) -> Table:
     best = max(groups, key=lambda g: (_lead(groups[g], params), g), default=None)
     items = {item["item"]: item for item in read_jsonl(inputs["rated"])}
     rows, instruction = [], "no ratings yet"
-    for subject in params["students"] + params["references"]:
+    for subject in params.students + params.references:
         rated = groups[best].get(subject, []) if best is not None else []
         for row in rated[:1]:
             item = items[row["item"]]
             instruction = item["instruction"]
             rows.append(
                 [
-                    text_cell(params["names"][subject]),
+                    text_cell(params.names[subject]),
                     text_cell(_shorten(item["text"])),
                     text_cell("/".join(sorted(r["rating"] for r in rated))),
                 ]
@@ -67,17 +67,17 @@ def disagreement_table(inputs: Inputs, params: Params) -> Table:
     )
 
 
-def _lead(group: dict[str, list[dict[str, str]]], params: Params) -> float:
+def _lead(group: dict[str, list[dict[str, str]]], params: DisagreementParams) -> float:
     """Mean rating of side `ahead` minus the other's (A = 3 ... D = 0); -inf without ratings."""
 
     def mean(models: list[str]) -> float | None:
         values = [3 - LEVELS.index(row["rating"]) for m in models for row in group.get(m, [])]
         return sum(values) / len(values) if values else None
 
-    students, references = mean(params["students"]), mean(params["references"])
+    students, references = mean(params.students), mean(params.references)
     if students is None or references is None:
         return float("-inf")
-    return students - references if params["ahead"] == "students" else references - students
+    return students - references if params.ahead == "students" else references - students
 
 
 def _shorten(text: str) -> str:

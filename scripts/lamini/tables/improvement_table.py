@@ -1,40 +1,41 @@
 """Significance tests of the students' improvements over their initializations (ours only)."""
 
+from lamini.catalogue.params import ImprovementParams
 from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
-from lamini.evaluation.facts import Result, differing, measured_facts, same_examples
+from lamini.evaluation.facts import differing, measured_facts, same_examples
+from lamini.evaluation.results import EvaluationResult
 from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.marks import Marks
 from lamini.tables.published import number, read_csv
-from lamini.tables.table import Cell, Inputs, Params, Table, signed_interval, text_cell
+from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
 
 
-def improvement_table(inputs: Inputs, params: Params) -> Table:
+def improvement_table(inputs: Inputs, params: ImprovementParams) -> Table:
     """Each student against its initialization (`baseline`), task by task.
 
     Args:
         inputs: `evals` (JSON files), `contamination` (CSV of the analysis).
-        params: `pairs` (`student` and `baseline`, each with key and name), `tasks` (key to name),
-            `mixture`, `words` (minimum length of a shared run that counts as contamination).
+        params: students with their initializations, tasks, and the meaning of contamination.
     """
     results = read_scores(inputs["evals"])
     shares = _contaminated(inputs["contamination"], params)
     marks = Marks("the baseline")
     measured = []
-    for pair in params["pairs"]:
-        for task, title in params["tasks"].items():
-            before, after = (results[pair[role]["key"]][task] for role in ("baseline", "student"))
+    for pair in params.pairs:
+        for task, title in params.tasks.items():
+            before, after = (results[m.key][task] for m in (pair.baseline, pair.student))
             facts = differing(measured_facts(before), measured_facts(after))
-            mark = marks.suffix(f"{pair['student']['name']}, {title}", facts)
+            mark = marks.suffix(f"{pair.student.name}, {title}", facts)
             compared = _compare(task, before, after)
             measured.append((pair, task, title, before, after, compared, mark))
     tested = [compared.p_value for *_, compared, _ in measured if compared]
     corrected = iter(holm(tested))
     rows = [
         [
-            *map(text_cell, (pair["student"]["name"], pair["baseline"]["name"], title)),
-            Cell(before["score"], ours=True, digits=1),
-            Cell(after["score"], ours=True, digits=1),
+            *map(text_cell, (pair.student.name, pair.baseline.name, title)),
+            Cell(before.score, ours=True, digits=1),
+            Cell(after.score, ours=True, digits=1),
             *_difference(compared, next(corrected) if compared else None, mark),
             Cell(shares.get(task), ours=True, digits=1),
         ]
@@ -59,18 +60,18 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
             " The interval belongs to this test: it leaves out 0 exactly where p is below 0.05.",
             f"p (Holm): p corrected for the {len(tested)} comparisons of this table by Holm's"
             " method; bold where it is below 0.05.",
-            f"Contaminated: examples that share {params['words']} words in a row with a pair of the"
+            f"Contaminated: examples that share {params.words} words in a row with a pair of the"
             " dataset, of those with as many words.",
             *marks.notes(),
         ],
     )
 
 
-def _compare(task: str, before: Result, after: Result) -> Comparison | None:
+def _compare(task: str, before: EvaluationResult, after: EvaluationResult) -> Comparison | None:
     """Comparison of two results; None if their examples differ."""
     if not same_examples(before, after):
         return None
-    return compare(before["values"], after["values"], derive_seed("improvement", task))
+    return compare(before.values, after.values, derive_seed("improvement", task))
 
 
 def _difference(compared: Comparison | None, corrected: float | None, mark: str) -> list[Cell]:
@@ -91,13 +92,13 @@ def _difference(compared: Comparison | None, corrected: float | None, mark: str)
     ]
 
 
-def _contaminated(path: str, params: Params) -> dict[str, float | None]:
+def _contaminated(path: str, params: ImprovementParams) -> dict[str, float | None]:
     """Percentage of contaminated examples, by task."""
     shares: dict[str, float | None] = {}
     for row in read_csv(path):
-        if row["instruction_source"] == params["mixture"]:
+        if row["instruction_source"] == params.mixture:
             found, of = (
-                number(row[f"examples_{params['words']}"]),
+                number(row[f"examples_{params.words}"]),
                 number(row["comparable_examples"]),
             )
             shares[row["task"]] = 100 * found / of if of and found is not None else None

@@ -5,28 +5,30 @@ from pkgutil import resolve_name
 from typing import Any
 
 from lamini.catalogue import TABLES
+from lamini.catalogue.params import ItemParams
 from lamini.tables.table import Table, TitledTable, write_table
 
 
 def make_table(
-    table: str, inputs: dict[str, Any], settings: dict[str, Any], outputs: dict[str, str | Path]
+    table: str, inputs: dict[str, Any], settings: ItemParams, outputs: dict[str, str | Path]
 ) -> None:
     """Build one table and write its files.
 
     Args:
         table: "01" ... "13", or another name of an entry in `lamini.catalogue`.
         inputs: named input files of the rule.
-        settings: `reproduction`, and the params of the entry's builder.
+        settings: common params, and the params of the entry's builder.
         outputs: paths by file format: "csv", "md", "tex", "json".
     """
     entry = TABLES[table]
-    content: Table = resolve_name(entry.builder)(inputs, settings)
+    builder = resolve_name(entry.builder)
+    content: Table = builder(inputs, settings.of_builder(builder))
     title = entry.title.format(**content.title_values)
     titled = TitledTable(
         **vars(content),
         name=table,
         title=title,
         heading=entry.heading(title),
-        reproduction=settings["reproduction"],
+        reproduction=settings.reproduction,
     )
     write_table(titled, outputs)

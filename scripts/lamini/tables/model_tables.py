@@ -1,19 +1,20 @@
 """Table 3 (the collection), and the table of training losses."""
 
+from lamini.catalogue.params import CollectionParams, TrainingParams
 from lamini.files import listed, read_json
 from lamini.tables.published import read_csv
-from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Table, text_cell
 
 
-def collection_table(inputs: Inputs, params: Params) -> Table:
+def collection_table(inputs: Inputs, params: CollectionParams) -> Table:
     """Table 3: students, initializations and learning rates; the paper's students first.
 
     Args:
         inputs: `published` (CSV of the paper's students).
-        params: `students` (facts of each), `trained` (False: their released checkpoints are used).
+        params: the students, and whether this run trains them.
     """
-    made = "trained" if params["trained"] else "released checkpoint"
-    ours = {model["name"]: model for model in params["students"]}
+    made = "trained" if params.trained else "released checkpoint"
+    ours = {model.name: model for model in params.students}
     rows = [
         [
             text_cell(row["name"] + ("*" if row["recommended"] == "yes" else "")),
@@ -27,14 +28,14 @@ def collection_table(inputs: Inputs, params: Params) -> Table:
     published = {row["name"] for row in read_csv(inputs["published"])}
     rows += [
         [
-            text_cell(model["name"]),
+            text_cell(model.name),
             text_cell({"encoder-decoder": "enc-dec", "decoder-only": "dec-only"}[kind]),
-            text_cell(model["initialization"]),
-            text_cell(f"{model['learning_rate']:.0e}".replace("e-0", "e-")),
+            text_cell(model.initialization),
+            text_cell(f"{model.learning_rate:.0e}".replace("e-0", "e-")),
             text_cell(f"{made}; not of the paper"),
         ]
         for model in ours.values()
-        if model["name"] not in published and (kind := model["architecture"])
+        if model.name not in published and (kind := model.architecture)
     ]
     return Table(
         columns=["Name", "Architecture", "Initialization", "Learning rate", "This run"],
@@ -43,20 +44,20 @@ def collection_table(inputs: Inputs, params: Params) -> Table:
     )
 
 
-def training_table(inputs: Inputs, params: Params) -> Table:
+def training_table(inputs: Inputs, params: TrainingParams) -> Table:
     """Losses before and after training, and the amount of training data.
 
     Args:
         inputs: `manifests` (JSON of the checkpoints, in the order of the students).
-        params: `students` (`key` and `name` of each).
+        params: the students.
     """
     rows = []
-    for student, path in zip(params["students"], listed(inputs["manifests"]), strict=True):
+    for student, path in zip(params.students, listed(inputs["manifests"]), strict=True):
         facts = read_json(path)
         left_out = sum(facts["pairs_left_out"].values())
         rows.append(
             [
-                text_cell(student["name"]),
+                text_cell(student.name),
                 Cell(facts["steps"], ours=True),
                 Cell(facts["pairs_used"], ours=True),
                 Cell(left_out, ours=True),

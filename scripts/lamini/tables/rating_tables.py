@@ -6,26 +6,27 @@ Ratings by people and by a judge model have separate rows; no row counts both to
 from collections.abc import Iterator
 from typing import Any
 
+from lamini.catalogue.params import NoParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
 from lamini.files import listed, read_json
 from lamini.human_evaluation.protocol import LEVELS
-from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
+from lamini.tables.table import Cell, Inputs, Table, text_cell
 
 RATERS = {"human": "people", "machine": "a machine"}
 INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
 
 
-def rating_shares_table(inputs: Inputs, params: Params) -> Table:
+def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
     """Counts per level, share of A, and mean rating, per model or source, and part.
 
     Args:
         inputs: `summaries` (JSON, one for each study).
-        params: `names` (model or source to its name).
+        params: display names.
     """
     interval = ["estimate", "low", "high"]
     rows = [
         [
-            text_cell(params["names"].get(row["subject"], row["subject"])),
+            text_cell(params.names.get(row["subject"], row["subject"])),
             text_cell(row["part"]),
             text_cell(RATERS[rater]),
             *(_number(row["counts"][level]) for level in LEVELS),
@@ -52,18 +53,18 @@ def rating_shares_table(inputs: Inputs, params: Params) -> Table:
     )
 
 
-def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
+def rating_comparisons_table(inputs: Inputs, params: RatingsParams) -> Table:
     """Pairwise comparisons of models, on the instructions where both are rated.
 
     Args:
         inputs: `summaries` (JSON, one for each study).
-        params: `names` (model to its name).
+        params: display names.
     """
     compared = list(_rows(inputs, "comparisons"))
     corrected = holm([row["p"] for *_, row in compared])
     rows = [
         [
-            *(text_cell(params["names"].get(row[who], row[who])) for who in ("first", "second")),
+            *(text_cell(params.names.get(row[who], row[who])) for who in ("first", "second")),
             text_cell(RATERS[rater]),
             *(_number(row[count]) for count in ("better", "equal", "worse")),
             Cell(row["difference"]["estimate"], ours=True, digits=2, bold=p < LEVEL),
@@ -99,7 +100,7 @@ def rating_comparisons_table(inputs: Inputs, params: Params) -> Table:
     )
 
 
-def rating_agreement_table(inputs: Inputs, params: Params) -> Table:
+def rating_agreement_table(inputs: Inputs, params: NoParams) -> Table:
     """Agreement between two people on texts rated twice, and between people and the judge.
 
     Args:

@@ -10,18 +10,18 @@ students, because their scores are not expected to be the paper's.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lamini.catalogue.paper import PAPER_TEACHER
+from lamini.catalogue.params import ReproducedImprovementParams, ReproductionParams
 from lamini.evaluation.comparison import Comparison, compare
 from lamini.evaluation.facts import differing, measured_facts, published_facts, same_examples
-from lamini.evaluation.results import wilson
+from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
-from lamini.tables.evaluation_tables import Interval, interval_of, read_scores
+from lamini.tables.evaluation_tables import Interval, read_scores
 from lamini.tables.marks import Marks
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Cell, Inputs, Params, Table, signed_interval, text_cell
+from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
 
 Published = Mapping[str, Mapping[str, float]]
 ALL = "All"
@@ -102,32 +102,31 @@ class Paper:
         return self.scores[student][task] - self.scores[self.starts[student]][task]
 
 
-def reproduction_table(inputs: Inputs, params: Params) -> Table:
+def reproduction_table(inputs: Inputs, params: ReproductionParams) -> Table:
     """Number of compared and of agreeing scores, by family and role, and in total.
 
     Args:
         inputs: `evals` (JSON files; missing if no model is in the paper), `published` (CSV of
             scores), `collection` (CSV of the students).
-        params: `models` (key, name, family, role; models of the run that are in the paper),
-            `tasks` (key to name).
+        params: models of the run that are in the paper, and tasks.
     """
     results, paper = read_scores(inputs.get("evals", ())), Paper.read(inputs)
     groups: dict[tuple[str, str], Yardsticks] = {}
     members: dict[tuple[str, str], set[str]] = {}
     marks = Marks("the published scores")
     marked: dict[tuple[str, str], str] = {}
-    for model in params["models"]:
-        for group in ((model["family"], model["role"]), (ALL, model["role"])):
+    for model in params.models:
+        for group in ((model.family, model.role), (ALL, model.role)):
             counts = groups.setdefault(group, Yardsticks())
-            members.setdefault(group, set()).add(model["name"])
-            for task, title in params["tasks"].items():
-                result = results[model["key"]][task]
-                if title in paper.scores[model["name"]]:
-                    _count_score(counts, paper, model["name"], title, result)
+            members.setdefault(group, set()).add(model.name)
+            for task, title in params.tasks.items():
+                result = results[model.key][task]
+                if title in paper.scores[model.name]:
+                    _count_score(counts, paper, model.name, title, result)
                     facts = differing(published_facts(result), measured_facts(result))
-                    mark = marks.suffix(f"{model['name']}, {title}", facts)
+                    mark = marks.suffix(f"{model.name}, {title}", facts)
                     marked[group] = marked.get(group) or mark
-    judged = params["another_teacher"] is None
+    judged = params.another_teacher is None
     ordered = sorted(groups, key=lambda group: (group[0] == ALL, group[1] != "student"))
     return Table(
         columns=headings(ReproductionRow),
@@ -149,7 +148,7 @@ def reproduction_table(inputs: Inputs, params: Params) -> Table:
             " of ours. If another student: with those of each other student of the paper, on"
             " average. Both have intervals for as many examples as ours.",
             SEED_NOTE,
-            *replication_notes(params["another_teacher"]),
+            *replication_notes(params.another_teacher),
             *([] if ordered else ["None of the paper's models took part in this run."]),
             *marks.notes(),
         ],
@@ -157,16 +156,16 @@ def reproduction_table(inputs: Inputs, params: Params) -> Table:
 
 
 def _count_score(
-    counts: Yardsticks, paper: Paper, model: str, task: str, result: dict[str, Any]
+    counts: Yardsticks, paper: Paper, model: str, task: str, result: EvaluationResult
 ) -> None:
     before = paper.scores[model][task]
-    counts.ours.add(result["score"], interval_of(result), before)
-    if model in paper.starts and interval_of(result) is not None:
+    counts.ours.add(result.score, result.interval, before)
+    if model in paper.starts and result.interval is not None:
         replacements = [(counts.untrained, paper.starts[model])]
         replacements += [(counts.another, other) for other in paper.others(model)]
         for agreement, other in replacements:
             score = paper.scores[other][task]
-            low, high = wilson(score / 100, result["examples"])
+            low, high = wilson(score / 100, result.examples)
             agreement.add(score, (100 * low, 100 * high), before)
 
 
@@ -199,7 +198,7 @@ def _row(
     )
 
 
-def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
+def reproduced_improvement_table(inputs: Inputs, params: ReproducedImprovementParams) -> Table:
     """Each student's improvement over its initialization, ours and the paper's, task by task.
 
     The interval is that of our improvement, from the examples on which student and baseline differ.
@@ -209,31 +208,31 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV of scores), `collection` (CSV of students).
-        params: `pairs` (`student` and `baseline`, each with key and name), `tasks` (key to name).
+        params: students with their initializations, and tasks.
     """
     results, paper = read_scores(inputs["evals"]), Paper.read(inputs)
     counts, rows, marks = Yardsticks(), [], Marks("the published scores")
-    judged = params["another_teacher"] is None
-    for pair in params["pairs"]:
-        student, baseline = pair["student"], pair["baseline"]
-        for task, title in params["tasks"].items():
-            if title not in paper.scores[student["name"]]:
+    judged = params.another_teacher is None
+    for pair in params.pairs:
+        student, baseline = pair.student, pair.baseline
+        for task, title in params.tasks.items():
+            if title not in paper.scores[student.name]:
                 continue
-            after, before = results[student["key"]][task], results[baseline["key"]][task]
-            theirs, compared = paper.improvement(student["name"], title), None
+            after, before = results[student.key][task], results[baseline.key][task]
+            theirs, compared = paper.improvement(student.name, title), None
             if same_examples(before, after):
                 seed = derive_seed("improvement", task)
-                compared = compare(before["values"], after["values"], seed)
-                _count_improvement(counts, paper, student["name"], title, compared)
+                compared = compare(before.values, after.values, seed)
+                _count_improvement(counts, paper, student.name, title, compared)
             facts = [
                 fact
                 for result in (before, after)
                 for fact in differing(published_facts(result), measured_facts(result))
             ] + differing(measured_facts(before), measured_facts(after))
-            mark = marks.suffix(f"{student['name']}, {title}", facts)
+            mark = marks.suffix(f"{student.name}, {title}", facts)
             rows.append(
                 [
-                    *map(text_cell, (student["name"], baseline["name"], title)),
+                    *map(text_cell, (student.name, baseline.name, title)),
                     *_improvement(compared, theirs, mark, judged=judged),
                 ]
             )
@@ -254,7 +253,7 @@ def reproduced_improvement_table(inputs: Inputs, params: Params) -> Table:
             "Match: the interval of the difference of both improvements contains 0. It is that of"
             " our improvement, example by example; the published one has none.",
             SEED_NOTE,
-            *replication_notes(params["another_teacher"]),
+            *replication_notes(params.another_teacher),
             *marks.notes(),
         ],
     )

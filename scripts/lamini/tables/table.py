@@ -14,8 +14,6 @@ from lamini.files import atomic_writer, write_json
 
 Inputs = dict[str, Any]
 """Named input files of a table's builder."""
-Params = dict[str, Any]
-"""Params of a table's builder."""
 MISSING = "–"
 MARK = "†"
 MARK_NOTE = f"{MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
