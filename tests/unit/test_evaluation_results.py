@@ -306,6 +306,13 @@ def test_graded_values_are_resampled() -> None:
     assert summary == summarize(values.tolist(), 4000, 1)
 
 
+def test_the_bootstrap_draws_each_distinct_value_by_its_share() -> None:
+    draws = np.random.default_rng(3).multinomial(4, [0.25, 0.5, 0.25], size=200)
+    low, high = np.quantile(draws @ [0.125, 0.5, 1.0] / 4, [0.025, 0.975])
+    found = summarize([0.5, 1.0, 0.125, 0.5], 200, 3)["interval"]
+    assert found == [round(100 * low, 4), round(100 * high, 4)]
+
+
 def test_equal_graded_values_tell_no_interval() -> None:
     for equal in ([0.5], [0.5, 0.5, 0.5]):
         assert summarize(equal, 100, 1)["interval"] is None
