@@ -156,7 +156,10 @@ def test_hours_are_those_that_were_measured():
 
 def test_small_models_and_fast_cards_are_used_less():
     plans = students()
-    shares = {name: [plan.utilisation(card) for card in CARDS] for name, plan in plans.items()}
+    shares = {  # of the GPU's 16-bit peak
+        name: [plan.flops / (3600 * plan.hours(card) * GPUS[card.name].peak) for card in CARDS]
+        for name, plan in plans.items()
+    }
     assert all(0.01 < share < 0.6 for each in shares.values() for share in each)
     for small, large in (("t5-61m", "t5-738m"), ("gpt-124m", "gpt-1.5b")):
         less, more = shares[f"lamini-{small}"], shares[f"lamini-{large}"]

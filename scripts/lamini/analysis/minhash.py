@@ -12,10 +12,9 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import Integers, word_marks
+from lamini.analysis.words import MULTIPLIER, Integers, word_marks
 from lamini.files import derive_seed
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
@@ -146,7 +145,7 @@ def _cut_shingles(marks, starts, size):  # type: ignore[no-untyped-def]
         for word in range(first, end - span + 1 if span else first):
             value = np.uint64(span)
             for offset in range(span):
-                value = value * _MULTIPLIER + marks[word + offset]
+                value = value * MULTIPLIER + marks[word + offset]
             hashes[used] = _mixed(value)
             used += 1
         own = np.sort(hashes[begin:used])
@@ -177,7 +176,7 @@ def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
         for band in range(bands):
             key = np.uint64(band + 1)
             for row in range(rows):
-                key = _mixed(key * _MULTIPLIER + smallest[band * rows + row])
+                key = _mixed(key * MULTIPLIER + smallest[band * rows + row])
             keys[text, band] = key
     return keys
 

@@ -13,10 +13,9 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import Integers
+from lamini.analysis.words import MULTIPLIER, Integers
 
 Numbers = np.ndarray[Any, np.dtype[np.int32]]
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class RougeTexts:
@@ -109,7 +108,7 @@ def _occurrences(marks, starts):  # type: ignore[no-untyped-def]
         for place in range(len(own)):
             again = place > 0 and own[place] == own[place - 1]
             repeat = repeat + np.uint64(1) if again else np.uint64(0)
-            hashes[begin + place] = own[place] ^ (repeat * _MULTIPLIER)
+            hashes[begin + place] = own[place] ^ (repeat * MULTIPLIER)
     return hashes
 
 

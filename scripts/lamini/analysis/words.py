@@ -21,6 +21,8 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 JOINERS = "'’-"
 """Characters that belong to a word if they are between two word characters."""
 _WORD_KINDS = ("L", "N", "M")
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""Odd multiplier of hashes that combine word hashes: 2 ** 64 divided by the golden ratio."""
 
 
 def is_word_character(character: str) -> bool:

@@ -66,10 +66,6 @@ class StudentPlan:
         work = self.architecture, self.parameters, self.tokens, self.flops
         return training_seconds(gpu, *work) / 3600
 
-    def utilisation(self, card: Card) -> float:
-        """Estimated share of the GPU's 16-bit peak."""
-        return self.flops / (3600 * self.hours(card) * GPUS[card.name].peak)
-
     def advice(self, card: Card) -> str:
         """Settings needed to fit the training on a GPU; `fits` if none are needed."""
         recipe = self.recipe
