@@ -99,13 +99,13 @@ def test_words_stand_where_they_are_said_to(texts: list[str]) -> None:
 
 
 def test_equal_hashes_of_other_words_are_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With marks that all collide, only the words' letters are left to tell them apart."""
+    """If all word hashes collide, the letters of the words still tell them apart."""
     one = placed_words(pa.array(["a b c d e f", "q a b c r"]))
     index = OverlapIndex(["x y z a b c w"], [0], size=3, most_texts=5)
-    blind = index._index.words._replace(marks=np.zeros_like(index._index.words.marks))
+    blind = index._index.words._replace(hashes=np.zeros_like(index._index.words.hashes))
     monkeypatch.setattr("lamini.analysis.overlap.placed_words", lambda texts: blind)
     collided = OverlapIndex(["x y z a b c w"], [0], size=3, most_texts=5)
-    runs = collided.search(one._replace(marks=np.zeros_like(one.marks)))
+    runs = collided.search(one._replace(hashes=np.zeros_like(one.hashes)))
     assert {(r, n) for r, n in zip(runs.row, runs.length, strict=True)} == {(0, 3), (1, 3)}
 
 

@@ -12,7 +12,7 @@ from lexicalrichness import LexicalRichness
 from scipy import stats
 
 from lamini.analysis.mattr import LexicalDiversity, mattr
-from lamini.analysis.words import JOINERS, word_marks
+from lamini.analysis.words import JOINERS, word_hashes
 
 TEXT = st.text(
     st.one_of(
@@ -51,25 +51,25 @@ def slow_mattr(words: list[str], window: int) -> float:
     return float(np.mean([len(set(w)) / window for w in windows]))
 
 
-def same_words(words: list[str], marks: np.ndarray) -> bool:
-    """Whether marks are equal exactly where words are."""
-    names = dict(zip(words, marks.tolist(), strict=True))
-    return [names[w] for w in words] == marks.tolist() and len(set(names.values())) == len(names)
+def same_words(words: list[str], hashes: np.ndarray) -> bool:
+    """Whether hashes are equal exactly where words are."""
+    names = dict(zip(words, hashes.tolist(), strict=True))
+    return [names[w] for w in words] == hashes.tolist() and len(set(names.values())) == len(names)
 
 
 @given(texts=st.lists(TEXT, max_size=6), skipped=st.integers(0, 3))
 @settings(max_examples=300, deadline=None)
 def test_words_are_cut_as_documented(texts: list[str], skipped: int) -> None:
-    marks, starts = word_marks(pa.array(texts, pa.string()).slice(skipped))
+    hashes, starts = word_hashes(pa.array(texts, pa.string()).slice(skipped))
     expected = [slow_words(text) for text in texts[skipped:]]
     assert np.diff(starts).tolist() == [len(words) for words in expected]
-    assert same_words([word for words in expected for word in words], marks)
+    assert same_words([word for words in expected for word in words], hashes)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:10]))
 def test_hostile_texts_are_cut_the_same(text: str) -> None:
-    marks, _ = word_marks(pa.array([text]))
-    assert same_words(slow_words(text), marks)
+    hashes, _ = word_hashes(pa.array([text]))
+    assert same_words(slow_words(text), hashes)
 
 
 def test_words_are_what_people_expect() -> None:
