@@ -15,7 +15,7 @@ from lamini.catalogue.evaluation import EVALUATION
 from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
 from lamini.catalogue.models import MODELS
 from lamini.catalogue.run import Params, Run
-from lamini.roots import fingerprint, root_inputs
+from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
@@ -110,7 +110,7 @@ class Catalogue(Run):
 
     def crate_inputs(self) -> dict[str, Any]:
         """Named inputs of the RO-Crate; `snakefile` and `citation` are part of the repository."""
-        snakefile, citation = root_inputs(CODE)
+        snakefile, citation = rule_inputs(CODE)
         return {
             "lineage": "results/report/lineage.json",
             "report": "results/report/index.html",
@@ -122,7 +122,7 @@ class Catalogue(Run):
     def crate_params(self) -> Params:
         """Params of `write_crate`."""
         report = self.config.report
-        return {"title": report.title, "files": fingerprint(CODE), "version": report.version}
+        return {"title": report.title, "files": user_files_digest(CODE), "version": report.version}
 
     def lineage_params(self) -> Params:
         """Params of `collect_lineage`."""

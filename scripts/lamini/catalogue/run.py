@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lamini.catalogue.paper import PAPER
-from lamini.roots import fingerprint, root_inputs
+from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
@@ -30,7 +30,7 @@ class Run:
         report = self.config.report
         return {
             "reproduction": report.reproduction,
-            "published_files": fingerprint([PAPER]),
+            "published_files": user_files_digest([PAPER]),
             "version": report.version,
         }
 
@@ -129,5 +129,5 @@ class Run:
 def published(name: str, **others: str) -> dict[str, Any]:
     """Files of the published numbers as inputs; part of the repository, so `ancient`."""
     names = {"published": name, **others}
-    paths = root_inputs(f"{PAPER}/{file}.csv" for file in names.values())
+    paths = rule_inputs(f"{PAPER}/{file}.csv" for file in names.values())
     return dict(zip(names, paths, strict=True))
