@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from checkouts import ENVIRONMENT, Checkout, check_out
-from lamini.plan.students import CARDS
+from lamini.plan.students import GPU_MODELS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")]
@@ -165,7 +165,7 @@ def test_the_papers_costs_are_those_of_the_plan(checkout: Checkout) -> None:
     totals = re.findall(r"^total +(.+)$", plan, re.MULTILINE)
     dollars = [float(text.replace(",", "")) for text in re.findall(r"\$([\d,.]+)", totals[0])]
     planned = map(float, totals[1].split()[2:])
-    hours = dict(zip((card.name for card in CARDS), planned, strict=True))
+    hours = dict(zip((card.name for card in GPU_MODELS), planned, strict=True))
     page = " ".join((ROOT / "docs/paper.md").read_text("utf-8").split())
     assert f"about ${dollars[0]:.0f} (${dollars[1]:.0f} with the Batch API)" in page
     said = re.search(r"(\d+) A100-hours, (\d+) V100-hours or (\d+) H100-hours", page)

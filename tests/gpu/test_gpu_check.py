@@ -18,7 +18,7 @@ from lamini.evaluation import scoring
 from lamini.training import computation, losses
 
 ROOT = Path(__file__).parents[2]
-ON_A_CPU = {
+CPU_COSTS = {
     "T5": "packed: math, rows: math, alone: math",  # its position biases have a gradient
     "T5 v1.1": "packed: math, rows: math, alone: math",
     "GPT-2": "shared_prefix: math, rows: math, alone: math",  # it drops attention weights out
@@ -48,7 +48,7 @@ def test_the_whole_check_on_the_cpu() -> None:
     for family in FAMILIES:
         for precision in ("fp32", "bf16", "fp16"):
             assert f"{family} in {precision}: error of loss and gradient" in checks
-        assert checks[f"{family}: attention kernels of training"]["measured"] == ON_A_CPU[family]
+        assert checks[f"{family}: attention kernels of training"]["measured"] == CPU_COSTS[family]
     assert "Cerebras-GPT in two processes (gloo): losses of one process" in checks
     for student in ("GPT-2", "T5", "SmolLM2"):
         assert f"small {student} in fp32: tokens/s against transformers' trainer" in checks

@@ -34,7 +34,7 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".mutation"
 SURVIVORS = Path(__file__).with_name("survivors.yaml")
-LEAST = 4
+MIN_COUNT = 4
 """Mutants of each module, however small it is."""
 SKIPPED = 34
 """mutmut's exit code of a mutant that is not to be run."""
@@ -72,7 +72,7 @@ class Module:
     def choose(self, share: float, seed: int) -> None:
         """Have mutmut skip all mutants but a sample of them."""
         names = sorted(self.mutants)
-        count = min(len(names), max(LEAST, math.ceil(share * len(names))))
+        count = min(len(names), max(MIN_COUNT, math.ceil(share * len(names))))
         chosen = set(random.Random(f"{seed} {self.path}").sample(names, count))
         for name in self.data.exit_code_by_key:
             self.data.exit_code_by_key[name] = None if name in chosen else SKIPPED

@@ -15,7 +15,7 @@ from lamini.evaluation import scoring
 from lamini.evaluation.models import spread
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer, Way
-from lamini.evaluation.tries import LEAST_SHARED, MOST_TOKENS, build_rows
+from lamini.evaluation.tries import MAX_TOKENS, MIN_SHARED, build_rows
 
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=40)
 
@@ -117,7 +117,7 @@ def test_what_is_shared_stands_in_a_row_once() -> None:
     (row,) = build_rows(requests)
     assert len(row.tokens) == 300 + 10 * 2
     many = [TokenRequest(np.append(context, n), np.arange(50)) for n in range(90)]
-    assert all(len(row.tokens) <= MOST_TOKENS for row in build_rows(many))
+    assert all(len(row.tokens) <= MAX_TOKENS for row in build_rows(many))
 
 
 def test_limits_of_a_row_are_exact() -> None:
@@ -126,10 +126,10 @@ def test_limits_of_a_row_are_exact() -> None:
         return [len(row.tokens) for row in rows]
 
     text = np.arange(1, 1001)
-    for shared, expected in ((LEAST_SHARED, [20 + 30 - 16]), (LEAST_SHARED - 1, [30, 20])):
+    for shared, expected in ((MIN_SHARED, [20 + 30 - 16]), (MIN_SHARED - 1, [30, 20])):
         branch = np.append(text[:shared], np.zeros(20 - shared, np.int64))
         assert lengths(branch, text[:30]) == expected
-    for most, expected in ((MOST_TOKENS, [MOST_TOKENS]), (MOST_TOKENS + 1, [1000, 41])):
+    for most, expected in ((MAX_TOKENS, [MAX_TOKENS]), (MAX_TOKENS + 1, [1000, 41])):
         branch = np.append(text[:16], np.zeros(most - 1000, np.int64))
         assert lengths(branch, text) == expected
 
@@ -142,7 +142,7 @@ def test_batches_fit_their_budget_and_hold_little_padding(lengths: list[int], bu
     for batch in batches:
         padded = max(batch) * len(batch)
         assert padded <= budget or len(batch) == 1
-        assert padded - sum(batch) <= budget * scoring.MOST_PADDING
+        assert padded - sum(batch) <= budget * scoring.MAX_PADDING
 
 
 def test_a_batch_that_does_not_fit_is_halved() -> None:

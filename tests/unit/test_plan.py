@@ -14,7 +14,7 @@ from lamini.errors import LaminiError
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.plan.__main__ import main
 from lamini.plan.requests import StagePlan, planned_requests
-from lamini.plan.students import CARDS, StudentPlan, planned_students
+from lamini.plan.students import GPU_MODELS, StudentPlan, planned_students
 from lamini.plan.tokens import estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
 from lamini.settings.teacher import InstructionTemplate
@@ -23,7 +23,7 @@ from lamini.training.gpus import GPUS, training_seconds
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
-RTX_4090, V100, L40S, A100, H100, B200 = CARDS
+RTX_4090, V100, L40S, A100, H100, B200 = GPU_MODELS
 
 
 @pytest.fixture(autouse=True)
@@ -154,10 +154,10 @@ def test_hours_are_those_that_were_measured():
         assert estimated == pytest.approx(seconds, rel=0.01)
 
 
-def test_small_models_and_fast_cards_are_used_less():
+def test_small_models_and_fast_gpus_are_used_less():
     plans = students()
     shares = {  # of the GPU's 16-bit peak
-        name: [plan.flops / (3600 * plan.hours(card) * GPUS[card.name].peak) for card in CARDS]
+        name: [plan.flops / (3600 * plan.hours(gpu) * GPUS[gpu.name].peak) for gpu in GPU_MODELS]
         for name, plan in plans.items()
     }
     assert all(0.01 < share < 0.6 for each in shares.values() for share in each)
@@ -176,7 +176,7 @@ def test_small_models_and_fast_cards_are_used_less():
 
 
 def test_a_job_has_the_time_that_the_plan_says():
-    """On V100s, the slowest cards, a first attempt may take a third more than planned."""
+    """On V100s, the slowest GPUs, a first attempt may take a third more than planned."""
     made = flow()
     for name, plan in students().items():
         planned = 60 * plan.hours(V100) / made.training_gpus(name)
@@ -194,7 +194,7 @@ def test_the_readme_says_what_the_plan_says(capsys):
         readme,
     )
     assert [float(said[1]), float(said[2])] == pytest.approx([float(live), float(batch)], rel=0.02)
-    assert float(said[3]) == pytest.approx(hours[CARDS.index(A100)], rel=0.02)
+    assert float(said[3]) == pytest.approx(hours[GPU_MODELS.index(A100)], rel=0.02)
 
 
 def write_cache(folder: str, prompts: list[int], responses: list[int]) -> None:
@@ -218,7 +218,7 @@ def test_token_caches_stand_before_estimates():
     assert students(small)["lamini-t5-61m"].basis == "estimated"
 
 
-def test_large_models_need_a_sharded_optimizer_on_small_cards():
+def test_large_models_need_a_sharded_optimizer_on_small_gpus():
     plans = students()
     xl, large = plans["lamini-gpt-1.5b"], plans["lamini-gpt-774m"]
     # 18 bytes a parameter, and 22 GB of activations for 8,192 tokens

@@ -54,7 +54,7 @@ def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[s
 def test_the_yardsticks_are_computed_from_the_papers_own_numbers() -> None:
     """Of 225 scores the initialisations would have 114 within; another student 31.7 %."""
     paper = Paper.read(PUBLISHED)
-    evals, models = _run_of_the_paper({student: student for student in paper.starts})
+    evals, models = _run_of_the_paper({student: student for student in paper.initializations})
     params = {"models": models, "tasks": {task: task for task in _paper_tasks()}}
     rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
     assert rows[-1] == {

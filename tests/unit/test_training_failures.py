@@ -13,9 +13,9 @@ from training_cases import tiny_model
 
 from lamini.errors import LaminiError
 from lamini.training.export import export_model
+from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
 from lamini.training.ranks import Ranks
-from lamini.training.start import load_start
 from lamini.training.telemetry import Telemetry
 
 # TensorBoard writes in a thread of its own, whose error arrives with the next call as well.
@@ -71,7 +71,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(bench: Bench, tmp_path: Path) -
 
 def test_a_full_disk_at_the_end_leaves_no_half_of_a_model(bench: Bench, tmp_path: Path) -> None:
     job = TrainingJob.model_validate(bench.settings("gpt2"))
-    model, tokenizer = load_start(job)
+    model, tokenizer = load_initialization(job)
     folder = tmp_path / "final"
     with small_files(), pytest.raises(LaminiError, match="the model can't be written"):
         export_model(job, model, tokenizer, [], {}, left_out=[], folder=folder)

@@ -13,7 +13,7 @@ from lamini.errors import LaminiError
 from lamini.students.token_cache import TokenCache
 from lamini.training.computation import Computation
 from lamini.training.micro_batches import (
-    ON_A_CPU,
+    CPU_COSTS,
     Measurement,
     MicroBatchCosts,
     derive_costs,
@@ -103,7 +103,7 @@ def test_measured_pairs_leave_nothing_behind(
     def ask(compute: Any, device: Any, reserved: int, file: Path) -> MicroBatchCosts:
         asked.extend((tokens, compute(tokens)) for tokens in (300, 5_000))
         assert file == tmp_path / "work/micro_batches.json"
-        return ON_A_CPU
+        return CPU_COSTS
 
     model = tiny_model(name)
     weights = [parameter.detach().clone() for parameter in model.parameters()]

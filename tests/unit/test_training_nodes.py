@@ -15,7 +15,7 @@ from lamini.training.launch import (
     step_command,
 )
 from lamini.workflow import Workflow
-from lamini.workflow.resources import LONGEST_MINUTES
+from lamini.workflow.resources import MAX_MINUTES
 
 ROOT = Path(__file__).parents[2]
 LARGE = "lamini-gpt-1.5b"
@@ -52,7 +52,7 @@ def test_one_node_counts_its_gpus_and_several_count_those_of_each(paper: dict[st
 def test_every_attempt_fits_the_profiles_partition(paper: dict[str, Any]) -> None:
     profile = ROOT / "config/profiles/slurm/partitions.yaml"
     limits = yaml.safe_load(profile.read_text())["partitions"]["gpu"]
-    assert limits["max_runtime"] == LONGEST_MINUTES
+    assert limits["max_runtime"] == MAX_MINUTES
     flow = Workflow(paper)
     for model in flow.config.students:
         memories = [flow.training_memory(model, attempt) for attempt in (1, 2, 3)]

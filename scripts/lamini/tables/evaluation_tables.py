@@ -6,7 +6,7 @@ from typing import Any
 
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.files import listed, read_json
-from lamini.tables.marks import UNLIKE, Marks
+from lamini.tables.footnotes import NOT_COMPARABLE, Footnotes
 from lamini.tables.published import published_models, published_scores
 from lamini.tables.table import Cell, Inputs, Params, Table, text_cell
 
@@ -49,7 +49,10 @@ def scores_table(inputs: Inputs, params: Params) -> Table:
         for key, name in tasks.items()
         if ours
     }
-    among_ours, against_paper = Marks("most models of this table"), Marks("the published score")
+    among_ours, against_paper = (
+        Footnotes("most models of this table"),
+        Footnotes("the published score"),
+    )
     rows: list[list[Cell]] = []
     for model in [*(n for n in ours if n not in published), *params["published_models"]]:
         theirs = published.get(model)
@@ -85,7 +88,7 @@ def _row(model: str, size: str, kind: str, values: list[float | None]) -> list[C
 
 
 def _our_row(
-    model: str, size: str, scores: Scores, usual: dict[str, Facts], marks: Marks
+    model: str, size: str, scores: Scores, usual: dict[str, Facts], footnotes: Footnotes
 ) -> list[Cell]:
     """Our scores of one model and their average, with confidence intervals."""
     cells = [
@@ -93,7 +96,9 @@ def _our_row(
             result["score"],
             ours=True,
             digits=1,
-            suffix=marks.suffix(f"{model}, {task}", differing(usual[task], measured_facts(result))),
+            suffix=footnotes.suffix(
+                f"{model}, {task}", differing(usual[task], measured_facts(result))
+            ),
             interval=interval_of(result),
         )
         for task, result in scores.items()
@@ -107,7 +112,7 @@ def _our_row(
 
 
 def _any_mark(cells: Sequence[Cell]) -> str:
-    return UNLIKE if any(UNLIKE in cell.suffix for cell in cells) else ""
+    return NOT_COMPARABLE if any(NOT_COMPARABLE in cell.suffix for cell in cells) else ""
 
 
 def interval_of(result: dict[str, Any]) -> Interval | None:
@@ -142,13 +147,13 @@ def average_interval(results: Sequence[dict[str, Any]]) -> Interval | None:
 
 
 def _differences(
-    model: str, size: str, scores: Scores, theirs: dict[str, float], marks: Marks
+    model: str, size: str, scores: Scores, theirs: dict[str, float], footnotes: Footnotes
 ) -> list[Cell]:
     """Our score minus the published one; ° if the published score is inside our interval."""
     cells = []
     for task, result in scores.items():
         facts = differing(published_facts(result), measured_facts(result))
-        unlike = marks.suffix(f"{model}, {task}", facts) if task in theirs else ""
+        unlike = footnotes.suffix(f"{model}, {task}", facts) if task in theirs else ""
         cells.append(_difference(result["score"], theirs.get(task), interval_of(result), unlike))
     ours = list(scores.values())
     mean = average(result["score"] for result in ours)

@@ -4,7 +4,7 @@ from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
 from lamini.evaluation.facts import Result, differing, measured_facts, same_examples
 from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import read_scores
-from lamini.tables.marks import Marks
+from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import number, read_csv
 from lamini.tables.table import Cell, Inputs, Params, Table, signed_interval, text_cell
 
@@ -19,13 +19,13 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
     """
     results = read_scores(inputs["evals"])
     shares = _contaminated(inputs["contamination"], params)
-    marks = Marks("the baseline")
+    footnotes = Footnotes("the baseline")
     measured = []
     for pair in params["pairs"]:
         for task, title in params["tasks"].items():
             before, after = (results[pair[role]["key"]][task] for role in ("baseline", "student"))
             facts = differing(measured_facts(before), measured_facts(after))
-            mark = marks.suffix(f"{pair['student']['name']}, {title}", facts)
+            mark = footnotes.suffix(f"{pair['student']['name']}, {title}", facts)
             compared = _compare(task, before, after)
             measured.append((pair, task, title, before, after, compared, mark))
     tested = [compared.p_value for *_, compared, _ in measured if compared]
@@ -61,7 +61,7 @@ def improvement_table(inputs: Inputs, params: Params) -> Table:
             " method; bold where it is below 0.05.",
             f"Contaminated: examples that share {params['words']} words in a row with a pair of the"
             " dataset, of those with as many words.",
-            *marks.notes(),
+            *footnotes.notes(),
         ],
     )
 
