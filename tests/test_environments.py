@@ -1,4 +1,4 @@
-"""The lock file, the environments and the package's requirements say the same."""
+"""The lock file, the environments and the package's requirements agree."""
 
 import hashlib
 import re

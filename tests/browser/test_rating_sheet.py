@@ -112,7 +112,7 @@ def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
 
 def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
-    """As Snakemake lays one configuration file over another."""
+    """Merge two configurations, as Snakemake merges configuration files."""
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _overlay(base[key], value)
@@ -131,7 +131,7 @@ def level(item: str) -> str:
 
 
 def rate_by_keys(page: Page, stop_at: int) -> None:
-    """Rate until so many texts are rated, with the keyboard alone."""
+    """Rate with the keyboard until the given number of texts is rated."""
     while page.rated() < stop_at:
         before, item = page.rated(), page.current()
         page.press(level(item).lower())
@@ -143,7 +143,7 @@ def rate_by_keys(page: Page, stop_at: int) -> None:
 
 
 def check_shown_as_text(page: Page, items: list[Item]) -> None:
-    """Every text on the page is there as text, and none of it came to life."""
+    """All texts are on the page as text; none was interpreted as HTML or script."""
     texts = {item.item: item.text for item in items}
     shown = page.run(
         "return [...document.querySelectorAll('article')].map((a) =>"

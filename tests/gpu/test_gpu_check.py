@@ -1,4 +1,4 @@
-"""`make gpu-check` on the CPU: what runs anywhere is right, and faults are found."""
+"""`make gpu-check` on the CPU: the device-independent checks pass, and faults are found."""
 
 import json
 import os

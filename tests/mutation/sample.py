@@ -55,7 +55,7 @@ class Mutant:
 
 @dataclass
 class Module:
-    """The mutants of one source file, and what became of them."""
+    """The mutants of one source file, and their results."""
 
     data: SourceFileMutationData
 
@@ -65,7 +65,7 @@ class Module:
 
     @cached_property
     def mutants(self) -> dict[str, Mutant]:
-        """By mutmut's names, without those that mean the same."""
+        """Mutants by mutmut's name, without equivalent ones."""
         found = {name: _read(name, self.path) for name in self.data.exit_code_by_key}
         return {n: one for n, one in found.items() if _gist(one.before) != _gist(one.after)}
 
@@ -86,7 +86,7 @@ class Module:
                 yield self.mutants[name], name, status_by_exit_code[code]
 
     def place(self, mutant: Mutant) -> str:
-        """File and line of the first line in the mutant's function that reads like the changed."""
+        """File and line number of the changed line, found by its text in the function."""
         source = self.path.read_text(encoding="utf-8")
         name, lines = mutant.function.rpartition(".")[2], source.splitlines()
         numbers = (
@@ -125,7 +125,7 @@ def explanations() -> dict[Mutant, str]:
 
 
 def lay_out() -> None:
-    """A folder in which mutmut finds the package at `src/`, where it looks for one."""
+    """A folder with the package at `src/`, where mutmut expects it."""
     shutil.rmtree(WORK, ignore_errors=True)
     (WORK / "mutants").mkdir(parents=True)
     needed = [p for p in ROOT.glob("[!.]*") if p.name not in ("scripts", "results", "models")]
@@ -149,7 +149,7 @@ def lay_out() -> None:
 
 
 def make_mutants(words: list[str]) -> list[Module]:
-    """Write the mutants of all modules, or of those whose path holds one of the words."""
+    """Write the mutants of all modules, or of those whose path contains one of the words."""
     wanted = [p for p in config().only_mutate if not words or any(word in p for word in words)]
     config().only_mutate = wanted or sys.exit(f"pyproject.toml lists no module like {words}")
     for pattern in wanted:

@@ -1,4 +1,4 @@
-"""Contamination against a slow search with plain words, and on hostile texts."""
+"""Contamination, compared with a slow search over plain words, and on hostile texts."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def ngrams(words: list[str], size: int) -> list[tuple[str, ...]]:
 def slow_longest(
     text: list[str], reference: list[str], size: int, phrases: set[tuple[str, ...]]
 ) -> int:
-    """Words in the longest common run that holds an n-gram which is no phrase; 0 without one."""
+    """Length in words of the longest common run with an n-gram that is no phrase; 0 if none."""
     longest = 0
     for i in range(len(text)):
         for j in range(len(reference)):

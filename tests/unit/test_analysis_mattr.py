@@ -1,4 +1,4 @@
-"""MATTR against slow, obvious references, and against the library that people use."""
+"""MATTR, compared with slow, obvious references and with the library `lexicalrichness`."""
 
 import unicodedata
 from typing import Literal
@@ -25,7 +25,7 @@ HOSTILE = ["", "\x00", "\u200b", "🎉👩‍👩‍👧", "مرحبًا", "-'-"
 
 
 def slow_words(text: str) -> list[str]:
-    """Words as the documentation says they are cut."""
+    """Words, split as documented."""
 
     def inside(character: str) -> bool:
         return character == "_" or unicodedata.category(character)[0] in "LNM"
@@ -52,7 +52,7 @@ def slow_mattr(words: list[str], window: int) -> float:
 
 
 def same_words(words: list[str], hashes: np.ndarray) -> bool:
-    """Whether hashes are equal exactly where words are."""
+    """Whether two hashes are equal exactly if their words are equal."""
     names = dict(zip(words, hashes.tolist(), strict=True))
     return [names[w] for w in words] == hashes.tolist() and len(set(names.values())) == len(names)
 
@@ -158,7 +158,7 @@ def test_shuffled_is_one_of_the_orders() -> None:
 
 @pytest.mark.parametrize("kind", ["shuffled", "mean"])
 def test_intervals_hold_the_value_of_other_texts(kind: Literal["shuffled", "mean"]) -> None:
-    """Of 100 samples, some 95; fewer than 85 or all would tell of wrong widths."""
+    """About 95 of 100 samples; fewer than 85, or all 100, would prove a wrong width."""
     random = np.random.default_rng(7)
 
     def sample(texts: int) -> LexicalDiversity:

@@ -1,4 +1,4 @@
-"""Near-duplicates against comparing every pair, and what hashing may miss."""
+"""Near-duplicates, compared with a search over all pairs; and the share that hashing misses."""
 
 import csv
 import json

@@ -55,7 +55,7 @@ def test_extremes_are_what_the_scores_mean() -> None:
 
 
 def test_intervals_cover_what_they_claim() -> None:
-    """Of many samples of one population, about 95 % have its value within their interval."""
+    """In about 95 % of samples, the interval contains the value of the population."""
     everything = vectors(20_000, 6, 0)
     truth = mean_cosine_distance(everything)
     random = np.random.default_rng(5)

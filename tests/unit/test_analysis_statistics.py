@@ -1,4 +1,4 @@
-"""Tables 1 and 2 and the quality counts, against counting by hand."""
+"""Tables 1 and 2 and the quality counts, compared with counts by hand."""
 
 import csv
 import unicodedata
@@ -30,7 +30,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One token a word or sign; its file asks to cut and pad, which counting must not do."""
+    """A token per word or sign; the file requests truncation and padding: counting ignores both."""
     backend = Tokenizer(WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
     backend.pre_tokenizer = Whitespace()
     backend.enable_truncation(3)

@@ -1,4 +1,4 @@
-"""A table or figure is declared once, and a missing piece is found when the catalogue is read."""
+"""A table or figure is declared once; an incomplete declaration fails at import."""
 
 import importlib
 import os
@@ -44,7 +44,7 @@ def _catalogue(*overlays: str) -> Catalogue:
 
 
 def _read_edited(folder: Path, module: str, edit: Edit) -> str:
-    """Import the catalogue with one module edited; returns what Python says of it."""
+    """Import the catalogue with one edited module; returns Python's error output."""
     package = folder / "lamini"
     package.mkdir()
     for item in PACKAGE.iterdir():
@@ -67,7 +67,7 @@ def _read_edited(folder: Path, module: str, edit: Edit) -> str:
 
 
 def _without(piece: str) -> Edit:
-    """Take a piece out of the learning curves' declaration, where it is one line."""
+    """Remove one line from the declaration of the learning curves."""
     line = re.compile(rf'("learning_curves",.*?)\n +{piece}=[^\n]*', re.DOTALL)
     return lambda text: line.sub(r"\1", text)
 

@@ -1,4 +1,4 @@
-"""Free-text answers: as if each were asked alone, resumable, with what is cut marked."""
+"""Free-text answers: independent of the batch, resumable, with flags for truncation."""
 
 import json
 from pathlib import Path

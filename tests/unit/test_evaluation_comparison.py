@@ -1,4 +1,4 @@
-"""Differences between models come with what chance alone would do."""
+"""Differences between models, with intervals and p-values."""
 
 import itertools
 from math import comb
@@ -82,7 +82,7 @@ def test_the_interval_covers_every_true_difference() -> None:
 
 
 def _all_signs(differences: np.ndarray, shift: float) -> float:
-    """The permutation test's p of a shift, from all combinations of signs."""
+    """P-value of the permutation test for a shift, from all combinations of signs."""
     signs = np.array(list(itertools.product((-1, 1), repeat=len(differences))))
     moved = differences - shift
     return float((np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).mean())

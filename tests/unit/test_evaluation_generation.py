@@ -1,4 +1,4 @@
-"""Generated texts depend on prompt and settings: not on the batch, nor on the model's folder."""
+"""Generated texts depend on prompt and settings, not on the batch or the model's folder."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -57,7 +57,7 @@ OF_ITS_HISTORY = "llama-dynamic_rope"
 
 
 def _model(name: str) -> Any:
-    """A tiny random model whose texts vary and end at unlike places."""
+    """A tiny random model whose texts have different contents and lengths."""
     model = tiny_model(name)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -79,7 +79,7 @@ def _texts(generator: Generator, prompts: list[Prompt], decoding: Decoding) -> l
 
 
 def _plain(model: Any, prompt: list[int], count: int) -> list[int]:
-    """Greedy decoding by its definition: the whole sequence through the model for each token."""
+    """Greedy decoding by definition: a forward pass of the whole sequence for each token."""
     fed, new = torch.tensor([prompt]), [0]  # tokens of an encoder-decoder start with 0
     while len(new) <= count and new[-1] != 1:
         with torch.no_grad():
@@ -105,7 +105,7 @@ def test_a_batch_generates_what_each_prompt_alone_does(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*families.FAMILIES} - families.NOT_CAUSAL - REFUSED))
 def test_each_family_generates_in_batches_what_it_does_alone(name: str) -> None:
-    """Most are padded; some take positions from the row, or mix the rows of a batch."""
+    """Most are padded; some derive positions from the row, or mix the rows of a batch."""
     model = families.build(name).eval()
     prompts = [Prompt("", prompt.tokens[:23], 0) for prompt in _prompts()]
     generator = Generator(name, model, TOKENS, 10_000)

@@ -1,4 +1,4 @@
-"""One odd row, and tasks outside the paper's: counted and gone on with, or refused by name."""
+"""Unusual rows, and tasks outside the paper: counted, or refused with their name."""
 
 import json
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_a_blank_choice_is_scored_as_stock_does(
 def test_what_has_no_tokens_is_the_least_likely_and_counted(
     models: dict[str, tuple[Any, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Choices are the three wrong ones, then the right one."""
+    """The choices: three wrong ones, then the right one."""
     wrong = {f"distractor{number}": BLANK for number in (1, 2, 3)}
     rows = [
         SCIQ,

@@ -1,4 +1,4 @@
-"""One model on a batch of tasks: the result files, and what is said when something is wrong."""
+"""One model on a batch of tasks: result files, and error messages."""
 
 import json
 import shutil

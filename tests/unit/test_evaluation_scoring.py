@@ -1,4 +1,4 @@
-"""Work that requests share is done once, and changes no answer."""
+"""Computation that requests share is done once, and does not change their answers."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ texts = st.lists(st.integers(0, 2), min_size=1, max_size=40)
 
 
 def _requests(count: int = 60, seed: int = 1) -> list[TokenRequest]:
-    """Requests of which many share a context, or the beginning of one, and some everything."""
+    """Requests with shared contexts, shared prefixes, and some equal requests."""
     generator = np.random.default_rng(seed)
     stems = [generator.integers(2, VOCABULARY, size=n) for n in (20, 30, 40)]
     requests = []
@@ -34,7 +34,7 @@ def _requests(count: int = 60, seed: int = 1) -> list[TokenRequest]:
 
 
 def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
-    """The definition, by the model's own forward."""
+    """Log-likelihoods by definition, from the model's own forward pass."""
     context, continuation = torch.tensor(request.context), torch.tensor(request.continuation)
     with torch.no_grad():
         if model.config.is_encoder_decoder:
@@ -62,7 +62,7 @@ def test_together_is_as_alone(name: str, way: Way, budget: int) -> None:
 
 @pytest.mark.parametrize("name", ["t5", "gpt2", "llama"])
 def test_a_model_over_several_devices_scores_the_same(name: str, tmp_path: Path) -> None:
-    """Half of it waits on the disk, and is fetched and dropped as its turn comes."""
+    """Half of the weights are on disk; each part is loaded for its computation and dropped."""
     model, requests = tiny_model(name).eval(), _requests()
     expected = Scorer(model, 4096).score(requests)
     half = sum(p.numel() * p.element_size() for p in model.parameters()) // 2

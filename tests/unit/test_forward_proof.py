@@ -1,4 +1,4 @@
-"""A way of computing that is wrong for the model in hand is found, in every precision."""
+"""A computation method that is wrong for a model is detected in every precision."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ def _raise(error: Any) -> Any:
 
 @pytest.mark.parametrize("precision", [BF16, FP16])
 def test_what_is_wrong_in_the_short_format_alone_is_found(precision: torch.dtype) -> None:
-    """A kernel, say, that fails on the device: in fp32 the way is right."""
+    """For example a kernel that fails on the device; in fp32 the method is correct."""
     model = tiny_model("gpt2").to(precision)
 
     def way(factor: float) -> Callable[[], list[torch.Tensor]]:
@@ -168,7 +168,7 @@ def test_start_tokens_and_positions_are_the_models_own() -> None:
 
 
 def _requests(sizes: Sequence[int], choices: int = 4, seed: int = 3) -> list[TokenRequest]:
-    """Several choices for contexts of given lengths, all with 20 tokens in common."""
+    """Several choices for contexts of given lengths, which share 20 tokens."""
     generator = np.random.default_rng(seed)
     head = generator.integers(2, VOCABULARY, size=20)
     requests = []
@@ -180,7 +180,7 @@ def _requests(sizes: Sequence[int], choices: int = 4, seed: int = 3) -> list[Tok
 
 
 def _without_positions(model: Any) -> Any:
-    """A model that takes the place in the row for the position, as families without ids do."""
+    """A model that uses the index in the row as position, as families without position ids do."""
     forward = model.forward
     model.forward = lambda **inputs: forward(
         **{k: v for k, v in inputs.items() if k != "position_ids"}
@@ -205,7 +205,7 @@ def test_places_taken_for_positions_are_found_in_every_precision(precision: torc
 
 
 def test_a_window_is_proven_again_for_longer_requests() -> None:
-    """A window at least as long as the requests may share; the next task's are longer."""
+    """A window as long as the requests permits sharing; the next task's requests are longer."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Instruction shards: the prompts sent, the rounds, what is accepted, and that bytes repeat."""
+"""Instruction shards: prompts, rounds, accepted instructions, and equal bytes in each run."""
 
 import io
 import itertools
@@ -76,7 +76,7 @@ def params(**changes) -> GenerateInstructions:
 
 @pytest.fixture
 def shard(tmp_path, monkeypatch):
-    """Runs one shard; gives its rows, rejects and report."""
+    """Generate one shard; returns its rows, rejects and report."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     seeds = [
@@ -110,7 +110,7 @@ def shard(tmp_path, monkeypatch):
 
 
 def numbered():
-    """A teacher that writes five new examples, each different from all before."""
+    """A teacher that writes five new examples per request, all different."""
     numbers = itertools.count()
 
     def write(body: dict) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The judge reads the protocol and one item, blinded, and answers with a level."""
+"""The judge gets the protocol and one blinded item, and answers with a level."""
 
 from pathlib import Path
 

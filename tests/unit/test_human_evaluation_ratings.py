@@ -53,7 +53,7 @@ def items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Item]:
 
 
 def export(items: list[Item], annotator: str, rating: Callable[[Item], str | None]) -> File:
-    """What the page of an annotator exports."""
+    """A rating file, as the page of an annotator exports it."""
     own = [item for item in items if annotator in item.annotators]
     rows = [{"item": i.item, "digest": i.digest, "rating": rating(i), "comment": ""} for i in own]
     return {"format": FORMAT, "study": "models", "annotator": annotator, "ratings": rows}

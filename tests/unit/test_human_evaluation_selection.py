@@ -1,4 +1,4 @@
-"""What a study rates, blinded, and who rates it."""
+"""Selection of a study's items, their blinding, and their assignment to annotators."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The tables of the ratings hold what the summaries say, people's and machine's rows apart."""
+"""Tables of ratings have the numbers of the summaries, with separate rows for the judge."""
 
 import csv
 import json

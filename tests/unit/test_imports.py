@@ -1,4 +1,4 @@
-"""Modules import one another without a cycle; docs/design.md names every folder of them."""
+"""Imports between modules have no cycle, and docs/design.md names all folders."""
 
 import ast
 import re

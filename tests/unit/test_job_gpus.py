@@ -1,4 +1,4 @@
-"""Jobs of one machine share its GPUs, which a stand-in for `nvidia-smi` lists."""
+"""Jobs of one machine share its GPUs, which a fake `nvidia-smi` lists."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a job that prints its GPUs and keeps them until its input ends."""
+    """Start a job that prints its GPUs and keeps them until its standard input closes."""
     driver = tmp_path / "bin" / "nvidia-smi"
     driver.parent.mkdir()
     driver.write_text("#!/bin/sh\nprintf 'GPU-a\\nGPU-b\\n'\n")

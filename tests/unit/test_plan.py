@@ -1,4 +1,4 @@
-"""`make plan`: the paper's costs, what reports and token caches change, budget and memory."""
+"""`make plan`: costs of the paper, effect of reports and token caches, budget, memory."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Which SLURM jobs a new one takes over from."""
+"""Older SLURM jobs with the same output, which a new job cancels."""
 
 import logging
 

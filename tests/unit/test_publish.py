@@ -1,4 +1,4 @@
-"""Publishing: what is sent to a hub, and that nothing is sent unasked or damaged."""
+"""Publishing: files sent to a hub; nothing is sent without confirmation or damaged."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A run's results, as far as publishing reads them."""
+    """The results of a run that publishing reads."""
     folder = tmp_path / "results"
     _dataset(folder)
     final = folder / "checkpoints/herd-llama/final"

@@ -1,4 +1,4 @@
-"""The front page's numbers are those of the tables, whatever the headings of these say."""
+"""The front page shows the numbers of the tables, whatever their headings are."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _made(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """JSON of a table, all of whose headings are changed."""
+    """JSON of a table with changed headings."""
     made_table(name, inputs, params)
     table: dict[str, Any] = json.loads(Path(f"{name}.json").read_text())
     return table | {"columns": [f"Heading {n}" for n, _ in enumerate(table["columns"])]}

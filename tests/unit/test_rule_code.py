@@ -1,4 +1,4 @@
-"""A rule's code digest follows what can change its results, and nothing else."""
+"""The code digest of a rule changes exactly with code that can change its results."""
 
 import shutil
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Edit = Callable[[str, str, str], None]
 
 @pytest.fixture
 def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
-    """Replaces a text in a copy of the package, whose code is then the one that counts."""
+    """Replace a text in a copy of the package, from which digests are then computed."""
     skipped = shutil.ignore_patterns("__pycache__", "vendor", "*.egg-info")
     shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=skipped)
     package = tmp_path / "scripts/lamini"
@@ -130,14 +130,14 @@ def test_users_own_rules_have_no_digest() -> None:
 
 
 class Rule(SimpleNamespace):
-    """A rule as Snakemake has it, as far as the watch looks."""
+    """The attributes of a Snakemake rule that `CodeWatch` reads."""
 
     def set_params(self, **params: Any) -> None:
         self.params |= params
 
 
 def workflow(planned: tuple[str, ...] = (), is_main_process: bool = True) -> Any:
-    """One expensive rule, one cheap, one of the user's own; some have stale results."""
+    """An expensive, a cheap and a user-defined rule; some have stale results."""
     rules = [
         Rule(name="train_model", script=None, resources={"gpu": 1}, params={}),
         Rule(name="select_topics", script="../scripts/select_topics.py", resources={}, params={}),

@@ -1,4 +1,4 @@
-"""Scores beside the paper's, with yardsticks, and never of unlike measurements without a mark."""
+"""Our scores and the paper's, with counts for comparison, and ≠ on different measurements."""
 
 import csv
 from pathlib import Path
@@ -35,7 +35,7 @@ def _paper_tasks() -> dict[str, int]:
 
 
 def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Results of all 15 students, with the published scores of other models in their place."""
+    """Results of all 15 students, with the published scores of other models as scores."""
     published, sizes = published_scores(PUBLISHED["published"]), _paper_tasks()
     evals = [
         result_file(
@@ -129,7 +129,7 @@ PAIR = {
 
 
 def _pair(task: str, before: list[float], after: list[float], **changes: Any) -> list[str]:
-    """Results of a baseline and its student, the latter with some other fields."""
+    """Results of a baseline and its student; some fields of the student differ."""
     sizes = {"examples_published": len(before)}
     return [
         result_file("t5-small", task, values=before, **sizes),

@@ -1,4 +1,4 @@
-"""The configuration is checked as a whole, and a wrong one is explained by its keys."""
+"""The configuration is checked as a whole; errors name the wrong keys."""
 
 import copy
 import json

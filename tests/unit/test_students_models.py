@@ -1,4 +1,4 @@
-"""Tokenizers, token caches and built models: right ids, no merge across borders, same bytes."""
+"""Tokenizers, token caches and built models: correct ids, no merge across parts, equal bytes."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,4 @@
-"""How training and evaluation compute: number formats, attention kernels, order of sums."""
+"""Numerics of training and evaluation: number formats, attention kernels, order of sums."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""No family is computed wrong in silence; docs/support-matrix.md says what becomes of each."""
+"""No family is computed wrong without a message; docs/support-matrix.md has each outcome."""
 
 import re
 
@@ -15,7 +15,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
 
 
 def documented() -> dict[str, list[str]]:
-    """Training and evaluation of each family, as the page says."""
+    """Outcome of training and evaluation per family, read from the page."""
     rows = re.findall(r"^\| (\S+) \| (\S*) ?\| (\S+) \| (\S+) \|$", support.PAGE.read_text(), re.M)
     return {variant or kind: [way.strip("`") for way in ways] for kind, variant, *ways in rows}
 

@@ -1,4 +1,4 @@
-"""Tables hold the numbers of their files, marked where they are the demo's."""
+"""Tables have the numbers of their input files; the demo's numbers have a dagger."""
 
 import csv
 import json

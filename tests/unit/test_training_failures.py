@@ -1,4 +1,4 @@
-"""What goes wrong in training says what to do, and loses no work."""
+"""Failures in training: the message names the remedy, and no work is lost."""
 
 import contextlib
 import resource
@@ -26,7 +26,7 @@ TOO_LITTLE = 100_000
 
 @contextlib.contextmanager
 def small_files(size: int = TOO_LITTLE) -> Iterator[None]:
-    """While this lasts, writing beyond `size` bytes of a file fails, as on a full disk."""
+    """Within the block, writes beyond `size` bytes of a file fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,4 @@
-"""Layouts to the token: what just fits, what is just worth its padding, and the least cost."""
+"""Layouts at their limits: largest fit, acceptable padding, minimum cost."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,7 @@ from lamini.training.layout import MicroBatch, lay_out, lay_out_flat, pack_rows
 
 
 def _decoder_only(widths: list[int], budget: int, ranks: int = 1) -> list[list[MicroBatch]]:
-    """Rows of these widths: a response of one token is predicted, and never fed."""
+    """Rows of the given widths; a response of one token is predicted and never an input."""
     prompts = np.array(widths)
     return lay_out("decoder-only", prompts, np.ones_like(prompts), budget, ranks)
 
@@ -84,7 +84,7 @@ def test_packed_rows_are_filled_to_the_last_token(
 
 
 def _least_cost(shapes: list[tuple[int, int]], budget: int) -> int:
-    """By trying each way to cut rows that are in order: padded tokens, and 128 a micro-batch."""
+    """Minimum cost over all splits of sorted rows: padded tokens plus 128 per micro-batch."""
     ordered = sorted(shapes, key=lambda shape: (-sum(shape), -shape[1]))
     costs = []
     for cuts in itertools.product([False, True], repeat=len(ordered) - 1):

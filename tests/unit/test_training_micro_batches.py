@@ -24,7 +24,7 @@ GIGABYTE = 10**9
 
 
 def _measured(fixed: float, per_token: float, memory: int) -> list[Measurement]:
-    """Measurements of a device with these seconds and bytes, and gradients of 1 GB."""
+    """Measurements of a device with the given seconds and bytes, and 1 GB of gradients."""
     return [
         Measurement(tokens, fixed + per_token * tokens, GIGABYTE + memory * tokens)
         for tokens in (1_000, 16_000)
@@ -52,7 +52,7 @@ def test_costs_have_limits() -> None:
 
 
 class FakeCard:
-    """The functions of torch that ask a GPU; its memory holds 16 GB, a token takes 1 MB of it."""
+    """Fakes of torch's functions for a GPU with 16 GB, where each token takes 1 MB."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.peak, self.names = 0, ["Card A"]
@@ -78,7 +78,7 @@ class FakeCard:
 
 
 def test_a_resumed_run_keeps_its_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are measured again on another card only."""
+    """They are measured again only on another GPU."""
     card, file = FakeCard(monkeypatch), tmp_path / "work/costs.json"
     device = torch.device("cuda")
     costs = measure_costs(card.compute, device, 5 * GIGABYTE, file)
@@ -97,7 +97,7 @@ def test_a_resumed_run_keeps_its_costs(tmp_path: Path, monkeypatch: pytest.Monke
 def test_measured_pairs_leave_nothing_behind(
     name: str, cache: TokenCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A micro-batch has about as many tokens as asked for, and the model no gradients after."""
+    """A micro-batch has about the requested number of tokens; the model then has no gradients."""
     asked: list[tuple[int, int]] = []
 
     def ask(compute: Any, device: Any, reserved: int, file: Path) -> MicroBatchCosts:

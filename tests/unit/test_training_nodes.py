@@ -1,4 +1,4 @@
-"""A training job on several nodes: what it asks of SLURM, and how its processes find each other."""
+"""A training job on several nodes: requested resources, and connection of its processes."""
 
 from pathlib import Path
 from typing import Any

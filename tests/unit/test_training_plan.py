@@ -1,4 +1,4 @@
-"""What a step sees, how it is laid out, and how little of it is padding."""
+"""Pairs of a step, their layout, and the share of padding."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lamini.training.pairs import StepPlan, pair_weights, select_pairs
 
 
 def _lengths(mean: float, spread: float, count: int, seed: int) -> np.ndarray:
-    """Lengths as the paper's pairs have them (mean tokens, lognormal)."""
+    """Lengths like the paper's pairs (lognormal, with the paper's mean tokens)."""
     generator = np.random.default_rng(seed)
     drawn = generator.lognormal(np.log(mean) - spread**2 / 2, spread, count)
     return np.clip(drawn, 1, 511).astype(np.int64)

@@ -1,4 +1,4 @@
-"""bf16 and fp16 train as fp32 does, to rounding; models of T5's kind are kept from overflowing."""
+"""bf16 and fp16 agree with fp32 up to rounding; T5's layers do not overflow."""
 
 import copy
 import math
@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
 def _losses_and_gradient(
     name: str, cache: TokenCache, precision: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each token's loss, and the gradient, as training computes them."""
+    """Loss of each token and the gradient, from the training code."""
     model = tiny_model(name).train()
     if precision == "fp16":
         protect_t5_from_overflow(model)

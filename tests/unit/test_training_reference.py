@@ -1,4 +1,4 @@
-"""Training is that of a plain loop: the same losses, norms, learning rates and weights."""
+"""Training equals a plain loop: losses, gradient norms, learning rates and weights."""
 
 import copy
 from pathlib import Path
@@ -65,7 +65,7 @@ def _plain_loop(
     held_out: np.ndarray,
     recipe: dict[str, Any],
 ) -> list[dict[str, float]]:
-    """Train `model` by torch and transformers alone, accumulating over groups of pairs."""
+    """Train `model` with torch and transformers only, accumulating gradients over groups."""
     names = transformers.Trainer.get_decay_parameter_names(None, model)  # type: ignore[arg-type]
     parameters = dict(model.named_parameters())
     groups = [
@@ -176,7 +176,7 @@ def _one_of(rank: int, world: int) -> Ranks:
 
 
 def test_a_sharded_optimizer_is_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Largest first, each to the rank that has least: 6, 3 and 2 here, 5 and 4 there."""
+    """Largest first, each to the rank with the smallest sum: 6, 3, 2 and 5, 4."""
     sent = []
     monkeypatch.setattr(
         "torch.distributed.broadcast", lambda tensor, src: sent.append((len(tensor), src))

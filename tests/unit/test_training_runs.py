@@ -1,4 +1,4 @@
-"""Whole runs by the command line: killed, stopped, in several processes, gone on with, exported."""
+"""Whole runs from the command line: killed, stopped, resumed, in several processes, exported."""
 
 import os
 import re
@@ -91,7 +91,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(
 
 @pytest.mark.slow
 def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> None:
-    """Snakemake, interrupted in the last moment, removes the two files that it declares."""
+    """If interrupted in the last moment, Snakemake removes the two declared files."""
     bench.run("gpt2", tmp_path, epochs=1)
     final, kept = tmp_path / "final", tmp_path / "work/final"
     before = {path.name: path.read_bytes() for path in final.iterdir()}
@@ -127,7 +127,7 @@ def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> No
 def test_killed_ten_times_it_loses_nothing(
     bench: Bench, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At random moments, and every third time the newest checkpoint is torn as well."""
+    """Kills at random moments; every third time the newest checkpoint is damaged too."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     bench.run(name, whole, epochs=40)
     random = np.random.default_rng()

@@ -1,4 +1,4 @@
-"""One shard by the Batch API in a real run: the bytes of a live one, and no request paid twice."""
+"""A shard from the Batch API in a real run equals a live one; no request is paid twice."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ PAIRS = "results/pairs/alpaca/0000.jsonl"
 
 
 def _run(checkout: Checkout, backend: str, endpoint: BatchEndpoint) -> str:
-    """Make the shard with a backend; gives the digest of its bytes."""
+    """Make the shard with a backend; returns its SHA-256."""
     teacher = {
         "backend": backend,
         "endpoints": [{"base_url": endpoint.base_url}],
@@ -53,5 +53,5 @@ def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
 
 
 def _holds(folder: Path, secret: bytes) -> list[Path]:
-    """Files that hold a secret."""
+    """Files that contain a secret."""
     return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]

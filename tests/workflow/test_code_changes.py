@@ -1,4 +1,4 @@
-"""Edits of code in the finished demo: what they make stale, and what is never made unasked."""
+"""Code edits in the finished demo: stale results, and runs that stop for a decision."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ TRAININGS = {("train_model", f"model={student}") for student in STUDENTS}
 
 @contextmanager
 def edited(demo: Checkout, path: str, addition: str) -> Iterator[None]:
-    """A file with more at its end; it and the demo's `results/code.json` come back after."""
+    """Append to a file; afterwards restore it and the demo's `results/code.json`."""
     files = {demo.folder / name: (demo.folder / name).read_text() for name in (path, CODE_FILE)}
     try:
         (demo.folder / path).write_text(files[demo.folder / path] + addition)

@@ -1,4 +1,4 @@
-"""The whole demo, run for real: every artifact is there, and holds what it should."""
+"""The whole demo: every artifact exists and has the expected content."""
 
 import csv
 import json

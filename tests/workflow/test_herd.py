@@ -1,4 +1,4 @@
-"""A herd of one's own is configuration alone: the worked example, run for real."""
+"""A user's own herd needs only configuration: the example runs."""
 
 import json
 

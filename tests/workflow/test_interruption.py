@@ -1,4 +1,4 @@
-"""A run that is stopped or killed goes on where it was, and pays for no answer twice."""
+"""A stopped or killed run resumes, and pays for no answer twice."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def _processes_in(folder: Path) -> list[psutil.Process]:
-    """Processes that work in a checkout."""
+    """Processes whose working folder is a checkout."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -104,7 +104,7 @@ def _weights(checkout: Checkout) -> str:
 
 @pytest.mark.slow
 def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
-    """Stopped, then killed, then left alone: the weights are those of a run that never was."""
+    """After a stop and a kill, the weights equal those of an uninterrupted run."""
     target = f"{MODEL}/final/manifest.json"
     options = ("--configfile", "config/demo.yaml", "overlay.yaml", "--retries", "0")
     work = before_training.folder / MODEL / "work"

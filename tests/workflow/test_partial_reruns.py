@@ -1,4 +1,4 @@
-"""Partial reruns, as docs/targets.md gives them: what each would make, on the finished demo."""
+"""Partial reruns of docs/targets.md: planned jobs on the finished demo."""
 
 import pytest
 from test_recompute import END, STUDENTS, jobs

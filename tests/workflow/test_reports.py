@@ -1,4 +1,4 @@
-"""The finished demo as `snakemake --report` shows it, and as an RO-Crate."""
+"""The finished demo in `snakemake --report` and as an RO-Crate."""
 
 import json
 import zipfile
