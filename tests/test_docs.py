@@ -46,7 +46,7 @@ def _commands() -> dict[str, bool]:
 COMMANDS = _commands()
 PLANS = sorted(text for text in COMMANDS if text.startswith("snakemake "))
 
-# Dry runs are forks of one interpreter: to start anew would cost each of them a second and a half.
+# Dry runs are forks of one interpreter: a new interpreter takes 1.5 s to start.
 _MANY_PLANS = """
 import json, os, sys, tempfile
 import lamini.catalogue, lamini.workflow, snakemake.api, snakemake.workflow

@@ -49,7 +49,7 @@ def test_environments_agree_with_the_lock(path: Path) -> None:
     pins = _pins(pip)
     assert len(pins) == len(pip), "every line pins one version"
     assert {name: LOCK.get(name) for name in pins} == pins
-    assert "snakemake" in pins, "a remote job starts Snakemake again"
+    assert "snakemake" in pins, "a SLURM job starts Snakemake too"
 
 
 def test_every_rule_names_an_environment_that_exists() -> None:

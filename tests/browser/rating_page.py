@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 PHONE = {"width": 390, "height": 844, "pixelRatio": 2, "touch": True}
 
-# Levels of contrast and overlap that a browser knows best: what each text is drawn on.
+# Only the browser knows the background of each text, for contrast and overlap.
 CONTRASTS = """
 const channels = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
 const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)

@@ -167,14 +167,14 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     page = open_page(study.page("annotator_1"), "first")
     check_layout(page, 1200)
     page.press("b")
-    assert page.rated() == 0, "a key rates nothing that is out of sight"
+    assert page.rated() == 0, "a key does not rate an item outside the window"
     page.press("h")
     rate_by_keys(page, 3)
     check_shown_as_text(page, own)
 
     commented = page.current()
     page.press("m", "Bad facts & a <b>tag</b>, abcd", Keys.ESCAPE)
-    assert page.rated() == 3, "letters in a comment rate nothing"
+    assert page.rated() == 3, "letters in a comment are no ratings"
     rate_by_keys(page, 6)
     page.press("u")
     assert page.rated() == 5 and page.text("said") == "Taken back."
@@ -187,9 +187,9 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     page.wait_for("said", "comment kept")
 
     page = open_page(study.page("annotator_1"), "first")
-    assert page.rated() == 5, "the work survives closing the browser"
+    assert page.rated() == 5, "ratings are kept when the browser is closed"
     article = page.driver.find_element(By.CSS_SELECTOR, "article.current textarea")
-    assert article.get_attribute("value") == "half a thought", "even while it is being written"
+    assert article.get_attribute("value") == "half a thought", "also while the comment is edited"
     assert "Welcome back: 5 ratings" in page.text("said") and page.current() == undone
     rate_by_keys(page, len(own))
     assert page.run("return document.activeElement.id") == "export"
@@ -214,7 +214,7 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     page.import_file(kept)
     assert page.rated() == len(own) and f"Imported {len(own)} ratings" in page.text("said")
     page.press("u")
-    assert page.rated() == 0, "an import is taken back as one step"
+    assert page.rated() == 0, "undo reverts an import in one step"
 
 
 def test_imports_that_do_not_fit_are_refused(
@@ -264,7 +264,7 @@ def test_a_study_is_rated_on_a_phone_and_completes(
         page.click("open")
     page.click("export")
     text = page.driver.find_element(By.ID, "exported").get_attribute("value") or ""
-    assert page.downloaded().read_text() == text, "what can be copied is what is exported"
+    assert page.downloaded().read_text() == text, "the copied text equals the exported file"
     assert page.driver.get_log("browser") == []
 
     first = tmp_path / "annotator_1.json"

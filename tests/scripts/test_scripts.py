@@ -40,9 +40,11 @@ def _names(block: str) -> list[str]:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_runs_the_function_of_its_name(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree), "opens with what it does"
+    assert ast.get_docstring(tree), "a script has a docstring"
     kinds = [type(node) for node in tree.body]
-    assert kinds == [ast.Expr, ast.ImportFrom, ast.ImportFrom, ast.Expr], "logic is in the package"
+    assert kinds == [ast.Expr, ast.ImportFrom, ast.ImportFrom, ast.Expr], (
+        "scripts have no logic; it is in the package"
+    )
     assert ast.unparse(tree.body[-1]) == f"run_job(snakemake, {path.stem})"
     assert _function(path.stem).__name__ == path.stem
 

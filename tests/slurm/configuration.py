@@ -99,10 +99,10 @@ MpiDefault=none
 SwitchType=switch/none
 PropagateResourceLimits=NONE
 TaskProlog={folder}/etc/task_prolog
-# The nodes are virtual: their CPUs and memory are those written below.
+# The nodes are virtual: they have the CPUs and memory declared below.
 SlurmdParameters=config_overrides
 ReturnToService=2
-# Start jobs at once, and refuse at once what can never run.
+# Start jobs at once, and refuse at once jobs that can never run.
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 EnforcePartLimits=ALL

@@ -136,7 +136,7 @@ def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"never came: {what}"
+        assert time.monotonic() < deadline, f"timeout while waiting for: {what}"
         time.sleep(0.1)
 
 

@@ -163,7 +163,7 @@ def test_intervals_hold_the_value_of_other_texts(kind: Literal["shuffled", "mean
 
     def sample(texts: int) -> LexicalDiversity:
         measured = LexicalDiversity(kind, 10, 1)
-        # A text has its own topic, so that its words are alike.
+        # Each text has its own topic, so its words are similar.
         words = random.integers(0, 30, (texts, 1)) * 5 + random.integers(0, 12, (texts, 20))
         lines = [" ".join(f"w{word}" for word in row) for row in words.tolist()]
         measured.add("alpaca", pa.array(lines))

@@ -94,7 +94,7 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
     ]
     assert float(first["instruction_mean_tokens"]) == 3.0
     assert float(first["response_mean_tokens"]) == 6.0
-    assert first["response_margin"] == "", "three texts tell nothing of others"
+    assert first["response_margin"] == "", "three texts are too few for an interval"
     assert [second["samples"], second["instruction_tokens"]] == ["2", "5"]
     assert [total["instruction_source"], total["symbol"], total["samples"]] == ["mix", "MIX", "5"]
     assert total["response_tokens"] == "22"

@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on(asked: AskedModel, monkeypatch: pytest.MonkeyPatc
     calls.clear()
     Path("results/answers/small.jsonl").unlink()  # as Snakemake, which did not see the job's end
     assert _run(asked, "results/answers/small.jsonl") == whole
-    assert not calls, "it was finished"
+    assert not calls, "finished answers are not generated again"
     assert work in forget_accepted("results")
 
 

@@ -114,12 +114,14 @@ def test_interval_and_permutation_test_agree() -> None:
         found = compare(before, after, number)
         assert _contains_zero(found) == (found.p_value >= 0.05)
         contained.append(_contains_zero(found))
-    assert len(set(contained)) == 2, "both outcomes were met"
+    assert len(set(contained)) == 2, "both outcomes occurred"
 
 
 def test_a_few_graded_values_allow_every_difference() -> None:
     found = compare([0.1, 0.3, 0.5], [0.4, 0.5, 0.6], 1)
-    assert found.interval == (-100, 100), "of 8 signs, 2 are as far out: p is never below 0.25"
+    assert found.interval == (-100, 100), (
+        "2 of 8 sign combinations are as extreme, so p is at least 0.25"
+    )
     assert found.p_value == pytest.approx(0.25, abs=0.02)
 
 

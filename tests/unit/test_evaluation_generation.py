@@ -192,7 +192,7 @@ def test_the_folders_generation_settings_have_no_effect(name: str) -> None:
         by_the_folder = model.generate(tokens, **limit)[0, start:].tolist()
         whole = expected[0].tokens + [1] * expected[0].ended
         changing += by_the_folder != whole
-    assert changing >= 9, "the folder's settings must be such that they would change texts"
+    assert changing >= 9, "the folder's generation settings must be able to change texts"
 
 
 def test_the_folders_end_tokens_are_end_tokens() -> None:
@@ -267,7 +267,9 @@ def test_a_long_prompt_is_cut_inside_its_wrapper(
     assert "1 of 2 prompts are longer than the limit of 150 tokens" in caplog.text
     assert short == Prompt(texts[1], tokenizer(texts[1])["input_ids"], 0)
     assert room - 4 <= len(cut.tokens) <= room
-    assert cut.tokens == tokenizer(cut.text)["input_ids"], "what was sent is what stands there"
+    assert cut.tokens == tokenizer(cut.text)["input_ids"], (
+        "the recorded prompt equals the sent prompt"
+    )
     assert cut.dropped == len(tokenizer(texts[0])["input_ids"]) - len(cut.tokens)
     before, after = prompt_parts(prompt_format)
     assert cut.text.startswith(before)
@@ -348,7 +350,9 @@ def test_a_row_ends_at_its_stop_text() -> None:
     rows = torch.tensor([[7, 7, *ids[:before], ids[0]], [7, 7, *ids[: before + 1]]])
     assert criterion(rows, None).tolist() == [False, True]
     criterion.start = rows.shape[1]
-    assert criterion(rows, None).tolist() == [False, False], "a prompt's texts end nothing"
+    assert criterion(rows, None).tolist() == [False, False], (
+        "a stop text in the prompt does not stop generation"
+    )
 
 
 def test_a_tasks_settings_that_the_model_cannot_follow_are_named(
@@ -374,6 +378,6 @@ def test_text_tasks_draw_each_request_by_itself(tokenizers: dict[str, Any]) -> N
     settings = {"until": [], "do_sample": True, "temperature": 1.0, "max_gen_toks": 6}
     requests = _requests(["the sea", "the sea", "a"], **settings)
     texts = LaminiLM(model, tokenizer=tokenizer).generate_until(requests)
-    assert texts[0] != texts[1], "a repeated request is drawn anew"
+    assert texts[0] != texts[1], "a repeated request has its own sample"
     alone = LaminiLM(model, tokenizer=tokenizer, tokens_per_batch=1)
     assert alone.generate_until(requests) == texts

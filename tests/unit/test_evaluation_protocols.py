@@ -85,7 +85,7 @@ def test_paper_prompts_follow_the_authors_rules() -> None:
             else:
                 text += f"Question: {problem['question']}\nAnswer: {answer}\n"
         assert context == text + last["question"]
-    assert clozes, "the demo's examples must hold a cloze before the last question"
+    assert clozes, "the demo's examples must have a cloze before the last question"
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_changed_weights_of_a_folder_are_not_taken_for_the_old_ones(
     work = Path("results/evals/small/work/piqa.json")
     written = work.stat().st_mtime_ns
     assert _run(settings)["piqa"] == first
-    assert work.stat().st_mtime_ns == written, "the same weights: taken over"
+    assert work.stat().st_mtime_ns == written, "the result is reused, because the weights are equal"
     weights = load_file(folder / "model.safetensors")
     other = {key: value.flip(0).contiguous() for key, value in weights.items()}
     save_file(other, folder / "model.safetensors", {"format": "pt"})
@@ -286,7 +286,7 @@ def test_right_or_wrong_has_wilsons_interval(right: int, count: int) -> None:
     assert summary["score"] == pytest.approx(100 * right / count, abs=1e-4)
     assert summary["interval"] == _wilson(right, count)
     low, high = summary["interval"]  # type: ignore[misc]
-    assert high - low > 1, "never a point, not even with all right"
+    assert high - low > 1, "the interval has a width, even if all examples are correct"
 
 
 def test_the_standard_error_is_that_of_a_mean() -> None:

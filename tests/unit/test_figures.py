@@ -72,7 +72,7 @@ def test_dataset_ratings_prefer_people() -> None:
     rows = _draw("4", {"ratings": path}, {"symbols": SYMBOLS})
     drawn = {(row["part"], row["subset"]): row for row in rows}
     assert drawn["response", "Y\u0302_A"]["rate_c"] == "1"
-    assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "a machine's rating is never mixed in"
+    assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "ratings of the judge are left out"
     assert {row["subset"] for row in rows} == {"X\u0302_A", "Y\u0302_A", "X_P3", "Y_P3"}
 
 

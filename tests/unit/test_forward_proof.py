@@ -58,7 +58,7 @@ def test_the_first_right_way_is_taken(
     assert "nats a token in fp32" in choice.refused["scaled"]
     assert choice.facts() == {"way": "right", "refused_ways": choice.refused}
     assert "small" in caplog.text and model.config.model_type in caplog.text
-    # The model is as it was: its format, its values, its mode.
+    # Number format, weights and mode of the model are unchanged.
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert {p.dtype for p in model.parameters()} == {precision}
     assert model.training
@@ -236,7 +236,7 @@ def test_the_sample_holds_the_extremes_and_the_widest_row() -> None:
         sample = sample_to_prove(requests, causal, most)
         return [len(r.context) + len(r.continuation) for r in sample]
 
-    # The one trie holds the four contexts in the order of their tokens after the common 20.
+    # The only trie has the four contexts, sorted by their tokens after the common 20.
     assert lengths(causal=True, most=0) == [154, 2, 61, 93]
     assert lengths(causal=True, most=190) == [154, 2, 61, 93, 63, 62]
     # All groups have choices of 1 to 4 tokens; the first is taken.

@@ -183,7 +183,9 @@ def test_people_and_machine_are_never_counted_together(items: list[Item]) -> Non
     assert {row["rating"] for row in rows if row["rater"] == "machine"} == {"D"}
     assert "D" not in {row["rating"] for row in rows if row["rater"] == "human"}
     for part in ("shares", "comparisons"):
-        assert both[part]["human"] == alone[part]["human"], "a judge changes no human number"
+        assert both[part]["human"] == alone[part]["human"], (
+            "the judge does not change the numbers of people"
+        )
     assert both["annotator_agreement"] == alone["annotator_agreement"]
     assert alone["judge_agreement"] is None
     assert both["judge_agreement"]["ratings"] == 4 and both["judge_agreement"]["equal"] == 0

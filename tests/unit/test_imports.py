@@ -37,7 +37,7 @@ def _imports(node: ast.AST, late: bool) -> Iterator[str]:
 
 def graph(late: bool) -> dict[str, set[str]]:
     trees = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
-    # A package's own names come from its modules; that is no import of one by the other.
+    # A package's `__init__` re-exports names of its modules; this is not counted as an import.
     return {
         name: {m for m in _imports(tree, late) if not name.startswith(f"{m}.") and m != name}
         for name, tree in trees.items()

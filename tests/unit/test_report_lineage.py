@@ -68,7 +68,7 @@ def test_everything_upstream_is_found() -> None:
     assert lineage["ledgers"][LEDGER]["bytes"] == Path(LEDGER).stat().st_size
     assert len(lineage["code"]) == len(lineage["packages"]) == 1
     Path(LEDGER).rename(f"{LEDGER}.zst")
-    assert _lineage()["ledgers"][LEDGER]["file"] == f"{LEDGER}.zst", "packed by now"
+    assert _lineage()["ledgers"][LEDGER]["file"] == f"{LEDGER}.zst", "the ledger was packed"
 
 
 def test_what_is_doubtful_is_marked() -> None:

@@ -194,12 +194,14 @@ def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None
     with pytest.raises(WorkflowError) as stopped:
         watch.begin()
     assert "  train_model: lamini.training.optimization\n" in str(stopped.value)
-    assert "select_topics" not in str(stopped.value), "it is cheap"
+    assert "select_topics" not in str(stopped.value), "cheap rules run without a question"
     assert read_json("results/code.json") == before
 
     job = workflow(is_main_process=False)
     CodeWatch(job, recompute=False)
-    assert params(job)["train_model"] == before["train_model"]["code"], "as it was planned"
+    assert params(job)["train_model"] == before["train_model"]["code"], (
+        "the code digests of the plan"
+    )
 
     assert accept_code([]) == ["select_topics", "train_model"]
     kept = workflow(planned=("train_model",))

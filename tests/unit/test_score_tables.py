@@ -79,7 +79,7 @@ def test_the_yardsticks_have_intervals_of_as_many_examples_as_ours() -> None:
     rows, *_ = made_table(
         "reproduction", PUBLISHED | {"evals": evals}, {"models": [model], "tasks": TASKS}
     )
-    # With 12 examples everything lies within; 277 and 872 tell SST of T5-small from the student's.
+    # With 12 examples all scores are inside; 277 and 872 separate T5-small from its student on SST.
     assert rows[-1]["If untrained"] == "2"
 
 
@@ -153,7 +153,7 @@ def test_improvements_are_compared_with_the_papers() -> None:
         assert (row["Ours"], row["Published"], row["Ours less published"], row["Match"]) == values
         assert row["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
     assert "1 of 2 published improvements over the initialisation match ours (50 %)" in text
-    # Moved to 0, the interval of RTE holds -0.7, and that of SST does not hold 5.8.
+    # Shifted to 0, the interval of RTE contains -0.7, and the interval of SST excludes 5.8.
     assert "By the same count 1 would match if nothing had been trained" in text
     paper, others, matching = Paper.read(PUBLISHED), 0, 0
     for task, after in (("RTE", falling), ("SST", rising)):
@@ -179,7 +179,7 @@ def test_an_improvement_on_other_examples_is_not_tested() -> None:
     assert "data digest aaaaaaaa against bbbbbbbb (LaMini-T5-61M, RTE)" in text
 
 
-# --- Students against what they started from
+# --- Students compared with their initializations
 
 
 def _improvement(evals: list[str], tasks: dict[str, str] = TASKS) -> Any:
@@ -204,7 +204,9 @@ def test_improvements_are_corrected_for_their_number() -> None:
     assert "corrected for the 2 comparisons of this table by Holm's method" in text
     third = {"rte": "RTE", "sst2": "SST", "wic": "WiC"}
     (rte, _, wic), _, cells = _improvement(evals + _pair("wic", before, before), third)
-    assert (rte["p"], rte["p (Holm)"]) == ("0.0312", "0.0625"), "now one of two that are left"
+    assert (rte["p"], rte["p (Holm)"]) == ("0.0312", "0.0625"), (
+        "correction for the two remaining tests"
+    )
     assert [row[5]["bold"] for row in cells] == [False, True, False]
     assert (wic["p"], wic["95 % interval"]) == ("1.0000", "-30.8 to +30.8")
 
@@ -249,7 +251,7 @@ def test_scores_stand_beside_the_published_ones() -> None:
         ["LaMini-T5-61M", "61M", "published", "52.7", "76.8", "64.8"],
         ["LaMini-T5-61M", "61M", "difference", "1.0", "-6.8", "-2.9"],
     ]
-    assert "| +1.0° | -6.8 | -2.9 |" in text, "RTE lies in our interval"
+    assert "| +1.0° | -6.8 | -2.9 |" in text, "the published score of RTE is in our interval"
     # The average's half-width: two of 2 points, squared and added, over two tasks.
     assert [cell["interval_text"] for cell in cells[3][3:]] == [
         "-1.0 to +3.0",

@@ -58,7 +58,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tokenizers(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("tokenizers")
     make_tokenizer(dataset, "gpt2", folder / "gpt2")
-    # The text has fewer pieces than that: the tokenizer is then as large as it can be.
+    # The text has fewer pieces: the tokenizer then gets the largest possible vocabulary.
     make_tokenizer(dataset, "t5", folder / "t5")
     return {kind: str(folder / kind) for kind in ("gpt2", "t5")}
 
@@ -110,7 +110,7 @@ def test_the_cached_prompt_is_the_prompt_at_inference(
         assert cache.prompt(pair).tolist() == tokenizer(prompt)["input_ids"]
         ids = cache.response(pair).tolist()
         assert ids[-1] == tokenizer.eos_token_id
-        # Text that looks like an end token is no end token.
+        # Text that looks like an end token is encoded as text.
         assert tokenizer.eos_token_id not in ids[:-1]
         if kind == "gpt2":
             assert tokenizer.decode(ids[:-1]) == response

@@ -57,7 +57,7 @@ def test_starts_when_needed_answers_and_is_gone_afterwards(tmp_path, monkeypatch
     assert (tmp_path / "a.server.log").stat().st_size > 0
     with open_teacher(local_settings(), ledger) as teacher:
         assert [a.text for _, a in teacher.ask([question(1)])] == [answers[0].text]
-        assert not servers(), "nothing had to be sent"
+        assert not servers(), "no request was sent"
 
 
 def test_prompt_beyond_the_context_is_marked(tmp_path):

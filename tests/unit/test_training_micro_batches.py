@@ -32,7 +32,7 @@ def _measured(fixed: float, per_token: float, memory: int) -> list[Measurement]:
 
 
 def test_costs_are_the_measured_ones() -> None:
-    # 0.040 s are 8,000 tokens; 0.85 of 60 GB without 1 GB holds 50,000 tokens.
+    # 0.040 s are 8,000 tokens; 0.85 of 60 GB minus 1 GB is enough for 50,000 tokens.
     costs = derive_costs(_measured(0.040, 5e-6, 1_000_000), 60 * GIGABYTE)
     assert costs == MicroBatchCosts(budget=32768, overhead=4096)
 

@@ -46,7 +46,9 @@ def test_one_node_counts_its_gpus_and_several_count_those_of_each(paper: dict[st
     }
     assert one.training_gpus(LARGE) == two.training_gpus(LARGE)
     assert one.training_minutes(LARGE, 1) == two.training_minutes(LARGE, 1)
-    assert one.training_params(LARGE) == two.training_params(LARGE), "nodes change no result"
+    assert one.training_params(LARGE) == two.training_params(LARGE), (
+        "the number of nodes is not part of the params"
+    )
 
 
 def test_every_attempt_fits_the_profiles_partition(paper: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ RECIPE = {
     "held_out_pairs": 8,
     "warmup_ratio": WARMUP / STEPS,
     "learning_rate": 5e-3,
-    # None of these is a default, so that one which is not passed on is noticed.
+    # None of these is a default, so a value that is not passed on is noticed.
     "weight_decay": 0.3,
     "adam_betas": (0.8, 0.95),
     "adam_epsilon": 1e-4,
@@ -125,7 +125,7 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     trainer = tiny_trainer(model, cache, tmp_path, **RECIPE, **changes)
     untrained, *rows = trainer.run()
     assert len(rows) == STEPS
-    # No micro-batch holds more tokens than the budget, so each step had several.
+    # No micro-batch has more tokens than the budget, so each step had several.
     assert min(row["tokens"] for row in rows) > 600
     norms = [row["gradient_norm"] for row in rows]
     largest = changes["max_gradient_norm"]

@@ -189,7 +189,7 @@ def test_two_processes_compute_the_same_steps(
     bench.run("t5-v1.1", tmp_path / "one", epochs=1)
     bench.run("t5-v1.1", tmp_path / "two", processes=2, **settings)
     one, two = (list(read_jsonl(tmp_path / n / "final/metrics.jsonl")) for n in ("one", "two"))
-    # Dropout differs between ranks, so what is compared exactly is what it does not touch.
+    # Dropout differs between ranks, so only values without dropout are compared exactly.
     assert [row["supervised_tokens"] for row in one[1:]] == [
         row["supervised_tokens"] for row in two[1:]
     ]

@@ -41,9 +41,9 @@ def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
 
         (checkout.folder / PAIRS).unlink()
         assert _run(checkout, "external", endpoint) == made
-        assert (endpoint.paid.total(), endpoint.live) == (asked, 0), "paid for again"
+        assert (endpoint.paid.total(), endpoint.live) == (asked, 0), "a request was paid twice"
         planned = checkout.planned_jobs("--profile", "demo", PAIRS, *_configuration("batch"))
-        assert not planned, "the backend is no part of what a shard depends on"
+        assert not planned, "the backend is not part of a shard's params"
 
         (checkout.folder / PAIRS).unlink()
         ledger.unlink()

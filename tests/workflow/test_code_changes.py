@@ -82,7 +82,7 @@ def test_expensive_results_are_planned_but_not_made_unasked(finished_demo: Check
         assert "nothing to accept" in again.stdout
 
         with edited(finished_demo, LOSSES, CODE.replace("1", "2")):
-            assert planned(finished_demo) >= TRAININGS, "another edit is not accepted with it"
+            assert planned(finished_demo) >= TRAININGS, "a later edit needs its own acceptance"
         unknown = finished_demo.run("python", "-m", "lamini.workflow", "train", check=False)
         assert unknown.returncode == 1
         assert "train: results/code.json has no such rule" in unknown.stderr

@@ -35,7 +35,7 @@ def _start(checkout: Checkout, *arguments: str) -> subprocess.Popen[bytes]:
 def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the moment to interrupt never came"
+        assert time.monotonic() < deadline, "timeout before the moment to interrupt"
         time.sleep(0.05)
 
 
@@ -117,7 +117,9 @@ def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
         run = _start(before_training, target, *options)
         _wait_until(lambda: newest() >= reached + 10, 240)  # noqa: B023
         _interrupt(run, how, before_training.folder)
-        assert not (before_training.folder / target).exists(), "half-trained is not done"
+        assert not (before_training.folder / target).exists(), (
+            "an interrupted training has no declared output"
+        )
         assert newest() > reached
         reached = newest()
         before_training.snakemake("--profile", "demo", "--unlock")
@@ -128,4 +130,4 @@ def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
     shutil.rmtree(before_training.folder / MODEL)
     before_training.snakemake("--profile", "demo", target, *options)
     assert _weights(before_training) == interrupted
-    assert f"step-{reached:07}" in log, "it began anew"
+    assert f"step-{reached:07}" in log, "training restarted from the beginning"
