@@ -59,7 +59,7 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     assert named == {path.name for path in ENVIRONMENTS}
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_defined_once() -> None:
     import lamini
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", lamini.__version__)

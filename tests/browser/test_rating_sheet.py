@@ -277,7 +277,7 @@ def test_a_study_is_rated_on_a_phone_and_completes(
     assert summary["complete"] and summary["rated"] == {"human": len(study.items), "machine": 0}
 
 
-def test_pages_hold_no_key_and_load_nothing(study: Study) -> None:
+def test_pages_have_no_key_and_load_no_files(study: Study) -> None:
     key = read_json(study.folder / "key.json")
     subjects = {entry["subject"] for entry in key.values()}
     for annotator in ("annotator_1", "annotator_2"):

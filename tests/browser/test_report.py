@@ -218,7 +218,7 @@ def test_dark_and_print(case: ReportCase, open_page: Callable[..., Page]) -> Non
     assert page.run(shown, "figure img") == len(FIGURES)
 
 
-def test_an_edited_number_changes_that_cell_alone(
+def test_an_edited_number_changes_only_its_cell(
     case: ReportCase, open_page: Callable[..., Page]
 ) -> None:
     page = _open(open_page, Path("results/report/index.html").absolute())

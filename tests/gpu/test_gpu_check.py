@@ -86,7 +86,7 @@ def test_a_mask_that_leaks_is_found(machine: Machine, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("factor", [1.01, float("nan")])
-def test_what_is_wrong_in_a_short_format_alone_is_found(
+def test_errors_only_in_a_short_format_are_found(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     _only(monkeypatch, "Cerebras-GPT")

@@ -91,7 +91,7 @@ def test_runs_are_those_of_a_plain_search(
 
 @given(texts=st.lists(TEXT, max_size=5))
 @settings(max_examples=200, deadline=None)
-def test_words_stand_where_they_are_said_to(texts: list[str]) -> None:
+def test_words_have_the_documented_positions(texts: list[str]) -> None:
     words = placed_words(pa.array(["é skipped", *texts], pa.string()).slice(1))
     read = [words.characters[begin:end].tobytes().decode("utf-8") for begin, end in words.places]
     assert [slow_words(word) for word in read] == [[w] for t in texts for w in slow_words(t)]
@@ -212,14 +212,14 @@ def test_hostile_texts_do_no_harm() -> None:
     assert table["odd", "mix"]["pairs_8"] == "1"
 
 
-def test_nothing_shared_gives_empty_files_with_their_columns() -> None:
+def test_without_shared_words_files_are_empty_with_their_columns() -> None:
     table, hits, examples = run([pair("alpaca", 0)], {"rte": [{"a": "b"}]})
     assert hits.height == examples.height == 0
     assert hits.columns[:3] == ["id", "instruction_source", "task"]
     assert table["rte", "alpaca"]["comparable_examples"] == "0"
 
 
-def test_what_cannot_be_read_is_named() -> None:
+def test_errors_name_the_unreadable_file() -> None:
     with pytest.raises(LaminiError, match=r"mirror/rte/default/test\.jsonl"):
         run([pair("alpaca", 0)], {"rte": []})
     run([pair("alpaca", 0)], {"rte": [{"a": "b"}]})

@@ -97,7 +97,7 @@ def test_each_stage_takes_out_its_pairs() -> None:
     assert Path("f.csv").read_bytes() == before
 
 
-def test_languages_are_told() -> None:
+def test_languages_are_detected() -> None:
     is_foreign = ForeignText(0.5)
     assert is_foreign(FRENCH, "Oui.")
     assert is_foreign(GERMAN, "Ja.")

@@ -72,7 +72,7 @@ def test_hostile_texts_are_cut_the_same(text: str) -> None:
     assert same_words(slow_words(text), hashes)
 
 
-def test_words_are_what_people_expect() -> None:
+def test_words_of_an_example_are_as_expected() -> None:
     text = "Don't re-use the well-known 'Quoted' word—really. 3.14 don’t"
     expected = ["don't", "re-use", "the", "well-known", "quoted", "word", "really", "3", "14"]
     assert slow_words(text) == [*expected, "don’t"]

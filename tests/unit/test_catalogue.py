@@ -126,7 +126,7 @@ def test_every_builder_takes_inputs_and_params(entry: Entry) -> None:
         assert [*signature(pkgutil.resolve_name(reference)).parameters] == ["inputs", "params"]
 
 
-def test_a_title_stands_once() -> None:
+def test_each_title_is_listed_once() -> None:
     code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     families = [f"the {family} models" for family in PUBLISHED_FAMILIES]
     titles = [t for t in (e.title for e in _entries()) if not any(f in t for f in families)]

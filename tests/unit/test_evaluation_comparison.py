@@ -102,7 +102,7 @@ def test_graded_values_are_permuted() -> None:
     assert found == compare(before, after, 2)
 
 
-def test_graded_values_that_all_differ_by_the_same_tell_no_interval() -> None:
+def test_equal_differences_of_graded_values_have_no_interval() -> None:
     assert compare([0.25] * 9, [0.5] * 9, 1).interval is None
 
 

@@ -228,7 +228,7 @@ def test_draws_have_the_softmaxs_distribution_and_belong_to_their_prompt() -> No
     assert _texts(Generator("tiny", model, TOKENS), prompts, only_the_best) == greedy
 
 
-def test_what_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_exceeds_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     model, prompts, sizes = _model("gpt2"), _prompts(), []
     expected = _texts(Generator("tiny", model, TOKENS), prompts, Decoding(12))
     right, most = Generator._batch, [200]

@@ -210,7 +210,7 @@ def test_answers_are_compared_as_squad_does() -> None:
     assert squad.compute_f1("yes", "") == 0.0
 
 
-def test_a_way_that_is_wrong_is_not_taken(
+def test_a_wrong_method_is_refused(
     tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = scoring.ancestor_mask

@@ -49,7 +49,7 @@ def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
 @pytest.mark.parametrize("budget", [64, 4096])
 @pytest.mark.parametrize("way", ["shared", "rows", "alone"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_together_is_as_alone(name: str, way: Way, budget: int) -> None:
+def test_pairs_together_equal_pairs_alone(name: str, way: Way, budget: int) -> None:
     model, requests = tiny_model(name).eval(), _requests()
     counted: list[int] = []
     scores = Scorer(model, budget).score(requests, way, counted.append)

@@ -69,7 +69,7 @@ def _raise(error: Any) -> Any:
 
 
 @pytest.mark.parametrize("precision", [BF16, FP16])
-def test_what_is_wrong_in_the_short_format_alone_is_found(precision: torch.dtype) -> None:
+def test_errors_only_in_the_short_format_are_found(precision: torch.dtype) -> None:
     """For example a kernel that fails on the device; in fp32 the method is correct."""
     model = tiny_model("gpt2").to(precision)
 
@@ -132,7 +132,7 @@ def test_a_model_with_weights_that_are_no_numbers_is_refused() -> None:
         Reference("small", model, PAIRS)
 
 
-def test_too_few_positions_are_told() -> None:
+def test_too_few_positions_are_reported() -> None:
     model = tiny_model("gpt2")
     long = [*PAIRS, (np.full(140, 3), np.array([4]))]
     with pytest.raises(LaminiError, match=r"sequence of 140 and 1 tokens \(IndexError"):

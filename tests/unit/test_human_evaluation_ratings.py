@@ -175,7 +175,7 @@ def test_partial_ratings_count_and_say_so(items: list[Item]) -> None:
     assert summary["annotator_agreement"]["krippendorff_alpha_ordinal"] == 1.0
 
 
-def test_people_and_machine_are_never_counted_together(items: list[Item]) -> None:
+def test_people_and_judge_are_counted_separately(items: list[Item]) -> None:
     write_json("a.json", export(items, "annotator_1", by_subject("A", "B")))
     _, alone = collect("a.json")
     verdict(items, "D")

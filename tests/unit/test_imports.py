@@ -48,7 +48,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert len(list(TopologicalSorter(graph(late=True)).static_order())) == len(MODULES)
 
 
-def test_settings_know_nothing_of_the_rest() -> None:
+def test_settings_import_no_other_folder() -> None:
     outside = {
         imported
         for name, imports in graph(late=True).items()

@@ -93,7 +93,7 @@ def test_gpus_that_the_user_chose_are_shared_out(start: Start) -> None:
 @pytest.mark.parametrize(
     ("count", "environment"), [(0, {}), (1, {"SLURM_JOB_ID": "7"}), (1, {"PATH": "/nowhere"})]
 )
-def test_nothing_is_taken_without_need(
+def test_no_gpu_is_taken_unless_requested(
     count: int, environment: dict[str, str], start: Start
 ) -> None:
     """No GPU requested; SLURM assigns them; no driver."""

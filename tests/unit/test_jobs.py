@@ -111,7 +111,7 @@ def test_a_function_gets_what_its_rule_declares() -> None:
     }
 
 
-def test_what_a_rule_lacks_is_named() -> None:
+def test_errors_name_the_missing_entry_of_a_rule() -> None:
     def misspelt(*, promts: Path) -> None:
         """A function with a parameter that the rule lacks."""
 

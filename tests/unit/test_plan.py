@@ -175,7 +175,7 @@ def test_small_models_and_fast_gpus_are_used_less():
     ]
 
 
-def test_a_job_has_the_time_that_the_plan_says():
+def test_the_time_limit_of_a_job_agrees_with_the_plan():
     """On V100s, the slowest GPUs, a first attempt may take a third more than planned."""
     made = flow()
     for name, plan in students().items():
@@ -183,7 +183,7 @@ def test_a_job_has_the_time_that_the_plan_says():
         assert made.training_minutes(name, 1) >= min(4 / 3 * planned, 2880), name
 
 
-def test_the_readme_says_what_the_plan_says(capsys):
+def test_the_readme_agrees_with_the_plan(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
     live, batch = re.search(r"^total .* \$([\d.]+) +\$([\d.]+)", text, re.MULTILINE).groups()

@@ -140,7 +140,7 @@ def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -
     assert "## Contamination" in card
 
 
-def test_what_is_wrong_is_said_before_anything_is_sent(results: Path, hub: Hub) -> None:
+def test_errors_are_reported_before_anything_is_sent(results: Path, hub: Hub) -> None:
     done = _publish(results, hub, *MODELS, "--upload", token=None)
     assert done.returncode == 1
     assert "HF_TOKEN holds no token" in done.stderr

@@ -63,9 +63,7 @@ RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
         ("acceptance.py", "import argparse", "import argparse\nimport ast"),
     ],
 )
-def test_what_changes_no_result_changes_no_digest(
-    edit: Edit, path: str, old: str, new: str
-) -> None:
+def test_edits_without_effect_change_no_digest(edit: Edit, path: str, old: str, new: str) -> None:
     before = digests(*RULES)
     edit(path, old, new)
     assert digests(*RULES) == before
@@ -81,7 +79,7 @@ def test_what_changes_no_result_changes_no_digest(
         ("analysis/mattr.py", "import numpy as np", "import numpy as np\nV = 1", {RULES[2]}),
     ],
 )
-def test_what_may_change_a_result_changes_the_digest_of_its_rules(
+def test_edits_with_effect_change_the_digest_of_their_rules(
     edit: Edit, path: str, old: str, new: str, changed: set[str]
 ) -> None:
     before = dict(zip(RULES, digests(*RULES), strict=True))
@@ -103,7 +101,7 @@ def test_data_files_of_a_package_count(edit: Edit, tmp_path: Path) -> None:
     assert after[1] == before[1]
 
 
-def test_what_was_read_before_is_taken_until_a_file_changes(
+def test_digests_are_cached_until_a_file_changes(
     edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".snakemake").mkdir()
@@ -182,7 +180,7 @@ def test_results_of_a_rule_with_a_similar_name_are_not_its_own(edit: Edit) -> No
     assert params(run)["select_topics"] is None
 
 
-def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None:
+def test_an_edit_stops_expensive_rules_until_the_user_decides(edit: Edit) -> None:
     CodeWatch(workflow(), recompute=False).begin()
     before = read_json("results/code.json")
     edit("training/optimization.py", "math.cos", "math.sin")

@@ -220,7 +220,7 @@ def test_improvements_are_corrected_for_their_number() -> None:
         ({"values": [RIGHT] * 9}, "examples 10 against 9"),
     ],
 )
-def test_unlike_measurements_are_marked_at_the_cell(changes: dict[str, Any], fact: str) -> None:
+def test_different_measurements_are_marked_at_the_cell(changes: dict[str, Any], fact: str) -> None:
     evals = _pair("rte", [WRONG] * 10, [RIGHT] * 10, **changes)
     ((row,), text, cells) = _improvement(evals, {"rte": "RTE"})
     assert f"≠ not measured as the baseline: {fact} (LaMini-T5-61M, RTE)." in text

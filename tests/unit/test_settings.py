@@ -152,7 +152,7 @@ INHERITED = ("architecture", "family", "parameters", "tokenizer")
 
 
 @pytest.mark.parametrize("overlay", [[], ["demo"], ["examples/herd"]])
-def test_students_are_what_their_initialization_is(overlay: list[str]) -> None:
+def test_students_inherit_from_their_initialization(overlay: list[str]) -> None:
     config = _load("config", "sources", "models", "tasks", *overlay)
     settings = load_settings(config)
     students = {n: m for n, m in config["models"].items() if m["role"] == "student"}

@@ -148,7 +148,7 @@ PIECES = (
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), min_size=1, max_size=8))
-def test_a_wrapper_tokenised_once_is_as_if_each_time(
+def test_tokenising_the_wrapper_once_gives_equal_tokens(
     tokenizers: dict[str, str], texts: list[str]
 ) -> None:
     tokenizer = load_tokenizer(tokenizers["gpt2"], pad_token="[PAD]")

@@ -21,7 +21,7 @@ def documented() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
-def test_a_family_is_right_or_refused_as_the_page_says(name: str, cache: TokenCache) -> None:
+def test_each_family_has_the_outcome_of_the_page(name: str, cache: TokenCache) -> None:
     measured = support.measure(name, cache)
     assert measured.loss < 1e-5
     assert measured.gradient < 1e-5

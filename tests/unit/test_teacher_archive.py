@@ -58,7 +58,7 @@ def test_an_import_into_an_empty_folder_answers_every_request_without_a_key(
     assert KEY.encode() not in content and str(tmp_path).encode() not in content
 
 
-def test_newer_ledgers_keep_what_they_have(paid, tmp_path):
+def test_an_import_keeps_newer_rows_of_ledgers(paid, tmp_path):
     results, _ = paid
     archive, newer = tmp_path / "ledgers.tar.zst", tmp_path / "newer"
     export_ledgers(results, archive)

@@ -104,7 +104,7 @@ def test_damaged_line_in_the_middle_costs_only_itself(tmp_path, caplog):
     ledger.close()
 
 
-def test_second_writer_is_told_who_is_first(tmp_path):
+def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path):
     path = tmp_path / "a.ledger.jsonl"
     ledger = Ledger(path)
     with pytest.raises(LaminiError, match=rf"another job \(process {os.getpid()} on .*twice"):

@@ -95,7 +95,7 @@ def test_broken_model_ends_the_job_with_the_servers_log(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_server_never_outlives_the_job(tmp_path, number):
+def test_the_server_ends_with_the_job(tmp_path, number):
     script = """
 import sys
 from pathlib import Path

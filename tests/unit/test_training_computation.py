@@ -111,7 +111,7 @@ def test_the_longest_and_as_many_short_pairs_as_allowed_are_proven(tmp_path: Pat
     assert len(set(many.tolist())) == len(many)
 
 
-def test_a_cache_that_stops_the_gradient_is_not_taken(
+def test_a_cache_that_stops_the_gradient_is_refused(
     cache: TokenCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers.cache_utils import DynamicLayer

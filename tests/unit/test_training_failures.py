@@ -101,9 +101,7 @@ def test_a_pair_longer_than_the_model_is_named_before_training(
     assert "Traceback" not in log
 
 
-def test_a_step_at_learning_rate_zero_is_not_passed_over_in_silence(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_step_at_learning_rate_zero_is_warned_of(bench: Bench, tmp_path: Path) -> None:
     settings = {"warmup_ratio": 0.03, "save_minutes": 1000}
     log = bench.run_here("gpt2", tmp_path / "one", epochs=0.01, **settings)
     assert "step 1 of 1 has learning rate 0" in log

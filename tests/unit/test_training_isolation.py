@@ -93,7 +93,7 @@ WAYS: list[tuple[str, Way]] = [
 
 
 @pytest.mark.parametrize(("name", "way"), WAYS)
-def test_together_is_as_alone(name: str, way: Way, cache: TokenCache) -> None:
+def test_pairs_together_equal_pairs_alone(name: str, way: Way, cache: TokenCache) -> None:
     loss, gradient = _compare(name, cache, way)
     assert loss < 2e-5
     assert gradient < 1e-6

@@ -38,7 +38,7 @@ def test_a_budget_is_used_up_to_its_last_token() -> None:
     assert _rows(_decoder_only([100] * 2, 1)) == [[[0], [1]]]
 
 
-def test_a_micro_batch_more_is_worth_128_tokens_of_padding() -> None:
+def test_another_micro_batch_costs_128_tokens_of_padding() -> None:
     assert _rows(_decoder_only([300, 300 - 128], 1000)) == [[[0, 1]]]
     assert _rows(_decoder_only([300, 300 - 129], 1000)) == [[[0], [1]]]
 
@@ -136,7 +136,7 @@ def test_ranks_have_as_many_flat_rows_as_each_other() -> None:
 
 
 @pytest.mark.parametrize("overhead", [0, 100, 10_000])
-def test_a_dearer_micro_batch_is_worth_more_padding(overhead: int) -> None:
+def test_expensive_micro_batches_permit_more_padding(overhead: int) -> None:
     lengths = np.array([300, 200])
     (batches,) = lay_out("decoder-only", lengths, np.ones_like(lengths), 1000, overhead=overhead)
     assert len(batches) == (1 if overhead >= 100 else 2)

@@ -104,7 +104,7 @@ def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
         ("echo no controller >&2; exit 1", "failed: no controller"),
     ],
 )
-def test_a_controller_that_tells_no_address_is_named(
+def test_a_controller_without_address_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, said: str
 ) -> None:
     scontrol = tmp_path / "scontrol"

@@ -85,7 +85,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.mark.parametrize("name", ROUNDING)
-def test_whole_runs_are_those_of_fp32_to_rounding(name: str, bench: Bench, tmp_path: Path) -> None:
+def test_whole_runs_agree_with_fp32_up_to_rounding(name: str, bench: Bench, tmp_path: Path) -> None:
     columns = ("loss", "held_out_loss", "gradient_norm")
     curves = {}
     for precision in ("fp32", "bf16", "fp16"):

@@ -155,7 +155,7 @@ def test_twenty_steps_are_those_of_a_plain_loop(
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_what_transformers_decays_is_decayed(name: str) -> None:
+def test_weight_decay_applies_to_the_parameters_of_transformers(name: str) -> None:
     model = tiny_model(name)
     parameters = dict(model.named_parameters())
     before = {n: parameter.detach().clone() for n, parameter in parameters.items()}

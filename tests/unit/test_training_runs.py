@@ -41,7 +41,7 @@ def _contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["t5-v1.1", "gpt2"])
-def test_loss_falls_and_the_folder_is_whole(finished: dict[str, Path], name: str) -> None:
+def test_loss_falls_and_the_folder_is_complete(finished: dict[str, Path], name: str) -> None:
     final = finished[name] / "final"
     facts = read_json(final / "manifest.json")
     assert facts["loss_last"] < facts["loss_first"] - 0.5
@@ -60,7 +60,7 @@ def test_loss_falls_and_the_folder_is_whole(finished: dict[str, Path], name: str
 
 
 @pytest.mark.slow
-def test_a_run_is_recorded_with_what_it_read_and_wrote(
+def test_a_run_is_recorded_with_its_inputs_and_outputs(
     bench: Bench, finished: dict[str, Path]
 ) -> None:
     run = finished["gpt2"]
@@ -124,7 +124,7 @@ def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> No
 @pytest.mark.skipif(
     "LAMINI_SLOW_TESTS" not in os.environ, reason="takes minutes; set LAMINI_SLOW_TESTS=1"
 )
-def test_killed_ten_times_it_loses_nothing(
+def test_a_run_killed_ten_times_has_the_same_weights(
     bench: Bench, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Kills at random moments; every third time the newest checkpoint is damaged too."""

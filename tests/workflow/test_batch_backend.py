@@ -29,7 +29,7 @@ def _configuration(backend: str) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
+def test_the_shard_equals_a_live_one_and_another_backend_sends_nothing(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-test")

@@ -47,7 +47,7 @@ def test_the_code_of_every_rule_is_kept(finished_demo: Checkout) -> None:
 
 
 @pytest.mark.parametrize("path", [LOSSES, MATTR, "README.md", "docs/paper.md"])
-def test_words_make_nothing_stale(finished_demo: Checkout, path: str) -> None:
+def test_comments_make_nothing_stale(finished_demo: Checkout, path: str) -> None:
     with edited(finished_demo, path, WORDS):
         assert planned(finished_demo) == set()
 
@@ -59,7 +59,7 @@ def test_cheap_results_are_made_again(finished_demo: Checkout) -> None:
     assert not {rule for rule, _ in found} & {"train_model", "generate_pairs", "evaluate_suite"}
 
 
-def test_expensive_results_are_planned_but_not_made_unasked(finished_demo: Checkout) -> None:
+def test_expensive_results_are_planned_but_wait_for_a_decision(finished_demo: Checkout) -> None:
     manifests = [
         finished_demo.folder / f"results/checkpoints/{student}/final/manifest.json"
         for student in sorted(STUDENTS)

@@ -93,7 +93,7 @@ def test_losses_fall(results: Path) -> None:
         assert facts["held_out_after"] < facts["held_out_before"], path
 
 
-def test_every_score_says_what_it_was_measured_with(results: Path) -> None:
+def test_every_score_names_its_measurement(results: Path) -> None:
     scores = [json.loads(path.read_text()) for path in results.glob("evals/*/*.json")]
     assert len(scores) == 6 * 15
     for score in scores:
@@ -110,7 +110,9 @@ def test_every_score_says_what_it_was_measured_with(results: Path) -> None:
     assert wrapped == {"lamini-demo-gpt2", "lamini-smollm2-135m"}
 
 
-def test_no_artifact_holds_a_path_of_this_machine(results: Path, finished_demo: Checkout) -> None:
+def test_no_artifact_contains_a_path_of_this_machine(
+    results: Path, finished_demo: Checkout
+) -> None:
     place = str(finished_demo.folder).encode()
     logs = ("logs", "benchmarks", "progress")
     for path in results.rglob("*"):

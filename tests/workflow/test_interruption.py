@@ -103,7 +103,7 @@ def _weights(checkout: Checkout) -> str:
 
 
 @pytest.mark.slow
-def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
+def test_training_resumes_at_its_checkpoint(before_training: Checkout) -> None:
     """After a stop and a kill, the weights equal those of an uninterrupted run."""
     target = f"{MODEL}/final/manifest.json"
     options = ("--configfile", "config/demo.yaml", "overlay.yaml", "--retries", "0")

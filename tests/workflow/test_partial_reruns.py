@@ -28,7 +28,7 @@ def planned(checkout: Checkout, *arguments: str) -> set[tuple[str, str]]:
     ],
     ids=["shard", "model", "task", "answers", "figure", "table"],
 )
-def test_one_file_by_force_makes_that_alone(
+def test_a_forced_file_is_the_only_job(
     finished_demo: Checkout, target: str, expected: set[tuple[str, str]]
 ) -> None:
     assert planned(finished_demo, target, "--profile", "demo", "--force") == expected
