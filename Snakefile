@@ -13,8 +13,8 @@ from snakemake.utils import min_version
 
 from lamini.catalogue import Catalogue
 from lamini.jobs.kept_outputs import forget_accepted
-from lamini.roots import root_inputs
 from lamini.status.graph import write_jobs
+from lamini.user_files import rule_inputs
 from lamini.workflow import growing, one_of
 from lamini.workflow.rule_code import CodeWatch
 from lamini.workflow.teacher_check import check_teacher

@@ -18,7 +18,7 @@ from gpu_machine import FAMILIES, NO_DROPOUT, Machine, Row, free, judged, restor
 from training_inputs import Student, make_student
 from transformers import TrainerCallback
 
-from lamini.training.gpus import card_peak
+from lamini.training.gpus import gpu_peak
 from lamini.training.telemetry import MatmulWork
 
 STEPS = 4
@@ -88,7 +88,7 @@ def check_speed(machine: Machine) -> Iterator[Row]:
     """Speed of three students; on a GPU none may be slower than transformers' trainer."""
     count, changes = (256, {}) if machine.real else (16, {"max_prompt_tokens": 128})
     precision = machine.formats[0] if machine.gpu else "fp32"
-    peak = card_peak(machine.name)
+    peak = gpu_peak(machine.name)
     for name, shape in (REAL if machine.real else SMALL).items():
         kind = "t5" if shape["model_type"] == "t5" else "gpt2"
         student = make_student(

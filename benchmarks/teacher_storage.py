@@ -80,11 +80,11 @@ def exact(rows: int) -> Facts:
     """Exact deduplication of normalized instructions, by ours and by polars."""
     import polars as pl
 
-    from lamini.generation.normalization import fingerprint
+    from lamini.generation.normalization import text_key
 
     texts = instructions(rows)
     started = time.process_time()
-    left = len(set(map(fingerprint, texts)))
+    left = len(set(map(text_key, texts)))
     ours = time.process_time() - started
     started = time.process_time()
     column = pl.col("t").str.normalize("NFKC").str.to_lowercase()

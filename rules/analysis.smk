@@ -107,7 +107,7 @@ rule find_contamination:
     input:
         manifest="results/dataset/{mixture}.manifest.json",
         dataset=ancient("results/dataset/{mixture}.parquet"),
-        data=root_inputs(flow.evaluated_files),
+        data=rule_inputs(flow.evaluated_files),
     output:
         contamination="results/analysis/{mixture}/contamination.csv",
         hits="results/analysis/{mixture}/contamination.parquet",

@@ -38,7 +38,7 @@ else:
     rule import_published:
         """Import the released dataset instead of a generated one."""
         input:
-            published=root_inputs(flow.published_files),
+            published=rule_inputs(flow.published_files),
             hits=lambda w: flow.mixture_hits(w.mixture),
         output:
             dataset="results/dataset/{mixture}.parquet",

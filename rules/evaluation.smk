@@ -39,8 +39,8 @@ for batch, tasks in flow.batches.items():
         # Evaluate one model on a batch of tasks.
         input:
             model=lambda w: flow.model_input(w.model),
-            data=root_inputs(flow.task_files(batch)),
-            definitions=root_inputs(flow.definition_files(batch)),
+            data=rule_inputs(flow.task_files(batch)),
+            definitions=rule_inputs(flow.definition_files(batch)),
         output:
             evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
             samples=flow.sample_files(batch),
@@ -68,7 +68,7 @@ rule generate_answers:
     """Generate one model's answers to the user-oriented instructions."""
     input:
         model=lambda w: flow.model_input(w.model),
-        instructions=root_inputs([flow.config.answers.instructions])[0],
+        instructions=rule_inputs([flow.config.answers.instructions])[0],
     output:
         answers="results/answers/{model}.jsonl",
     log:

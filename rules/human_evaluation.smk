@@ -89,7 +89,7 @@ rule collect_ratings:
         rated="results/human_eval/{study}/items.jsonl",
         key="results/human_eval/{study}/key.json",
         verdicts=lambda w: flow.verdicts(w.study),
-        rating_files=lambda w: root_inputs(flow.rating_files(w.study)),
+        rating_files=lambda w: rule_inputs(flow.rating_files(w.study)),
     output:
         ratings="results/human_eval/{study}/ratings.csv",
         summary="results/human_eval/{study}/summary.json",

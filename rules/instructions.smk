@@ -9,7 +9,7 @@ with generated instructions. The ledger next to each shard keeps every paid answ
 rule prepare_prompts:
     """Read the seed prompts of one source into a common format."""
     input:
-        lambda w: root_inputs(flow.seed_files(w.source)),
+        lambda w: rule_inputs(flow.seed_files(w.source)),
     output:
         prompts="results/prompts/{source}.jsonl",
         funnel="results/prompts/{source}.funnel.json",
@@ -33,7 +33,7 @@ rule generate_instructions:
     input:
         prompts="results/prompts/{source}.jsonl",
         topics=lambda w: flow.topics(w.source),
-        template=lambda w: root_inputs(flow.prompt_template(w.source)),
+        template=lambda w: rule_inputs(flow.prompt_template(w.source)),
     output:
         instructions=ensure(
             "results/instructions/{source}/{shard}.jsonl", non_empty=True

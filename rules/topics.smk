@@ -28,8 +28,8 @@ rule download_file:
 rule select_topics:
     """Select the common topics: categories with short titles, many subcategories and many pages."""
     input:
-        dump=root_inputs([flow.config.topics.dump])[0],
-        hidden=root_inputs(flow.hidden_categories),
+        dump=rule_inputs([flow.config.topics.dump])[0],
+        hidden=rule_inputs(flow.hidden_categories),
     output:
         topics="results/topics/topics.jsonl",
         funnel="results/topics/funnel.json",

@@ -1,4 +1,4 @@
-"""Checkouts of the project in temporary folders, and Snakemake run in them."""
+"""Checkouts of the project in temporary folders, in which Snakemake runs."""
 
 import os
 import re
@@ -26,7 +26,7 @@ class Checkout:
     folder: Path
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout with the environment of a machine without a network."""
+        """Run a command in the checkout, in an environment without network access."""
         environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(self.folder / "scripts")}
         done = subprocess.run(
             arguments, cwd=self.folder, env=environment, capture_output=True, text=True, check=False

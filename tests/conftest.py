@@ -1,4 +1,4 @@
-"""What the tests of several folders share: a fresh checkout, and the demo run once for all."""
+"""Fixtures of several test folders: a fresh checkout, and the finished demo, run once."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ DEMO_SECONDS = 3000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of the finished demo the time that the demo takes."""
+    """Raise the timeout of tests that need the finished demo: the first of them runs it."""
     for item in items:
         if "finished_demo" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(DEMO_SECONDS))
@@ -27,7 +27,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A checkout in which the whole demo was run for real, once for all tests.
+    """A checkout with the finished demo, which runs once for all tests.
 
     While working on the tests, FINISHED_DEMO can name a checkout where that was done before.
     """

@@ -1,4 +1,4 @@
-"""What a Workflow Run RO-Crate must hold, checked by reading it."""
+"""Checks of a Workflow Run RO-Crate: required entities, and references that resolve."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def entities(root: Path) -> Graph:
 
 
 def check_crate(root: Path) -> None:
-    """What RO-Crate 1.1 and Workflow Run Crate 0.5 require, and that nothing is left dangling."""
+    """Check the requirements of RO-Crate 1.1 and Workflow Run Crate 0.5, and all references."""
     graph = entities(root)
     dataset, descriptor = graph["./"], graph["ro-crate-metadata.json"]
     assert descriptor["about"] == {"@id": "./"} and dataset["@type"] == "Dataset"

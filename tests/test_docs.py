@@ -1,4 +1,4 @@
-"""Every command in the README and in `docs/` is run, and every message and link in them is real.
+"""Commands in the README and `docs/` run; quoted messages and links in them exist.
 
 A fenced block is run when its language is `sh`. `sh not run: REASON` marks one whose commands take
 hours, a cluster, a key or a person: they must then exist, with the flags that they use.
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from checkouts import ENVIRONMENT, Checkout, check_out
-from lamini.plan.students import CARDS
+from lamini.plan.students import GPU_MODELS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")]
@@ -28,7 +28,7 @@ OF_THE_MACHINE = {"git", "rsync", "squeue", "less", "cd", "export", "."}
 
 
 def _commands() -> dict[str, bool]:
-    """Every distinct command of the pages, and whether some page has it run."""
+    """All distinct commands of the pages, and whether a page wants the command executed."""
     commands: dict[str, bool] = {}
     for page in PAGES:
         for block in BLOCK.finditer(page.read_text("utf-8")):
@@ -46,7 +46,7 @@ def _commands() -> dict[str, bool]:
 COMMANDS = _commands()
 PLANS = sorted(text for text in COMMANDS if text.startswith("snakemake "))
 
-# Dry runs are forks of one interpreter: to start anew would cost each of them a second and a half.
+# Dry runs are forks of one interpreter: a new interpreter takes 1.5 s to start.
 _MANY_PLANS = """
 import json, os, sys, tempfile
 import lamini.catalogue, lamini.workflow, snakemake.api, snakemake.workflow
@@ -67,7 +67,7 @@ for arguments in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """One checkout for all commands: none of them makes anything.
+    """One checkout for all commands; none of them makes a result.
 
     Its sources have few shards; that all of the paper's are planned is tested elsewhere.
     """
@@ -151,7 +151,7 @@ def test_messages_of_the_troubleshooting_page_are_the_codes_own() -> None:
 
 
 def _literals() -> list[str]:
-    """Every literal text of the package, the constant parts of formatted ones apart."""
+    """All string constants of the package; formatted strings are split into constant parts."""
     found = []
     for path in (ROOT / "scripts" / "lamini").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -166,7 +166,7 @@ def test_the_papers_costs_are_those_of_the_plan(checkout: Checkout) -> None:
     totals = re.findall(r"^total +(.+)$", plan, re.MULTILINE)
     dollars = [float(text.replace(",", "")) for text in re.findall(r"\$([\d,.]+)", totals[0])]
     planned = map(float, totals[1].split()[2:])
-    hours = dict(zip((card.name for card in CARDS), planned, strict=True))
+    hours = dict(zip((card.name for card in GPU_MODELS), planned, strict=True))
     page = " ".join((ROOT / "docs/paper.md").read_text("utf-8").split())
     assert f"about ${dollars[0]:.0f} (${dollars[1]:.0f} with the Batch API)" in page
     said = re.search(r"(\d+) A100-hours, (\d+) V100-hours or (\d+) H100-hours", page)

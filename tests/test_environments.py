@@ -1,4 +1,4 @@
-"""The lock file, the environments and the package's requirements say the same."""
+"""The lock file, the environments and the package's requirements agree."""
 
 import hashlib
 import re
@@ -61,7 +61,7 @@ def test_environments_agree_with_the_lock(path: Path) -> None:
     pins = _pins(pip)
     assert len(pins) == len(pip), "every line pins one version"
     assert {name: LOCK.get(name) for name in pins} == pins
-    assert "snakemake" in pins, "a remote job starts Snakemake again"
+    assert "snakemake" in pins, "a SLURM job starts Snakemake too"
 
 
 def test_every_rule_names_an_environment_that_exists() -> None:
@@ -71,7 +71,7 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     assert named == {path.name for path in ENVIRONMENTS}
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_defined_once() -> None:
     import lamini
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", lamini.__version__)

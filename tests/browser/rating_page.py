@@ -1,4 +1,4 @@
-"""A real headless Chromium with one annotation page, and what a person can do with it."""
+"""One annotation page in headless Chromium, with the actions of an annotator."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 PHONE = {"width": 390, "height": 844, "pixelRatio": 2, "touch": True}
 
-# Levels of contrast and overlap that a browser knows best: what each text is drawn on.
+# Only the browser knows the background of each text, for contrast and overlap.
 CONTRASTS = """
 const channels = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
 const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -51,7 +51,7 @@ def _need_browser() -> tuple[str, str]:
 
 @dataclass
 class Page:
-    """A browser with one page, and what a person can do with it."""
+    """A browser with one page, with the actions of an annotator."""
 
     driver: webdriver.Chrome
     downloads: Path
@@ -72,7 +72,7 @@ class Page:
         return int(self.text("counted").split(" of ")[0])
 
     def current(self) -> str:
-        """The item that a key would rate."""
+        """The focused item: a key rates it."""
         article = self.driver.find_element(By.CSS_SELECTOR, "article.current")
         return (article.get_attribute("id") or "").removeprefix("item-")
 
@@ -98,7 +98,7 @@ class Page:
 
 @contextlib.contextmanager
 def page_opener(tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """Opens pages; the same `profile` is the same browser, closed and started again."""
+    """Opens pages; a second call with the same `profile` restarts the same browser."""
     binary, driver = _need_browser()
     opened: list[webdriver.Chrome] = []
 

@@ -91,7 +91,7 @@ class ReportCase:
         return self.report("index")
 
     def _evals(self) -> None:
-        """The published scores with noise, so that some lie within our intervals."""
+        """The published scores plus noise, so that some are inside our intervals."""
         published = published_scores("config/paper/eval_results.csv")
         for model in self.flow.evaluated_models:
             for task in self.flow.config.evaluated_tasks:
@@ -179,6 +179,6 @@ def _record(
 
 
 def edit_record(artifact: str, changes: dict[str, Any]) -> None:
-    """Change what the record of an artifact's job says."""
+    """Change the record of the job that made an artifact."""
     path = read_json(provenance_path(artifact))["job"]
     write_json(path, read_json(path) | changes)

@@ -112,7 +112,7 @@ def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
 
 def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
-    """As Snakemake lays one configuration file over another."""
+    """Merge two configurations, as Snakemake merges configuration files."""
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _overlay(base[key], value)
@@ -131,7 +131,7 @@ def level(item: str) -> str:
 
 
 def rate_by_keys(page: Page, stop_at: int) -> None:
-    """Rate until so many texts are rated, with the keyboard alone."""
+    """Rate with the keyboard until the given number of texts is rated."""
     while page.rated() < stop_at:
         before, item = page.rated(), page.current()
         page.press(level(item).lower())
@@ -143,7 +143,7 @@ def rate_by_keys(page: Page, stop_at: int) -> None:
 
 
 def check_shown_as_text(page: Page, items: list[Item]) -> None:
-    """Every text on the page is there as text, and none of it came to life."""
+    """All texts are on the page as text; none was interpreted as HTML or script."""
     texts = {item.item: item.text for item in items}
     shown = page.run(
         "return [...document.querySelectorAll('article')].map((a) =>"
@@ -167,14 +167,14 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     page = open_page(study.page("annotator_1"), "first")
     check_layout(page, 1200)
     page.press("b")
-    assert page.rated() == 0, "a key rates nothing that is out of sight"
+    assert page.rated() == 0, "a key does not rate an item outside the window"
     page.press("h")
     rate_by_keys(page, 3)
     check_shown_as_text(page, own)
 
     commented = page.current()
     page.press("m", "Bad facts & a <b>tag</b>, abcd", Keys.ESCAPE)
-    assert page.rated() == 3, "letters in a comment rate nothing"
+    assert page.rated() == 3, "letters in a comment are no ratings"
     rate_by_keys(page, 6)
     page.press("u")
     assert page.rated() == 5 and page.text("said") == "Taken back."
@@ -187,9 +187,9 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     page.wait_for("said", "comment kept")
 
     page = open_page(study.page("annotator_1"), "first")
-    assert page.rated() == 5, "the work survives closing the browser"
+    assert page.rated() == 5, "ratings are kept when the browser is closed"
     article = page.driver.find_element(By.CSS_SELECTOR, "article.current textarea")
-    assert article.get_attribute("value") == "half a thought", "even while it is being written"
+    assert article.get_attribute("value") == "half a thought", "also while the comment is edited"
     assert "Welcome back: 5 ratings" in page.text("said") and page.current() == undone
     rate_by_keys(page, len(own))
     assert page.run("return document.activeElement.id") == "export"
@@ -214,7 +214,7 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     page.import_file(kept)
     assert page.rated() == len(own) and f"Imported {len(own)} ratings" in page.text("said")
     page.press("u")
-    assert page.rated() == 0, "an import is taken back as one step"
+    assert page.rated() == 0, "undo reverts an import in one step"
 
 
 def test_imports_that_do_not_fit_are_refused(
@@ -264,7 +264,7 @@ def test_a_study_is_rated_on_a_phone_and_completes(
         page.click("open")
     page.click("export")
     text = page.driver.find_element(By.ID, "exported").get_attribute("value") or ""
-    assert page.downloaded().read_text() == text, "what can be copied is what is exported"
+    assert page.downloaded().read_text() == text, "the copied text equals the exported file"
     assert page.driver.get_log("browser") == []
 
     first = tmp_path / "annotator_1.json"
@@ -277,7 +277,7 @@ def test_a_study_is_rated_on_a_phone_and_completes(
     assert summary["complete"] and summary["rated"] == {"human": len(study.items), "machine": 0}
 
 
-def test_pages_hold_no_key_and_load_nothing(study: Study) -> None:
+def test_pages_have_no_key_and_load_no_files(study: Study) -> None:
     key = read_json(study.folder / "key.json")
     subjects = {entry["subject"] for entry in key.values()}
     for annotator in ("annotator_1", "annotator_2"):

@@ -64,7 +64,7 @@ def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
 
 def _open(open_page: Callable[..., Page], path: Path, width: int = 1280) -> Page:
-    """The page at a width, as a phone's where it is that narrow."""
+    """The page at a window width; narrow windows emulate a phone."""
     page = open_page("about:blank", f"width-{width}", phone=width < 600)
     if width >= 600:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -74,7 +74,7 @@ def _open(open_page: Callable[..., Page], path: Path, width: int = 1280) -> Page
 
 
 def _requests(page: Page) -> list[str]:
-    """What the page asked for beside itself and what is part of it."""
+    """URLs that the page requested, except the page itself and embedded data."""
     messages = [json.loads(e["message"])["message"] for e in page.driver.get_log("performance")]
     sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     urls = [params["request"]["url"] for params in sent]
@@ -218,7 +218,7 @@ def test_dark_and_print(case: ReportCase, open_page: Callable[..., Page]) -> Non
     assert page.run(shown, "figure img") == len(FIGURES)
 
 
-def test_an_edited_number_changes_that_cell_alone(
+def test_an_edited_number_changes_only_its_cell(
     case: ReportCase, open_page: Callable[..., Page]
 ) -> None:
     page = _open(open_page, Path("results/report/index.html").absolute())

@@ -1,4 +1,4 @@
-"""`make gpu-check` on the CPU: what runs anywhere is right, and faults are found."""
+"""`make gpu-check` on the CPU: the device-independent checks pass, and faults are found."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from lamini.evaluation import scoring
 from lamini.training import computation, losses
 
 ROOT = Path(__file__).parents[2]
-ON_A_CPU = {
+CPU_COSTS = {
     "T5": "packed: math, rows: math, alone: math",  # its position biases have a gradient
     "T5 v1.1": "packed: math, rows: math, alone: math",
     "GPT-2": "shared_prefix: math, rows: math, alone: math",  # it drops attention weights out
@@ -48,7 +48,7 @@ def test_the_whole_check_on_the_cpu() -> None:
     for family in FAMILIES:
         for precision in ("fp32", "bf16", "fp16"):
             assert f"{family} in {precision}: error of loss and gradient" in checks
-        assert checks[f"{family}: attention kernels of training"]["measured"] == ON_A_CPU[family]
+        assert checks[f"{family}: attention kernels of training"]["measured"] == CPU_COSTS[family]
     assert "Cerebras-GPT in two processes (gloo): losses of one process" in checks
     for student in ("GPT-2", "T5", "SmolLM2"):
         assert f"small {student} in fp32: tokens/s against transformers' trainer" in checks
@@ -86,7 +86,7 @@ def test_a_mask_that_leaks_is_found(machine: Machine, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("factor", [1.01, float("nan")])
-def test_what_is_wrong_in_a_short_format_alone_is_found(
+def test_errors_only_in_a_short_format_are_found(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     _only(monkeypatch, "Cerebras-GPT")

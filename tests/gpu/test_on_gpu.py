@@ -1,4 +1,4 @@
-"""The checks of `make gpu-check` as tests; without a GPU all are skipped, which says so."""
+"""The checks of `make gpu-check` as tests; without a GPU they are skipped with a message."""
 
 from collections.abc import Iterator
 

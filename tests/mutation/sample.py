@@ -34,7 +34,7 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".mutation"
 SURVIVORS = Path(__file__).with_name("survivors.yaml")
-LEAST = 4
+MIN_COUNT = 4
 """Mutants of each module, however small it is."""
 SKIPPED = 34
 """mutmut's exit code of a mutant that is not to be run."""
@@ -55,7 +55,7 @@ class Mutant:
 
 @dataclass
 class Module:
-    """The mutants of one source file, and what became of them."""
+    """The mutants of one source file, and their results."""
 
     data: SourceFileMutationData
 
@@ -65,14 +65,14 @@ class Module:
 
     @cached_property
     def mutants(self) -> dict[str, Mutant]:
-        """By mutmut's names, without those that mean the same."""
+        """Mutants by mutmut's name, without equivalent ones."""
         found = {name: _read(name, self.path) for name in self.data.exit_code_by_key}
         return {n: one for n, one in found.items() if _gist(one.before) != _gist(one.after)}
 
     def choose(self, share: float, seed: int) -> None:
         """Have mutmut skip all mutants but a sample of them."""
         names = sorted(self.mutants)
-        count = min(len(names), max(LEAST, math.ceil(share * len(names))))
+        count = min(len(names), max(MIN_COUNT, math.ceil(share * len(names))))
         chosen = set(random.Random(f"{seed} {self.path}").sample(names, count))
         for name in self.data.exit_code_by_key:
             self.data.exit_code_by_key[name] = None if name in chosen else SKIPPED
@@ -86,7 +86,7 @@ class Module:
                 yield self.mutants[name], name, status_by_exit_code[code]
 
     def place(self, mutant: Mutant) -> str:
-        """File and line of the first line in the mutant's function that reads like the changed."""
+        """File and line number of the changed line, found by its text in the function."""
         source = self.path.read_text(encoding="utf-8")
         name, lines = mutant.function.rpartition(".")[2], source.splitlines()
         numbers = (
@@ -125,7 +125,7 @@ def explanations() -> dict[Mutant, str]:
 
 
 def lay_out() -> None:
-    """A folder in which mutmut finds the package at `src/`, where it looks for one."""
+    """A folder with the package at `src/`, where mutmut expects it."""
     shutil.rmtree(WORK, ignore_errors=True)
     (WORK / "mutants").mkdir(parents=True)
     needed = [p for p in ROOT.glob("[!.]*") if p.name not in ("scripts", "results", "models")]
@@ -149,7 +149,7 @@ def lay_out() -> None:
 
 
 def make_mutants(words: list[str]) -> list[Module]:
-    """Write the mutants of all modules, or of those whose path holds one of the words."""
+    """Write the mutants of all modules, or of those whose path contains one of the words."""
     wanted = [p for p in config().only_mutate if not words or any(word in p for word in words)]
     config().only_mutate = wanted or sys.exit(f"pyproject.toml lists no module like {words}")
     for pattern in wanted:

@@ -1,4 +1,4 @@
-"""Scripts are thin: each runs one function of the package with what its rule has."""
+"""Scripts are thin: each passes the entries of its rule to one function of the package."""
 
 import ast
 import importlib
@@ -20,7 +20,7 @@ SCRIPT = re.compile(r'"\.\./scripts/(\w+)\.py"')
 
 
 def _function(script: str) -> Any:
-    """The function of the package that a script runs: the one that it imports beside `run_job`."""
+    """The function of the package that a script runs: its only import except `run_job`."""
     tree = ast.parse((ROOT / f"scripts/{script}.py").read_text())
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     (found,) = (i for i in imports if i.module != "lamini.jobs")
@@ -29,7 +29,7 @@ def _function(script: str) -> Any:
 
 
 def _names(block: str) -> list[str]:
-    """What a rule names: inputs, outputs, params, and the wildcards in its paths."""
+    """Names in a rule: inputs, outputs, params, and the wildcards in its paths."""
     sections = re.split(r"^ +(\w+):$", block, flags=re.MULTILINE)
     parts = dict(zip(sections[1::2], sections[2::2], strict=True))
     named = "".join(parts.get(key, "") for key in ("input", "output", "params"))
@@ -40,9 +40,11 @@ def _names(block: str) -> list[str]:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_runs_the_function_of_its_name(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree), "opens with what it does"
+    assert ast.get_docstring(tree), "a script has a docstring"
     kinds = [type(node) for node in tree.body]
-    assert kinds == [ast.Expr, ast.ImportFrom, ast.ImportFrom, ast.Expr], "logic is in the package"
+    assert kinds == [ast.Expr, ast.ImportFrom, ast.ImportFrom, ast.Expr], (
+        "scripts have no logic; it is in the package"
+    )
     assert ast.unparse(tree.body[-1]) == f"run_job(snakemake, {path.stem})"
     assert _function(path.stem).__name__ == path.stem
 

@@ -1,4 +1,4 @@
-"""A real SLURM cluster on this machine: its daemons are started, broken and stopped as one.
+"""A real SLURM cluster on this machine, whose daemons tests start, kill and stop.
 
 munged, MariaDB, slurmdbd, slurmctld and a slurmd for each virtual node, without systemd. Each runs
 in the foreground with its log below the cluster's folder, and carries a mark in its environment by
@@ -63,7 +63,7 @@ class Cluster:
         self.wait_for_idle_nodes()
 
     def stop(self) -> None:
-        """End all jobs and all daemons, and take the links away."""
+        """End all jobs and daemons, and remove the links."""
         _end([process for node in NODES for process in _tasks(node)])
         _end(_marked())
         for daemon in self._daemons.values():
@@ -79,7 +79,7 @@ class Cluster:
     # --- Parts of it, to break them ---------------------------------------------------------------
 
     def start_controller(self) -> None:
-        """Start slurmctld with the state that it left, if any."""
+        """Start slurmctld with its saved state, if any."""
         self._start("slurmctld", "slurmctld", "-D", "-f", str(ETC / "slurm.conf"))
         self._wait("slurmctld", lambda: _succeeds("scontrol", "ping") and _is_up(), 30)
 
@@ -90,7 +90,7 @@ class Cluster:
     def start_node(
         self, node: str, *, hides: Path | None = None, shows: Path | None = None
     ) -> None:
-        """Start a node's slurmd; in its place for `hides`, its jobs may see `shows` instead."""
+        """Start a node's slurmd; its jobs may see the folder `shows` in place of `hides`."""
         slurmd = ["slurmd", "-D", "-N", node, "-f", str(ETC / "slurm.conf")]
         if hides is not None:
             mounted = f"mount --bind {shows} {hides} && exec {' '.join(slurmd)}"
@@ -98,11 +98,11 @@ class Cluster:
         self._start(f"slurmd-{node}", *slurmd)
 
     def stop_node(self, node: str) -> None:
-        """Stop a node's slurmd in order."""
+        """Stop a node's slurmd with SIGTERM."""
         self._end_daemon(f"slurmd-{node}", signal.SIGTERM)
 
     def kill_node(self, node: str) -> None:
-        """As if the node's power was cut: its daemon and all of its jobs' processes are gone."""
+        """Simulate a power cut of a node: kill its daemon and all processes of its jobs."""
         self._end_daemon(f"slurmd-{node}", signal.SIGKILL)
         for process in _tasks(node):
             if process.is_running():
@@ -259,7 +259,7 @@ def _succeeds(*command: str) -> bool:
 
 
 def _processes() -> list[psutil.Process]:
-    """All processes, each with some facts in `info`; those that end meanwhile are left out."""
+    """All processes with some facts in `info`; processes that end during the call are skipped."""
     return list(psutil.process_iter(["environ", "name", "ppid"]))
 
 
@@ -269,7 +269,7 @@ def _marked() -> list[psutil.Process]:
 
 
 def _tasks(node: str) -> list[psutil.Process]:
-    """Processes of a node's jobs, and first those of SLURM that watch over them."""
+    """SLURM's step daemons of a node, followed by the processes of the node's jobs."""
     running = _processes()
     found = [p for p in running if (p.info["environ"] or {}).get("SLURMD_NODENAME") == node]
     parents = {process.info["ppid"] for process in found}
@@ -288,7 +288,7 @@ def _end(processes: list[psutil.Process]) -> None:
 
 
 def _remove_groups(top: Path) -> None:
-    """Remove a tree of control groups; one that still holds a process stays."""
+    """Remove a tree of control groups; groups with a running process are kept."""
     for folder, _, _ in os.walk(top, topdown=False):
         try:
             os.rmdir(folder)

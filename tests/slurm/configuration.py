@@ -20,7 +20,7 @@ _TTY_MAJOR, _FIRST_TTY = 4, 60
 
 @dataclass(frozen=True)
 class Ports:
-    """Of the daemons; the nodes' own follow each other."""
+    """Ports of the daemons; the nodes have consecutive ports."""
 
     controller: int = FIRST_PORT
     accounting: int = FIRST_PORT + 1
@@ -32,7 +32,7 @@ PORTS = Ports()
 
 
 def containment() -> str:
-    """`cgroup/v1` where this machine lets us make its groups, else `none`.
+    """`cgroup/v1` if this machine permits creating control groups, else `none`.
 
     Version 2 needs systemd in Debian 12's SLURM. Without either, memory is polled: a job that asks
     for too much is found some seconds later.
@@ -48,7 +48,7 @@ def containment() -> str:
 
 
 def write_configuration(folder: Path) -> dict[str, Path]:
-    """Write every file below `folder`; returns those that SLURM must find, by name."""
+    """Write all files below `folder`; returns the files that SLURM reads, by name."""
     for name in ("etc", "log", "run", "state", "spool"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name).chmod(0o755)
@@ -99,10 +99,10 @@ MpiDefault=none
 SwitchType=switch/none
 PropagateResourceLimits=NONE
 TaskProlog={folder}/etc/task_prolog
-# The nodes are virtual: their CPUs and memory are those written below.
+# The nodes are virtual: they have the CPUs and memory declared below.
 SlurmdParameters=config_overrides
 ReturnToService=2
-# Start jobs at once, and refuse at once what can never run.
+# Start jobs at once, and refuse at once jobs that can never run.
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 EnforcePartLimits=ALL
@@ -152,7 +152,7 @@ StorageLoc=slurm_acct_db
 
 
 def _gres(folder: Path) -> str:
-    """GPUs must be distinct character devices; these are terminals that nobody opens."""
+    """GPUs must be distinct character devices; unused terminals take their place."""
     for number in range(GPUS):
         device = folder / f"run/gpu{number}"
         if not device.exists():

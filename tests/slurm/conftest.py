@@ -1,4 +1,4 @@
-"""One SLURM cluster for all tests here, and checkouts that are run on it."""
+"""One SLURM cluster for all tests of this folder, and checkouts for its runs."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from checkouts import Checkout, check_out
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running cluster. In CI it must come up; elsewhere a machine may be unable to."""
+    """A running cluster. If it cannot start, tests fail in CI and are skipped elsewhere."""
     folder = tmp_path_factory.mktemp("slurm")
     reason = install_packages()
     made = Cluster(folder) if reason is None else None
@@ -38,7 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def ledgers(finished_demo: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every answer of the teacher in the finished demo, as one file."""
+    """All answers of the teacher in the finished demo, exported to one file."""
     file = tmp_path_factory.mktemp("ledgers") / LEDGERS
     finished_demo.run("python", "-m", "lamini.teacher", "export", str(file))
     return file
@@ -46,7 +46,7 @@ def ledgers(finished_demo: Checkout, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def replaying(ledgers: Path, tmp_path: Path) -> Checkout:
-    """A fresh checkout with the finished demo's paid answers and nothing else."""
+    """A fresh checkout with only the ledgers of the finished demo."""
     fresh = check_out(tmp_path / "project")
     fresh.run("python", "-m", "lamini.teacher", "import", str(ledgers))
     return fresh
@@ -54,7 +54,7 @@ def replaying(ledgers: Path, tmp_path: Path) -> Checkout:
 
 @pytest.fixture
 def before_training(finished_demo: Checkout, tmp_path: Path) -> Checkout:
-    """The finished demo without its checkpoints and what comes after them."""
+    """The finished demo without its checkpoints and all results downstream of them."""
     later = ("checkpoints", "answers", "evals", "tables", "figures")
     return copy_demo(finished_demo, tmp_path / "demo", *later)
 
@@ -63,7 +63,7 @@ def before_training(finished_demo: Checkout, tmp_path: Path) -> Checkout:
 def chain(
     cluster: Cluster, finished_demo: Checkout, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Run]:
-    """A run of all stages, started: one result of each was taken away, and the ledgers are there.
+    """A started run of all stages: one result of each is deleted, the ledgers are kept.
 
     Most of its time it waits for SLURM and for Snakemake's next look, so other tests run beside it.
     """
@@ -81,5 +81,5 @@ def chain(
 
 @pytest.fixture
 def quiet(chain: Run) -> None:
-    """Nothing else runs on the cluster: for tests that break more than their own job."""
+    """The idle cluster, for tests that disturb other jobs too."""
     chain.wait(420)

@@ -1,4 +1,4 @@
-"""The packages of a real SLURM: installed when missing, on Debian and as root."""
+"""Debian packages of SLURM; missing ones are installed (needs root)."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def missing_packages() -> list[str]:
 
 
 def install_packages() -> str | None:
-    """Install what is missing; returns why that is not possible, if it is not."""
+    """Install missing packages; returns the reason if this is not possible."""
     missing = missing_packages()
     if os.geteuid() != 0:
         return "a SLURM cluster is started by root, which this user is not"

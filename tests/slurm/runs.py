@@ -1,4 +1,4 @@
-"""`snakemake --profile slurm`, as people type it, started in a checkout and watched."""
+"""Runs of `snakemake --profile slurm` in a checkout."""
 
 import os
 import re
@@ -97,7 +97,7 @@ class Run:
             )
 
     def wait(self, seconds: float = 240) -> str:
-        """Until it has ended well; returns its output."""
+        """Wait until it succeeds; returns its output."""
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -107,17 +107,17 @@ class Run:
         return self.text
 
     def wait_for_failure(self, seconds: float = 240) -> str:
-        """Until it has ended, and not well; returns its output."""
+        """Wait until it fails; returns its output."""
         assert self._process.wait(seconds) != 0, self.text
         return self.text
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End Snakemake; its jobs are SLURM's."""
+        """Stop Snakemake; its SLURM jobs keep running."""
         self._process.send_signal(how)
         self._process.wait(60)
 
     def end(self) -> None:
-        """Kill it if it still runs."""
+        """Kill Snakemake if it is still running."""
         if self._process.poll() is None:
             self.kill()
 
@@ -128,15 +128,15 @@ class Run:
 
     @property
     def jobs(self) -> list[str]:
-        """Numbers of the SLURM jobs that it has submitted, in that order."""
+        """Ids of the submitted SLURM jobs, in the order of submission."""
         return re.findall(r"submitted with SLURM jobid (\d+)", self.text)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> None:
-    """Wait for a moment that a test needs."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"never came: {what}"
+        assert time.monotonic() < deadline, f"timeout while waiting for: {what}"
         time.sleep(0.1)
 
 

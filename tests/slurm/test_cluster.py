@@ -1,4 +1,4 @@
-"""The cluster itself is what the other tests take it for."""
+"""The test cluster has the properties that the other tests assume."""
 
 from cluster import Cluster
 

@@ -1,4 +1,4 @@
-"""What goes wrong on a cluster, done to real jobs: each run ends with the right artifacts.
+"""Failures of a cluster, caused in real jobs: each run ends with the correct artifacts.
 
 Training shows most of it, as it has a state to go on from. Its weights must be those of the demo,
 to which nothing happened.
@@ -51,7 +51,7 @@ def in_the_middle(demo: Checkout, run: Run) -> str:
 
 
 def training_log(demo: Checkout) -> str:
-    """What the attempts logged, each into SLURM's log of its job."""
+    """Log texts of all attempts, from the SLURM log of each job."""
     logs = demo.folder / f"results/logs/slurm/rule_train_model/{MODEL}"
     return "\n".join(path.read_text() for path in sorted(logs.glob("*.log")))
 
@@ -78,7 +78,7 @@ def test_over_its_memory(cluster: Cluster, demo: Checkout, finished_demo: Checko
 
 
 def test_the_driver_is_killed_and_started_again(cluster: Cluster, demo: Checkout) -> None:
-    """The first run's job goes on without it; the second run's job ends and succeeds it."""
+    """The first run's SLURM job survives Snakemake; the second run's job cancels it."""
     long = {"recipes": {"decoder_only": {"epochs": 20, "save_minutes": 0.005}}}
     first = train(demo, overlay=long)
     left = in_the_middle(demo, first)
@@ -95,7 +95,7 @@ def test_the_driver_is_killed_and_started_again(cluster: Cluster, demo: Checkout
 def test_the_job_ends_well_while_nobody_watches(
     cluster: Cluster, demo: Checkout, finished_demo: Checkout
 ) -> None:
-    """The job itself has told Snakemake's records of its end: the next run has nothing to do."""
+    """The job itself records its end for Snakemake: the next run has nothing to do."""
     first = train(demo)
     left = in_the_middle(demo, first)
     first.kill(signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_the_job_ends_well_while_nobody_watches(
 def test_one_failed_shard_among_many(
     cluster: Cluster, finished_demo: Checkout, tmp_path: Path
 ) -> None:
-    """The others go on; the rerun makes what is missing, and nothing else."""
+    """Other jobs continue; the rerun makes only the missing results."""
     demo = copy_demo(finished_demo, tmp_path / "demo")
     folder = demo.folder / "results/pairs/original_flan"
     pairs = [folder / f"{shard}.jsonl" for shard in ("0000", "0001")]
@@ -141,7 +141,7 @@ def test_one_failed_shard_among_many(
 @pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("quiet")
 def test_over_its_time(cluster: Cluster, demo: Checkout) -> None:
-    """Training saves and stops before SLURM kills it, and goes on in the retry."""
+    """Training saves and stops before SLURM kills it, and resumes in the retry."""
     long = {"recipes": {"decoder_only": {"epochs": 80, "save_minutes": 30}}}
     limit = "train_model:runtime=1 if attempt == 1 else 30"
     run = train(demo, "--set-resources", limit, overlay=long)
@@ -221,7 +221,7 @@ def test_preempted(cluster: Cluster, demo: Checkout, finished_demo: Checkout) ->
 @slow
 @pytest.mark.usefixtures("quiet")
 def test_an_output_appears_late(cluster: Cluster, checkout: Checkout) -> None:
-    """A node whose writes show elsewhere only after a while, as on a shared file system."""
+    """A node whose writes become visible to others with a delay, as on a shared file system."""
     place = checkout.folder / "results/topics"
     written = checkout.folder / "written"
     for folder in (place, written):

@@ -1,4 +1,4 @@
-"""Training on two nodes, through the rule's own resources: the loss curve of one process.
+"""Training on two nodes with the rule's resources has the loss curve of a single process.
 
 The site's GPU partition has another name here, which one block of the profile says.
 """

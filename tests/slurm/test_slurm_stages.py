@@ -1,4 +1,4 @@
-"""The demo on a real cluster: every stage a SLURM job, and the bytes of the run without one."""
+"""The demo on a real cluster: each stage is a SLURM job, and results equal a local run's."""
 
 import filecmp
 import os
@@ -23,7 +23,7 @@ SMALL_HERD: dict[str, Any] = {
 
 
 def differing(ours: Path, theirs: Path, name: str) -> list[str]:
-    """Files of a result, a file or a folder, that are not the same in two runs' results."""
+    """Files of a result (a file or folder) that differ between two runs."""
     files = [p for p in (ours / name).rglob("*") if p.is_file()] or [ours / name]
     paths = [path.relative_to(ours) for path in files]
     return [
@@ -46,7 +46,7 @@ def check_jobs(cluster: Cluster, run: Run) -> dict[str, dict[str, str]]:
 
 
 def test_one_way_through_every_stage(cluster: Cluster, chain: Run, finished_demo: Checkout) -> None:
-    """It was started before the tests of failures, and has run beside them."""
+    """The run started before the tests of failures, and runs in parallel with them."""
     chain.wait(420)
     jobs = check_jobs(cluster, chain)
     assert len(jobs) == len(chain.jobs) == len(CHAIN), sorted(jobs)

@@ -1,4 +1,4 @@
-"""A loopback endpoint with Files and Batches as OpenAI's, which counts what each batch is paid for.
+"""A loopback endpoint with OpenAI's Files and Batches, which counts the paid requests.
 
 A batch takes one step each time it is looked at: validating, in_progress, finalizing, its end. What
 is in progress is paid for. Live requests are answered with the same words.
@@ -285,7 +285,7 @@ class BatchEndpoint(FakeEndpoint):
         }
 
     def settings(self, **changes) -> Teacher:
-        """A teacher that is asked here, in batches."""
+        """Teacher settings for this endpoint, with the batch backend."""
         batch = {"poll_seconds": 0.02} | changes.pop("batch", {})
         values = {
             "model": "m",

@@ -1,4 +1,4 @@
-"""What the tests of the evaluation share: the demo's tasks, real tokenizers, small models."""
+"""Shared by the tests of evaluation: the demo's tasks, real tokenizers, small models."""
 
 import functools
 import json
@@ -75,7 +75,7 @@ def small_model(name: str, tokenizer: Any, **changes: Any) -> Any:
 
 
 def saved_model(folder: Path, model: Any, tokenizer: Any, **changes: Any) -> AskedModel:
-    """A model's folder as the pipeline makes it, and how it is asked."""
+    """Save a model's folder as the pipeline does; returns its settings for evaluation."""
     folder.mkdir(parents=True)
     save_model(model, tokenizer, folder)
     write_folder_manifest(folder, {})

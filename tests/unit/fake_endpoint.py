@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on loopback that misbehaves on demand and counts what it is asked.
+"""An OpenAI-compatible loopback endpoint with faults on demand, which counts requests.
 
 It stands in for a vendor's faults and limits, nothing else: what a real server does is tested
 against a real one.
@@ -190,7 +190,7 @@ class FakeEndpoint:
 
 
 def _changed(good: dict, fault: str) -> dict:
-    """A completion that is paid for, without content, usage, or its end."""
+    """A paid completion without content, without usage, or cut off."""
     choice = good["choices"][0]
     if fault == "null":
         choice["message"]["content"] = None

@@ -1,4 +1,4 @@
-"""What the tests of score tables share: result files as the evaluation writes them."""
+"""Shared by the tests of score tables: result files in the evaluation's format."""
 
 import csv
 import json

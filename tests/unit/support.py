@@ -1,4 +1,4 @@
-"""What becomes of a family in training and in evaluation, measured on its tiny model.
+"""Outcome of training and evaluation per family, measured on its tiny model.
 
 `python tests/unit/support.py --fix` writes docs/support-matrix.md from it; the tests hold the page
 to what they measure.
@@ -66,14 +66,14 @@ class Support:
 
 
 def measure(name: str, cache: TokenCache) -> Support:
-    """Train and ask the tiny model of a family, and compare with its own forward."""
+    """Train and evaluate the tiny model of a family; compare with its own forward pass."""
     training, loss, gradient = _trained(name, cache)
     evaluation, likelihood = _evaluated(name)
     return Support(training, evaluation, loss, gradient, likelihood)
 
 
 def small_cache(folder: Path) -> TokenCache:
-    """Pairs whose prompts begin alike and whose lengths vary."""
+    """Pairs with a common prompt prefix and different lengths."""
     return tiny_cache(folder, longest=30, shared=11)
 
 
@@ -156,7 +156,7 @@ def _evaluated(name: str) -> tuple[str, float]:
 
 
 def _requests() -> list[TokenRequest]:
-    """Requests of which many share a context, or the beginning of one, and two are equal."""
+    """Requests with shared contexts and shared prefixes; two are equal."""
     generator = np.random.default_rng(1)
     stems = [generator.integers(2, families.VOCABULARY, size=n) for n in (20, 30, 40)]
     requests = []

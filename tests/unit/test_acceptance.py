@@ -111,7 +111,7 @@ def test_two_examples_or_half_a_point_may_differ() -> None:
         ({"examples": 12}, "examples 277 against 12"),
     ],
 )
-def test_what_is_measured_otherwise_is_not_judged(changes: dict[str, Any], reason: str) -> None:
+def test_scores_of_another_measurement_are_not_judged(changes: dict[str, Any], reason: str) -> None:
     assert _accepted("rte", 100 * 148 / 277, **changes) == f"not judged: {reason}"
 
 

@@ -1,4 +1,4 @@
-"""Contamination against a slow search with plain words, and on hostile texts."""
+"""Contamination, compared with a slow search over plain words, and on hostile texts."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def ngrams(words: list[str], size: int) -> list[tuple[str, ...]]:
 def slow_longest(
     text: list[str], reference: list[str], size: int, phrases: set[tuple[str, ...]]
 ) -> int:
-    """Words in the longest common run that holds an n-gram which is no phrase; 0 without one."""
+    """Length in words of the longest common run with an n-gram that is no phrase; 0 if none."""
     longest = 0
     for i in range(len(text)):
         for j in range(len(reference)):
@@ -91,7 +91,7 @@ def test_runs_are_those_of_a_plain_search(
 
 @given(texts=st.lists(TEXT, max_size=5))
 @settings(max_examples=200, deadline=None)
-def test_words_stand_where_they_are_said_to(texts: list[str]) -> None:
+def test_words_have_the_documented_positions(texts: list[str]) -> None:
     words = placed_words(pa.array(["é skipped", *texts], pa.string()).slice(1))
     read = [words.characters[begin:end].tobytes().decode("utf-8") for begin, end in words.places]
     assert [slow_words(word) for word in read] == [[w] for t in texts for w in slow_words(t)]
@@ -99,13 +99,13 @@ def test_words_stand_where_they_are_said_to(texts: list[str]) -> None:
 
 
 def test_equal_hashes_of_other_words_are_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With marks that all collide, only the words' letters are left to tell them apart."""
+    """If all word hashes collide, the letters of the words still tell them apart."""
     one = placed_words(pa.array(["a b c d e f", "q a b c r"]))
     index = OverlapIndex(["x y z a b c w"], [0], size=3, most_texts=5)
-    blind = index._index.words._replace(marks=np.zeros_like(index._index.words.marks))
+    blind = index._index.words._replace(hashes=np.zeros_like(index._index.words.hashes))
     monkeypatch.setattr("lamini.analysis.overlap.placed_words", lambda texts: blind)
     collided = OverlapIndex(["x y z a b c w"], [0], size=3, most_texts=5)
-    runs = collided.search(one._replace(marks=np.zeros_like(one.marks)))
+    runs = collided.search(one._replace(hashes=np.zeros_like(one.hashes)))
     assert {(r, n) for r, n in zip(runs.row, runs.length, strict=True)} == {(0, 3), (1, 3)}
 
 
@@ -212,14 +212,14 @@ def test_hostile_texts_do_no_harm() -> None:
     assert table["odd", "mix"]["pairs_8"] == "1"
 
 
-def test_nothing_shared_gives_empty_files_with_their_columns() -> None:
+def test_without_shared_words_files_are_empty_with_their_columns() -> None:
     table, hits, examples = run([pair("alpaca", 0)], {"rte": [{"a": "b"}]})
     assert hits.height == examples.height == 0
     assert hits.columns[:3] == ["id", "instruction_source", "task"]
     assert table["rte", "alpaca"]["comparable_examples"] == "0"
 
 
-def test_what_cannot_be_read_is_named() -> None:
+def test_errors_name_the_unreadable_file() -> None:
     with pytest.raises(LaminiError, match=r"mirror/rte/default/test\.jsonl"):
         run([pair("alpaca", 0)], {"rte": []})
     run([pair("alpaca", 0)], {"rte": [{"a": "b"}]})

@@ -1,4 +1,4 @@
-"""The funnel, the languages, the verbs and the topics, on texts that leave no doubt."""
+"""Funnel, languages, verbs and topics of texts whose result is obvious."""
 
 import csv
 import re
@@ -97,7 +97,7 @@ def test_each_stage_takes_out_its_pairs() -> None:
     assert Path("f.csv").read_bytes() == before
 
 
-def test_languages_are_told() -> None:
+def test_languages_are_detected() -> None:
     is_foreign = ForeignText(0.5)
     assert is_foreign(FRENCH, "Oui.")
     assert is_foreign(GERMAN, "Ja.")
@@ -161,7 +161,7 @@ def test_topics_shown_and_reached_are_counted() -> None:
 
 
 def test_every_module_imports_what_it_uses() -> None:
-    """Another module's import may hide what one forgets, but not in a job of its own."""
+    """Imports by other modules hide a missing import in tests, but not in a job's process."""
     wanted = re.compile(r"\bpa\.(compute|parquet|json|ipc|csv|dataset)\b")
     for name in ("analysis", "dataset"):
         for path in (PACKAGE / name).glob("*.py"):

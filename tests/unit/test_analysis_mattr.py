@@ -1,4 +1,4 @@
-"""MATTR against slow, obvious references, and against the library that people use."""
+"""MATTR, compared with slow, obvious references and with the library `lexicalrichness`."""
 
 import unicodedata
 from typing import Literal
@@ -12,7 +12,7 @@ from lexicalrichness import LexicalRichness
 from scipy import stats
 
 from lamini.analysis.mattr import LexicalDiversity, mattr
-from lamini.analysis.words import JOINERS, word_marks
+from lamini.analysis.words import JOINERS, word_hashes
 
 TEXT = st.text(
     st.one_of(
@@ -25,7 +25,7 @@ HOSTILE = ["", "\x00", "\u200b", "🎉👩‍👩‍👧", "مرحبًا", "-'-"
 
 
 def slow_words(text: str) -> list[str]:
-    """Words as the documentation says they are cut."""
+    """Words, split as documented."""
 
     def inside(character: str) -> bool:
         return character == "_" or unicodedata.category(character)[0] in "LNM"
@@ -51,28 +51,28 @@ def slow_mattr(words: list[str], window: int) -> float:
     return float(np.mean([len(set(w)) / window for w in windows]))
 
 
-def same_words(words: list[str], marks: np.ndarray) -> bool:
-    """Whether marks are equal exactly where words are."""
-    names = dict(zip(words, marks.tolist(), strict=True))
-    return [names[w] for w in words] == marks.tolist() and len(set(names.values())) == len(names)
+def same_words(words: list[str], hashes: np.ndarray) -> bool:
+    """Whether two hashes are equal exactly if their words are equal."""
+    names = dict(zip(words, hashes.tolist(), strict=True))
+    return [names[w] for w in words] == hashes.tolist() and len(set(names.values())) == len(names)
 
 
 @given(texts=st.lists(TEXT, max_size=6), skipped=st.integers(0, 3))
 @settings(max_examples=300, deadline=None)
 def test_words_are_cut_as_documented(texts: list[str], skipped: int) -> None:
-    marks, starts = word_marks(pa.array(texts, pa.string()).slice(skipped))
+    hashes, starts = word_hashes(pa.array(texts, pa.string()).slice(skipped))
     expected = [slow_words(text) for text in texts[skipped:]]
     assert np.diff(starts).tolist() == [len(words) for words in expected]
-    assert same_words([word for words in expected for word in words], marks)
+    assert same_words([word for words in expected for word in words], hashes)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:10]))
 def test_hostile_texts_are_cut_the_same(text: str) -> None:
-    marks, _ = word_marks(pa.array([text]))
-    assert same_words(slow_words(text), marks)
+    hashes, _ = word_hashes(pa.array([text]))
+    assert same_words(slow_words(text), hashes)
 
 
-def test_words_are_what_people_expect() -> None:
+def test_words_of_an_example_are_as_expected() -> None:
     text = "Don't re-use the well-known 'Quoted' word—really. 3.14 don’t"
     expected = ["don't", "re-use", "the", "well-known", "quoted", "word", "really", "3", "14"]
     assert slow_words(text) == [*expected, "don’t"]
@@ -158,12 +158,12 @@ def test_shuffled_is_one_of_the_orders() -> None:
 
 @pytest.mark.parametrize("kind", ["shuffled", "mean"])
 def test_intervals_hold_the_value_of_other_texts(kind: Literal["shuffled", "mean"]) -> None:
-    """Of 100 samples, some 95; fewer than 85 or all would tell of wrong widths."""
+    """About 95 of 100 samples; fewer than 85, or all 100, would prove a wrong width."""
     random = np.random.default_rng(7)
 
     def sample(texts: int) -> LexicalDiversity:
         measured = LexicalDiversity(kind, 10, 1)
-        # A text has its own topic, so that its words are alike.
+        # Each text has its own topic, so its words are similar.
         words = random.integers(0, 30, (texts, 1)) * 5 + random.integers(0, 12, (texts, 20))
         lines = [" ".join(f"w{word}" for word in row) for row in words.tolist()]
         measured.add("alpaca", pa.array(lines))

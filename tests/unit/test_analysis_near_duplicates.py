@@ -1,4 +1,4 @@
-"""Near-duplicates against comparing every pair, and what hashing may miss."""
+"""Near-duplicates, compared with a search over all pairs; and the share that hashing misses."""
 
 import csv
 import json
@@ -115,7 +115,7 @@ def run(rows: list[dict[str, Any]]) -> tuple[list[dict[str, str]], pl.DataFrame]
         return list(csv.DictReader(handle)), pl.read_parquet("near.parquet")
 
 
-def test_sources_are_told_apart() -> None:
+def test_sources_are_counted_separately() -> None:
     text = "Write a short story about the old harbour of a small town in the far north of Norway"
     rows = [
         pair("original_p3", 0, instruction=text),

@@ -46,7 +46,7 @@ def test_measures_equal_their_definitions(rows: int, dimensions: int, seed: int)
     assert vendi_score(units) == pytest.approx(expected, rel=1e-4)
 
 
-def test_extremes_are_what_the_scores_mean() -> None:
+def test_extreme_texts_have_extreme_scores() -> None:
     alike, unlike = np.ones((6, 1)), np.eye(6)
     assert mean_cosine_distance(alike) == pytest.approx(0)
     assert mean_cosine_distance(unlike) == pytest.approx(1)
@@ -54,8 +54,8 @@ def test_extremes_are_what_the_scores_mean() -> None:
     assert vendi_score(unlike) == pytest.approx(6)
 
 
-def test_intervals_cover_what_they_claim() -> None:
-    """Of many samples of one population, about 95 % have its value within their interval."""
+def test_intervals_have_their_nominal_coverage() -> None:
+    """In about 95 % of samples, the interval contains the value of the population."""
     everything = vectors(20_000, 6, 0)
     truth = mean_cosine_distance(everything)
     random = np.random.default_rng(5)
@@ -167,7 +167,7 @@ def test_a_source_is_sampled_by_itself(tmp_path: Path) -> None:
     assert len(set(mine[0])) == 5
 
 
-def test_what_cannot_be_embedded_is_named(tmp_path: Path) -> None:
+def test_errors_name_the_missing_source_or_model(tmp_path: Path) -> None:
     merged(tmp_path)
     with pytest.raises(LaminiError, match="no pairs of generated_p3"):
         run(tmp_path, ("generated_p3", "alpaca"))

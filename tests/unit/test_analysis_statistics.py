@@ -1,4 +1,4 @@
-"""Tables 1 and 2 and the quality counts, against counting by hand."""
+"""Tables 1 and 2 and the quality counts, compared with counts by hand."""
 
 import csv
 import unicodedata
@@ -30,7 +30,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One token a word or sign; its file asks to cut and pad, which counting must not do."""
+    """A token per word or sign; the file requests truncation and padding: counting ignores both."""
     backend = Tokenizer(WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
     backend.pre_tokenizer = Whitespace()
     backend.enable_truncation(3)
@@ -94,7 +94,7 @@ def test_tables_are_as_counted_by_hand(tmp_path: Path, tokenizer: Path) -> None:
     ]
     assert float(first["instruction_mean_tokens"]) == 3.0
     assert float(first["response_mean_tokens"]) == 6.0
-    assert first["response_margin"] == "", "three texts tell nothing of others"
+    assert first["response_margin"] == "", "three texts are too few for an interval"
     assert [second["samples"], second["instruction_tokens"]] == ["2", "5"]
     assert [total["instruction_source"], total["symbol"], total["samples"]] == ["mix", "MIX", "5"]
     assert total["response_tokens"] == "22"

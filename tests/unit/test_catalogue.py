@@ -1,4 +1,4 @@
-"""A table or figure is declared once, and a missing piece is found when the catalogue is read."""
+"""A table or figure is declared once; an incomplete declaration fails at import."""
 
 import importlib
 import os
@@ -46,7 +46,7 @@ def _catalogue(*overlays: str) -> Catalogue:
 
 
 def _read_edited(folder: Path, module: str, edit: Edit) -> str:
-    """Import the catalogue with one module edited; returns what Python says of it."""
+    """Import the catalogue with one edited module; returns Python's error output."""
     package = folder / "lamini"
     package.mkdir()
     for item in PACKAGE.iterdir():
@@ -69,7 +69,7 @@ def _read_edited(folder: Path, module: str, edit: Edit) -> str:
 
 
 def _without(piece: str) -> Edit:
-    """Take a piece out of the learning curves' declaration, where it is one line."""
+    """Remove one line from the declaration of the learning curves."""
     line = re.compile(rf'("learning_curves",.*?)\n +{piece}=[^\n]*', re.DOTALL)
     return lambda text: line.sub(r"\1", text)
 
@@ -146,7 +146,7 @@ def test_a_param_that_the_builder_does_not_know_is_refused() -> None:
         settings.of_builder(pkgutil.resolve_name(item.entry.builder))
 
 
-def test_a_title_stands_once() -> None:
+def test_each_title_is_listed_once() -> None:
     code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     families = [f"the {family} models" for family in PUBLISHED_FAMILIES]
     titles = [t for t in (e.title for e in _entries()) if not any(f in t for f in families)]

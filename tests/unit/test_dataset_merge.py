@@ -1,4 +1,4 @@
-"""Merging: what is kept, in which order, and that the bytes depend on nothing else."""
+"""Merging: kept rows and their order; equal inputs give equal bytes."""
 
 import io
 import json
@@ -332,7 +332,7 @@ def test_seen_texts_are_those_of_a_plain_set(batches: list[list[str]]) -> None:
 
 
 def unique(tables: Sequence[pa.Table]) -> tuple[list[tuple[str, str]], dict[str, int]]:
-    """Instructions and responses that a mixture without duplicates keeps, and dropped rows."""
+    """Kept instructions and responses of a mixture without duplicates, and dropped rows."""
     wanted = params("alpaca", exclude_flags=["refusal"], unique_instructions=True)
     buffer = io.BytesIO()
     with writer.DatasetWriter(buffer, wanted) as output:

@@ -1,4 +1,4 @@
-"""The released dataset in each form that it may have, and what is wrong with others."""
+"""The released dataset in all its forms, and errors for other forms."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Numbers of the dataset, the students and the plain tables: scaled, rounded and placed as said."""
+"""Numbers in the tables of dataset and students: scale, rounding and column."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Checks that the demo data in `config/demo` has the shape and the coverage its users rely on."""
+"""The demo data in `config/demo`: format and coverage."""
 
 from __future__ import annotations
 

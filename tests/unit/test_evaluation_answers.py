@@ -1,4 +1,4 @@
-"""Free-text answers: as if each were asked alone, resumable, with what is cut marked."""
+"""Free-text answers: independent of the batch, resumable, with flags for truncation."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def _run(asked: AskedModel, output: str, tokens: int = 900, **changes: Any) -> l
     return [json.loads(line) for line in Path(output).read_text().splitlines()]
 
 
-def test_answers_are_as_if_asked_alone(asked: AskedModel) -> None:
+def test_answers_do_not_depend_on_the_batch(asked: AskedModel) -> None:
     rows = _run(asked, "results/answers/small.jsonl")
     given = [json.loads(line) for line in INSTRUCTIONS.read_text().splitlines()]
     assert [row["id"] for row in rows] == [row["id"] for row in given]
@@ -61,7 +61,7 @@ def test_answers_are_as_if_asked_alone(asked: AskedModel) -> None:
     assert _run(asked, "results/answers/alone.jsonl", tokens=1) == rows
 
 
-def test_a_stopped_run_goes_on(asked: AskedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_resumes(asked: AskedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _run(asked, "results/answers/whole.jsonl")
     right, calls = Generator._batch, []
 
@@ -82,11 +82,11 @@ def test_a_stopped_run_goes_on(asked: AskedModel, monkeypatch: pytest.MonkeyPatc
     calls.clear()
     Path("results/answers/small.jsonl").unlink()  # as Snakemake, which did not see the job's end
     assert _run(asked, "results/answers/small.jsonl") == whole
-    assert not calls, "it was finished"
+    assert not calls, "finished answers are not generated again"
     assert work in forget_accepted("results")
 
 
-def test_sampling_depends_on_the_seed_alone(asked: AskedModel) -> None:
+def test_sampling_depends_only_on_the_seed(asked: AskedModel) -> None:
     torch.manual_seed(5)
     first = _run(asked, "results/answers/a.jsonl", temperature=1.0)
     torch.manual_seed(6)

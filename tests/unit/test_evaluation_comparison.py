@@ -1,4 +1,4 @@
-"""Differences between models come with what chance alone would do."""
+"""Differences between models, with intervals and p-values."""
 
 import itertools
 from math import comb
@@ -82,7 +82,7 @@ def test_the_interval_covers_every_true_difference() -> None:
 
 
 def _all_signs(differences: np.ndarray, shift: float) -> float:
-    """The permutation test's p of a shift, from all combinations of signs."""
+    """P-value of the permutation test for a shift, from all combinations of signs."""
     signs = np.array(list(itertools.product((-1, 1), repeat=len(differences))))
     moved = differences - shift
     return float((np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).mean())
@@ -102,7 +102,7 @@ def test_graded_values_are_permuted() -> None:
     assert found == compare(before, after, 2)
 
 
-def test_graded_values_that_all_differ_by_the_same_tell_no_interval() -> None:
+def test_equal_differences_of_graded_values_have_no_interval() -> None:
     assert compare([0.25] * 9, [0.5] * 9, 1).interval is None
 
 
@@ -114,12 +114,14 @@ def test_interval_and_permutation_test_agree() -> None:
         found = compare(before, after, number)
         assert _contains_zero(found) == (found.p_value >= 0.05)
         contained.append(_contains_zero(found))
-    assert len(set(contained)) == 2, "both outcomes were met"
+    assert len(set(contained)) == 2, "both outcomes occurred"
 
 
 def test_a_few_graded_values_allow_every_difference() -> None:
     found = compare([0.1, 0.3, 0.5], [0.4, 0.5, 0.6], 1)
-    assert found.interval == (-100, 100), "of 8 signs, 2 are as far out: p is never below 0.25"
+    assert found.interval == (-100, 100), (
+        "2 of 8 sign combinations are as extreme, so p is at least 0.25"
+    )
     assert found.p_value == pytest.approx(0.25, abs=0.02)
 
 

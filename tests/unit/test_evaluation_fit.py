@@ -1,4 +1,4 @@
-"""A protocol that does not fit a model is refused or warned of before its weights are read."""
+"""A protocol that does not fit a model causes an error or warning before its weights are read."""
 
 import logging
 from pathlib import Path
@@ -27,7 +27,7 @@ def _asked(architecture: str, path: str = "nowhere") -> AskedModel:
 
 
 def _tokenizer(template: str) -> Any:
-    """A tokenizer of two tokens that adds the special one to each text as a template says."""
+    """A tokenizer with two tokens; a template adds the special token to each text."""
     tokenizer = Tokenizer(WordLevel({"a": 0, END: 1}))
     tokenizer.post_processor = TemplateProcessing(template, None, [(END, 1)])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END)

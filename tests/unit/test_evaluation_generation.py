@@ -1,4 +1,4 @@
-"""Generated texts depend on prompt and settings: not on the batch, nor on the model's folder."""
+"""Generated texts depend on prompt and settings, not on the batch or the model's folder."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -57,7 +57,7 @@ OF_ITS_HISTORY = "llama-dynamic_rope"
 
 
 def _model(name: str) -> Any:
-    """A tiny random model whose texts vary and end at unlike places."""
+    """A tiny random model whose texts have different contents and lengths."""
     model = tiny_model(name)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -79,7 +79,7 @@ def _texts(generator: Generator, prompts: list[Prompt], decoding: Decoding) -> l
 
 
 def _plain(model: Any, prompt: list[int], count: int) -> list[int]:
-    """Greedy decoding by its definition: the whole sequence through the model for each token."""
+    """Greedy decoding by definition: a forward pass of the whole sequence for each token."""
     fed, new = torch.tensor([prompt]), [0]  # tokens of an encoder-decoder start with 0
     while len(new) <= count and new[-1] != 1:
         with torch.no_grad():
@@ -105,7 +105,7 @@ def test_a_batch_generates_what_each_prompt_alone_does(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*families.FAMILIES} - families.NOT_CAUSAL - REFUSED))
 def test_each_family_generates_in_batches_what_it_does_alone(name: str) -> None:
-    """Most are padded; some take positions from the row, or mix the rows of a batch."""
+    """Most are padded; some derive positions from the row, or mix the rows of a batch."""
     model = families.build(name).eval()
     prompts = [Prompt("", prompt.tokens[:23], 0) for prompt in _prompts()]
     generator = Generator(name, model, TOKENS, 10_000)
@@ -192,7 +192,7 @@ def test_the_folders_generation_settings_have_no_effect(name: str) -> None:
         by_the_folder = model.generate(tokens, **limit)[0, start:].tolist()
         whole = expected[0].tokens + [1] * expected[0].ended
         changing += by_the_folder != whole
-    assert changing >= 9, "the folder's settings must be such that they would change texts"
+    assert changing >= 9, "the folder's generation settings must be able to change texts"
 
 
 def test_the_folders_end_tokens_are_end_tokens() -> None:
@@ -228,7 +228,7 @@ def test_draws_have_the_softmaxs_distribution_and_belong_to_their_prompt() -> No
     assert _texts(Generator("tiny", model, TOKENS), prompts, only_the_best) == greedy
 
 
-def test_what_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_exceeds_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     model, prompts, sizes = _model("gpt2"), _prompts(), []
     expected = _texts(Generator("tiny", model, TOKENS), prompts, Decoding(12))
     right, most = Generator._batch, [200]
@@ -267,7 +267,9 @@ def test_a_long_prompt_is_cut_inside_its_wrapper(
     assert "1 of 2 prompts are longer than the limit of 150 tokens" in caplog.text
     assert short == Prompt(texts[1], tokenizer(texts[1])["input_ids"], 0)
     assert room - 4 <= len(cut.tokens) <= room
-    assert cut.tokens == tokenizer(cut.text)["input_ids"], "what was sent is what stands there"
+    assert cut.tokens == tokenizer(cut.text)["input_ids"], (
+        "the recorded prompt equals the sent prompt"
+    )
     assert cut.dropped == len(tokenizer(texts[0])["input_ids"]) - len(cut.tokens)
     before, after = prompt_parts(prompt_format)
     assert cut.text.startswith(before)
@@ -348,7 +350,9 @@ def test_a_row_ends_at_its_stop_text() -> None:
     rows = torch.tensor([[7, 7, *ids[:before], ids[0]], [7, 7, *ids[: before + 1]]])
     assert criterion(rows, None).tolist() == [False, True]
     criterion.start = rows.shape[1]
-    assert criterion(rows, None).tolist() == [False, False], "a prompt's texts end nothing"
+    assert criterion(rows, None).tolist() == [False, False], (
+        "a stop text in the prompt does not stop generation"
+    )
 
 
 def test_a_tasks_settings_that_the_model_cannot_follow_are_named(
@@ -374,6 +378,6 @@ def test_text_tasks_draw_each_request_by_itself(tokenizers: dict[str, Any]) -> N
     settings = {"until": [], "do_sample": True, "temperature": 1.0, "max_gen_toks": 6}
     requests = _requests(["the sea", "the sea", "a"], **settings)
     texts = LaminiLM(model, tokenizer=tokenizer).generate_until(requests)
-    assert texts[0] != texts[1], "a repeated request is drawn anew"
+    assert texts[0] != texts[1], "a repeated request has its own sample"
     alone = LaminiLM(model, tokenizer=tokenizer, tokens_per_batch=1)
     assert alone.generate_until(requests) == texts

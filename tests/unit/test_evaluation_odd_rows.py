@@ -1,4 +1,4 @@
-"""One odd row, and tasks outside the paper's: counted and gone on with, or refused by name."""
+"""Unusual rows, and tasks outside the paper: counted, or refused with their name."""
 
 import json
 from pathlib import Path
@@ -85,10 +85,10 @@ def test_a_blank_choice_is_scored_as_stock_does(
         assert [answer[0] for answer in sample["answers"]] == pytest.approx(theirs, abs=1e-3)
 
 
-def test_what_has_no_tokens_is_the_least_likely_and_counted(
+def test_texts_without_tokens_are_least_likely_and_counted(
     models: dict[str, tuple[Any, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Choices are the three wrong ones, then the right one."""
+    """The choices: three wrong ones, then the right one."""
     wrong = {f"distractor{number}": BLANK for number in (1, 2, 3)}
     rows = [
         SCIQ,
@@ -109,7 +109,7 @@ def test_what_has_no_tokens_is_the_least_likely_and_counted(
     assert samples[1]["answers"][3][0] < 0
 
 
-def test_of_nothing_to_choose_from_not_even_the_first_is_right(
+def test_without_scorable_choices_no_answer_is_correct(
     models: dict[str, tuple[Any, Any]],
 ) -> None:
     data = {"repo": "a/b", "split": "validation"}

@@ -1,4 +1,4 @@
-"""Tasks of the user's own: lm-eval definitions in a folder, evaluated, and refused when wrong."""
+"""User-defined tasks: lm-eval definitions in a folder; wrong ones are refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is sent to a model: stock requests of lm-eval, or those of the authors, token by token."""
+"""Texts sent to a model: requests of current lm-eval, or of the authors, token by token."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ def _sent(name: str, protocol: str, **chat: Any) -> list[tuple[str, str]]:
 
 
 def _detokenized(text: str) -> str:
-    """As the harness of 2023 undid GLUE's spaces."""
+    """GLUE's spaces, removed as by the lm-eval of 2023."""
     for before, after in ((" n't", "n't"), (" )", ")"), ("( ", "("), ('" ', '"'), (' "', '"')):
         text = text.replace(before, after)
     return re.sub(r" (['.,])", r"\1", text)
@@ -85,7 +85,7 @@ def test_paper_prompts_follow_the_authors_rules() -> None:
             else:
                 text += f"Question: {problem['question']}\nAnswer: {answer}\n"
         assert context == text + last["question"]
-    assert clozes, "the demo's examples must hold a cloze before the last question"
+    assert clozes, "the demo's examples must have a cloze before the last question"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def _models(tokenizers: dict[str, Any], kind: str, **options: Any) -> tuple[HFLM, LaminiLM]:
-    """lm-eval's stock model and ours, with the same weights."""
+    """lm-eval's own model class and ours, with the same weights."""
     tokenizer = tokenizers[kind]
     model = small_model(kind, tokenizer, **({"n_positions": 1024} if kind == "gpt2" else {}))
     longest = {"max_length": 1024}
@@ -210,7 +210,7 @@ def test_answers_are_compared_as_squad_does() -> None:
     assert squad.compute_f1("yes", "") == 0.0
 
 
-def test_a_way_that_is_wrong_is_not_taken(
+def test_a_wrong_method_is_refused(
     tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = scoring.ancestor_mask

@@ -1,4 +1,4 @@
-"""One model on a batch of tasks: the result files, and what is said when something is wrong."""
+"""One model on a batch of tasks: result files, and error messages."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def _run(settings: EvaluateModel, folder: str = "results/evals/small") -> dict[s
     return {name: json.loads(path.read_text()) for name, path in paths.items()}
 
 
-def test_a_result_says_what_was_measured_on_what(asked: AskedModel) -> None:
+def test_a_result_names_its_model_data_and_settings(asked: AskedModel) -> None:
     settings = _settings(asked, ["rte", "record"], samples=True)
     results = _run(settings)
     result = results["rte"]
@@ -87,7 +87,7 @@ def test_a_result_says_what_was_measured_on_what(asked: AskedModel) -> None:
     )
 
 
-def test_a_stopped_job_goes_on_after_its_last_finished_task(
+def test_a_stopped_job_resumes_after_its_last_finished_task(
     asked: AskedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, computed = _settings(asked, ["rte", "wic", "sst2"], samples=True), []
@@ -129,7 +129,7 @@ def test_a_finished_job_whose_outputs_are_removed_computes_nothing(
     assert not any(Path(path).exists() for path in kept)
 
 
-def test_other_settings_take_nothing_over(asked: AskedModel) -> None:
+def test_other_settings_reuse_no_result(asked: AskedModel) -> None:
     Path("results/evals/small/work").mkdir(parents=True)
     kept = {"made_from": "others", "result": {"score": -1}}
     Path("results/evals/small/work/rte.json").write_text(json.dumps(kept))
@@ -147,9 +147,7 @@ def test_only_the_first_examples_when_limited(
     assert "rte: 12 examples" in caplog.text
 
 
-def test_changed_weights_of_a_folder_are_not_taken_for_the_old_ones(
-    asked: AskedModel, tmp_path: Path
-) -> None:
+def test_changed_weights_of_a_folder_are_noticed(asked: AskedModel, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     shutil.copytree(asked.path, folder, ignore=shutil.ignore_patterns("manifest.json"))
     settings = _settings(asked.model_copy(update={"path": str(folder)}), ["piqa"])
@@ -157,7 +155,7 @@ def test_changed_weights_of_a_folder_are_not_taken_for_the_old_ones(
     work = Path("results/evals/small/work/piqa.json")
     written = work.stat().st_mtime_ns
     assert _run(settings)["piqa"] == first
-    assert work.stat().st_mtime_ns == written, "the same weights: taken over"
+    assert work.stat().st_mtime_ns == written, "the result is reused, because the weights are equal"
     weights = load_file(folder / "model.safetensors")
     other = {key: value.flip(0).contiguous() for key, value in weights.items()}
     save_file(other, folder / "model.safetensors", {"format": "pt"})
@@ -219,7 +217,7 @@ def test_other_data_than_agreed_is_refused(asked: AskedModel) -> None:
         _run(agreed("0" * 64), "results/evals/other")
 
 
-def test_without_a_hub_one_is_told_what_to_do(
+def test_without_a_hub_the_error_names_the_remedy(
     asked: AskedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -316,7 +314,7 @@ def test_right_or_wrong_has_wilsons_interval(right: int, count: int) -> None:
     assert summary["score"] == pytest.approx(100 * right / count, abs=1e-4)
     assert summary["interval"] == tuple(_wilson(right, count))
     low, high = summary["interval"]  # type: ignore[misc]
-    assert high - low > 1, "never a point, not even with all right"
+    assert high - low > 1, "the interval has a width, even if all examples are correct"
 
 
 def test_the_standard_error_is_that_of_a_mean() -> None:
@@ -336,12 +334,19 @@ def test_graded_values_are_resampled() -> None:
     assert summary == summarize(values.tolist(), 4000, 1)
 
 
-def test_equal_graded_values_tell_no_interval() -> None:
+def test_the_bootstrap_draws_each_distinct_value_by_its_share() -> None:
+    draws = np.random.default_rng(3).multinomial(4, [0.25, 0.5, 0.25], size=200)
+    low, high = np.quantile(draws @ [0.125, 0.5, 1.0] / 4, [0.025, 0.975])
+    found = summarize([0.5, 1.0, 0.125, 0.5], 200, 3)["interval"]
+    assert found == (round(100 * low, 4), round(100 * high, 4))
+
+
+def test_equal_graded_values_have_no_interval() -> None:
     for equal in ([0.5], [0.5, 0.5, 0.5]):
         assert summarize(equal, 100, 1)["interval"] is None
 
 
-def test_intervals_cover_what_they_claim() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     generator, covered = np.random.default_rng(0), {"right or wrong": 0, "graded": 0}
     for number in range(200):
         drawn = generator.random(150)

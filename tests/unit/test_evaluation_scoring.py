@@ -1,4 +1,4 @@
-"""Work that requests share is done once, and changes no answer."""
+"""Computation that requests share is done once, and does not change their answers."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from lamini.evaluation import scoring
 from lamini.evaluation.models import spread
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer, Way
-from lamini.evaluation.tries import LEAST_SHARED, MOST_TOKENS, build_rows
+from lamini.evaluation.tries import MAX_TOKENS, MIN_SHARED, build_rows
 
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=40)
 
 
 def _requests(count: int = 60, seed: int = 1) -> list[TokenRequest]:
-    """Requests of which many share a context, or the beginning of one, and some everything."""
+    """Requests with shared contexts, shared prefixes, and some equal requests."""
     generator = np.random.default_rng(seed)
     stems = [generator.integers(2, VOCABULARY, size=n) for n in (20, 30, 40)]
     requests = []
@@ -34,7 +34,7 @@ def _requests(count: int = 60, seed: int = 1) -> list[TokenRequest]:
 
 
 def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
-    """The definition, by the model's own forward."""
+    """Log-likelihoods by definition, from the model's own forward pass."""
     context, continuation = torch.tensor(request.context), torch.tensor(request.continuation)
     with torch.no_grad():
         if model.config.is_encoder_decoder:
@@ -49,7 +49,7 @@ def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
 @pytest.mark.parametrize("budget", [64, 4096])
 @pytest.mark.parametrize("way", ["shared", "rows", "alone"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_together_is_as_alone(name: str, way: Way, budget: int) -> None:
+def test_pairs_together_equal_pairs_alone(name: str, way: Way, budget: int) -> None:
     model, requests = tiny_model(name).eval(), _requests()
     counted: list[int] = []
     scores = Scorer(model, budget).score(requests, way, counted.append)
@@ -62,7 +62,7 @@ def test_together_is_as_alone(name: str, way: Way, budget: int) -> None:
 
 @pytest.mark.parametrize("name", ["t5", "gpt2", "llama"])
 def test_a_model_over_several_devices_scores_the_same(name: str, tmp_path: Path) -> None:
-    """Half of it waits on the disk, and is fetched and dropped as its turn comes."""
+    """Half of the weights are on disk; each part is loaded for its computation and dropped."""
     model, requests = tiny_model(name).eval(), _requests()
     expected = Scorer(model, 4096).score(requests)
     half = sum(p.numel() * p.element_size() for p in model.parameters()) // 2
@@ -117,7 +117,7 @@ def test_what_is_shared_stands_in_a_row_once() -> None:
     (row,) = build_rows(requests)
     assert len(row.tokens) == 300 + 10 * 2
     many = [TokenRequest(np.append(context, n), np.arange(50)) for n in range(90)]
-    assert all(len(row.tokens) <= MOST_TOKENS for row in build_rows(many))
+    assert all(len(row.tokens) <= MAX_TOKENS for row in build_rows(many))
 
 
 def test_limits_of_a_row_are_exact() -> None:
@@ -126,10 +126,10 @@ def test_limits_of_a_row_are_exact() -> None:
         return [len(row.tokens) for row in rows]
 
     text = np.arange(1, 1001)
-    for shared, expected in ((LEAST_SHARED, [20 + 30 - 16]), (LEAST_SHARED - 1, [30, 20])):
+    for shared, expected in ((MIN_SHARED, [20 + 30 - 16]), (MIN_SHARED - 1, [30, 20])):
         branch = np.append(text[:shared], np.zeros(20 - shared, np.int64))
         assert lengths(branch, text[:30]) == expected
-    for most, expected in ((MOST_TOKENS, [MOST_TOKENS]), (MOST_TOKENS + 1, [1000, 41])):
+    for most, expected in ((MAX_TOKENS, [MAX_TOKENS]), (MAX_TOKENS + 1, [1000, 41])):
         branch = np.append(text[:16], np.zeros(most - 1000, np.int64))
         assert lengths(branch, text) == expected
 
@@ -142,7 +142,7 @@ def test_batches_fit_their_budget_and_hold_little_padding(lengths: list[int], bu
     for batch in batches:
         padded = max(batch) * len(batch)
         assert padded <= budget or len(batch) == 1
-        assert padded - sum(batch) <= budget * scoring.MOST_PADDING
+        assert padded - sum(batch) <= budget * scoring.MAX_PADDING
 
 
 def test_a_batch_that_does_not_fit_is_halved() -> None:

@@ -1,4 +1,4 @@
-"""Tests of the tiny models: every model type is there, and each model behaves as its data say."""
+"""The tiny models: every model type has one, and each behaves as its entry says."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ RESPONSE = torch.randint(2, families.VOCABULARY, (13,), generator=_GENERATOR)
 
 
 def replaced(ids: Tensor, *places: int) -> Tensor:
-    """The tokens with others at the given places, never a special one."""
+    """The tokens, with other (not special) tokens at the given positions."""
     ids = ids.clone()
     ids[list(places)] = (ids[list(places)] + 40) % (families.VOCABULARY - 2) + 2
     return ids

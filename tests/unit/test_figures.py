@@ -1,4 +1,4 @@
-"""Figures are drawn from their files, the same at each run, with the data beside them."""
+"""Figures: equal bytes in each run, with their data as CSV."""
 
 import csv
 import json
@@ -73,7 +73,7 @@ def test_dataset_ratings_prefer_people() -> None:
     rows = _draw("4", {"ratings": path}, {"symbols": SYMBOLS})
     drawn = {(row["part"], row["subset"]): row for row in rows}
     assert drawn["response", "Y\u0302_A"]["rate_c"] == "1"
-    assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "a machine's rating is never mixed in"
+    assert drawn["response", "Y\u0302_A"]["rate_d"] == "0", "ratings of the judge are left out"
     assert {row["subset"] for row in rows} == {"X\u0302_A", "Y\u0302_A", "X_P3", "Y_P3"}
 
 
@@ -106,7 +106,7 @@ def test_scores_show_the_published_models_and_ours() -> None:
 
 
 def _scores(*others: str, **changes: Any) -> list[dict[str, str]]:
-    """Figure 5 of one model, and of others that are like it but for some facts of their scores."""
+    """Figure 5 of a model, and of others that differ from it in some facts of their scores."""
     changed = {"mine": {}} | dict.fromkeys(others, changes)
     fields = {"score": 61.0, "interval": [59, 63], "examples": 277}
     evals = [result_file(key, "rte", **fields | facts) for key, facts in changed.items()]

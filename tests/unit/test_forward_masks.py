@@ -1,4 +1,4 @@
-"""No query of any mask is without a key, in whatever format the mask is used."""
+"""Each query of each mask has a key, in all formats of masks."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ lengths = st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), min_size
 
 
 def _segments(rows: list[list[int]], width: int) -> torch.Tensor:
-    """Segments of rows of pieces of the given lengths, padded to a width."""
+    """Segment numbers of rows with pieces of the given lengths, padded to a width."""
     filled = np.full((len(rows), width), -1)
     for number, row in enumerate(rows):
         pieces = np.repeat(np.arange(len(row)), row)

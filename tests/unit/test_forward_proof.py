@@ -1,4 +1,4 @@
-"""A way of computing that is wrong for the model in hand is found, in every precision."""
+"""A computation method that is wrong for a model is detected in every precision."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ def test_the_first_right_way_is_taken(
     assert "nats a token in fp32" in choice.refused["scaled"]
     assert choice.facts() == {"way": "right", "refused_ways": choice.refused}
     assert "small" in caplog.text and model.config.model_type in caplog.text
-    # The model is as it was: its format, its values, its mode.
+    # Number format, weights and mode of the model are unchanged.
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert {p.dtype for p in model.parameters()} == {precision}
     assert model.training
@@ -69,8 +69,8 @@ def _raise(error: Any) -> Any:
 
 
 @pytest.mark.parametrize("precision", [BF16, FP16])
-def test_what_is_wrong_in_the_short_format_alone_is_found(precision: torch.dtype) -> None:
-    """A kernel, say, that fails on the device: in fp32 the way is right."""
+def test_errors_only_in_the_short_format_are_found(precision: torch.dtype) -> None:
+    """For example a kernel that fails on the device; in fp32 the method is correct."""
     model = tiny_model("gpt2").to(precision)
 
     def way(factor: float) -> Callable[[], list[torch.Tensor]]:
@@ -132,7 +132,7 @@ def test_a_model_with_weights_that_are_no_numbers_is_refused() -> None:
         Reference("small", model, PAIRS)
 
 
-def test_too_few_positions_are_told() -> None:
+def test_too_few_positions_are_reported() -> None:
     model = tiny_model("gpt2")
     long = [*PAIRS, (np.full(140, 3), np.array([4]))]
     with pytest.raises(LaminiError, match=r"sequence of 140 and 1 tokens \(IndexError"):
@@ -168,7 +168,7 @@ def test_start_tokens_and_positions_are_the_models_own() -> None:
 
 
 def _requests(sizes: Sequence[int], choices: int = 4, seed: int = 3) -> list[TokenRequest]:
-    """Several choices for contexts of given lengths, all with 20 tokens in common."""
+    """Several choices for contexts of given lengths, which share 20 tokens."""
     generator = np.random.default_rng(seed)
     head = generator.integers(2, VOCABULARY, size=20)
     requests = []
@@ -180,7 +180,7 @@ def _requests(sizes: Sequence[int], choices: int = 4, seed: int = 3) -> list[Tok
 
 
 def _without_positions(model: Any) -> Any:
-    """A model that takes the place in the row for the position, as families without ids do."""
+    """A model that uses the index in the row as position, as families without position ids do."""
     forward = model.forward
     model.forward = lambda **inputs: forward(
         **{k: v for k, v in inputs.items() if k != "position_ids"}
@@ -205,7 +205,7 @@ def test_places_taken_for_positions_are_found_in_every_precision(precision: torc
 
 
 def test_a_window_is_proven_again_for_longer_requests() -> None:
-    """A window at least as long as the requests may share; the next task's are longer."""
+    """A window as long as the requests permits sharing; the next task's requests are longer."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
@@ -236,7 +236,7 @@ def test_the_sample_holds_the_extremes_and_the_widest_row() -> None:
         sample = sample_to_prove(requests, causal, most)
         return [len(r.context) + len(r.continuation) for r in sample]
 
-    # The one trie holds the four contexts in the order of their tokens after the common 20.
+    # The only trie has the four contexts, sorted by their tokens after the common 20.
     assert lengths(causal=True, most=0) == [154, 2, 61, 93]
     assert lengths(causal=True, most=190) == [154, 2, 61, 93, 63, 62]
     # All groups have choices of 1 to 4 tokens; the first is taken.

@@ -1,4 +1,4 @@
-"""Shards made through the Batch API: the bytes of live ones, and nothing asked or paid twice."""
+"""Shards from the Batch API equal live ones; no request is sent or paid twice."""
 
 import csv
 import random
@@ -26,14 +26,14 @@ def place(tmp_path, monkeypatch):
 
 
 def write_examples(body: dict) -> tuple[str, str]:
-    """Five examples that depend on the request alone; some are repeated, and so rejected."""
+    """Five examples that depend only on the request; some are duplicates and are rejected."""
     draw = random.Random(body["messages"][-1]["content"])
     words = [f"Write a text on number {draw.randrange(40)}." for _ in range(5)]
     return "\n".join(f"<example>{text}</example>" for text in words), "stop"
 
 
 def make_instructions(teacher: Teacher, name: str) -> dict[str, str]:
-    """One shard of 24 instructions; gives the digests of its files."""
+    """Generate one shard of 24 instructions; returns the digests of its files."""
     seeds = [{"id": f"s:{n}", "instruction": f"Tell {n}.", "subset": "s"} for n in range(30)]
     write_jsonl("prompts.jsonl", seeds)
     folder = Path("results/instructions") / name
@@ -63,7 +63,7 @@ def make_instructions(teacher: Teacher, name: str) -> dict[str, str]:
 
 
 def make_pairs(teacher: Teacher, name: str) -> str:
-    """One shard of 30 pairs; gives its digest."""
+    """Generate one shard of 30 pairs; returns its digest."""
     queries = [
         {"id": f"some/{n}", "instruction": f"Say {n}.", "instruction_source": "some"}
         for n in range(30)

@@ -1,4 +1,4 @@
-"""Which instructions are answered: the filters against their references, and the funnel."""
+"""Selection of instructions: the filters, compared with their references, and the funnel."""
 
 import random
 from pathlib import Path
@@ -18,7 +18,7 @@ TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=10).map(" ".join), ma
 
 
 def slow_unrepeated(texts: list[str], threshold: float) -> list[bool]:
-    """As self-instruct: every text with every earlier one that stays."""
+    """As in self-instruct: compare each text with all earlier kept texts."""
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     kept: list[str] = []
     stay = []

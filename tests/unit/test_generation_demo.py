@@ -1,4 +1,4 @@
-"""The demo's teacher is led by demonstrations and grammars: these must agree with its settings."""
+"""The demonstrations and grammars of the demo's teacher agree with its settings."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""Downloads arrive whole and checked, or not at all."""
+"""A download is complete and verified, or leaves no file."""
 
 import hashlib
 import threading

@@ -1,4 +1,4 @@
-"""Instruction shards: the prompts sent, the rounds, what is accepted, and that bytes repeat."""
+"""Instruction shards: prompts, rounds, accepted instructions, and equal bytes in each run."""
 
 import io
 import itertools
@@ -76,7 +76,7 @@ def params(**changes) -> GenerateInstructions:
 
 @pytest.fixture
 def shard(tmp_path, monkeypatch):
-    """Runs one shard; gives its rows, rejects and report."""
+    """Generate one shard; returns its rows, rejects and report."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     seeds = [
@@ -110,7 +110,7 @@ def shard(tmp_path, monkeypatch):
 
 
 def numbered():
-    """A teacher that writes five new examples, each different from all before."""
+    """A teacher that writes five new examples per request, all different."""
     numbers = itertools.count()
 
     def write(body: dict) -> tuple[str, str]:
@@ -142,7 +142,7 @@ def test_a_shard_gets_its_count_with_no_request_too_many(shard):
     }
 
 
-def test_rounds_ask_for_what_is_missing(shard):
+def test_rounds_request_the_missing_instructions(shard):
     numbers = itertools.count()
 
     def write(body: dict) -> tuple[str, str]:
@@ -172,7 +172,7 @@ def test_examples_come_from_one_subset_and_topics_from_the_list(shard):
     assert any(row["topics"] == topics for row in rows)
 
 
-def test_requests_depend_on_the_shard_and_their_number_alone(shard):
+def test_requests_depend_only_on_the_shard_and_their_number(shard):
     def prompts_of(name: str, count: int, **changes) -> list[str]:
         with WritingEndpoint(write=numbered()) as endpoint:
             shard(endpoint, name, teacher={"max_concurrency": 1}, count=count, **changes)
@@ -185,7 +185,7 @@ def test_requests_depend_on_the_shard_and_their_number_alone(shard):
     assert not set(prompts_of("0002", 10, seed=43)) & set(few)
 
 
-def test_the_same_ledger_gives_the_same_bytes_for_nothing(shard):
+def test_the_same_ledger_gives_the_same_bytes_without_requests(shard):
     with WritingEndpoint(write=numbered()) as endpoint:
         shard(endpoint)
         files = [f for f in Path("instructions").glob("0000.*") if "ledger" not in f.name]
@@ -341,7 +341,7 @@ def test_a_teacher_that_writes_no_instruction_is_not_paid_up_to_the_ceiling(shar
 
 
 @pytest.mark.parametrize(("per_answer", "warned"), [(1, "0.20"), (2, None), (5, None), (6, "1.20")])
-def test_an_unusual_number_of_instructions_is_told_while_the_shard_runs(
+def test_an_unusual_number_of_instructions_is_logged_early(
     shard, per_answer, warned, caplog, monkeypatch
 ):
     """Drafts in a model's thoughts, for example, are more instructions than were asked for."""

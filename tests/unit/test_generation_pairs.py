@@ -1,4 +1,4 @@
-"""Queries, pairs and the summary: what is left, what is asked, what is marked, what it cost."""
+"""Queries, pairs and the summary: kept rows, requests, flags and costs."""
 
 import csv
 import json

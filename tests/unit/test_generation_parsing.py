@@ -170,7 +170,7 @@ def test_well_formed_answers_lose_nothing(instructions):
 
 
 @given(st.text())
-def test_normalising_twice_changes_nothing(text):
+def test_normalising_is_idempotent(text):
     assert normalized(normalized(text)) == normalized(text)
 
 

@@ -304,7 +304,7 @@ def test_the_hubs_columns_are_held_to_the_same(prepare, tmp_path):
         prepare(hub(conversations=KINDS["turns"]))
 
 
-def test_samples_depend_on_the_seed_and_the_rows_alone(prepare, tmp_path):
+def test_samples_depend_only_on_the_seed_and_the_rows(prepare, tmp_path):
     folder = tmp_path / "p3"
     for name, count in (("big", 400), ("small", 7)):
         write(folder / f"{name}.jsonl", [{"inputs": f"{name} {n}"} for n in range(count)])

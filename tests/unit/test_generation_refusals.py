@@ -12,7 +12,7 @@ import pytest
 from lamini.generation.refusals import is_refusal
 
 SAMPLE = Path(__file__).with_name("refusals.jsonl")
-LEAST = {"precision": 0.95, "recall": 0.95}
+MINIMUM = {"precision": 0.95, "recall": 0.95}
 
 
 def sample(half: str) -> list[dict]:
@@ -31,7 +31,7 @@ def test_precision_and_recall(half):
         "recall": right / sum(row["refusal"] for row in rows),
     }
     print(half, len(rows), "rows:", measured)
-    below = {name: value for name, value in measured.items() if value < LEAST[name]}
+    below = {name: value for name, value in measured.items() if value < MINIMUM[name]}
     assert not below, wrong
 
 

@@ -94,7 +94,7 @@ def escaped(title: bytes) -> bytes:
 
 
 @given(title=st.binary(max_size=255))
-def test_unescape_undoes_what_mysqldump_does(title):
+def test_unescape_is_the_inverse_of_mysqldump(title):
     assert unescape(escaped(title)) == title
 
 
@@ -280,7 +280,7 @@ def test_filters_and_funnel(tmp_path):
     assert funnel["broken"] == {"not_utf8": 1}
 
 
-def test_nothing_left_and_wrong_patterns_are_errors(tmp_path):
+def test_empty_results_and_wrong_patterns_are_errors(tmp_path):
     dump = write_dump(tmp_path / "d.sql", insert(b"(1,'A',1,1,0)"))
     with pytest.raises(LaminiError, match="no category passes"):
         select(dump)

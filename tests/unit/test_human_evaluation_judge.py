@@ -1,4 +1,4 @@
-"""The judge reads the protocol and one item, blinded, and answers with a level."""
+"""The judge gets the protocol and one blinded item, and answers with a level."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_a_level_is_read_only_where_one_is_named(answer: str, level: str | None)
     assert read_verdict(answer) == level
 
 
-def test_what_is_cut_off_is_said() -> None:
+def test_clipping_tells_the_number_of_removed_characters() -> None:
     assert clip("short", 100) == "short" and clip("x" * 9999, None) == "x" * 9999
     assert clip("x" * 1500, 120) == "x" * 120 + " [1,380 more characters are not shown]"
 

@@ -53,7 +53,7 @@ def items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Item]:
 
 
 def export(items: list[Item], annotator: str, rating: Callable[[Item], str | None]) -> File:
-    """What the page of an annotator exports."""
+    """A rating file, as the page of an annotator exports it."""
     own = [item for item in items if annotator in item.annotators]
     rows = [{"item": i.item, "digest": i.digest, "rating": rating(i), "comment": ""} for i in own]
     return {"format": FORMAT, "study": "models", "annotator": annotator, "ratings": rows}
@@ -175,7 +175,7 @@ def test_partial_ratings_count_and_say_so(items: list[Item]) -> None:
     assert summary["annotator_agreement"]["krippendorff_alpha_ordinal"] == 1.0
 
 
-def test_people_and_machine_are_never_counted_together(items: list[Item]) -> None:
+def test_people_and_judge_are_counted_separately(items: list[Item]) -> None:
     write_json("a.json", export(items, "annotator_1", by_subject("A", "B")))
     _, alone = collect("a.json")
     verdict(items, "D")
@@ -183,7 +183,9 @@ def test_people_and_machine_are_never_counted_together(items: list[Item]) -> Non
     assert {row["rating"] for row in rows if row["rater"] == "machine"} == {"D"}
     assert "D" not in {row["rating"] for row in rows if row["rater"] == "human"}
     for part in ("shares", "comparisons"):
-        assert both[part]["human"] == alone[part]["human"], "a judge changes no human number"
+        assert both[part]["human"] == alone[part]["human"], (
+            "the judge does not change the numbers of people"
+        )
     assert both["annotator_agreement"] == alone["annotator_agreement"]
     assert alone["judge_agreement"] is None
     assert both["judge_agreement"]["ratings"] == 4 and both["judge_agreement"]["equal"] == 0

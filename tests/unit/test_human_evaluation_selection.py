@@ -1,4 +1,4 @@
-"""What a study rates, blinded, and who rates it."""
+"""Selection of a study's items, their blinding, and their assignment to annotators."""
 
 import csv
 import json
@@ -91,7 +91,7 @@ def test_wrong_choices_are_explained() -> None:
         choose_instructions(instructions("a"), ["exclude.csv"], settings())
 
 
-def test_items_hold_nothing_that_names_their_model() -> None:
+def test_items_do_not_name_their_model() -> None:
     rows = instructions("a", "b", "c", "d")
     files = answers(MODELS, rows)
     for path in files:  # The answers of this test name their models; blinding is not to be blamed.

@@ -1,4 +1,4 @@
-"""Shares, comparisons and agreement, against numbers worked out otherwise."""
+"""Shares, comparisons and agreement, compared with independent computations."""
 
 from typing import Any
 
@@ -145,7 +145,7 @@ def test_an_instruction_that_was_rated_twice_counts_with_its_mean() -> None:
 
 
 def pair_rows(pairs: list[tuple[str, str]], order: str = "pq") -> list[dict[str, str]]:
-    """Ratings of two people, who are named in `order`."""
+    """Ratings of the two people that `order` names."""
     return [
         row(f"g{n}", "m", rating, who)
         for n, pair in enumerate(pairs)
@@ -166,7 +166,7 @@ def test_agreement_of_a_known_table() -> None:
 
 
 def test_agreement_where_nobody_rated_everything() -> None:
-    """No item is a C, and one is an A to one person and a D to the other."""
+    """No item has level C; one item is rated A by one person and D by the other."""
     pairs = [("A", "A"), ("B", "A"), ("D", "D"), ("A", "D"), ("B", "B"), ("D", "B"), ("B", "A")]
     people = ["pq", "qr", "pr", "pq", "qr", "pr", "pq"]
     rows = [row("g9", "m", "C")]

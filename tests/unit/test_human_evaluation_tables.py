@@ -1,4 +1,4 @@
-"""The tables of the ratings hold what the summaries say, people's and machine's rows apart."""
+"""Tables of ratings have the numbers of the summaries, with separate rows for the judge."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from score_cases import item_params
 from lamini.human_evaluation.collection import summarize
 from lamini.settings.params import CollectRatings
 from lamini.tables.make import make_table
-from lamini.tables.table import MARK
+from lamini.tables.table import DEMO_MARK
 
 SETTINGS = CollectRatings(
     study="models",
@@ -78,7 +78,7 @@ def test_shares_of_people_and_machine_have_rows_of_their_own() -> None:
     assert [row[7] for row in rows] == ["66.7", "0.0", "0.0", "0.0"]
     assert [row[10] for row in rows] == ["2.33", "1.00", "0.00", "0.00"]
     assert rows[0][8:10] == ["0.0", "100.0"] and rows[0][11:] == ["1.00", "3.00"]
-    assert "people have rated 12 of 13 so far" in text and MARK in text
+    assert "people have rated 12 of 13 so far" in text and DEMO_MARK in text
 
 
 def test_comparisons_and_agreement() -> None:

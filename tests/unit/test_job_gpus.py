@@ -1,4 +1,4 @@
-"""Jobs of one machine share its GPUs, which a stand-in for `nvidia-smi` lists."""
+"""Jobs of one machine share its GPUs, which a fake `nvidia-smi` lists."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a job that prints its GPUs and keeps them until its input ends."""
+    """Start a job that prints its GPUs and keeps them until its standard input closes."""
     driver = tmp_path / "bin" / "nvidia-smi"
     driver.parent.mkdir()
     driver.write_text("#!/bin/sh\nprintf 'GPU-a\\nGPU-b\\n'\n")
@@ -93,7 +93,7 @@ def test_gpus_that_the_user_chose_are_shared_out(start: Start) -> None:
 @pytest.mark.parametrize(
     ("count", "environment"), [(0, {}), (1, {"SLURM_JOB_ID": "7"}), (1, {"PATH": "/nowhere"})]
 )
-def test_nothing_is_taken_without_need(
+def test_no_gpu_is_taken_unless_requested(
     count: int, environment: dict[str, str], start: Start
 ) -> None:
     """No GPU requested; SLURM assigns them; no driver."""

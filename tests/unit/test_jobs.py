@@ -1,4 +1,4 @@
-"""A job gets what its rule declares, by name, and what it read and wrote is recorded for it."""
+"""A job gets the rule's entries by name; its inputs and outputs are recorded."""
 
 import hashlib
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def written(path: str, text: str) -> str:
 
 
 def named(kind: Callable[[], Any], values: dict[str, Any]) -> Any:
-    """A list of Snakemake's own with named parts, one value or several each."""
+    """A `Namedlist` of Snakemake, whose entries are single values or lists."""
     made = kind()
     for name, value in values.items():
         start = len(made)
@@ -52,7 +52,7 @@ def named(kind: Callable[[], Any], values: dict[str, Any]) -> Any:
 def rule(
     inputs: dict[str, Any], outputs: dict[str, Any], params: dict[str, Any], **wildcards: str
 ) -> Any:
-    """What Snakemake gives to a script, in its own classes."""
+    """The object that Snakemake gives to a script, built from its own classes."""
     return SimpleNamespace(
         resources={},
         rule="select_queries_alpaca",
@@ -73,7 +73,7 @@ def select_queries(
     tokens_per_batch: int | None,
     shard: str,
 ) -> dict[str, Any]:
-    """A rule's function: writes where it is told."""
+    """The function of a rule: writes its output."""
     assert prompts.read_text() == "prompts"
     for path in (*shards, funnel):
         written(str(path), path.name + shard)
@@ -100,7 +100,7 @@ def test_a_function_gets_what_its_rule_declares() -> None:
     }
 
     def draw_figure(inputs: Any, outputs: Any) -> None:
-        """Takes all of its files."""
+        """A function that takes all named files."""
 
     assert arguments(_job(), draw_figure) == {
         "inputs": {"prompts": "results/prompts/a.jsonl", "unused": ["config/seeds"]},
@@ -111,9 +111,9 @@ def test_a_function_gets_what_its_rule_declares() -> None:
     }
 
 
-def test_what_a_rule_lacks_is_named() -> None:
+def test_errors_name_the_missing_entry_of_a_rule() -> None:
     def misspelt(*, promts: Path) -> None:
-        """Asks for what the rule does not have."""
+        """A function with a parameter that the rule lacks."""
 
     message = r"misspelt\(promts\): rule select_queries_alpaca .* found none"
     with pytest.raises(TypeError, match=message):
@@ -122,7 +122,7 @@ def test_what_a_rule_lacks_is_named() -> None:
 
 def test_a_name_that_two_things_of_a_rule_have_is_refused() -> None:
     def takes(*, manifest: Path) -> None:
-        """Means one of two files."""
+        """A function with a parameter that is both an input and an output."""
 
     job = rule({"manifest": "results/read"}, {"manifest": "results/written"}, {})
     with pytest.raises(TypeError, match=r"takes\(manifest\): .* found input, output"):
@@ -133,7 +133,7 @@ def test_params_of_another_rule_are_refused() -> None:
     job = rule({}, {}, {"settings": SETTINGS | {"new": 1}})
 
     def takes(*, settings: SelectQueries) -> None:
-        """Takes checked settings."""
+        """A function that takes validated settings."""
 
     with pytest.raises(ValueError, match="new"):
         arguments(job, takes)
@@ -165,7 +165,7 @@ def test_all_that_a_rule_declares_is_recorded() -> None:
 
 def test_inputs_are_recorded_as_they_were_read() -> None:
     def changes(*, prompts: Path, shards: list[Path], funnel: Path) -> None:
-        """Another job writes the input while this one works."""
+        """A function during which another job changes the input."""
         prompts.write_text("others")
         for path in (*shards, funnel):
             written(str(path), "made")
@@ -178,7 +178,7 @@ def test_inputs_are_recorded_as_they_were_read() -> None:
 
 def test_a_job_that_fails_leaves_no_record() -> None:
     def fails(*, prompts: Path) -> None:
-        """Fails."""
+        """A function that raises an error."""
         raise ValueError(prompts)
 
     with pytest.raises(ValueError, match="prompts"):
@@ -188,7 +188,7 @@ def test_a_job_that_fails_leaves_no_record() -> None:
 
 def test_an_output_that_was_not_written_is_named() -> None:
     def forgets(*, shards: list[Path], funnel: Path) -> None:
-        """Writes all but the last shard."""
+        """A function that writes all shards except the last."""
         for path in (shards[0], funnel):
             written(str(path), "made")
 

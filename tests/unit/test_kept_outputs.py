@@ -1,4 +1,4 @@
-"""Which copies of finished outputs a workflow that ended well drops."""
+"""Copies of finished outputs that a successful workflow deletes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every overlay of config/overlays: the run that it plans, and the plan's costs."""
+"""All overlays in config/overlays: planned jobs and costs."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`make plan`: the paper's costs, what reports and token caches change, budget and memory."""
+"""`make plan`: costs of the paper, effect of reports and token caches, budget, memory."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from lamini.errors import LaminiError
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.plan.__main__ import main
 from lamini.plan.requests import StagePlan, planned_requests
-from lamini.plan.students import CARDS, StudentPlan, planned_students
+from lamini.plan.students import GPU_MODELS, StudentPlan, planned_students
 from lamini.plan.tokens import estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
 from lamini.settings.teacher import InstructionTemplate
@@ -23,7 +23,7 @@ from lamini.training.gpus import GPUS, training_seconds
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
-RTX_4090, V100, L40S, A100, H100, B200 = CARDS
+RTX_4090, V100, L40S, A100, H100, B200 = GPU_MODELS
 
 
 @pytest.fixture(autouse=True)
@@ -165,9 +165,12 @@ def test_hours_are_those_that_were_measured():
         assert estimated == pytest.approx(seconds, rel=0.01)
 
 
-def test_small_models_and_fast_cards_are_used_less():
+def test_small_models_and_fast_gpus_are_used_less():
     plans = students()
-    shares = {name: [plan.utilisation(card) for card in CARDS] for name, plan in plans.items()}
+    shares = {  # of the GPU's 16-bit peak
+        name: [plan.flops / (3600 * plan.hours(gpu) * GPUS[gpu.name].peak) for gpu in GPU_MODELS]
+        for name, plan in plans.items()
+    }
     assert all(0.01 < share < 0.6 for each in shares.values() for share in each)
     for small, large in (("t5-61m", "t5-738m"), ("gpt-124m", "gpt-1.5b")):
         less, more = shares[f"lamini-{small}"], shares[f"lamini-{large}"]
@@ -183,19 +186,19 @@ def test_small_models_and_fast_cards_are_used_less():
     ]
 
 
-def test_a_job_has_the_time_that_the_plan_says():
-    """On V100s, the slowest cards, a first attempt may take a third more than planned."""
+def test_the_time_limit_of_a_job_agrees_with_the_plan():
+    """On V100s, the slowest GPUs, a first attempt may take a third more than planned."""
     made = flow()
     for name, plan in students().items():
         planned = 60 * plan.hours(V100) / made.training_gpus(name)
         assert made.training_minutes(name, 1) >= min(4 / 3 * planned, 2880), name
 
 
-def test_the_readme_says_what_the_plan_says(capsys):
+def test_the_readme_agrees_with_the_plan(capsys):
     assert main([]) == 0
     teacher, training = re.findall(r"^total +(.*)", capsys.readouterr().out, re.MULTILINE)
     live, batch = re.findall(r"\$([\d.]+)", shown(capsys).split("\ntotal")[1])[:2]
-    card = CARDS.index(A100)
+    card = GPU_MODELS.index(A100)
     hours = teacher.split()[3 + card], training.split()[2 + card]
     readme = " ".join((ROOT / "README.md").read_text().split())
     said = re.search(
@@ -229,7 +232,7 @@ def test_token_caches_stand_before_estimates():
     assert students(small)["lamini-t5-61m"].basis == "estimated"
 
 
-def test_large_models_need_a_sharded_optimizer_on_small_cards():
+def test_large_models_need_a_sharded_optimizer_on_small_gpus():
     plans = students()
     xl, large = plans["lamini-gpt-1.5b"], plans["lamini-gpt-774m"]
     # 18 bytes a parameter, and 22 GB of activations for 8,192 tokens
@@ -284,7 +287,7 @@ def test_a_local_server_is_planned_in_gpu_hours(capsys):
     plan = requests()["pairs", "alpaca"]
     tokens, answer = plan.prompt_tokens + plan.completion_tokens, plan.completion_tokens
     hours = []
-    for card in CARDS:
+    for card in GPU_MODELS:
         gpu = GPUS[card.name]
         reading = 2 * parameters * tokens / gpu.peak
         writing = 2 * parameters * answer / gpu.bandwidth / slots

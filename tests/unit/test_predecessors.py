@@ -1,4 +1,4 @@
-"""Which SLURM jobs a new one takes over from."""
+"""Older SLURM jobs with the same output, which a new job cancels."""
 
 import logging
 
@@ -28,7 +28,7 @@ def test_jobs_that_snakemake_did_not_submit_are_left_alone() -> None:
     assert predecessors(["12|(null)|/home/a"], 17) == []
 
 
-def test_outside_of_slurm_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_slurm_no_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("PATH", "")
     end_predecessors(logging.getLogger("lamini"))

@@ -1,4 +1,4 @@
-"""Publishing: what is sent to a hub, and that nothing is sent unasked or damaged."""
+"""Publishing: files sent to a hub; nothing is sent without confirmation or damaged."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A run's results, as far as publishing reads them."""
+    """The results of a run that publishing reads."""
     folder = tmp_path / "results"
     _dataset(folder)
     final = folder / "checkpoints/herd-llama/final"
@@ -137,7 +137,7 @@ def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -
     assert "Number of responses by each model: m@01 (2), n (1,000)." in card
 
 
-def test_what_is_wrong_is_said_before_anything_is_sent(results: Path, hub: Hub) -> None:
+def test_errors_are_reported_before_anything_is_sent(results: Path, hub: Hub) -> None:
     done = _publish(results, hub, *MODELS, "--upload", token=None)
     assert done.returncode == 1
     assert "HF_TOKEN holds no token" in done.stderr

@@ -1,4 +1,4 @@
-"""The lineage finds everything upstream and says what is doubtful; the RO-Crate holds the same."""
+"""The lineage has all upstream artifacts and doubt marks; the RO-Crate has the same."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ FUNNEL = "results/queries/alpaca.funnel.json"
 
 @pytest.fixture(autouse=True)
 def _a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seeds that people gave, queries, pairs with a ledger, a table."""
+    """User-provided seeds, queries, pairs with a ledger, a table."""
     monkeypatch.chdir(tmp_path)
     code = {"commit": "a" * 40, "date": "2026-01-02", "modified": False}
     monkeypatch.setattr("lamini.jobs.provenance.code_version", lambda: code)
@@ -42,7 +42,7 @@ def _a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _made(
     rule: str, settings: dict[str, Any], inputs: list[str], *outputs: str, **facts: Any
 ) -> None:
-    """Do a job: write its outputs, and record it."""
+    """Run a job: write and record its outputs."""
     for path in outputs:
         write_json(path, path)
     record_job(
@@ -51,7 +51,7 @@ def _made(
 
 
 def _edit(artifact: str, **changes: Any) -> None:
-    """Change what the record of an artifact's job says."""
+    """Change the record of the job that made an artifact."""
     path = read_json(provenance_path(artifact))["job"]
     write_json(path, read_json(path) | changes)
 
@@ -69,7 +69,7 @@ def test_everything_upstream_is_found() -> None:
     assert lineage["ledgers"][LEDGER]["bytes"] == Path(LEDGER).stat().st_size
     assert len(lineage["code"]) == len(lineage["packages"]) == 1
     Path(LEDGER).rename(f"{LEDGER}.zst")
-    assert _lineage()["ledgers"][LEDGER]["file"] == f"{LEDGER}.zst", "packed by now"
+    assert _lineage()["ledgers"][LEDGER]["file"] == f"{LEDGER}.zst", "the ledger was packed"
 
 
 def test_what_is_doubtful_is_marked() -> None:

@@ -1,4 +1,4 @@
-"""The front page's numbers are those of the tables, whatever the headings of these say."""
+"""The front page shows the numbers of the tables, whatever their headings are."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _made(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """JSON of a table, all of whose headings are changed."""
+    """JSON of a table with changed headings."""
     made_table(name, inputs, params)
     table: dict[str, Any] = json.loads(Path(f"{name}.json").read_text())
     return table | {"columns": [f"Heading {n}" for n, _ in enumerate(table["columns"])]}
@@ -55,7 +55,7 @@ def test_a_family_without_a_score_is_left_out() -> None:
     assert agreement(table) == {"all": [], "families": []}
 
 
-def test_what_the_teacher_was_asked_is_summed_up() -> None:
+def test_requests_and_costs_of_the_teacher_are_summed() -> None:
     head = "source,stage,requests,wanted,accepted,parse_rate,prompt_tokens,completion_tokens,"
     rows = ["a,pairs,5,4,3,0.5,100,20,1.25", "b,instructions,7,6,5,,1000,200,", "b,queries,,,,,,,"]
     Path("generation.csv").write_text("\n".join([head + "dollars", *rows]) + "\n")

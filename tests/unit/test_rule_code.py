@@ -1,4 +1,4 @@
-"""A rule's code digest follows what can change its results, and nothing else."""
+"""The code digest of a rule changes exactly with code that can change its results."""
 
 import shutil
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Edit = Callable[[str, str, str], None]
 
 @pytest.fixture
 def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
-    """Replaces a text in a copy of the package, whose code is then the one that counts."""
+    """Replace a text in a copy of the package, from which digests are then computed."""
     skipped = shutil.ignore_patterns("__pycache__", "vendor", "*.egg-info")
     shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=skipped)
     package = tmp_path / "scripts/lamini"
@@ -63,9 +63,7 @@ RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
         ("acceptance.py", "import argparse", "import argparse\nimport ast"),
     ],
 )
-def test_what_changes_no_result_changes_no_digest(
-    edit: Edit, path: str, old: str, new: str
-) -> None:
+def test_edits_without_effect_change_no_digest(edit: Edit, path: str, old: str, new: str) -> None:
     before = digests(*RULES)
     edit(path, old, new)
     assert digests(*RULES) == before
@@ -81,7 +79,7 @@ def test_what_changes_no_result_changes_no_digest(
         ("analysis/mattr.py", "import numpy as np", "import numpy as np\nV = 1", {RULES[2]}),
     ],
 )
-def test_what_may_change_a_result_changes_the_digest_of_its_rules(
+def test_edits_with_effect_change_the_digest_of_their_rules(
     edit: Edit, path: str, old: str, new: str, changed: set[str]
 ) -> None:
     before = dict(zip(RULES, digests(*RULES), strict=True))
@@ -103,7 +101,7 @@ def test_data_files_of_a_package_count(edit: Edit, tmp_path: Path) -> None:
     assert after[1] == before[1]
 
 
-def test_what_was_read_before_is_taken_until_a_file_changes(
+def test_digests_are_cached_until_a_file_changes(
     edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".snakemake").mkdir()
@@ -130,14 +128,14 @@ def test_users_own_rules_have_no_digest() -> None:
 
 
 class Rule(SimpleNamespace):
-    """A rule as Snakemake has it, as far as the watch looks."""
+    """The attributes of a Snakemake rule that `CodeWatch` reads."""
 
     def set_params(self, **params: Any) -> None:
         self.params |= params
 
 
 def workflow(planned: tuple[str, ...] = (), is_main_process: bool = True) -> Any:
-    """One expensive rule, one cheap, one of the user's own; some have stale results."""
+    """An expensive, a cheap and a user-defined rule; some have stale results."""
     rules = [
         Rule(name="train_model", script=None, resources={"gpu": 1}, params={}),
         Rule(name="select_topics", script="../scripts/select_topics.py", resources={}, params={}),
@@ -182,7 +180,7 @@ def test_results_of_a_rule_with_a_similar_name_are_not_its_own(edit: Edit) -> No
     assert params(run)["select_topics"] is None
 
 
-def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None:
+def test_an_edit_stops_expensive_rules_until_the_user_decides(edit: Edit) -> None:
     CodeWatch(workflow(), recompute=False).begin()
     before = read_json("results/code.json")
     edit("training/optimization.py", "math.cos", "math.sin")
@@ -194,12 +192,14 @@ def test_an_edit_stops_what_is_expensive_until_it_is_decided(edit: Edit) -> None
     with pytest.raises(WorkflowError) as stopped:
         watch.begin()
     assert "  train_model: lamini.training.optimization\n" in str(stopped.value)
-    assert "select_topics" not in str(stopped.value), "it is cheap"
+    assert "select_topics" not in str(stopped.value), "cheap rules run without a question"
     assert read_json("results/code.json") == before
 
     job = workflow(is_main_process=False)
     CodeWatch(job, recompute=False)
-    assert params(job)["train_model"] == before["train_model"]["code"], "as it was planned"
+    assert params(job)["train_model"] == before["train_model"]["code"], (
+        "the code digests of the plan"
+    )
 
     assert accept_code([]) == ["select_topics", "train_model"]
     kept = workflow(planned=("train_model",))

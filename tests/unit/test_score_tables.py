@@ -1,4 +1,4 @@
-"""Scores beside the paper's, with yardsticks, and never of unlike measurements without a mark."""
+"""Our scores and the paper's, with counts for comparison, and ≠ on different measurements."""
 
 import csv
 from pathlib import Path
@@ -35,7 +35,7 @@ def _paper_tasks() -> dict[str, int]:
 
 
 def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Results of all 15 students, with the published scores of other models in their place."""
+    """Results of all 15 students, with the published scores of other models as scores."""
     published, sizes = published_scores(PUBLISHED["published"]), _paper_tasks()
     evals = [
         result_file(
@@ -54,7 +54,7 @@ def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[s
 def test_the_yardsticks_are_computed_from_the_papers_own_numbers() -> None:
     """Of 225 scores the initialisations would have 114 within; another student 31.7 %."""
     paper = Paper.read(PUBLISHED)
-    evals, models = _run_of_the_paper({student: student for student in paper.starts})
+    evals, models = _run_of_the_paper({student: student for student in paper.initializations})
     params = {"models": models, "tasks": {task: task for task in _paper_tasks()}}
     rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
     assert rows[-1] == {
@@ -79,7 +79,7 @@ def test_the_yardsticks_have_intervals_of_as_many_examples_as_ours() -> None:
     rows, *_ = made_table(
         "reproduction", PUBLISHED | {"evals": evals}, {"models": [model], "tasks": TASKS}
     )
-    # With 12 examples everything lies within; 277 and 872 tell SST of T5-small from the student's.
+    # With 12 examples all scores are inside; 277 and 872 separate T5-small from its student on SST.
     assert rows[-1]["If untrained"] == "2"
 
 
@@ -129,7 +129,7 @@ PAIR = {
 
 
 def _pair(task: str, before: list[float], after: list[float], **changes: Any) -> list[str]:
-    """Results of a baseline and its student, the latter with some other fields."""
+    """Results of a baseline and its student; some fields of the student differ."""
     sizes = {"examples_published": len(before)}
     return [
         result_file("t5-small", task, values=before, **sizes),
@@ -153,7 +153,7 @@ def test_improvements_are_compared_with_the_papers() -> None:
         assert (row["Ours"], row["Published"], row["Ours less published"], row["Match"]) == values
         assert row["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
     assert "1 of 2 published improvements over the initialisation match ours (50 %)" in text
-    # Moved to 0, the interval of RTE holds -0.7, and that of SST does not hold 5.8.
+    # Shifted to 0, the interval of RTE contains -0.7, and the interval of SST excludes 5.8.
     assert "By the same count 1 would match if nothing had been trained" in text
     paper, others, matching = Paper.read(PUBLISHED), 0, 0
     for task, after in (("RTE", falling), ("SST", rising)):
@@ -170,8 +170,8 @@ def test_improvements_are_compared_with_the_papers() -> None:
 def test_a_replication_has_no_verdict_on_its_students() -> None:
     """Reference models are the paper's, so their scores are still compared."""
     models = [
-        {"key": "small", "name": "T5-small", "family": "T5", "role": "reference"},
-        {"key": "student", "name": "LaMini-T5-61M", "family": "T5", "role": "student"},
+        _model("T5-small", "T5", "reference") | {"key": "small"},
+        _model("LaMini-T5-61M", "T5", "student") | {"key": "student"},
     ]
     evals = [score_file(model["key"], task, 52.0) for model in models for task in TASKS]
     params = {"models": models, "tasks": TASKS, "another_teacher": "Some-Model@0123"}
@@ -204,7 +204,7 @@ def test_an_improvement_on_other_examples_is_not_tested() -> None:
     assert "data digest aaaaaaaa against bbbbbbbb (LaMini-T5-61M, RTE)" in text
 
 
-# --- Students against what they started from
+# --- Students compared with their initializations
 
 
 def _improvement(evals: list[str], tasks: dict[str, str] = TASKS) -> Any:
@@ -229,7 +229,9 @@ def test_improvements_are_corrected_for_their_number() -> None:
     assert "corrected for the 2 comparisons of this table by Holm's method" in text
     third = {"rte": "RTE", "sst2": "SST", "wic": "WiC"}
     (rte, _, wic), _, cells = _improvement(evals + _pair("wic", before, before), third)
-    assert (rte["p"], rte["p (Holm)"]) == ("0.0312", "0.0625"), "now one of two that are left"
+    assert (rte["p"], rte["p (Holm)"]) == ("0.0312", "0.0625"), (
+        "correction for the two remaining tests"
+    )
     assert [row[5]["bold"] for row in cells] == [False, True, False]
     assert (wic["p"], wic["95 % interval"]) == ("1.0000", "-30.8 to +30.8")
 
@@ -243,7 +245,7 @@ def test_improvements_are_corrected_for_their_number() -> None:
         ({"values": [RIGHT] * 9}, "examples 10 against 9"),
     ],
 )
-def test_unlike_measurements_are_marked_at_the_cell(changes: dict[str, Any], fact: str) -> None:
+def test_different_measurements_are_marked_at_the_cell(changes: dict[str, Any], fact: str) -> None:
     evals = _pair("rte", [WRONG] * 10, [RIGHT] * 10, **changes)
     ((row,), text, cells) = _improvement(evals, {"rte": "RTE"})
     assert f"≠ not measured as the baseline: {fact} (LaMini-T5-61M, RTE)." in text
@@ -274,7 +276,7 @@ def test_scores_stand_beside_the_published_ones() -> None:
         ["LaMini-T5-61M", "61M", "published", "52.7", "76.8", "64.8"],
         ["LaMini-T5-61M", "61M", "difference", "1.0", "-6.8", "-2.9"],
     ]
-    assert "| +1.0° | -6.8 | -2.9 |" in text, "RTE lies in our interval"
+    assert "| +1.0° | -6.8 | -2.9 |" in text, "the published score of RTE is in our interval"
     # The average's half-width: two of 2 points, squared and added, over two tasks.
     assert [cell["interval_text"] for cell in cells[3][3:]] == [
         "-1.0 to +3.0",

@@ -32,7 +32,7 @@ def project(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory) -> list[Job]:
-    """The jobs of the paper's run, as Snakemake has them."""
+    """The jobs of the paper's run, from Snakemake."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project(tmp_path_factory.mktemp("project")))
         return ask_snakemake([], {})
@@ -40,7 +40,7 @@ def planned(tmp_path_factory) -> list[Job]:
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch, planned):
-    """A run of the paper that has just started."""
+    """A project with a run of the paper that has just started."""
     monkeypatch.chdir(project(tmp_path))
     write(JOBS_FILE, [asdict(job) for job in planned])
     configure()

@@ -1,4 +1,4 @@
-"""The exported chat template asks a student in exactly the tokens that it was trained on."""
+"""The exported chat template gives exactly the prompt tokens of training."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _exported(kind: str, prompt_format: str, folder: Path, target: Path) -> Any:
-    """A tokenizer as a training exports it, loaded again."""
+    """A tokenizer, exported as by training and loaded again."""
     tokenizer = load_tokenizer(_saved(kind, folder))
     tokenizer.chat_template = chat_template(tokenizer, prompt_format)
     tokenizer.save_pretrained(target)

@@ -1,4 +1,4 @@
-"""Tokenizers, token caches and built models: right ids, no merge across borders, same bytes."""
+"""Tokenizers, token caches and built models: correct ids, no merge across parts, equal bytes."""
 
 from pathlib import Path
 from typing import Literal
@@ -58,7 +58,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tokenizers(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("tokenizers")
     make_tokenizer(dataset, "gpt2", folder / "gpt2")
-    # The text has fewer pieces than that: the tokenizer is then as large as it can be.
+    # The text has fewer pieces: the tokenizer then gets the largest possible vocabulary.
     make_tokenizer(dataset, "t5", folder / "t5")
     return {kind: str(folder / kind) for kind in ("gpt2", "t5")}
 
@@ -110,7 +110,7 @@ def test_the_cached_prompt_is_the_prompt_at_inference(
         assert cache.prompt(pair).tolist() == tokenizer(prompt)["input_ids"]
         ids = cache.response(pair).tolist()
         assert ids[-1] == tokenizer.eos_token_id
-        # Text that looks like an end token is no end token.
+        # Text that looks like an end token is encoded as text.
         assert tokenizer.eos_token_id not in ids[:-1]
         if kind == "gpt2":
             assert tokenizer.decode(ids[:-1]) == response
@@ -148,7 +148,7 @@ PIECES = (
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), min_size=1, max_size=8))
-def test_a_wrapper_tokenised_once_is_as_if_each_time(
+def test_tokenising_the_wrapper_once_gives_equal_tokens(
     tokenizers: dict[str, str], texts: list[str]
 ) -> None:
     tokenizer = load_tokenizer(tokenizers["gpt2"], pad_token="[PAD]")

@@ -1,4 +1,4 @@
-"""How training and evaluation compute: number formats, attention kernels, order of sums."""
+"""Numerics of training and evaluation: number formats, attention kernels, order of sums."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def torch_as_it_starts() -> Iterator[None]:
     ("capability", "training", "evaluation"),
     [((7, 0), "fp16", "fp32"), ((7, 5), "fp16", "fp32"), ((8, 0), "bf16", "bf16")],
 )
-def test_auto_is_what_the_gpu_computes_fast_and_safely(
+def test_auto_selects_a_fast_and_safe_format_of_the_gpu(
     capability: tuple[int, int], training: str, evaluation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)

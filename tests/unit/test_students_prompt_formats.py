@@ -1,4 +1,4 @@
-"""The wrapper is the published one to the character."""
+"""The wrapper equals the published one."""
 
 import pytest
 

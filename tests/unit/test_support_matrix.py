@@ -1,4 +1,4 @@
-"""No family is computed wrong in silence; docs/support-matrix.md says what becomes of each."""
+"""No family is computed wrong without a message; docs/support-matrix.md has each outcome."""
 
 import re
 
@@ -15,13 +15,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
 
 
 def documented() -> dict[str, list[str]]:
-    """Training and evaluation of each family, as the page says."""
+    """Outcome of training and evaluation per family, read from the page."""
     rows = re.findall(r"^\| (\S+) \| (\S*) ?\| (\S+) \| (\S+) \|$", support.PAGE.read_text(), re.M)
     return {variant or kind: [way.strip("`") for way in ways] for kind, variant, *ways in rows}
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
-def test_a_family_is_right_or_refused_as_the_page_says(name: str, cache: TokenCache) -> None:
+def test_each_family_has_the_outcome_of_the_page(name: str, cache: TokenCache) -> None:
     measured = support.measure(name, cache)
     assert measured.loss < 1e-5
     assert measured.gradient < 1e-5

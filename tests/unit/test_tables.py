@@ -1,4 +1,4 @@
-"""Tables hold the numbers of their files, marked where they are the demo's."""
+"""Tables have the numbers of their input files; the demo's numbers have a dagger."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from lamini.errors import LaminiError
 from lamini.tables.evaluation_tables import average
 from lamini.tables.make import make_table
 from lamini.tables.published import read_csv
-from lamini.tables.table import MARK, MISSING, Cell, Table, TitledTable, write_table
+from lamini.tables.table import DEMO_MARK, MISSING, Cell, Table, TitledTable, write_table
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
 
@@ -82,11 +82,11 @@ def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
     table = json.loads(Path(outputs["json"]).read_text())
     for row in table["rows"]:
         for cell in row[3:]:
-            assert cell["text"].endswith(MARK) == (row[2]["value"] == "ours")
-    assert any(MARK in note for note in table["notes"])
-    assert f"50.0{MARK}" in Path(outputs["md"]).read_text()
+            assert cell["text"].endswith(DEMO_MARK) == (row[2]["value"] == "ours")
+    assert any(DEMO_MARK in note for note in table["notes"])
+    assert f"50.0{DEMO_MARK}" in Path(outputs["md"]).read_text()
     assert r"50.0$^\dagger$" in Path(outputs["tex"]).read_text()
-    assert MARK not in Path(outputs["csv"]).read_text()
+    assert DEMO_MARK not in Path(outputs["csv"]).read_text()
 
 
 def test_an_average_needs_every_task() -> None:
@@ -123,7 +123,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 def test_a_missing_value_shows_as_missing() -> None:
     assert Cell(None).text() == MISSING
-    assert Cell(None, ours=True).text(MARK) == MISSING
+    assert Cell(None, ours=True).text(DEMO_MARK) == MISSING
     assert Cell(1234.5, digits=1).text() == "1,234.5"
 
 

@@ -58,7 +58,7 @@ def test_an_import_into_an_empty_folder_answers_every_request_without_a_key(
     assert KEY.encode() not in content and str(tmp_path).encode() not in content
 
 
-def test_newer_ledgers_keep_what_they_have(paid, tmp_path):
+def test_an_import_keeps_newer_rows_of_ledgers(paid, tmp_path):
     results, _ = paid
     archive, newer = tmp_path / "ledgers.tar.zst", tmp_path / "newer"
     export_ledgers(results, archive)
@@ -72,7 +72,7 @@ def test_newer_ledgers_keep_what_they_have(paid, tmp_path):
     assert import_ledgers(archive, newer)["added"] == 29
     rows = list(read_ledger(newer / NAMES[0]))
     assert rows[:2] == own and len(rows) == 21
-    assert not packed_path(newer / NAMES[0]).exists(), "a ledger in use stays plain"
+    assert not packed_path(newer / NAMES[0]).exists(), "a ledger in use is not packed"
 
 
 def test_fields_that_are_no_part_of_a_row_stay_behind_and_secrets_are_refused(

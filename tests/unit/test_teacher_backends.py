@@ -1,4 +1,4 @@
-"""Every backend of the settings is there, and keeps to the interface."""
+"""Every backend of the settings exists and implements the interface."""
 
 import inspect
 from typing import get_args

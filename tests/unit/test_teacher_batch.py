@@ -97,7 +97,7 @@ def test_files_keep_to_the_limits_and_go_up_one_after_another(ledger):
             ask_all(tiny, ledger.with_name("2.ledger.jsonl"))
 
 
-def test_what_failed_in_part_is_sent_again_and_nothing_else(ledger):
+def test_only_failed_requests_of_a_batch_are_sent_again(ledger):
     faults = {"1": "429", "3": "500", "5": "none", "6": "absent", "8": "0"}
 
     def line(prompt: str, attempt: int) -> str | None:
@@ -166,7 +166,7 @@ def test_batch_that_is_turned_down_ends_the_job_with_the_apis_words(ledger, capl
 
 
 @pytest.mark.parametrize("status", ["400", "401", "403"])
-def test_permanent_errors_of_the_calls_are_told_at_once(ledger, status):
+def test_permanent_errors_of_the_calls_are_reported_at_once(ledger, status):
     with (
         BatchEndpoint(call=lambda operation, number: status) as endpoint,
         pytest.raises(LaminiError, match=f"endpoint's own words on {status}") as caught,
@@ -198,7 +198,7 @@ def test_known_token_limit_is_kept_to_without_a_refusal(ledger):
 
 
 @pytest.mark.parametrize("fault", ["500", "429", "reset", "malformed"])
-def test_passing_faults_of_every_call_lose_nothing(ledger, fault):
+def test_temporary_faults_of_every_call_lose_no_answer(ledger, fault):
     def twice(operation: str, number: int) -> str | None:
         return fault if number <= 2 else None
 
@@ -208,7 +208,7 @@ def test_passing_faults_of_every_call_lose_nothing(ledger, fault):
 
 
 @pytest.mark.parametrize("operation", ["upload", "create", "look", "content"])
-def test_lost_reply_costs_nothing(ledger, operation):
+def test_a_lost_reply_is_not_paid_twice(ledger, operation):
     with BatchEndpoint(call=once("lost", operation)) as endpoint:
         ask_all(endpoint.settings(), ledger)
     assert paid_once(endpoint) and endpoint.calls["create"] == 1
@@ -264,7 +264,7 @@ def run_client(endpoint: BatchEndpoint, settings: Teacher, ledger: Path) -> int:
         ("content", 2, "kill_after"),  # the first batch is in the ledger
     ],
 )
-def test_killed_job_goes_on_with_its_batches(ledger, operation, number, fault):
+def test_a_killed_job_resumes_its_batches(ledger, operation, number, fault):
     killed = []
 
     def call(name: str, count: int) -> str | None:
@@ -355,9 +355,7 @@ def test_budget_counts_batch_prices_and_open_batches_of_other_shards(ledger):
 
 
 @pytest.mark.parametrize("budget", [{"budget_dollars": 5.0}, {"budget_tokens": 10**5}])
-def test_passed_budget_cancels_what_is_open_and_keeps_what_was_answered(
-    ledger, monkeypatch, budget
-):
+def test_a_spent_budget_cancels_open_batches_and_keeps_answers(ledger, monkeypatch, budget):
     """Others spend the rest meanwhile, as their progress files say."""
     monkeypatch.setattr("lamini.teacher.money._REFRESH_SECONDS", 0.0)
 
@@ -378,7 +376,7 @@ def test_passed_budget_cancels_what_is_open_and_keeps_what_was_answered(
     assert len(list(read_ledger(ledger))) == 5
 
 
-def test_progress_is_told_with_states_and_time_left(ledger, caplog):
+def test_progress_shows_states_and_time_left(ledger, caplog):
     caplog.set_level(logging.INFO, logger="lamini")
     seen = []
 

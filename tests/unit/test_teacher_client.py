@@ -73,7 +73,7 @@ def mixed_faults(prompt: str, attempt: int) -> str | None:
     return None
 
 
-def test_sends_what_the_openai_package_sends(tmp_path, monkeypatch):
+def test_requests_equal_those_of_the_openai_package(tmp_path, monkeypatch):
     sampling = Sampling(
         temperature=0.7, top_p=0.9, max_tokens=20, extra_body={"min_p": 0.1, "grammar": 'r ::= "é"'}
     )
@@ -163,7 +163,7 @@ def test_retries_wait_twice_as_long_each_time(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_all_faults_at_once_lose_nothing(tmp_path, count):
+def test_all_faults_together_lose_no_answer(tmp_path, count):
     if count > 1000 and not os.environ.get("LAMINI_SLOW_TESTS"):
         pytest.skip("takes minutes; set LAMINI_SLOW_TESTS=1")
     with FakeEndpoint(fault=mixed_faults, retry_after="0.02", latency=0.01) as endpoint:
@@ -182,7 +182,7 @@ def test_null_content_is_an_empty_answer(tmp_path):
 
 
 @pytest.mark.parametrize(("status", "asked"), [("400", 3), ("401", 1), ("403", 3), ("404", 3)])
-def test_permanent_errors_tell_the_endpoints_words(tmp_path, status, asked, caplog):
+def test_permanent_errors_quote_the_endpoint(tmp_path, status, asked, caplog):
     """Statuses that may concern a single prompt end the job after three prompts, each sent once."""
     caplog.set_level(logging.DEBUG)
     with (
@@ -277,7 +277,7 @@ def test_dead_endpoint_ends_the_job_with_a_message(tmp_path):
     assert time.monotonic() - started < 5
 
 
-def test_request_that_alone_keeps_failing_is_given_up(tmp_path):
+def test_request_that_keeps_failing_ends_the_job(tmp_path):
     with FakeEndpoint(
         fault=lambda prompt, attempt: "500" if prompt == "5" else None, latency=0.02
     ) as endpoint:
@@ -349,7 +349,7 @@ def test_limits_are_shared_by_the_jobs_that_run(tmp_path, monkeypatch, others, l
     assert least < time.monotonic() - started < most
 
 
-def test_tokens_per_minute_are_paced_by_what_was_used(tmp_path):
+def test_tokens_per_minute_are_limited_by_the_used_tokens(tmp_path):
     with FakeEndpoint() as endpoint:  # each answer takes 15 tokens
         settings = teacher_settings(endpoint, tokens_per_minute=60 * 600, max_concurrency=4)
         started = time.monotonic()
@@ -391,7 +391,7 @@ def test_equal_requests_are_sent_once_and_samples_apart(tmp_path):
     assert Request(body).key == Request(dict(reversed(body.items()))).key != Request(body, 1).key
 
 
-def test_closing_early_cancels_what_is_in_flight(tmp_path):
+def test_closing_early_cancels_pending_requests(tmp_path):
     with FakeEndpoint(latency=0.2) as endpoint:
         settings = teacher_settings(endpoint, max_concurrency=4)
         with open_teacher(settings, tmp_path / "a.ledger.jsonl") as teacher:
@@ -407,7 +407,7 @@ def test_closing_early_cancels_what_is_in_flight(tmp_path):
     [({"budget_dollars": 1.0}, 60, 66), ({"budget_tokens": 1000, "prices": {}}, 60, 66)],
     ids=["dollars", "tokens"],
 )
-def test_budget_stops_before_it_is_passed_and_goes_on_when_raised(tmp_path, budget, least, most):
+def test_a_spent_budget_stops_the_job_and_a_raised_one_resumes_it(tmp_path, budget, least, most):
     # An answer takes 10 + 5 tokens: $0.015. Three ledgers of one run share the budget.
     price = {"m": {"prompt": 1000.0, "completion": 1000.0}}
     folder = tmp_path / "results" / "pairs"
@@ -430,7 +430,7 @@ def test_budget_stops_before_it_is_passed_and_goes_on_when_raised(tmp_path, budg
         assert sum(endpoint.paid.values()) == 120
 
 
-def test_interrupt_stops_quickly_and_keeps_what_arrived(tmp_path):
+def test_an_interrupt_stops_quickly_and_keeps_received_answers(tmp_path):
     # A shell's background job ignores SIGINT; without this it would wait there for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with FakeEndpoint(fault=lambda p, a: "hang" if int(p) >= 20 else None) as endpoint:
@@ -457,7 +457,7 @@ def test_sigterm_keeps_all_answers_that_are_paid(tmp_path, monkeypatch):
     assert kept == sum(endpoint.paid.values()) > 64
 
 
-def test_status_tells_what_happens(tmp_path):
+def test_status_shows_requests_and_spending(tmp_path):
     with FakeEndpoint(fault=lambda p, a: "429" if a == 1 else None, retry_after="0.01") as endpoint:
         settings = teacher_settings(endpoint, prices={"m": {"prompt": 1000, "completion": 1000}})
         with open_teacher(

@@ -161,7 +161,7 @@ with open_teacher(settings("0.2", "0.02"), Path(sys.argv[2])) as session:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_job_killed_at_any_moment_leaves_no_server_and_loses_nothing(
+def test_a_killed_job_leaves_no_server_and_loses_no_answer(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     ledger, chance = tmp_path / "a.ledger.jsonl", random.Random(3)

@@ -79,7 +79,7 @@ def test_torn_tail_is_cut_off_and_the_rest_kept(tmp_path, torn):
     whole = path.read_bytes()
     path.write_bytes(whole + torn)
     assert LedgerReader([path]).get(keys[9]) is not None
-    assert path.read_bytes() == whole + torn, "a reader changes nothing"
+    assert path.read_bytes() == whole + torn, "reading does not change the file"
     fill(path, ["f" * 32])
     assert path.read_bytes().startswith(whole)
     assert [row["key"] for row in read_ledger(path)] == [*keys, "f" * 32]
@@ -104,7 +104,7 @@ def test_damaged_line_in_the_middle_costs_only_itself(tmp_path, caplog):
     ledger.close()
 
 
-def test_second_writer_is_told_who_is_first(tmp_path):
+def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path):
     path = tmp_path / "a.ledger.jsonl"
     ledger = Ledger(path)
     with pytest.raises(LaminiError, match=rf"another job \(process {os.getpid()} on .*twice"):

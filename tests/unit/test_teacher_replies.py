@@ -218,7 +218,7 @@ def test_the_reason_of_other_refusals_is_not_known(status: int, body: Any, passi
         (405, "", "405"),
     ],
 )
-def test_what_concerns_all_requests_ends_the_job(status: int, body: Any, said: str) -> None:
+def test_an_error_of_all_requests_ends_the_job(status: int, body: Any, said: str) -> None:
     with pytest.raises(LaminiError, match=said):
         read(body, status)
 

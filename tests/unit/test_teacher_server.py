@@ -57,7 +57,7 @@ def test_starts_when_needed_answers_and_is_gone_afterwards(tmp_path, monkeypatch
     assert (tmp_path / "a.server.log").stat().st_size > 0
     with open_teacher(local_settings(), ledger) as teacher:
         assert [a.text for _, a in teacher.ask([question(1)])] == [answers[0].text]
-        assert not servers(), "nothing had to be sent"
+        assert not servers(), "no request was sent"
 
 
 def test_prompt_beyond_the_context_is_marked(tmp_path):
@@ -95,7 +95,7 @@ def test_broken_model_ends_the_job_with_the_servers_log(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_server_never_outlives_the_job(tmp_path, number):
+def test_the_server_ends_with_the_job(tmp_path, number):
     script = """
 import sys
 from pathlib import Path

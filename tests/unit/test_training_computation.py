@@ -1,4 +1,4 @@
-"""Which way a run takes, and what it says of it."""
+"""Choice of a run's computation method, and its log."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lamini.training.ways import pairs_to_prove, ways_to_try
 
 
 class OtherRankRefuses(Ranks):
-    """A second process that refuses the first of the ways."""
+    """A second process that refuses the first method."""
 
     def any(self, flag: bool) -> bool:
         """Its answers: yes to the first question, then no."""
@@ -111,7 +111,7 @@ def test_the_longest_and_as_many_short_pairs_as_allowed_are_proven(tmp_path: Pat
     assert len(set(many.tolist())) == len(many)
 
 
-def test_a_cache_that_stops_the_gradient_is_not_taken(
+def test_a_cache_that_stops_the_gradient_is_refused(
     cache: TokenCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers.cache_utils import DynamicLayer

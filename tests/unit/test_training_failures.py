@@ -1,4 +1,4 @@
-"""What goes wrong in training says what to do, and loses no work."""
+"""Failures in training: the message names the remedy, and no work is lost."""
 
 import contextlib
 import resource
@@ -13,9 +13,9 @@ from training_cases import tiny_model
 
 from lamini.errors import LaminiError
 from lamini.training.export import export_model
+from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
 from lamini.training.ranks import Ranks
-from lamini.training.start import load_start
 from lamini.training.telemetry import Telemetry
 
 # TensorBoard writes in a thread of its own, whose error arrives with the next call as well.
@@ -26,7 +26,7 @@ TOO_LITTLE = 100_000
 
 @contextlib.contextmanager
 def small_files(size: int = TOO_LITTLE) -> Iterator[None]:
-    """While this lasts, writing beyond `size` bytes of a file fails, as on a full disk."""
+    """Within the block, writes beyond `size` bytes of a file fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -71,7 +71,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(bench: Bench, tmp_path: Path) -
 
 def test_a_full_disk_at_the_end_leaves_no_half_of_a_model(bench: Bench, tmp_path: Path) -> None:
     job = TrainingJob.model_validate(bench.settings("gpt2"))
-    model, tokenizer = load_start(job)
+    model, tokenizer = load_initialization(job)
     folder = tmp_path / "final"
     with small_files(), pytest.raises(LaminiError, match="the model can't be written"):
         export_model(job, model, tokenizer, [], {}, left_out=[], folder=folder)
@@ -101,9 +101,7 @@ def test_a_pair_longer_than_the_model_is_named_before_training(
     assert "Traceback" not in log
 
 
-def test_a_step_at_learning_rate_zero_is_not_passed_over_in_silence(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_step_at_learning_rate_zero_is_warned_of(bench: Bench, tmp_path: Path) -> None:
     settings = {"warmup_ratio": 0.03, "save_minutes": 1000}
     log = bench.run_here("gpt2", tmp_path / "one", epochs=0.01, **settings)
     assert "step 1 of 1 has learning rate 0" in log

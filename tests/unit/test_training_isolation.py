@@ -1,4 +1,4 @@
-"""Pairs computed together see nothing of each other: losses and gradients are as if alone."""
+"""Pairs computed together are independent: losses and gradients equal those of each alone."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
 
 
 def _reference(model: Any, cache: TokenCache, pair: int, name: str) -> torch.Tensor:
-    """Per-token losses of one pair by the model's own forward, as its users would compute it."""
+    """Per-token losses of one pair from the model's own forward pass."""
     prompt, response = torch.tensor(cache.prompt(pair)), torch.tensor(cache.response(pair))
     if architecture(name) == "encoder-decoder":
         logits = model(input_ids=prompt[None], labels=response[None]).logits[0]
@@ -93,7 +93,7 @@ WAYS: list[tuple[str, Way]] = [
 
 
 @pytest.mark.parametrize(("name", "way"), WAYS)
-def test_together_is_as_alone(name: str, way: Way, cache: TokenCache) -> None:
+def test_pairs_together_equal_pairs_alone(name: str, way: Way, cache: TokenCache) -> None:
     loss, gradient = _compare(name, cache, way)
     assert loss < 2e-5
     assert gradient < 1e-6
@@ -159,7 +159,7 @@ def test_a_mask_that_leaks_by_one_position_is_found(
 
 
 def test_rows_hold_several_pairs(cache: TokenCache) -> None:
-    """Otherwise the tests above would compare nothing."""
+    """Otherwise the tests above would have no pairs to compare."""
     layouts = lay_out("encoder-decoder", cache.prompt_lengths, cache.response_lengths, 600)[0]
     assert max(len(row) for layout in layouts for row in layout.rows) >= 4
 

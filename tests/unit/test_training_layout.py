@@ -1,4 +1,4 @@
-"""Layouts to the token: what just fits, what is just worth its padding, and the least cost."""
+"""Layouts at their limits: largest fit, acceptable padding, minimum cost."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,7 @@ from lamini.training.layout import MicroBatch, lay_out, lay_out_flat, pack_rows
 
 
 def _decoder_only(widths: list[int], budget: int, ranks: int = 1) -> list[list[MicroBatch]]:
-    """Rows of these widths: a response of one token is predicted, and never fed."""
+    """Rows of the given widths; a response of one token is predicted and never an input."""
     prompts = np.array(widths)
     return lay_out("decoder-only", prompts, np.ones_like(prompts), budget, ranks)
 
@@ -38,7 +38,7 @@ def test_a_budget_is_used_up_to_its_last_token() -> None:
     assert _rows(_decoder_only([100] * 2, 1)) == [[[0], [1]]]
 
 
-def test_a_micro_batch_more_is_worth_128_tokens_of_padding() -> None:
+def test_another_micro_batch_costs_128_tokens_of_padding() -> None:
     assert _rows(_decoder_only([300, 300 - 128], 1000)) == [[[0, 1]]]
     assert _rows(_decoder_only([300, 300 - 129], 1000)) == [[[0], [1]]]
 
@@ -84,7 +84,7 @@ def test_packed_rows_are_filled_to_the_last_token(
 
 
 def _least_cost(shapes: list[tuple[int, int]], budget: int) -> int:
-    """By trying each way to cut rows that are in order: padded tokens, and 128 a micro-batch."""
+    """Minimum cost over all splits of sorted rows: padded tokens plus 128 per micro-batch."""
     ordered = sorted(shapes, key=lambda shape: (-sum(shape), -shape[1]))
     costs = []
     for cuts in itertools.product([False, True], repeat=len(ordered) - 1):
@@ -136,7 +136,7 @@ def test_ranks_have_as_many_flat_rows_as_each_other() -> None:
 
 
 @pytest.mark.parametrize("overhead", [0, 100, 10_000])
-def test_a_dearer_micro_batch_is_worth_more_padding(overhead: int) -> None:
+def test_expensive_micro_batches_permit_more_padding(overhead: int) -> None:
     lengths = np.array([300, 200])
     (batches,) = lay_out("decoder-only", lengths, np.ones_like(lengths), 1000, overhead=overhead)
     assert len(batches) == (1 if overhead >= 100 else 2)

@@ -1,4 +1,4 @@
-"""The fp16 loss scale: steps that overflow are skipped, logged and counted; twenty end the run."""
+"""The fp16 loss scale: overflowing steps are skipped, logged, counted; twenty end the run."""
 
 import math
 import signal
@@ -123,7 +123,7 @@ def test_skipped_steps_are_remembered_by_a_run_that_was_stopped(
 
 
 def _overflowing() -> Any:
-    """A model whose loss is a number, and whose gradient never is."""
+    """A model with a finite loss and a gradient that is never finite."""
     model = tiny_model("gpt2")
     next(model.parameters()).register_hook(lambda gradient: gradient * math.inf)
     return model

@@ -13,7 +13,7 @@ from lamini.errors import LaminiError
 from lamini.students.token_cache import TokenCache
 from lamini.training.computation import Computation
 from lamini.training.micro_batches import (
-    ON_A_CPU,
+    CPU_COSTS,
     Measurement,
     MicroBatchCosts,
     derive_costs,
@@ -24,7 +24,7 @@ GIGABYTE = 10**9
 
 
 def _measured(fixed: float, per_token: float, memory: int) -> list[Measurement]:
-    """Measurements of a device with these seconds and bytes, and gradients of 1 GB."""
+    """Measurements of a device with the given seconds and bytes, and 1 GB of gradients."""
     return [
         Measurement(tokens, fixed + per_token * tokens, GIGABYTE + memory * tokens)
         for tokens in (1_000, 16_000)
@@ -32,7 +32,7 @@ def _measured(fixed: float, per_token: float, memory: int) -> list[Measurement]:
 
 
 def test_costs_are_the_measured_ones() -> None:
-    # 0.040 s are 8,000 tokens; 0.85 of 60 GB without 1 GB holds 50,000 tokens.
+    # 0.040 s are 8,000 tokens; 0.85 of 60 GB minus 1 GB is enough for 50,000 tokens.
     costs = derive_costs(_measured(0.040, 5e-6, 1_000_000), 60 * GIGABYTE)
     assert costs == MicroBatchCosts(budget=32768, overhead=4096)
 
@@ -52,7 +52,7 @@ def test_costs_have_limits() -> None:
 
 
 class FakeCard:
-    """The functions of torch that ask a GPU; its memory holds 16 GB, a token takes 1 MB of it."""
+    """Fakes of torch's functions for a GPU with 16 GB, where each token takes 1 MB."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.peak, self.names = 0, ["Card A"]
@@ -78,7 +78,7 @@ class FakeCard:
 
 
 def test_a_resumed_run_keeps_its_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are measured again on another card only."""
+    """They are measured again only on another GPU."""
     card, file = FakeCard(monkeypatch), tmp_path / "work/costs.json"
     device = torch.device("cuda")
     costs = measure_costs(card.compute, device, 5 * GIGABYTE, file)
@@ -97,13 +97,13 @@ def test_a_resumed_run_keeps_its_costs(tmp_path: Path, monkeypatch: pytest.Monke
 def test_measured_pairs_leave_nothing_behind(
     name: str, cache: TokenCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A micro-batch has about as many tokens as asked for, and the model no gradients after."""
+    """A micro-batch has about the requested number of tokens; the model then has no gradients."""
     asked: list[tuple[int, int]] = []
 
     def ask(compute: Any, device: Any, reserved: int, file: Path) -> MicroBatchCosts:
         asked.extend((tokens, compute(tokens)) for tokens in (300, 5_000))
         assert file == tmp_path / "work/micro_batches.json"
-        return ON_A_CPU
+        return CPU_COSTS
 
     model = tiny_model(name)
     weights = [parameter.detach().clone() for parameter in model.parameters()]

@@ -1,4 +1,4 @@
-"""A training job on several nodes: what it asks of SLURM, and how its processes find each other."""
+"""A training job on several nodes: requested resources, and connection of its processes."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from lamini.training.launch import (
     step_command,
 )
 from lamini.workflow import Workflow
-from lamini.workflow.resources import LONGEST_MINUTES
+from lamini.workflow.resources import MAX_MINUTES
 
 ROOT = Path(__file__).parents[2]
 LARGE = "lamini-gpt-1.5b"
@@ -46,13 +46,15 @@ def test_one_node_counts_its_gpus_and_several_count_those_of_each(paper: dict[st
     }
     assert one.training_gpus(LARGE) == two.training_gpus(LARGE)
     assert one.training_minutes(LARGE, 1) == two.training_minutes(LARGE, 1)
-    assert one.training_params(LARGE) == two.training_params(LARGE), "nodes change no result"
+    assert one.training_params(LARGE) == two.training_params(LARGE), (
+        "the number of nodes is not part of the params"
+    )
 
 
 def test_every_attempt_fits_the_profiles_partition(paper: dict[str, Any]) -> None:
     profile = ROOT / "config/profiles/slurm/partitions.yaml"
     limits = yaml.safe_load(profile.read_text())["partitions"]["gpu"]
-    assert limits["max_runtime"] == LONGEST_MINUTES
+    assert limits["max_runtime"] == MAX_MINUTES
     flow = Workflow(paper)
     for model in flow.config.students:
         memories = [flow.training_memory(model, attempt) for attempt in (1, 2, 3)]
@@ -102,7 +104,7 @@ def test_several_nodes_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
         ("echo no controller >&2; exit 1", "failed: no controller"),
     ],
 )
-def test_a_controller_that_tells_no_address_is_named(
+def test_a_controller_without_address_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, said: str
 ) -> None:
     scontrol = tmp_path / "scontrol"

@@ -1,4 +1,4 @@
-"""What a step sees, how it is laid out, and how little of it is padding."""
+"""Pairs of a step, their layout, and the share of padding."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lamini.training.pairs import StepPlan, pair_weights, select_pairs
 
 
 def _lengths(mean: float, spread: float, count: int, seed: int) -> np.ndarray:
-    """Lengths as the paper's pairs have them (mean tokens, lognormal)."""
+    """Lengths like the paper's pairs (lognormal, with the paper's mean tokens)."""
     generator = np.random.default_rng(seed)
     drawn = generator.lognormal(np.log(mean) - spread**2 / 2, spread, count)
     return np.clip(drawn, 1, 511).astype(np.int64)
@@ -110,7 +110,7 @@ def test_weights_are_those_of_the_two_reductions() -> None:
     assert (older * supervised).sum() == pytest.approx(1.0)
 
 
-def test_what_cannot_be_trained_on_is_counted_and_listed(tmp_path: Path) -> None:
+def test_unusable_pairs_are_counted_and_listed(tmp_path: Path) -> None:
     cache = tiny_cache(tmp_path)
     write_jsonl(tmp_path / UNUSABLE, [{"pair": 2, "reason": "empty_response"}])
     selection = select_pairs(cache, recipe(max_prompt_tokens=30, max_response_tokens=25))
@@ -146,7 +146,7 @@ def test_a_pair_of_exactly_the_most_tokens_is_trained_on(tmp_path: Path) -> None
         assert selection.counts() == {reason: (lengths == lengths.max()).sum()}
 
 
-def test_held_out_pairs_are_drawn_by_the_seed_alone(tmp_path: Path) -> None:
+def test_held_out_pairs_depend_only_on_the_seed(tmp_path: Path) -> None:
     cache = tiny_cache(tmp_path)
     selection = select_pairs(cache, recipe(held_out_pairs=5))
     assert (len(selection.held_out), len(selection.training)) == (5, 19)

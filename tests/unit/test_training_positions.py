@@ -1,4 +1,4 @@
-"""Pairs that are longer than a model's positions are refused by name, whatever the family."""
+"""Pairs longer than a model's position limit are refused with their id, in all families."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""bf16 and fp16 train as fp32 does, to rounding; models of T5's kind are kept from overflowing."""
+"""bf16 and fp16 agree with fp32 up to rounding; T5's layers do not overflow."""
 
 import copy
 import math
@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
 def _losses_and_gradient(
     name: str, cache: TokenCache, precision: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each token's loss, and the gradient, as training computes them."""
+    """Loss of each token and the gradient, from the training code."""
     model = tiny_model(name).train()
     if precision == "fp16":
         protect_t5_from_overflow(model)
@@ -85,7 +85,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.mark.parametrize("name", ROUNDING)
-def test_whole_runs_are_those_of_fp32_to_rounding(name: str, bench: Bench, tmp_path: Path) -> None:
+def test_whole_runs_agree_with_fp32_up_to_rounding(name: str, bench: Bench, tmp_path: Path) -> None:
     columns = ("loss", "held_out_loss", "gradient_norm")
     curves = {}
     for precision in ("fp32", "bf16", "fp16"):

@@ -1,4 +1,4 @@
-"""Training is that of a plain loop: the same losses, norms, learning rates and weights."""
+"""Training equals a plain loop: losses, gradient norms, learning rates and weights."""
 
 import copy
 from pathlib import Path
@@ -22,7 +22,7 @@ RECIPE = {
     "held_out_pairs": 8,
     "warmup_ratio": WARMUP / STEPS,
     "learning_rate": 5e-3,
-    # None of these is a default, so that one which is not passed on is noticed.
+    # None of these is a default, so a value that is not passed on is noticed.
     "weight_decay": 0.3,
     "adam_betas": (0.8, 0.95),
     "adam_epsilon": 1e-4,
@@ -65,7 +65,7 @@ def _plain_loop(
     held_out: np.ndarray,
     recipe: dict[str, Any],
 ) -> list[dict[str, float]]:
-    """Train `model` by torch and transformers alone, accumulating over groups of pairs."""
+    """Train `model` with torch and transformers only, accumulating gradients over groups."""
     names = transformers.Trainer.get_decay_parameter_names(None, model)  # type: ignore[arg-type]
     parameters = dict(model.named_parameters())
     groups = [
@@ -125,7 +125,7 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     trainer = tiny_trainer(model, cache, tmp_path, **RECIPE, **changes)
     untrained, *rows = trainer.run()
     assert len(rows) == STEPS
-    # No micro-batch holds more tokens than the budget, so each step had several.
+    # No micro-batch has more tokens than the budget, so each step had several.
     assert min(row["tokens"] for row in rows) > 600
     norms = [row["gradient_norm"] for row in rows]
     largest = changes["max_gradient_norm"]
@@ -155,7 +155,7 @@ def test_twenty_steps_are_those_of_a_plain_loop(
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_what_transformers_decays_is_decayed(name: str) -> None:
+def test_weight_decay_applies_to_the_parameters_of_transformers(name: str) -> None:
     model = tiny_model(name)
     parameters = dict(model.named_parameters())
     before = {n: parameter.detach().clone() for n, parameter in parameters.items()}
@@ -176,7 +176,7 @@ def _one_of(rank: int, world: int) -> Ranks:
 
 
 def test_a_sharded_optimizer_is_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Largest first, each to the rank that has least: 6, 3 and 2 here, 5 and 4 there."""
+    """Largest first, each to the rank with the smallest sum: 6, 3, 2 and 5, 4."""
     sent = []
     monkeypatch.setattr(
         "torch.distributed.broadcast", lambda tensor, src: sent.append((len(tensor), src))

@@ -1,4 +1,4 @@
-"""Whole runs by the command line: killed, stopped, in several processes, gone on with, exported."""
+"""Whole runs from the command line: killed, stopped, resumed, in several processes, exported."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def _contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["t5-v1.1", "gpt2"])
-def test_loss_falls_and_the_folder_is_whole(finished: dict[str, Path], name: str) -> None:
+def test_loss_falls_and_the_folder_is_complete(finished: dict[str, Path], name: str) -> None:
     final = finished[name] / "final"
     facts = read_json(final / "manifest.json")
     assert facts["loss_last"] < facts["loss_first"] - 0.5
@@ -60,7 +60,7 @@ def test_loss_falls_and_the_folder_is_whole(finished: dict[str, Path], name: str
 
 
 @pytest.mark.slow
-def test_a_run_is_recorded_with_what_it_read_and_wrote(
+def test_a_run_is_recorded_with_its_inputs_and_outputs(
     bench: Bench, finished: dict[str, Path]
 ) -> None:
     run = finished["gpt2"]
@@ -91,7 +91,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(
 
 @pytest.mark.slow
 def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> None:
-    """Snakemake, interrupted in the last moment, removes the two files that it declares."""
+    """If interrupted in the last moment, Snakemake removes the two declared files."""
     bench.run("gpt2", tmp_path, epochs=1)
     final, kept = tmp_path / "final", tmp_path / "work/final"
     before = {path.name: path.read_bytes() for path in final.iterdir()}
@@ -124,10 +124,10 @@ def test_a_finished_one_is_not_trained_again(bench: Bench, tmp_path: Path) -> No
 @pytest.mark.skipif(
     "LAMINI_SLOW_TESTS" not in os.environ, reason="takes minutes; set LAMINI_SLOW_TESTS=1"
 )
-def test_killed_ten_times_it_loses_nothing(
+def test_a_run_killed_ten_times_has_the_same_weights(
     bench: Bench, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At random moments, and every third time the newest checkpoint is torn as well."""
+    """Kills at random moments; every third time the newest checkpoint is damaged too."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     bench.run(name, whole, epochs=40)
     random = np.random.default_rng()
@@ -189,7 +189,7 @@ def test_two_processes_compute_the_same_steps(
     bench.run("t5-v1.1", tmp_path / "one", epochs=1)
     bench.run("t5-v1.1", tmp_path / "two", processes=2, **settings)
     one, two = (list(read_jsonl(tmp_path / n / "final/metrics.jsonl")) for n in ("one", "two"))
-    # Dropout differs between ranks, so what is compared exactly is what it does not touch.
+    # Dropout differs between ranks, so only values without dropout are compared exactly.
     assert [row["supervised_tokens"] for row in one[1:]] == [
         row["supervised_tokens"] for row in two[1:]
     ]

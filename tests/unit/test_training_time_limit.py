@@ -1,4 +1,4 @@
-"""How long a training may go on under a SLURM time limit."""
+"""Training time under a SLURM time limit."""
 
 import os
 import signal

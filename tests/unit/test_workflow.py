@@ -1,4 +1,4 @@
-"""What the rules get from the configuration."""
+"""Inputs, params and resources of the rules, from the configuration."""
 
 import csv
 import json

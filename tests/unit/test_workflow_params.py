@@ -1,4 +1,4 @@
-"""Each setting that a rule's result depends on is in its params: none may become a constant there.
+"""Each setting that a rule's result depends on is in its params, and none is constant.
 
 Two configurations differ in every setting that has a second value; so must each leaf of the params.
 """
@@ -192,7 +192,7 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _params(flow: Workflow, method: str, arguments: tuple[str, ...]) -> Params:
-    """What a rule gets."""
+    """Params of all rules."""
     if method == "mirror_params":
         (task,) = arguments
         arguments = (flow.config.tasks[task].data.path.removesuffix(".jsonl"),)
@@ -202,7 +202,7 @@ def _params(flow: Workflow, method: str, arguments: tuple[str, ...]) -> Params:
 
 @pytest.fixture(scope="module")
 def flows() -> tuple[Workflow, Workflow]:
-    """The paper with all that may be set besides, and the same with other values."""
+    """The paper's configuration plus all optional settings, and the same with other values."""
     config: Params = {}
     for name in ("config", "sources", "models", "tasks"):
         config |= yaml.safe_load((CONFIG / f"{name}.yaml").read_text())

@@ -1,4 +1,4 @@
-"""Small tokenizers of each kind that students have, made as the originals are."""
+"""Small tokenizers of each kind that students have, built like the originals."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def _trained(model: Any, trainer: Any, **parts: Any) -> Tokenizer:
 
 
 def _adding(tokenizer: Tokenizer, before: str = "", after: str = "") -> Any:
-    """A post-processor that puts tokens around each text."""
+    """A post-processor that adds tokens before and after each text."""
     tokens = [(token, tokenizer.token_to_id(token)) for token in (before, after) if token]
     single = f"{before} $A {after}".strip()
     return processors.TemplateProcessing(single=single, special_tokens=tokens)
@@ -111,7 +111,7 @@ def _bert() -> PreTrainedTokenizerFast:
 
 
 def unwritable() -> PreTrainedTokenizerFast:
-    """Adds a token that no text stands for: `<x>` in a text is three characters."""
+    """Add a token that no text is converted to: `<x>` in a text is three characters."""
     tokenizer = _byte_level(["<end>"])
     vocabulary = {**tokenizer.get_vocab(), "<x>": tokenizer.get_vocab_size()}
     bare = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))

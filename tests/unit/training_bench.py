@@ -1,4 +1,4 @@
-"""Toy trainings by the command line, which the tests of whole runs share."""
+"""Small training runs from the command line, for the tests of whole runs."""
 
 import contextlib
 import json
@@ -89,7 +89,7 @@ class Bench:
         )
 
     def _arguments(self, name: str, output: Path, changes: dict[str, Any]) -> list[str]:
-        """The rule's command line, of a run in its output folder, which gets log and records."""
+        """The rule's command line; log and records are written to the run's output folder."""
         settings = json.dumps(self.settings(name, **changes))
         tokenized = self.folder / "tokenized" / name
         places = ["--tokenized", str(tokenized), "--output", str(output), "--log", str(LOG)]
@@ -98,7 +98,7 @@ class Bench:
         return ["--settings", settings, *places, *files]
 
     def run_here(self, name: str, output: Path, **changes: Any) -> str:
-        """A run by the command's own entry, without the seconds that a new process takes."""
+        """Run the command's `main` in this process, which saves the start of a new one."""
         logger, hook = logging.getLogger("lamini"), sys.excepthook
         try:
             output.mkdir(parents=True, exist_ok=True)

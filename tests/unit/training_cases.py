@@ -1,4 +1,4 @@
-"""Small models and token caches that the tests of training share."""
+"""Small models and token caches for the tests of training."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -79,7 +79,7 @@ def architecture(name: str) -> str:
 
 
 def tiny_model(name: str, seed: int = 0, dropout: bool = False) -> Any:
-    """A random model, without dropout unless asked for, with weights large enough to matter."""
+    """A random model with weights of noticeable size; by default without dropout."""
     torch.manual_seed(seed)
     special = {"vocab_size": VOCABULARY, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1}
     config = AutoConfig.for_model(**special, decoder_start_token_id=0, **(CONFIGS | NUMBERED)[name])
@@ -98,7 +98,7 @@ def tiny_model(name: str, seed: int = 0, dropout: bool = False) -> Any:
 
 
 def tiny_cache(folder: Path, pairs: int = 24, longest: int = 40, shared: int = 0) -> TokenCache:
-    """A cache of random tokens whose lengths vary a lot, prompts beginning with `shared` alike."""
+    """A cache of random tokens of very different lengths; all prompts start with `shared`."""
     generator = np.random.default_rng(7)
     head = np.arange(2, 2 + shared)
     parts = []

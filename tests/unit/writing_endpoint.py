@@ -1,4 +1,4 @@
-"""A loopback endpoint whose answers a test writes; the faults are `fake_endpoint`'s."""
+"""A loopback endpoint with answers from a test's function and faults of `fake_endpoint`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

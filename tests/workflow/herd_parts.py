@@ -1,4 +1,4 @@
-"""What stands in for one's own teacher and students in `config/examples/herd.yaml`.
+"""Substitutes for the teacher and students in `config/examples/herd.yaml`.
 
 `python tests/workflow/herd_parts.py` puts two tiny models of random weights into `models/` and
 answers as the teacher on port 8000, until it is stopped. The key is any word: `HERD_API_KEY=none`.
@@ -23,7 +23,7 @@ _WAYS = ("cook", "season", "freeze", "reheat", "serve", "plate")
 
 
 def answer(body: dict[str, Any]) -> tuple[str, str]:
-    """New instructions where examples are asked for, an answer otherwise."""
+    """New instructions if the prompt requests examples, otherwise an answer."""
     prompt = body["messages"][-1]["content"]
     if not (asked := re.search(r"Generate (\d+) diverse examples", prompt)):
         return f"In short: {prompt.strip()[:60]}", "stop"

@@ -1,4 +1,4 @@
-"""One shard by the Batch API in a real run: the bytes of a live one, and no request paid twice."""
+"""A shard from the Batch API in a real run equals a live one; no request is paid twice."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ PAIRS = "results/pairs/alpaca/0000.jsonl"
 
 
 def _run(checkout: Checkout, backend: str, endpoint: BatchEndpoint) -> str:
-    """Make the shard with a backend; gives the digest of its bytes."""
+    """Make the shard with a backend; returns its SHA-256."""
     teacher = {
         "backend": backend,
         "endpoints": [{"base_url": endpoint.base_url}],
@@ -29,7 +29,7 @@ def _configuration(backend: str) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
+def test_the_shard_equals_a_live_one_and_another_backend_sends_nothing(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-test")
@@ -41,9 +41,9 @@ def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
 
         (checkout.folder / PAIRS).unlink()
         assert _run(checkout, "external", endpoint) == made
-        assert (endpoint.paid.total(), endpoint.live) == (asked, 0), "paid for again"
+        assert (endpoint.paid.total(), endpoint.live) == (asked, 0), "a request was paid twice"
         planned = checkout.planned_jobs("--profile", "demo", PAIRS, *_configuration("batch"))
-        assert not planned, "the backend is no part of what a shard depends on"
+        assert not planned, "the backend is not part of a shard's params"
 
         (checkout.folder / PAIRS).unlink()
         ledger.unlink()
@@ -53,5 +53,5 @@ def test_shard_is_the_live_ones_and_another_backend_asks_nothing(
 
 
 def _holds(folder: Path, secret: bytes) -> list[Path]:
-    """Files that hold a secret."""
+    """Files that contain a secret."""
     return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]

@@ -1,4 +1,4 @@
-"""Edits of code in the finished demo: what they make stale, and what is never made unasked."""
+"""Code edits in the finished demo: stale results, and runs that stop for a decision."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ TRAININGS = {("train_model", f"model={student}") for student in STUDENTS}
 
 @contextmanager
 def edited(demo: Checkout, path: str, addition: str) -> Iterator[None]:
-    """A file with more at its end; it and the demo's `results/code.json` come back after."""
+    """Append to a file; afterwards restore it and the demo's `results/code.json`."""
     files = {demo.folder / name: (demo.folder / name).read_text() for name in (path, CODE_FILE)}
     try:
         (demo.folder / path).write_text(files[demo.folder / path] + addition)
@@ -47,7 +47,7 @@ def test_the_code_of_every_rule_is_kept(finished_demo: Checkout) -> None:
 
 
 @pytest.mark.parametrize("path", [LOSSES, MATTR, "README.md", "docs/paper.md"])
-def test_words_make_nothing_stale(finished_demo: Checkout, path: str) -> None:
+def test_comments_make_nothing_stale(finished_demo: Checkout, path: str) -> None:
     with edited(finished_demo, path, WORDS):
         assert planned(finished_demo) == set()
 
@@ -59,7 +59,7 @@ def test_cheap_results_are_made_again(finished_demo: Checkout) -> None:
     assert not {rule for rule, _ in found} & {"train_model", "generate_pairs", "evaluate_suite"}
 
 
-def test_expensive_results_are_planned_but_not_made_unasked(finished_demo: Checkout) -> None:
+def test_expensive_results_are_planned_but_wait_for_a_decision(finished_demo: Checkout) -> None:
     manifests = [
         finished_demo.folder / f"results/checkpoints/{student}/final/manifest.json"
         for student in sorted(STUDENTS)
@@ -82,7 +82,7 @@ def test_expensive_results_are_planned_but_not_made_unasked(finished_demo: Check
         assert "nothing to accept" in again.stdout
 
         with edited(finished_demo, LOSSES, CODE.replace("1", "2")):
-            assert planned(finished_demo) >= TRAININGS, "another edit is not accepted with it"
+            assert planned(finished_demo) >= TRAININGS, "a later edit needs its own acceptance"
         unknown = finished_demo.run("python", "-m", "lamini.workflow", "train", check=False)
         assert unknown.returncode == 1
         assert "train: results/code.json has no such rule" in unknown.stderr

@@ -1,4 +1,4 @@
-"""A herd of one's own is configuration alone: the worked example, run for real."""
+"""A user's own herd needs only configuration: the example runs."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_the_example_distils_its_own_herd(checkout: Checkout, monkeypatch) -> No
         )
     results = checkout.folder / "results"
     assert {body["model"] for body in teacher.requests} == {"my-teacher"}
-    assert len(teacher.requests) == len(teacher.asked), "nothing was asked twice"
+    assert len(teacher.requests) == len(teacher.asked), "a request was sent twice"
 
     herd = pl.read_parquet(results / "dataset/herd.parquet")
     counts = dict(herd["instruction_source"].value_counts().iter_rows())
@@ -50,7 +50,7 @@ def test_the_example_distils_its_own_herd(checkout: Checkout, monkeypatch) -> No
         pairs = {"herd-llama-without-generated": 28}.get(student, 48)
         facts = read_json(results / f"checkpoints/{student}/final/manifest.json")
         assert facts["pairs_used"] == pairs
-        assert curve[-1]["loss"] < curve[1]["loss"], f"{student} has learnt nothing"
+        assert curve[-1]["loss"] < curve[1]["loss"], f"the loss of {student} did not fall"
     for model in EVALUATED:
         choice = read_json(results / f"evals/{model}/arc_easy.json")
         assert (choice["metric"], choice["examples"]) == ("acc_norm", 6)

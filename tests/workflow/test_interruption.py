@@ -1,4 +1,4 @@
-"""A run that is stopped or killed goes on where it was, and pays for no answer twice."""
+"""A stopped or killed run resumes, and pays for no answer twice."""
 
 import json
 import os
@@ -35,12 +35,12 @@ def _start(checkout: Checkout, *arguments: str) -> subprocess.Popen[bytes]:
 def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the moment to interrupt never came"
+        assert time.monotonic() < deadline, "timeout before the moment to interrupt"
         time.sleep(0.05)
 
 
 def _processes_in(folder: Path) -> list[psutil.Process]:
-    """Processes that work in a checkout."""
+    """Processes whose working folder is a checkout."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -103,8 +103,8 @@ def _weights(checkout: Checkout) -> str:
 
 
 @pytest.mark.slow
-def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
-    """Stopped, then killed, then left alone: the weights are those of a run that never was."""
+def test_training_resumes_at_its_checkpoint(before_training: Checkout) -> None:
+    """After a stop and a kill, the weights equal those of an uninterrupted run."""
     target = f"{MODEL}/final/manifest.json"
     options = ("--configfile", "config/demo.yaml", "overlay.yaml", "--retries", "0")
     work = before_training.folder / MODEL / "work"
@@ -117,7 +117,9 @@ def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
         run = _start(before_training, target, *options)
         _wait_until(lambda: newest() >= reached + 10, 240)  # noqa: B023
         _interrupt(run, how, before_training.folder)
-        assert not (before_training.folder / target).exists(), "half-trained is not done"
+        assert not (before_training.folder / target).exists(), (
+            "an interrupted training has no declared output"
+        )
         assert newest() > reached
         reached = newest()
         before_training.snakemake("--profile", "demo", "--unlock")
@@ -128,4 +130,4 @@ def test_training_goes_on_where_it_was(before_training: Checkout) -> None:
     shutil.rmtree(before_training.folder / MODEL)
     before_training.snakemake("--profile", "demo", target, *options)
     assert _weights(before_training) == interrupted
-    assert f"step-{reached:07}" in log, "it began anew"
+    assert f"step-{reached:07}" in log, "training restarted from the beginning"

@@ -1,4 +1,4 @@
-"""What users add by configuration alone: rules, an instruction prompt, a task."""
+"""Additions by configuration only: rules, an instruction prompt, a task."""
 
 import json
 import re

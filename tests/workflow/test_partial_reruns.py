@@ -1,4 +1,4 @@
-"""Partial reruns, as docs/targets.md gives them: what each would make, on the finished demo."""
+"""Partial reruns of docs/targets.md: planned jobs on the finished demo."""
 
 import pytest
 from test_recompute import END, STUDENTS, jobs
@@ -28,7 +28,7 @@ def planned(checkout: Checkout, *arguments: str) -> set[tuple[str, str]]:
     ],
     ids=["shard", "model", "task", "answers", "figure", "table"],
 )
-def test_one_file_by_force_makes_that_alone(
+def test_a_forced_file_is_the_only_job(
     finished_demo: Checkout, target: str, expected: set[tuple[str, str]]
 ) -> None:
     assert planned(finished_demo, target, "--profile", "demo", "--force") == expected

@@ -1,4 +1,4 @@
-"""A change recomputes exactly what lies downstream of it: `snakemake -n` on the finished demo.
+"""A change recomputes exactly its downstream results: `snakemake -n` on the finished demo.
 
 Each case edits one thing and states every job that must run again, by rule and wildcards.
 """
@@ -34,7 +34,7 @@ FAMILY_TABLE = {"t5": "09", "gpt2": "13"}
 
 
 def jobs(rule: str, **wildcards: Any) -> Jobs:
-    """A rule's jobs: every combination of the wildcards' values; none given: its only job."""
+    """Jobs of a rule: all combinations of the wildcards' values; without wildcards its only job."""
     found = [""]
     for name, values in wildcards.items():
         listed = [values] if isinstance(values, str) else values
@@ -55,7 +55,7 @@ CONFIG = jobs("write_run_config") | END
 
 
 def rated(*studies: str) -> Jobs:
-    """All that follows when a study's items change."""
+    """Jobs downstream of a change of a study's items."""
     found: Jobs = set()
     for study in studies:
         found |= jobs("select_items", study=study) | jobs(f"make_rating_sheets_{study}")
@@ -64,14 +64,14 @@ def rated(*studies: str) -> Jobs:
 
 
 def collected(study: str) -> Jobs:
-    """All that follows when a study's ratings change."""
+    """Jobs downstream of a change of a study's ratings."""
     shown = tables("05", "06") | figures("6") if study == "models" else figures("4")
     shared = tables("rating_comparisons", "rating_shares")
     return jobs("collect_ratings", study=study) | shown | shared
 
 
 def answered(*models: str) -> Jobs:
-    """All that follows when models answer otherwise."""
+    """Jobs downstream of a change of models' answers."""
     return jobs("generate_answers", model=models) | rated("models")
 
 
@@ -79,7 +79,7 @@ STUDY_MODELS = ("lamini-smollm2-135m", "lamini-demo-gpt2", "lamini-demo-t5", "sm
 
 
 def trained(*students: str) -> Jobs:
-    """All that follows when students are trained anew."""
+    """Jobs downstream of a retraining of students."""
     families = {FAMILY_TABLE[kind] for s in students for kind in FAMILY_TABLE if kind in s}
     return (
         jobs("train_model", model=students)
@@ -91,7 +91,7 @@ def trained(*students: str) -> Jobs:
 
 
 def merged(mixture: str = "d_all") -> Jobs:
-    """All that follows when the dataset changes."""
+    """Jobs downstream of a change of the dataset."""
     found = jobs("merge_pairs", mixture=mixture) | trained(*STUDENTS) | rated(*STUDIES)
     for rule in ANALYSIS:
         found |= jobs(rule, mixture=mixture)
@@ -125,13 +125,13 @@ ANALYSIS_TABLES = (
 
 
 def answered_anew(source: str, *shards: str) -> Jobs:
-    """All that follows when some shards of a source are answered again."""
+    """Jobs downstream of new answers in some shards of a source."""
     counted = jobs("summarize_generation") | tables("generation")
     return jobs("generate_pairs", source=source, shard=shards) | counted | merged()
 
 
 def selected(source: str, *shards: str) -> Jobs:
-    """All that follows when a source's queries change."""
+    """Jobs downstream of a change of a source's queries."""
     return jobs(f"select_queries_{source}") | answered_anew(source, *shards)
 
 
@@ -219,14 +219,14 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
 
 
 def plan(demo: Checkout, overlay: dict[str, Any]) -> Jobs:
-    """What Snakemake would run with the overlay."""
+    """Jobs that Snakemake plans with the overlay."""
     (demo.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
     configfiles = ("config/demo.yaml", *(["overlay.yaml"] if overlay else []))
     return demo.planned_jobs("--profile", "demo", "--configfile", *configfiles)
 
 
 def check(planned: Jobs, expected: Jobs) -> None:
-    """Compare; whatever draws a table or figure anew also sums up the costs and the lineage."""
+    """Compare the plans; each new table or figure also remakes the costs and the lineage."""
     if any(rule in ("make_table", "draw_figure") for rule, _ in expected):
         expected = expected | tables("cost") | jobs("collect_lineage")
     surplus, missing = sorted(planned - expected), sorted(expected - planned)
@@ -336,7 +336,7 @@ def test_touching_every_source_file(finished_demo: Checkout) -> None:
 def test_a_fresh_clone_with_the_results_of_another(
     finished_demo: Checkout, tmp_path: Path, records: bool
 ) -> None:
-    """Whether or not Snakemake's own records of the finished jobs come along."""
+    """With and without Snakemake's own records of the finished jobs."""
     clone = Checkout(tmp_path / "clone")
     skipped = shutil.ignore_patterns("results", ".snakemake", "overlay.yaml")
     shutil.copytree(finished_demo.folder, clone.folder, symlinks=True, ignore=skipped)

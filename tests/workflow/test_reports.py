@@ -1,4 +1,4 @@
-"""The finished demo as `snakemake --report` shows it, and as an RO-Crate."""
+"""The finished demo in `snakemake --report` and as an RO-Crate."""
 
 import json
 import zipfile
@@ -32,14 +32,14 @@ def test_snakemake_reports_every_table_and_figure(finished_demo: Checkout, tmp_p
     assert "none of its numbers reproduces the paper" in whole
 
 
-def test_the_crate_tells_of_the_run(finished_demo: Checkout) -> None:
+def test_the_crate_describes_the_run(finished_demo: Checkout) -> None:
     results = finished_demo.folder / "results"
     check_crate(results)
     lineage = read_json(results / "report/lineage.json")
     assert len(entities(results)) > 2 * len(lineage["artifacts"])
 
 
-def test_nothing_of_one_clean_run_is_in_doubt(finished_demo: Checkout) -> None:
+def test_a_clean_run_has_no_doubt_marks(finished_demo: Checkout) -> None:
     lineage = read_json(finished_demo.folder / "results/report/lineage.json")
     marks = {mark for product in lineage["products"].values() for mark in product["marks"]}
     assert not [mark for mark in marks if not mark.startswith(("Code unknown", "Dirty"))]

@@ -58,6 +58,6 @@ def test_a_pasted_key_is_written_nowhere(checkout: Checkout) -> None:
 
 
 def _holding(folder: Path, secret: bytes) -> list[Path]:
-    """Files that hold a secret, the tests' own left out."""
+    """Files that contain a secret, except the tests' own."""
     files = [path for path in folder.rglob("*") if path.is_file() and "tests" not in path.parts]
     return [path for path in files if secret in path.read_bytes()]

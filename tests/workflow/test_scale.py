@@ -1,4 +1,4 @@
-"""Ten times the paper, 150 students and 2,000 shards, is planned in bearable time and memory."""
+"""Ten times the paper (150 students, 2,000 shards) is planned within limits of time and memory."""
 
 import math
 import os
@@ -17,7 +17,7 @@ SECONDS, MEBIBYTES = 60, 1024
 
 
 def _ten_times(config: Path) -> dict[str, Any]:
-    """An overlay with ten of each student, and so many shards that they are 2,000 in all."""
+    """An overlay with ten copies of each student and 2,000 shards in total."""
     models = yaml.safe_load((config / "models.yaml").read_text())["models"]
     sources = yaml.safe_load((config / "sources.yaml").read_text())["sources"]
     students = {name: model for name, model in models.items() if model["role"] == "student"}

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lamini.analysis.words import Integers, word_marks
+from lamini.analysis.words import Integers, word_hashes
 from lamini.evaluation.data import load_examples
 from lamini.log import Progress
 from lamini.settings.evaluation import TaskData
@@ -78,7 +78,7 @@ def read_examples(tasks: Mapping[str, TaskData], mirror: str | None) -> Examples
     frame = pl.DataFrame(
         np.array(uses, np.int64).reshape(-1, len(names)), schema=names, orient="row"
     )
-    _, starts = word_marks(pa.array(texts, pa.string()))
+    _, starts = word_hashes(pa.array(texts, pa.string()))
     longest = np.zeros(firsts[-1], np.int64)
     np.maximum.at(longest, frame["number"].to_numpy(), np.diff(starts)[frame["text"].to_numpy()])
     return Examples(list(tasks), texts, task_of_text, frame, np.array(firsts), longest)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.intervals import Estimate, margin
-from lamini.analysis.words import Integers, Marks, word_marks
+from lamini.analysis.words import Hashes, Integers, word_hashes
 from lamini.files import derive_seed
 
 Combination = Literal["mean", "concatenated", "shuffled"]
@@ -36,7 +36,7 @@ def mattr(text: str, window: int) -> float:
         window: words in the moving window.
     """
     mean = MeanOfTexts(window)
-    mean.add(*word_marks(pa.array([text])))
+    mean.add(*word_hashes(pa.array([text])))
     return mean.value()
 
 
@@ -47,9 +47,9 @@ class MeanOfTexts:
         self._window = window
         self._sum, self._squares, self._texts = 0.0, 0.0, 0
 
-    def add(self, marks: Marks, starts: Integers) -> None:
-        """Add texts: word hashes and start offsets, from `word_marks`."""
-        total, squares, texts = _sum_of_ratios(marks, starts, self._window)
+    def add(self, hashes: Hashes, starts: Integers) -> None:
+        """Add texts: word hashes and start offsets, from `word_hashes`."""
+        total, squares, texts = _sum_of_ratios(hashes, starts, self._window)
         self._sum += total
         self._squares += squares
         self._texts += texts
@@ -68,13 +68,13 @@ class Concatenated:
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._tail: Marks = np.zeros(0, np.uint64)
+        self._tail: Hashes = np.zeros(0, np.uint64)
         self._types, self._windows = 0, 0
         self._blocks: list[float] = []
 
-    def add(self, marks: Marks, starts: Integers) -> None:
+    def add(self, hashes: Hashes, starts: Integers) -> None:
         """Add texts; their first windows begin in the last words of the texts before them."""
-        joined = np.concatenate([self._tail, marks])
+        joined = np.concatenate([self._tail, hashes])
         windows = len(joined) - self._window + 1
         if windows > 0:
             types = int(_types_in_windows(joined, self._window))
@@ -100,12 +100,12 @@ class Shuffled:
     """Stores all texts (8 bytes per word), to join them in random order later."""
 
     def __init__(self) -> None:
-        self.marks: list[Marks] = []
+        self.hashes: list[Hashes] = []
         self.lengths: list[Integers] = []
 
-    def add(self, marks: Marks, starts: Integers) -> None:
-        """Add texts: word hashes and start offsets, from `word_marks`."""
-        self.marks.append(marks.copy())
+    def add(self, hashes: Hashes, starts: Integers) -> None:
+        """Add texts: word hashes and start offsets, from `word_hashes`."""
+        self.hashes.append(hashes.copy())
         self.lengths.append(np.diff(starts))
 
 
@@ -118,16 +118,16 @@ def shuffled_estimate(parts: Iterable[Shuffled], window: int, seed: int) -> Esti
         seed: seed of the random order.
     """
     parts = list(parts)
-    marks = np.concatenate([block for part in parts for block in part.marks])
+    hashes = np.concatenate([block for part in parts for block in part.hashes])
     lengths = np.concatenate([block for part in parts for block in part.lengths])
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     order = np.random.default_rng(seed).permutation(len(lengths))
     joined = Concatenated(window)
-    blocks = min(_BLOCKS, len(marks) // (_WINDOWS_A_BLOCK * window))
+    blocks = min(_BLOCKS, len(hashes) // (_WINDOWS_A_BLOCK * window))
     at_once = min(_TEXTS_AT_ONCE, -(-len(order) // max(blocks, 1)) or 1)
     for first in range(0, len(order), at_once):
         chosen = order[first : first + at_once]
-        joined.add(_gather(marks, starts, chosen), chosen)
+        joined.add(_gather(hashes, starts, chosen), chosen)
     return Estimate(joined.value(), joined.margin())
 
 
@@ -155,11 +155,11 @@ class LexicalDiversity:
 
     def add(self, source: str, texts: pa.StringArray) -> None:
         """Add texts of one source, in the dataset's order."""
-        marks, starts = word_marks(texts)
-        self.words += len(marks)
-        self._sources.setdefault(source, self._new()).add(marks, starts)
+        hashes, starts = word_hashes(texts)
+        self.words += len(hashes)
+        self._sources.setdefault(source, self._new()).add(hashes, starts)
         if not isinstance(self._all, Shuffled):
-            self._all.add(marks, starts)
+            self._all.add(hashes, starts)
 
     def of_each(self) -> tuple[dict[str, Estimate], Estimate]:
         """MATTR by source, and MATTR of all texts, each with its margin."""
@@ -182,20 +182,20 @@ class LexicalDiversity:
 
 
 @numba.njit(cache=True, nogil=True)
-def _types_in_windows(marks, window):  # type: ignore[no-untyped-def]
+def _types_in_windows(hashes, window):  # type: ignore[no-untyped-def]
     """Number of distinct words, summed over all windows; of all words if they fill no window.
 
     Word i is a first occurrence in the windows that contain i and start after the previous
     occurrence of the same word.
     """
     total = 0
-    words = len(marks)
+    words = len(hashes)
     last_start = max(words - window, 0)
     for i in range(words):
         oldest = max(i - window + 1, 0)
         first_start = oldest
         for j in range(i - 1, oldest - 1, -1):
-            if marks[j] == marks[i]:
+            if hashes[j] == hashes[i]:
                 first_start = j + 1
                 break
         if words <= window:
@@ -206,14 +206,14 @@ def _types_in_windows(marks, window):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_of_ratios(marks, starts, window):  # type: ignore[no-untyped-def]
+def _sum_of_ratios(hashes, starts, window):  # type: ignore[no-untyped-def]
     """Sum and sum of squares of the texts' values, and the number of texts with words."""
     total, squares, texts = 0.0, 0.0, 0
     for text in range(len(starts) - 1):
         words = starts[text + 1] - starts[text]
         if words == 0:
             continue
-        types = _types_in_windows(marks[starts[text] : starts[text + 1]], window)
+        types = _types_in_windows(hashes[starts[text] : starts[text + 1]], window)
         windows = max(words - window + 1, 1)
         ratio = types / (windows * min(words, window))
         total += ratio
@@ -223,7 +223,7 @@ def _sum_of_ratios(marks, starts, window):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather(marks, starts, chosen):  # type: ignore[no-untyped-def]
+def _gather(hashes, starts, chosen):  # type: ignore[no-untyped-def]
     """Words of the chosen texts, joined in the order of `chosen`."""
     size = 0
     for text in chosen:
@@ -232,6 +232,6 @@ def _gather(marks, starts, chosen):  # type: ignore[no-untyped-def]
     at = 0
     for text in chosen:
         for word in range(starts[text], starts[text + 1]):
-            joined[at] = marks[word]
+            joined[at] = hashes[word]
             at += 1
     return joined

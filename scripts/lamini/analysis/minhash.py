@@ -12,11 +12,8 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import Integers, word_marks
+from lamini.analysis.words import MULTIPLIER, Hashes, Integers, word_hashes
 from lamini.files import derive_seed
-
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class Shingles(NamedTuple):
@@ -58,8 +55,8 @@ class Hashing:
 
     def shingles(self, texts: pa.StringArray) -> Shingles:
         """Shingles and keys of texts; a text without words has no shingles."""
-        marks, starts = word_marks(texts)
-        hashes, bounds = _cut_shingles(marks, starts, self.size)
+        words, starts = word_hashes(texts)
+        hashes, bounds = _cut_shingles(words, starts, self.size)
         return Shingles(hashes, bounds, _band_keys(hashes, bounds, self._functions))
 
 
@@ -131,12 +128,12 @@ def _mixed(value):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut_shingles(marks, starts, size):  # type: ignore[no-untyped-def]
+def _cut_shingles(words, starts, size):  # type: ignore[no-untyped-def]
     """Sorted unique shingle hashes of each text, and the start of each text's hashes."""
     total = 0
     for text in range(len(starts) - 1):
-        words = starts[text + 1] - starts[text]
-        total += max(words - size + 1, min(words, 1))
+        length = starts[text + 1] - starts[text]
+        total += max(length - size + 1, min(length, 1))
     hashes, bounds = np.empty(total, np.uint64), np.zeros(len(starts), np.int64)
     used = 0
     for text in range(len(starts) - 1):
@@ -146,7 +143,7 @@ def _cut_shingles(marks, starts, size):  # type: ignore[no-untyped-def]
         for word in range(first, end - span + 1 if span else first):
             value = np.uint64(span)
             for offset in range(span):
-                value = value * _MULTIPLIER + marks[word + offset]
+                value = value * MULTIPLIER + words[word + offset]
             hashes[used] = _mixed(value)
             used += 1
         own = np.sort(hashes[begin:used])
@@ -177,7 +174,7 @@ def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
         for band in range(bands):
             key = np.uint64(band + 1)
             for row in range(rows):
-                key = _mixed(key * _MULTIPLIER + smallest[band * rows + row])
+                key = _mixed(key * MULTIPLIER + smallest[band * rows + row])
             keys[text, band] = key
     return keys
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.words import (
+    MULTIPLIER,
     Integers,
     Words,
     character_table,
@@ -20,7 +21,6 @@ from lamini.analysis.words import (
     read_character,
 )
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_CAPACITY = 1 << 14
 
 
@@ -74,12 +74,12 @@ class OverlapIndex:
     ) -> None:
         words = placed_words(pa.array(texts, pa.string()))
         text_of_word = np.repeat(np.arange(len(texts)), np.diff(words.starts))
-        hashes, ngrams = _hash_ngrams(words.marks, words.starts, size)
+        hashes, ngrams = _hash_ngrams(words.hashes, words.starts, size)
         order = np.argsort(hashes, kind="stable")
         hashes, ngrams = hashes[order], ngrams[order]
         rare = _rare(hashes, text_of_word[ngrams], np.asarray(groups, np.int64), most_texts)
         hashes, ngrams = hashes[rare], ngrams[rare]
-        is_indexed = np.zeros(len(words.marks), np.bool_)
+        is_indexed = np.zeros(len(words.hashes), np.bool_)
         is_indexed[ngrams] = True
         keys, firsts = np.unique(hashes, return_index=True)
         bits = max(int(2 * len(keys)).bit_length(), 4)
@@ -130,7 +130,7 @@ def _rare(
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash_ngrams(marks, starts, size):  # type: ignore[no-untyped-def]
+def _hash_ngrams(words, starts, size):  # type: ignore[no-untyped-def]
     """Hash and first word (index) of every n-gram, one text after another."""
     total = 0
     for text in range(len(starts) - 1):
@@ -141,7 +141,7 @@ def _hash_ngrams(marks, starts, size):  # type: ignore[no-untyped-def]
         for word in range(starts[text], starts[text + 1] - size + 1):
             value = np.uint64(0)
             for offset in range(size):
-                value = value * _MULTIPLIER + marks[word + offset]
+                value = value * MULTIPLIER + words[word + offset]
             hashes[used], places[used] = value, word
             used += 1
     return hashes, places
@@ -217,14 +217,14 @@ def _search(words, index, found):  # type: ignore[no-untyped-def]
     count, size = 0, index.size
     highest = np.uint64(1)
     for _ in range(size - 1):
-        highest = highest * _MULTIPLIER
+        highest = highest * MULTIPLIER
     for row in range(len(words.starts) - 1):
         first, end = words.starts[row], words.starts[row + 1]
         value = np.uint64(0)
         for word in range(first, end):
             if word >= first + size:
-                value = value - words.marks[word - size] * highest
-            value = value * _MULTIPLIER + words.marks[word]
+                value = value - words.hashes[word - size] * highest
+            value = value * MULTIPLIER + words.hashes[word]
             begin = word - size + 1
             number = _look_up(value, index) if begin >= first else -1
             if number < 0:

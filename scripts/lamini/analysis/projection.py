@@ -18,9 +18,9 @@ from lamini.settings.params import ProjectEmbeddings
 
 logger = logging.getLogger("lamini")
 Positions = np.ndarray[Any, np.dtype[np.float64]]
-FEWEST = 5
+MIN_POINTS = 5
 """Minimum number of instructions per panel for a meaningful t-SNE."""
-FEWEST_OF_SOURCE = 4
+MIN_POINTS_OF_SOURCE = 4
 """Minimum number of instructions per source; each half needs two texts to compare."""
 
 
@@ -42,17 +42,17 @@ def project_embeddings(
             `seed` of the layout and of the intervals.
 
     Raises:
-        LaminiError: when a panel has fewer than `FEWEST` instructions, or a source fewer than
-            `FEWEST_OF_SOURCE`.
+        LaminiError: when a panel has fewer than `MIN_POINTS` instructions, or a source fewer than
+            `MIN_POINTS_OF_SOURCE`.
     """
     sample = pq.read_table(embeddings)
     panels = []
     for number, sources in enumerate(settings.panels):
         shown = sample.filter(pc.is_in(sample["instruction_source"], pa.array(sources)))
-        if len(shown) < FEWEST:
+        if len(shown) < MIN_POINTS:
             raise LaminiError(
                 f"{embeddings}: panel {number} ({' and '.join(sources)}) has {len(shown)}"
-                f" instructions, t-SNE needs {FEWEST}; raise `analysis.embeddings.samples`"
+                f" instructions, t-SNE needs {MIN_POINTS}; raise `analysis.embeddings.samples`"
             )
         logger.info("panel %d: t-SNE of %d instructions", number, len(shown))
         layout_seed = derive_seed("project_embeddings", settings.seed, *sources)
@@ -122,10 +122,11 @@ def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[dict[str
     }
     smallest = min(sources, key=lambda source: len(vectors[source]))
     size = len(vectors[smallest])
-    if size < FEWEST_OF_SOURCE:
+    if size < MIN_POINTS_OF_SOURCE:
         raise LaminiError(
-            f"{smallest} has {size} embedded instructions, its diversity needs {FEWEST_OF_SOURCE};"
-            " raise `analysis.embeddings.samples`, or remove it from `analysis.embeddings.panels`"
+            f"{smallest} has {size} embedded instructions, its diversity needs"
+            f" {MIN_POINTS_OF_SOURCE}; raise `analysis.embeddings.samples`, or"
+            " remove it from `analysis.embeddings.panels`"
         )
     rows = []
     for source in sources:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamini.generation.normalization import fingerprint
+from lamini.generation.normalization import text_key
 
 TEXTS = ("instruction", "response")
 PERCENTILES = (5, 50, 95, 100)
@@ -65,14 +65,14 @@ class Quality:
     def _count_repetitions(
         self, source: str, instruction: str, response: str, counts: Counter[str]
     ) -> None:
-        key = fingerprint(instruction)
+        key = text_key(instruction)
         before = self._last_source.get(key)
         if before == source:
             counts["duplicate_instructions"] += 1
         else:
             self._last_source[key] = source
             counts["duplicates_of_other_sources"] += before is not None
-        pair_key = key + fingerprint(response)
+        pair_key = key + text_key(response)
         counts["duplicate_pairs"] += pair_key in self._pairs
         self._pairs.add(pair_key)
 

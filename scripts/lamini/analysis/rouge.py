@@ -13,10 +13,9 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import Integers
+from lamini.analysis.words import MULTIPLIER, Hashes, Integers
 
 Numbers = np.ndarray[Any, np.dtype[np.int32]]
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class RougeTexts:
@@ -27,7 +26,7 @@ class RougeTexts:
     """
 
     def __init__(self) -> None:
-        self._marks: list[np.ndarray[Any, np.dtype[np.uint64]]] = []
+        self._hashes: list[Hashes] = []
         self._ends: list[Integers] = [np.zeros(1, np.int64)]
         self._words = 0
 
@@ -36,10 +35,10 @@ class RougeTexts:
         encoded = [text.lower().encode("utf-8", "surrogatepass") for text in texts]
         sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
         characters = np.frombuffer(b"".join(encoded), np.uint8)
-        marks, ends = _cut(characters, np.cumsum(sizes))
-        self._marks.append(marks)
+        hashes, ends = _cut(characters, np.cumsum(sizes))
+        self._hashes.append(hashes)
         self._ends.append(ends + self._words)
-        self._words += len(marks)
+        self._words += len(hashes)
 
     def unrepeated(self, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Per text: whether its ROUGE-L with every earlier kept text is below `threshold`.
@@ -47,16 +46,16 @@ class RougeTexts:
         Args:
             threshold: F-measure, greater than 0.
         """
-        marks = np.concatenate([*self._marks, np.zeros(0, np.uint64)])
+        hashes = np.concatenate([*self._hashes, np.zeros(0, np.uint64)])
         starts = np.concatenate(self._ends)
-        features = _features(marks, starts)
+        features = _features(hashes, starts)
         keep = np.ones(len(starts) - 1, np.bool_)
-        if len(marks):
-            _drop_repeats(_Texts(_numbered(marks), features, starts), threshold, keep)
+        if len(hashes):
+            _drop_repeats(_Texts(_numbered(hashes), features, starts), threshold, keep)
         return keep
 
 
-def _numbered(values: np.ndarray[Any, np.dtype[np.uint64]]) -> Numbers:
+def _numbered(values: Hashes) -> Numbers:
     """Rank of each value by frequency, from 0 (the rarest); equal values have equal ranks."""
     coded = pa.array(values).dictionary_encode()
     codes = coded.indices.to_numpy()
@@ -66,9 +65,9 @@ def _numbered(values: np.ndarray[Any, np.dtype[np.uint64]]) -> Numbers:
     return ranks[codes]
 
 
-def _features(marks: np.ndarray[Any, np.dtype[np.uint64]], starts: Integers) -> Numbers:
+def _features(hashes: Hashes, starts: Integers) -> Numbers:
     """Each text's words as a set, rarest first; repetitions of a word count as different words."""
-    features = _numbered(_occurrences(marks, starts))
+    features = _numbered(_occurrences(hashes, starts))
     _sort_each(features, starts)
     return features
 
@@ -76,40 +75,40 @@ def _features(marks: np.ndarray[Any, np.dtype[np.uint64]], starts: Integers) -> 
 @numba.njit(cache=True, nogil=True)
 def _cut(characters, ends):  # type: ignore[no-untyped-def]
     """64-bit FNV-1a hashes of the texts' words, and the number of words up to each text's end."""
-    marks = np.empty(len(characters) // 2 + len(ends) + 1, np.uint64)
+    hashes = np.empty(len(characters) // 2 + len(ends) + 1, np.uint64)
     counts = np.empty(len(ends), np.int64)
     seed, prime = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
     used = at = 0
     for text in range(len(ends)):
-        mark = seed
+        value = seed
         while at < ends[text]:
             code = characters[at]
             at += 1
             if (97 <= code <= 122) or (48 <= code <= 57):
-                mark = (mark ^ np.uint64(code)) * prime
-            elif mark != seed:
-                marks[used] = mark
+                value = (value ^ np.uint64(code)) * prime
+            elif value != seed:
+                hashes[used] = value
                 used += 1
-                mark = seed
-        if mark != seed:
-            marks[used] = mark
+                value = seed
+        if value != seed:
+            hashes[used] = value
             used += 1
         counts[text] = used
-    return marks[:used].copy(), counts
+    return hashes[:used].copy(), counts
 
 
 @numba.njit(cache=True, nogil=True)
-def _occurrences(marks, starts):  # type: ignore[no-untyped-def]
+def _occurrences(words, starts):  # type: ignore[no-untyped-def]
     """Hash of each word together with the number of its earlier occurrences in the text."""
-    hashes = np.empty(len(marks), np.uint64)
+    hashes = np.empty(len(words), np.uint64)
     for text in range(len(starts) - 1):
         begin, end = starts[text], starts[text + 1]
-        own = np.sort(marks[begin:end])
+        own = np.sort(words[begin:end])
         repeat = np.uint64(0)
         for place in range(len(own)):
             again = place > 0 and own[place] == own[place - 1]
             repeat = repeat + np.uint64(1) if again else np.uint64(0)
-            hashes[begin + place] = own[place] ^ (repeat * _MULTIPLIER)
+            hashes[begin + place] = own[place] ^ (repeat * MULTIPLIER)
     return hashes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lamini.analysis.columns import write_csv
-from lamini.analysis.words import word_marks
+from lamini.analysis.words import word_hashes
 from lamini.files import read_jsonl
 from lamini.generation.topics import read_topics
 from lamini.log import Progress
@@ -73,5 +73,5 @@ def named_topics(instruction: str, topics: Sequence[str]) -> list[str]:
 
 def _stems(text: str) -> set[int]:
     """Hashes of the words without a final "s", the singular of most English nouns."""
-    marks, _ = word_marks(pa.array([word.removesuffix("s") for word in text.lower().split()]))
-    return set(marks.tolist())
+    hashes, _ = word_hashes(pa.array([word.removesuffix("s") for word in text.lower().split()]))
+    return set(hashes.tolist())

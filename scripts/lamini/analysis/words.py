@@ -15,12 +15,14 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-Marks = np.ndarray[Any, np.dtype[np.uint64]]
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 JOINERS = "'’-"
 """Characters that belong to a word if they are between two word characters."""
 _WORD_KINDS = ("L", "N", "M")
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""Odd multiplier of hashes that combine word hashes: 2 ** 64 divided by the golden ratio."""
 
 
 def is_word_character(character: str) -> bool:
@@ -45,7 +47,7 @@ def character_table() -> np.ndarray[Any, np.dtype[np.uint32]]:
     return table
 
 
-def word_marks(texts: pa.StringArray) -> tuple[Marks, Integers]:
+def word_hashes(texts: pa.StringArray) -> tuple[Hashes, Integers]:
     """Word hashes of texts.
 
     Args:
@@ -56,16 +58,16 @@ def word_marks(texts: pa.StringArray) -> tuple[Marks, Integers]:
         words among them, shape (texts + 1,).
     """
     words = _cut(texts, with_places=False)
-    return words.marks, words.starts
+    return words.hashes, words.starts
 
 
 class Words(NamedTuple):
     """Words of texts, as hashes and positions."""
 
-    marks: Marks
+    hashes: Hashes
     """Hashes of all words, one text after another; shape (words,)."""
     starts: Integers
-    """Start of each text's words in `marks`; shape (texts + 1,)."""
+    """Start of each text's words in `hashes`; shape (texts + 1,)."""
     places: np.ndarray[Any, np.dtype[np.int32]]
     """First byte of each word, and the byte after its last byte; shape (words, 2)."""
     characters: np.ndarray[Any, np.dtype[np.uint8]]
@@ -73,7 +75,7 @@ class Words(NamedTuple):
 
 
 def placed_words(texts: pa.StringArray) -> Words:
-    """Word hashes as from `word_marks`, with byte positions for an exact comparison.
+    """Word hashes as from `word_hashes`, with byte positions for an exact comparison.
 
     Args:
         texts: texts without nulls.
@@ -94,12 +96,12 @@ def _cut(texts: pa.StringArray, *, with_places: bool) -> Words:
     characters = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
     # A word and its separator take at least two bytes, except at the end of a text.
     most = (int(bounds[-1]) - int(bounds[0]) + len(texts)) // 2 + len(texts)
-    marks = np.empty(most, np.uint64)
+    hashes = np.empty(most, np.uint64)
     starts = np.zeros(len(texts) + 1, np.int64)
     places = np.empty((most if with_places else 0, 2), np.int32)
-    words = Words(marks, starts, places, characters)
-    used = _mark_words(_Texts(characters, bounds), character_table(), words)
-    return Words(marks[:used], starts, places[:used], characters)
+    words = Words(hashes, starts, places, characters)
+    used = _hash_words(_Texts(characters, bounds), character_table(), words)
+    return Words(hashes[:used], starts, places[:used], characters)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -120,7 +122,7 @@ def read_character(characters, at):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark_words(texts, table, words):  # type: ignore[no-untyped-def]
+def _hash_words(texts, table, words):  # type: ignore[no-untyped-def]
     """Fill `words` (`places` only if it has room); return the number of words."""
     used = 0
     placed = len(words.places) > 0
@@ -128,7 +130,7 @@ def _mark_words(texts, table, words):  # type: ignore[no-untyped-def]
     seed, prime = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
     for text in range(len(texts.bounds) - 1):
         at, end = texts.bounds[text], texts.bounds[text + 1]
-        mark, joined, inside = seed, np.uint64(0), False
+        value, joined, inside = seed, np.uint64(0), False
         # One more iteration than characters: the end of a text ends its last word.
         while at < end or inside:
             before, kind, code = at, np.uint32(0), np.uint32(0)
@@ -137,19 +139,19 @@ def _mark_words(texts, table, words):  # type: ignore[no-untyped-def]
                 kind = table[code]
             if kind > 1:
                 if joined:  # the joiner is inside a word
-                    mark = (mark ^ joined) * prime
+                    value = (value ^ joined) * prime
                     joined = np.uint64(0)
-                mark = (mark ^ np.uint64(kind)) * prime
+                value = (value ^ np.uint64(kind)) * prime
                 if not inside:
                     begin = before
                 inside, last = True, at
             elif kind == 1 and inside and not joined:
                 joined = np.uint64(code)
             elif inside:
-                words.marks[used] = mark
+                words.hashes[used] = value
                 if placed:
                     words.places[used, 0], words.places[used, 1] = begin, last
                 used += 1
-                mark, joined, inside = seed, np.uint64(0), False
+                value, joined, inside = seed, np.uint64(0), False
         words.starts[text + 1] = used
     return used

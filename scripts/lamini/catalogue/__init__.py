@@ -16,7 +16,7 @@ from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
 from lamini.catalogue.models import MODELS
 from lamini.catalogue.params import CrateParams, LineageParams, ReportParams
 from lamini.catalogue.run import Run
-from lamini.roots import fingerprint, root_inputs
+from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
@@ -111,7 +111,7 @@ class Catalogue(Run):
 
     def crate_inputs(self) -> dict[str, Any]:
         """Named inputs of the RO-Crate; `snakefile` and `citation` are part of the repository."""
-        snakefile, citation = root_inputs(CODE)
+        snakefile, citation = rule_inputs(CODE)
         return {
             "lineage": "results/report/lineage.json",
             "report": "results/report/index.html",
@@ -123,7 +123,9 @@ class Catalogue(Run):
     def crate_params(self) -> CrateParams:
         """Params of rule `write_crate`."""
         report = self.config.report
-        return CrateParams(title=report.title, files=fingerprint(CODE), version=report.version)
+        return CrateParams(
+            title=report.title, files=user_files_digest(CODE), version=report.version
+        )
 
     def lineage_params(self) -> LineageParams:
         """Params of rule `collect_lineage`."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.paper import (
     PUBLISHED_FAMILIES,
+    PUBLISHED_INITIALIZATIONS,
     PUBLISHED_MODELS,
-    PUBLISHED_STARTS,
     PUBLISHED_TABLE_4,
 )
 from lamini.catalogue.params import (
@@ -38,7 +38,7 @@ def _reproduced_improvements(run: Run) -> list[Pair]:
     return [
         pair
         for pair in _improvements(run)
-        if (pair.baseline.name, pair.student.name) in PUBLISHED_STARTS
+        if (pair.baseline.name, pair.student.name) in PUBLISHED_INITIALIZATIONS
     ]
 
 

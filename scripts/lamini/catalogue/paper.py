@@ -48,7 +48,7 @@ PUBLISHED_MODELS = (
 )
 """All models with scores in the paper's tables."""
 
-PUBLISHED_STARTS = frozenset(
+PUBLISHED_INITIALIZATIONS = frozenset(
     pair
     for names in PUBLISHED_FAMILIES.values()
     for pair in zip(names[::2], names[1::2], strict=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamini.catalogue.paper import PAPER, PAPER_TEACHER
 from lamini.catalogue.params import CommonParams, NamedModel, ScoredModel, Student
-from lamini.roots import fingerprint, root_inputs
+from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
@@ -29,7 +29,7 @@ class Run:
         report = self.config.report
         return CommonParams(
             reproduction=report.reproduction,
-            published_files=fingerprint([PAPER]),
+            published_files=user_files_digest([PAPER]),
             version=report.version,
         )
 
@@ -143,5 +143,5 @@ class Run:
 def published(name: str, **others: str) -> dict[str, Any]:
     """Files of the published numbers as inputs; part of the repository, so `ancient`."""
     names = {"published": name, **others}
-    paths = root_inputs(f"{PAPER}/{file}.csv" for file in names.values())
+    paths = rule_inputs(f"{PAPER}/{file}.csv" for file in names.values())
     return dict(zip(names, paths, strict=True))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.generation.normalization import fingerprint
+from lamini.generation.normalization import text_key
 from lamini.settings.dataset import Mixture
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -134,7 +134,7 @@ class DatasetWriter:
         """`keep` without the rows whose instruction is a duplicate of an earlier one."""
         texts, first = table["instruction"].to_pylist(), keep.copy()
         for row in np.flatnonzero(keep).tolist():
-            key = fingerprint(texts[row])
+            key = text_key(texts[row])
             first[row] = key not in self._seen
             self._seen.add(key)
         dropped["duplicate_instruction"] += int((keep & ~first).sum())

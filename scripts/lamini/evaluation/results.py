@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from lamini.evaluation.bootstrap import percentile_interval, resampled_sums
 from lamini.json_file import JsonFile
 
 NORMAL_95 = NormalDist().inv_cdf(0.975)
@@ -102,15 +103,16 @@ def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:
         seed: of the resampling.
     """
     array = np.asarray(values, dtype=np.float64)
-    distinct, count = np.unique(array), len(array)
+    count = len(array)
+    distinct, occurrences = np.unique(array, return_counts=True)
     equal = len(distinct) == 1
     error = None if equal else float(array.std(ddof=1)) / math.sqrt(count)
     interval: tuple[float, float] | None = None
     if set(distinct.tolist()) <= {0.0, 1.0}:
         interval = wilson(float(array.mean()), count)
     elif not equal:
-        low, high = np.quantile(_resampled_means(array, replicates, seed), [0.025, 0.975])
-        interval = float(low), float(high)
+        sums = resampled_sums(distinct, occurrences, replicates, seed)
+        interval = percentile_interval(sums / count)
     return {
         "score": round(100 * float(array.mean()), 4),
         "standard_error": None if error is None else round(100 * error, 4),
@@ -134,16 +136,3 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
     return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
-def _resampled_means(values: np.ndarray, replicates: int, seed: int) -> np.ndarray:
-    """Means of bootstrap resamples. Shape (replicates,).
-
-    The number of draws of each distinct value is multinomial, so the time depends on the number of
-    distinct values, not of examples.
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(values), counts / len(values), size=replicates)
-    means: np.ndarray = drawn @ distinct / len(values)
-    return means

@@ -22,7 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from lamini.errors import LaminiError
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.tries import MOST_TOKENS, Row, build_rows
+from lamini.evaluation.tries import MAX_TOKENS, Row, build_rows
 from lamini.forward.masks import ancestor_mask, as_attention_mask, segment_mask
 from lamini.forward.own import log_likelihoods, own_logits, position_limits, start_token
 from lamini.forward.states import head_logits, last_states
@@ -30,7 +30,7 @@ from lamini.students.token_cache import Integers
 
 LOGITS_AT_ONCE = 2**26
 """Maximum number of logits in memory at a time: 256 MiB in fp32."""
-MOST_PADDING = 1 / 16
+MAX_PADDING = 1 / 16
 """Maximum padding of a batch, as a share of its token budget: about the fixed cost of a batch."""
 Score = tuple[float, bool]
 """Log-likelihood in nats, and whether the continuation is the greedy one."""
@@ -104,7 +104,7 @@ class Scorer:
     ) -> Iterator[tuple[list[int], list[Answer]]]:
         # Some families use the index in the row as position: rows must fit the model's positions.
         _, limit = position_limits(self.model)
-        most = min(MOST_TOKENS, limit or MOST_TOKENS)
+        most = min(MAX_TOKENS, limit or MAX_TOKENS)
         rows = build_rows(requests, shared=way == "shared", most=most)
         # Rows without branches need no mask, so they use the faster causal attention kernels.
         for part in ([r for r in rows if not r.branched], [r for r in rows if r.branched]):
@@ -232,7 +232,7 @@ def _cut(items: list[Any], lengths: list[int], budget: int) -> Iterator[list[Any
     for item, length in zip(items, lengths, strict=True):
         padded = max(longest, length) * (len(batch) + 1)
         padding = padded - tokens - length
-        if batch and (padded > budget or padding > MOST_PADDING * budget):
+        if batch and (padded > budget or padding > MAX_PADDING * budget):
             yield batch
             batch, longest, tokens = [], 0, 0
         batch.append(item)

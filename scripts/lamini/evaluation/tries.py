@@ -15,9 +15,9 @@ import numpy as np
 from lamini.evaluation.requests import TokenRequest
 from lamini.students.token_cache import Integers
 
-MOST_TOKENS = 1024
+MAX_TOKENS = 1024
 """Maximum tokens of a row; the cost of attention grows with the square of a row's length."""
-LEAST_SHARED = 16
+MIN_SHARED = 16
 """Minimum length of the common prefix of a sequence and the one before it in the same row."""
 
 
@@ -80,7 +80,7 @@ class _TrieBuilder:
 
 
 def build_rows(
-    requests: Sequence[TokenRequest], *, shared: bool = True, most: int = MOST_TOKENS
+    requests: Sequence[TokenRequest], *, shared: bool = True, most: int = MAX_TOKENS
 ) -> list[Row]:
     """Lay out the requests of a decoder-only model in rows.
 
@@ -109,7 +109,7 @@ def _build_tries(
         if growing is not None:
             full = growing.size + len(sequence) - shared > most
             equal = shared == len(sequence) == len(growing.last)
-            if not equal and (shared < LEAST_SHARED or full):
+            if not equal and (shared < MIN_SHARED or full):
                 yield growing.finish()
                 growing, shared = None, 0
         if growing is None:

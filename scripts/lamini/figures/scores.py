@@ -15,7 +15,7 @@ from lamini.evaluation.facts import (
 )
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.tables.evaluation_tables import Scores, average, read_scores
-from lamini.tables.marks import UNLIKE
+from lamini.tables.footnotes import NOT_COMPARABLE
 from lamini.tables.published import published_models, published_scores
 
 KINDS = {"encoder-decoder": 0, "decoder-only": 1}
@@ -41,7 +41,7 @@ def draw_scores(inputs: dict[str, Any], params: FigureOfScoresParams) -> Drawing
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: _size(n)))
     axis.xaxis.set_minor_formatter(NullFormatter())
     unlike = sorted({fact for row in rows for fact in row["unlike"].split(", ") if fact})
-    note = f"\n{UNLIKE} not measured as the others: {', '.join(unlike)}" if unlike else ""
+    note = f"\n{NOT_COMPARABLE} not measured as the others: {', '.join(unlike)}" if unlike else ""
     axis.set(xlabel=f"parameters{note}", ylabel="average score of the tasks")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     columns = ["model", "family", "architecture", "parameters", "score", "average", "drawn"]
@@ -137,7 +137,7 @@ def _points(axis: Axes, rows: list[dict[str, Any]]) -> None:
 
 
 def _mark(rows: list[dict[str, Any]]) -> str:
-    return UNLIKE if any(row["unlike"] for row in rows) else ""
+    return NOT_COMPARABLE if any(row["unlike"] for row in rows) else ""
 
 
 def _parameters(row: dict[str, Any]) -> float:

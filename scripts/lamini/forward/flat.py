@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
 _KERNEL_FORMATS = (torch.float16, torch.bfloat16)
-_WIDEST_HEAD = 256
+_MAX_HEAD_SIZE = 256
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias")
 """Arguments of attention functions that change the scores in other ways."""
 
@@ -93,7 +93,7 @@ def _attention(
         number_format = torch.get_autocast_dtype(query.device.type)
         query, key, value = (part.to(number_format) for part in (query, key, value))
     kernel = has_kernel(query.device) and query.dtype in _KERNEL_FORMATS
-    if kernel and query.shape[-1] == value.shape[-1] <= _WIDEST_HEAD:
+    if kernel and query.shape[-1] == value.shape[-1] <= _MAX_HEAD_SIZE:
         # torch's `varlen_attn` calls the same operator, without dropout.
         attended = torch.ops.aten._flash_attention_forward(
             *(part[0].transpose(0, 1) for part in (query, key, value)),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lamini.files import read_jsonl
-from lamini.generation.normalization import fingerprint
+from lamini.generation.normalization import text_key
 from lamini.log import Progress
 from lamini.settings.dataset import Deduplication, Duplicates
 
@@ -55,7 +55,7 @@ def _first_ones(inputs: Sequence[Path], exact: bool, progress: Progress) -> byte
     for path in inputs:
         for row in read_jsonl(path):
             if exact:
-                key = fingerprint(row["instruction"])
+                key = text_key(row["instruction"])
                 keep.append(key not in seen)
                 seen.add(key)
             else:

@@ -17,7 +17,7 @@ def normalized(text: str) -> str:
     return " ".join(folded.split())
 
 
-def fingerprint(text: str) -> bytes:
+def text_key(text: str) -> bytes:
     """Deduplication key: 128-bit xxHash of the normalized text, to keep millions in memory."""
     encoded = normalized(text).encode("utf-8", "surrogatepass")
     return xxhash.xxh3_128_digest(encoded)

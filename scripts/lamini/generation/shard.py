@@ -12,7 +12,7 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.generation.labels import label_pattern
-from lamini.generation.normalization import fingerprint
+from lamini.generation.normalization import text_key
 from lamini.generation.parsing import Parsed, Reject, parse_examples
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.settings.params import GenerateInstructions
@@ -168,13 +168,13 @@ class Shard:
     def _accept(self, parsed: Parsed, prompt: InstructionPrompt, key: str) -> None:
         self.counts["well_formed"] += len(parsed.instructions)
         for instruction in parsed.instructions:
-            text_key = fingerprint(instruction)
-            if text_key in self._known:
+            own_key = text_key(instruction)
+            if own_key in self._known:
                 self._reject(Reject("duplicate", instruction), key)
             elif len(self.rows) >= self.wanted.count:
                 self._reject(Reject("surplus", instruction), key)
             else:
-                self._known.add(text_key)
+                self._known.add(own_key)
                 self.rows.append(self._row(instruction, prompt, key))
 
     def _row(self, instruction: str, prompt: InstructionPrompt, key: str) -> Row:

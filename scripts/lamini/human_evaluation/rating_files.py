@@ -17,7 +17,7 @@ from lamini.settings.params import CollectRatings
 
 FORMAT = "lamini-ratings/1"
 """Required `format` of a rating file; a later number means other fields."""
-_MOST_SHOWN = 40
+_MAX_SHOWN = 40
 _REEXPORT = "open the file in the current page with Import, check what is left, and export again"
 _ASK_AGAIN = "request the unchanged file that the page exported"
 
@@ -66,7 +66,7 @@ def read_ratings(
             rated_in[place] = path
             ratings.append(rating)
     if problems:
-        shown = problems[:_MOST_SHOWN]
+        shown = problems[:_MAX_SHOWN]
         if len(problems) > len(shown):
             shown.append(f"... and {len(problems) - len(shown)} more")
         raise LaminiError(

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from lamini.evaluation.bootstrap import Array, percentile_interval, resampled_sums
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.human_evaluation.protocol import LEVELS
 
 Row = Mapping[str, str]
-Array = np.ndarray[Any, np.dtype[Any]]
-CONFIDENCE = 0.95
 BEST = len(LEVELS) - 1
 
 
@@ -46,7 +45,8 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[s
                 for members in _grouped(rated, "group").values()
             ]
         )
-        draws = _resampled(counts, replicates, seed, subject, part)
+        draw_seed = derive_seed("bootstrap", seed, subject, part)
+        draws = resampled_sums(counts, np.ones(len(counts)), replicates, draw_seed)
         shares = draws / draws.sum(axis=1, keepdims=True)
         values = np.array([value(level) for level in LEVELS])
         total = counts.sum(axis=0)
@@ -200,16 +200,8 @@ def _grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]
     return groups
 
 
-def _resampled(units: Array, replicates: int, seed: int, *place: str) -> Array:
-    """Sums of the rows of `units` over bootstrap resamples. Shape (replicates, columns)."""
-    draw = np.random.default_rng(derive_seed("bootstrap", seed, *place))
-    weights = draw.multinomial(len(units), np.full(len(units), 1 / len(units)), size=replicates)
-    return np.asarray(weights @ units)
-
-
 def _estimate(estimate: Any, draws: Array) -> dict[str, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    low, high = percentile_interval(draws)
     return {"estimate": _rounded(estimate), "low": _rounded(low), "high": _rounded(high)}
 
 

@@ -23,10 +23,10 @@ WITHOUT_EFFECT = (
     "lamini.errors",
     "lamini.jobs",
     "lamini.log",
-    "lamini.roots",
     "lamini.settings",  # the settings that a result depends on are params of the rule
     "lamini.slurm",
     "lamini.text_table",
+    "lamini.user_files",
     "lamini.workflow",
 )
 """Modules and packages (with their submodules) that cannot affect a result."""

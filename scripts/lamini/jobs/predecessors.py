@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from lamini import slurm
 from lamini.errors import LaminiError
 
-PATIENCE_SECONDS = 180.0
+MAX_WAIT_SECONDS = 180.0
 _STATES = "pending,configuring,running,completing,suspended"
 
 
@@ -23,7 +23,7 @@ def end_predecessors(logger: logging.Logger) -> None:
     Does nothing outside a SLURM job that Snakemake submitted.
 
     Raises:
-        LaminiError: if an older job does not end within `PATIENCE_SECONDS`.
+        LaminiError: if an older job does not end within `MAX_WAIT_SECONDS`.
     """
     job = slurm.own_job()
     if job is None:
@@ -34,7 +34,7 @@ def end_predecessors(logger: logging.Logger) -> None:
     logger.warning("cancelling SLURM job %s of an earlier run: it makes the same output", older)
     with contextlib.suppress(LaminiError):  # scancel fails if a job has just ended
         slurm.ask("scancel", *map(str, older))
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while older := predecessors(_queue(logger), job):
         if time.monotonic() > deadline:
             raise LaminiError(

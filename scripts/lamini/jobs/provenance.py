@@ -16,7 +16,7 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file, stable_hash, write_json
 from lamini.jobs.code import code_digest
-from lamini.roots import files_of
+from lamini.user_files import files_of
 
 Record = dict[str, Any]
 PACKAGES = (

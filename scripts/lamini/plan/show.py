@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lamini.plan.requests import StagePlan
-from lamini.plan.students import CARDS, StudentPlan
+from lamini.plan.students import GPU_MODELS, StudentPlan
 from lamini.settings.backends import kind_of
 from lamini.settings.teacher import LocalServer, Price, Teacher
 from lamini.teacher.money import Cost, Spending, dollars
@@ -47,7 +47,7 @@ def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) 
         ]
         for plan in [*plans, total]
     ]
-    costs = [f"{card.name}-h" for card in CARDS] if server else ["live API", "Batch API"]
+    costs = [f"{card.name}-h" for card in GPU_MODELS] if server else ["live API", "Batch API"]
     header = ("source", "stage", "requests", "prompt", "answer", *costs, "basis")
     parts = [
         f"Teacher {teacher.model}; prompts and answers in tokens:",
@@ -78,7 +78,7 @@ def _gpu_hours(plan: StagePlan, server: LocalServer) -> list[str | None]:
     """GPU-hours on each card, with the starts of all servers; None on cards that are too small."""
     starts = plan.jobs * server.gpus * START_SECONDS
     hours: list[str | None] = []
-    for card in CARDS:
+    for card in GPU_MODELS:
         tokens = plan.prompt_tokens, plan.completion_tokens
         seconds = serving_seconds(GPUS[card.name], server, *tokens)
         fits = fits_on(card.memory_gb, server)
@@ -136,13 +136,13 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
             plan.steps,
             short_count(plan.tokens),
             f"{plan.flops:.2e}",
-            *(_hours(plan.hours(card)) for card in CARDS),
+            *(_hours(plan.hours(gpu)) for gpu in GPU_MODELS),
             plan.basis,
         ]
         for plan in plans
     ]
     flops = sum(plan.flops for plan in plans)
-    hours = [_hours(sum(plan.hours(card) for plan in plans)) for card in CARDS]
+    hours = [_hours(sum(plan.hours(gpu) for plan in plans)) for gpu in GPU_MODELS]
     tokens = sum(plan.tokens for plan in plans)
     rows.append(["total", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
     header = (
@@ -151,7 +151,7 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
         "steps",
         "tokens",
         "FLOPs",
-        *(f"{c.name}-h" for c in CARDS),
+        *(f"{c.name}-h" for c in GPU_MODELS),
         "basis",
     )
     return "\n".join(
@@ -171,9 +171,14 @@ def _hours(hours: float) -> str:
 
 
 def _memory_table(plans: Sequence[StudentPlan]) -> str:
-    header = ("student", "GPUs", "GB", *(f"{c.name}, {c.memory_gb:g} GB" for c in CARDS))
+    header = ("student", "GPUs", "GB", *(f"{c.name}, {c.memory_gb:g} GB" for c in GPU_MODELS))
     rows: list[list[object]] = [
-        [plan.model, plan.gpus, f"{plan.gigabytes:.1f}", *(plan.advice(card) for card in CARDS)]
+        [
+            plan.model,
+            plan.gpus,
+            f"{plan.gigabytes:.1f}",
+            *(plan.advice(gpu) for gpu in GPU_MODELS),
+        ]
         for plan in plans
     ]
     return text_table(header, rows)

@@ -17,26 +17,26 @@ from lamini.prompt_formats import render_prompt
 from lamini.settings.students import Architecture, Recipe
 from lamini.students.token_cache import MANIFEST, TokenCache
 from lamini.training.gpus import GPUS, training_seconds, width_times_layers
-from lamini.training.micro_batches import ON_A_CPU
+from lamini.training.micro_batches import CPU_COSTS
 from lamini.training.pairs import StepPlan, select_pairs
 from lamini.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GpuModel:
     """GPU model with its memory."""
 
     name: str
     memory_gb: float
 
 
-CARDS = (
-    Card("RTX 4090", 24),
-    Card("V100", 32),
-    Card("L40S", 48),
-    Card("A100", 80),
-    Card("H100", 80),
-    Card("B200", 180),
+GPU_MODELS = (
+    GpuModel("RTX 4090", 24),
+    GpuModel("V100", 32),
+    GpuModel("L40S", 48),
+    GpuModel("A100", 80),
+    GpuModel("H100", 80),
+    GpuModel("B200", 180),
 )
 """GPUs of the plan's tables."""
 
@@ -60,17 +60,13 @@ class StudentPlan:
     basis: str
     """Source of the lengths: `token cache` or `estimated`."""
 
-    def hours(self, card: Card) -> float:
+    def hours(self, gpu: GpuModel) -> float:
         """Estimated GPU-hours."""
-        gpu = GPUS[card.name]
+        speed = GPUS[gpu.name]
         work = self.architecture, self.parameters, self.tokens, self.flops
-        return training_seconds(gpu, *work) / 3600
+        return training_seconds(speed, *work) / 3600
 
-    def utilisation(self, card: Card) -> float:
-        """Estimated share of the GPU's 16-bit peak."""
-        return self.flops / (3600 * self.hours(card) * GPUS[card.name].peak)
-
-    def advice(self, card: Card) -> str:
+    def advice(self, gpu: GpuModel) -> str:
         """Settings needed to fit the training on a GPU; `fits` if none are needed."""
         recipe = self.recipe
         most = _tokens_at_once(recipe)
@@ -79,7 +75,7 @@ class StudentPlan:
             for tokens in (most, most // 2, most // 4):
                 for shared in (recipe.shard_optimizer, True):
                     shares = self.gpus if shared else 1
-                    if self._gigabytes(shares, tokens, checkpointing) <= card.memory_gb:
+                    if self._gigabytes(shares, tokens, checkpointing) <= gpu.memory_gb:
                         changed = (
                             "shard_optimizer" * (shared and not recipe.shard_optimizer),
                             f"{tokens} tokens" * (tokens < most and not automatic),
@@ -105,7 +101,7 @@ class StudentPlan:
 def _tokens_at_once(recipe: Recipe) -> int:
     """Tokens of a micro-batch; `auto` takes more if the memory holds more, less if it must."""
     if recipe.tokens_per_micro_batch == "auto":
-        return ON_A_CPU.budget
+        return CPU_COSTS.budget
     return recipe.tokens_per_micro_batch
 
 

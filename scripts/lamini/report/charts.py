@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from lamini.catalogue.params import ReportParams
-from lamini.tables.marks import UNLIKE
+from lamini.tables.footnotes import NOT_COMPARABLE
 from lamini.tables.published import number, read_csv
 
 Chart = dict[str, Any]
@@ -70,7 +70,7 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
         score = number(row["average"])
         if score is None:
             continue
-        mark = f" {UNLIKE} {row['unlike']}" if row["unlike"] else ""
+        mark = f" {NOT_COMPARABLE} {row['unlike']}" if row["unlike"] else ""
         unlike |= bool(mark)
         if row["drawn"] == "line":
             levels.append({"name": f"{row['model']}, {row['score']}{mark}", "y": score})
@@ -100,7 +100,7 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
         "x": {"name": "parameters", "log": True, "sizes": True},
         "y": {"name": "average score"},
         "hint": "Point at a dot for its model; press a name in the legend to hide a line."
-        + (f" {UNLIKE} says what was not measured as for the others." if unlike else ""),
+        + (f" {NOT_COMPARABLE} says what was not measured as for the others." if unlike else ""),
     }
 
 

@@ -30,17 +30,17 @@ def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
     """
     products = [str(path) for paths in inputs.values() for path in listed(paths)]
     records = read_records(products)
-    kept = Kept()
-    artifacts = {path: kept.entry(record) for path, record in sorted(records.items())}
+    shared = SharedFacts()
+    artifacts = {path: shared.entry(record) for path, record in sorted(records.items())}
     ledgers = {ledger for record in records.values() if (ledger := _facts(record).get("ledger"))}
     write_json(
         lineage,
         {
             "artifacts": artifacts,
             "rules": _rules(records),
-            "settings": kept.settings.values,
-            "code": kept.code.values,
-            "packages": kept.packages.values,
+            "settings": shared.settings.values,
+            "code": shared.code.values,
+            "packages": shared.packages.values,
             "ledgers": {path: _ledger_facts(path) for path in sorted(ledgers)},
             "products": {path: _product(path, records) for path in products},
         },
@@ -83,28 +83,28 @@ def _rules(records: dict[str, Record]) -> list[str]:
 
 
 @dataclass
-class Numbered:
+class DistinctValues:
     """Distinct values, each with an index."""
 
     values: list[Any] = field(default_factory=list)
-    numbers: dict[str, int] = field(default_factory=dict)
+    indices: dict[str, int] = field(default_factory=dict)
 
-    def number(self, value: Any) -> int:
+    def index(self, value: Any) -> int:
         """Index of a value; a new value is appended."""
         key = stable_hash(value)
-        if key not in self.numbers:
-            self.numbers[key] = len(self.values)
+        if key not in self.indices:
+            self.indices[key] = len(self.values)
             self.values.append(value)
-        return self.numbers[key]
+        return self.indices[key]
 
 
 @dataclass
-class Kept:
+class SharedFacts:
     """Distinct settings, code versions and package versions of all records."""
 
-    settings: Numbered = field(default_factory=Numbered)
-    code: Numbered = field(default_factory=Numbered)
-    packages: Numbered = field(default_factory=Numbered)
+    settings: DistinctValues = field(default_factory=DistinctValues)
+    code: DistinctValues = field(default_factory=DistinctValues)
+    packages: DistinctValues = field(default_factory=DistinctValues)
 
     def entry(self, record: Record) -> dict[str, Any]:
         """Facts of one artifact, with indices in place of settings, code and packages."""
@@ -116,9 +116,9 @@ class Kept:
             "inputs": record["inputs"],
             "ledger": _facts(record).get("ledger"),
             "job": record.get("job"),
-            "settings": self.settings.number(record["settings"]),
-            "code": self.code.number(record["code"]),
-            "packages": self.packages.number(packages),
+            "settings": self.settings.index(record["settings"]),
+            "code": self.code.index(record["code"]),
+            "packages": self.packages.index(packages),
         }
 
 

@@ -1,6 +1,6 @@
 """Base class of all settings models: immutable, unknown keys are errors."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,3 +26,11 @@ class Settings(BaseModel):
     def as_params(self) -> dict[str, Any]:
         """JSON-ready values in declaration order, used as a rule's `params`."""
         return self.model_dump(mode="json")
+
+    def _check_exactly_one(self, *names: str) -> Self:
+        """Refuse fewer or more than one value among the fields `names`."""
+        found = [name for name in names if getattr(self, name) is not None]
+        if len(found) != 1:
+            wanted = ", ".join(names)
+            raise ValueError(f"set exactly one of {wanted}; found {', '.join(found) or 'none'}")
+        return self

@@ -74,9 +74,7 @@ class Published(Settings):
 
     @model_validator(mode="after")
     def _one_place(self) -> "Published":
-        if (self.local is None) == (self.hub is None):
-            raise ValueError("set exactly one of `local` and `hub`")
-        return self
+        return self._check_exactly_one("local", "hub")
 
 
 class Embeddings(Settings):

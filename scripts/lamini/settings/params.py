@@ -27,9 +27,9 @@ from lamini.settings.sources import Download, InstructionGeneration, SeedData, T
 from lamini.settings.students import Architecture, BuiltModel, Recipe, TrainedTokenizer
 from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests
 
-GivenFiles = str | None
-"""Digest of the user-provided files that a rule reads (`lamini.roots`); null: all input files are
-outputs of rules."""
+UserFilesDigest = str | None
+"""Digest of the user-provided files that a rule reads (`lamini.user_files`); null: all input files
+are outputs of rules."""
 
 
 class Location(Settings):
@@ -50,7 +50,7 @@ class PreparePrompts(Settings):
 
     source: str
     seeds: SeedData
-    files: GivenFiles
+    files: UserFilesDigest
     samples: int | None
     """Maximum number of prompts; null: all."""
     seed: int
@@ -61,7 +61,7 @@ class SelectTopics(Settings):
     """Params of rule `select_topics`."""
 
     topics: Topics
-    files: GivenFiles
+    files: UserFilesDigest
 
 
 class GenerateInstructions(Settings):
@@ -78,7 +78,7 @@ class GenerateInstructions(Settings):
     """Number of accepted instructions to generate."""
     seed: int
     version: int
-    files: Annotated[GivenFiles, Field(exclude_if=lambda digest: digest is None)] = None
+    files: Annotated[UserFilesDigest, Field(exclude_if=lambda digest: digest is None)] = None
     """Digest of a user-provided prompt template; omitted for the packaged template."""
 
 
@@ -116,7 +116,7 @@ class MergePairs(Mixture, _NamedMixture):
     that replaces it."""
 
     published: Published | None
-    files: GivenFiles
+    files: UserFilesDigest
 
 
 class ExportDataset(Settings):
@@ -195,7 +195,7 @@ class FindContamination(Settings):
     contamination: Contamination
     tasks: dict[str, TaskData]
     mirror: str | None
-    files: GivenFiles
+    files: UserFilesDigest
 
 
 class TrainTokenizer(Settings):
@@ -273,7 +273,7 @@ class EvaluateModel(Settings):
     tasks: dict[str, Task]
     evaluation: Evaluation
     """`protocol` and `precision` are resolved for this model."""
-    files: GivenFiles
+    files: UserFilesDigest
 
     def as_params(self) -> dict[str, Any]:
         """All fields, except the batching of tasks and the batch size."""
@@ -286,7 +286,7 @@ class GenerateAnswers(Settings):
 
     model: AskedModel
     answers: Answers
-    files: GivenFiles
+    files: UserFilesDigest
     seed: int
 
     def as_params(self) -> dict[str, Any]:
@@ -308,7 +308,7 @@ class SelectItems(Settings):
     annotators: int
     rated_twice: float
     version: int
-    files: GivenFiles
+    files: UserFilesDigest
     seed: int
 
 
@@ -339,6 +339,6 @@ class CollectRatings(Settings):
     annotators: list[str]
     """Names of the annotators."""
     replicates: int
-    files: GivenFiles
+    files: UserFilesDigest
     seed: int
     version: int

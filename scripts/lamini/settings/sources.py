@@ -4,19 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lamini.settings.base import Name, Settings, Version
+from lamini.settings.base import Settings, Version
 from lamini.settings.teacher import InstructionRequests
-
-SOURCES = (
-    "self_instruct_without_topic",
-    "self_instruct_with_topic",
-    "generated_p3",
-    "generated_flan",
-    "alpaca",
-    "original_p3",
-    "original_flan",
-)
-"""The `instruction_source` values of the published dataset, in Table 1's order."""
 
 MAX_SHARDS = 10_000
 """Maximum number of shards per source: shard numbers have four digits."""
@@ -70,9 +59,7 @@ class SeedData(Settings):
 
     @model_validator(mode="after")
     def _one_place(self) -> "SeedData":
-        if (self.local is None) == (self.hub is None):
-            raise ValueError("set exactly one of `local` and `hub`")
-        return self
+        return self._check_exactly_one("local", "hub")
 
 
 class InstructionGeneration(Settings):
@@ -153,6 +140,3 @@ class Topics(Settings):
     """Regular expressions of maintenance categories to drop, in addition to hidden categories;
     matched anywhere in the title, case-insensitive."""
     version: Version = 1
-
-
-SourceName = Name

@@ -46,10 +46,7 @@ class Tokenizer(Settings):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Tokenizer":
-        found = [k for k in ("hub", "folder", "train", "model") if getattr(self, k) is not None]
-        if len(found) != 1:
-            raise ValueError(f"set exactly one of hub, folder, train, model; found {found}")
-        return self
+        return self._check_exactly_one("hub", "folder", "train", "model")
 
 
 class BuiltModel(Settings):
@@ -82,10 +79,7 @@ class Weights(Settings):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Weights":
-        found = [k for k in ("hub", "folder", "build") if getattr(self, k) is not None]
-        if len(found) != 1:
-            raise ValueError(f"set exactly one of hub, folder, build; found {found}")
-        return self
+        return self._check_exactly_one("hub", "folder", "build")
 
 
 SPEED_AND_SAFETY = frozenset(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lamini.settings.base import Fraction, Name, Settings, Version
+from lamini.settings.base import Fraction, Settings, Version
 
 Dollars = Annotated[float, Field(ge=0)]
 _VARIABLE = r"[A-Z_][A-Z0-9_]{0,63}"
@@ -262,6 +262,3 @@ class Teacher(Settings):
         if self.budget_dollars is not None and self.model not in self.prices:
             raise ValueError(f"budget_dollars needs `prices.{self.model}`")
         return self
-
-
-TeacherName = Name

@@ -45,7 +45,7 @@ def job_states(jobs: list[Job], root: Path) -> list[State]:
         jobs: planned jobs.
         root: the folder that contains `results/` and `.snakemake/`.
     """
-    markers = running_marks(root / ".snakemake")
+    markers = incomplete_markers(root / ".snakemake")
     return [_state(job, root, markers) for job in jobs]
 
 
@@ -61,7 +61,7 @@ def _state(job: Job, root: Path, markers: dict[str, float]) -> State:
     return State(job, "waiting", None)
 
 
-def running_marks(folder: Path) -> dict[str, float]:
+def incomplete_markers(folder: Path) -> dict[str, float]:
     """Outputs of running jobs, from Snakemake's marker files, with the time of the marker.
 
     A killed run leaves its marker files. Without a lock no run is active, so they are ignored.

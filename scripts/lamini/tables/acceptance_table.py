@@ -14,8 +14,8 @@ from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
 from lamini.tables.table import Cell, Inputs, Table, text_cell
 
-MOST_EXAMPLES = 2
-MOST_POINTS = 0.5
+MAX_EXAMPLES = 2
+MAX_POINTS = 0.5
 """Largest accepted difference, in examples and in points; the larger of both applies."""
 PRECISION = "fp32"
 """Precision of every judged score; lower precisions change examples by themselves."""
@@ -54,7 +54,7 @@ class Judgement:
             return "not judged: the authors have no score"
         if self.unlike:
             return f"not judged: {'; '.join(self.unlike)}"
-        allowed = max(MOST_POINTS, 100 * MOST_EXAMPLES / self.examples)
+        allowed = max(MAX_POINTS, 100 * MAX_EXAMPLES / self.examples)
         return "accepted" if abs(self.difference) <= allowed + _ROUNDING else "rejected"
 
 
@@ -126,7 +126,7 @@ def acceptance_table(inputs: Inputs, params: AcceptanceParams) -> Table:
         rows=rows,
         summary=summary(judgements),
         notes=[
-            f"Accepted: the difference is at most {MOST_EXAMPLES} examples or {MOST_POINTS:g}"
+            f"Accepted: the difference is at most {MAX_EXAMPLES} examples or {MAX_POINTS:g}"
             " points, whichever is larger. Changed examples: the difference as a number of them.",
             f"Judged are scores in {PRECISION} by the protocol `paper` on all examples of Table 8.",
         ],

@@ -7,7 +7,7 @@ from lamini.catalogue.params import ScoresParams, TasksParams
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.evaluation.results import EvaluationResult
 from lamini.files import listed
-from lamini.tables.marks import UNLIKE, Marks
+from lamini.tables.footnotes import NOT_COMPARABLE, Footnotes
 from lamini.tables.published import published_models, published_scores
 from lamini.tables.table import Cell, Inputs, Table, text_cell
 
@@ -48,7 +48,10 @@ def scores_table(inputs: Inputs, params: ScoresParams) -> Table:
         for key, name in params.tasks.items()
         if ours
     }
-    among_ours, against_paper = Marks("most models of this table"), Marks("the published score")
+    among_ours, against_paper = (
+        Footnotes("most models of this table"),
+        Footnotes("the published score"),
+    )
     rows: list[list[Cell]] = []
     for model in [*(n for n in ours if n not in published), *params.published_models]:
         theirs = published.get(model)
@@ -84,7 +87,7 @@ def _row(model: str, size: str, kind: str, values: list[float | None]) -> list[C
 
 
 def _our_row(
-    model: str, size: str, scores: Scores, usual: dict[str, Facts], marks: Marks
+    model: str, size: str, scores: Scores, usual: dict[str, Facts], footnotes: Footnotes
 ) -> list[Cell]:
     """Our scores of one model and their average, with confidence intervals."""
     cells = [
@@ -92,7 +95,9 @@ def _our_row(
             result.score,
             ours=True,
             digits=1,
-            suffix=marks.suffix(f"{model}, {task}", differing(usual[task], measured_facts(result))),
+            suffix=footnotes.suffix(
+                f"{model}, {task}", differing(usual[task], measured_facts(result))
+            ),
             interval=result.interval,
         )
         for task, result in scores.items()
@@ -106,7 +111,7 @@ def _our_row(
 
 
 def _any_mark(cells: Sequence[Cell]) -> str:
-    return UNLIKE if any(UNLIKE in cell.suffix for cell in cells) else ""
+    return NOT_COMPARABLE if any(NOT_COMPARABLE in cell.suffix for cell in cells) else ""
 
 
 def average_interval(results: Sequence[EvaluationResult]) -> Interval | None:
@@ -133,13 +138,13 @@ def average_interval(results: Sequence[EvaluationResult]) -> Interval | None:
 
 
 def _differences(
-    model: str, size: str, scores: Scores, theirs: dict[str, float], marks: Marks
+    model: str, size: str, scores: Scores, theirs: dict[str, float], footnotes: Footnotes
 ) -> list[Cell]:
     """Our score minus the published one; ° if the published score is inside our interval."""
     cells = []
     for task, result in scores.items():
         facts = differing(published_facts(result), measured_facts(result))
-        unlike = marks.suffix(f"{model}, {task}", facts) if task in theirs else ""
+        unlike = footnotes.suffix(f"{model}, {task}", facts) if task in theirs else ""
         cells.append(_difference(result.score, theirs.get(task), result.interval, unlike))
     ours = list(scores.values())
     mean = average(result.score for result in ours)

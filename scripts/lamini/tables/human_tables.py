@@ -4,8 +4,9 @@ from collections import defaultdict
 
 from lamini.catalogue.params import DisagreementParams, NoParams
 from lamini.files import read_jsonl
-from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, LEVELS, PROTOCOL
+from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, PROTOCOL
 from lamini.human_evaluation.shown import read_shown
+from lamini.human_evaluation.statistics import value
 from lamini.tables.table import Inputs, Table, text_cell
 
 SHOWN_CHARACTERS = 400
@@ -71,7 +72,7 @@ def _lead(group: dict[str, list[dict[str, str]]], params: DisagreementParams) ->
     """Mean rating of side `ahead` minus the other's (A = 3 ... D = 0); -inf without ratings."""
 
     def mean(models: list[str]) -> float | None:
-        values = [3 - LEVELS.index(row["rating"]) for m in models for row in group.get(m, [])]
+        values = [value(row["rating"]) for m in models for row in group.get(m, [])]
         return sum(values) / len(values) if values else None
 
     students, references = mean(params.students), mean(params.references)

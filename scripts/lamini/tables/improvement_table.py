@@ -6,7 +6,7 @@ from lamini.evaluation.facts import differing, measured_facts, same_examples
 from lamini.evaluation.results import EvaluationResult
 from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import read_scores
-from lamini.tables.marks import Marks
+from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import number, read_csv
 from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
 
@@ -20,13 +20,13 @@ def improvement_table(inputs: Inputs, params: ImprovementParams) -> Table:
     """
     results = read_scores(inputs["evals"])
     shares = _contaminated(inputs["contamination"], params)
-    marks = Marks("the baseline")
+    footnotes = Footnotes("the baseline")
     measured = []
     for pair in params.pairs:
         for task, title in params.tasks.items():
             before, after = (results[m.key][task] for m in (pair.baseline, pair.student))
             facts = differing(measured_facts(before), measured_facts(after))
-            mark = marks.suffix(f"{pair.student.name}, {title}", facts)
+            mark = footnotes.suffix(f"{pair.student.name}, {title}", facts)
             compared = _compare(task, before, after)
             measured.append((pair, task, title, before, after, compared, mark))
     tested = [compared.p_value for *_, compared, _ in measured if compared]
@@ -62,7 +62,7 @@ def improvement_table(inputs: Inputs, params: ImprovementParams) -> Table:
             " method; bold where it is below 0.05.",
             f"Contaminated: examples that share {params.words} words in a row with a pair of the"
             " dataset, of those with as many words.",
-            *marks.notes(),
+            *footnotes.notes(),
         ],
     )
 

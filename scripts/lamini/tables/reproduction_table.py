@@ -18,7 +18,7 @@ from lamini.evaluation.facts import differing, measured_facts, published_facts, 
 from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import Interval, read_scores
-from lamini.tables.marks import Marks
+from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
@@ -70,7 +70,7 @@ class Agreement:
 
 
 @dataclass
-class Yardsticks:
+class AgreementCounts:
     """Agreement of our students, and of two replacements of our values, for comparison."""
 
     ours: Agreement = field(default_factory=Agreement)
@@ -82,24 +82,27 @@ class Yardsticks:
 
 @dataclass(frozen=True)
 class Paper:
-    """Published scores, and the initialization of each of the paper's students (`starts`)."""
+    """Published scores, and the initializations of the paper's students."""
 
     scores: Published
-    starts: Mapping[str, str]
+    initializations: Mapping[str, str]
+    """Name of the initialization, by name of the student."""
 
     @classmethod
     def read(cls, inputs: Inputs) -> "Paper":
         """Read the inputs `published` (CSV of scores) and `collection` (CSV of Table 3)."""
-        starts = {row["name"]: row["initialization"] for row in read_csv(inputs["collection"])}
-        return cls(published_scores(inputs["published"]), starts)
+        initializations = {
+            row["name"]: row["initialization"] for row in read_csv(inputs["collection"])
+        }
+        return cls(published_scores(inputs["published"]), initializations)
 
     def others(self, student: str) -> Iterator[str]:
         """All other students of the paper."""
-        return (name for name in self.starts if name != student)
+        return (name for name in self.initializations if name != student)
 
     def improvement(self, student: str, task: str) -> float:
         """Published improvement of a student over its initialization, in points."""
-        return self.scores[student][task] - self.scores[self.starts[student]][task]
+        return self.scores[student][task] - self.scores[self.initializations[student]][task]
 
 
 def reproduction_table(inputs: Inputs, params: ReproductionParams) -> Table:
@@ -111,20 +114,20 @@ def reproduction_table(inputs: Inputs, params: ReproductionParams) -> Table:
         params: models of the run that are in the paper, and tasks.
     """
     results, paper = read_scores(inputs.get("evals", ())), Paper.read(inputs)
-    groups: dict[tuple[str, str], Yardsticks] = {}
+    groups: dict[tuple[str, str], AgreementCounts] = {}
     members: dict[tuple[str, str], set[str]] = {}
-    marks = Marks("the published scores")
+    footnotes = Footnotes("the published scores")
     marked: dict[tuple[str, str], str] = {}
     for model in params.models:
         for group in ((model.family, model.role), (ALL, model.role)):
-            counts = groups.setdefault(group, Yardsticks())
+            counts = groups.setdefault(group, AgreementCounts())
             members.setdefault(group, set()).add(model.name)
             for task, title in params.tasks.items():
                 result = results[model.key][task]
                 if title in paper.scores[model.name]:
                     _count_score(counts, paper, model.name, title, result)
                     facts = differing(published_facts(result), measured_facts(result))
-                    mark = marks.suffix(f"{model.name}, {title}", facts)
+                    mark = footnotes.suffix(f"{model.name}, {title}", facts)
                     marked[group] = marked.get(group) or mark
     judged = params.another_teacher is None
     ordered = sorted(groups, key=lambda group: (group[0] == ALL, group[1] != "student"))
@@ -150,18 +153,18 @@ def reproduction_table(inputs: Inputs, params: ReproductionParams) -> Table:
             SEED_NOTE,
             *replication_notes(params.another_teacher),
             *([] if ordered else ["None of the paper's models took part in this run."]),
-            *marks.notes(),
+            *footnotes.notes(),
         ],
     )
 
 
 def _count_score(
-    counts: Yardsticks, paper: Paper, model: str, task: str, result: EvaluationResult
+    counts: AgreementCounts, paper: Paper, model: str, task: str, result: EvaluationResult
 ) -> None:
     before = paper.scores[model][task]
     counts.ours.add(result.score, result.interval, before)
-    if model in paper.starts and result.interval is not None:
-        replacements = [(counts.untrained, paper.starts[model])]
+    if model in paper.initializations and result.interval is not None:
+        replacements = [(counts.untrained, paper.initializations[model])]
         replacements += [(counts.another, other) for other in paper.others(model)]
         for agreement, other in replacements:
             score = paper.scores[other][task]
@@ -180,7 +183,7 @@ def replication_notes(teacher: str | None) -> list[str]:
 
 
 def _row(
-    family: str, role: str, models: int, counts: Yardsticks, *, judged: bool
+    family: str, role: str, models: int, counts: AgreementCounts, *, judged: bool
 ) -> ReproductionRow:
     """Row of a group; without `judged`, only the differences."""
     ours = counts.ours
@@ -211,7 +214,7 @@ def reproduced_improvement_table(inputs: Inputs, params: ReproducedImprovementPa
         params: students with their initializations, and tasks.
     """
     results, paper = read_scores(inputs["evals"]), Paper.read(inputs)
-    counts, rows, marks = Yardsticks(), [], Marks("the published scores")
+    counts, rows, footnotes = AgreementCounts(), [], Footnotes("the published scores")
     judged = params.another_teacher is None
     for pair in params.pairs:
         student, baseline = pair.student, pair.baseline
@@ -229,7 +232,7 @@ def reproduced_improvement_table(inputs: Inputs, params: ReproducedImprovementPa
                 for result in (before, after)
                 for fact in differing(published_facts(result), measured_facts(result))
             ] + differing(measured_facts(before), measured_facts(after))
-            mark = marks.suffix(f"{student.name}, {title}", facts)
+            mark = footnotes.suffix(f"{student.name}, {title}", facts)
             rows.append(
                 [
                     *map(text_cell, (student.name, baseline.name, title)),
@@ -254,13 +257,13 @@ def reproduced_improvement_table(inputs: Inputs, params: ReproducedImprovementPa
             " our improvement, example by example; the published one has none.",
             SEED_NOTE,
             *replication_notes(params.another_teacher),
-            *marks.notes(),
+            *footnotes.notes(),
         ],
     )
 
 
 def _count_improvement(
-    counts: Yardsticks, paper: Paper, student: str, task: str, compared: Comparison
+    counts: AgreementCounts, paper: Paper, student: str, task: str, compared: Comparison
 ) -> None:
     theirs = paper.improvement(student, task)
     counted = [(counts.ours, compared.difference), (counts.untrained, 0.0)]
@@ -293,7 +296,7 @@ def _improvement(
     ]
 
 
-def _improvement_summary(counts: Yardsticks) -> str:
+def _improvement_summary(counts: AgreementCounts) -> str:
     ours, compared = counts.ours, len(counts.ours.differences)
     if ours.share is None or counts.another.share is None:
         return "No improvement could be compared with the paper's."

@@ -15,8 +15,10 @@ from lamini.files import atomic_writer, write_json
 Inputs = dict[str, Any]
 """Named input files of a table's builder."""
 MISSING = "–"
-MARK = "†"
-MARK_NOTE = f"{MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
+DEMO_MARK = "†"
+DEMO_NOTE = (
+    f"{DEMO_MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
+)
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -128,13 +130,13 @@ class TitledTable(Table):
     @property
     def mark(self) -> str:
         """Mark after each number of this run; empty in a reproduction."""
-        return "" if self.reproduction else MARK
+        return "" if self.reproduction else DEMO_MARK
 
     def all_notes(self) -> list[str]:
         """Summary and notes, with the mark's note if a number is marked."""
         summary = [] if self.summary is None else [self.summary]
         ours = any(c.ours and isinstance(c.value, (int, float)) for row in self.rows for c in row)
-        return [*summary, *self.notes, *([MARK_NOTE] if ours and self.mark else [])]
+        return [*summary, *self.notes, *([DEMO_NOTE] if ours and self.mark else [])]
 
 
 def write_table(table: TitledTable, outputs: dict[str, str | Path]) -> None:

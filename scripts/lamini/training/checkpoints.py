@@ -21,7 +21,7 @@ from lamini.training.optimization import Optimizer
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
-KEPT = 2
+KEPT_CHECKPOINTS = 2
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Checkpoints:
                 shutil.rmtree(final, ignore_errors=True)
                 os.replace(draft, final)
                 sync_folder(self._folder)
-                for old in self._existing()[KEPT:]:
+                for old in self._existing()[KEPT_CHECKPOINTS:]:
                     shutil.rmtree(old)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(draft, ignore_errors=True)

@@ -21,7 +21,7 @@ from lamini.training.fast_modules import align_head, fuse_activations
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, lay_out, lay_out_flat
 from lamini.training.losses import token_losses
-from lamini.training.micro_batches import ON_A_CPU, MicroBatchCosts, measure_costs
+from lamini.training.micro_batches import CPU_COSTS, MicroBatchCosts, measure_costs
 from lamini.training.optimization import autocast, protect_t5_from_overflow
 from lamini.training.ranks import Ranks
 from lamini.training.ways import Way, pairs_to_prove, ways_to_try
@@ -96,7 +96,7 @@ class Computation:
     ) -> None:
         self._model, self._cache, self._ranks = model, cache, ranks
         self._architecture, self._start_token = job.architecture, start_token
-        self._name, self._costs = job.model, ON_A_CPU
+        self._name, self._costs = job.model, CPU_COSTS
         self.precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
         proven = pairs_to_prove(cache, used, proof_tokens(model))
         reference = Reference(

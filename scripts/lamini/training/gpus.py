@@ -40,7 +40,7 @@ time of its matrix products, times the bandwidth. GPT-2-124M: 119,350 tokens in 
 """
 
 
-def card_peak(name: str) -> float | None:
+def gpu_peak(name: str) -> float | None:
     """Peak of a GPU in FLOP/s, by its driver's device name; None if the GPU is not listed."""
     return next((gpu.peak for card, gpu in GPUS.items() if card in name), None)
 

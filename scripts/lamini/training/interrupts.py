@@ -24,7 +24,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """SIGTERM from Snakemake or SLURM, Ctrl-C, and the warning of `stop_before_time_limit`."""
 EXIT_STOPPED = 85
 """Exit code of a run that saved its state before its last step."""
-_LONGEST_MARGIN, _SHARE = 300.0, 0.1
+_MAX_MARGIN, _SHARE = 300.0, 0.1
 
 
 class StopSignals:
@@ -75,7 +75,7 @@ def stop_before_time_limit() -> None:
 
 def seconds_until_stop(left: float) -> float:
     """Seconds to train before stopping; the rest is reserved for one step and one checkpoint."""
-    return left - min(_LONGEST_MARGIN, _SHARE * left)
+    return left - min(_MAX_MARGIN, _SHARE * left)
 
 
 def read_time_left(text: str) -> float | None:

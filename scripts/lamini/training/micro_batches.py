@@ -22,9 +22,9 @@ _SAMPLE_TOKENS = (1024, 16384)
 _REPEATS = 3
 _USED_MEMORY = 0.85
 """Share of the free memory to use; the rest is for fragmentation and longer pairs."""
-_MOST_TOKENS = 2**17
-_LEAST_TOKENS = 2**10
-_MOST_OVERHEAD = 2**15
+_MAX_TOKENS = 2**17
+_MIN_TOKENS = 2**10
+_MAX_OVERHEAD = 2**15
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MicroBatchCosts:
     """Fixed cost of a micro-batch, in tokens that are computed in the same time."""
 
 
-ON_A_CPU = MicroBatchCosts(budget=8192, overhead=128)
+CPU_COSTS = MicroBatchCosts(budget=8192, overhead=128)
 """Measured on two cores; a larger budget only needs more memory there."""
 
 
@@ -101,14 +101,14 @@ def derive_costs(measured: list[Measurement], free: int) -> MicroBatchCosts:
     small, large = measured[0], measured[-1]
     more = large.tokens - small.tokens
     if more <= 0:
-        return MicroBatchCosts(_LEAST_TOKENS, _LEAST_TOKENS)
+        return MicroBatchCosts(_MIN_TOKENS, _MIN_TOKENS)
     per_token = max(large.seconds - small.seconds, 1e-9) / more
     overhead = small.seconds / per_token - small.tokens
     memory = max(large.memory - small.memory, 1) / more
     room = _USED_MEMORY * free - (small.memory - memory * small.tokens)
     return MicroBatchCosts(
-        _power_of_two(room / memory, _LEAST_TOKENS, _MOST_TOKENS),
-        _power_of_two(overhead, ON_A_CPU.overhead, _MOST_OVERHEAD),
+        _power_of_two(room / memory, _MIN_TOKENS, _MAX_TOKENS),
+        _power_of_two(overhead, CPU_COSTS.overhead, _MAX_OVERHEAD),
     )
 
 

@@ -11,12 +11,12 @@ from lamini.forward.own import position_limits, start_token
 from lamini.students.numerics import switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
 from lamini.training.export import export_model, keep_finished, run_facts
+from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.optimization import learning_rate
 from lamini.training.pairs import Selection, select_pairs
 from lamini.training.ranks import Ranks
-from lamini.training.start import load_start
 
 logger = logging.getLogger("lamini")
 _FEW_STEPS = 10
@@ -41,7 +41,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
     ranks = Ranks(gpus)
     try:
         prepare_torch(job.recipe.seed, ranks.device)
-        model, tokenizer = load_start(job)
+        model, tokenizer = load_initialization(job)
         if len(tokenizer) != cache.facts["vocabulary"]:
             raise LaminiError(
                 f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
@@ -59,7 +59,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
             ranks=ranks,
             fingerprint=job.fingerprint(tokenized),
         )
-        _show_start(job, trainer, model, ranks)
+        _log_start(job, trainer, model, ranks)
         metrics = trainer.run()
         if ranks.first:
             export_model(
@@ -112,7 +112,7 @@ def prepare_torch(seed: int, device: torch.device) -> None:
     switch_off_faulty_kernels()
 
 
-def _show_start(job: TrainingJob, trainer: Trainer, model: torch.nn.Module, ranks: Ranks) -> None:
+def _log_start(job: TrainingJob, trainer: Trainer, model: torch.nn.Module, ranks: Ranks) -> None:
     if not ranks.first:
         return
     steps = trainer.plan.steps

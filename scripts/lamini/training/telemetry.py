@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lamini.settings.students import Architecture
-from lamini.training.gpus import card_peak
+from lamini.training.gpus import gpu_peak
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
@@ -101,7 +101,7 @@ class Telemetry:
     def _peak(self) -> float | None:
         if self._ranks.device.type != "cuda":
             return None
-        peak = card_peak(torch.cuda.get_device_name(self._ranks.device))
+        peak = gpu_peak(torch.cuda.get_device_name(self._ranks.device))
         return peak * self._ranks.world if peak else None
 
 

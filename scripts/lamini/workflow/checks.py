@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lamini.errors import LaminiError, SettingsError
-from lamini.roots import files_of
 from lamini.settings.teacher import InstructionTemplate
+from lamini.user_files import files_of
 from lamini.workflow.inputs import Inputs
 
 

@@ -4,11 +4,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lamini.roots import files_of, root_inputs
 from lamini.settings.evaluation import TaskData
 from lamini.settings.human_evaluation import annotator_names
 from lamini.settings.params import Location
 from lamini.settings.students import Weights
+from lamini.user_files import files_of, rule_inputs
 from lamini.workflow.names import Names
 
 
@@ -130,7 +130,7 @@ class Inputs(Names):
         if definition.kind == "models":
             exclude = [definition.exclude] if definition.exclude else []
             answers = [f"results/answers/{model}.jsonl" for model in definition.models]
-            return {"answers": answers, "exclude": root_inputs(exclude)}
+            return {"answers": answers, "exclude": rule_inputs(exclude)}
         dataset = f"results/dataset/{self.study_mixture(study)}"
         return {"manifest": f"{dataset}.manifest.json", "dataset": ancient(f"{dataset}.parquet")}
 

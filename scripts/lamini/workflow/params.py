@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from lamini.roots import fingerprint
 from lamini.settings import params
 from lamini.settings.human_evaluation import annotator_names
+from lamini.user_files import user_files_digest
 from lamini.workflow.inputs import Inputs, weights_of
 
 
@@ -22,7 +22,7 @@ class RuleParams(Inputs):
         return params.PreparePrompts(
             source=source,
             seeds=definition.seeds,
-            files=fingerprint(self.seed_files(source)),
+            files=user_files_digest(self.seed_files(source)),
             samples=None if definition.generation else definition.samples,
             seed=self.config.seed,
             version=definition.version,
@@ -31,7 +31,7 @@ class RuleParams(Inputs):
     def topic_params(self) -> params.SelectTopics:
         """Params of rule `select_topics`."""
         topics = self.config.topics
-        files = fingerprint([topics.dump, *self.hidden_categories])
+        files = user_files_digest([topics.dump, *self.hidden_categories])
         return params.SelectTopics(topics=topics, files=files)
 
     def instruction_params(self, source: str, shard: str) -> params.GenerateInstructions:
@@ -47,7 +47,7 @@ class RuleParams(Inputs):
             count=definition.shard_sizes()[int(shard)],
             seed=self.config.seed,
             version=definition.version,
-            files=fingerprint(self.prompt_template(source)),
+            files=user_files_digest(self.prompt_template(source)),
         )
 
     def query_params(self, source: str) -> params.SelectQueries:
@@ -79,7 +79,7 @@ class RuleParams(Inputs):
             mixture=mixture,
             **dict(self.config.mixtures[mixture]),
             published=self.config.published if self.config.dataset == "published" else None,
-            files=fingerprint(self.published_files),
+            files=user_files_digest(self.published_files),
         )
 
     def export_params(self, mixture: str) -> params.ExportDataset:
@@ -151,7 +151,7 @@ class RuleParams(Inputs):
             contamination=self.config.analysis.contamination,
             tasks={task: self.config.tasks[task].data for task in self.config.evaluated_tasks},
             mirror=self.config.evaluation.mirror,
-            files=fingerprint(self.evaluated_files),
+            files=user_files_digest(self.evaluated_files),
         )
 
     def tokenizer_params(self, tokenizer: str) -> params.TrainTokenizer:
@@ -232,7 +232,7 @@ class RuleParams(Inputs):
             model=self.asked_model_params(model),
             tasks={task: self.config.tasks[task] for task in self.batches[batch]},
             evaluation=self.config.evaluation.model_copy(update=own),
-            files=fingerprint([*self.task_files(batch), *self.definition_files(batch)]),
+            files=user_files_digest([*self.task_files(batch), *self.definition_files(batch)]),
         )
 
     def answer_params(self, model: str) -> params.GenerateAnswers:
@@ -240,7 +240,7 @@ class RuleParams(Inputs):
         return params.GenerateAnswers(
             model=self.asked_model_params(model),
             answers=self.config.answers,
-            files=fingerprint([self.config.answers.instructions]),
+            files=user_files_digest([self.config.answers.instructions]),
             seed=self.config.seed,
         )
 
@@ -252,7 +252,7 @@ class RuleParams(Inputs):
         return params.SelectItems(
             study=study,
             mixture=self.study_mixture(study),
-            files=fingerprint([definition.exclude]) if definition.exclude else None,
+            files=user_files_digest([definition.exclude]) if definition.exclude else None,
             seed=self.config.seed,
             **definition.model_dump(include=set(shared)),
         )
@@ -284,7 +284,7 @@ class RuleParams(Inputs):
             kind=definition.kind,
             annotators=annotator_names(definition.annotators),
             replicates=definition.replicates,
-            files=fingerprint(self.rating_files(study)),
+            files=user_files_digest(self.rating_files(study)),
             seed=self.config.seed,
             version=definition.version,
         )

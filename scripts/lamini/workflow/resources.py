@@ -5,7 +5,7 @@ from collections.abc import Callable
 from lamini.settings.backends import CLIENT_MEMORY_MB, kind_of
 from lamini.workflow.names import Names
 
-LONGEST_MINUTES = 2880
+MAX_MINUTES = 2880
 """Longest time limit, two days: common on clusters; see config/profiles/slurm/partitions.yaml."""
 
 
@@ -37,10 +37,10 @@ class Resources(Names):
         """
         teacher = self.config.teacher
         if teacher.mode == "live" and kind_of(teacher).takes_days:
-            return LONGEST_MINUTES
+            return MAX_MINUTES
         server = teacher.server if teacher.backend == "local" else None
         billions = (server.parameters or 0) / 1e9 / max(server.gpus, 1) if server else 0.0
-        return min(round(minutes * max(1.0, billions / 30) * attempt), LONGEST_MINUTES)
+        return min(round(minutes * max(1.0, billions / 30) * attempt), MAX_MINUTES)
 
     def model_threads(self, model: str) -> int:
         """Threads of a job that runs a model; below 20M parameters a second one gains nothing."""
@@ -87,12 +87,12 @@ class Resources(Names):
         """Time limit of a training job in minutes; a retry resumes and gets more time.
 
         Estimated for V100s at a third of their peak, with the paper's 2.58M pairs and 5 epochs. The
-        limit never exceeds `LONGEST_MINUTES`: a longer training continues in the retry.
+        limit never exceeds `MAX_MINUTES`: a longer training continues in the retry.
         """
         hours_per_billion = 100.0
         billions = self.config.models[model].parameters / 1e9
         needed = 60 * hours_per_billion * billions / self.training_gpus(model)
-        return min(round(max(60.0, 1.5 * needed) * attempt), LONGEST_MINUTES)
+        return min(round(max(60.0, 1.5 * needed) * attempt), MAX_MINUTES)
 
     def training_memory(self, model: str, attempt: int) -> int:
         """Main memory per node of a training job, in MiB.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lamini.errors import LaminiError
 from lamini.files import resolve_path
-from lamini.roots import files_of
 from lamini.settings.teacher import Teacher
+from lamini.user_files import files_of
 
 _DIGITS = 12
 """Hex digits of a commit or digest in the name; a label is whole."""

@@ -98,7 +98,7 @@ def architecture(name: str) -> str:
 
 
 def build(name: str, seed: int = 0) -> Any:
-    """The family's tiny model in fp32, without dropout, every weight large enough to matter.
+    """The family's tiny model in fp32, without dropout, with weights of noticeable size.
 
     Learned tables of positions get the largest weights, so that a wrong position shows.
     """

@@ -1,4 +1,4 @@
-"""Tiny configurations of decoder-only types whose text model stands inside a larger configuration.
+"""Tiny configurations of decoder-only types with a nested text configuration.
 
 Most also read images or sound, whose parts are built as small as they can be and stay unused. A
 row's name is its `model_type` unless the row says another.

@@ -1,4 +1,4 @@
-"""Tiny configurations of the decoder-only types that carry a state along the tokens.
+"""Tiny configurations of the decoder-only types with a recurrent state.
 
 State-space models, linear attention, short convolutions, and hybrids of these with attention. A
 row's name is its `model_type` unless the row says another.

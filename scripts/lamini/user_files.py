@@ -1,7 +1,7 @@
 """User-provided input files: data in the repository, rating files, local copies of datasets.
 
 A clone or a checkout changes their modification times. Rules therefore take them as `ancient`, and
-a fingerprint of their content is one of the `params`: an edit recomputes results, a clone does not.
+a digest of their content is one of the `params`: an edit recomputes results, a clone does not.
 Files below `results/` are outputs of rules, and Snakemake compares them in its usual way.
 """
 
@@ -15,18 +15,18 @@ HASHED_BYTES = 2**20
 reading them at every start of a job takes too long; size and modification time are compared."""
 
 
-def is_given(path: str) -> bool:
+def is_user_file(path: str) -> bool:
     """Whether a file is user-provided: neither the output of a rule nor part of a package."""
     return not path.startswith(("results/", "package:"))
 
 
-def root_inputs(paths: Iterable[str]) -> list[Any]:
+def rule_inputs(paths: Iterable[str]) -> list[Any]:
     """Inputs of a rule: user-provided files as `ancient`; outputs of rules unchanged; files of
     packages left out."""
     from snakemake.io import ancient
 
     wanted = [path for path in paths if not path.startswith("package:")]
-    return [ancient(path) if is_given(path) else path for path in wanted]
+    return [ancient(path) if is_user_file(path) else path for path in wanted]
 
 
 def files_of(path: str) -> list[Path]:
@@ -38,13 +38,13 @@ def files_of(path: str) -> list[Path]:
     return [file for file in found if "__pycache__" not in file.parts]
 
 
-def fingerprint(paths: Iterable[str]) -> str | None:
+def user_files_digest(paths: Iterable[str]) -> str | None:
     """Digest of the user-provided files among `paths`; None if there are none.
 
     A folder is expanded to all its files (`files_of`). A missing file is hashed as "missing";
     Snakemake reports it.
     """
-    given = sorted(path for path in paths if is_given(path))
+    given = sorted(path for path in paths if is_user_file(path))
     if not given:
         return None
     digest = hashlib.blake2b(digest_size=16)

@@ -14,7 +14,7 @@ from lamini.training.job import TrainingJob
 logger = logging.getLogger("lamini")
 
 
-def load_start(job: TrainingJob) -> tuple[Any, Any]:
+def load_initialization(job: TrainingJob) -> tuple[Any, Any]:
     """The initial model in fp32 and its tokenizer, with matching vocabulary and special tokens.
 
     Raises:

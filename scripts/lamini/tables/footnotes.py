@@ -1,14 +1,14 @@
-"""Marks (≠) on cells that compare scores which were measured differently."""
+"""Footnotes of tables that compare scores which were measured differently."""
 
 from collections.abc import Sequence
 
-UNLIKE = "≠"
+NOT_COMPARABLE = "≠"
 _MAX_PLACES = 3
 """Maximum number of places named in a note; the others are counted."""
 
 
-class Marks:
-    """Collects the marks of one table, and the notes that explain them.
+class Footnotes:
+    """Collects the footnotes of one table, and gives each cell its footnote sign.
 
     Args:
         reference: name of the compared scores, as worded in the notes.
@@ -19,7 +19,7 @@ class Marks:
         self._places: dict[str, list[str]] = {}
 
     def suffix(self, place: str, facts: Sequence[str]) -> str:
-        """Mark of a cell; empty if no fact differs.
+        """Footnote sign of a cell; empty if no fact differs.
 
         Args:
             place: name of the cell in the note.
@@ -28,11 +28,11 @@ class Marks:
         """
         for fact in facts:
             self._places.setdefault(fact, []).append(place)
-        return UNLIKE if facts else ""
+        return NOT_COMPARABLE if facts else ""
 
     def notes(self) -> list[str]:
         """One line per differing fact, with the places where it differs."""
-        start = f"{UNLIKE} not measured as {self._reference}"
+        start = f"{NOT_COMPARABLE} not measured as {self._reference}"
         return [f"{start}: {fact} ({_listed(at)})." for fact, at in self._places.items()]
 
 
