@@ -96,7 +96,9 @@ def test_generation_counts_and_shares() -> None:
 def test_training_shows_losses_and_what_was_left_out() -> None:
     facts = {"steps": 12, "pairs_used": 900, "pairs_left_out": {"prompt": 3, "response": 4}}
     facts |= {"tokens": 5000, "loss_first": 4.5, "loss_last": 2.0625}
-    facts |= {"held_out_before": 4.75, "held_out_after": None}
+    facts |= {"held_out_before": 4.75, "held_out_after": None, "pairs_held_out": 8}
+    facts |= {"model": "mine", "initialization": {"path": "start", "revision": None}}
+    facts |= {"supervised_tokens": 9, "dataset_sha256": "0"}
     for name, steps in (("a.json", 12), ("b.json", 34)):
         Path(name).write_text(json.dumps(facts | {"steps": steps}))
     students = [student("mine", "Mine"), student("other", "Other")]

@@ -1,9 +1,10 @@
 """Table 3 (the collection), and the table of training losses."""
 
 from lamini.catalogue.params import CollectionParams, TrainingParams
-from lamini.files import listed, read_json
+from lamini.files import listed
 from lamini.tables.published import read_csv
 from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.training.facts import TrainingFacts
 
 
 def collection_table(inputs: Inputs, params: CollectionParams) -> Table:
@@ -53,18 +54,23 @@ def training_table(inputs: Inputs, params: TrainingParams) -> Table:
     """
     rows = []
     for student, path in zip(params.students, listed(inputs["manifests"]), strict=True):
-        facts = read_json(path)
-        left_out = sum(facts["pairs_left_out"].values())
+        facts = TrainingFacts.read(path)
+        left_out = sum(facts.pairs_left_out.values())
         rows.append(
             [
                 text_cell(student.name),
-                Cell(facts["steps"], ours=True),
-                Cell(facts["pairs_used"], ours=True),
+                Cell(facts.steps, ours=True),
+                Cell(facts.pairs_used, ours=True),
                 Cell(left_out, ours=True),
-                Cell(facts["tokens"], ours=True),
+                Cell(facts.tokens, ours=True),
                 *(
-                    Cell(facts[key], ours=True, digits=3)
-                    for key in ("loss_first", "loss_last", "held_out_before", "held_out_after")
+                    Cell(loss, ours=True, digits=3)
+                    for loss in (
+                        facts.loss_first,
+                        facts.loss_last,
+                        facts.held_out_before,
+                        facts.held_out_after,
+                    )
                 ),
             ]
         )

@@ -22,9 +22,11 @@ from lamini.files import (
     write_json,
     write_jsonl,
 )
+from lamini.forward.proof import Choice
 from lamini.prompt_formats import render_prompt
 from lamini.students.pretrained import save_model
 from lamini.students.token_cache import TokenCache
+from lamini.training.facts import InitialWeights, TrainingFacts
 from lamini.training.job import TrainingJob
 from lamini.training.pairs import Selection
 
@@ -43,7 +45,7 @@ def export_model(
     model: Any,
     tokenizer: Any,
     metrics: list[dict[str, Any]],
-    facts: dict[str, Any],
+    facts: TrainingFacts,
     *,
     left_out: list[dict[str, Any]],
     folder: Path,
@@ -70,7 +72,7 @@ def export_model(
         write_jsonl(folder / LEFT_OUT, left_out)
         with atomic_writer(folder / "README.md") as handle:
             handle.write(model_card(job, facts, chat_template=bool(tokenizer.chat_template)))
-        return write_folder_manifest(folder, facts)
+        return write_folder_manifest(folder, facts.as_json())
     except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise LaminiError(
@@ -84,30 +86,33 @@ def run_facts(
     metrics: list[dict[str, Any]],
     cache: TokenCache,
     selection: Selection,
-) -> dict[str, Any]:
+    choice: Choice,
+) -> TrainingFacts:
     """Facts of a run for its manifest and model card: first and last losses, counts, data."""
     steps = metrics[1:]
     skipped = sum(row["gradient_norm"] is None for row in steps)  # None: the norm was not finite
     measured = [row["held_out_loss"] for row in metrics if row["held_out_loss"] is not None]
-    return {
-        "model": job.model,
-        "initialization": job.initialization.as_params(),
-        "steps": len(steps),
-        "steps_skipped": skipped,
-        "loss_first": steps[0]["loss"],
-        "loss_last": steps[-1]["loss"],
-        "held_out_before": measured[0] if measured else None,
-        "held_out_after": measured[-1] if measured else None,
-        "pairs_used": len(selection.training),
-        "pairs_held_out": len(selection.held_out),
-        "pairs_left_out": selection.counts(),
-        "supervised_tokens": sum(row["supervised_tokens"] for row in steps),
-        "tokens": sum(row["tokens"] for row in steps),
-        "dataset_sha256": cache.facts["dataset_sha256"],
-    }
+    start = job.initialization
+    return TrainingFacts(
+        model=job.model,
+        initialization=InitialWeights(path=start.path, revision=start.revision),
+        steps=len(steps),
+        steps_skipped=skipped,
+        loss_first=steps[0]["loss"],
+        loss_last=steps[-1]["loss"],
+        held_out_before=measured[0] if measured else None,
+        held_out_after=measured[-1] if measured else None,
+        pairs_used=len(selection.training),
+        pairs_held_out=len(selection.held_out),
+        pairs_left_out=selection.counts(),
+        supervised_tokens=sum(row["supervised_tokens"] for row in steps),
+        tokens=sum(row["tokens"] for row in steps),
+        dataset_sha256=cache.facts["dataset_sha256"],
+        **choice.facts(),
+    )
 
 
-def model_card(job: TrainingJob, facts: dict[str, Any], *, chat_template: bool) -> str:
+def model_card(job: TrainingJob, facts: TrainingFacts, *, chat_template: bool) -> str:
     """Text of the model folder's `README.md`.
 
     Args:
@@ -117,7 +122,7 @@ def model_card(job: TrainingJob, facts: dict[str, Any], *, chat_template: bool) 
     """
     recipe = job.recipe.result_params().items()
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe if key != "version")
-    left_out = sum(facts["pairs_left_out"].values())
+    left_out = sum(facts.pairs_left_out.values())
     return f"""---
 base_model: {job.initialization.path}
 library_name: transformers
@@ -144,15 +149,15 @@ license_name: that-of-the-base-model-and-the-data
 
 | | |
 |---|---|
-| pairs trained on | {facts["pairs_used"]:,} |
-| pairs held out | {facts["pairs_held_out"]:,} |
+| pairs trained on | {facts.pairs_used:,} |
+| pairs held out | {facts.pairs_held_out:,} |
 | pairs left out | {left_out:,} (`left_out.jsonl`) |
-| optimiser steps | {facts["steps"]:,} |
-| of them skipped, as fp16 overflowed | {facts["steps_skipped"]:,} |
-| loss of the first and the last step | {facts["loss_first"]} → {facts["loss_last"]} |
-| held-out loss before and after | {facts["held_out_before"]} → {facts["held_out_after"]} |
-| computed by | `{facts["way"]}`{_refused(facts)} |
-| SHA-256 of the dataset | `{facts["dataset_sha256"]}` |
+| optimiser steps | {facts.steps:,} |
+| of them skipped, as fp16 overflowed | {facts.steps_skipped:,} |
+| loss of the first and the last step | {facts.loss_first} → {facts.loss_last} |
+| held-out loss before and after | {facts.held_out_before} → {facts.held_out_after} |
+| computed by | `{facts.way}`{_refused(facts)} |
+| SHA-256 of the dataset | `{facts.dataset_sha256}` |
 
 Losses are nats per supervised token: the response and its end token. The curve is in
 `metrics.jsonl`.
@@ -180,9 +185,9 @@ what models trained on its answers are used for.
 """
 
 
-def _refused(facts: dict[str, Any]) -> str:
+def _refused(facts: TrainingFacts) -> str:
     """Reasons why faster ways of computation were refused."""
-    reasons = facts.get("refused_ways", {}).items()
+    reasons = (facts.refused_ways or {}).items()
     return "".join(f"; not by `{way}`, which {reason}" for way, reason in reasons)
 
 

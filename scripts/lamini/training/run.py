@@ -67,7 +67,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 model.to("cpu"),
                 tokenizer,
                 metrics,
-                run_facts(job, metrics, cache, selection) | trainer.choice.facts(),
+                run_facts(job, metrics, cache, selection, trainer.choice),
                 left_out=selection.left_out,
                 folder=output / "final",
             )
