@@ -1,5 +1,6 @@
 """Report section: ratings (paper sections 3.3.3 and 4.2, Appendix C)."""
 
+from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.run import Params, Run, published
 
@@ -36,8 +37,8 @@ def _disagreement(name: str, ahead: str, title: str) -> TableEntry:
         title=title,
         builder="lamini.tables.human_tables:disagreement_table",
         inputs=lambda run: {
-            "ratings": run.rated("models", "ratings.csv"),
-            "rated": run.rated("models", "items.jsonl"),
+            "ratings": run.rated("models", paths.RATINGS),
+            "rated": run.rated("models", paths.ITEMS),
         },
         params=params,
         when=lambda run: run.study("models"),
@@ -93,7 +94,7 @@ HUMAN_EVALUATION = Section(
             "4",
             title="Ratings of sampled instructions and responses of each subset.",
             builder="lamini.figures.ratings:draw_dataset_ratings",
-            inputs=lambda run: {"ratings": run.rated("dataset", "ratings.csv")},
+            inputs=lambda run: {"ratings": run.rated("dataset", paths.RATINGS)},
             params=lambda run: {"symbols": run.symbols},
             when=lambda run: run.study("dataset"),
         ),
@@ -102,7 +103,7 @@ HUMAN_EVALUATION = Section(
             title="Ratings of the models' answers to the user-oriented instructions.",
             builder="lamini.figures.ratings:draw_model_ratings",
             inputs=lambda run: (
-                {"ratings": run.rated("models", "ratings.csv")}
+                {"ratings": run.rated("models", paths.RATINGS)}
                 | published("human_evaluation_models")
             ),
             params=lambda run: {"names": run.rated_models},

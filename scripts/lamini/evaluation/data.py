@@ -14,6 +14,7 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
+from lamini.paths import TASK_DATA
 from lamini.settings.evaluation import TaskData
 from lamini.settings.params import MirrorTaskData
 
@@ -103,14 +104,14 @@ def mirror_task_data(*, examples: str | Path, settings: MirrorTaskData) -> None:
 def _from_hub(data: TaskData) -> "Dataset":
     from datasets import load_dataset
 
+    mirror = Path(TASK_DATA).parent
     try:
         return load_dataset(data.repo, data.config, split=data.split, revision=data.revision)
     except Exception as error:  # the hub's client raises many types; all mean a failed download
         raise LaminiError(
             f"{place_of(data, None)}: the download from the hub failed"
             f" ({type(error).__name__}: {error!s:.300}). Where there is a network, run"
-            " `snakemake task_data`, copy results/task_data here, and set"
-            " `evaluation.mirror: results/task_data`"
+            f" `snakemake task_data`, copy {mirror} here, and set `evaluation.mirror: {mirror}`"
         ) from error
 
 

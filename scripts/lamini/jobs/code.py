@@ -23,6 +23,7 @@ WITHOUT_EFFECT = (
     "lamini.errors",
     "lamini.jobs",
     "lamini.log",
+    "lamini.paths",  # the paths that a result depends on are inputs and outputs of the rule
     "lamini.roots",
     "lamini.settings",  # the settings that a result depends on are params of the rule
     "lamini.slurm",

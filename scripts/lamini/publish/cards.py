@@ -8,6 +8,7 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.files import read_json
+from lamini.paths import EVALUATION, within
 from lamini.settings import Config
 
 
@@ -47,12 +48,12 @@ task, and how many examples are so affected. Scores on such examples may be reca
 
 
 def evaluation_section(
-    evals: Path, config: Config, model: str, start: str
+    results: Path, config: Config, model: str, start: str
 ) -> tuple[str, list[str]]:
     """Section with the scores of a student and of its initialization.
 
     Args:
-        evals: folder of the results, by model and task.
+        results: the results folder.
         config: names of tasks and models, and the list of evaluated tasks.
         model: the student.
         start: its initialization.
@@ -62,12 +63,12 @@ def evaluation_section(
     """
     rows, missing, protocols = [], [], set()
     for task in config.evaluated_tasks:
-        name, result = config.tasks[task].name, _result(evals / model / f"{task}.json")
+        name, result = config.tasks[task].name, _result(results, model, task)
         if result is None:
             missing.append(name)
             continue
         protocols.add(result["protocol"])
-        before = _result(evals / start / f"{task}.json")
+        before = _result(results, start, task)
         rows.append(
             [
                 name,
@@ -101,7 +102,8 @@ def _baseline_score(before: dict[str, Any], result: dict[str, Any]) -> str:
     return f"{before['score']:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
 
 
-def _result(path: Path) -> dict[str, Any] | None:
+def _result(results: Path, model: str, task: str) -> dict[str, Any] | None:
+    path = within(results, EVALUATION, model=model, task=task)
     return read_json(path) if path.is_file() else None
 
 

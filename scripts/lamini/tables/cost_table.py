@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
+from lamini.paths import RESULTS
 from lamini.status.requests import RULES
 from lamini.status.usage import Total, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Inputs, Params, Table
 
-RESULTS = Path("results")
 ALL = "All"
 
 
