@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from lamini.errors import LaminiError
 from lamini.evaluation import evaluate as module
-from lamini.evaluation.data import mirror_task_data
+from lamini.evaluation.data import mirror_path, mirror_task_data
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.models import load_model
 from lamini.evaluation.results import summarize
@@ -165,8 +165,8 @@ def test_changed_weights_of_a_folder_are_not_taken_for_the_old_ones(
 def _damaged(task: str, change: Any) -> str:
     """A mirror whose second row of one task is damaged."""
     shutil.rmtree("mirror", ignore_errors=True)
-    source = Path(MIRROR) / TASKS[task].data.path
-    target = Path("mirror") / TASKS[task].data.path
+    source = Path(MIRROR) / mirror_path(TASKS[task].data)
+    target = Path("mirror") / mirror_path(TASKS[task].data)
     target.parent.mkdir(parents=True)
     rows = [json.loads(line) for line in source.read_text().splitlines()]
     change(rows)

@@ -81,11 +81,16 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     return examples, facts
 
 
+def mirror_path(data: TaskData) -> str:
+    """Path of the examples, relative to the folder of a local mirror."""
+    return f"{data.repo}/{data.config or 'default'}/{data.split}.jsonl"
+
+
 def place_of(data: TaskData, mirror: str | None) -> str:
     """Name of the examples in messages; for a mirror also the path of the file."""
     if mirror is None:
         return f"{data.repo} ({data.config or 'default'}, {data.split})"
-    return f"{mirror}/{data.path}"
+    return f"{mirror}/{mirror_path(data)}"
 
 
 def digest_rows(rows: Iterable[Any]) -> str:

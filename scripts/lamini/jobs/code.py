@@ -25,7 +25,7 @@ WITHOUT_EFFECT = (
     "lamini.log",
     "lamini.paths",  # the paths that a result depends on are inputs and outputs of the rule
     "lamini.roots",
-    "lamini.settings",  # the settings that a result depends on are params of the rule
+    "lamini.settings",  # only declares and checks params; Snakemake compares their values
     "lamini.slurm",
     "lamini.text_table",
     "lamini.workflow",

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from lamini.plan.requests import StagePlan
 from lamini.plan.students import CARDS, StudentPlan
-from lamini.settings.backends import kind_of
 from lamini.settings.teacher import Price, Teacher
 from lamini.teacher.money import Cost, Spending, dollars
+from lamini.teacher_backends import kind_of
 from lamini.text_table import short_count, text_table
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from lamini import paths
+from lamini.evaluation.data import mirror_path
+from lamini.human_evaluation.assignment import annotator_names
 from lamini.roots import files_of, root_inputs
 from lamini.settings.evaluation import TaskData
-from lamini.settings.human_evaluation import annotator_names
 from lamini.settings.params import Location
 from lamini.settings.students import Weights
 from lamini.workflow.names import Names
@@ -76,7 +77,8 @@ class Inputs(Names):
         mirror = self.config.evaluation.mirror
         if mirror is None:
             return []
-        return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
+        data = (self.config.tasks[task].data for task in self.batches[batch])
+        return [f"{mirror}/{mirror_path(item)}" for item in data]
 
     def definition_files(self, batch: str) -> list[str]:
         """All files in the folders with user-defined tasks (`include_path`) of a batch."""
@@ -87,7 +89,7 @@ class Inputs(Names):
     def task_data(self) -> dict[str, TaskData]:
         """Hub locations of the evaluated tasks' data, by their path in a local mirror."""
         data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
-        return {d.path.removesuffix(".jsonl"): d for d in data}
+        return {mirror_path(item).removesuffix(".jsonl"): item for item in data}
 
     def sample_files(self, batch: str) -> list[str]:
         """Files with requests and outputs of a batch's tasks (`evaluation.samples`), with the

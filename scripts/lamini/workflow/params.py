@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from lamini.human_evaluation.assignment import annotator_names
 from lamini.roots import fingerprint
 from lamini.settings import params
-from lamini.settings.human_evaluation import annotator_names
 from lamini.workflow.inputs import Inputs, weights_of
 
 

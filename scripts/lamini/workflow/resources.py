@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lamini.settings.backends import kind_of
+from lamini.teacher_backends import kind_of
 from lamini.workflow.names import Names
 
 LONGEST_MINUTES = 2880
