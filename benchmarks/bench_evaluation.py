@@ -185,8 +185,7 @@ def t5_small(folder: Path, mirror: Path) -> tuple[Any, Any]:
 START = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from lamini.evaluation import evaluate, scoring
-scoring.Scorer.score = lambda self, requests, advance=None: [(-1.0, False)] * len(requests)
+from lamini.evaluation import evaluate
 evaluate._run = lambda *_: sys.exit(0)
 from lamini.settings.params import EvaluateModel
 settings = EvaluateModel.model_validate_json(sys.stdin.read())

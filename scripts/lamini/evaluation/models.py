@@ -225,15 +225,20 @@ def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | N
 
 
 def _check_folder(asked: AskedModel) -> None:
-    """Refuse a checkpoint with other file sizes than its manifest: an incomplete copy."""
+    """Refuse a checkpoint with other files than its manifest: an incomplete or damaged copy."""
     manifest = manifest_of(asked)
     if manifest is None:
         return
     for name, facts in read_json(manifest)["files"].items():
         file = manifest.parent / name
-        if not file.is_file() or file.stat().st_size != facts["bytes"]:
-            found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
+        if not file.is_file():
+            found, said = "missing", f"{facts['bytes']} bytes"
+        elif file.stat().st_size != facts["bytes"]:
+            found, said = f"{file.stat().st_size} bytes", f"{facts['bytes']} bytes"
+        else:
+            found, said = f"SHA-256 {sha256_file(file)}", f"SHA-256 {facts['sha256']}"
+        if found != said:
             raise LaminiError(
-                f"{file}: {found}, but its manifest says {facts['bytes']} bytes; remove"
-                f" {manifest} and run again, or copy the folder again"
+                f"{file}: {found}, but its manifest says {said}; remove {manifest} and run again,"
+                " or copy the folder again"
             )
