@@ -4,19 +4,21 @@
     snakemake --profile demo           the embedded demo, on a laptop
     snakemake --profile slurm models   one stage: dataset, models, evals, figures, report
 
-Paths: results/{artifact}/{source}/{shard}.jsonl up to the dataset, then results/{artifact}/{model}.
-config/ has the settings of the run, config/profiles/ the resources of the machine.
+lamini.paths has the paths of all files, config/ the settings of the run, config/profiles/ the
+resources of the machine.
 """
 
 import lamini.workflow
 from snakemake.utils import min_version
 
+from lamini import paths
 from lamini.catalogue import Catalogue
 from lamini.jobs.kept_outputs import forget_accepted
 from lamini.status.graph import write_jobs
 from lamini.user_files import rule_inputs
 from lamini.workflow import growing, one_of
 from lamini.workflow.rule_code import CodeWatch
+from lamini.workflow.rule_logs import name_logs
 from lamini.workflow.teacher_check import check_teacher
 
 min_version("9.27")
@@ -51,6 +53,8 @@ include: "rules/human_evaluation.smk"
 include: "rules/report.smk"
 
 
+name_logs(workflow)
+
 # Edits of code make results stale; before recomputing expensive ones, the run stops and asks.
 watch = CodeWatch(workflow, recompute=flow.config.code_changes == "recompute")
 
@@ -63,7 +67,7 @@ onstart:
 
 # All outputs of this run are accepted, so jobs do not need the copies of their outputs any more.
 onsuccess:
-    forget_accepted("results")
+    forget_accepted(paths.RESULTS)
 
 
 localrules:
@@ -84,34 +88,29 @@ rule all:
         catalogue.table_files(),
         catalogue.figure_files(),
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
-        "results/report/index.html",
-        "results/ro-crate-metadata.json",
-        "results/run_config.yaml",
+        paths.REPORT,
+        paths.CRATE,
+        paths.RUN_CONFIG,
 
 
 rule dataset:
     """The merged dataset and its analysis."""
     input:
-        expand("results/dataset/{mixture}.manifest.json", mixture=flow.used_mixtures),
-        expand(
-            "results/analysis/{mixture}/statistics.csv", mixture=flow.analysed_mixture
-        ),
+        expand(paths.DATASET_MANIFEST, mixture=flow.used_mixtures),
+        expand(paths.STATISTICS, mixture=flow.analysed_mixture),
 
 
 rule models:
     """Checkpoints of all students."""
     input:
-        expand(
-            "results/checkpoints/{model}/final/manifest.json",
-            model=flow.trained_students,
-        ),
+        expand(paths.CHECKPOINT_MANIFEST, model=flow.trained_students),
 
 
 rule evals:
     """Scores of all models on all tasks."""
     input:
         expand(
-            "results/evals/{model}/{task}.json",
+            paths.EVALUATION,
             model=flow.evaluated_models,
             task=flow.config.evaluated_tasks,
         ),
@@ -133,7 +132,7 @@ rule acceptance:
 rule task_data:
     """Local copies of the tasks' data from the hub."""
     input:
-        [f"results/task_data/{path}.jsonl" for path in flow.task_data],
+        expand(paths.TASK_DATA, path=flow.task_data),
 
 
 rule rating_sheets:
@@ -145,7 +144,7 @@ rule rating_sheets:
 rule report:
     """The report."""
     input:
-        "results/report/index.html",
+        paths.REPORT,
 
 
 # User-defined rules, included last so that they can refer to all rules above.

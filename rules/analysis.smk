@@ -1,25 +1,20 @@
 """The dataset's analysis (paper section 3.3, Tables 1 and 2, Figure 3).
 
-Inputs: results/dataset/{mixture}.parquet and its manifest.
-Outputs: results/analysis/{mixture}/*.csv and *.parquet.
+Inputs: the dataset and its manifest. Outputs: CSV and Parquet files of each mixture.
 """
 
 
 rule measure_dataset:
     """Count samples and tokens, and measure lexical diversity, per source and in total."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
         tokenizer=flow.tokenizer_input(flow.config.analysis.tokenizer),
     output:
-        statistics="results/analysis/{mixture}/statistics.csv",
-        diversity="results/analysis/{mixture}/diversity.csv",
-        quality="results/analysis/{mixture}/quality.csv",
-        lengths="results/analysis/{mixture}/lengths.csv",
-    log:
-        "results/logs/measure_dataset/{mixture}.log",
-    benchmark:
-        "results/benchmarks/measure_dataset/{mixture}.jsonl"
+        statistics=paths.STATISTICS,
+        diversity=paths.DIVERSITY,
+        quality=paths.QUALITY,
+        lengths=paths.LENGTHS,
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -35,15 +30,11 @@ rule measure_dataset:
 rule count_tokens:
     """Count tokens with one of the tokenizers that are compared for Table 1."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
         tokenizer=lambda w: flow.tokenizer_input(w.tokenizer),
     output:
-        counts="results/analysis/{mixture}/token_counts/{tokenizer}.csv",
-    log:
-        "results/logs/count_tokens/{mixture}/{tokenizer}.log",
-    benchmark:
-        "results/benchmarks/count_tokens/{mixture}/{tokenizer}.jsonl"
+        counts=paths.TOKEN_COUNTS,
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -59,14 +50,10 @@ rule count_tokens:
 rule embed_instructions:
     """Compute sentence embeddings of a sample of instructions per set."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
     output:
-        embeddings="results/analysis/{mixture}/embeddings.parquet",
-    log:
-        "results/logs/embed_instructions/{mixture}.log",
-    benchmark:
-        "results/benchmarks/embed_instructions/{mixture}.jsonl"
+        embeddings=paths.EMBEDDINGS,
     conda:
         "../envs/eval.yaml"
     threads: 2
@@ -83,14 +70,10 @@ rule embed_instructions:
 rule project_embeddings:
     """Project the embeddings to two dimensions with t-SNE, and measure semantic diversity."""
     input:
-        embeddings="results/analysis/{mixture}/embeddings.parquet",
+        embeddings=paths.EMBEDDINGS,
     output:
-        projection="results/analysis/{mixture}/projection.parquet",
-        diversity="results/analysis/{mixture}/semantic_diversity.csv",
-    log:
-        "results/logs/project_embeddings/{mixture}.log",
-    benchmark:
-        "results/benchmarks/project_embeddings/{mixture}.jsonl"
+        projection=paths.PROJECTION,
+        diversity=paths.SEMANTIC_DIVERSITY,
     conda:
         "../envs/data.yaml"
     resources:
@@ -105,17 +88,13 @@ rule project_embeddings:
 rule find_contamination:
     """Find word n-grams that pairs share with the evaluated examples of the downstream tasks."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
         data=rule_inputs(flow.evaluated_files),
     output:
-        contamination="results/analysis/{mixture}/contamination.csv",
-        hits="results/analysis/{mixture}/contamination.parquet",
-        examples="results/analysis/{mixture}/contaminated_examples.parquet",
-    log:
-        "results/logs/find_contamination/{mixture}.log",
-    benchmark:
-        "results/benchmarks/find_contamination/{mixture}.jsonl"
+        contamination=paths.CONTAMINATION,
+        hits=paths.CONTAMINATION_HITS,
+        examples=paths.CONTAMINATED_EXAMPLES,
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -131,15 +110,11 @@ rule find_contamination:
 rule find_near_duplicates:
     """Find near-duplicate instructions with MinHash."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
     output:
-        near_duplicates="results/analysis/{mixture}/near_duplicates.parquet",
-        counts="results/analysis/{mixture}/near_duplicates.csv",
-    log:
-        "results/logs/find_near_duplicates/{mixture}.log",
-    benchmark:
-        "results/benchmarks/find_near_duplicates/{mixture}.jsonl"
+        near_duplicates=paths.NEAR_DUPLICATES,
+        counts=paths.NEAR_DUPLICATE_COUNTS,
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -155,16 +130,12 @@ rule find_near_duplicates:
 rule count_funnel:
     """Count the remaining pairs of each source after each filter of doubtful pairs."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
-        near_duplicates="results/analysis/{mixture}/near_duplicates.parquet",
-        hits="results/analysis/{mixture}/contamination.parquet",
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
+        near_duplicates=paths.NEAR_DUPLICATES,
+        hits=paths.CONTAMINATION_HITS,
     output:
-        funnel="results/analysis/{mixture}/funnel.csv",
-    log:
-        "results/logs/count_funnel/{mixture}.log",
-    benchmark:
-        "results/benchmarks/count_funnel/{mixture}.jsonl"
+        funnel=paths.FUNNEL,
     conda:
         "../envs/data.yaml"
     resources:
@@ -179,14 +150,10 @@ rule count_funnel:
 rule count_verbs:
     """Count verbs and their objects in a sample of instructions."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
     output:
-        verbs="results/analysis/{mixture}/verbs.csv",
-    log:
-        "results/logs/count_verbs/{mixture}.log",
-    benchmark:
-        "results/benchmarks/count_verbs/{mixture}.jsonl"
+        verbs=paths.VERBS,
     conda:
         "../envs/data.yaml"
     resources:
@@ -201,14 +168,10 @@ rule count_verbs:
 rule measure_topic_coverage:
     """Count the topics shown in topic-guided prompts, and those named in their instructions."""
     input:
-        topics="results/topics/topics.jsonl",
+        topics=paths.TOPICS,
         instructions=flow.guided_instructions,
     output:
-        coverage="results/analysis/topic_coverage.csv",
-    log:
-        "results/logs/measure_topic_coverage.log",
-    benchmark:
-        "results/benchmarks/measure_topic_coverage.jsonl"
+        coverage=paths.TOPIC_COVERAGE,
     conda:
         "../envs/data.yaml"
     resources:

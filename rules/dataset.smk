@@ -1,10 +1,10 @@
 """The merged dataset (paper section 3.2), or the published dataset.
 
-Inputs: results/pairs/{source}/{shard}.jsonl, or the released dataset; for a decontaminated mixture
-also results/analysis/{mixture}/contamination.parquet of its undecontaminated mixture.
-Outputs: results/dataset/{mixture}.parquet, its manifest and its card. Later rules depend on the
+Inputs: the pairs of all shards, or the released dataset; for a decontaminated mixture also the
+contamination hits of its undecontaminated mixture.
+Outputs: the dataset as a Parquet file, its manifest and its card. Later rules depend on the
 manifest, which Snakemake compares by content, and take the Parquet file as `ancient`.
-`snakemake results/export/d_all/README.md` makes a folder for the hub and a JSONL file.
+`export_dataset` makes a folder for the hub and a JSONL file, on request only.
 """
 
 if flow.config.dataset == "generated":
@@ -15,13 +15,9 @@ if flow.config.dataset == "generated":
             pairs=lambda w: flow.mixture_pairs(w.mixture),
             hits=lambda w: flow.mixture_hits(w.mixture),
         output:
-            dataset="results/dataset/{mixture}.parquet",
-            manifest="results/dataset/{mixture}.manifest.json",
-            card="results/dataset/{mixture}.card.md",
-        log:
-            "results/logs/merge_pairs/{mixture}.log",
-        benchmark:
-            "results/benchmarks/merge_pairs/{mixture}.jsonl"
+            dataset=paths.DATASET,
+            manifest=paths.DATASET_MANIFEST,
+            card=paths.DATASET_CARD,
         conda:
             "../envs/data.yaml"
         threads: 2
@@ -41,13 +37,9 @@ else:
             published=rule_inputs(flow.published_files),
             hits=lambda w: flow.mixture_hits(w.mixture),
         output:
-            dataset="results/dataset/{mixture}.parquet",
-            manifest="results/dataset/{mixture}.manifest.json",
-            card="results/dataset/{mixture}.card.md",
-        log:
-            "results/logs/import_published/{mixture}.log",
-        benchmark:
-            "results/benchmarks/import_published/{mixture}.jsonl"
+            dataset=paths.DATASET,
+            manifest=paths.DATASET_MANIFEST,
+            card=paths.DATASET_CARD,
         conda:
             "../envs/data.yaml"
         threads: 2
@@ -63,17 +55,13 @@ else:
 rule export_dataset:
     """Export a merged dataset as a folder for the hub and as JSONL; not part of `all`."""
     input:
-        manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
-        card=ancient("results/dataset/{mixture}.card.md"),
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
+        card=ancient(paths.DATASET_CARD),
     output:
-        readme="results/export/{mixture}/README.md",
-        parquet="results/export/{mixture}/{mixture}.parquet",
-        jsonl="results/export/{mixture}.jsonl",
-    log:
-        "results/logs/export_dataset/{mixture}.log",
-    benchmark:
-        "results/benchmarks/export_dataset/{mixture}.jsonl"
+        readme=paths.EXPORT_CARD,
+        parquet=paths.EXPORT_PARQUET,
+        jsonl=paths.EXPORT_JSONL,
     conda:
         "../envs/data.yaml"
     resources:

@@ -2,19 +2,15 @@
 
 Inputs: checkpoints of students, or reference models (from the hub, a folder, or `build_model`); the
 tasks' data.
-Outputs: results/evals/{model}/{task}.json, results/answers/{model}.jsonl; on request
-results/task_data/, a local mirror of the tasks' data (`evaluation.mirror: results/task_data`).
+Outputs: a score of each model on each task, the answers of each model; on request a local mirror of
+the tasks' data (`evaluation.mirror`).
 """
 
 
 rule mirror_task_data:
     """Copy the examples of one task from the hub, for clusters without network access."""
     output:
-        examples="results/task_data/{path}.jsonl",
-    log:
-        "results/logs/mirror_task_data/{path}.log",
-    benchmark:
-        "results/benchmarks/mirror_task_data/{path}.jsonl"
+        examples=paths.TASK_DATA,
     wildcard_constraints:
         path=one_of(flow.task_data),
     retries: 3
@@ -42,12 +38,8 @@ for batch, tasks in flow.batches.items():
             data=rule_inputs(flow.task_files(batch)),
             definitions=rule_inputs(flow.definition_files(batch)),
         output:
-            evals=[f"results/evals/{{model}}/{task}.json" for task in tasks],
+            evals=expand(paths.EVALUATION, task=tasks, allow_missing=True),
             samples=flow.sample_files(batch),
-        log:
-            f"results/logs/evaluate_{batch}/{{model}}.log",
-        benchmark:
-            f"results/benchmarks/evaluate_{batch}/{{model}}.jsonl"
         conda:
             "../envs/eval.yaml"
         threads: lambda w: flow.model_threads(w.model)
@@ -70,11 +62,7 @@ rule generate_answers:
         model=lambda w: flow.model_input(w.model),
         instructions=rule_inputs([flow.config.answers.instructions])[0],
     output:
-        answers="results/answers/{model}.jsonl",
-    log:
-        "results/logs/generate_answers/{model}.log",
-    benchmark:
-        "results/benchmarks/generate_answers/{model}.jsonl"
+        answers=paths.ANSWERS,
     conda:
         "../envs/eval.yaml"
     threads: lambda w: flow.model_threads(w.model)

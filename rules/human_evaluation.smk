@@ -1,9 +1,9 @@
 """Human evaluation (paper sections 3.3.3 and 4.2, Appendix C, Figures 4 and 6).
 
-Inputs: results/answers/{model}.jsonl or results/dataset/{mixture}.parquet; the teacher, if it is
+Inputs: the answers of all rated models, or the dataset; the teacher, if it is
 the judge; finished rating files, config/ratings/{study}/*.json.
-Outputs: results/human_eval/{study}/: blinded items.jsonl, key.json to unblind them, one annotation
-page per annotator, verdicts.jsonl of the judge, ratings.csv and summary.json.
+Outputs of each study: blinded items, a key to unblind them, one annotation page per annotator, the
+judge's verdicts, the ratings and their summary.
 """
 
 
@@ -12,13 +12,9 @@ rule select_items:
     input:
         unpack(lambda w: flow.study_inputs(w.study)),
     output:
-        rated=ensure("results/human_eval/{study}/items.jsonl", non_empty=True),
-        key="results/human_eval/{study}/key.json",
-        funnel="results/human_eval/{study}/funnel.json",
-    log:
-        "results/logs/select_items/{study}.log",
-    benchmark:
-        "results/benchmarks/select_items/{study}.jsonl"
+        rated=ensure(paths.ITEMS, non_empty=True),
+        key=paths.ITEM_KEY,
+        funnel=paths.ITEM_FUNNEL,
     conda:
         "../envs/data.yaml"
     resources:
@@ -38,13 +34,9 @@ for study in flow.studies:
             f"make_rating_sheets_{study}"
         # Write one annotation page per annotator; the key is not an input, to keep them blinded.
         input:
-            rated=f"results/human_eval/{study}/items.jsonl",
+            rated=paths.ITEMS.format(study=study),
         output:
             sheets=flow.rating_sheets(study),
-        log:
-            f"results/logs/make_rating_sheets/{study}.log",
-        benchmark:
-            f"results/benchmarks/make_rating_sheets/{study}.jsonl"
         conda:
             "../envs/data.yaml"
         resources:
@@ -59,13 +51,9 @@ for study in flow.studies:
 rule judge_items:
     """Rate a study's items with the teacher, by the protocol of the human annotators."""
     input:
-        rated="results/human_eval/{study}/items.jsonl",
+        rated=paths.ITEMS,
     output:
-        verdicts="results/human_eval/{study}/verdicts.jsonl",
-    log:
-        "results/logs/judge_items/{study}.log",
-    benchmark:
-        "results/benchmarks/judge_items/{study}.jsonl"
+        verdicts=paths.VERDICTS,
     wildcard_constraints:
         study=one_of(flow.judged_studies),
     conda:
@@ -86,17 +74,13 @@ rule judge_items:
 rule collect_ratings:
     """Validate human rating files, join the judge's verdicts, and measure agreement."""
     input:
-        rated="results/human_eval/{study}/items.jsonl",
-        key="results/human_eval/{study}/key.json",
+        rated=paths.ITEMS,
+        key=paths.ITEM_KEY,
         verdicts=lambda w: flow.verdicts(w.study),
         rating_files=lambda w: rule_inputs(flow.rating_files(w.study)),
     output:
-        ratings="results/human_eval/{study}/ratings.csv",
-        summary="results/human_eval/{study}/summary.json",
-    log:
-        "results/logs/collect_ratings/{study}.log",
-    benchmark:
-        "results/benchmarks/collect_ratings/{study}.jsonl"
+        ratings=paths.RATINGS,
+        summary=paths.RATING_SUMMARY,
     conda:
         "../envs/data.yaml"
     resources:

@@ -1,8 +1,8 @@
 """Instructions (paper section 3.1, Figures 2 and 7).
 
 Inputs: seed prompts of each source, from local files or the hub; the topic list; the teacher.
-Outputs: results/prompts/{source}.jsonl, and results/instructions/{source}/{shard}.jsonl for sources
-with generated instructions. The ledger next to each shard keeps every paid answer.
+Outputs: the prompts of each source, and shards of instructions for sources with generated
+instructions. The ledger next to each shard keeps every paid answer.
 """
 
 
@@ -11,12 +11,8 @@ rule prepare_prompts:
     input:
         lambda w: rule_inputs(flow.seed_files(w.source)),
     output:
-        prompts="results/prompts/{source}.jsonl",
-        funnel="results/prompts/{source}.funnel.json",
-    log:
-        "results/logs/prepare_prompts/{source}.log",
-    benchmark:
-        "results/benchmarks/prepare_prompts/{source}.jsonl"
+        prompts=paths.PROMPTS,
+        funnel=paths.PROMPT_FUNNEL,
     conda:
         "../envs/data.yaml"
     resources:
@@ -31,19 +27,13 @@ rule prepare_prompts:
 rule generate_instructions:
     """Generate one shard of new instructions with the teacher."""
     input:
-        prompts="results/prompts/{source}.jsonl",
+        prompts=paths.PROMPTS,
         topics=lambda w: flow.topics(w.source),
         template=lambda w: rule_inputs(flow.prompt_template(w.source)),
     output:
-        instructions=ensure(
-            "results/instructions/{source}/{shard}.jsonl", non_empty=True
-        ),
-        rejects="results/instructions/{source}/{shard}.rejects.jsonl.zst",
-        report="results/instructions/{source}/{shard}.report.json",
-    log:
-        "results/logs/generate_instructions/{source}/{shard}.log",
-    benchmark:
-        "results/benchmarks/generate_instructions/{source}/{shard}.jsonl"
+        instructions=ensure(paths.INSTRUCTIONS, non_empty=True),
+        rejects=paths.INSTRUCTION_REJECTS,
+        report=paths.INSTRUCTION_REPORT,
     wildcard_constraints:
         source=one_of(flow.generated_sources),
     conda:

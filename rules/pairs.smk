@@ -1,8 +1,7 @@
 """Queries and pairs (paper section 3.2).
 
 Inputs: instruction shards, or the prompts of sources without generated instructions; the teacher.
-Outputs: results/queries/{source}/{shard}.jsonl, results/pairs/{source}/{shard}.jsonl. The ledger
-next to each pair shard keeps every paid answer.
+Outputs: shards of queries and of pairs. The ledger next to each pair shard keeps every paid answer.
 """
 
 # One rule per source, because the number of output shards depends on the source.
@@ -15,12 +14,8 @@ for source in flow.active_sources:
         input:
             instructions=flow.query_inputs(source),
         output:
-            queries=flow.files("queries", source),
-            funnel=f"results/queries/{source}.funnel.json",
-        log:
-            f"results/logs/select_queries/{source}.log",
-        benchmark:
-            f"results/benchmarks/select_queries/{source}.jsonl"
+            queries=flow.shard_files(paths.QUERIES, source),
+            funnel=paths.QUERY_FUNNEL.format(source=source),
         conda:
             "../envs/data.yaml"
         resources:
@@ -35,14 +30,10 @@ for source in flow.active_sources:
 rule generate_pairs:
     """Generate the teacher's responses to one shard of queries."""
     input:
-        queries="results/queries/{source}/{shard}.jsonl",
+        queries=paths.QUERIES,
     output:
-        pairs="results/pairs/{source}/{shard}.jsonl",
-        report="results/pairs/{source}/{shard}.report.json",
-    log:
-        "results/logs/generate_pairs/{source}/{shard}.log",
-    benchmark:
-        "results/benchmarks/generate_pairs/{source}/{shard}.jsonl"
+        pairs=paths.PAIRS,
+        report=paths.PAIR_REPORT,
     conda:
         "../envs/data.yaml"
     threads: flow.teacher_threads()
@@ -61,28 +52,20 @@ rule generate_pairs:
 rule summarize_generation:
     """Count requests, rejected instructions, tokens and dollars of every source and stage."""
     input:
-        prompts=expand(
-            "results/prompts/{source}.funnel.json", source=flow.active_sources
-        ),
-        queries=expand(
-            "results/queries/{source}.funnel.json", source=flow.active_sources
-        ),
+        prompts=expand(paths.PROMPT_FUNNEL, source=flow.active_sources),
+        queries=expand(paths.QUERY_FUNNEL, source=flow.active_sources),
         instructions=[
             path
             for source in flow.generated_sources
-            for path in flow.files("instructions", source, ".report.json")
+            for path in flow.shard_files(paths.INSTRUCTION_REPORT, source)
         ],
         pairs=[
             path
             for source in flow.active_sources
-            for path in flow.files("pairs", source, ".report.json")
+            for path in flow.shard_files(paths.PAIR_REPORT, source)
         ],
     output:
-        summary="results/analysis/generation.csv",
-    log:
-        "results/logs/summarize_generation.log",
-    benchmark:
-        "results/benchmarks/summarize_generation.jsonl"
+        summary=paths.GENERATION,
     conda:
         "../envs/data.yaml"
     resources:

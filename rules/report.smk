@@ -1,8 +1,7 @@
 """Tables, figures and the report.
 
-Inputs: every artifact with numbers. Outputs: results/tables/, results/figures/,
-results/report/index.html, results/report/lineage.json, results/ro-crate-metadata.json,
-results/run_config.yaml. Captions of `snakemake --report` are in captions/.
+Inputs: every artifact with numbers. Outputs: tables, figures, the HTML page, the lineage, the
+RO-Crate and the resolved configuration. Captions of `snakemake --report` are in captions/.
 """
 
 
@@ -13,11 +12,7 @@ localrules:
 rule write_run_config:
     """Write the resolved configuration: every setting of the run, including defaults."""
     output:
-        config="results/run_config.yaml",
-    log:
-        "results/logs/write_run_config.log",
-    benchmark:
-        "results/benchmarks/write_run_config.jsonl"
+        config=paths.RUN_CONFIG,
     conda:
         "../envs/data.yaml"
     params:
@@ -32,18 +27,14 @@ rule make_table:
         unpack(lambda w: catalogue.tables[w.table].inputs),
     output:
         csv=report(
-            "results/tables/table_{table}.csv",
+            f"{paths.TABLE}.csv",
             caption="captions/table.rst",
             category=lambda w: catalogue.tables[w.table].section.heading,
             labels=lambda w: catalogue.tables[w.table].labels,
         ),
-        md="results/tables/table_{table}.md",
-        tex="results/tables/table_{table}.tex",
-        json="results/tables/table_{table}.json",
-    log:
-        "results/logs/make_table/{table}.log",
-    benchmark:
-        "results/benchmarks/make_table/{table}.jsonl"
+        md=f"{paths.TABLE}.md",
+        tex=f"{paths.TABLE}.tex",
+        json=f"{paths.TABLE}.json",
     wildcard_constraints:
         table=one_of(catalogue.tables),
     conda:
@@ -62,18 +53,14 @@ rule draw_figure:
     input:
         unpack(lambda w: catalogue.figures[w.figure].inputs),
     output:
-        pdf="results/figures/figure_{figure}.pdf",
+        pdf=f"{paths.FIGURE}.pdf",
         png=report(
-            "results/figures/figure_{figure}.png",
+            f"{paths.FIGURE}.png",
             caption="captions/figure.rst",
             category=lambda w: catalogue.figures[w.figure].section.heading,
             labels=lambda w: catalogue.figures[w.figure].labels,
         ),
-        csv="results/figures/figure_{figure}.csv",
-    log:
-        "results/logs/draw_figure/{figure}.log",
-    benchmark:
-        "results/benchmarks/draw_figure/{figure}.jsonl"
+        csv=f"{paths.FIGURE}.csv",
     wildcard_constraints:
         figure=one_of(catalogue.figures),
     conda:
@@ -92,11 +79,7 @@ rule collect_lineage:
     input:
         **catalogue.lineage_inputs(),
     output:
-        lineage="results/report/lineage.json",
-    log:
-        "results/logs/collect_lineage.log",
-    benchmark:
-        "results/benchmarks/collect_lineage.jsonl"
+        lineage=paths.LINEAGE,
     conda:
         "../envs/data.yaml"
     resources:
@@ -109,16 +92,12 @@ rule collect_lineage:
 
 
 rule write_crate:
-    """Write the description of the run as a Workflow Run RO-Crate with the root `results/`."""
+    """Write the description of the run as a Workflow Run RO-Crate; its root is the results folder."""
     input:
         **catalogue.crate_inputs(),
     output:
-        metadata="results/ro-crate-metadata.json",
-        workflow="results/workflow/Snakefile",
-    log:
-        "results/logs/write_crate.log",
-    benchmark:
-        "results/benchmarks/write_crate.jsonl"
+        metadata=paths.CRATE,
+        workflow=paths.CRATE_WORKFLOW,
     conda:
         "../envs/data.yaml"
     resources:
@@ -136,7 +115,7 @@ rule write_report:
         **catalogue.report_inputs(),
     output:
         page=report(
-            "results/report/index.html",
+            paths.REPORT,
             caption="captions/report.rst",
             category="Report",
             labels={
@@ -144,10 +123,6 @@ rule write_report:
                 "Shows": "The report, with every table and figure",
             },
         ),
-    log:
-        "results/logs/write_report.log",
-    benchmark:
-        "results/benchmarks/write_report.jsonl"
     conda:
         "../envs/data.yaml"
     resources:

@@ -1,18 +1,14 @@
 """Topics (paper section 3.1).
 
 Inputs: the `category` table of a MediaWiki dump, and optionally the tables of hidden categories.
-Outputs: results/topics/topics.jsonl, and the funnel of its filters.
+Outputs: the topics, and the funnel of the filters.
 """
 
 
 rule download_file:
     """Download one of the public files in the setting `downloads`."""
     output:
-        file="results/downloads/{download}",
-    log:
-        "results/logs/download_file/{download}.log",
-    benchmark:
-        "results/benchmarks/download_file/{download}.jsonl"
+        file=paths.DOWNLOAD,
     retries: 3
     conda:
         "../envs/data.yaml"
@@ -31,12 +27,8 @@ rule select_topics:
         dump=rule_inputs([flow.config.topics.dump])[0],
         hidden=rule_inputs(flow.hidden_categories),
     output:
-        topics="results/topics/topics.jsonl",
-        funnel="results/topics/funnel.json",
-    log:
-        "results/logs/select_topics.log",
-    benchmark:
-        "results/benchmarks/select_topics.jsonl"
+        topics=paths.TOPICS,
+        funnel=paths.TOPIC_FUNNEL,
     conda:
         "../envs/data.yaml"
     resources:

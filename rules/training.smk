@@ -1,9 +1,9 @@
 """Students (paper section 4.1, Table 3).
 
-Inputs: results/dataset/{mixture}.parquet and its manifest; initial weights from the hub, a folder,
+Inputs: the dataset and its manifest; initial weights from the hub, a folder,
 or `build_model`.
-Outputs: results/tokenized/{mixture}/{tokenizer}/, results/checkpoints/{model}/final/. Training
-keeps its checkpoints in results/checkpoints/{model}/work/, which no rule declares.
+Outputs: a token cache per mixture and tokenizer, the final checkpoint of each student. Training
+keeps its own checkpoints in `work/` next to the final one, which no rule declares.
 
 Training takes the longest, so training and the jobs before it start first (`priority`).
 """
@@ -12,14 +12,12 @@ Training takes the longest, so training and the jobs before it start first (`pri
 rule train_tokenizer:
     """Train a tokenizer on the text of a mixture."""
     input:
-        dataset_manifest=lambda w: flow.tokenizer_dataset(w.tokenizer, "manifest.json"),
-        dataset=lambda w: ancient(flow.tokenizer_dataset(w.tokenizer, "parquet")),
+        dataset_manifest=lambda w: flow.tokenizer_dataset(
+            w.tokenizer, paths.DATASET_MANIFEST
+        ),
+        dataset=lambda w: ancient(flow.tokenizer_dataset(w.tokenizer, paths.DATASET)),
     output:
-        manifest="results/tokenizers/{tokenizer}/manifest.json",
-    log:
-        "results/logs/train_tokenizer/{tokenizer}.log",
-    benchmark:
-        "results/benchmarks/train_tokenizer/{tokenizer}.jsonl"
+        manifest=paths.TOKENIZER_MANIFEST,
     wildcard_constraints:
         tokenizer=one_of(flow.trained_tokenizers),
     priority: 1
@@ -39,11 +37,7 @@ rule build_model:
     input:
         lambda w: flow.build_inputs(w.model),
     output:
-        manifest="results/pretrained/{model}/manifest.json",
-    log:
-        "results/logs/build_model/{model}.log",
-    benchmark:
-        "results/benchmarks/build_model/{model}.jsonl"
+        manifest=paths.PRETRAINED_MANIFEST,
     wildcard_constraints:
         model=one_of(flow.built_models),
     priority: 1
@@ -61,15 +55,11 @@ rule build_model:
 rule tokenize_pairs:
     """Tokenise a mixture once for all models with the same tokenizer."""
     input:
-        dataset_manifest="results/dataset/{mixture}.manifest.json",
-        dataset=ancient("results/dataset/{mixture}.parquet"),
+        dataset_manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
         tokenizer=lambda w: flow.tokenizer_input(w.tokenizer),
     output:
-        manifest="results/tokenized/{mixture}/{tokenizer}/manifest.json",
-    log:
-        "results/logs/tokenize_pairs/{mixture}/{tokenizer}.log",
-    benchmark:
-        "results/benchmarks/tokenize_pairs/{mixture}/{tokenizer}.jsonl"
+        manifest=paths.TOKENIZED_MANIFEST,
     priority: 1
     conda:
         "../envs/train.yaml"
@@ -88,17 +78,13 @@ rule tokenize_pairs:
 rule train_model:
     """Fine-tune one student on its mixture; resumes from the last checkpoint if there is one."""
     input:
-        tokenized=lambda w: f"{flow.tokenized(w.model)}/manifest.json",
+        tokenized=lambda w: flow.tokenized(w.model, paths.TOKENIZED_MANIFEST),
         initialization=lambda w: flow.model_input(
             flow.config.models[w.model].initialization
         ),
     output:
-        manifest="results/checkpoints/{model}/final/manifest.json",
-        metrics="results/checkpoints/{model}/final/metrics.jsonl",
-    log:
-        "results/logs/train_model/{model}.log",
-    benchmark:
-        "results/benchmarks/train_model/{model}.jsonl"
+        manifest=paths.CHECKPOINT_MANIFEST,
+        metrics=paths.METRICS,
     wildcard_constraints:
         model=one_of(flow.config.students),
     priority: 1
@@ -119,9 +105,10 @@ rule train_model:
         settings=lambda w: flow.training_json(w.model),
         # Snakemake treats a function of `threads` as derived: a change does not retrain a model.
         speed=lambda w, threads: flow.training_speed_json(w.model),
-        folder=lambda w: flow.tokenized(w.model),
+        folder=lambda w: flow.tokenized(w.model, paths.TOKENIZED),
     shell:
         "python -m lamini.training --settings {params.settings:q} --speed {params.speed:q}"
-        " --tokenized {params.folder:q} --output results/checkpoints/{wildcards.model}"
-        " --read {input:q} --written {output:q}"
+        " --tokenized {params.folder:q} --output "
+        + paths.STUDENT.format(model="{wildcards.model}")
+        + " --read {input:q} --written {output:q}"
         " --nodes {resources.nodes} --gpus {resources.node_gpus} --threads {threads} --log {log:q}"

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lamini.paths import is_result
+
 HASHED_BYTES = 2**20
 """Maximum size of files that are compared by content. Larger files are never part of a clone, and
 reading them at every start of a job takes too long; size and modification time are compared."""
@@ -17,7 +19,7 @@ reading them at every start of a job takes too long; size and modification time 
 
 def is_user_file(path: str) -> bool:
     """Whether a file is user-provided: neither the output of a rule nor part of a package."""
-    return not path.startswith(("results/", "package:"))
+    return not (is_result(path) or path.startswith("package:"))
 
 
 def rule_inputs(paths: Iterable[str]) -> list[Any]:

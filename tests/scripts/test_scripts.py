@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
+from lamini import paths
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
-RULES = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-
+RULES = re.sub(
+    r"\bpaths\.([A-Z_]+)",
+    lambda name: str(getattr(paths, name[1])),
+    "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk"))),
+)
+"""The text of all rules, with the paths in place of their names."""
 
 BLOCKS = re.split(r"^ *rule(?= |:)", RULES, flags=re.MULTILINE)[1:]
 """The text of each rule, from its name on."""

@@ -15,6 +15,7 @@ from test_dataset_merge import HOSTILE, merge, pair, params, write_shards
 from lamini.analysis import embeddings as module
 from lamini.analysis.embeddings import embed_instructions
 from lamini.analysis.projection import lay_out, project_embeddings, usable_perplexity
+from lamini.analysis.sampling import choose_rows
 from lamini.analysis.semantics import mean_cosine_distance, semantic_diversity, vendi_score
 from lamini.errors import LaminiError
 from lamini.settings.params import EmbedInstructions, ProjectEmbeddings
@@ -169,8 +170,13 @@ def test_a_source_is_sampled_by_itself(tmp_path: Path) -> None:
 
 def test_errors_name_the_missing_source_or_model(tmp_path: Path) -> None:
     merged(tmp_path)
-    with pytest.raises(LaminiError, match="no pairs of generated_p3"):
+    with pytest.raises(
+        LaminiError, match=r"generated_p3;.* correct `analysis\.embeddings\.panels`"
+    ):
         run(tmp_path, ("generated_p3", "alpaca"))
+    empty = {"mixture": "mix", "sources": {"alpaca": {"rows": 0}}}
+    with pytest.raises(LaminiError, match=r"no pairs of alpaca;.* correct `analysis\.mixture`"):
+        choose_rows(empty, ["alpaca"], 2, purpose="any", seed=1, setting="analysis.mixture")
     with pytest.raises(LaminiError, match="no sentence-transformers model"):
         run(tmp_path, model=str(tmp_path / "nowhere"))
     with pytest.raises(LaminiError, match="t-SNE needs 5"):

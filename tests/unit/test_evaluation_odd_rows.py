@@ -13,6 +13,7 @@ from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from lamini.errors import LaminiError
+from lamini.evaluation.data import mirror_path
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.models import manifest_sha256, model_identity
 from lamini.evaluation.requests import RequestEncoder
@@ -39,7 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any
 
 
 def _mirror(task: Task, rows: list[dict[str, Any]]) -> None:
-    path = Path("mirror") / task.data.path
+    path = Path("mirror") / mirror_path(task.data)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 

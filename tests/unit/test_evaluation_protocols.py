@@ -13,6 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from tokenizer_kinds import llama3
 
 from lamini.evaluation import scoring, squad
+from lamini.evaluation.data import mirror_path
 from lamini.evaluation.harness import LaminiLM
 from lamini.evaluation.tasks import build_task
 from lamini.students.chat_template import chat_template
@@ -226,4 +227,4 @@ def test_a_wrong_method_is_refused(
 
 
 def test_the_mirror_of_the_tests_is_complete() -> None:
-    assert all((Path(MIRROR) / task.data.path).is_file() for task in TASKS.values())
+    assert all((Path(MIRROR) / mirror_path(task.data)).is_file() for task in TASKS.values())

@@ -1,6 +1,7 @@
 """One model on a batch of tasks: result files, and error messages."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from score_cases import result
 
 from lamini.errors import LaminiError
 from lamini.evaluation import evaluate as module
-from lamini.evaluation.data import mirror_task_data
+from lamini.evaluation.data import mirror_path, mirror_task_data
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.models import load_model
 from lamini.evaluation.results import EvaluationResult, summarize
@@ -165,8 +166,8 @@ def test_changed_weights_of_a_folder_are_noticed(asked: AskedModel, tmp_path: Pa
 def _damaged(task: str, change: Any) -> str:
     """A mirror whose second row of one task is damaged."""
     shutil.rmtree("mirror", ignore_errors=True)
-    source = Path(MIRROR) / TASKS[task].data.path
-    target = Path("mirror") / TASKS[task].data.path
+    source = Path(MIRROR) / mirror_path(TASKS[task].data)
+    target = Path("mirror") / mirror_path(TASKS[task].data)
     target.parent.mkdir(parents=True)
     rows = [json.loads(line) for line in source.read_text().splitlines()]
     change(rows)
@@ -229,6 +230,13 @@ def test_without_a_hub_the_error_names_the_remedy(
         )
 
 
+def test_the_benchmark_of_the_start_replaces_only_what_ends_it() -> None:
+    text = (Path(__file__).parents[2] / "benchmarks/bench_evaluation.py").read_text()
+    program = text.partition('START = """')[2].partition('"""')[0]
+    assert re.findall(r"^(\S+) = (?!EvaluateModel)", program, re.MULTILINE) == ["evaluate._run"]
+    assert callable(module._run)
+
+
 def test_unusable_models_are_refused_with_the_remedy(asked: AskedModel, tmp_path: Path) -> None:
     with pytest.raises(LaminiError, match=r"weights\.folder"):
         load_model(asked.model_copy(update={"path": "nowhere/at-all"}), "fp32", CPU)
@@ -237,7 +245,13 @@ def test_unusable_models_are_refused_with_the_remedy(asked: AskedModel, tmp_path
     half = tmp_path / "half"
     shutil.copytree(asked.path, half)
     weights = half / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(
+        LaminiError, match=r"model\.safetensors: SHA-256 \w+, but its manifest says"
+    ):
+        load_model(asked.model_copy(update={"path": str(half)}), "fp32", CPU)
+    weights.write_bytes(whole[:1000])
     with pytest.raises(LaminiError, match=r"model\.safetensors: 1000 bytes, but its manifest says"):
         load_model(asked.model_copy(update={"path": str(half)}), "fp32", CPU)
     (half / "manifest.json").unlink()

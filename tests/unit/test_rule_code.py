@@ -59,6 +59,12 @@ RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
         ("errors.py", "class LaminiError(", "VALUE = 1\n\n\nclass LaminiError("),
         ("log.py", "LINE_EVERY_SECONDS = 30.0", "LINE_EVERY_SECONDS = 31.0"),
         ("settings/sources.py", "MAX_SHARDS = 10_000", "MAX_SHARDS = 20_000"),
+        (
+            "settings/students.py",
+            "save_minutes: Annotated[float, Field(gt=0)] = 30.0",
+            "x: int = 3",
+        ),
+        ("paths.py", "JOBS_FILE = ", "MORE = JOBS_FILE = "),
         ("__init__.py", '__version__ = "', '__version__ = "9'),
         ("acceptance.py", "import argparse", "import argparse\nimport ast"),
     ],
@@ -86,6 +92,37 @@ def test_edits_with_effect_change_the_digest_of_their_rules(
     edit(path, old, new)
     after = dict(zip(RULES, digests(*RULES), strict=True))
     assert {rule for rule in RULES if before[rule] != after[rule]} == changed
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "old", "new"),
+    [
+        ("select_items", "human_evaluation/assignment.py", "annotator_{number}", "a_{number}"),
+        ("generate_instructions", "generation/prompt_template.py", "prompt.closing or", "None or"),
+        ("evaluate_model", "evaluation/models.py", '"manifest.json"', '"other.json"'),
+        (
+            "evaluate_model",
+            "evaluation/data.py",
+            "mirror_path(data: TaskData)",
+            "mirror_path(data)",
+        ),
+        ("generate_pairs", "teacher_backends.py", "at_batch_price=True", "at_batch_price=False"),
+        (
+            "generate_pairs",
+            "teacher/backends/live.py",
+            "class LiveBackend",
+            "X = 1\n\n\nclass LiveBackend",
+        ),
+    ],
+)
+def test_what_is_computed_from_settings_counts(
+    edit: Edit, rule: str, path: str, old: str, new: str
+) -> None:
+    before = digests(rule, "train_model")
+    edit(path, old, new)
+    after = digests(rule, "train_model")
+    assert after[0] != before[0]
+    assert after[1] == before[1], "it does not use this code"
 
 
 def test_modules_that_are_imported_late_count() -> None:

@@ -14,9 +14,10 @@ import yaml
 
 from lamini.command import read_config
 from lamini.errors import LaminiError
+from lamini.paths import JOBS_FILE
 from lamini.settings import load_settings
 from lamini.status.__main__ import main
-from lamini.status.graph import JOBS_FILE, Job, ask_snakemake, read_jobs
+from lamini.status.graph import Job, ask_snakemake, read_jobs
 from lamini.status.states import job_states, read_tail
 from lamini.teacher.ledger import Ledger, row_line
 

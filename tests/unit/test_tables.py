@@ -132,9 +132,18 @@ def test_a_row_of_the_wrong_length_is_refused() -> None:
         Table(["A"], [[Cell(1), Cell(2)]])
 
 
-def test_a_missing_file_is_named() -> None:
-    with pytest.raises(LaminiError, match=r"nowhere\.csv: no such file"):
+def test_a_missing_or_empty_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(LaminiError) as missing:
         read_csv("nowhere.csv")
+    assert str(missing.value) == (
+        "nowhere.csv: no such file; restore it, or run `snakemake nowhere.csv`"
+    )
+    (empty := tmp_path / "empty.csv").touch()
+    with pytest.raises(LaminiError) as nothing:
+        read_csv(empty)
+    assert str(nothing.value) == (
+        f"{empty}: empty; restore it, or remove it and run `snakemake {empty}`"
+    )
 
 
 def test_the_widest_gap_is_shown(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from lamini.settings.backends import BACKENDS, kind_of
 from lamini.settings.teacher import Teacher
 from lamini.teacher.backends.base import Backend
+from lamini.teacher_backends import BACKENDS, kind_of
 
 RESPONSES = {"responses": {"system_message": "Be brief."}}
 SERVER = {"server": {"model_path": "model.gguf", "threads": 7}}

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from lamini.evaluation.data import mirror_path
 from lamini.settings import Config
 from lamini.settings.base import Settings
 from lamini.workflow import Workflow
@@ -195,7 +196,7 @@ def _params(flow: Workflow, method: str, arguments: tuple[str, ...]) -> Params:
     """Params of all rules."""
     if method == "mirror_params":
         (task,) = arguments
-        arguments = (flow.config.tasks[task].data.path.removesuffix(".jsonl"),)
+        arguments = (mirror_path(flow.config.tasks[task].data).removesuffix(".jsonl"),)
     params = getattr(flow, method)(*arguments)
     return params.as_params() if isinstance(params, Settings) else params
 

@@ -53,6 +53,7 @@ def embed_instructions(
         settings.samples,
         purpose="embed_instructions",
         seed=settings.seed,
+        setting="analysis.embeddings.panels",
     )
     model = load_model(settings.model, settings.revision)
     size = model.get_embedding_dimension()

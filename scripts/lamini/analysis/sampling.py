@@ -17,7 +17,13 @@ logger = logging.getLogger("lamini")
 
 
 def choose_rows(
-    manifest: Mapping[str, Any], sources: Iterable[str], most: int, *, purpose: str, seed: int
+    manifest: Mapping[str, Any],
+    sources: Iterable[str],
+    most: int,
+    *,
+    purpose: str,
+    seed: int,
+    setting: str,
 ) -> dict[str, Integers]:
     """Sampled row numbers (sorted) of each requested source, in the dataset's order of sources.
 
@@ -27,6 +33,7 @@ def choose_rows(
         most: maximum number of rows per source.
         purpose: part of the random seed; different purposes draw different samples.
         seed: the run's seed. A source's sample does not depend on the other requested sources.
+        setting: the setting that names the sources, for the error message.
 
     Raises:
         LaminiError: when a requested source has no rows.
@@ -36,7 +43,7 @@ def choose_rows(
     if missing := wanted - set(rows):
         raise LaminiError(
             f"mixture {manifest['mixture']} has no pairs of {', '.join(sorted(missing))};"
-            f" it has {', '.join(rows)}; check `analysis.embeddings.panels`"
+            f" it has {', '.join(rows)}; correct `{setting}`"
         )
     samples = {}
     for source in (name for name in rows if name in wanted):

@@ -52,7 +52,12 @@ def count_verbs(
     facts = read_json(manifest)
     sources = [name for name, source in facts["sources"].items() if source["rows"]]
     samples = choose_rows(
-        facts, sources, settings.samples, purpose="count_verbs", seed=settings.seed
+        facts,
+        sources,
+        settings.samples,
+        purpose="count_verbs",
+        seed=settings.seed,
+        setting="analysis.mixture",
     )
     parser = load_parser(settings.model)
     counts: dict[str, Counter[tuple[str, str]]] = {source: Counter() for source in samples}

@@ -8,6 +8,7 @@ raises an error when Snakemake reads the Snakefile.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lamini import paths
 from lamini.catalogue.costs import COSTS
 from lamini.catalogue.dataset import DATASET
 from lamini.catalogue.entries import Entry, FigureEntry, Section, TableEntry, by_name
@@ -97,12 +98,12 @@ class Catalogue(Run):
             "tables": self.table_files("json"),
             "figures": self.figure_files("png"),
             "data": self.figure_files("csv"),
-            **self.analysis(projection="projection.parquet"),
-            "lineage": "results/report/lineage.json",
-            "config": "results/run_config.yaml",
-            "manifest": f"results/dataset/{self.mixture}.manifest.json",
+            **self.analysis(projection=paths.PROJECTION),
+            "lineage": paths.LINEAGE,
+            "config": paths.RUN_CONFIG,
+            **self.analysis(manifest=paths.DATASET_MANIFEST),
             "summaries": self.summaries,
-            "topics": ["results/topics/funnel.json"] if self.has_topics else [],
+            "topics": [paths.TOPIC_FUNNEL] if self.has_topics else [],
         }
 
     def lineage_inputs(self) -> dict[str, Any]:
@@ -113,9 +114,9 @@ class Catalogue(Run):
         """Named inputs of the RO-Crate; `snakefile` and `citation` are part of the repository."""
         snakefile, citation = rule_inputs(CODE)
         return {
-            "lineage": "results/report/lineage.json",
-            "report": "results/report/index.html",
-            "config": "results/run_config.yaml",
+            "lineage": paths.LINEAGE,
+            "report": paths.REPORT,
+            "config": paths.RUN_CONFIG,
             "snakefile": snakefile,
             "citation": citation,
         }

@@ -1,5 +1,6 @@
 """Report section: costs of the run."""
 
+from lamini import paths
 from lamini.catalogue.entries import Section, TableEntry
 
 COSTS = Section(
@@ -11,9 +12,7 @@ COSTS = Section(
             "cost",
             title="What the run cost.",
             builder="lamini.tables.cost_table:cost_table",
-            inputs=lambda run: (
-                {"generation": "results/analysis/generation.csv"} if run.generated else {}
-            ),
+            inputs=lambda run: {"generation": paths.GENERATION} if run.generated else {},
             last=True,
         ),
     ),

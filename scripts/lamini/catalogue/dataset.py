@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.params import (
     ContaminationParams,
@@ -28,8 +29,8 @@ def _diversity(run: Run) -> DiversityParams:
 
 def _token_counts(run: Run) -> list[str]:
     others = run.config.analysis.other_tokenizers
-    files = ["statistics.csv", *(f"token_counts/{name}.csv" for name in others)]
-    return [f"results/analysis/{run.mixture}/{file}" for file in files]
+    counts = [paths.TOKEN_COUNTS.format(mixture=run.mixture, tokenizer=name) for name in others]
+    return [paths.STATISTICS.format(mixture=run.mixture), *counts]
 
 
 def _tokenizers(run: Run) -> TokenizersParams:
@@ -55,18 +56,18 @@ def _contamination(run: Run) -> ContaminationParams:
 def _plain(
     name: str,
     title: str,
-    inputs: Callable[[Run], dict[str, Any]] | None = None,
+    pattern: str,
     *,
     notes: Callable[[Run], list[str]] = lambda run: [],
     digits: int = 2,
     when: Callable[[Run], Any] = lambda run: True,
 ) -> TableEntry:
-    """A CSV file shown without changes; `{name}.csv` unless `inputs` names another file."""
+    """A CSV file shown without changes."""
     return TableEntry(
         name,
         title=title,
         builder="lamini.tables.dataset_tables:plain_table",
-        inputs=inputs or (lambda run: run.analysis(analysis=f"{name}.csv")),
+        inputs=lambda run: run.analysis(analysis=pattern),
         params=lambda run: PlainParams(title=title, notes=notes(run), digits=digits, columns=[]),
         when=when,
     )
@@ -100,7 +101,7 @@ DATASET = Section(
             title="Statistics of the dataset, ours and as published.",
             builder="lamini.tables.dataset_tables:statistics_table",
             inputs=lambda run: (
-                run.analysis(statistics="statistics.csv") | published("dataset_statistics")
+                run.analysis(statistics=paths.STATISTICS) | published("dataset_statistics")
             ),
             params=lambda run: StatisticsParams(
                 mixture=run.mixture, symbols=run.symbols, tokenizer=run.config.analysis.tokenizer
@@ -111,7 +112,7 @@ DATASET = Section(
             title="Lexical diversity: MATTR (×100), ours and as published.",
             builder="lamini.tables.dataset_tables:diversity_table",
             inputs=lambda run: (
-                run.analysis(diversity="diversity.csv") | published("dataset_statistics")
+                run.analysis(diversity=paths.DIVERSITY) | published("dataset_statistics")
             ),
             params=_diversity,
         ),
@@ -127,19 +128,21 @@ DATASET = Section(
             "generation",
             title="What was asked of the teacher, and what came of it.",
             builder="lamini.tables.dataset_tables:generation_table",
-            inputs=lambda run: {"generation": "results/analysis/generation.csv"},
+            inputs=lambda run: {"generation": paths.GENERATION},
             when=lambda run: run.generated,
         ),
-        _plain("quality", "Flags of the generated text, per source."),
+        _plain("quality", "Flags of the generated text, per source.", paths.QUALITY),
         _plain(
             "funnel",
             "What is left of each source as doubtful pairs are taken out.",
+            paths.FUNNEL,
             notes=_funnel_notes,
             digits=1,
         ),
         _plain(
             "near_duplicates",
             "Near-duplicate instructions, within a source and of sources before it.",
+            paths.NEAR_DUPLICATE_COUNTS,
             notes=_duplicate_notes,
             digits=1,
         ),
@@ -147,12 +150,13 @@ DATASET = Section(
             "contamination",
             title="Words that pairs share with the evaluated examples.",
             builder="lamini.tables.dataset_tables:contamination_table",
-            inputs=lambda run: run.analysis(analysis="contamination.csv"),
+            inputs=lambda run: run.analysis(analysis=paths.CONTAMINATION),
             params=_contamination,
         ),
         _plain(
             "semantic_diversity",
             "Semantic diversity of the instructions' embeddings.",
+            paths.SEMANTIC_DIVERSITY,
             notes=lambda run: [
                 "Mean pairwise cosine distance and Vendi score, with 95 % bootstrap intervals."
             ],
@@ -161,7 +165,7 @@ DATASET = Section(
         _plain(
             "topic_coverage",
             "Topics that the topic-guided instructions were shown, and those that they reach.",
-            lambda run: {"analysis": "results/analysis/topic_coverage.csv"},
+            paths.TOPIC_COVERAGE,
             notes=lambda run: [
                 "A topic is reached when an instruction of its request has all its words."
             ],
@@ -174,7 +178,7 @@ DATASET = Section(
             "3",
             title="t-SNE of the sentence embeddings of instructions, two sets a panel.",
             builder="lamini.figures.projection:draw_projection",
-            inputs=lambda run: run.analysis(projection="projection.parquet"),
+            inputs=lambda run: run.analysis(projection=paths.PROJECTION),
             params=lambda run: ProjectionParams(panels=run.panels, symbols=run.symbols),
             chart="lamini.report.charts:projection_chart",
         ),
@@ -182,7 +186,7 @@ DATASET = Section(
             "lengths",
             title="Lengths of instructions and responses in tokens, per source.",
             builder="lamini.figures.lengths:draw_lengths",
-            inputs=lambda run: run.analysis(lengths="lengths.csv"),
+            inputs=lambda run: run.analysis(lengths=paths.LENGTHS),
             params=lambda run: LengthsParams(symbols=run.symbols),
             chart="lamini.report.charts:length_chart",
         ),
@@ -190,7 +194,7 @@ DATASET = Section(
             "verbs",
             title="The 20 most frequent verbs of a sample of instructions, with 4 objects of each.",
             builder="lamini.figures.verbs:draw_verbs",
-            inputs=lambda run: run.analysis(verbs="verbs.csv"),
+            inputs=lambda run: run.analysis(verbs=paths.VERBS),
             params=lambda run: VerbsParams(mixture=run.mixture),
         ),
     ),

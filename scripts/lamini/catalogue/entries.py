@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from lamini import paths
 from lamini.catalogue.params import BuilderParams, NoParams
 from lamini.catalogue.run import Run
 from lamini.errors import LaminiError
@@ -46,6 +47,8 @@ class Entry:
 
     kind: ClassVar[str]
     """ "table" or "figure"."""
+    stem: ClassVar[str]
+    """Path of its files without the extension, a pattern of `lamini.paths`."""
     forms: ClassVar[tuple[str, ...]]
     """Extensions of its files."""
     affix: ClassVar[str]
@@ -82,7 +85,7 @@ class Entry:
 
     def files(self, *forms: str) -> list[str]:
         """Its files in the requested formats; in all formats by default."""
-        stem = f"results/{self.kind}s/{self.kind}_{self.name}"
+        stem = self.stem.format(**{self.kind: self.name})
         return [f"{stem}.{form}" for form in forms or self.forms]
 
 
@@ -91,6 +94,7 @@ class TableEntry(Entry):
     """One table; its builder takes inputs and params and returns `lamini.tables.table.Table`."""
 
     kind = "table"
+    stem = paths.TABLE
     forms = ("csv", "md", "tex", "json")
     affix = "_table"
 
@@ -100,6 +104,7 @@ class FigureEntry(Entry):
     """One figure; its builder takes inputs and params and returns `figures.style.Drawing`."""
 
     kind = "figure"
+    stem = paths.FIGURE
     forms = ("pdf", "png", "csv")
     affix = "draw_"
 

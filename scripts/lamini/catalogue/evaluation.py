@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.paper import (
     PUBLISHED_FAMILIES,
@@ -183,7 +184,7 @@ EVALUATION = Section(
             builder="lamini.tables.improvement_table:improvement_table",
             inputs=lambda run: {
                 "evals": _evals_of_pairs(run, _improvements(run)),
-                **run.analysis(contamination="contamination.csv"),
+                **run.analysis(contamination=paths.CONTAMINATION),
             },
             params=_improvement,
             when=_improvements,

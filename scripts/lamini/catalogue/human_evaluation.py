@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.params import DatasetRatingsParams, DisagreementParams, RatingsParams
 from lamini.catalogue.run import Run, published
@@ -39,8 +40,8 @@ def _disagreement(name: str, ahead: Literal["students", "references"], title: st
         title=title,
         builder="lamini.tables.human_tables:disagreement_table",
         inputs=lambda run: {
-            "ratings": run.rated("models", "ratings.csv"),
-            "rated": run.rated("models", "items.jsonl"),
+            "ratings": run.rated("models", paths.RATINGS),
+            "rated": run.rated("models", paths.ITEMS),
         },
         params=params,
         when=lambda run: run.study("models"),
@@ -96,7 +97,7 @@ HUMAN_EVALUATION = Section(
             "4",
             title="Ratings of sampled instructions and responses of each subset.",
             builder="lamini.figures.ratings:draw_dataset_ratings",
-            inputs=lambda run: {"ratings": run.rated("dataset", "ratings.csv")},
+            inputs=lambda run: {"ratings": run.rated("dataset", paths.RATINGS)},
             params=lambda run: DatasetRatingsParams(symbols=run.symbols),
             when=lambda run: run.study("dataset"),
         ),
@@ -105,7 +106,7 @@ HUMAN_EVALUATION = Section(
             title="Ratings of the models' answers to the user-oriented instructions.",
             builder="lamini.figures.ratings:draw_model_ratings",
             inputs=lambda run: (
-                {"ratings": run.rated("models", "ratings.csv")}
+                {"ratings": run.rated("models", paths.RATINGS)}
                 | published("human_evaluation_models")
             ),
             params=lambda run: RatingsParams(names=run.rated_models),

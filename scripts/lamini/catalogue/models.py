@@ -1,5 +1,6 @@
 """Report section: the students and their training (paper section 4.1)."""
 
+from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.params import CollectionParams, TrainingParams
 from lamini.catalogue.run import published
@@ -24,7 +25,7 @@ MODELS = Section(
                 "Training: loss of the first and last step, and on held-out pairs before and after."
             ),
             builder="lamini.tables.model_tables:training_table",
-            inputs=lambda run: {"manifests": run.checkpoints("manifest.json")},
+            inputs=lambda run: {"manifests": run.checkpoints(paths.CHECKPOINT_MANIFEST)},
             params=lambda run: TrainingParams(students=run.students),
             when=lambda run: run.trains,
         ),
@@ -34,7 +35,7 @@ MODELS = Section(
             "learning_curves",
             title="Learning curves of the students.",
             builder="lamini.figures.learning_curves:draw_learning_curves",
-            inputs=lambda run: {"metrics": run.checkpoints("metrics.jsonl")},
+            inputs=lambda run: {"metrics": run.checkpoints(paths.METRICS)},
             params=lambda run: TrainingParams(students=run.students),
             chart="lamini.report.charts:learning_chart",
             when=lambda run: run.trains,

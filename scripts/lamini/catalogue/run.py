@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from lamini import paths
 from lamini.catalogue.paper import PAPER, PAPER_TEACHER
 from lamini.catalogue.params import CommonParams, NamedModel, ScoredModel, Student
 from lamini.user_files import rule_inputs, user_files_digest
@@ -118,30 +119,31 @@ class Run:
         models = self.config.human_evaluation.studies[study].models if study else []
         return {model: self.config.models[model].name for model in models}
 
-    def analysis(self, **files: str) -> dict[str, str]:
-        """Files of the mixture's analysis, by input name."""
-        return {name: f"results/analysis/{self.mixture}/{file}" for name, file in files.items()}
+    def analysis(self, **patterns: str) -> dict[str, str]:
+        """Files of the mixture, by input name; patterns are those of `lamini.paths`."""
+        return {name: file.format(mixture=self.mixture) for name, file in patterns.items()}
 
     def evals(self, models: Iterable[str]) -> list[str]:
         """Evaluation results of models on all evaluated tasks."""
-        return [f"results/evals/{m}/{t}.json" for m in models for t in self.config.evaluated_tasks]
+        tasks = self.config.evaluated_tasks
+        return [paths.EVALUATION.format(model=m, task=t) for m in models for t in tasks]
 
-    def checkpoints(self, file: str) -> list[str]:
+    def checkpoints(self, pattern: str) -> list[str]:
         """One file of every student's checkpoint."""
-        return [f"results/checkpoints/{m}/final/{file}" for m in self.config.students]
+        return [pattern.format(model=model) for model in self.config.students]
 
-    def rated(self, kind: str, file: str) -> str:
+    def rated(self, kind: str, pattern: str) -> str:
         """A file of the first study of a kind."""
-        return f"results/human_eval/{self.study(kind)}/{file}"
+        return pattern.format(study=self.study(kind))
 
     @property
     def summaries(self) -> list[str]:
         """Summaries of the ratings of all studies."""
-        return [f"results/human_eval/{study}/summary.json" for study in self.flow.studies]
+        return [paths.RATING_SUMMARY.format(study=study) for study in self.flow.studies]
 
 
 def published(name: str, **others: str) -> dict[str, Any]:
     """Files of the published numbers as inputs; part of the repository, so `ancient`."""
     names = {"published": name, **others}
-    paths = rule_inputs(f"{PAPER}/{file}.csv" for file in names.values())
-    return dict(zip(names, paths, strict=True))
+    files = rule_inputs(f"{PAPER}/{file}.csv" for file in names.values())
+    return dict(zip(names, files, strict=True))

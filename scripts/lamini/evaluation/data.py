@@ -14,6 +14,7 @@ import orjson
 from lamini.errors import LaminiError
 from lamini.evaluation.results import DataFacts
 from lamini.files import read_jsonl, write_jsonl
+from lamini.paths import TASK_DATA
 from lamini.settings.evaluation import TaskData
 from lamini.settings.params import MirrorTaskData
 
@@ -59,11 +60,16 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     return examples, facts
 
 
+def mirror_path(data: TaskData) -> str:
+    """Path of the examples, relative to the folder of a local mirror."""
+    return f"{data.repo}/{data.config or 'default'}/{data.split}.jsonl"
+
+
 def place_of(data: TaskData, mirror: str | None) -> str:
     """Name of the examples in messages; for a mirror also the path of the file."""
     if mirror is None:
         return f"{data.repo} ({data.config or 'default'}, {data.split})"
-    return f"{mirror}/{data.path}"
+    return f"{mirror}/{mirror_path(data)}"
 
 
 def digest_rows(rows: Iterable[Any]) -> str:
@@ -82,14 +88,14 @@ def mirror_task_data(*, examples: str | Path, settings: MirrorTaskData) -> None:
 def _from_hub(data: TaskData) -> "Dataset":
     from datasets import load_dataset
 
+    mirror = Path(TASK_DATA).parent
     try:
         return load_dataset(data.repo, data.config, split=data.split, revision=data.revision)
     except Exception as error:  # the hub's client raises many types; all mean a failed download
         raise LaminiError(
             f"{place_of(data, None)}: the download from the hub failed"
             f" ({type(error).__name__}: {error!s:.300}). Where there is a network, run"
-            " `snakemake task_data`, copy results/task_data here, and set"
-            " `evaluation.mirror: results/task_data`"
+            f" `snakemake task_data`, copy {mirror} here, and set `evaluation.mirror: {mirror}`"
         ) from error
 
 

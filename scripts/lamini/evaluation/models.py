@@ -23,12 +23,19 @@ _LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def manifest_of(asked: AskedModel) -> Path | None:
+    """Manifest of a model that the pipeline trained or built; None for other models."""
+    path = Path(asked.path) / "manifest.json"
+    return path if path.is_file() else None
+
+
 def manifest_sha256(asked: AskedModel) -> str | None:
     """SHA-256 of the manifest, part of the result's cache key.
 
     None for a model that the pipeline did not make.
     """
-    return sha256_file(asked.manifest) if asked.manifest else None
+    manifest = manifest_of(asked)
+    return sha256_file(manifest) if manifest else None
 
 
 def model_identity(asked: AskedModel) -> Any:
@@ -37,8 +44,8 @@ def model_identity(asked: AskedModel) -> Any:
     For a model that the pipeline made: the SHA-256 of its manifest. For another folder: names,
     sizes and modification times of its files. For a hub model: the commit.
     """
-    if asked.manifest:
-        return manifest_sha256(asked)
+    if digest := manifest_sha256(asked):
+        return digest
     folder = Path(asked.path)
     if folder.is_dir():
         files = {file.name: file.stat() for file in sorted(folder.iterdir()) if file.is_file()}
@@ -218,15 +225,20 @@ def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | N
 
 
 def _check_folder(asked: AskedModel) -> None:
-    """Refuse a checkpoint with other file sizes than its manifest: an incomplete copy."""
-    if asked.manifest is None:
+    """Refuse a checkpoint with other files than its manifest: an incomplete or damaged copy."""
+    manifest = manifest_of(asked)
+    if manifest is None:
         return
-    folder = asked.manifest.parent
-    for name, facts in read_json(asked.manifest)["files"].items():
-        file = folder / name
-        if not file.is_file() or file.stat().st_size != facts["bytes"]:
-            found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
+    for name, facts in read_json(manifest)["files"].items():
+        file = manifest.parent / name
+        if not file.is_file():
+            found, said = "missing", f"{facts['bytes']} bytes"
+        elif file.stat().st_size != facts["bytes"]:
+            found, said = f"{file.stat().st_size} bytes", f"{facts['bytes']} bytes"
+        else:
+            found, said = f"SHA-256 {sha256_file(file)}", f"SHA-256 {facts['sha256']}"
+        if found != said:
             raise LaminiError(
-                f"{file}: {found}, but its manifest says {facts['bytes']} bytes; remove"
-                f" {asked.manifest} and run again, or copy the folder again"
+                f"{file}: {found}, but its manifest says {said}; remove {manifest} and run again,"
+                " or copy the folder again"
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from lamini.errors import LaminiError
+from lamini.paths import DOWNLOAD
 
 CHUNK_BYTES = 4 << 20
 ROW_BYTES = 4096  # longer than any row: titles have at most 255 bytes, 510 with escapes
@@ -125,7 +126,7 @@ def read_rows(dump: str | Path, table: Table, broken: Counter[str]) -> Iterator[
     except FileNotFoundError:
         raise LaminiError(
             f"{dump}: no such file; set `{table.setting}` or download it"
-            " (`snakemake results/downloads/enwiki-category.sql.gz`)"
+            f" (`snakemake {DOWNLOAD.format(download='enwiki-category.sql.gz')}`)"
         ) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise LaminiError(f"{dump}: damaged or truncated ({error}); download it again") from error

@@ -20,7 +20,8 @@ class PromptTemplate:
     """
 
     def __init__(self, prompt: InstructionTemplate) -> None:
-        self._path, self._labels = prompt.template, prompt.labels()
+        self._path = prompt.template
+        self._labels = {"opening": prompt.opening, "closing": prompt.closing or ""}
         environment = jinja2.Environment(
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )

@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from lamini.files import derive_seed
 
 
+def annotator_names(count: int) -> list[str]:
+    """Names of a study's annotators, also used as the names of their pages."""
+    return [f"annotator_{number}" for number in range(1, count + 1)]
+
+
 def assign_groups(
     strata: Mapping[str, str], annotators: Sequence[str], rated_twice: float, seed: int
 ) -> dict[str, tuple[str, ...]]:

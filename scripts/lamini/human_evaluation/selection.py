@@ -15,9 +15,8 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write_jsonl
-from lamini.human_evaluation.assignment import assign_groups
+from lamini.human_evaluation.assignment import annotator_names, assign_groups
 from lamini.human_evaluation.items import Item, Part, make_item
-from lamini.settings.human_evaluation import annotator_names
 from lamini.settings.params import SelectItems
 
 Row = dict[str, Any]

@@ -23,7 +23,8 @@ WITHOUT_EFFECT = (
     "lamini.errors",
     "lamini.jobs",
     "lamini.log",
-    "lamini.settings",  # the settings that a result depends on are params of the rule
+    "lamini.paths",  # the paths that a result depends on are inputs and outputs of the rule
+    "lamini.settings",  # only declares and checks params; Snakemake compares their values
     "lamini.slurm",
     "lamini.text_table",
     "lamini.user_files",

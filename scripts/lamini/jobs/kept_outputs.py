@@ -8,7 +8,9 @@ seconds. A successful workflow deletes the copies, so that `--forcerun` computes
 
 from pathlib import Path
 
-STAGES = ("checkpoints", "evals", "answers")
+from lamini.paths import ANSWERS, CHECKPOINT, EVALUATION
+
+STAGES = tuple(Path(path).parts[1] for path in (CHECKPOINT, EVALUATION, ANSWERS))
 """Folders of results whose jobs keep copies of their outputs."""
 _INCOMPLETE = Path("incomplete")
 """Snakemake's folder with a marker for each output of an unfinished job."""

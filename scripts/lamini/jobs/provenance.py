@@ -16,6 +16,7 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file, stable_hash, write_json
 from lamini.jobs.code import code_digest
+from lamini.paths import JOB_RECORDS, PROVENANCE, RESULTS, within
 from lamini.user_files import files_of
 
 Record = dict[str, Any]
@@ -40,11 +41,11 @@ PACKAGES = (
 )
 
 
-def provenance_path(artifact: str | Path, results: str | Path = "results") -> Path:
+def provenance_path(artifact: str | Path, results: str | Path = RESULTS) -> Path:
     """Path of the record of `artifact`."""
     artifact, results = Path(artifact), Path(results)
     inside = artifact.relative_to(results) if artifact.is_relative_to(results) else artifact
-    return results / "provenance" / inside.with_name(inside.name + ".json")
+    return within(results, PROVENANCE) / inside.with_name(inside.name + ".json")
 
 
 def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
@@ -90,7 +91,7 @@ def record_job(
         "python": platform.python_version(),
         "facts": dict(facts or {}),
     }
-    place = Path("results/provenance/jobs") / f"{stable_hash(job)}.json"
+    place = JOB_RECORDS / f"{stable_hash(job)}.json"
     write_json(place, job)
     for path in outputs:
         record = {"artifact": path, "sha256": sha256_file(path), "job": str(place)}

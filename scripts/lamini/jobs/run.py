@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from lamini.jobs.gpus import take_gpus
 from lamini.jobs.provenance import file_digests, record_job
 from lamini.jobs.start import start_job
+from lamini.paths import LOGS
 
 Facts = Mapping[str, Any]
-LOGS = Path("results/logs")
 _KINDS = ("input", "output", "params", "wildcards")
 
 

@@ -6,17 +6,15 @@ configuration as in Snakemake.
 
 import argparse
 import sys
-from pathlib import Path
 
 from lamini.command import add_config_arguments, read_config, run_command
+from lamini.paths import RESULTS
 from lamini.plan.requests import planned_requests
 from lamini.plan.show import students_text, teacher_text
 from lamini.plan.students import planned_students
 from lamini.teacher.money import Spending, find_ledgers, ledger_spending
 from lamini.workflow import Workflow
 from lamini.workflow.teacher_check import teacher_lines
-
-RESULTS = Path("results")
 
 
 def main(arguments: list[str]) -> int:

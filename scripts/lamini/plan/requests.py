@@ -15,10 +15,12 @@ from lamini.files import read_json
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
+from lamini.paths import GENERATION, INSTRUCTION_REPORT, PAIR_REPORT, within
 from lamini.plan.tokens import Lengths, chat_tokens, estimated_tokens, published_lengths
 from lamini.settings.teacher import InstructionTemplate, Sampling
 from lamini.workflow import Workflow
 
+_REPORTS = {"instructions": INSTRUCTION_REPORT, "pairs": PAIR_REPORT}
 _TOPIC = "Some topic"
 _VERDICT_TOKENS = 2
 _COUNTED = ("requests", "prompt_tokens", "completion_tokens")
@@ -143,8 +145,7 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
 def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan | None:
     """Plan from the reports of all shards, or extrapolated from some; None without reports."""
     source, stage = estimate.source, estimate.stage
-    folder = results / stage / source
-    paths = [folder / f"{shard}.report.json" for shard in flow.shards(source)]
+    paths = [within(results, path) for path in flow.shard_files(_REPORTS[stage], source)]
     reports = [read_json(path) for path in paths if path.exists()]
     # Reports of another teacher (the demo's, in the same folder) have other answer lengths.
     found = [report for report in reports if report["asked_model"] == flow.config.teacher.model]
@@ -171,7 +172,7 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
 
 def _summary(results: Path, source: str, stage: str) -> Counter[str]:
     """Row of `analysis/generation.csv`; empty if there is none."""
-    path = results / "analysis" / "generation.csv"
+    path = within(results, GENERATION)
     if path.exists():
         with open(path, newline="", encoding="utf-8") as handle:
             for row in csv.DictReader(handle):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from lamini.plan.requests import StagePlan
 from lamini.plan.students import GPU_MODELS, StudentPlan
-from lamini.settings.backends import kind_of
 from lamini.settings.teacher import LocalServer, Price, Teacher
 from lamini.teacher.money import Cost, Spending, dollars
+from lamini.teacher_backends import kind_of
 from lamini.text_table import short_count, text_table
 from lamini.training.gpus import GPUS
 from lamini.workflow.serving import START_SECONDS, fits_on, serving_seconds

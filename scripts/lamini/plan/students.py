@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lamini.paths import TOKENIZED, within
 from lamini.plan.tokens import Lengths, estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
 from lamini.settings.students import Architecture, Recipe
@@ -128,7 +129,7 @@ def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
     lengths = published_lengths()
     for student in flow.trained_students:
         definition, recipe = flow.config.models[student], flow.config.recipe(student)
-        folder = results.parent / flow.tokenized(student)
+        folder = within(results, flow.tokenized(student, TOKENIZED))
         made = (folder / MANIFEST).exists()
         if made:
             pairs, prompt, response = _counted(folder, recipe)

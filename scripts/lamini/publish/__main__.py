@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lamini.command import add_config_arguments, read_config, run_command
 from lamini.errors import LaminiError
+from lamini.paths import RESULTS
 from lamini.publish.contents import Repository, dataset_repository, model_repository
 from lamini.publish.hub import upload
 from lamini.workflow import Workflow
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--namespace", help="namespace of the models, such as my-lab")
     parser.add_argument("--mixture", help="mixture to publish; default: the analysed one")
     parser.add_argument("--models", nargs="+", help="students to publish; default: all students")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--upload", action="store_true", help="upload; default: list the files")
     parser.add_argument(
         "--public", action="store_true", help="make new repositories public; default: private"

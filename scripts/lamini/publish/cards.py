@@ -11,6 +11,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.evaluation.results import EvaluationResult
 from lamini.files import read_json
+from lamini.paths import EVALUATION, within
 from lamini.settings import Config
 
 
@@ -71,12 +72,12 @@ task, and how many examples are so affected. Scores on such examples may be reca
 
 
 def evaluation_section(
-    evals: Path, config: Config, model: str, start: str
+    results: Path, config: Config, model: str, start: str
 ) -> tuple[str, list[str]]:
     """Section with the scores of a student and of its initialization.
 
     Args:
-        evals: folder of the results, by model and task.
+        results: the results folder.
         config: names of tasks and models, and the list of evaluated tasks.
         model: the student.
         start: its initialization.
@@ -86,12 +87,12 @@ def evaluation_section(
     """
     rows, missing, protocols = [], [], set()
     for task in config.evaluated_tasks:
-        name, result = config.tasks[task].name, _result(evals / model / f"{task}.json")
+        name, result = config.tasks[task].name, _result(results, model, task)
         if result is None:
             missing.append(name)
             continue
         protocols.add(result.protocol)
-        before = _result(evals / start / f"{task}.json")
+        before = _result(results, start, task)
         rows.append(
             [
                 name,
@@ -125,7 +126,8 @@ def _baseline_score(before: EvaluationResult, result: EvaluationResult) -> str:
     return f"{before.score:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
 
 
-def _result(path: Path) -> EvaluationResult | None:
+def _result(results: Path, model: str, task: str) -> EvaluationResult | None:
+    path = within(results, EVALUATION, model=model, task=task)
     return EvaluationResult.read(path) if path.is_file() else None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from lamini import paths
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file
 from lamini.publish.cards import contamination_section, evaluation_section, teacher_section
@@ -42,13 +43,14 @@ def dataset_repository(results: Path, mixture: str, repo_id: str) -> Repository:
     Raises:
         LaminiError: if the export is missing, or its SHA-256 differs from the manifest.
     """
-    folder = results / "export" / mixture
-    manifest = results / "dataset" / f"{mixture}.manifest.json"
-    parquet = folder / f"{mixture}.parquet"
-    if not (folder / CARD).is_file() or not parquet.is_file():
-        raise LaminiError(f"{folder}: missing; run `snakemake results/export/{mixture}/{CARD}`")
+    manifest = paths.within(results, paths.DATASET_MANIFEST, mixture=mixture)
+    parquet = paths.within(results, paths.EXPORT_PARQUET, mixture=mixture)
+    written = paths.within(results, paths.EXPORT_CARD, mixture=mixture)
+    if not written.is_file() or not parquet.is_file():
+        target = paths.EXPORT_CARD.format(mixture=mixture)
+        raise LaminiError(f"{written.parent}: missing; run `snakemake {target}`")
     _check(parquet, read_json(manifest)["sha256"], manifest)
-    card = (folder / CARD).read_text("utf-8")
+    card = written.read_text("utf-8")
     lacks: list[str] = []
     card += _contamination(results, mixture, "contamination", lacks)
     return Repository(
@@ -62,8 +64,8 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     Raises:
         LaminiError: if the checkpoint is missing, or a file differs from its manifest.
     """
-    folder = results / "checkpoints" / model / "final"
-    manifest = folder / "manifest.json"
+    manifest = paths.within(results, paths.CHECKPOINT_MANIFEST, model=model)
+    folder = manifest.parent
     if not manifest.is_file():
         raise LaminiError(f"{folder}: missing; run `snakemake {manifest}`")
     listed: Mapping[str, Any] = read_json(manifest)["files"]
@@ -74,11 +76,12 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     lacks: list[str] = []
     card += _teacher(results, config.models[model].mixture, lacks)
     start = config.models[model].initialization or ""
-    section, missing = evaluation_section(results / "evals", config, model, start)
+    section, missing = evaluation_section(results, config, model, start)
     if section:
         card += section
     if missing:
-        lacks.append(f"scores on {', '.join(missing)}: not in {results / 'evals' / model}")
+        scores = paths.within(results, paths.EVALUATION, model=model, task="*").parent
+        lacks.append(f"scores on {', '.join(missing)}: not in {scores}")
     card += _contamination(
         results, config.models[model].mixture, "contamination of its data", lacks
     )
@@ -96,7 +99,7 @@ def _teacher(results: Path, mixture: str, lacks: list[str]) -> str:
 
 def _contamination(results: Path, mixture: str, what: str, lacks: list[str]) -> str:
     """Contamination section, or "" (and an entry in `lacks`) if the analysis is missing."""
-    table = results / "analysis" / mixture / "contamination.csv"
+    table = paths.within(results, paths.CONTAMINATION, mixture=mixture)
     if table.is_file():
         return contamination_section(table, mixture)
     lacks.append(f"{what}: no {table}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from lamini.files import listed, sha256_file, stable_hash, write_json
 from lamini.jobs.provenance import Record, read_record
+from lamini.paths import is_result
 from lamini.teacher.ledger import packed_path
 
 _PARTS = ("source", "model", "mixture", "study")
@@ -53,7 +54,7 @@ def read_records(products: Iterable[str]) -> dict[str, Record]:
     waiting = list(products)
     while waiting:
         path = waiting.pop()
-        if path in records or not path.startswith("results/"):
+        if path in records or not is_result(path):
             continue
         if record := read_record(path):
             records[path] = record
@@ -173,7 +174,7 @@ def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]
         item
         for record in here.values()
         for item in record["inputs"]
-        if item.startswith("results/") and item not in records
+        if is_result(item) and item not in records
     }
     if unknown:
         yield f"No record: {_named(unknown)} without one."

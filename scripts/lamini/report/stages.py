@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from lamini.paths import RESULTS
+
 Facts = dict[str, Any]
 
 
@@ -80,4 +82,4 @@ def shown_settings(settings: Facts) -> str:
 
 def anchor(path: str) -> str:
     """HTML id of an artifact on the page."""
-    return "of-" + path.removeprefix("results/").replace("/", "-")
+    return "of-" + path.removeprefix(f"{RESULTS}/").replace("/", "-")

@@ -20,11 +20,6 @@ class TaskData(Settings):
     sha256: str | None = None
     """SHA-256 of the rows, as recorded in each result; null: not checked."""
 
-    @property
-    def path(self) -> str:
-        """Path of the examples, relative to the folder of a local mirror."""
-        return f"{self.repo}/{self.config or 'default'}/{self.split}.jsonl"
-
 
 class Task(Settings):
     """A downstream task: one of the paper's 15, another task of lm-eval, or a user-defined task."""

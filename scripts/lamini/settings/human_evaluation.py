@@ -68,8 +68,3 @@ class HumanEvaluation(Settings):
     """All studies."""
 
     studies: dict[Name, Study] = {}
-
-
-def annotator_names(count: int) -> list[str]:
-    """Names of a study's annotators, also used as the names of their pages."""
-    return [f"annotator_{number}" for number in range(1, count + 1)]

@@ -6,7 +6,6 @@ fields in their order (`as_params`): renaming or reordering a field makes existi
 Settings that change only speed or safety are not fields.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -258,12 +257,6 @@ class AskedModel(Settings):
     """Folder or hub id."""
     revision: str | None
     """Commit or tag on the hub."""
-
-    @property
-    def manifest(self) -> Path | None:
-        """Manifest of a model that the pipeline trained or built; None for other models."""
-        path = Path(self.path) / "manifest.json"
-        return path if path.is_file() else None
 
 
 class EvaluateModel(Settings):

@@ -52,10 +52,6 @@ class InstructionTemplate(Settings):
             )
         return self
 
-    def labels(self) -> dict[str, str]:
-        """Both labels as template variables; `closing: null` is an empty string."""
-        return {"opening": self.opening, "closing": self.closing or ""}
-
 
 class InstructionRequests(Settings):
     """Requests for new instructions."""

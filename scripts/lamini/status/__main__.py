@@ -16,13 +16,11 @@ from lamini.command import (
     read_yaml,
     run_command,
 )
+from lamini.paths import JOBS_FILE, RESULTS, RUN_CONFIG
 from lamini.settings import load_settings
-from lamini.status.graph import JOBS_FILE, ask_snakemake, read_jobs
+from lamini.status.graph import ask_snakemake, read_jobs
 from lamini.status.show import cost_text, status_text
 from lamini.status.states import job_states
-
-RESULTS = Path("results")
-RUN_CONFIG = RESULTS / "run_config.yaml"
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +40,7 @@ def _show(parsed: argparse.Namespace) -> None:
         print(f"Jobs: {JOBS_FILE} (last run)\n")
         jobs = read_jobs()
         # A run of some targets does not make the file of its configuration.
-        config = read_yaml(RUN_CONFIG) if RUN_CONFIG.exists() else read_config([], [])
+        config = read_yaml(Path(RUN_CONFIG)) if Path(RUN_CONFIG).exists() else read_config([], [])
     else:
         print(f"Configuration: {' '.join(['config/*.yaml', *map(str, overlays)])}\n")
         config = read_config(parsed.configfile, parsed.config)

@@ -13,9 +13,8 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
-from lamini.jobs.run import LOGS, job_name
-
-JOBS_FILE = Path("results/jobs.json")
+from lamini.jobs.run import job_name
+from lamini.paths import JOBS_FILE, LOGS
 
 
 @dataclass(frozen=True, slots=True)

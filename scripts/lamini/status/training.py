@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lamini.errors import LaminiError
 from lamini.files import read_json
+from lamini.paths import STUDENT, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ def saved_trainings(results: Path) -> list[SavedTraining]:
         results: the results folder.
     """
     newest: dict[str, Path] = {}
-    for manifest in sorted((results / "checkpoints").glob("*/work/step-*/manifest.json")):
+    students = within(results, STUDENT, model="*").parent
+    for manifest in sorted(students.glob("*/work/step-*/manifest.json")):
         newest[manifest.parents[2].name] = manifest
     found = (_read(model, manifest) for model, manifest in newest.items())
     return [training for training in found if training]

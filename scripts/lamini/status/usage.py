@@ -13,6 +13,7 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl
+from lamini.paths import BENCHMARKS, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
     Args:
         results: the results folder.
     """
-    folder = results / "benchmarks"
+    folder = within(results, BENCHMARKS)
     found, unreadable = [], []
     for path in sorted(folder.rglob("*.jsonl")):
         try:

@@ -2,16 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 from lamini.catalogue.params import NoParams
+from lamini.paths import RESULTS
 from lamini.status.requests import RULES
 from lamini.status.usage import Total, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Inputs, Table
 
-RESULTS = Path("results")
 ALL = "All"
 
 

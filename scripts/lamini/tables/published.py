@@ -14,11 +14,11 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
         LaminiError: when the file is missing or has no header.
     """
     if not Path(path).is_file():
-        raise LaminiError(f"{path}: no such file")
+        raise LaminiError(f"{path}: no such file; restore it, or run `snakemake {path}`")
     with open(path, encoding="utf-8", newline="") as handle:
         reader = csv.DictReader(handle)
         if reader.fieldnames is None:
-            raise LaminiError(f"{path}: empty; restore it")
+            raise LaminiError(f"{path}: empty; restore it, or remove it and run `snakemake {path}`")
         return list(reader)
 
 

@@ -20,13 +20,13 @@ import orjson
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
-from lamini.settings.backends import kind_of
 from lamini.settings.teacher import Teacher
 from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger, LedgerReader
 from lamini.teacher.money import Budget, most_tokens, progress_files
 from lamini.teacher.request import Answer, Request, Spend
 from lamini.teacher.rows import answer_of_row
+from lamini.teacher_backends import kind_of
 
 if TYPE_CHECKING:
     from lamini.teacher.backends.base import Backend

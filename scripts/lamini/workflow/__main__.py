@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from lamini.command import run_command
-from lamini.workflow.rule_code import CODE_FILE, accept_code
+from lamini.paths import CODE_FILE
+from lamini.workflow.rule_code import accept_code
 
 
 def main(arguments: list[str]) -> int:

@@ -4,8 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lamini import paths
+from lamini.evaluation.data import mirror_path
+from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings.evaluation import TaskData
-from lamini.settings.human_evaluation import annotator_names
 from lamini.settings.params import Location
 from lamini.settings.students import Weights
 from lamini.user_files import files_of, rule_inputs
@@ -34,29 +36,29 @@ class Inputs(Names):
         """The topic list, for topic-guided sources; empty for others."""
         generation = self.source(source).generation
         guided = generation is not None and generation.topics_per_request > 0
-        return ["results/topics/topics.jsonl"] if guided else []
+        return [paths.TOPICS] if guided else []
 
     def query_inputs(self, source: str) -> list[str]:
         """Inputs of `select_queries`: the source's generated instructions, or its prompts."""
         if self.source(source).generation:
-            return [f"results/instructions/{source}/{s}.jsonl" for s in self.shards(source)]
-        return [f"results/prompts/{source}.jsonl"]
+            return self.shard_files(paths.INSTRUCTIONS, source)
+        return [paths.PROMPTS.format(source=source)]
 
-    def files(self, kind: str, source: str, ending: str = ".jsonl") -> list[str]:
-        """All shard files of one kind (`queries`, `pairs`, ...) of a source."""
-        return [f"results/{kind}/{source}/{shard}{ending}" for shard in self.shards(source)]
+    def shard_files(self, pattern: str, source: str) -> list[str]:
+        """Files of all shards of a source; `pattern` is one of `lamini.paths`."""
+        return [pattern.format(source=source, shard=shard) for shard in self.shards(source)]
 
     def mixture_pairs(self, mixture: str) -> list[str]:
         """All pair shards of a mixture, in the order of its sources."""
         sources = self.config.mixtures[mixture].sources
-        return [path for source in sources for path in self.files("pairs", source)]
+        return [path for source in sources for path in self.shard_files(paths.PAIRS, source)]
 
     def mixture_hits(self, mixture: str) -> list[str]:
         """Contamination hits that a decontaminated mixture leaves out; empty for other mixtures."""
         decontamination = self.config.mixtures[mixture].decontamination
         if decontamination is None:
             return []
-        return [f"results/analysis/{decontamination.mixture}/contamination.parquet"]
+        return [paths.CONTAMINATION_HITS.format(mixture=decontamination.mixture)]
 
     @cached_property
     def published_files(self) -> list[str]:
@@ -64,18 +66,19 @@ class Inputs(Names):
         published = self.config.published
         return [published.local.path] if published and published.local else []
 
-    def tokenizer_dataset(self, tokenizer: str, ending: str) -> str:
-        """Dataset file with the training text of a tokenizer."""
+    def tokenizer_dataset(self, tokenizer: str, pattern: str) -> str:
+        """File of the dataset with the training text of a tokenizer."""
         train = self.config.tokenizers[tokenizer].train
         assert train is not None
-        return f"results/dataset/{train.mixture}.{ending}"
+        return pattern.format(mixture=train.mixture)
 
     def task_files(self, batch: str) -> list[str]:
         """Local data files of a batch's tasks; empty if the data come from the hub."""
         mirror = self.config.evaluation.mirror
         if mirror is None:
             return []
-        return [f"{mirror}/{self.config.tasks[task].data.path}" for task in self.batches[batch]]
+        data = (self.config.tasks[task].data for task in self.batches[batch])
+        return [f"{mirror}/{mirror_path(item)}" for item in data]
 
     def definition_files(self, batch: str) -> list[str]:
         """All files in the folders with user-defined tasks (`include_path`) of a batch."""
@@ -86,19 +89,19 @@ class Inputs(Names):
     def task_data(self) -> dict[str, TaskData]:
         """Hub locations of the evaluated tasks' data, by their path in a local mirror."""
         data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
-        return {d.path.removesuffix(".jsonl"): d for d in data}
+        return {mirror_path(item).removesuffix(".jsonl"): item for item in data}
 
     def sample_files(self, batch: str) -> list[str]:
         """Files with requests and outputs of a batch's tasks (`evaluation.samples`), with the
         wildcard `model`; empty if samples are not written."""
         tasks = self.batches[batch] if self.config.evaluation.samples else []
-        return [f"results/evals/{{model}}/{task}.samples.jsonl.zst" for task in tasks]
+        return [paths.SAMPLES.replace("{task}", task) for task in tasks]
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
         """Manifest of a tokenizer that the pipeline makes; empty for other tokenizers."""
         definition = self.config.tokenizers[tokenizer]
         if definition.train:
-            return [f"results/tokenizers/{tokenizer}/manifest.json"]
+            return [paths.TOKENIZER_MANIFEST.format(tokenizer=tokenizer)]
         return self.model_input(definition.model) if definition.model else []
 
     def model_input(self, model: str) -> list[str]:
@@ -106,9 +109,9 @@ class Inputs(Names):
         definition = self.config.models[model]
         if definition.role == "student":
             trained = self.config.checkpoints == "trained"
-            return [f"results/checkpoints/{model}/final/manifest.json"] if trained else []
+            return [paths.CHECKPOINT_MANIFEST.format(model=model)] if trained else []
         weights = weights_of(definition.weights)
-        return [f"results/pretrained/{model}/manifest.json"] if weights.build else []
+        return [paths.PRETRAINED_MANIFEST.format(model=model)] if weights.build else []
 
     def build_inputs(self, model: str) -> list[str]:
         """Inputs of `build_model`: for random weights the tokenizer, which sets the vocabulary."""
@@ -117,10 +120,10 @@ class Inputs(Names):
         assert build is not None
         return self.tokenizer_input(definition.tokenizer) if build.kind == "random" else []
 
-    def tokenized(self, model: str) -> str:
-        """Folder of a student's token cache."""
+    def tokenized(self, model: str, pattern: str) -> str:
+        """A student's token cache: its folder or its manifest."""
         definition = self.config.models[model]
-        return f"results/tokenized/{definition.mixture}/{definition.tokenizer}"
+        return pattern.format(mixture=definition.mixture, tokenizer=definition.tokenizer)
 
     def study_inputs(self, study: str) -> dict[str, Any]:
         """Inputs of a study: the models' answers, or the dataset and its manifest."""
@@ -129,19 +132,22 @@ class Inputs(Names):
         definition = self.study(study)
         if definition.kind == "models":
             exclude = [definition.exclude] if definition.exclude else []
-            answers = [f"results/answers/{model}.jsonl" for model in definition.models]
+            answers = [paths.ANSWERS.format(model=model) for model in definition.models]
             return {"answers": answers, "exclude": rule_inputs(exclude)}
-        dataset = f"results/dataset/{self.study_mixture(study)}"
-        return {"manifest": f"{dataset}.manifest.json", "dataset": ancient(f"{dataset}.parquet")}
+        mixture = self.study_mixture(study)
+        return {
+            "manifest": paths.DATASET_MANIFEST.format(mixture=mixture),
+            "dataset": ancient(paths.DATASET.format(mixture=mixture)),
+        }
 
     def rating_sheets(self, study: str) -> list[str]:
         """Annotation pages of a study, one per annotator."""
         names = annotator_names(self.study(study).annotators)
-        return [f"results/human_eval/{study}/sheets/{name}.html" for name in names]
+        return [paths.SHEET.format(study=study, annotator=name) for name in names]
 
     def verdicts(self, study: str) -> list[str]:
         """The judge's ratings; empty if the study has no judge."""
-        return [f"results/human_eval/{study}/verdicts.jsonl"] if self.study(study).judge else []
+        return [paths.VERDICTS.format(study=study)] if self.study(study).judge else []
 
     def rating_files(self, study: str) -> list[str]:
         """Finished rating files that are in a study's folder now."""
@@ -157,7 +163,7 @@ class Inputs(Names):
     def guided_instructions(self) -> list[str]:
         """Instruction shards of all topic-guided sources."""
         guided = [source for source in self.generated_sources if self.topics(source)]
-        return [path for source in guided for path in self.files("instructions", source)]
+        return [path for source in guided for path in self.shard_files(paths.INSTRUCTIONS, source)]
 
     # --- Locations of models and tokenizers -------------------------------------------------------
 
@@ -168,11 +174,11 @@ class Inputs(Names):
             assert definition.published_as is not None  # checked by the settings
             return Location(path=definition.published_as, revision="main")
         if definition.role == "student":
-            return Location(path=f"results/checkpoints/{model}/final")
+            return Location(path=paths.CHECKPOINT.format(model=model))
         weights = weights_of(definition.weights)
         if weights.hub:
             return Location(path=weights.hub.repo, revision=weights.hub.revision)
-        return Location(path=weights.folder or f"results/pretrained/{model}")
+        return Location(path=weights.folder or paths.PRETRAINED.format(model=model))
 
     def tokenizer_location(self, tokenizer: str) -> Location:
         """Location of a tokenizer."""
@@ -181,7 +187,7 @@ class Inputs(Names):
             return Location(path=definition.hub.repo, revision=definition.hub.revision)
         if definition.model:
             return self.model_location(definition.model)
-        return Location(path=definition.folder or f"results/tokenizers/{tokenizer}")
+        return Location(path=definition.folder or paths.TOKENIZER.format(tokenizer=tokenizer))
 
 
 def weights_of(weights: Weights | None) -> Weights:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings import params
-from lamini.settings.human_evaluation import annotator_names
 from lamini.user_files import user_files_digest
 from lamini.workflow.inputs import Inputs, weights_of
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lamini.settings.backends import CLIENT_MEMORY_MB, kind_of
+from lamini.teacher_backends import CLIENT_MEMORY_MB, kind_of
 from lamini.workflow.names import Names
 
 MAX_MINUTES = 2880

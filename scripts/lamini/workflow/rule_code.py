@@ -17,8 +17,8 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
 from lamini.jobs.code import ENTRIES, code_digest, module_digests, save_cache
+from lamini.paths import BENCHMARKS, CODE_FILE
 
-CODE_FILE = Path("results/code.json")
 SCRIPTS = Path(__file__).parents[2]
 EXPENSIVE = ("gpu", "teacher")
 """Resources of rules whose results cost GPU-hours or dollars."""
@@ -89,7 +89,7 @@ class CodeWatch:
 
     def __init__(self, workflow: Any, recompute: bool) -> None:
         self._workflow, self._recompute = workflow, recompute
-        self._families = {rule.name: name for rule in workflow.rules if (name := _family(rule))}
+        self._families = {rule.name: name for rule in workflow.rules if (name := family_of(rule))}
         self._expensive = {
             self._families.get(rule.name)
             for rule in workflow.rules
@@ -145,7 +145,7 @@ class CodeWatch:
         _write(self._known | {rule: before[rule] for rule in undecided})
 
 
-def _family(rule: Any) -> str | None:
+def family_of(rule: Any) -> str | None:
     """Name of a rule's script, shared by all rules of a family; None for user-defined rules."""
     if rule.name in ENTRIES:
         return str(rule.name)
@@ -155,9 +155,8 @@ def _family(rule: Any) -> str | None:
 
 def _has_results(names: Iterable[str]) -> bool:
     """Whether a job of a rule or family with one of these names finished in an earlier run."""
-    folder = Path("results/benchmarks")
     return any(
-        (folder / f"{name}.jsonl").is_file() or any((folder / name).rglob("*.jsonl"))
+        (BENCHMARKS / f"{name}.jsonl").is_file() or any((BENCHMARKS / name).rglob("*.jsonl"))
         for name in names
     )
 

@@ -1,1 +1,1 @@
-"""Teacher backends: the ways to send requests; `lamini.settings.backends` lists them."""
+"""Teacher backends: the ways to send requests; `lamini.teacher_backends` lists them."""
