@@ -8,7 +8,7 @@ instructions, it assumes that every generated instruction is accepted.
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamini.files import read_json
@@ -32,6 +32,8 @@ class StagePlan:
     """Source; for verdicts, the study."""
     stage: str
     """`instructions`, `pairs` or `verdicts`."""
+    model: str
+    """Model that is asked."""
     requests: int
     prompt_tokens: float
     completion_tokens: float
@@ -73,6 +75,7 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
     return StagePlan(
         source=source,
         stage="instructions",
+        model=flow.teacher_of("instructions", source).model,
         requests=requests,
         prompt_tokens=requests * (chat_tokens(messages) + shown),
         completion_tokens=requests * _capped(answer, asked.sampling),
@@ -104,6 +107,7 @@ def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePla
     return StagePlan(
         source=source,
         stage="pairs",
+        model=flow.teacher_of("pairs", source).model,
         requests=requests,
         prompt_tokens=requests * (chat_tokens(messages) + mean.instruction),
         completion_tokens=requests * _capped(mean.response, responses.sampling),
@@ -129,6 +133,7 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
         yield StagePlan(
             source=study,
             stage="verdicts",
+            model=flow.teacher_of("human_eval", study).model,
             requests=requests,
             prompt_tokens=requests * (fixed + mean.instruction + mean.response),
             completion_tokens=float(requests * min(_VERDICT_TOKENS, judge.max_tokens)),
@@ -143,7 +148,7 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     paths = [folder / f"{shard}.report.json" for shard in flow.shards(source)]
     reports = [read_json(path) for path in paths if path.exists()]
     # Reports of another teacher (the demo's, in the same folder) have other answer lengths.
-    found = [report for report in reports if report["asked_model"] == flow.config.teacher.model]
+    found = [report for report in reports if report["asked_model"] == estimate.model]
     sums: Counter[str] = Counter()
     for report in found:
         sums.update({key: report[key] for key in (*_COUNTED, "wanted")})
@@ -156,7 +161,13 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     if not sums["requests"]:
         return None
     requests, prompt, completion = (sums[key] * factor for key in _COUNTED)
-    return StagePlan(source, stage, round(requests), prompt, completion, basis)
+    return replace(
+        estimate,
+        requests=round(requests),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        basis=basis,
+    )
 
 
 def _summary(results: Path, source: str, stage: str) -> Counter[str]:

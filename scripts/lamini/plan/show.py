@@ -1,62 +1,86 @@
 """The plan as text for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lamini.plan.requests import StagePlan
 from lamini.plan.students import CARDS, StudentPlan
 from lamini.settings.backends import kind_of
-from lamini.settings.teacher import Price, Teacher
+from lamini.settings.teacher import Teacher
 from lamini.teacher.money import Cost, Spending, dollars
 from lamini.text_table import short_count, text_table
 
 
-def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) -> str:
+def teacher_text(
+    plans: Sequence[StagePlan], teacher: Teacher, spent: Mapping[tuple[str, str], Spending]
+) -> str:
     """Requests, tokens and dollars of each source and stage, and the remaining budget.
 
     Args:
         plans: planned requests.
-        teacher: model, prices and budget.
-        spent: tokens and dollars in the ledgers.
+        teacher: prices and budget.
+        spent: tokens and dollars in the ledgers, by stage and source.
     """
     if not plans:
         return "Teacher: no requests; the published dataset is read."
-    price = teacher.prices.get(teacher.model)
+    models = list(dict.fromkeys(plan.model for plan in plans))
     rows: list[list[object]] = [
-        [
-            plan.source,
-            plan.stage,
-            plan.requests,
-            *_tokens_and_dollars(plan.prompt_tokens, plan.completion_tokens, price),
-            plan.basis,
-        ]
-        for plan in plans
+        [plan.source, plan.stage, *_sums([plan], teacher), plan.basis] for plan in plans
     ]
-    prompt = sum(plan.prompt_tokens for plan in plans)
-    completion = sum(plan.completion_tokens for plan in plans)
-    requests = sum(plan.requests for plan in plans)
-    rows.append(["total", "", requests, *_tokens_and_dollars(prompt, completion, price), ""])
+    totals = [*models, ""] if len(models) > 1 else [""]
+    for model in totals:
+        counted = [plan for plan in plans if model in ("", plan.model)]
+        rows.append(["total", model, *_sums(counted, teacher), ""])
     header = ("source", "stage", "requests", "prompt", "answer", "live API", "Batch API", "basis")
     parts = [
-        f"Teacher {teacher.model}; prompts and answers in tokens:",
+        f"Teacher {_named(plans, models)}; prompts and answers in tokens:",
         text_table(header, rows, left=2),
     ]
-    if price is None:
-        parts.append(f"teacher.prices has no price of {teacher.model}: dollars are unknown.")
-    tokens = (
-        max(prompt - spent.prompt_tokens, 0.0),
-        max(completion - spent.completion_tokens, 0.0),
+    parts += [
+        f"teacher.prices has no price of {model}: dollars are unknown."
+        for model in models
+        if model not in teacher.prices
+    ]
+    to_pay = Cost.total(
+        _unpaid(plan, teacher, spent.get((plan.stage, plan.source), Spending())) for plan in plans
     )
-    to_pay = dollars(price, *tokens, batch=kind_of(teacher).at_batch_price)
-    parts.append(_budget(Cost(to_pay, sum(tokens)), teacher, spent))
+    parts.append(_budget(to_pay, teacher, sum(spent.values(), Spending())))
     return "\n".join(parts)
 
 
-def _tokens_and_dollars(prompt: float, completion: float, price: Price | None) -> list[str | None]:
-    tokens: list[str | None] = [short_count(prompt), short_count(completion)]
-    if price is None:
-        return [*tokens, None, None]
-    paid = (dollars(price, prompt, completion, batch=batch) for batch in (False, True))
-    return [*tokens, *(f"${each:,.2f}" for each in paid)]
+def _named(plans: Sequence[StagePlan], models: Sequence[str]) -> str:
+    """The model of all requests; of several models also the stages in which each is asked."""
+    if len(models) == 1:
+        return models[0]
+    stages = {model: {plan.stage: 0 for plan in plans if plan.model == model} for model in models}
+    return ", ".join(f"{model} ({', '.join(names)})" for model, names in stages.items())
+
+
+def _sums(plans: Sequence[StagePlan], teacher: Teacher) -> list[object]:
+    """Requests, tokens and dollars of plans; dollars are None if a model has no price."""
+    prompt = sum(plan.prompt_tokens for plan in plans)
+    completion = sum(plan.completion_tokens for plan in plans)
+    counts = [sum(plan.requests for plan in plans), short_count(prompt), short_count(completion)]
+    if any(plan.model not in teacher.prices for plan in plans):
+        return [*counts, None, None]
+    paid = (sum(_dollars(plan, teacher, batch) for plan in plans) for batch in (False, True))
+    return [*counts, *(f"${each:,.2f}" for each in paid)]
+
+
+def _dollars(plan: StagePlan, teacher: Teacher, batch: bool) -> float:
+    price = teacher.prices.get(plan.model)
+    return dollars(price, plan.prompt_tokens, plan.completion_tokens, batch=batch)
+
+
+def _unpaid(plan: StagePlan, teacher: Teacher, spent: Spending) -> Cost:
+    """Cost of a plan's tokens that are not in its ledgers yet."""
+    left = replace(
+        plan,
+        prompt_tokens=max(plan.prompt_tokens - spent.prompt_tokens, 0.0),
+        completion_tokens=max(plan.completion_tokens - spent.completion_tokens, 0.0),
+    )
+    price = _dollars(left, teacher, kind_of(teacher).at_batch_price)
+    return Cost(price, left.prompt_tokens + left.completion_tokens)
 
 
 def _budget(to_pay: Cost, teacher: Teacher, spent: Spending) -> str:

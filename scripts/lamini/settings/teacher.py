@@ -1,15 +1,14 @@
 """Settings of the teacher: backend and endpoints, requests of each stage, prices and budget."""
 
-import re
-import urllib.parse
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lamini.settings.base import Fraction, Name, Settings, Version
+from lamini.settings.endpoints import Endpoint
 
 Dollars = Annotated[float, Field(ge=0)]
-_VARIABLE = r"[A-Z_][A-Z0-9_]{0,63}"
 
 
 class Message(Settings):
@@ -28,6 +27,22 @@ class Sampling(Settings):
     """Maximum length of an answer, in the teacher's tokens."""
     extra_body: dict[str, Any] = {}
     """Additional fields of the request's JSON body, such as a grammar or a penalty."""
+
+
+class StageModel(Settings):
+    """Model of one stage's requests. Null is omitted from the params, in which the model has its
+    own place."""
+
+    model: Annotated[str | None, Field(exclude_if=lambda model: model is None)] = None
+    """Model of these requests; null: `teacher.model`."""
+    endpoints: Annotated[
+        list[Endpoint] | None, Field(min_length=1, exclude_if=lambda endpoints: endpoints is None)
+    ] = None
+    """Servers of this model; null: `teacher.endpoints`."""
+
+    def without_model(self) -> Self:
+        """These requests without model and endpoints, as the params of a rule have them."""
+        return self.model_copy(update={"model": None, "endpoints": None})
 
 
 class InstructionTemplate(Settings):
@@ -57,7 +72,7 @@ class InstructionTemplate(Settings):
         return {"opening": self.opening, "closing": self.closing or ""}
 
 
-class InstructionRequests(Settings):
+class InstructionRequests(StageModel):
     """Requests for new instructions."""
 
     prompt: Annotated[
@@ -72,7 +87,7 @@ class InstructionRequests(Settings):
     version: Version = 1
 
 
-class ResponseRequests(Settings):
+class ResponseRequests(StageModel):
     """Requests for responses to instructions (section 3.2, Appendix B)."""
 
     system_message: str
@@ -88,71 +103,6 @@ class Price(Settings):
     completion: Dollars
     batch_share: Fraction = 0.5
     """Price of the Batch API as a share of these prices; `make plan` shows both."""
-
-
-def is_http_url(text: str) -> bool:
-    """Whether a text is a URL with scheme http or https and a host."""
-    try:
-        parts = urllib.parse.urlsplit(text)
-        complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        return complete and not re.search(r"\s", text)
-    except ValueError:  # an invalid port or IPv6 address
-        return False
-
-
-class Endpoint(Settings):
-    """One OpenAI-compatible server."""
-
-    base_url: str | None = None
-    """Base URL, such as `http://host:8000/v1`; null: default of the `openai` package
-    (`OPENAI_BASE_URL`)."""
-    api_key_variable: Annotated[str, Field(json_schema_extra={"pattern": f"^{_VARIABLE}$"})] = (
-        "OPENAI_API_KEY"
-    )
-    """Environment variable that holds the API key, in capital letters, digits and `_`. Never put
-    the key itself into a config."""
-    headers: dict[str, str] = {}
-    """Additional HTTP headers. `${NAME}` in a value is replaced by an environment variable, which
-    is the only place for secrets."""
-    query: dict[str, str] = {}
-    """Query parameters of the URL, such as `api-version`."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    """Weight in the distribution of requests over the endpoints."""
-
-    @field_validator("headers")
-    @classmethod
-    def _no_pasted_keys(cls, headers: dict[str, str]) -> dict[str, str]:
-        secret = [name for name in headers if re.search(r"key|auth|token|secret", name, re.I)]
-        pasted = [name for name in secret if not re.search(rf"\$\{{{_VARIABLE}\}}", headers[name])]
-        if pasted:
-            raise ValueError(
-                f"the value of {', '.join(pasted)} must come from the environment; write it like"
-                " ${GATEWAY_KEY}"
-            )
-        return headers
-
-    @field_validator("base_url")
-    @classmethod
-    def _complete_url(cls, base_url: str | None) -> str | None:
-        if base_url is not None and not is_http_url(base_url):
-            raise ValueError(
-                "not a URL with scheme and host; write it like https://api.openai.com/v1 or"
-                " http://host:8000/v1"
-            )
-        return base_url
-
-    # A pasted key must not get into logs and results: the message has no value, and capital letters
-    # are required, because keys have small ones.
-    @field_validator("api_key_variable")
-    @classmethod
-    def _names_a_variable(cls, variable: str) -> str:
-        if not re.fullmatch(_VARIABLE, variable):
-            raise ValueError(
-                "not the name of an environment variable in capital letters, such as"
-                " OPENAI_API_KEY; if it is a key, remove it from the config, replace it at the"
-                " vendor, and set the new key in the environment"
-            )
-        return variable
 
 
 class LocalServer(Settings):
@@ -204,7 +154,8 @@ class Teacher(Settings):
     """The model that generates instructions and answers."""
 
     model: str
-    """Model name sent with each request, such as `gpt-3.5-turbo`."""
+    """Model name sent with each request, such as `gpt-3.5-turbo`. `instructions.model` and
+    `responses.model` name another model for one stage; a judge is always this model."""
     backend: Literal["external", "batch", "local"] = "external"
     """`external`: the live API of `endpoints`; `batch`: the Batch API of a single endpoint, at
     `batch_share` of the price; `local`: a server (`server`) that each job starts."""
@@ -249,11 +200,57 @@ class Teacher(Settings):
     def _complete(self) -> "Teacher":
         if self.backend == "local" and self.server is None:
             raise ValueError("backend `local` needs `server`")
-        if self.backend == "batch" and len(self.endpoints) > 1:
-            raise ValueError("backend `batch` needs a single endpoint, which stores its batches")
-        if self.budget_dollars is not None and self.model not in self.prices:
-            raise ValueError(f"budget_dollars needs `prices.{self.model}`")
+        problems = [
+            *self.stage_problems(self.instructions, "instructions"),
+            *self.stage_problems(self.responses, "responses"),
+        ]
+        if problems:
+            raise ValueError("\n".join(dict.fromkeys(problems)))
         return self
+
+    def asked_by(self, *requests: StageModel) -> "Teacher":
+        """The settings of one job, which has one model: that of `teacher.model`.
+
+        Args:
+            requests: the job's requests; the first ones that name a model or endpoints replace
+                those of these settings.
+        """
+
+        def first(name: str) -> Any:
+            found = (getattr(each, name) for each in requests)
+            return next((value for value in found if value is not None), getattr(self, name))
+
+        return self.model_copy(
+            update={
+                "model": first("model"),
+                "endpoints": first("endpoints"),
+                "instructions": self.instructions.without_model(),
+                "responses": self.responses.without_model(),
+            }
+        )
+
+    def of_stage(self, folder: str) -> "Teacher":
+        """The settings of the jobs that write to a folder of results.
+
+        Args:
+            folder: `instructions`, `pairs`, or any other folder for the judge.
+        """
+        stages: dict[str, StageModel] = {"instructions": self.instructions, "pairs": self.responses}
+        return self.asked_by(stages.get(folder, StageModel()))
+
+    def stage_problems(self, requests: StageModel, key: str) -> Iterator[str]:
+        """Errors in the model and the endpoints of requests; `key` is the requests' setting."""
+        asked = self.asked_by(requests)
+        if self.backend == "local" and (asked.model != self.model or requests.endpoints):
+            yield (
+                f"{key}: `model` and `endpoints` of a stage need backend `external` or `batch`,"
+                " because the server of backend `local` serves one model; leave them out, or start"
+                " the servers yourself and list them as `endpoints`"
+            )
+        if self.backend == "batch" and len(asked.endpoints) > 1:
+            yield "backend `batch` needs a single endpoint, which stores its batches"
+        if self.budget_dollars is not None and asked.model not in self.prices:
+            yield f"budget_dollars needs `prices.{asked.model}`"
 
 
 TeacherName = Name
