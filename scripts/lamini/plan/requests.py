@@ -85,6 +85,9 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
 
 def _label_tokens(prompt: InstructionTemplate) -> int:
     """Tokens of the labels and the line end around an instruction."""
+    if prompt.parser == "json":
+        name = f'{{"{prompt.field}": }}' if prompt.field else ""
+        return estimated_tokens(f'{name}"word",\n') - estimated_tokens("word")
     labelled = f"{prompt.opening}word{prompt.closing or ''}\n"
     return estimated_tokens(labelled) - estimated_tokens("word")
 

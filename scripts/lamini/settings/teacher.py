@@ -58,6 +58,15 @@ class InstructionTemplate(Settings):
     closing: Annotated[str, Field(pattern=r"\S")] | None = "</example>"
     """Label after each example and instruction; null: an instruction ends at the next opening
     label."""
+    parser: Annotated[
+        Literal["labels", "json"], Field(exclude_if=lambda parser: parser == "labels")
+    ] = "labels"
+    """Reader of the answers. `labels`: texts between the labels; `json`: items of a JSON list, also
+    in an object with one list, for `response_format`. The template
+    `package:lamini/generation/instruction_prompt_json.jinja` asks for JSON."""
+    field: Annotated[str | None, Field(min_length=1, exclude_if=lambda field: field is None)] = None
+    """For `json`: field of each object in the list that holds the instruction; null: the list has
+    strings. Template variable `field`."""
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "InstructionTemplate":
@@ -65,6 +74,8 @@ class InstructionTemplate(Settings):
             raise ValueError(
                 "`opening` and `closing` are equal; for no closing label set `closing: null`"
             )
+        if self.field is not None and self.parser != "json":
+            raise ValueError("`field` is for `parser: json`; set it, or leave `field` out")
         return self
 
     def labels(self) -> dict[str, str]:
@@ -81,10 +92,52 @@ class InstructionRequests(StageModel):
     """Prompt template. The default is omitted from the params, so that results that are older than
     this setting stay up to date."""
     sampling: Sampling = Sampling()
+    response_format: Annotated[
+        dict[str, Any] | None, Field(exclude_if=lambda value: value is None)
+    ] = None
+    """Structured output, a field of the request: `{type: json_object}`, or `{type: json_schema,
+    json_schema: {name: ..., schema: ...}}`. Needs `prompt.parser: json`."""
     demonstrations: list[Message] = []
     """Chat turns before every prompt (few-shot demonstrations for small teachers); empty in the
     paper."""
     version: Version = 1
+
+    @model_validator(mode="after")
+    def _format_is_read(self) -> Self:
+        form, parser = self.response_format, self.prompt.parser
+        if "response_format" in self.sampling.extra_body:
+            raise ValueError(
+                "`sampling.extra_body.response_format`: write it as `response_format` beside"
+                " `sampling`"
+            )
+        if form is not None and parser != "json":
+            raise ValueError(
+                "`response_format` needs `prompt: {template:"
+                " package:lamini/generation/instruction_prompt_json.jinja, parser: json}`, because"
+                " JSON answers have no labels"
+            )
+        if form is None:
+            if parser == "json":
+                raise ValueError(
+                    "`prompt.parser: json` needs `response_format`, such as `{type: json_object}`"
+                )
+            return self
+        kind, schema = form.get("type"), form.get("json_schema")
+        if kind not in ("json_object", "json_schema"):
+            raise ValueError("`response_format.type` must be json_object or json_schema")
+        if kind == "json_schema" and not (
+            isinstance(schema, dict) and {"name", "schema"} <= set(schema)
+        ):
+            raise ValueError("`response_format.json_schema` needs `name` and `schema`")
+        return self
+
+    @property
+    def parameters(self) -> Sampling:
+        """Sampling with `response_format` among the additional fields."""
+        if self.response_format is None:
+            return self.sampling
+        body = {"response_format": self.response_format, **self.sampling.extra_body}
+        return self.sampling.model_copy(update={"extra_body": body})
 
 
 class ResponseRequests(StageModel):
