@@ -61,7 +61,7 @@ watch = CodeWatch(workflow, recompute=flow.config.code_changes == "recompute")
 
 onstart:
     watch.begin()
-    check_teacher(workflow, flow.config.teacher)
+    check_teacher(workflow, flow)
     write_jobs(workflow)  # for `make status`
 
 

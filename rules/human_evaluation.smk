@@ -66,7 +66,7 @@ rule judge_items:
         mem_mb=lambda w, attempt: flow.teacher_memory(attempt),
     params:
         settings=lambda w: flow.judge_params(w.study).as_params(),
-        teacher=lambda w, threads: flow.config.teacher.as_params(),
+        teacher=lambda w, threads: flow.teacher_of("human_eval", w.study).as_params(),
     script:
         "../scripts/judge_items.py"
 

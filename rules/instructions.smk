@@ -48,6 +48,6 @@ rule generate_instructions:
         settings=lambda w: flow.instruction_params(w.source, w.shard).as_params(),
         # Settings of speed, safety and cost. Snakemake treats a function of `threads` as derived,
         # so a change does not make results stale.
-        teacher=lambda w, threads: flow.config.teacher.as_params(),
+        teacher=lambda w, threads: flow.teacher_of("instructions", w.source).as_params(),
     script:
         "../scripts/generate_instructions.py"

@@ -44,7 +44,7 @@ rule generate_pairs:
         mem_mb=lambda w, attempt: flow.teacher_memory(attempt),
     params:
         settings=lambda w: flow.pair_params(w.source).as_params(),
-        teacher=lambda w, threads: flow.config.teacher.as_params(),
+        teacher=lambda w, threads: flow.teacher_of("pairs", w.source).as_params(),
     script:
         "../scripts/generate_pairs.py"
 

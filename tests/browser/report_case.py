@@ -129,7 +129,7 @@ class ReportCase:
         self._csv("lengths", heading, lengths)
         asked = {"source": "alpaca", "stage": "pairs", "requests": "52002", "wanted": "52002"}
         asked |= {"accepted": "52002", "parse_rate": "", "prompt_tokens": "3600000"}
-        asked |= {"completion_tokens": "2800000", "dollars": "6.00"}
+        asked |= {"completion_tokens": "2800000", "dollars": "6.00", "model": "gpt-3.5-turbo"}
         _write_csv("results/analysis/generation.csv", list(asked), [list(asked.values())])
         points = [
             {"panel": panel, "instruction_source": source, "instruction": f"{HOSTILE} {n}"}

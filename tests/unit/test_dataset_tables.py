@@ -84,12 +84,13 @@ def test_generation_counts_and_shares() -> None:
     row = {"source": "a", "stage": "pairs", "requests": 5000, "wanted": 40, "accepted": 30}
     row |= {"parse_rate": 0.75, "rejected_empty": 3, "rejected_long": 0, "flagged_refusal": 2}
     row |= {"prompt_tokens": 1000, "completion_tokens": 2000, "dollars": 1.255}
+    row |= {"model": "m"}
     plain = row | {"stage": "instructions", "parse_rate": "", "rejected_empty": 0, "dollars": ""}
     path = _csv("generation.csv", row, plain, row | {"stage": "queries"})
     made_table("generation", {"generation": path}, {})
     assert _lines("generation") == [
-        ["a", "pairs", "5000", "40", "30", "75.0", "empty 3", "1000", "2000", "1.25"],
-        ["a", "instructions", "5000", "40", "30", "", "refusal 2", "1000", "2000", ""],
+        ["a", "pairs", "m", "5000", "40", "30", "75.0", "empty 3", "1000", "2000", "1.25"],
+        ["a", "instructions", "m", "5000", "40", "30", "", "refusal 2", "1000", "2000", ""],
     ]
 
 

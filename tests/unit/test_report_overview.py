@@ -57,8 +57,12 @@ def test_a_family_without_a_score_is_left_out() -> None:
 
 def test_requests_and_costs_of_the_teacher_are_summed() -> None:
     head = "source,stage,requests,wanted,accepted,parse_rate,prompt_tokens,completion_tokens,"
-    rows = ["a,pairs,5,4,3,0.5,100,20,1.25", "b,instructions,7,6,5,,1000,200,", "b,queries,,,,,,,"]
-    Path("generation.csv").write_text("\n".join([head + "dollars", *rows]) + "\n")
+    rows = [
+        "a,pairs,5,4,3,0.5,100,20,1.25,m",
+        "b,instructions,7,6,5,,1000,200,,m",
+        "b,queries,,,,,,,,",
+    ]
+    Path("generation.csv").write_text("\n".join([head + "dollars,model", *rows]) + "\n")
     table = _made("generation", {"generation": "generation.csv"}, {})
     assert asked(table) == Asked(
         requests=12, prompt_tokens=1100, completion_tokens=220, dollars=1.25

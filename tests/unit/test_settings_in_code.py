@@ -12,8 +12,16 @@ from lamini.settings.base import Settings
 from lamini.settings.teacher import InstructionTemplate, Teacher
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-PARAMS = {"as_params", "result_params", "speed_params"}
-"""Methods of settings that give the params themselves, so Snakemake sees what they change."""
+PARAMS = {
+    "as_params",
+    "asked_by",
+    "of_stage",
+    "result_params",
+    "speed_params",
+    "stage_problems",
+    "without_model",
+}
+"""Methods of settings that check or give the params themselves, so Snakemake sees what changes."""
 CHECKS = {"is_http_url"}
 """Functions of settings that only decide whether a value is valid."""
 

@@ -10,6 +10,7 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fake_endpoint import FakeEndpoint
@@ -17,8 +18,9 @@ from snakemake.exceptions import WorkflowError
 
 from lamini.errors import LaminiError, SettingsError
 from lamini.settings import load_settings
+from lamini.settings.endpoints import Endpoint
 from lamini.settings.shutdowns import SHUTDOWNS, shutdown_of
-from lamini.settings.teacher import Endpoint, Teacher
+from lamini.settings.teacher import Teacher
 from lamini.teacher import check
 from lamini.teacher.check import Verdict, check_endpoints
 from lamini.teacher.endpoints import base_url_of
@@ -410,6 +412,16 @@ def workflow(*outputs: str, resource: str = "teacher"):
     return SimpleNamespace(dag=SimpleNamespace(needrun_jobs=lambda: jobs))
 
 
+def flow(settings: Teacher) -> Any:
+    """What the check reads of the configuration."""
+    return SimpleNamespace(
+        teacher_of=lambda folder, name: settings.of_stage(folder),
+        sampling_of=lambda folder, name: (
+            getattr(settings, {"pairs": "responses"}.get(folder, folder)).sampling
+        ),
+    )
+
+
 PAIRS = "results/pairs/alpaca/0000.jsonl", "results/pairs/alpaca/0001.jsonl"
 
 
@@ -418,29 +430,73 @@ def test_a_run_ends_before_its_first_job_and_only_if_it_must_ask(tmp_path, monke
     with FakeEndpoint(models=401) as endpoint:
         settings = teacher(endpoint.base_url)
         with pytest.raises(WorkflowError) as error:
-            check_teacher(workflow(*PAIRS), settings)
+            check_teacher(workflow(*PAIRS), flow(settings))
         assert "The teacher cannot answer; no job was started:\n  m at 127.0.0.1:" in str(
             error.value
         )
         assert "config/overlays/" in str(error.value) and "mode: replay" in str(error.value)
         assert endpoint.lists == 1
-        check_teacher(workflow(*PAIRS, resource="gpu"), settings)
-        check_teacher(workflow(), settings)
+        check_teacher(workflow(*PAIRS, resource="gpu"), flow(settings))
+        check_teacher(workflow(), flow(settings))
         assert endpoint.lists == 1
         folder = Path("results/pairs/alpaca")
         folder.mkdir(parents=True)
         (folder / "0000.ledger.jsonl").touch()
         with pytest.raises(WorkflowError):
-            check_teacher(workflow(*PAIRS), settings)
+            check_teacher(workflow(*PAIRS), flow(settings))
         (folder / "0001.ledger.jsonl.zst").touch()
-        check_teacher(workflow(*PAIRS), settings)
+        check_teacher(workflow(*PAIRS), flow(settings))
 
 
 def test_lines_name_each_endpoint():
     with FakeEndpoint(models=["m"]) as one, FakeEndpoint(models=404) as two:
         urls = [one.base_url, two.base_url]
-        lines = teacher_lines(teacher(None, endpoints=[{"base_url": u} for u in urls]), True)
+        settings = teacher(None, endpoints=[{"base_url": u} for u in urls])
+        lines = teacher_lines(flow(settings), {("pairs", "alpaca"): True, ("pairs", "p3"): True})
     assert lines == [
         f"Teacher: m at 127.0.0.1:{one.port}: served, by its list of 1 model",
         f"Teacher: m at 127.0.0.1:{two.port}: its list of models could not be asked (status 404)",
+    ]
+
+
+WRITTEN = "results/instructions/alpaca/0000.jsonl", "results/instructions/alpaca/0000.report.json"
+
+
+def test_each_model_of_the_planned_jobs_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with FakeEndpoint(models=["m"]) as shared, FakeEndpoint(models=["other"]) as own:
+        responses = teacher(shared.base_url).responses.as_params()
+        settings = teacher(
+            shared.base_url,
+            instructions={
+                "model": "writer",
+                "endpoints": [{"base_url": own.base_url}],
+                "sampling": {"extra_body": {"max_completion_tokens": 9}},
+            },
+            responses=responses,
+        )
+        check_teacher(workflow(*PAIRS), flow(settings))
+        assert (shared.lists, own.lists) == (1, 0)
+        own.fault = lambda prompt, attempt: "404"
+        own.record = True
+        with pytest.raises(WorkflowError) as error:
+            check_teacher(workflow(*PAIRS, *WRITTEN[:1]), flow(settings))
+        assert (shared.lists, own.lists) == (2, 1)
+        text = str(error.value)
+        assert f"  writer at 127.0.0.1:{own.port}: not in its list of 1 model (other)" in text
+        assert "  m at" not in text
+        # The request has the sampling of its stage.
+        assert [r["body"]["max_completion_tokens"] for r in own.requests if r["body"]] == [9]
+        lines = teacher_lines(flow(settings), {("instructions", "a"): False, ("pairs", "a"): False})
+    assert [line.split(":")[1] for line in lines] == [" writer at 127.0.0.1", " m at 127.0.0.1"]
+
+
+def test_the_vendor_s_end_of_each_model_is_told(monkeypatch):
+    """Without a key, only the dates are known; they are those of the stages' models."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    settings = teacher(None, "gpt-3.5-turbo", instructions={"model": "gpt-4.1"})
+    lines = teacher_lines(flow(settings), {("instructions", "a"): False, ("pairs", "a"): False})
+    assert [line.partition("; the vendor ")[2] for line in lines] == [
+        "shuts it down on 14 January 2027",
+        "shut it down on 23 October 2026: choose another teacher.model",
     ]

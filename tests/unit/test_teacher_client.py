@@ -17,7 +17,8 @@ from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
-from lamini.settings.teacher import Endpoint, Sampling, Teacher
+from lamini.settings.endpoints import Endpoint
+from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher import Request, chat_request, open_teacher, session
 from lamini.teacher.backends import live
 from lamini.teacher.dispatch import Dispatcher

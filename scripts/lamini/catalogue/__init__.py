@@ -142,7 +142,7 @@ class Catalogue(Run):
             another_teacher=self.another_teacher,
             shown_points=report.shown_points,
             version=report.version,
-            teacher=self.config.teacher.model if self.generated else None,
+            teacher=self.flow.teacher_name if self.generated else None,
             students=[student.name for student in self.students],
             student_keys=list(self.config.students),
             trained=self.trains,

@@ -47,9 +47,11 @@ class Run:
     @property
     def another_teacher(self) -> str | None:
         """The teacher of a replication: a run of the paper whose answers are another model's."""
-        model = self.config.teacher.model
-        own = model == PAPER_TEACHER or model.startswith(f"{PAPER_TEACHER}-")
-        return model if self.config.report.reproduction and self.generated and not own else None
+        flow = self.flow
+        models = [*flow.writers(flow.active_sources), flow.teacher_of("pairs", "").model]
+        own = all(m == PAPER_TEACHER or m.startswith(f"{PAPER_TEACHER}-") for m in models)
+        judged = own or not self.generated or not self.config.report.reproduction
+        return None if judged else flow.teacher_name
 
     @property
     def trains(self) -> bool:

@@ -6,13 +6,13 @@ cache still returns the file's first version.
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lamini.errors import LaminiError
-from lamini.evaluation.results import DataFacts
 from lamini.files import read_jsonl, write_jsonl
 from lamini.paths import TASK_DATA
 from lamini.settings.evaluation import TaskData
@@ -20,6 +20,24 @@ from lamini.settings.params import MirrorTaskData
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Identity of the examples that a score was measured on."""
+
+    source: str
+    """`mirror` (a local copy) or `hub`."""
+    repo: str
+    config: str | None
+    split: str
+    revision: str | None
+    """Revision requested from the hub; null for a mirror, which only `sha256` identifies."""
+    rows: int
+    """Number of examples in the split, evaluated or not."""
+    sha256: str
+    """SHA-256 of all rows (`lamini.evaluation.data.digest_rows`); equal for the hub's data and a
+    mirror of it."""
 
 
 def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFacts]:

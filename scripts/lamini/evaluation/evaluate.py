@@ -12,13 +12,14 @@ import orjson
 import zstandard
 
 from lamini.errors import LaminiError
+from lamini.evaluation.data import DataFacts
 from lamini.evaluation.models import (
     choose_device,
     load_model,
     manifest_sha256,
     model_identity,
 )
-from lamini.evaluation.results import DataFacts, EvaluationResult, summarize
+from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.evaluation.tasks import build_task, check_examples, missing_package
 from lamini.files import (
     atomic_writer,

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TypedDict
 
 import numpy as np
 
 from lamini.evaluation.bootstrap import percentile_interval, resampled_sums
+from lamini.evaluation.data import DataFacts
 from lamini.json_file import JsonFile
 
 NORMAL_95 = NormalDist().inv_cdf(0.975)
@@ -23,24 +23,6 @@ class Summary(TypedDict):
     """Null if all values are equal."""
     interval: tuple[float, float] | None
     """95 % confidence interval; null if the values do not determine one."""
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """Identity of the examples that a score was measured on."""
-
-    source: str
-    """`mirror` (a local copy) or `hub`."""
-    repo: str
-    config: str | None
-    split: str
-    revision: str | None
-    """Revision requested from the hub; null for a mirror, which only `sha256` identifies."""
-    rows: int
-    """Number of examples in the split, evaluated or not."""
-    sha256: str
-    """SHA-256 of all rows (`lamini.evaluation.data.digest_rows`); equal for the hub's data and a
-    mirror of it."""
 
 
 class EvaluationResult(JsonFile):

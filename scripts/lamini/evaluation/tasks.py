@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lamini.errors import LaminiError
 from lamini.evaluation import squad
-from lamini.evaluation.data import load_examples, place_of
+from lamini.evaluation.data import DataFacts, load_examples, place_of
 from lamini.evaluation.protocols import paper_definition
-from lamini.evaluation.results import DataFacts
 from lamini.settings.evaluation import Task
 
 if TYPE_CHECKING:

@@ -7,13 +7,16 @@ about the labels, and stop in the middle. Unambiguous format errors are repaired
 rejected with a reason.
 """
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lamini.generation.answered import is_answered
+from lamini.generation.json_answers import is_document, json_items
 from lamini.generation.labels import Chunk, chunks
+from lamini.generation.leftovers import Answer as SplitAnswer
 from lamini.generation.leftovers import split_answer
 from lamini.generation.normalization import normalized
 from lamini.generation.refusals import is_refusal
@@ -35,9 +38,12 @@ Reason = Literal[
     "chat_marker",
     "label_inside",
     "nested",
+    "no_list",
+    "malformed",
 ]
-"""Reason of a rejection. `empty_answer` and `no_label` concern a whole answer, `refusal` an answer
-or one example, `thought` and `chat_marker` a part of the answer, the others one example.
+"""Reason of a rejection. `empty_answer`, `no_label` and `no_list` (JSON) concern a whole answer,
+`refusal` an answer or one example, `thought` and `chat_marker` a part of the answer, the others one
+example. `malformed` is an item of a JSON list without a text, or the text after an error of syntax.
 `duplicate` (within the shard) and `surplus` (the shard is full) are set by the caller."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0085\u2028\u2029]")
@@ -49,6 +55,13 @@ _PLACEHOLDER = re.compile(
 )
 _ENDED = re.compile(r"[.?!。？！…][\"'”’)*]*\s*$")
 _LEAST_ECHO = 3  # words of a part of the prompt that count as its copy
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """Answers are JSON lists of texts, or of objects with the text in a field."""
+
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,7 @@ class Parsed:
 def parse_examples(
     text: str,
     *,
-    label: re.Pattern[str],
+    label: re.Pattern[str] | Json,
     truncated: bool,
     shown: Sequence[str],
     also_shown: Collection[str] = (),
@@ -81,7 +94,7 @@ def parse_examples(
 
     Args:
         text: the answer.
-        label: `label_pattern` of the prompt's labels.
+        label: `label_pattern` of the prompt's labels, or `Json`.
         truncated: whether the answer ended at its maximum length.
         shown: the examples in the request. They define the format: a leading number, or an
             "Answer:" inside, is kept if an example has it too.
@@ -97,15 +110,18 @@ def parse_examples(
     if not _WORD.search(text):
         parsed.rejects.append(Reject("empty_answer", text))
         return parsed
-    answer = split_answer(text)
+    # A whole JSON document is no thought and has no other turns, whatever its texts are about.
+    whole = isinstance(label, Json) and is_document(text)
+    answer = SplitAnswer(text, [], None) if whole else split_answer(text)
     parsed.rejects += [Reject("thought", thought.strip()) for thought in answer.thoughts]
     if answer.other_turns:
         parsed.rejects.append(Reject("chat_marker", answer.other_turns))
-    found = chunks(answer.text, label)
-    if not found and (_WORD.search(answer.text) or not parsed.rejects):
-        parsed.rejects.append(
-            Reject("refusal" if is_refusal(answer.text) else "no_label", answer.text.strip())
-        )
+    if isinstance(label, Json):
+        found = _json_chunks(answer.text, label, parsed)
+    else:
+        found = chunks(answer.text, label)
+        if not found and (_WORD.search(answer.text) or not parsed.rejects):
+            _reject_answer(answer.text, "no_label", parsed)
     copies = {_copy_key(example) for example in (*shown, *also_shown)}
     sentences = _own_sentences(prompt, shown)
     cut: Reason | None = "truncated" if truncated else None
@@ -125,6 +141,25 @@ def parse_examples(
         else:
             parsed.rejects.append(Reject(reason, chunk.text.strip()))
     return parsed
+
+
+def _json_chunks(text: str, form: Json, parsed: Parsed) -> list[Chunk]:
+    """The texts of a JSON answer; adds the rejects of its other items to `parsed`."""
+    items = json_items(text, form.field)
+    if items is None:
+        if _WORD.search(text) or not parsed.rejects:
+            _reject_answer(text, "no_list", parsed)
+        return []
+    parsed.rejects += [Reject("malformed", item) for item in items.malformed]
+    if items.cut:
+        parsed.rejects.append(Reject("truncated", items.cut))
+    if not items.chunks and not parsed.rejects:
+        parsed.rejects.append(Reject("empty_answer", text.strip()))
+    return [chunk._replace(text=clean(chunk.text)) for chunk in items.chunks]
+
+
+def _reject_answer(text: str, reason: Reason, parsed: Parsed) -> None:
+    parsed.rejects.append(Reject("refusal" if is_refusal(text) else reason, text.strip()))
 
 
 def clean(text: str) -> str:
@@ -175,7 +210,8 @@ def _copy_key(text: str) -> str:
 
 def _own_sentences(prompt: str, shown: Sequence[str]) -> str:
     """The prompt's own lines, without the shown examples, as one normalized text."""
-    for example in sorted(shown, key=len, reverse=True):
+    forms = {*shown, *(json.dumps(example, ensure_ascii=False)[1:-1] for example in shown)}
+    for example in sorted(forms, key=len, reverse=True):
         prompt = prompt.replace(example, "\n")
     return "\n".join(normalized(line) for line in prompt.splitlines())
 

@@ -1,5 +1,7 @@
 """Template of the prompt that requests instructions (Figures 2 and 7, or a user-provided file)."""
 
+import functools
+import json
 from collections.abc import Sequence
 
 import jinja2
@@ -22,9 +24,11 @@ class PromptTemplate:
     def __init__(self, prompt: InstructionTemplate) -> None:
         self._path = prompt.template
         self._labels = {"opening": prompt.opening, "closing": prompt.closing or ""}
+        self._json, self._field = prompt.parser == "json", prompt.field or ""
         environment = jinja2.Environment(
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )
+        environment.filters["as_json"] = functools.partial(json.dumps, ensure_ascii=False)
         try:
             text = resolve_path(prompt.template).read_text(encoding="utf-8")
             self._template = environment.from_string(text)
@@ -39,7 +43,7 @@ class PromptTemplate:
         """
         try:
             return self._template.render(
-                examples=examples, topics=topics, count=count, **self._labels
+                examples=examples, topics=topics, count=count, field=self._field, **self._labels
             )
         except Exception as error:  # a template may call any method
             raise self._wrong(f"can't be filled ({_reason(error)})") from error
@@ -63,7 +67,12 @@ class PromptTemplate:
         for name, values in shown.items():
             if not all(value in text.lower() for value in values):
                 raise self._wrong(f"does not show all of `{name}`; add it to the template")
-        for name, label in self._labels.items():
+        if self._json and ("json" not in text.lower() or self._field not in text):
+            raise self._wrong(
+                "does not ask for JSON, or does not show `prompt.field`; see the template"
+                " package:lamini/generation/instruction_prompt_json.jinja"
+            )
+        for name, label in () if self._json else self._labels.items():
             if label not in text:
                 raise self._wrong(
                     f"does not show the {name} label {label!r}, by which answers are read; add"

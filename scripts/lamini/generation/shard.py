@@ -13,11 +13,11 @@ import orjson
 from lamini.errors import LaminiError
 from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import text_key
-from lamini.generation.parsing import Parsed, Reject, parse_examples
+from lamini.generation.parsing import Json, Parsed, Reject, parse_examples
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
-from lamini.settings.teacher import InstructionRequests
+from lamini.settings.teacher import InstructionRequests, Sampling
 from lamini.settings.teacher import Message as Turn
 from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
 from lamini.teacher.completions import finished
@@ -88,7 +88,11 @@ class Shard:
         self._known: set[bytes] = set()
         self._asked: Counter[str] = Counter()
         prompt = self.wanted.requests.prompt
-        self._label = label_pattern(prompt.opening, prompt.closing)
+        self._label = (
+            Json(prompt.field)
+            if prompt.parser == "json"
+            else label_pattern(prompt.opening, prompt.closing)
+        )
         self._demonstrated = _demonstrated(self.wanted.requests.demonstrations, self._label)
 
     def next_round(self) -> int:
@@ -108,7 +112,7 @@ class Shard:
         messages: list[Message] = [m.as_params() for m in self.wanted.requests.demonstrations]
         messages.append({"role": "user", "content": prompt.text})
         seed = prompt.seed if self.wanted.seed_requests else None
-        sampling = self.wanted.requests.sampling
+        sampling = _sampling(self.wanted.requests)
         request = chat_request(self.wanted.model, messages, sampling, seed)
         repeats = self._asked[request.key]
         self._asked[request.key] += 1
@@ -234,10 +238,18 @@ class Shard:
         }
 
 
-def _demonstrated(messages: list[Turn], label: re.Pattern[str]) -> list[str]:
+def _demonstrated(messages: list[Turn], label: re.Pattern[str] | Json) -> list[str]:
     """The instructions in the demonstration messages, whose copies are rejected."""
     parsed = [
         parse_examples(message.content, label=label, truncated=False, shown=())
         for message in messages
     ]
     return [instruction for turn in parsed for instruction in turn.instructions]
+
+
+def _sampling(requests: InstructionRequests) -> Sampling:
+    """Sampling with `response_format` among the additional fields."""
+    if requests.response_format is None:
+        return requests.sampling
+    body = {"response_format": requests.response_format, **requests.sampling.extra_body}
+    return requests.sampling.model_copy(update={"extra_body": body})

@@ -30,6 +30,7 @@ COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "dollars",
+    "model",
 )
 Row = dict[str, Any]
 
@@ -50,7 +51,7 @@ def summarize_generation(
     reason. Columns of `pairs`: `accepted` (answers that are not empty), `flagged_*`. Columns of
     `prompts` and `queries`: rows read (`wanted`), rows left (`accepted`) and unreadable or
     duplicate rows (`rejected_rows`). `dollars` is the cost of the tokens for models with a price;
-    tokens of batches cost the Batch API's share of it.
+    tokens of batches cost the Batch API's share of it. `model`: the model that was asked.
 
     Args:
         prompts: funnels of `prepare_prompts`.
@@ -109,6 +110,7 @@ def _report_row(source: str, shards: list[Row], prices: dict[str, Price]) -> Row
         "stage": stage,
         "shards": len(shards),
         "dollars": "" if None in dollars else f"{sum(d or 0.0 for d in dollars):.6f}",
+        "model": ", ".join(dict.fromkeys(shard["asked_model"] for shard in shards)),
         **{key: numbers[key] for key in ("wanted", "accepted", "requests")},
         **{key: numbers[key] for key in ("prompt_tokens", "completion_tokens")},
     }

@@ -16,6 +16,9 @@ from lamini.teacher.money import Spending, find_ledgers, ledger_spending
 from lamini.workflow import Workflow
 from lamini.workflow.teacher_check import teacher_lines
 
+STAGES = {"human_eval": "verdicts"}
+"""Stage in the plan, by folder of results; other stages have the name of their folder."""
+
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
@@ -27,13 +30,18 @@ def main(arguments: list[str]) -> int:
 
 def _show(flow: Workflow) -> None:
     teacher = flow.config.teacher
-    spent = Spending()
+    spent: dict[tuple[str, str], Spending] = {}
     for ledger in find_ledgers(RESULTS):
-        spent += ledger_spending(ledger, teacher.prices, teacher.prices.get(teacher.model))
+        folder, name, *_ = (*ledger.relative_to(RESULTS).parts, "")
+        price = teacher.prices.get(flow.teacher_of(folder, name).model)
+        place = STAGES.get(folder, folder), name
+        spent[place] = spent.get(place, Spending()) + ledger_spending(ledger, teacher.prices, price)
     plans = planned_requests(flow, RESULTS)
     print(teacher_text(plans, teacher, spent))
     if plans:
-        print(*teacher_lines(teacher, must_succeed=False), sep="\n")
+        folders = {stage: folder for folder, stage in STAGES.items()}
+        wanted = {(folders.get(plan.stage, plan.stage), plan.source): False for plan in plans}
+        print(*teacher_lines(flow, wanted), sep="\n")
     print()
     print(students_text(list(planned_students(flow, RESULTS))))
 

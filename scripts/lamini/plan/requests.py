@@ -34,6 +34,8 @@ class StagePlan:
     """Source; for verdicts, the study."""
     stage: str
     """`instructions`, `pairs` or `verdicts`."""
+    model: str
+    """Model that is asked."""
     requests: int
     prompt_tokens: float
     completion_tokens: float
@@ -77,6 +79,7 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
     return StagePlan(
         source=source,
         stage="instructions",
+        model=flow.teacher_of("instructions", source).model,
         requests=requests,
         prompt_tokens=requests * (chat_tokens(messages) + shown),
         completion_tokens=requests * _capped(answer, asked.sampling),
@@ -87,6 +90,9 @@ def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> S
 
 def _label_tokens(prompt: InstructionTemplate) -> int:
     """Tokens of the labels and the line end around an instruction."""
+    if prompt.parser == "json":
+        name = f'{{"{prompt.field}": }}' if prompt.field else ""
+        return estimated_tokens(f'{name}"word",\n') - estimated_tokens("word")
     labelled = f"{prompt.opening}word{prompt.closing or ''}\n"
     return estimated_tokens(labelled) - estimated_tokens("word")
 
@@ -109,6 +115,7 @@ def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePla
     return StagePlan(
         source=source,
         stage="pairs",
+        model=flow.teacher_of("pairs", source).model,
         requests=requests,
         prompt_tokens=requests * (chat_tokens(messages) + mean.instruction),
         completion_tokens=requests * _capped(mean.response, responses.sampling),
@@ -135,6 +142,7 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
         yield StagePlan(
             source=study,
             stage="verdicts",
+            model=flow.teacher_of("human_eval", study).model,
             requests=requests,
             prompt_tokens=requests * (fixed + mean.instruction + mean.response),
             completion_tokens=float(requests * min(_VERDICT_TOKENS, judge.max_tokens)),
@@ -148,7 +156,7 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     paths = [within(results, path) for path in flow.shard_files(_REPORTS[stage], source)]
     reports = [read_json(path) for path in paths if path.exists()]
     # Reports of another teacher (the demo's, in the same folder) have other answer lengths.
-    found = [report for report in reports if report["asked_model"] == flow.config.teacher.model]
+    found = [report for report in reports if report["asked_model"] == estimate.model]
     sums: Counter[str] = Counter()
     for report in found:
         sums.update({key: report[key] for key in (*_COUNTED, "wanted")})

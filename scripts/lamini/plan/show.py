@@ -1,10 +1,11 @@
 """The plan as text for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lamini.plan.requests import StagePlan
 from lamini.plan.students import GPU_MODELS, StudentPlan
-from lamini.settings.teacher import LocalServer, Price, Teacher
+from lamini.settings.teacher import LocalServer, Teacher
 from lamini.teacher.money import Cost, Spending, dollars
 from lamini.teacher_backends import kind_of
 from lamini.text_table import short_count, text_table
@@ -12,76 +13,99 @@ from lamini.training.gpus import GPUS
 from lamini.workflow.serving import START_SECONDS, fits_on, serving_seconds
 
 
-def teacher_text(plans: Sequence[StagePlan], teacher: Teacher, spent: Spending) -> str:
+def teacher_text(
+    plans: Sequence[StagePlan], teacher: Teacher, spent: Mapping[tuple[str, str], Spending]
+) -> str:
     """Requests, tokens and cost of each source and stage, and the remaining budget.
 
     The cost is in dollars, for a local server on GPUs in GPU-hours.
 
     Args:
         plans: planned requests.
-        teacher: model, server, prices and budget.
-        spent: tokens and dollars in the ledgers.
+        teacher: server, prices and budget.
+        spent: tokens and dollars in the ledgers, by stage and source.
     """
     if not plans:
         return "Teacher: no requests; the published dataset is read."
     server = teacher.server if kind_of(teacher).gpus(teacher) else None
-    price = teacher.prices.get(teacher.model)
-    total = StagePlan(
-        source="total",
-        stage="",
-        requests=sum(plan.requests for plan in plans),
-        prompt_tokens=sum(plan.prompt_tokens for plan in plans),
-        completion_tokens=sum(plan.completion_tokens for plan in plans),
-        basis="",
-        jobs=sum(plan.jobs for plan in plans),
-    )
+    models = list(dict.fromkeys(plan.model for plan in plans))
     rows: list[list[object]] = [
-        [
-            plan.source,
-            plan.stage,
-            plan.requests,
-            short_count(plan.prompt_tokens),
-            short_count(plan.completion_tokens),
-            *(_gpu_hours(plan, server) if server else _dollars(plan, price)),
-            plan.basis,
-        ]
-        for plan in [*plans, total]
+        [plan.source, plan.stage, *_sums([plan], teacher, server), plan.basis] for plan in plans
     ]
-    costs = [f"{card.name}-h" for card in GPU_MODELS] if server else ["live API", "Batch API"]
+    totals = [*models, ""] if len(models) > 1 else [""]
+    for model in totals:
+        counted = [plan for plan in plans if model in ("", plan.model)]
+        rows.append(["total", model, *_sums(counted, teacher, server), ""])
+    costs = [f"{gpu.name}-h" for gpu in GPU_MODELS] if server else ["live API", "Batch API"]
     header = ("source", "stage", "requests", "prompt", "answer", *costs, "basis")
     parts = [
-        f"Teacher {teacher.model}; prompts and answers in tokens:",
+        f"Teacher {_named(plans, models)}; prompts and answers in tokens:",
         text_table(header, rows, left=2),
     ]
     if server:
-        parts.append(_servers(total.jobs, server))
-    elif price is None:
-        parts.append(f"teacher.prices has no price of {teacher.model}: dollars are unknown.")
-    tokens = (
-        max(total.prompt_tokens - spent.prompt_tokens, 0.0),
-        max(total.completion_tokens - spent.completion_tokens, 0.0),
+        parts.append(_servers(sum(plan.jobs for plan in plans), server))
+    else:
+        parts += [
+            f"teacher.prices has no price of {model}: dollars are unknown."
+            for model in models
+            if model not in teacher.prices
+        ]
+    to_pay = Cost.total(
+        _unpaid(plan, teacher, spent.get((plan.stage, plan.source), Spending())) for plan in plans
     )
-    to_pay = dollars(price, *tokens, batch=kind_of(teacher).at_batch_price)
-    parts.append(_budget(Cost(to_pay, sum(tokens)), teacher, spent))
+    parts.append(_budget(to_pay, teacher, sum(spent.values(), Spending())))
     return "\n".join(parts)
 
 
-def _dollars(plan: StagePlan, price: Price | None) -> list[str | None]:
-    """Dollars of the live API and of the Batch API."""
-    if price is None:
-        return [None, None]
-    tokens = plan.prompt_tokens, plan.completion_tokens
-    return [f"${dollars(price, *tokens, batch=batch):,.2f}" for batch in (False, True)]
+def _named(plans: Sequence[StagePlan], models: Sequence[str]) -> str:
+    """The model of all requests; of several models also the stages in which each is asked."""
+    if len(models) == 1:
+        return models[0]
+    stages = {model: {plan.stage: 0 for plan in plans if plan.model == model} for model in models}
+    return ", ".join(f"{model} ({', '.join(names)})" for model, names in stages.items())
 
 
-def _gpu_hours(plan: StagePlan, server: LocalServer) -> list[str | None]:
-    """GPU-hours on each card, with the starts of all servers; None on cards that are too small."""
-    starts = plan.jobs * server.gpus * START_SECONDS
+def _sums(plans: Sequence[StagePlan], teacher: Teacher, server: LocalServer | None) -> list[object]:
+    """Requests, tokens and cost of plans: GPU-hours of a server, else dollars.
+
+    Dollars are None if a model has no price.
+    """
+    prompt = sum(plan.prompt_tokens for plan in plans)
+    completion = sum(plan.completion_tokens for plan in plans)
+    counts = [sum(plan.requests for plan in plans), short_count(prompt), short_count(completion)]
+    if server:
+        return [*counts, *_gpu_hours(plans, server)]
+    if any(plan.model not in teacher.prices for plan in plans):
+        return [*counts, None, None]
+    paid = (sum(_dollars(plan, teacher, batch) for plan in plans) for batch in (False, True))
+    return [*counts, *(f"${each:,.2f}" for each in paid)]
+
+
+def _dollars(plan: StagePlan, teacher: Teacher, batch: bool) -> float:
+    price = teacher.prices.get(plan.model)
+    return dollars(price, plan.prompt_tokens, plan.completion_tokens, batch=batch)
+
+
+def _unpaid(plan: StagePlan, teacher: Teacher, spent: Spending) -> Cost:
+    """Cost of a plan's tokens that are not in its ledgers yet."""
+    left = replace(
+        plan,
+        prompt_tokens=max(plan.prompt_tokens - spent.prompt_tokens, 0.0),
+        completion_tokens=max(plan.completion_tokens - spent.completion_tokens, 0.0),
+    )
+    price = _dollars(left, teacher, kind_of(teacher).at_batch_price)
+    return Cost(price, left.prompt_tokens + left.completion_tokens)
+
+
+def _gpu_hours(plans: Sequence[StagePlan], server: LocalServer) -> list[str | None]:
+    """GPU-hours on each GPU model, with all starts of the server; None where it does not fit."""
+    starts = sum(plan.jobs for plan in plans) * server.gpus * START_SECONDS
+    prompt = sum(plan.prompt_tokens for plan in plans)
+    completion = sum(plan.completion_tokens for plan in plans)
     hours: list[str | None] = []
-    for card in GPU_MODELS:
-        tokens = plan.prompt_tokens, plan.completion_tokens
-        seconds = serving_seconds(GPUS[card.name], server, *tokens)
-        fits = fits_on(card.memory_gb, server)
+    for gpu in GPU_MODELS:
+        seconds = serving_seconds(GPUS[gpu.name], server, prompt, completion)
+        fits = fits_on(gpu.memory_gb, server)
         hours.append(_hours((seconds + starts) / 3600) if fits and seconds is not None else None)
     return hours
 

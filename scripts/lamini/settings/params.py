@@ -116,6 +116,9 @@ class MergePairs(Mixture, _NamedMixture):
 
     published: Published | None
     files: UserFilesDigest
+    writers: Annotated[list[str], Field(exclude_if=lambda models: not models)] = []
+    """Models of the generated instructions, for the card; empty if the responses' model wrote
+    them, too."""
 
 
 class ExportDataset(Settings):

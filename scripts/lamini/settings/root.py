@@ -11,7 +11,7 @@ from lamini.settings.evaluation import Answers, Evaluation, Task
 from lamini.settings.human_evaluation import HumanEvaluation
 from lamini.settings.sources import Download, Source, Topics
 from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer, with_inherited
-from lamini.settings.teacher import Teacher
+from lamini.settings.teacher import StageModel, Teacher
 
 
 class Report(Settings):
@@ -81,7 +81,12 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check_references(self) -> "Config":
-        problems = [*_unknown_names(self), *_wrong_models(self), *_wrong_mixtures(self)]
+        problems = [
+            *_unknown_names(self),
+            *_wrong_models(self),
+            *_wrong_mixtures(self),
+            *_wrong_teachers(self),
+        ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -187,6 +192,18 @@ def _unknown_names(config: Config) -> list[str]:
         for key, kind, name in uses
         if name not in getattr(config, kind)
     ]
+
+
+def _wrong_teachers(config: Config) -> list[str]:
+    """Errors in the models that single sources and judges ask; the teacher checks its stages'."""
+    teacher, problems = config.teacher, list[str]()
+    for name, source in config.sources.items():
+        if source.generation and source.generation.requests:
+            key = f"sources.{name}.generation.requests"
+            problems += teacher.stage_problems(source.generation.requests, key)
+    if any(study.judge for study in config.human_evaluation.studies.values()):
+        problems += teacher.stage_problems(StageModel(), "teacher")
+    return list(dict.fromkeys(problems))
 
 
 def _wrong_mixtures(config: Config) -> list[str]:

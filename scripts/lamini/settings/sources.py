@@ -80,7 +80,8 @@ class InstructionGeneration(Settings):
     max_instruction_characters: Annotated[int, Field(gt=0)] = 4000
     """Maximum length of a generated instruction, in characters; longer ones are rejected."""
     requests: InstructionRequests | None = None
-    """Prompt and sampling of this source; null: `teacher.instructions`."""
+    """Prompt and sampling of this source; null: `teacher.instructions`. Without `model` or
+    `endpoints` here, those of `teacher.instructions` apply."""
 
 
 class Source(Settings):

@@ -1,15 +1,14 @@
 """Settings of the teacher: backend and endpoints, requests of each stage, prices and budget."""
 
-import re
-import urllib.parse
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lamini.settings.base import Fraction, Settings, Version
+from lamini.settings.endpoints import Endpoint
 
 Dollars = Annotated[float, Field(ge=0)]
-_VARIABLE = r"[A-Z_][A-Z0-9_]{0,63}"
 
 
 class Message(Settings):
@@ -30,6 +29,22 @@ class Sampling(Settings):
     """Additional fields of the request's JSON body, such as a grammar or a penalty."""
 
 
+class StageModel(Settings):
+    """Model of one stage's requests. Null is omitted from the params, in which the model has its
+    own place."""
+
+    model: Annotated[str | None, Field(exclude_if=lambda model: model is None)] = None
+    """Model of these requests; null: `teacher.model`."""
+    endpoints: Annotated[
+        list[Endpoint] | None, Field(min_length=1, exclude_if=lambda endpoints: endpoints is None)
+    ] = None
+    """Servers of this model; null: `teacher.endpoints`."""
+
+    def without_model(self) -> Self:
+        """These requests without model and endpoints, as the params of a rule have them."""
+        return self.model_copy(update={"model": None, "endpoints": None})
+
+
 class InstructionTemplate(Settings):
     """Prompt template of requests for instructions, and the labels around each instruction."""
 
@@ -43,6 +58,15 @@ class InstructionTemplate(Settings):
     closing: Annotated[str, Field(pattern=r"\S")] | None = "</example>"
     """Label after each example and instruction; null: an instruction ends at the next opening
     label."""
+    parser: Annotated[
+        Literal["labels", "json"], Field(exclude_if=lambda parser: parser == "labels")
+    ] = "labels"
+    """Reader of the answers. `labels`: texts between the labels; `json`: items of a JSON list, also
+    in an object with one list, for `response_format`. The template
+    `package:lamini/generation/instruction_prompt_json.jinja` asks for JSON."""
+    field: Annotated[str | None, Field(min_length=1, exclude_if=lambda field: field is None)] = None
+    """For `json`: field of each object in the list that holds the instruction; null: the list has
+    strings. Template variable `field`."""
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "InstructionTemplate":
@@ -50,10 +74,12 @@ class InstructionTemplate(Settings):
             raise ValueError(
                 "`opening` and `closing` are equal; for no closing label set `closing: null`"
             )
+        if self.field is not None and self.parser != "json":
+            raise ValueError("`field` is for `parser: json`; set it, or leave `field` out")
         return self
 
 
-class InstructionRequests(Settings):
+class InstructionRequests(StageModel):
     """Requests for new instructions."""
 
     prompt: Annotated[
@@ -62,13 +88,47 @@ class InstructionRequests(Settings):
     """Prompt template. The default is omitted from the params, so that results that are older than
     this setting stay up to date."""
     sampling: Sampling = Sampling()
+    response_format: Annotated[
+        dict[str, Any] | None, Field(exclude_if=lambda value: value is None)
+    ] = None
+    """Structured output, a field of the request: `{type: json_object}`, or `{type: json_schema,
+    json_schema: {name: ..., schema: ...}}`. Needs `prompt.parser: json`."""
     demonstrations: list[Message] = []
     """Chat turns before every prompt (few-shot demonstrations for small teachers); empty in the
     paper."""
     version: Version = 1
 
+    @model_validator(mode="after")
+    def _format_is_read(self) -> Self:
+        form, parser = self.response_format, self.prompt.parser
+        if "response_format" in self.sampling.extra_body:
+            raise ValueError(
+                "`sampling.extra_body.response_format`: write it as `response_format` beside"
+                " `sampling`"
+            )
+        if form is not None and parser != "json":
+            raise ValueError(
+                "`response_format` needs `prompt: {template:"
+                " package:lamini/generation/instruction_prompt_json.jinja, parser: json}`, because"
+                " JSON answers have no labels"
+            )
+        if form is None:
+            if parser == "json":
+                raise ValueError(
+                    "`prompt.parser: json` needs `response_format`, such as `{type: json_object}`"
+                )
+            return self
+        kind, schema = form.get("type"), form.get("json_schema")
+        if kind not in ("json_object", "json_schema"):
+            raise ValueError("`response_format.type` must be json_object or json_schema")
+        if kind == "json_schema" and not (
+            isinstance(schema, dict) and {"name", "schema"} <= set(schema)
+        ):
+            raise ValueError("`response_format.json_schema` needs `name` and `schema`")
+        return self
 
-class ResponseRequests(Settings):
+
+class ResponseRequests(StageModel):
     """Requests for responses to instructions (section 3.2, Appendix B)."""
 
     system_message: str
@@ -84,71 +144,6 @@ class Price(Settings):
     completion: Dollars
     batch_share: Fraction = 0.5
     """Price of the Batch API as a share of these prices; `make plan` shows both."""
-
-
-def is_http_url(text: str) -> bool:
-    """Whether a text is a URL with scheme http or https and a host."""
-    try:
-        parts = urllib.parse.urlsplit(text)
-        complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        return complete and not re.search(r"\s", text)
-    except ValueError:  # an invalid port or IPv6 address
-        return False
-
-
-class Endpoint(Settings):
-    """One OpenAI-compatible server."""
-
-    base_url: str | None = None
-    """Base URL, such as `http://host:8000/v1`; null: default of the `openai` package
-    (`OPENAI_BASE_URL`)."""
-    api_key_variable: Annotated[str, Field(json_schema_extra={"pattern": f"^{_VARIABLE}$"})] = (
-        "OPENAI_API_KEY"
-    )
-    """Environment variable that holds the API key, in capital letters, digits and `_`. Never put
-    the key itself into a config."""
-    headers: dict[str, str] = {}
-    """Additional HTTP headers. `${NAME}` in a value is replaced by an environment variable, which
-    is the only place for secrets."""
-    query: dict[str, str] = {}
-    """Query parameters of the URL, such as `api-version`."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    """Weight in the distribution of requests over the endpoints."""
-
-    @field_validator("headers")
-    @classmethod
-    def _no_pasted_keys(cls, headers: dict[str, str]) -> dict[str, str]:
-        secret = [name for name in headers if re.search(r"key|auth|token|secret", name, re.I)]
-        pasted = [name for name in secret if not re.search(rf"\$\{{{_VARIABLE}\}}", headers[name])]
-        if pasted:
-            raise ValueError(
-                f"the value of {', '.join(pasted)} must come from the environment; write it like"
-                " ${GATEWAY_KEY}"
-            )
-        return headers
-
-    @field_validator("base_url")
-    @classmethod
-    def _complete_url(cls, base_url: str | None) -> str | None:
-        if base_url is not None and not is_http_url(base_url):
-            raise ValueError(
-                "not a URL with scheme and host; write it like https://api.openai.com/v1 or"
-                " http://host:8000/v1"
-            )
-        return base_url
-
-    # A pasted key must not get into logs and results: the message has no value, and capital letters
-    # are required, because keys have small ones.
-    @field_validator("api_key_variable")
-    @classmethod
-    def _names_a_variable(cls, variable: str) -> str:
-        if not re.fullmatch(_VARIABLE, variable):
-            raise ValueError(
-                "not the name of an environment variable in capital letters, such as"
-                " OPENAI_API_KEY; if it is a key, remove it from the config, replace it at the"
-                " vendor, and set the new key in the environment"
-            )
-        return variable
 
 
 class LocalServer(Settings):
@@ -208,7 +203,8 @@ class Teacher(Settings):
     """The model that generates instructions and answers."""
 
     model: str
-    """Model name sent with each request, such as `gpt-3.5-turbo`."""
+    """Model name sent with each request, such as `gpt-3.5-turbo`. `instructions.model` and
+    `responses.model` name another model for one stage; a judge is always this model."""
     backend: Literal["external", "batch", "local"] = "external"
     """`external`: the live API of `endpoints`; `batch`: the Batch API of a single endpoint, at
     `batch_share` of the price; `local`: a server (`server`) that each job starts."""
@@ -253,8 +249,54 @@ class Teacher(Settings):
     def _complete(self) -> "Teacher":
         if self.backend == "local" and self.server is None:
             raise ValueError("backend `local` needs `server`")
-        if self.backend == "batch" and len(self.endpoints) > 1:
-            raise ValueError("backend `batch` needs a single endpoint, which stores its batches")
-        if self.budget_dollars is not None and self.model not in self.prices:
-            raise ValueError(f"budget_dollars needs `prices.{self.model}`")
+        problems = [
+            *self.stage_problems(self.instructions, "instructions"),
+            *self.stage_problems(self.responses, "responses"),
+        ]
+        if problems:
+            raise ValueError("\n".join(dict.fromkeys(problems)))
         return self
+
+    def asked_by(self, *requests: StageModel) -> "Teacher":
+        """The settings of one job, which has one model: that of `teacher.model`.
+
+        Args:
+            requests: the job's requests; the first ones that name a model or endpoints replace
+                those of these settings.
+        """
+
+        def first(name: str) -> Any:
+            found = (getattr(each, name) for each in requests)
+            return next((value for value in found if value is not None), getattr(self, name))
+
+        return self.model_copy(
+            update={
+                "model": first("model"),
+                "endpoints": first("endpoints"),
+                "instructions": self.instructions.without_model(),
+                "responses": self.responses.without_model(),
+            }
+        )
+
+    def of_stage(self, folder: str) -> "Teacher":
+        """The settings of the jobs that write to a folder of results.
+
+        Args:
+            folder: `instructions`, `pairs`, or any other folder for the judge.
+        """
+        stages: dict[str, StageModel] = {"instructions": self.instructions, "pairs": self.responses}
+        return self.asked_by(stages.get(folder, StageModel()))
+
+    def stage_problems(self, requests: StageModel, key: str) -> Iterator[str]:
+        """Errors in the model and the endpoints of requests; `key` is the requests' setting."""
+        asked = self.asked_by(requests)
+        if self.backend == "local" and (asked.model != self.model or requests.endpoints):
+            yield (
+                f"{key}: `model` and `endpoints` of a stage need backend `external` or `batch`,"
+                " because the server of backend `local` serves one model; leave them out, or start"
+                " the servers yourself and list them as `endpoints`"
+            )
+        if self.backend == "batch" and len(asked.endpoints) > 1:
+            yield "backend `batch` needs a single endpoint, which stores its batches"
+        if self.budget_dollars is not None and asked.model not in self.prices:
+            yield f"budget_dollars needs `prices.{asked.model}`"

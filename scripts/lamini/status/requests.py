@@ -28,11 +28,12 @@ def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
     """
     rules: dict[str, Spending] = {}
     for ledger in find_ledgers(results):
-        rule = RULES.get(ledger.relative_to(results).parts[0], "judge_items")
+        folder = ledger.relative_to(results).parts[0]
+        rule = RULES.get(folder, "judge_items")
         spending = rules.setdefault(rule, Spending())
         report = _report(ledger)
         if report is None:
-            price = teacher.prices.get(teacher.model)
+            price = teacher.prices.get(teacher.of_stage(folder).model)
             rules[rule] = spending + ledger_spending(ledger, teacher.prices, price)
         else:
             price = teacher.prices.get(report["asked_model"])

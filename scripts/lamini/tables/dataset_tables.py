@@ -192,6 +192,7 @@ class GenerationRow:
 
     source: str = column("Source", ours=False)
     stage: str = column("Stage", ours=False)
+    model: str = column("Teacher", ours=False)
     requests: float | None = column("Requests")
     wanted: float | None = column("Wanted")
     accepted: float | None = column("Accepted")
@@ -212,6 +213,7 @@ def generation_table(inputs: Inputs, params: NoParams) -> Table:
         made = GenerationRow(
             source=row["source"],
             stage=row["stage"],
+            model=row["model"],
             requests=number(row["requests"]),
             wanted=number(row["wanted"]),
             accepted=number(row["accepted"]),

@@ -21,17 +21,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lamini.errors import LaminiError
+from lamini.settings.endpoints import Endpoint
 from lamini.settings.shutdowns import shutdown_of
-from lamini.settings.teacher import Endpoint, LocalServer, Teacher
+from lamini.settings.teacher import LocalServer, Sampling, Teacher
 from lamini.teacher.completions import parse_json
 from lamini.teacher.endpoints import SHORTEST_SECRET, Target, address, base_url_of, external_targets
 from lamini.teacher.replies import without_secrets
-from lamini.teacher.request import chat_request
+from lamini.teacher.request import Request, chat_request
 from lamini.teacher.server import check_local
 
 SECONDS = 9.0
 """Time limit of the whole check, in seconds."""
 _MOST_BYTES = 2**24
+_PROBE = [{"role": "user", "content": "Answer with one word: yes."}]
 _REFUSALS = (400, 403, 404, 422)  # of a chat request
 
 
@@ -57,14 +59,18 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def check_endpoints(settings: Teacher, with_request: bool = False) -> list[Verdict]:
+def check_endpoints(
+    settings: Teacher, with_request: bool = False, sampling: Sampling | None = None
+) -> list[Verdict]:
     """Check all endpoints within `SECONDS`, or the local server; empty if ledgers have all answers.
 
     Args:
-        settings: model, endpoints and sampling.
+        settings: model and endpoints.
         with_request: send one short chat request to an endpoint whose list lacks the model. Some
             servers accept names that they do not list.
+        sampling: sampling of this request; None: that of the responses.
     """
+    sampling = sampling or settings.responses.sampling
     if settings.mode == "replay":
         return []
     if settings.server is not None and settings.backend == "local":
@@ -72,7 +78,7 @@ def check_endpoints(settings: Teacher, with_request: bool = False) -> list[Verdi
     done: dict[int, Verdict] = {}
 
     def check(number: int, endpoint: Endpoint) -> None:
-        done[number] = _checked(settings, endpoint, with_request)
+        done[number] = _checked(settings, endpoint, sampling if with_request else None)
 
     threads = [
         threading.Thread(target=check, args=each, daemon=True)
@@ -105,7 +111,7 @@ def _name(settings: Teacher, endpoint: Endpoint) -> str:
     return f"{settings.model} at {parts.netloc.rpartition('@')[2]}"
 
 
-def _checked(settings: Teacher, endpoint: Endpoint, with_request: bool) -> Verdict:
+def _checked(settings: Teacher, endpoint: Endpoint, sampling: Sampling | None) -> Verdict:
     try:
         name, host = _name(settings, endpoint), urllib.parse.urlsplit(base_url_of(endpoint))
     except LaminiError as error:
@@ -113,7 +119,7 @@ def _checked(settings: Teacher, endpoint: Endpoint, with_request: bool) -> Verdi
     variable = endpoint.api_key_variable
     if os.environ.get(variable, "").strip():
         try:
-            verdict = _asked(name, settings, endpoint, with_request)
+            verdict = _asked(name, settings, endpoint, sampling)
         except LaminiError as error:
             verdict = Verdict(name, "wrong", str(error))
     else:
@@ -133,7 +139,7 @@ def _dated(verdict: Verdict, end: date | None, today: date) -> Verdict:
     return replace(verdict, state="wrong", text=text)
 
 
-def _asked(name: str, settings: Teacher, endpoint: Endpoint, with_request: bool) -> Verdict:
+def _asked(name: str, settings: Teacher, endpoint: Endpoint, sampling: Sampling | None) -> Verdict:
     (target,) = external_targets(settings.model_copy(update={"endpoints": [endpoint]}))
 
     def verdict(state: Literal["serves", "unknown", "wrong"], text: str) -> Verdict:
@@ -155,22 +161,21 @@ def _asked(name: str, settings: Teacher, endpoint: Endpoint, with_request: bool)
         if any(_is_same(settings.model, model) for model in models):
             return verdict("serves", f"served, by its list of {_count(models)}")
         unlisted = f"not in its list of {_count(models)} ({', '.join(models[:5])})"
-        if not with_request:
+        if sampling is None:
             return verdict("wrong", f"{unlisted}; correct teacher.model")
-        return _tried(settings, target, unlisted, verdict)
+        request = chat_request(settings.model, _PROBE, sampling)
+        return _tried(request, target, unlisted, verdict)
     except (OSError, HTTPException, UnicodeError) as error:
         return verdict(*_unreachable(error))
 
 
 def _tried(
-    settings: Teacher,
+    request: Request,
     target: Target,
     unlisted: str,
     verdict: Callable[[Literal["serves", "unknown", "wrong"], str], Verdict],
 ) -> Verdict:
     """Send one short chat request for a model that the endpoint's list lacks."""
-    messages = [{"role": "user", "content": "Answer with one word: yes."}]
-    request = chat_request(settings.model, messages, settings.responses.sampling)
     status, body = _send(target, target.url, json.dumps(request.body).encode())
     if status == 200:
         return verdict("serves", f"{unlisted}, but a request was answered")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from lamini import __version__
 from lamini.errors import LaminiError
-from lamini.settings.teacher import Endpoint, Teacher, is_http_url
+from lamini.settings.endpoints import Endpoint, is_http_url
+from lamini.settings.teacher import Teacher
 from lamini.teacher.limits import Limits
 from lamini.teacher.server import ServerProcess
 

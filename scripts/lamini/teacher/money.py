@@ -17,7 +17,7 @@ from lamini.files import read_json
 from lamini.settings.teacher import Price, Teacher
 from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import packed_path, read_ledger
-from lamini.teacher.request import TOKENS, Spend
+from lamini.teacher.request import TOKENS, Spend, names_model
 
 logger = logging.getLogger("lamini")
 
@@ -68,7 +68,7 @@ def most_tokens(payload: bytes, body: Mapping[str, Any]) -> tuple[float, float]:
 
 def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
     """Price of a model; a dated name, such as `gpt-4-0613`, has the price of `gpt-4`."""
-    named = [name for name in prices if model == name or model.startswith(f"{name}-")]
+    named = [name for name in prices if names_model(model, name)]
     return prices[max(named, key=len)] if named else None
 
 
@@ -169,18 +169,19 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
     Args:
         path: plain path of the ledger.
         prices: prices by model.
-        otherwise: price of answers whose model name (as the endpoint returned it) has no price.
+        otherwise: price of answers if neither the model that answered (as the endpoint named it)
+            nor the model that was asked has a price.
     """
     spending = Spending()
-    known: dict[str, Price | None] = {}
+    known: dict[tuple[str, str], Price | None] = {}
     for row in read_ledger(path):
-        model = row.get("model", "")
-        if model not in known:
-            known[model] = price_of(model, prices) or otherwise
+        models = row.get("model", ""), row.get("asked", "")
+        if models not in known:
+            known[models] = price_of(models[0], prices) or price_of(models[1], prices) or otherwise
         spending.add(
             row.get("prompt_tokens", 0) + row.get("discarded_prompt_tokens", 0),
             row.get("completion_tokens", 0) + row.get("discarded_completion_tokens", 0),
-            known[model],
+            known[models],
             batch=bool(row.get("batch")),
         )
     return spending

@@ -54,6 +54,11 @@ def body_digest(payload: bytes) -> str:
     return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
+def names_model(name: str, model: str) -> bool:
+    """Whether an endpoint's name is a model's, also with a date, such as `gpt-4-0613`."""
+    return name == model or name.startswith(f"{model}-")
+
+
 TOKENS = ("prompt_tokens", "completion_tokens")
 """The counts of tokens that are paid for."""
 

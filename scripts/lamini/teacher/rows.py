@@ -3,23 +3,33 @@
 from typing import Any
 
 from lamini.teacher.completions import Completion
-from lamini.teacher.request import Answer
+from lamini.teacher.request import Answer, names_model
 from lamini.teacher.thoughts import split_thoughts
 
 
 def ledger_row(
-    key: str, body: str, completion: Completion, attempts: int, sent_at: float
+    key: str, body: str, completion: Completion, attempts: int, sent_at: float, *, asked: str
 ) -> dict[str, Any]:
-    """The ledger row of a completion; `body` is the digest of the request's body.
+    """The ledger row of a completion.
 
     Fields that most rows do not need are omitted: `thoughts`, `refusal` (the endpoint's message),
-    `cached_tokens`, and `estimated` if the endpoint did not tell the numbers of tokens.
+    `cached_tokens`, `estimated` if the endpoint did not tell the numbers of tokens, and `asked` if
+    the model that answered has another name.
+
+    Args:
+        key: the request key.
+        body: digest of the request's body.
+        completion: the answer.
+        attempts: how many times the request was sent.
+        sent_at: time of the last attempt, in seconds since the epoch.
+        asked: name of the model in the request.
     """
     others = {
         "thoughts": completion.thoughts,
         "refusal": completion.refusal,
         "cached_tokens": completion.cached_tokens,
         "estimated": not completion.told and not completion.refusal,
+        "asked": "" if completion.refusal or names_model(completion.model, asked) else asked,
     }
     return {
         "key": key,

@@ -8,7 +8,7 @@ from typing import Any
 from lamini.settings import Config, load_settings
 from lamini.settings.human_evaluation import Study
 from lamini.settings.sources import Source
-from lamini.settings.teacher import InstructionRequests
+from lamini.settings.teacher import InstructionRequests, Sampling, Teacher
 from lamini.workflow.weights import with_weights
 
 
@@ -110,6 +110,44 @@ class Names:
         """Settings of a source's instruction requests: its own `requests`, or the teacher's."""
         generation = self.source(source).generation
         return (generation and generation.requests) or self.config.teacher.instructions
+
+    def teacher_of(self, folder: str, name: str) -> Teacher:
+        """Settings of the teacher for one job, with the model and the endpoints of its requests.
+
+        Args:
+            folder: folder of results that the job writes to: `instructions`, `pairs`, or another
+                one for the judge.
+            name: the source; the study of a judge.
+        """
+        source = self.config.sources.get(name)
+        own = source and source.generation and source.generation.requests
+        teacher = self.config.teacher
+        if folder == "instructions" and own:
+            return teacher.asked_by(own, teacher.instructions)
+        return teacher.of_stage(folder)
+
+    def sampling_of(self, folder: str, name: str) -> Sampling | None:
+        """Sampling of the requests of one job, as in `teacher_of`; None for a judge."""
+        if folder == "instructions" and name in self.config.sources:
+            return self.instruction_requests(name).sampling
+        return self.config.teacher.responses.sampling if folder == "pairs" else None
+
+    def writers(self, sources: Iterable[str]) -> list[str]:
+        """Models that generate the instructions of these sources, if any is not the model of the
+        responses; otherwise empty."""
+        generated = [name for name in sources if self.source(name).generation]
+        models = [self.teacher_of("instructions", name).model for name in generated]
+        different = set(models) - {self.teacher_of("pairs", "").model}
+        return list(dict.fromkeys(models)) if different else []
+
+    @cached_property
+    def teacher_name(self) -> str:
+        """The model of all answers, or the models of instructions and of responses."""
+        answering = self.teacher_of("pairs", "").model
+        writing = self.writers(self.active_sources)
+        if not writing:
+            return answering
+        return f"{', '.join(writing)} (instructions) and {answering} (responses)"
 
     def study(self, name: str) -> Study:
         """Settings of one study."""

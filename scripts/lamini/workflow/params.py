@@ -37,12 +37,16 @@ class RuleParams(Inputs):
     def instruction_params(self, source: str, shard: str) -> params.GenerateInstructions:
         """Params of rule `generate_instructions`."""
         definition = self.source(source)
-        assert definition.generation is not None
+        generation = definition.generation
+        assert generation is not None
+        if generation.requests:
+            requests = generation.requests.without_model()
+            generation = generation.model_copy(update={"requests": requests})
         return params.GenerateInstructions(
             source=source,
-            generation=definition.generation,
-            model=self.config.teacher.model,
-            requests=self.config.teacher.instructions,
+            generation=generation,
+            model=self.teacher_of("instructions", source).model,
+            requests=self.config.teacher.instructions.without_model(),
             seed_requests=self.config.teacher.seed_requests,
             count=definition.shard_sizes()[int(shard)],
             seed=self.config.seed,
@@ -63,8 +67,8 @@ class RuleParams(Inputs):
         """Params of rule `generate_pairs`."""
         return params.GeneratePairs(
             source=source,
-            model=self.config.teacher.model,
-            responses=self.config.teacher.responses,
+            model=self.teacher_of("pairs", source).model,
+            responses=self.config.teacher.responses.without_model(),
             seed_requests=self.config.teacher.seed_requests,
             seed=self.config.seed,
         )
@@ -80,6 +84,9 @@ class RuleParams(Inputs):
             **dict(self.config.mixtures[mixture]),
             published=self.config.published if self.config.dataset == "published" else None,
             files=user_files_digest(self.published_files),
+            writers=self.writers(self.config.mixtures[mixture].sources)
+            if self.config.dataset == "generated"
+            else [],
         )
 
     def export_params(self, mixture: str) -> params.ExportDataset:
@@ -270,7 +277,7 @@ class RuleParams(Inputs):
         assert judge is not None
         return params.JudgeItems(
             study=study,
-            model=self.config.teacher.model,
+            model=self.teacher_of("human_eval", study).model,
             judge=judge,
             seed_requests=self.config.teacher.seed_requests,
             seed=self.config.seed,

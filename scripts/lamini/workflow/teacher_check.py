@@ -1,11 +1,13 @@
 """Check of the teacher when a run starts: before its first job, if it has jobs of the teacher."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.settings.teacher import Teacher
+from lamini.settings.teacher import Sampling, Teacher
+from lamini.workflow.names import Names
 
 _REMEDY = (
     "\nconfig/overlays/ has other teachers. If ledgers have all answers, no teacher is needed:"
@@ -13,12 +15,12 @@ _REMEDY = (
 )
 
 
-def check_teacher(workflow: Any, teacher: Teacher) -> None:
-    """Check the teacher's endpoints, and print the result.
+def check_teacher(workflow: Any, flow: Names) -> None:
+    """Check the endpoints of each model that the planned jobs ask, and print the results.
 
     Args:
         workflow: Snakemake's workflow, with its complete job graph.
-        teacher: the teacher's settings.
+        flow: the configuration.
 
     Raises:
         WorkflowError: an endpoint cannot answer, and a planned job has no ledger with answers yet.
@@ -31,32 +33,49 @@ def check_teacher(workflow: Any, teacher: Teacher) -> None:
         for job in workflow.dag.needrun_jobs()
         if "teacher" in job.rule.resources
     ]
-    if not planned:
-        return
+    wanted: dict[tuple[str, str], bool] = {}
+    for outputs in planned:
+        folder, name = Path(outputs[0]).parts[-3:-1]
+        wanted[folder, name] = wanted.get((folder, name), False) or not _has_ledger(outputs)
     try:
-        for line in teacher_lines(teacher, must_succeed=not all(map(_has_ledger, planned))):
+        for line in teacher_lines(flow, wanted):
             logger.warning(line)
     except LaminiError as error:
         raise WorkflowError(f"{error}{_REMEDY}") from None
 
 
-def teacher_lines(teacher: Teacher, must_succeed: bool) -> list[str]:
-    """One line per endpoint.
+def teacher_lines(flow: Names, wanted: Mapping[tuple[str, str], bool]) -> list[str]:
+    """One line per model and endpoint; all models are checked at the same time.
 
     Args:
-        teacher: the teacher's settings.
-        must_succeed: whether an endpoint that cannot answer is an error.
+        flow: the configuration.
+        wanted: folder of results and source (or study) of the jobs, as in `flow.teacher_of`; and
+            whether an endpoint that cannot answer is an error.
 
     Raises:
-        LaminiError: with `must_succeed`, names each endpoint that cannot answer, and the remedy.
+        LaminiError: names each endpoint that cannot answer although it must, and the remedy.
     """
     from lamini.teacher.check import check_endpoints  # loads ssl and http, which jobs do not need
 
-    verdicts = check_endpoints(teacher, with_request=must_succeed)
-    wrong = [f"  {verdict}" for verdict in verdicts if verdict.state == "wrong"]
-    if wrong and must_succeed:
+    checks: list[tuple[Teacher, Sampling | None, bool]] = []
+    for (folder, name), must_succeed in wanted.items():
+        teacher, sampling = flow.teacher_of(folder, name), flow.sampling_of(folder, name)
+        same = [number for number, check in enumerate(checks) if check[0] == teacher]
+        if not same:
+            checks.append((teacher, sampling, must_succeed))
+        elif must_succeed and not checks[same[0]][2]:
+            checks[same[0]] = teacher, sampling, True
+    with ThreadPoolExecutor(max(1, len(checks))) as pool:
+        found = list(pool.map(lambda each: check_endpoints(each[0], each[2], each[1]), checks))
+    verdicts = [
+        (verdict, must_succeed)
+        for (_, _, must_succeed), verdicts in zip(checks, found, strict=True)
+        for verdict in verdicts
+    ]
+    wrong = [f"  {verdict}" for verdict, must in verdicts if must and verdict.state == "wrong"]
+    if wrong:
         raise LaminiError("\n".join(["The teacher cannot answer; no job was started:", *wrong]))
-    return [f"Teacher: {verdict}" for verdict in verdicts]
+    return [f"Teacher: {verdict}" for verdict, _ in verdicts]
 
 
 def _has_ledger(outputs: Iterable[str]) -> bool:

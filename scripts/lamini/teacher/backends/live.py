@@ -199,7 +199,12 @@ class LiveBackend(Backend):
         self.budget.pay(self.spend, prompt, answer)
         completion = replace(completion, prompt_tokens=prompt, completion_tokens=answer)
         row = ledger_row(
-            pending.key, body_digest(pending.payload), completion, pending.attempts, pending.sent_at
+            pending.key,
+            body_digest(pending.payload),
+            completion,
+            pending.attempts,
+            pending.sent_at,
+            asked=self.settings.model,
         ) | discarded_fields(pending.discarded)
         self._committer.put(row_line(row), (pending, answer_of_row(row, cached=False)))
 

@@ -309,7 +309,15 @@ class BatchDispatcher:
 
     def _keep(self, batch: OpenBatch, reply: Batch, harvest: Harvest) -> None:
         """Append new answers to the ledger, count them, and publish all answers of the batch."""
-        for row in keep_answers(self._ledger, harvest, reply, batch.record.attempt, batch.bodies):
+        rows = keep_answers(
+            self._ledger,
+            harvest,
+            reply,
+            batch.record.attempt,
+            batch.bodies,
+            asked=self._settings.model,
+        )
+        for row in rows:
             self._spend.answered += 1
             tokens = row["prompt_tokens"], row["completion_tokens"]
             self._budget.pay(self._spend, *tokens, batch=True)

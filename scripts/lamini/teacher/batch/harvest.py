@@ -82,7 +82,13 @@ async def take_in(
 
 
 def keep_answers(
-    ledger: Ledger, harvest: Harvest, batch: Batch, attempt: int, bodies: Mapping[str, str]
+    ledger: Ledger,
+    harvest: Harvest,
+    batch: Batch,
+    attempt: int,
+    bodies: Mapping[str, str],
+    *,
+    asked: str,
 ) -> Iterator[dict[str, Any]]:
     """Append a batch's answers that are not in the ledger yet.
 
@@ -94,6 +100,7 @@ def keep_answers(
         batch: the batch; its id is written to each row.
         attempt: number of batches that its requests have been in, this one included.
         bodies: digest of each request's body, by request key.
+        asked: name of the model in the requests.
 
     Yields:
         the new rows, when they are on disk.
@@ -101,7 +108,14 @@ def keep_answers(
     new = [key for key in harvest.answers if ledger.get(key) is None]
     for start in range(0, len(new), _ROWS_AT_ONCE):
         rows = [
-            ledger_row(key, bodies[key], harvest.answers[key], attempt, float(batch.created_at))
+            ledger_row(
+                key,
+                bodies[key],
+                harvest.answers[key],
+                attempt,
+                float(batch.created_at),
+                asked=asked,
+            )
             | {"batch": batch.id}
             for key in new[start : start + _ROWS_AT_ONCE]
         ]
