@@ -1,7 +1,9 @@
 """Settings of the teacher: backend and endpoints, requests of each stage, prices and budget."""
 
+import math
 import re
 import urllib.parse
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from lamini.settings.base import Fraction, Name, Settings, Version
 
 Dollars = Annotated[float, Field(ge=0)]
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+"""Names of the field of a request's body that limits an answer's tokens, by vendor."""
 _VARIABLE = r"[A-Z_][A-Z0-9_]{0,63}"
 
 
@@ -28,6 +32,42 @@ class Sampling(Settings):
     """Maximum length of an answer, in the teacher's tokens."""
     extra_body: dict[str, Any] = {}
     """Additional fields of the request's JSON body, such as a grammar or a penalty."""
+
+
+class MoreRoom(Settings):
+    """One more request, with a higher limit of tokens, if an answer is truncated or empty. Both
+    answers are paid for and kept in the ledger; the second one counts unless it is empty."""
+
+    factor: Annotated[float, Field(gt=1)] = 2.0
+    """The second limit (`max_tokens`, or `max_completion_tokens` in `extra_body`) is the first one
+    times this factor."""
+    most: Annotated[int, Field(gt=0)] | None = None
+    """Maximum of the second limit, such as the longest answer that the model takes; null: none."""
+
+    def raised(self, body: Mapping[str, Any]) -> dict[str, int]:
+        """The limits in a request's body that become higher, with their second values."""
+        most = math.inf if self.most is None else self.most
+        limits = {name: body.get(name) for name in TOKEN_LIMITS}
+        higher = {
+            name: int(min(limit * self.factor, most))
+            for name, limit in limits.items()
+            if isinstance(limit, int)
+        }
+        return {name: limit for name, limit in higher.items() if limit > (limits[name] or 0)}
+
+
+OptionalMoreRoom = Annotated[MoreRoom | None, Field(exclude_if=lambda room: room is None)]
+"""Null is omitted from the params, so that results that are older than this setting stay up to
+date."""
+
+
+def _check_room(sampling: Sampling, room: MoreRoom | None) -> None:
+    """Raise a `ValueError` if `room` raises no limit of these requests."""
+    if room and not room.raised(sampling.as_params() | sampling.extra_body):
+        raise ValueError(
+            "`more_room` raises no limit: `sampling` needs `max_tokens` (or `extra_body` one of"
+            f" {', '.join(TOKEN_LIMITS[1:])}), and `more_room.most` must be higher than it"
+        )
 
 
 class InstructionTemplate(Settings):
@@ -70,6 +110,13 @@ class InstructionRequests(Settings):
     """Chat turns before every prompt (few-shot demonstrations for small teachers); empty in the
     paper."""
     version: Version = 1
+    more_room: OptionalMoreRoom = None
+    """Second request for a truncated or empty answer; null: such an answer is final."""
+
+    @model_validator(mode="after")
+    def _room_is_more(self) -> "InstructionRequests":
+        _check_room(self.sampling, self.more_room)
+        return self
 
 
 class ResponseRequests(Settings):
@@ -79,6 +126,13 @@ class ResponseRequests(Settings):
     """System message; the paper's requests concise responses."""
     sampling: Sampling = Sampling()
     version: Version = 1
+    more_room: OptionalMoreRoom = None
+    """Second request for a truncated or empty answer; null: such an answer is final."""
+
+    @model_validator(mode="after")
+    def _room_is_more(self) -> "ResponseRequests":
+        _check_room(self.sampling, self.more_room)
+        return self
 
 
 class Price(Settings):

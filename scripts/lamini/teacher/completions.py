@@ -30,6 +30,22 @@ GOOD_REASONS = frozenset(
     }
 )
 """Finish reasons of whole answers, in lower case; every other one is flagged."""
+LENGTH_REASONS = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "max_new_tokens",
+        "max_completion_tokens",
+        "max_length",
+        "model_length",
+        "token_limit",
+        "incomplete",
+        "finish_reason_max_tokens",
+        "finish_reason_length",
+    }
+)
+"""Finish reasons of answers that reached the limit of tokens, in lower case."""
 BROKEN_REASONS = frozenset(
     {
         "error",
@@ -77,6 +93,16 @@ class Completion:
 def finished(finish_reason: str) -> bool:
     """Whether a finish reason is that of a whole answer."""
     return finish_reason.lower() in GOOD_REASONS
+
+
+def lacks_room(text: str, finish_reason: str) -> bool:
+    """Whether an answer is truncated by the limit of tokens, or empty without another reason.
+
+    The thoughts of a reasoning model may use up the limit, which leaves an empty answer.
+    """
+    if finish_reason.lower() in LENGTH_REASONS:
+        return True
+    return not text.strip() and (not finish_reason or finished(finish_reason))
 
 
 def parse_json(raw: bytes, charset: str = "utf-8") -> Any:

@@ -20,7 +20,7 @@ from lamini.teacher.completions import Completion
 from lamini.teacher.endpoints import Target
 from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
-from lamini.teacher.request import Answer, Spend
+from lamini.teacher.request import Answer, Request, Spend
 from lamini.teacher.verdicts import Verdicts
 
 logger = logging.getLogger("lamini")
@@ -42,6 +42,10 @@ class PendingRequest:
     """Estimated upper limit of the prompt's tokens."""
     most: Cost
     """Estimated upper limit of the cost of prompt and answer."""
+    more_room: Request | None = None
+    """The request to send if the answer is truncated or empty."""
+    first: Answer | None = None
+    """The truncated or empty answer, while this is the request with more room."""
     attempts: int = 0
     failures: int = 0
     broken: int = 0
@@ -54,6 +58,14 @@ class PendingRequest:
     answer: Answer | None = None
     """Set when the answer is on disk."""
     cancelled: bool = False
+
+    def become(self, again: "PendingRequest", first: Answer) -> None:
+        """Change from a request whose answer is `first` to the request with more room."""
+        self.key, self.payload = again.key, again.payload
+        self.prompt_tokens, self.most = again.prompt_tokens, again.most
+        self.more_room, self.first = None, first
+        self.attempts, self.failures, self.broken = 0, 0, 0
+        self.discarded = (0, 0)
 
 
 class Dispatcher:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json
-from lamini.settings.teacher import Price, Teacher
+from lamini.settings.teacher import TOKEN_LIMITS, Price, Teacher
 from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import packed_path, read_ledger
 from lamini.teacher.request import TOKENS, Spend
@@ -57,12 +57,9 @@ def dollars(
     return live * price.batch_share if batch else live
 
 
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
-
-
 def most_tokens(payload: bytes, body: Mapping[str, Any]) -> tuple[float, float]:
     """Estimated upper limits of a request's prompt and completion tokens."""
-    limits = [body[name] for name in _MAX_TOKENS if isinstance(body.get(name), int)]
+    limits = [body[name] for name in TOKEN_LIMITS if isinstance(body.get(name), int)]
     return len(payload) / _BYTES_PER_TOKEN, max(limits, default=_ANSWER_TOKENS)
 
 

@@ -4,11 +4,12 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lamini.files import stable_hash
-from lamini.settings.teacher import Sampling
+from lamini.settings.teacher import MoreRoom, Sampling
+from lamini.teacher.completions import lacks_room
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Request:
     """The JSON body exactly as sent: model, messages, parameters."""
     sample: int = 0
     """Number of the request among requests with equal bodies, for several answers to one prompt."""
+    more_room: "Request | None" = None
+    """The request to send if the answer lacks room (`Answer.lacks_room`); None: no second one."""
 
     @functools.cached_property
     def key(self) -> str:
@@ -47,6 +50,19 @@ class Answer:
     """Whether the answer came from a ledger and cost nothing in this run."""
     batch: str = ""
     """Id of the batch, for an answer at the Batch API's price; empty for a live answer."""
+    unused: "Answer | None" = None
+    """The other answer to the same prompt, if there are two (setting `more_room`)."""
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the answer is truncated by the limit of tokens, or empty."""
+        return lacks_room(self.text, self.finish_reason)
+
+
+def better(first: Answer, second: Answer) -> Answer:
+    """The second answer to a prompt, which had more room; the first one if the second is empty."""
+    used, unused = (second, first) if second.text.strip() else (first, second)
+    return replace(used, unused=unused)
 
 
 def body_digest(payload: bytes) -> str:
@@ -59,10 +75,12 @@ TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 def count_tokens(counts: Counter[str], answer: Answer) -> None:
-    """Add an answer's tokens; tokens of batches also as `batch_{name}`, because they cost less."""
-    for name in TOKENS:
-        counts[name] += getattr(answer, name)
-        counts[f"batch_{name}"] += getattr(answer, name) if answer.batch else 0
+    """Add the tokens of an answer and of its unused one; tokens of batches also as
+    `batch_{name}`, because they cost less."""
+    for paid in (answer, answer.unused) if answer.unused else (answer,):
+        for name in TOKENS:
+            counts[name] += getattr(paid, name)
+            counts[f"batch_{name}"] += getattr(paid, name) if paid.batch else 0
 
 
 def counted_tokens(counts: Counter[str]) -> dict[str, int]:
@@ -86,6 +104,8 @@ class Spend:
     """Replies of status 429."""
     retries: int = 0
     """Requests sent again, for any reason."""
+    with_more_room: int = 0
+    """Second requests because an answer was truncated or empty."""
 
 
 def chat_request(
@@ -93,7 +113,9 @@ def chat_request(
     messages: Sequence[Mapping[str, str]],
     sampling: Sampling,
     seed: int | None = None,
+    *,
     sample: int = 0,
+    more_room: MoreRoom | None = None,
 ) -> Request:
     """Build a request with the body that the `openai` package would send.
 
@@ -104,6 +126,7 @@ def chat_request(
             last.
         seed: sent if not None (`TeacherSession.request_seeds`: whether the settings want seeds).
         sample: number of this request among requests with equal bodies.
+        more_room: limits of the second request for a truncated or empty answer; None: no second.
     """
     body: dict[str, Any] = {"model": model, "messages": [dict(message) for message in messages]}
     body |= {
@@ -113,4 +136,6 @@ def chat_request(
     }
     if seed is not None:
         body["seed"] = seed
-    return Request(body | sampling.extra_body, sample)
+    body |= sampling.extra_body
+    again = Request(body | more_room.raised(body), sample) if more_room else None
+    return Request(body, sample, again)
