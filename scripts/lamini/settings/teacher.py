@@ -140,6 +140,9 @@ class Price(Settings):
 
     prompt: Dollars
     completion: Dollars
+    cached_prompt: Annotated[Dollars | None, Field(exclude_if=lambda price: price is None)] = None
+    """Price of the prompt tokens that the endpoint took from its cache; null: that of `prompt`.
+    `make plan` counts no tokens as cached."""
     batch_share: Fraction = 0.5
     """Price of the Batch API as a share of these prices; `make plan` shows both."""
 

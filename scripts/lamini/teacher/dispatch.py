@@ -275,9 +275,12 @@ class Dispatcher:
 
     def _discard(self, pending: PendingRequest, completion: Completion) -> None:
         """Count an answer that was paid for and is not kept."""
-        prompt, answer = self._budget.counted(completion, pending.prompt_tokens)
-        self._budget.pay(self._spend, prompt, answer)
-        pending.discarded = pending.discarded[0] + prompt, pending.discarded[1] + answer
+        paid = self._budget.counted(completion, pending.prompt_tokens)
+        self._budget.pay(self._spend, paid)
+        pending.discarded = (
+            pending.discarded[0] + paid.prompt_tokens,
+            pending.discarded[1] + paid.completion_tokens,
+        )
 
     def _tell_pause(self, target: Target, now: float) -> None:
         """Log a long pause of an endpoint once."""

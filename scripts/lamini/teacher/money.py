@@ -4,11 +4,12 @@ Spending before this job started is read from the ledgers; spending of running j
 their progress files.
 """
 
+import functools
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,26 @@ def find_ledgers(results: Path) -> list[Path]:
 
 
 def dollars(
-    price: Price | None, prompt_tokens: float, completion_tokens: float, *, batch: bool = False
+    price: Price | None,
+    prompt_tokens: float,
+    completion_tokens: float,
+    *,
+    cached_tokens: float = 0,
+    batch: bool = False,
 ) -> float:
-    """Cost of tokens in dollars, at the price of the live or Batch API; 0 if the price is None."""
+    """Cost of tokens in dollars, at the price of the live or Batch API; 0 if the price is None.
+
+    Args:
+        price: the model's price.
+        prompt_tokens, completion_tokens: numbers of tokens.
+        cached_tokens: number of prompt tokens from the endpoint's cache, part of `prompt_tokens`.
+        batch: whether the Batch API answered.
+    """
     if price is None:
         return 0.0
-    live = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+    cached_price = price.prompt if price.cached_prompt is None else price.cached_prompt
+    prompt = (prompt_tokens - cached_tokens) * price.prompt + cached_tokens * cached_price
+    live = (prompt + completion_tokens * price.completion) / 1e6
     return live * price.batch_share if batch else live
 
 
@@ -67,6 +82,11 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
     """Price of a model; a dated name, such as `gpt-4-0613`, has the price of `gpt-4`."""
     named = [name for name in prices if model == name or model.startswith(f"{name}-")]
     return prices[max(named, key=len)] if named else None
+
+
+def _pricing(prices: Mapping[str, Price], otherwise: Price | None) -> Callable[[str], Price | None]:
+    """A function from the answering model's name to its price; `otherwise` if it has none."""
+    return functools.cache(lambda model: price_of(model, prices) or otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +157,14 @@ class Spending:
         price: Price | None,
         answers: int = 1,
         *,
+        cached: int = 0,
         batch: bool = False,
     ) -> None:
-        """Add answers; `prompt` and `completion` are the sums of their tokens."""
+        """Add answers; `prompt`, `completion` and `cached` are the sums of their tokens."""
         self.answers += answers
         self.prompt_tokens += prompt
         self.completion_tokens += completion
-        self.dollars += dollars(price, prompt, completion, batch=batch)
+        self.dollars += dollars(price, prompt, completion, cached_tokens=cached, batch=batch)
 
     @property
     def cost(self) -> Cost:
@@ -168,16 +189,13 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
         prices: prices by model.
         otherwise: price of answers whose model name (as the endpoint returned it) has no price.
     """
-    spending = Spending()
-    known: dict[str, Price | None] = {}
+    spending, price = Spending(), _pricing(prices, otherwise)
     for row in read_ledger(path):
-        model = row.get("model", "")
-        if model not in known:
-            known[model] = price_of(model, prices) or otherwise
         spending.add(
             row.get("prompt_tokens", 0) + row.get("discarded_prompt_tokens", 0),
             row.get("completion_tokens", 0) + row.get("discarded_completion_tokens", 0),
-            known[model],
+            price(row.get("model", "")),
+            cached=row.get("cached_tokens", 0),
             batch=bool(row.get("batch")),
         )
     return spending
@@ -185,11 +203,11 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
 
 def report_spending(report: Mapping[str, Any], price: Price | None) -> Spending:
     """Spending for the answers of a finished shard, from its report."""
-    prompt, completion = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
+    prompt, completion, cached = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
     spending = Spending()
-    spending.add(prompt, completion, price, report["requests"], batch=True)
+    spending.add(prompt, completion, price, report["requests"], cached=cached, batch=True)
     live = (report["prompt_tokens"] - prompt, report["completion_tokens"] - completion)
-    spending.add(*live, price, answers=0)
+    spending.add(*live, price, answers=0, cached=report.get("cached_tokens", 0) - cached)
     return spending
 
 
@@ -214,6 +232,7 @@ class Budget:
         self.limited = self._dollars is not None or self._tokens is not None
         self._price = settings.prices.get(settings.model)
         self._prices = settings.prices
+        self._price_of = _pricing(settings.prices, self._price)
         self._told_estimates = False
         self._ledger = ledger
         self._ledgers: dict[str, Cost] = {}
@@ -229,30 +248,41 @@ class Budget:
         price = dollars(self._price, prompt_tokens, answer_tokens, batch=batch)
         return Cost(price, prompt_tokens + answer_tokens)
 
-    def counted(self, completion: Completion, prompt_tokens: float) -> tuple[int, int]:
-        """Prompt and completion tokens of an answer; estimated if the endpoint did not tell them.
+    def counted(self, completion: Completion, prompt_tokens: float) -> Completion:
+        """An answer with its numbers of tokens; estimated if the endpoint did not tell them.
 
         Args:
             completion: the answer.
             prompt_tokens: upper limit of the prompt's tokens.
         """
         if completion.told or completion.refusal:
-            return completion.prompt_tokens, completion.completion_tokens
+            return completion
         if not self._told_estimates:
             self._told_estimates = True
             logger.warning("the endpoint does not tell numbers of tokens; they are estimated")
         written = len((completion.text + completion.thoughts).encode())
-        return math.ceil(prompt_tokens), math.ceil(written / _BYTES_PER_TOKEN)
+        return replace(
+            completion,
+            prompt_tokens=max(completion.prompt_tokens, math.ceil(prompt_tokens)),
+            completion_tokens=max(
+                completion.completion_tokens, math.ceil(written / _BYTES_PER_TOKEN)
+            ),
+        )
 
-    def pay(
-        self, spend: Spend, prompt_tokens: int, completion_tokens: int, *, batch: bool = False
-    ) -> None:
+    def pay(self, spend: Spend, completion: Completion, *, batch: bool = False) -> None:
         """Add an answer to `spent` and to the session's `spend`."""
-        cost = self.most(prompt_tokens, completion_tokens, batch=batch)
-        spend.prompt_tokens += prompt_tokens
-        spend.completion_tokens += completion_tokens
-        spend.dollars += cost.dollars
-        self.spent += cost
+        paid = Spending()
+        paid.add(
+            completion.prompt_tokens,
+            completion.completion_tokens,
+            self._price_of(completion.model),
+            cached=completion.cached_tokens,
+            batch=batch,
+        )
+        spend.prompt_tokens += paid.prompt_tokens
+        spend.completion_tokens += paid.completion_tokens
+        spend.dollars += paid.dollars
+        self.spent += paid.cost
 
     def allows(self, reserved: Cost, estimate: Cost = _NOTHING) -> bool:
         """Whether a request may be sent.

@@ -50,6 +50,10 @@ class Answer:
     """Whether the answer came from a ledger and cost nothing in this run."""
     batch: str = ""
     """Id of the batch, for an answer at the Batch API's price; empty for a live answer."""
+    cached_tokens: int = 0
+    """Prompt tokens from the endpoint's cache, part of `prompt_tokens`."""
+    discarded_tokens: tuple[int, int] = (0, 0)
+    """Prompt and completion tokens of replies to this request that were paid for and discarded."""
     unused: "Answer | None" = None
     """The other answer to the same prompt, if there are two (setting `more_room`)."""
 
@@ -70,22 +74,27 @@ def body_digest(payload: bytes) -> str:
     return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
-TOKENS = ("prompt_tokens", "completion_tokens")
-"""The counts of tokens that are paid for."""
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
+"""The counts of tokens that are paid for; cached ones are part of the prompt's."""
 
 
 def count_tokens(counts: Counter[str], answer: Answer) -> None:
-    """Add the tokens of an answer and of its unused one; tokens of batches also as
-    `batch_{name}`, because they cost less."""
+    """Add all tokens that were paid for an answer: its own, its discarded replies' and its unused
+    answer's; tokens of batches also as `batch_{name}`, because they cost less."""
     for paid in (answer, answer.unused) if answer.unused else (answer,):
-        for name in TOKENS:
-            counts[name] += getattr(paid, name)
-            counts[f"batch_{name}"] += getattr(paid, name) if paid.batch else 0
+        for name, discarded in zip(TOKENS, (*paid.discarded_tokens, 0), strict=True):
+            tokens = getattr(paid, name) + discarded
+            counts[name] += tokens
+            counts[f"batch_{name}"] += tokens if paid.batch else 0
 
 
 def counted_tokens(counts: Counter[str]) -> dict[str, int]:
-    """The token counts of a shard's report; `lamini.teacher.money.report_spending` reads them."""
-    return {name: counts[name] for kind in TOKENS for name in (kind, f"batch_{kind}")}
+    """The token counts of a shard's report; `lamini.teacher.money.report_spending` reads them.
+
+    Cached tokens are omitted if there are none.
+    """
+    kinds = [kind for kind in TOKENS if kind != "cached_tokens" or counts[kind]]
+    return {name: counts[name] for kind in kinds for name in (kind, f"batch_{kind}")}
 
 
 @dataclass(slots=True)

@@ -309,10 +309,13 @@ class BatchDispatcher:
 
     def _keep(self, batch: OpenBatch, reply: Batch, harvest: Harvest) -> None:
         """Append new answers to the ledger, count them, and publish all answers of the batch."""
-        for row in keep_answers(self._ledger, harvest, reply, batch.record.attempt, batch.bodies):
+        record = batch.record
+        prompt_tokens = record.prompt_tokens / record.requests
+        for key, completion in harvest.answers.items():
+            harvest.answers[key] = self._budget.counted(completion, prompt_tokens)
+        for row in keep_answers(self._ledger, harvest, reply, record.attempt, batch.bodies):
             self._spend.answered += 1
-            tokens = row["prompt_tokens"], row["completion_tokens"]
-            self._budget.pay(self._spend, *tokens, batch=True)
+            self._budget.pay(self._spend, harvest.answers[row["key"]], batch=True)
         found = [(self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers]
         self._publish(
             [
