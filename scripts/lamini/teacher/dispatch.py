@@ -6,6 +6,7 @@ All code here runs in the client's thread, in its event loop.
 import asyncio
 import functools
 import logging
+import math
 import random
 import time
 from collections import deque
@@ -186,10 +187,12 @@ class Dispatcher:
 
     async def _post(self, pending: PendingRequest, target: Target) -> Completion:
         """Send a request once and read the reply."""
+        status = 0
         try:
             async with self._session.post(
                 target.url, data=pending.payload, headers=target.headers, proxy=target.proxy
             ) as response:
+                status = response.status
                 raw = await response.read()
                 target.limits.learn(response.headers)
                 return read_reply(target.url, response.status, response.headers, raw)
@@ -200,10 +203,14 @@ class Dispatcher:
                 f"{target.url}: its certificate is not trusted ({error}); set SSL_CERT_FILE to the"
                 " file of its certificate authority"
             ) from None
-        except TimeoutError:
-            raise RetryableError(f"no reply within {self._settings.timeout:g} s") from None
+        except TimeoutError as error:
+            # The endpoint has probably answered, and charges for it, unless it was never reached.
+            paid = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            message = f"no reply within {self._settings.timeout:g} s"
+            raise RetryableError(message, paid=paid) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise RetryableError(f"{type(error).__name__}: {error}") from None
+            paid = 200 <= status < 300  # a reply that broke off after its first bytes
+            raise RetryableError(f"{type(error).__name__}: {error}", paid=paid) from None
 
     def _finished(
         self, pending: PendingRequest, target: Target, sent_at: float, task: asyncio.Task
@@ -232,7 +239,7 @@ class Dispatcher:
                 target.limits.failed(error, sent_at, now, others_well=others_well)
                 self._spend.rate_limited += error.rate_limited
                 if error.paid:
-                    self._discard(pending, Completion("", "", 0, 0, "", "", told=False))
+                    self._discard(pending, _unread(pending))
                 self._tell_pause(target, now)
                 self._retry(pending, error, target, now, others_well)
             else:
@@ -344,3 +351,11 @@ class Dispatcher:
         self._delayed -= 1
         self._queue.appendleft(pending)
         self._pump()
+
+
+def _unread(pending: PendingRequest) -> Completion:
+    """A reply that could not be read and was paid for, with the largest numbers of tokens that it
+    may have had."""
+    prompt = math.ceil(pending.prompt_tokens)
+    answer = math.ceil(pending.most.tokens - pending.prompt_tokens)
+    return Completion("", "", prompt, answer, "", "")

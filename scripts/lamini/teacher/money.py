@@ -120,20 +120,34 @@ class _Job:
     """Whether it sends requests now."""
 
 
+def _job(path: Path) -> _Job | None:
+    """The job of a progress file; None if it is none, or replaced while it is read."""
+    try:
+        job = read_json(path)
+        cost = Cost(float(job.get("ledger_dollars", 0)), float(job.get("ledger_tokens", 0)))
+        recent = time.time() - float(job.get("updated", 0)) < _ACTIVE_SECONDS
+        return _Job(str(job["ledger"]), cost, recent and job.get("state") == "running")
+    except (LaminiError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _other_jobs(ledger: Path) -> Iterator[_Job]:
     """All jobs of the results folder but the one with this ledger."""
-    now, own = time.time(), str(ledger.resolve())
+    own = str(ledger.resolve())
     for path in progress_files(ledger).glob("*.json"):
-        try:
-            job = read_json(path)
-            cost = Cost(float(job.get("ledger_dollars", 0)), float(job.get("ledger_tokens", 0)))
-            recent = now - float(job.get("updated", 0)) < _ACTIVE_SECONDS
-            active = recent and job.get("state") == "running"
-            found = _Job(str(job["ledger"]), cost, active)
-        except (LaminiError, AttributeError, KeyError, TypeError, ValueError):
-            continue  # not a progress file, or replaced while it was read
-        if found.ledger != own:
+        found = _job(path)
+        if found and found.ledger != own:
             yield found
+
+
+def spent_before(progress: Path, ledger: Path) -> Cost:
+    """Cost that the earlier sessions of a job told in its progress file; zero if there are none.
+
+    It includes replies that were discarded and whose requests were not answered later: the ledger
+    has no rows of them.
+    """
+    found = _job(progress)
+    return found.cost if found and found.ledger == str(ledger.resolve()) else Cost()
 
 
 def running_jobs(ledger: Path) -> int:
@@ -223,9 +237,10 @@ class Budget:
     Args:
         settings: the budgets and the prices.
         ledger: this job's ledger; `pay` counts its new answers.
+        before: cost of the job's earlier sessions (`spent_before`), if it is above the ledger's.
     """
 
-    def __init__(self, settings: Teacher, ledger: Path) -> None:
+    def __init__(self, settings: Teacher, ledger: Path, before: Cost = _NOTHING) -> None:
         self._dollars, self._tokens = settings.budget_dollars, settings.budget_tokens
         self.short_of = ""
         """The exhausted budget, `dollars` or `tokens`, after `allows` returned False."""
@@ -242,6 +257,7 @@ class Budget:
         """Cost of the answers in this job's ledger."""
         if self.limited:
             self._read_ledgers()
+            self.spent = before if before.tokens > self.spent.tokens else self.spent
 
     def most(self, prompt_tokens: float, answer_tokens: float, *, batch: bool) -> Cost:
         """Cost of a request with these numbers of tokens."""

@@ -24,7 +24,7 @@ from lamini.settings.backends import kind_of
 from lamini.settings.teacher import Teacher
 from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger, LedgerReader
-from lamini.teacher.money import Budget, most_tokens, progress_files
+from lamini.teacher.money import Budget, Cost, most_tokens, progress_files, spent_before
 from lamini.teacher.request import Answer, Request, Spend, better
 from lamini.teacher.rows import answer_of_row
 
@@ -70,6 +70,9 @@ class TeacherSession:
         self._started = time.monotonic()
         self._written = 0.0
         self._budget: Budget | None = None
+        name = re.sub(r"[^\w.-]+", "_", job)
+        self._progress = progress_files(ledger) / f"{name}.json" if job else None
+        self._before = spent_before(self._progress, ledger) if self._progress else Cost()
         self.stopping = False
         """Whether SIGTERM came; requests in flight are then not cancelled."""
 
@@ -190,7 +193,7 @@ class TeacherSession:
 
     def _pending_request(self, request: Request) -> PendingRequest:
         if self._backend is None or self._budget is None:
-            self._budget = Budget(self._settings, self._ledger_path)
+            self._budget = Budget(self._settings, self._ledger_path, self._before)
             assert isinstance(self._ledger, Ledger)
             backend = self._kind.load()
             self._backend = backend(self._settings, self._ledger, self._budget, self.spend)
@@ -253,12 +256,12 @@ class TeacherSession:
     def _report(self, state: str, always: bool = False) -> None:
         """Write the job's progress file, at most every `_PROGRESS_SECONDS` unless `always`."""
         now = time.monotonic()
-        if not self._job or (now - self._written < _PROGRESS_SECONDS and not always):
+        if not self._progress or (now - self._written < _PROGRESS_SECONDS and not always):
             return
         self._written = now
-        name = re.sub(r"[^\w.-]+", "_", self._job)
+        spent = self._budget.spent if self._budget else self._before
         write_json(
-            progress_files(self._ledger_path) / f"{name}.json",
+            self._progress,
             {
                 "job": self._job,
                 "state": state,
@@ -269,8 +272,8 @@ class TeacherSession:
                 "in_flight": self.in_flight,
                 "batches": self._backend.states if self._backend else {},
                 "ledger": str(self._ledger_path.resolve()),
-                "ledger_dollars": self._budget.spent.dollars if self._budget else 0.0,
-                "ledger_tokens": self._budget.spent.tokens if self._budget else 0,
+                "ledger_dollars": spent.dollars,
+                "ledger_tokens": spent.tokens,
                 **dataclasses.asdict(self.spend),
             },
         )
