@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lamini.teacher.backends.base import Backend
 
 
+MEMORY_MB = 2000
+"""Main memory of a job with requests to the teacher that starts no server, in MiB."""
+
+
 @dataclass(frozen=True)
 class BackendKind:
     """Properties of a backend that the rest of the pipeline needs."""
@@ -30,7 +34,7 @@ class BackendKind:
     """Number of processor cores of a job."""
     gpus: "Callable[[Teacher], int]" = lambda teacher: 0
     """Number of GPUs of a job."""
-    memory_mb: "Callable[[Teacher], int]" = lambda teacher: 2000
+    memory_mb: "Callable[[Teacher], int]" = lambda teacher: MEMORY_MB
     """Main memory of a job, in MiB."""
 
     def load(self) -> "type[Backend]":
@@ -52,7 +56,7 @@ BACKENDS: dict[str, BackendKind] = {
         "local server",
         threads=lambda teacher: teacher.server.threads if teacher.server else 1,
         gpus=lambda teacher: teacher.server.gpus if teacher.server else 0,
-        memory_mb=lambda teacher: teacher.server.memory_mb if teacher.server else 2000,
+        memory_mb=lambda teacher: teacher.server.memory_mb if teacher.server else MEMORY_MB,
     ),
 }
 """Backends by their name in the settings (`teacher.backend`)."""

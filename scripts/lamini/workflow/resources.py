@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lamini.settings.backends import kind_of
+from lamini.settings.backends import MEMORY_MB, kind_of
 from lamini.workflow.names import Names
 
 LONGEST_MINUTES = 2880
@@ -25,7 +25,8 @@ class Resources(Names):
     def teacher_memory(self, attempt: int) -> int:
         """Main memory of a job with requests to the teacher, in MiB; it grows with each retry."""
         teacher = self.config.teacher
-        return attempt * (kind_of(teacher).memory_mb(teacher) if teacher.mode == "live" else 2000)
+        live = teacher.mode == "live"
+        return attempt * (kind_of(teacher).memory_mb(teacher) if live else MEMORY_MB)
 
     def teacher_minutes(self, minutes: int, attempt: int) -> int:
         """Time limit in minutes of a job with requests to the teacher; it grows with each retry.
