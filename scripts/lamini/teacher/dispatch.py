@@ -18,7 +18,7 @@ import aiohttp
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.completions import Completion
-from lamini.teacher.endpoints import Target
+from lamini.teacher.endpoints import UNKNOWN_HOST, Target, is_unknown_host
 from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
 from lamini.teacher.request import Answer, Request, Spend
@@ -209,6 +209,8 @@ class Dispatcher:
             message = f"no reply within {self._settings.timeout:g} s"
             raise RetryableError(message, paid=paid) from None
         except (aiohttp.ClientError, OSError) as error:
+            if is_unknown_host(error):
+                raise LaminiError(f"{target.url}: {UNKNOWN_HOST}") from None
             paid = 200 <= status < 300  # a reply that broke off after its first bytes
             raise RetryableError(f"{type(error).__name__}: {error}", paid=paid) from None
 
