@@ -222,6 +222,6 @@ def _unreachable(error: Exception) -> tuple[Literal["unknown", "wrong"], str]:
         )
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return "wrong", "it does not speak https; write http:// in base_url"
-    if is_unknown_host(cause):
+    if is_unknown_host(error):
         return "wrong", UNKNOWN_HOST
     return "unknown", f"cannot be reached now ({cause})"
