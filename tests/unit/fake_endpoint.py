@@ -30,6 +30,7 @@ class FakeEndpoint:
         say_limit: whether replies carry `x-ratelimit-*` headers.
         port: 0 for any.
         models: reply to a request for the list of models: names, a JSON body, or a status.
+        usage: usage of each answer.
     """
 
     fault: Fault = lambda prompt, attempt: None
@@ -39,6 +40,7 @@ class FakeEndpoint:
     say_limit: bool = False
     port: int = 0
     models: list[str] | dict | int = 404
+    usage: dict = field(default_factory=lambda: {"prompt_tokens": 10, "completion_tokens": 5})
     lists: int = 0
     """How often the list of models was requested."""
     requests: list[dict] = field(default_factory=list)
@@ -135,7 +137,7 @@ class FakeEndpoint:
             "choices": [
                 {"message": {"content": f"answer to {prompt}"}, "finish_reason": "stop", "index": 0}
             ],
-            "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            "usage": self.usage,
         }
         if fault is None:
             self.paid[prompt] += 1

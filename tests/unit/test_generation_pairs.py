@@ -15,6 +15,7 @@ from lamini.generation.summary import summarize_generation
 from lamini.settings.dataset import Deduplication
 from lamini.settings.params import GeneratePairs, SelectQueries
 from lamini.settings.teacher import Price
+from lamini.teacher.ledger import read_ledger
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +90,34 @@ ANSWERS = {
     "Refuse.": ("I'm sorry, but I can't assist with that.", "stop"),
     "Filtered.": ("", "content_filter"),
 }
+
+
+def test_truncated_and_empty_answers_of_a_finished_shard_are_mended():
+    def write(body: dict) -> tuple[str, str]:
+        prompt = body["messages"][-1]["content"]
+        known = ANSWERS[prompt]
+        return (f"All of {prompt}", "stop") if body["max_tokens"] == 18 else known
+
+    write_jsonl("0000.jsonl", [row | {"instruction_source": "some"} for row in rows(*ANSWERS)])
+    mended = {
+        "system_message": "Be brief.",
+        "sampling": {"max_tokens": 9},
+        "more_room": {"factor": 2},
+    }
+    with WritingEndpoint(write=write) as endpoint:
+        before = pairs(endpoint)
+        after = pairs(endpoint, responses=mended)
+        assert endpoint.asked == dict.fromkeys(ANSWERS, 1) | {"Cut.": 2, "Nothing.": 2}
+    changed = {row["instruction"] for row, old in zip(after, before, strict=True) if row != old}
+    assert changed == {"Cut.", "Nothing."}
+    assert [(row["response"], row["flags"]) for row in after[1:3]] == [
+        ("All of Cut.", []),
+        ("All of Nothing.", []),
+    ]
+    ledger = {row["key"]: row["text"] for row in read_ledger(Path("pairs/0000.ledger.jsonl"))}
+    assert all(ledger[row["request"]] == row["response"] for row in after)
+    report = json.loads(Path("pairs/0000.report.json").read_text())
+    assert (report["requests"], report["prompt_tokens"]) == (5, 70)
 
 
 def pairs(endpoint: WritingEndpoint, shard: str = "0000", **changes) -> list[dict]:

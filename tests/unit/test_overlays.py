@@ -117,7 +117,7 @@ def test_the_papers_teacher_is_complete():
     assert made.instruction_params(*shard) == paper.instruction_params(*shard)
     teacher = made.config.teacher
     assert (teacher.model, teacher.backend) == ("gpt-3.5-turbo", "external")
-    assert dict(teacher.prices["gpt-3.5-turbo"]) == {
+    assert teacher.prices["gpt-3.5-turbo"].as_params() == {
         "prompt": 0.5,
         "completion": 1.5,
         "batch_share": 0.5,

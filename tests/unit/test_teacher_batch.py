@@ -139,11 +139,18 @@ def test_refused_prompts_are_marked_and_wrong_requests_end_the_job(ledger):
     assert reasons == ["stop"] * 3 + ["context_length"] + ["stop"] * 2
     other = ledger.with_name("1.ledger.jsonl")
     with (
-        BatchEndpoint(line=lambda p, attempt: "400" if int(p) > 6 else None) as endpoint,
-        pytest.raises(LaminiError, match=r"3 of 10 requests .* endpoint's own words on 400"),
+        BatchEndpoint(line=lambda p, attempt: "400" if int(p) > 34 else None) as endpoint,
+        pytest.raises(LaminiError, match=r"15 of 50 requests .* words on 400.*max_refused_share"),
     ):
-        ask_all(endpoint.settings(), other)
-    assert len(list(read_ledger(other))) == 7 and endpoint.calls["create"] == 1
+        ask_all(endpoint.settings(), other, 50)
+    assert len(list(read_ledger(other))) == 35 and endpoint.calls["create"] == 1
+    wrong = ledger.with_name("3.ledger.jsonl")
+    with (
+        BatchEndpoint(line=lambda p, attempt: "400") as endpoint,
+        pytest.raises(LaminiError, match="10 of 10 requests"),
+    ):
+        ask_all(endpoint.settings(), wrong)
+    assert not list(read_ledger(wrong))
     few = ledger.with_name("2.ledger.jsonl")
     with BatchEndpoint(line=lambda p, attempt: "400" if p == "6" else None) as endpoint:
         settings = endpoint.settings()

@@ -1,9 +1,12 @@
 """The client against an endpoint with faults and limits: each request answered once, in order."""
 
 import asyncio
+import itertools
 import logging
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 from hashlib import blake2b
@@ -276,6 +279,42 @@ def test_dead_endpoint_ends_the_job_with_a_message(tmp_path):
     with pytest.raises(LaminiError, match=r"no good answer for 1 s .*Connect"):
         ask_all(settings, tmp_path / "a.ledger.jsonl", 100)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("backend", ["external", "batch"])
+def test_an_unknown_host_ends_the_job_at_once(tmp_path, backend, monkeypatch):
+    unknown = [{"base_url": "http://teacher.invalid/v1"}]  # RFC 2606: resolves nowhere
+    with FakeEndpoint() as endpoint:
+        settings = teacher_settings(endpoint, endpoints=unknown, backend=backend)
+    failing_resolver(monkeypatch, socket.EAI_NONAME)
+    started = time.monotonic()
+    with pytest.raises(LaminiError, match=r"host name is unknown; correct base_url"):
+        ask_all(settings, tmp_path / "a.ledger.jsonl", 100)
+    assert time.monotonic() - started < 5
+
+
+def test_a_name_server_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
+    with FakeEndpoint() as endpoint:
+        url = endpoint.base_url.replace("127.0.0.1", "localhost")
+        settings = teacher_settings(endpoint, endpoints=[{"base_url": url}])
+        failing_resolver(monkeypatch, socket.EAI_AGAIN, times=2)
+        answers, spend = ask_all(settings, tmp_path / "a.ledger.jsonl", 5)
+    assert (len(answers), spend.retries) == (5, 2)
+
+
+def failing_resolver(monkeypatch, errno: int, times: int = sys.maxsize) -> None:
+    """Resolve no host name, for the first `times` times."""
+    resolve, calls = aiohttp.ThreadedResolver.resolve, itertools.count()
+
+    def fail(*arguments, **keywords):
+        raise socket.gaierror(errno, "of the test")
+
+    async def resolve_later(*arguments, **keywords):
+        return fail() if next(calls) < times else await resolve(*arguments, **keywords)
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve_later)
+    if times == sys.maxsize:  # the `openai` package has a resolver of its own
+        monkeypatch.setattr(socket, "getaddrinfo", fail)
 
 
 def test_request_that_keeps_failing_ends_the_job(tmp_path):

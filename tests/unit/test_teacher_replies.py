@@ -119,7 +119,14 @@ def test_a_structured_refusal_is_a_refusal() -> None:
         (None, (0, 0, 0), False),
         ({}, (0, 0, 0), False),
         ({"prompt_tokens": None, "completion_tokens": None}, (0, 0, 0), False),
-        ({"prompt_tokens": -1, "completion_tokens": 5}, (0, 5, 0), True),
+        ({"prompt_tokens": -1, "completion_tokens": 5}, (0, 5, 0), False),
+        ({"prompt_tokens": 10, "completion_tokens": -5}, (10, 0, 0), False),
+        ({"prompt_tokens": 10, "completion_tokens": 0}, (10, 0, 0), False),  # the text has some
+        ({"prompt_tokens": 10**30, "completion_tokens": 5}, (0, 5, 0), False),
+        ({"prompt_tokens": "10", "completion_tokens": True}, (0, 0, 0), False),
+        ({"prompt_tokens": float("nan"), "completion_tokens": [5]}, (0, 0, 0), False),
+        ({"total_tokens": 15}, (0, 15, 0), False),
+        ({"prompt_tokens": 10, "total_tokens": 15}, (10, 5, 0), True),
         # Thoughts outside `completion_tokens`
         ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 515}, (10, 505, 0), True),
         (
@@ -129,6 +136,11 @@ def test_a_structured_refusal_is_a_refusal() -> None:
                 "prompt_tokens_details": {"cached_tokens": 8},
             },
             (10, 5, 8),
+            True,
+        ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "prompt_cache_hit_tokens": 7},
+            (10, 5, 7),
             True,
         ),
     ],

@@ -131,7 +131,7 @@ def _ask_round(
             yield result.request(prompt)
 
     # The range, and so the round, is fixed before the first answer is processed.
-    for request, answer in session.ask(requests()):
+    for _, answer in session.ask(requests()):
         before = len(result.rows)
-        result.take(pending.popleft(), request, answer)
+        result.take(pending.popleft(), answer)
         progress.advance(len(result.rows) - before)

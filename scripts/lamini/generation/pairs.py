@@ -68,8 +68,8 @@ def generate_pairs(
 
     def rows() -> Iterator[Row]:
         asked = session.ask(requests)
-        for query, (request, answer) in zip(read_jsonl(queries), asked, strict=True):
-            row = _pair(query, request, answer)
+        for query, (_, answer) in zip(read_jsonl(queries), asked, strict=True):
+            row = _pair(query, answer)
             count_tokens(counts, answer)
             finish_reasons[answer.finish_reason] += 1
             models[answer.model] += 1
@@ -120,10 +120,12 @@ def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
             # 31 bits: accepted by every server.
             seed = derive_seed("generate_pairs", settings.seed, instruction) >> 32
         messages = [system, {"role": "user", "content": instruction}]
-        yield chat_request(settings.model, messages, responses.sampling, seed)
+        yield chat_request(
+            settings.model, messages, responses.sampling, seed, more_room=responses.more_room
+        )
 
 
-def _pair(query: Row, request: Request, answer: Answer) -> Row:
+def _pair(query: Row, answer: Answer) -> Row:
     response = clean(answer.text).strip()
     return {
         "id": query["id"],
@@ -134,7 +136,7 @@ def _pair(query: Row, request: Request, answer: Answer) -> Row:
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "model": answer.model,
-        "request": request.key,
+        "request": answer.key,
         "flags": response_flags(response, answer.finish_reason),
     }
 

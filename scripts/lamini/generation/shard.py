@@ -1,5 +1,6 @@
 """State of one shard of generated instructions: accepted rows, counts, next requests."""
 
+import functools
 import io
 import logging
 import re
@@ -112,15 +113,20 @@ class Shard:
         messages: list[Message] = [m.as_params() for m in self.wanted.requests.demonstrations]
         messages.append({"role": "user", "content": prompt.text})
         seed = prompt.seed if self.wanted.seed_requests else None
-        sampling = _sampling(self.wanted.requests)
-        request = chat_request(self.wanted.model, messages, sampling, seed)
+        ask = functools.partial(
+            chat_request,
+            self.wanted.model,
+            messages,
+            _sampling(self.wanted.requests),
+            seed,
+            more_room=self.wanted.requests.more_room,
+        )
+        request = ask()
         repeats = self._asked[request.key]
         self._asked[request.key] += 1
-        if not repeats:
-            return request
-        return chat_request(self.wanted.model, messages, sampling, seed, sample=repeats)
+        return ask(sample=repeats) if repeats else request
 
-    def take(self, prompt: InstructionPrompt, request: Request, answer: Answer) -> None:
+    def take(self, prompt: InstructionPrompt, answer: Answer) -> None:
         """Parse one answer; count and store its instructions and rejects."""
         self.requests += 1
         count_tokens(self.counts, answer)
@@ -135,9 +141,9 @@ class Shard:
             prompt=prompt.text,
             max_characters=self.wanted.generation.max_instruction_characters,
         )
-        self._accept(parsed, prompt, request.key)
+        self._accept(parsed, prompt, answer.key)
         for reject in parsed.rejects:
-            self._reject(reject, request.key)
+            self._reject(reject, answer.key)
         if self.requests == _FIRST_ANSWERS:
             self._check_first_answers()
 

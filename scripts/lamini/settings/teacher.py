@@ -9,6 +9,8 @@ from lamini.settings.base import Fraction, Settings, Version
 from lamini.settings.endpoints import Endpoint
 
 Dollars = Annotated[float, Field(ge=0)]
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+"""Names of the field of a request's body that limits an answer's tokens, by vendor."""
 
 
 class Message(Settings):
@@ -43,6 +45,36 @@ class StageModel(Settings):
     def without_model(self) -> Self:
         """These requests without model and endpoints, as the params of a rule have them."""
         return self.model_copy(update={"model": None, "endpoints": None})
+
+
+class MoreRoom(Settings):
+    """One more request, with a higher limit of tokens, if an answer is truncated or empty. Both
+    answers are paid for and kept in the ledger; the second one counts unless it is empty."""
+
+    factor: Annotated[float, Field(gt=1)] = 2.0
+    """The second limit (`max_tokens`, or `max_completion_tokens` in `extra_body`) is the first one
+    times this factor."""
+    most: Annotated[int, Field(gt=0)] | None = None
+    """Maximum of the second limit, such as the longest answer that the model takes; null: none."""
+
+
+OptionalMoreRoom = Annotated[MoreRoom | None, Field(exclude_if=lambda room: room is None)]
+"""Null is omitted from the params, so that results that are older than this setting stay up to
+date."""
+
+
+def _check_room(sampling: Sampling, room: MoreRoom | None) -> None:
+    """Raise a `ValueError` if `room` raises no limit of these requests."""
+    body = sampling.as_params() | sampling.extra_body
+    limits = [body[name] for name in TOKEN_LIMITS if isinstance(body.get(name), int)]
+    if room and not any(
+        limit * room.factor >= limit + 1 and (room.most is None or room.most > limit)
+        for limit in limits
+    ):
+        raise ValueError(
+            "`more_room` raises no limit: `sampling` needs `max_tokens` (or `extra_body` one of"
+            f" {', '.join(TOKEN_LIMITS[1:])}), and `more_room.most` must be higher than it"
+        )
 
 
 class InstructionTemplate(Settings):
@@ -97,6 +129,13 @@ class InstructionRequests(StageModel):
     """Chat turns before every prompt (few-shot demonstrations for small teachers); empty in the
     paper."""
     version: Version = 1
+    more_room: OptionalMoreRoom = None
+    """Second request for a truncated or empty answer; null: such an answer is final."""
+
+    @model_validator(mode="after")
+    def _room_is_more(self) -> "InstructionRequests":
+        _check_room(self.sampling, self.more_room)
+        return self
 
     @model_validator(mode="after")
     def _format_is_read(self) -> Self:
@@ -135,6 +174,13 @@ class ResponseRequests(StageModel):
     """System message; the paper's requests concise responses."""
     sampling: Sampling = Sampling()
     version: Version = 1
+    more_room: OptionalMoreRoom = None
+    """Second request for a truncated or empty answer; null: such an answer is final."""
+
+    @model_validator(mode="after")
+    def _room_is_more(self) -> "ResponseRequests":
+        _check_room(self.sampling, self.more_room)
+        return self
 
 
 class Price(Settings):
@@ -142,6 +188,9 @@ class Price(Settings):
 
     prompt: Dollars
     completion: Dollars
+    cached_prompt: Annotated[Dollars | None, Field(exclude_if=lambda price: price is None)] = None
+    """Price of the prompt tokens that the endpoint took from its cache; null: that of `prompt`.
+    `make plan` counts no tokens as cached."""
     batch_share: Fraction = 0.5
     """Price of the Batch API as a share of these prices; `make plan` shows both."""
 

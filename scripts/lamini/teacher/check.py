@@ -6,7 +6,6 @@ in daemon threads, so that a slow name server or endpoint cannot hold up the cal
 
 import json
 import os
-import socket
 import ssl
 import threading
 import time
@@ -25,7 +24,15 @@ from lamini.settings.endpoints import Endpoint
 from lamini.settings.shutdowns import shutdown_of
 from lamini.settings.teacher import LocalServer, Sampling, Teacher
 from lamini.teacher.completions import parse_json
-from lamini.teacher.endpoints import SHORTEST_SECRET, Target, address, base_url_of, external_targets
+from lamini.teacher.endpoints import (
+    SHORTEST_SECRET,
+    UNKNOWN_HOST,
+    Target,
+    address,
+    base_url_of,
+    external_targets,
+    is_unknown_host,
+)
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import Request, chat_request
 from lamini.teacher.server import check_local
@@ -234,12 +241,6 @@ def _unreachable(error: Exception) -> tuple[Literal["unknown", "wrong"], str]:
         )
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return "wrong", "it does not speak https; write http:// in base_url"
-    if isinstance(cause, socket.gaierror) and cause.errno in (
-        socket.EAI_NONAME,
-        getattr(socket, "EAI_NODATA", socket.EAI_NONAME),
-    ):
-        return "wrong", (
-            "its host name is unknown; correct base_url in teacher.endpoints, or connect this"
-            " machine to the network"
-        )
+    if is_unknown_host(error):
+        return "wrong", UNKNOWN_HOST
     return "unknown", f"cannot be reached now ({cause})"

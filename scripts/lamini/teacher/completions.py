@@ -6,7 +6,6 @@ read.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +29,22 @@ GOOD_REASONS = frozenset(
     }
 )
 """Finish reasons of whole answers, in lower case; every other one is flagged."""
+LENGTH_REASONS = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "max_new_tokens",
+        "max_completion_tokens",
+        "max_length",
+        "model_length",
+        "token_limit",
+        "incomplete",
+        "finish_reason_max_tokens",
+        "finish_reason_length",
+    }
+)
+"""Finish reasons of answers that reached the limit of tokens, in lower case."""
 BROKEN_REASONS = frozenset(
     {
         "error",
@@ -44,6 +59,8 @@ BROKEN_REASONS = frozenset(
     }
 )
 """Finish reasons of answers that the server broke off; such a request is sent once more."""
+_MOST_TOKENS = 10_000_000
+"""Largest number of tokens of one request that is believed; no model has a longer context."""
 NO_CHOICES = "no_choices"
 REFUSAL = "refusal"
 """Finish reason of an answer in the field `refusal`."""
@@ -77,6 +94,16 @@ class Completion:
 def finished(finish_reason: str) -> bool:
     """Whether a finish reason is that of a whole answer."""
     return finish_reason.lower() in GOOD_REASONS
+
+
+def lacks_room(text: str, finish_reason: str) -> bool:
+    """Whether an answer is truncated by the limit of tokens, or empty without another reason.
+
+    The thoughts of a reasoning model may use up the limit, which leaves an empty answer.
+    """
+    if finish_reason.lower() in LENGTH_REASONS:
+        return True
+    return not text.strip() and (not finish_reason or finished(finish_reason))
 
 
 def parse_json(raw: bytes, charset: str = "utf-8") -> Any:
@@ -113,16 +140,17 @@ def read_completion(body: dict[str, Any], headers: Mapping[str, str]) -> Complet
         reason = "error"
     elif not text and isinstance(refusal := message.get("refusal"), str) and refusal:
         text, reason = refusal, REFUSAL
-    prompt, answer, cached = _usage(body.get("usage"))
+    text, thoughts = clean_text(text), clean_text(thoughts or in_text)
+    prompt, answer, cached, told = _usage(body.get("usage"))
     return Completion(
-        text=clean_text(text),
+        text=text,
         finish_reason=reason,
         prompt_tokens=prompt,
         completion_tokens=answer,
         model=str(body.get("model") or ""),
         request_id=request_id(headers, body),
-        thoughts=clean_text(thoughts or in_text),
-        told=prompt + answer > 0,
+        thoughts=thoughts,
+        told=told and (answer > 0 or not text + thoughts),
         cached_tokens=cached,
     )
 
@@ -161,21 +189,28 @@ def _content(content: Any) -> tuple[str, str]:
     return "".join(texts), "".join(thoughts)
 
 
-def _usage(usage: Any) -> tuple[int, int, int]:
-    """Prompt, completion and cached prompt tokens; zeros if the endpoint did not tell them.
+def _usage(usage: Any) -> tuple[int, int, int, bool]:
+    """Prompt, completion and cached prompt tokens (0 if unknown), and whether both numbers are
+    told.
 
     Some endpoints count a model's thoughts in `total_tokens` only.
     """
-    told = _mapping(usage)
+    found = _mapping(usage)
     prompt, answer, total = (
-        _count(told.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        _count(found.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
-    cached = _count(_mapping(told.get("prompt_tokens_details")).get("cached_tokens"))
-    return prompt, max(answer, total - prompt), min(cached, prompt)
+    details = _mapping(found.get("prompt_tokens_details"))
+    cached = _count(details.get("cached_tokens", found.get("prompt_cache_hit_tokens"))) or 0
+    told = bool(prompt) and (answer is not None or total is not None)
+    prompt = prompt or 0
+    return prompt, max(answer or 0, (total or 0) - prompt), min(cached, prompt), told
 
 
-def _count(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+def _count(value: Any) -> int | None:
+    """A number of tokens; None if the value is none, such as -1, NaN, a text or a billion."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= _MOST_TOKENS else None
 
 
 def _events(raw: bytes) -> Any:

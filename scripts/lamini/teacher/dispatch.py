@@ -6,6 +6,7 @@ All code here runs in the client's thread, in its event loop.
 import asyncio
 import functools
 import logging
+import math
 import random
 import time
 from collections import deque
@@ -17,10 +18,10 @@ import aiohttp
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.completions import Completion
-from lamini.teacher.endpoints import Target
+from lamini.teacher.endpoints import UNKNOWN_HOST, Target, is_unknown_host
 from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
-from lamini.teacher.request import Answer, Spend
+from lamini.teacher.request import Answer, Request, Spend
 from lamini.teacher.verdicts import Verdicts
 
 logger = logging.getLogger("lamini")
@@ -42,6 +43,10 @@ class PendingRequest:
     """Estimated upper limit of the prompt's tokens."""
     most: Cost
     """Estimated upper limit of the cost of prompt and answer."""
+    more_room: Request | None = None
+    """The request to send if the answer is truncated or empty."""
+    first: Answer | None = None
+    """The truncated or empty answer, while this is the request with more room."""
     attempts: int = 0
     failures: int = 0
     broken: int = 0
@@ -54,6 +59,14 @@ class PendingRequest:
     answer: Answer | None = None
     """Set when the answer is on disk."""
     cancelled: bool = False
+
+    def become(self, again: "PendingRequest", first: Answer) -> None:
+        """Change from a request whose answer is `first` to the request with more room."""
+        self.key, self.payload = again.key, again.payload
+        self.prompt_tokens, self.most = again.prompt_tokens, again.most
+        self.more_room, self.first = None, first
+        self.attempts, self.failures, self.broken = 0, 0, 0
+        self.discarded = (0, 0)
 
 
 class Dispatcher:
@@ -174,10 +187,12 @@ class Dispatcher:
 
     async def _post(self, pending: PendingRequest, target: Target) -> Completion:
         """Send a request once and read the reply."""
+        status = 0
         try:
             async with self._session.post(
                 target.url, data=pending.payload, headers=target.headers, proxy=target.proxy
             ) as response:
+                status = response.status
                 raw = await response.read()
                 target.limits.learn(response.headers)
                 return read_reply(target.url, response.status, response.headers, raw)
@@ -188,10 +203,16 @@ class Dispatcher:
                 f"{target.url}: its certificate is not trusted ({error}); set SSL_CERT_FILE to the"
                 " file of its certificate authority"
             ) from None
-        except TimeoutError:
-            raise RetryableError(f"no reply within {self._settings.timeout:g} s") from None
+        except TimeoutError as error:
+            # The endpoint has probably answered, and charges for it, unless it was never reached.
+            paid = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            message = f"no reply within {self._settings.timeout:g} s"
+            raise RetryableError(message, paid=paid) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise RetryableError(f"{type(error).__name__}: {error}") from None
+            if is_unknown_host(error):
+                raise LaminiError(f"{target.url}: {UNKNOWN_HOST}") from None
+            paid = 200 <= status < 300  # a reply that broke off after its first bytes
+            raise RetryableError(f"{type(error).__name__}: {error}", paid=paid) from None
 
     def _finished(
         self, pending: PendingRequest, target: Target, sent_at: float, task: asyncio.Task
@@ -220,7 +241,7 @@ class Dispatcher:
                 target.limits.failed(error, sent_at, now, others_well=others_well)
                 self._spend.rate_limited += error.rate_limited
                 if error.paid:
-                    self._discard(pending, Completion("", "", 0, 0, "", "", told=False))
+                    self._discard(pending, _unread(pending))
                 self._tell_pause(target, now)
                 self._retry(pending, error, target, now, others_well)
             else:
@@ -263,9 +284,12 @@ class Dispatcher:
 
     def _discard(self, pending: PendingRequest, completion: Completion) -> None:
         """Count an answer that was paid for and is not kept."""
-        prompt, answer = self._budget.counted(completion, pending.prompt_tokens)
-        self._budget.pay(self._spend, prompt, answer)
-        pending.discarded = pending.discarded[0] + prompt, pending.discarded[1] + answer
+        paid = self._budget.counted(completion, pending.prompt_tokens)
+        self._budget.pay(self._spend, paid)
+        pending.discarded = (
+            pending.discarded[0] + paid.prompt_tokens,
+            pending.discarded[1] + paid.completion_tokens,
+        )
 
     def _tell_pause(self, target: Target, now: float) -> None:
         """Log a long pause of an endpoint once."""
@@ -329,3 +353,11 @@ class Dispatcher:
         self._delayed -= 1
         self._queue.appendleft(pending)
         self._pump()
+
+
+def _unread(pending: PendingRequest) -> Completion:
+    """A reply that could not be read and was paid for, with the largest numbers of tokens that it
+    may have had."""
+    prompt = math.ceil(pending.prompt_tokens)
+    answer = math.ceil(pending.most.tokens - pending.prompt_tokens)
+    return Completion("", "", prompt, answer, "", "")

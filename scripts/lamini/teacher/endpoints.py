@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -127,6 +128,24 @@ def _target(settings: Teacher, endpoint: Endpoint, part: float) -> Target:
             share=1 / settings.jobs,
         ),
     )
+
+
+UNKNOWN_HOST = (
+    "its host name is unknown; correct base_url in teacher.endpoints, or connect this machine to"
+    " the network"
+)
+"""Message and remedy for `is_unknown_host`."""
+_UNKNOWN = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+
+def is_unknown_host(error: BaseException | None) -> bool:
+    """Whether an error, or one of its causes, says that a host name does not exist.
+
+    A name server that fails at this moment (`EAI_AGAIN`) is another error, which may pass.
+    """
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = getattr(error, "os_error", None) or error.__cause__ or error.__context__
+    return error is not None and error.errno in _UNKNOWN
 
 
 def address(base_url: str, path: str, query: Mapping[str, str]) -> str:

@@ -4,17 +4,18 @@ Spending before this job started is read from the ledgers; spending of running j
 their progress files.
 """
 
+import functools
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json
-from lamini.settings.teacher import Price, Teacher
+from lamini.settings.teacher import TOKEN_LIMITS, Price, Teacher
 from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import packed_path, read_ledger
 from lamini.teacher.request import TOKENS, Spend, names_model
@@ -48,21 +49,32 @@ def find_ledgers(results: Path) -> list[Path]:
 
 
 def dollars(
-    price: Price | None, prompt_tokens: float, completion_tokens: float, *, batch: bool = False
+    price: Price | None,
+    prompt_tokens: float,
+    completion_tokens: float,
+    *,
+    cached_tokens: float = 0,
+    batch: bool = False,
 ) -> float:
-    """Cost of tokens in dollars, at the price of the live or Batch API; 0 if the price is None."""
+    """Cost of tokens in dollars, at the price of the live or Batch API; 0 if the price is None.
+
+    Args:
+        price: the model's price.
+        prompt_tokens, completion_tokens: numbers of tokens.
+        cached_tokens: number of prompt tokens from the endpoint's cache, part of `prompt_tokens`.
+        batch: whether the Batch API answered.
+    """
     if price is None:
         return 0.0
-    live = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+    cached_price = price.prompt if price.cached_prompt is None else price.cached_prompt
+    prompt = (prompt_tokens - cached_tokens) * price.prompt + cached_tokens * cached_price
+    live = (prompt + completion_tokens * price.completion) / 1e6
     return live * price.batch_share if batch else live
-
-
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 
 
 def most_tokens(payload: bytes, body: Mapping[str, Any]) -> tuple[float, float]:
     """Estimated upper limits of a request's prompt and completion tokens."""
-    limits = [body[name] for name in _MAX_TOKENS if isinstance(body.get(name), int)]
+    limits = [body[name] for name in TOKEN_LIMITS if isinstance(body.get(name), int)]
     return len(payload) / _BYTES_PER_TOKEN, max(limits, default=_ANSWER_TOKENS)
 
 
@@ -70,6 +82,20 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
     """Price of a model; a dated name, such as `gpt-4-0613`, has the price of `gpt-4`."""
     named = [name for name in prices if names_model(model, name)]
     return prices[max(named, key=len)] if named else None
+
+
+def _pricing(prices: Mapping[str, Price], otherwise: Price | None) -> Callable[..., Price | None]:
+    """A function from names (the answering model's, then the asked one's) to the first price.
+
+    `otherwise` if neither has one.
+    """
+
+    @functools.cache
+    def price(*models: str) -> Price | None:
+        found = (price_of(model, prices) for model in models)
+        return next(filter(None, found), otherwise)
+
+    return price
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +129,34 @@ class _Job:
     """Whether it sends requests now."""
 
 
+def _job(path: Path) -> _Job | None:
+    """The job of a progress file; None if it is none, or replaced while it is read."""
+    try:
+        job = read_json(path)
+        cost = Cost(float(job.get("ledger_dollars", 0)), float(job.get("ledger_tokens", 0)))
+        recent = time.time() - float(job.get("updated", 0)) < _ACTIVE_SECONDS
+        return _Job(str(job["ledger"]), cost, recent and job.get("state") == "running")
+    except (LaminiError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _other_jobs(ledger: Path) -> Iterator[_Job]:
     """All jobs of the results folder but the one with this ledger."""
-    now, own = time.time(), str(ledger.resolve())
+    own = str(ledger.resolve())
     for path in progress_files(ledger).glob("*.json"):
-        try:
-            job = read_json(path)
-            cost = Cost(float(job.get("ledger_dollars", 0)), float(job.get("ledger_tokens", 0)))
-            recent = now - float(job.get("updated", 0)) < _ACTIVE_SECONDS
-            active = recent and job.get("state") == "running"
-            found = _Job(str(job["ledger"]), cost, active)
-        except (LaminiError, AttributeError, KeyError, TypeError, ValueError):
-            continue  # not a progress file, or replaced while it was read
-        if found.ledger != own:
+        found = _job(path)
+        if found and found.ledger != own:
             yield found
+
+
+def spent_before(progress: Path, ledger: Path) -> Cost:
+    """Cost that the earlier sessions of a job told in its progress file; zero if there are none.
+
+    It includes replies that were discarded and whose requests were not answered later: the ledger
+    has no rows of them.
+    """
+    found = _job(progress)
+    return found.cost if found and found.ledger == str(ledger.resolve()) else Cost()
 
 
 def running_jobs(ledger: Path) -> int:
@@ -140,13 +180,14 @@ class Spending:
         price: Price | None,
         answers: int = 1,
         *,
+        cached: int = 0,
         batch: bool = False,
     ) -> None:
-        """Add answers; `prompt` and `completion` are the sums of their tokens."""
+        """Add answers; `prompt`, `completion` and `cached` are the sums of their tokens."""
         self.answers += answers
         self.prompt_tokens += prompt
         self.completion_tokens += completion
-        self.dollars += dollars(price, prompt, completion, batch=batch)
+        self.dollars += dollars(price, prompt, completion, cached_tokens=cached, batch=batch)
 
     @property
     def cost(self) -> Cost:
@@ -172,16 +213,13 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
         otherwise: price of answers if neither the model that answered (as the endpoint named it)
             nor the model that was asked has a price.
     """
-    spending = Spending()
-    known: dict[tuple[str, str], Price | None] = {}
+    spending, price = Spending(), _pricing(prices, otherwise)
     for row in read_ledger(path):
-        models = row.get("model", ""), row.get("asked", "")
-        if models not in known:
-            known[models] = price_of(models[0], prices) or price_of(models[1], prices) or otherwise
         spending.add(
             row.get("prompt_tokens", 0) + row.get("discarded_prompt_tokens", 0),
             row.get("completion_tokens", 0) + row.get("discarded_completion_tokens", 0),
-            known[models],
+            price(row.get("model", ""), row.get("asked", "")),
+            cached=row.get("cached_tokens", 0),
             batch=bool(row.get("batch")),
         )
     return spending
@@ -189,11 +227,11 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
 
 def report_spending(report: Mapping[str, Any], price: Price | None) -> Spending:
     """Spending for the answers of a finished shard, from its report."""
-    prompt, completion = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
+    prompt, completion, cached = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
     spending = Spending()
-    spending.add(prompt, completion, price, report["requests"], batch=True)
+    spending.add(prompt, completion, price, report["requests"], cached=cached, batch=True)
     live = (report["prompt_tokens"] - prompt, report["completion_tokens"] - completion)
-    spending.add(*live, price, answers=0)
+    spending.add(*live, price, answers=0, cached=report.get("cached_tokens", 0) - cached)
     return spending
 
 
@@ -209,15 +247,17 @@ class Budget:
     Args:
         settings: the budgets and the prices.
         ledger: this job's ledger; `pay` counts its new answers.
+        before: cost of the job's earlier sessions (`spent_before`), if it is above the ledger's.
     """
 
-    def __init__(self, settings: Teacher, ledger: Path) -> None:
+    def __init__(self, settings: Teacher, ledger: Path, before: Cost = _NOTHING) -> None:
         self._dollars, self._tokens = settings.budget_dollars, settings.budget_tokens
         self.short_of = ""
         """The exhausted budget, `dollars` or `tokens`, after `allows` returned False."""
         self.limited = self._dollars is not None or self._tokens is not None
         self._price = settings.prices.get(settings.model)
         self._prices = settings.prices
+        self._price_of = _pricing(settings.prices, self._price)
         self._told_estimates = False
         self._ledger = ledger
         self._ledgers: dict[str, Cost] = {}
@@ -227,36 +267,48 @@ class Budget:
         """Cost of the answers in this job's ledger."""
         if self.limited:
             self._read_ledgers()
+            self.spent = before if before.tokens > self.spent.tokens else self.spent
 
     def most(self, prompt_tokens: float, answer_tokens: float, *, batch: bool) -> Cost:
         """Cost of a request with these numbers of tokens."""
         price = dollars(self._price, prompt_tokens, answer_tokens, batch=batch)
         return Cost(price, prompt_tokens + answer_tokens)
 
-    def counted(self, completion: Completion, prompt_tokens: float) -> tuple[int, int]:
-        """Prompt and completion tokens of an answer; estimated if the endpoint did not tell them.
+    def counted(self, completion: Completion, prompt_tokens: float) -> Completion:
+        """An answer with its numbers of tokens; estimated if the endpoint did not tell them.
 
         Args:
             completion: the answer.
             prompt_tokens: upper limit of the prompt's tokens.
         """
         if completion.told or completion.refusal:
-            return completion.prompt_tokens, completion.completion_tokens
+            return completion
         if not self._told_estimates:
             self._told_estimates = True
             logger.warning("the endpoint does not tell numbers of tokens; they are estimated")
         written = len((completion.text + completion.thoughts).encode())
-        return math.ceil(prompt_tokens), math.ceil(written / _BYTES_PER_TOKEN)
+        return replace(
+            completion,
+            prompt_tokens=max(completion.prompt_tokens, math.ceil(prompt_tokens)),
+            completion_tokens=max(
+                completion.completion_tokens, math.ceil(written / _BYTES_PER_TOKEN)
+            ),
+        )
 
-    def pay(
-        self, spend: Spend, prompt_tokens: int, completion_tokens: int, *, batch: bool = False
-    ) -> None:
+    def pay(self, spend: Spend, completion: Completion, *, batch: bool = False) -> None:
         """Add an answer to `spent` and to the session's `spend`."""
-        cost = self.most(prompt_tokens, completion_tokens, batch=batch)
-        spend.prompt_tokens += prompt_tokens
-        spend.completion_tokens += completion_tokens
-        spend.dollars += cost.dollars
-        self.spent += cost
+        paid = Spending()
+        paid.add(
+            completion.prompt_tokens,
+            completion.completion_tokens,
+            self._price_of(completion.model),
+            cached=completion.cached_tokens,
+            batch=batch,
+        )
+        spend.prompt_tokens += paid.prompt_tokens
+        spend.completion_tokens += paid.completion_tokens
+        spend.dollars += paid.dollars
+        self.spent += paid.cost
 
     def allows(self, reserved: Cost, estimate: Cost = _NOTHING) -> bool:
         """Whether a request may be sent.

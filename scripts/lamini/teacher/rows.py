@@ -66,4 +66,9 @@ def answer_of_row(row: dict[str, Any], *, cached: bool) -> Answer:
         attempts=row["attempts"],
         cached=cached,
         batch=row.get("batch", ""),
+        cached_tokens=row.get("cached_tokens", 0),
+        discarded_tokens=(
+            row.get("discarded_prompt_tokens", 0),
+            row.get("discarded_completion_tokens", 0),
+        ),
     )

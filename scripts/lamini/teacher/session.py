@@ -23,8 +23,8 @@ from lamini.files import write_json
 from lamini.settings.teacher import Teacher
 from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger, LedgerReader
-from lamini.teacher.money import Budget, most_tokens, progress_files
-from lamini.teacher.request import Answer, Request, Spend
+from lamini.teacher.money import Budget, Cost, most_tokens, progress_files, spent_before
+from lamini.teacher.request import Answer, Request, Spend, better
 from lamini.teacher.rows import answer_of_row
 from lamini.teacher_backends import kind_of
 
@@ -70,6 +70,9 @@ class TeacherSession:
         self._started = time.monotonic()
         self._written = 0.0
         self._budget: Budget | None = None
+        name = re.sub(r"[^\w.-]+", "_", job)
+        self._progress = progress_files(ledger) / f"{name}.json" if job else None
+        self._before = spent_before(self._progress, ledger) if self._progress else Cost()
         self.stopping = False
         """Whether SIGTERM came; requests in flight are then not cancelled."""
 
@@ -103,12 +106,18 @@ class TeacherSession:
                 if not window:
                     return
                 request, pending = window[0]
-                answer = pending if isinstance(pending, Answer) else self._wait(pending)
+                if isinstance(pending, PendingRequest):
+                    answer = self._wait(pending)
+                    self._pending.pop(request.key, None)
+                else:
+                    answer = pending
                 window.popleft()
                 self._report("running")
                 yield request, answer
         finally:
-            self._give_up([pending for _, pending in window if isinstance(pending, PendingRequest)])
+            self._give_up(
+                {r.key: pending for r, pending in window if isinstance(pending, PendingRequest)}
+            )
 
     def status(self) -> str:
         """Details for `lamini.log.Progress`: in flight, tokens/s, 429 replies, retries, dollars."""
@@ -123,6 +132,8 @@ class TeacherSession:
             parts.append(f"{spend.rate_limited:,} times 429")
         if spend.retries:
             parts.append(f"{spend.retries:,} retries")
+        if spend.with_more_room:
+            parts.append(f"{spend.with_more_room:,} again with more room")
         if self._settings.prices.get(self._settings.model) and spend.dollars:
             parts.append(f"${spend.dollars:,.4f} spent")
         return ", ".join(parts)
@@ -150,20 +161,39 @@ class TeacherSession:
 
     def _begin(self, request: Request, rest: Iterator[Request]) -> Answer | PendingRequest:
         """Return the answer of a request from the ledgers, or send the request."""
-        key = request.key
-        if pending := self._pending.get(key):
+        if pending := self._pending.get(request.key):
             return pending
-        row = self._ledger.get(key) or self._others.get(key)
-        if row is not None:
+        answer, unanswered = self._known(request)
+        if answer and unanswered is None:
             self.spend.from_ledger += 1
-            return answer_of_row(row, cached=True)
+            return answer
         if self._settings.mode == "replay":
             raise self._missing(rest)
-        return self._send(request)
+        pending = self._pending[request.key] = self._pending_request(request)
+        if answer:
+            self._send_again(pending, answer)
+        else:
+            assert self._backend is not None
+            self._backend.submit(pending)
+        return pending
 
-    def _send(self, request: Request) -> PendingRequest:
+    def _known(self, request: Request) -> tuple[Answer | None, Request | None]:
+        """The answer of a request in the ledgers, and the request that is still to be sent."""
+        first = self._kept(request)
+        if first is None:
+            return None, request
+        if request.more_room is None or not first.lacks_room:
+            return first, None
+        second = self._kept(request.more_room)
+        return (better(first, second), None) if second else (first, request.more_room)
+
+    def _kept(self, request: Request) -> Answer | None:
+        row = self._ledger.get(request.key) or self._others.get(request.key)
+        return answer_of_row(row, cached=True) if row else None
+
+    def _pending_request(self, request: Request) -> PendingRequest:
         if self._backend is None or self._budget is None:
-            self._budget = Budget(self._settings, self._ledger_path)
+            self._budget = Budget(self._settings, self._ledger_path, self._before)
             assert isinstance(self._ledger, Ledger)
             backend = self._kind.load()
             self._backend = backend(self._settings, self._ledger, self._budget, self.spend)
@@ -171,40 +201,52 @@ class TeacherSession:
         payload = _payload(request)
         prompt, answer = most_tokens(payload, request.body)
         most = self._budget.most(prompt, answer, batch=self._kind.at_batch_price)
-        pending = PendingRequest(request.key, payload, prompt, most)
-        self._pending[request.key] = pending
-        self._backend.submit(pending)
-        return pending
+        return PendingRequest(request.key, payload, prompt, most, request.more_room)
+
+    def _send_again(self, pending: PendingRequest, first: Answer) -> None:
+        """Send a request's second one, with more room, unless the ledgers have its answer."""
+        again, backend = pending.more_room, self._backend
+        assert again is not None and backend is not None
+        second = self._kept(again)
+        if second:
+            pending.answer = better(first, second)
+            return
+        if not self.spend.with_more_room:
+            logger.info("truncated and empty answers are requested once more, with more room")
+        self.spend.with_more_room += 1
+        pending.become(self._pending_request(again), first)
+        backend.submit(pending)
 
     def _wait(self, pending: PendingRequest) -> Answer:
         """Wait until the answer is on disk, and return it."""
         backend = self._backend
         assert backend is not None
-        backend.flush()
         while True:
+            while backend.short:
+                short, first = backend.short.popleft()
+                if not short.cancelled:
+                    self._send_again(short, first)
+            backend.flush()
             with backend.changed:
-                if not pending.answer and not backend.failure:
+                if not (pending.answer or backend.failure or backend.short):
                     backend.changed.wait(_PROGRESS_SECONDS)
                 if pending.answer:
-                    self._pending.pop(pending.key, None)
                     return pending.answer
                 if backend.failure:
                     raise backend.failure
             self._report("running")
 
-    def _give_up(self, requests: list[PendingRequest]) -> None:
-        for pending in requests:
-            self._pending.pop(pending.key, None)
+    def _give_up(self, requests: dict[str, PendingRequest]) -> None:
+        """Forget unanswered requests, by request key, and cancel them."""
+        for key in requests:
+            self._pending.pop(key, None)
         if self._backend and requests and not self.stopping:
-            self._backend.cancel(requests)
+            self._backend.cancel(requests.values())
 
     def _missing(self, rest: Iterator[Request]) -> LaminiError:
         """The error of a replay without an answer; counts the missing ones from here on."""
         following = itertools.islice(rest, _MOST_COUNTED_MISSING)
-        missing = 1 + sum(
-            self._ledger.get(request.key) is None and self._others.get(request.key) is None
-            for request in following
-        )
+        missing = 1 + sum(self._known(request)[1] is not None for request in following)
         least = "at least " if missing > _MOST_COUNTED_MISSING else ""
         return LaminiError(
             f"{self._ledger_path}: {least}{missing:,} answers are missing, and teacher.mode is"
@@ -214,12 +256,12 @@ class TeacherSession:
     def _report(self, state: str, always: bool = False) -> None:
         """Write the job's progress file, at most every `_PROGRESS_SECONDS` unless `always`."""
         now = time.monotonic()
-        if not self._job or (now - self._written < _PROGRESS_SECONDS and not always):
+        if not self._progress or (now - self._written < _PROGRESS_SECONDS and not always):
             return
         self._written = now
-        name = re.sub(r"[^\w.-]+", "_", self._job)
+        spent = self._budget.spent if self._budget else self._before
         write_json(
-            progress_files(self._ledger_path) / f"{name}.json",
+            self._progress,
             {
                 "job": self._job,
                 "state": state,
@@ -230,8 +272,8 @@ class TeacherSession:
                 "in_flight": self.in_flight,
                 "batches": self._backend.states if self._backend else {},
                 "ledger": str(self._ledger_path.resolve()),
-                "ledger_dollars": self._budget.spent.dollars if self._budget else 0.0,
-                "ledger_tokens": self._budget.spent.tokens if self._budget else 0,
+                "ledger_dollars": spent.dollars,
+                "ledger_tokens": spent.tokens,
                 **dataclasses.asdict(self.spend),
             },
         )

@@ -20,9 +20,12 @@ _JUDGED = 40
 """Answers and refusals before the share of refusals is judged."""
 
 
+REMEDY = "correct the settings, or raise teacher.max_refused_share"
+
+
 @dataclass
 class Verdicts:
-    """Refusals and good answers of a session.
+    """Refusals and good answers of a live session, or of one batch.
 
     Args:
         most_refused: maximum share of refused prompts.
@@ -38,6 +41,12 @@ class Verdicts:
     def good(self) -> None:
         """Count a good answer."""
         self.answered += 1
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the share of refusals shows that they concern all requests."""
+        judged = self.refused + self.answered
+        return judged >= _JUDGED and self.refused > self.most_refused * judged
 
     def concerns_prompt(self, refusal: PromptRefused) -> bool:
         """Whether a refusal concerns its prompt only; False: it is not known yet.
@@ -57,10 +66,10 @@ class Verdicts:
                 " `context_length`, `content_filter` or `refused`, and counted",
                 refusal,
             )
-        judged = self.refused + self.answered
-        if judged >= _JUDGED and self.refused > self.most_refused * judged:
+        if self.too_many:
+            judged = self.refused + self.answered
             raise LaminiError(
                 f"the endpoint refused {self.refused} of {judged} prompts, last: {refusal.error};"
-                " correct the settings, or raise teacher.max_refused_share"
+                f" {REMEDY}"
             )
         return True

@@ -2,13 +2,14 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from lamini.settings.teacher import Teacher
 from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger
 from lamini.teacher.money import Budget
-from lamini.teacher.request import Answer, Spend
+from lamini.teacher.request import Answer, Spend, better
 
 
 class Backend(ABC):
@@ -32,6 +33,8 @@ class Backend(ABC):
         self.changed = threading.Condition()
         """Notified when answers are on disk or `failure` is set."""
         self.failure: BaseException | None = None
+        self.short: deque[tuple[PendingRequest, Answer]] = deque()
+        """Requests whose answer lacks room; the session asks them again."""
 
     @classmethod  # noqa: B027 - most backends need nothing
     def check(cls, settings: Teacher) -> None:
@@ -83,7 +86,10 @@ class Backend(ABC):
         """Set the answers of requests and notify the session; the answers are on disk."""
         with self.changed:
             for request, answer in answered:
-                request.answer = answer
+                if request.more_room and answer.lacks_room:
+                    self.short.append((request, answer))
+                else:
+                    request.answer = better(request.first, answer) if request.first else answer
             self.changed.notify_all()
 
     def publish_failure(self, error: BaseException | None) -> None:

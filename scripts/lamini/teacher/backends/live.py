@@ -11,7 +11,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -195,9 +194,8 @@ class LiveBackend(Backend):
 
     def _keep(self, pending: PendingRequest, completion: Completion) -> None:
         """Count an answer and queue its row for the ledger."""
-        prompt, answer = self.budget.counted(completion, pending.prompt_tokens)
-        self.budget.pay(self.spend, prompt, answer)
-        completion = replace(completion, prompt_tokens=prompt, completion_tokens=answer)
+        completion = self.budget.counted(completion, pending.prompt_tokens)
+        self.budget.pay(self.spend, completion)
         row = ledger_row(
             pending.key,
             body_digest(pending.payload),

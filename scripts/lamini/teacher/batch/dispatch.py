@@ -28,6 +28,7 @@ from lamini.teacher.money import Budget, Cost
 from lamini.teacher.replies import RetryableError
 from lamini.teacher.request import Answer, Spend
 from lamini.teacher.rows import answer_of_row
+from lamini.teacher.verdicts import REMEDY, Verdicts
 
 logger = logging.getLogger("lamini")
 
@@ -286,8 +287,8 @@ class BatchDispatcher:
 
     async def _harvest(self, batch: OpenBatch, reply: Batch) -> None:
         """Write a batch's answers to the ledger, then queue its unanswered requests again."""
-        most = self._settings.max_refused_share
-        harvest = await take_in(self._service, reply, batch.bodies, most)
+        verdicts = Verdicts(self._settings.max_refused_share, min(1, len(self._ledger)))
+        harvest = await take_in(self._service, reply, batch.bodies, verdicts)
         batch.downloads += 1
         if not harvest.whole:
             if batch.downloads < _MOST_DOWNLOADS:
@@ -303,24 +304,28 @@ class BatchDispatcher:
         if harvest.refusals:
             raise LaminiError(
                 f"batch {reply.id}: {len(harvest.refusals):,} of {batch.record.requests:,} requests"
-                f" were refused, the first because: {next(iter(harvest.refusals.values()))}"
+                f" were refused, the first because: {next(iter(harvest.refusals.values()))};"
+                f" {REMEDY}"
             )
         self._retry(harvest.failures)
 
     def _keep(self, batch: OpenBatch, reply: Batch, harvest: Harvest) -> None:
         """Append new answers to the ledger, count them, and publish all answers of the batch."""
+        record = batch.record
+        prompt_tokens = record.prompt_tokens / record.requests
+        for key, completion in harvest.answers.items():
+            harvest.answers[key] = self._budget.counted(completion, prompt_tokens)
         rows = keep_answers(
             self._ledger,
             harvest,
             reply,
-            batch.record.attempt,
+            record.attempt,
             batch.bodies,
             asked=self._settings.model,
         )
         for row in rows:
             self._spend.answered += 1
-            tokens = row["prompt_tokens"], row["completion_tokens"]
-            self._budget.pay(self._spend, *tokens, batch=True)
+            self._budget.pay(self._spend, harvest.answers[row["key"]], batch=True)
         found = [(self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers]
         self._publish(
             [

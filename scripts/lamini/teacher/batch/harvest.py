@@ -13,6 +13,7 @@ from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.replies import PromptRefused, RetryableError
 from lamini.teacher.rows import ledger_row
+from lamini.teacher.verdicts import Verdicts
 
 _ROWS_AT_ONCE = 1000
 
@@ -31,7 +32,7 @@ class Harvest:
 
 
 async def take_in(
-    service: BatchService, batch: Batch, keys: Mapping[str, str], most_refused: float
+    service: BatchService, batch: Batch, keys: Mapping[str, str], verdicts: Verdicts
 ) -> Harvest:
     """Download and read the files of an ended batch.
 
@@ -39,7 +40,7 @@ async def take_in(
         service: the endpoint's Files API.
         batch: an ended batch.
         keys: request keys of the batch (values are ignored).
-        most_refused: maximum share of prompts that may be refused (`teacher.max_refused_share`).
+        verdicts: decides about refusals; no answer of this batch is counted in it yet.
 
     Raises:
         RetryableError: a download failed and may succeed later.
@@ -65,14 +66,14 @@ async def take_in(
                 refused[key] = refusal
             except LaminiError as error:
                 harvest.refusals[key] = error
-    most = most_refused * (len(refused) + len(harvest.answers))
-    few = bool(harvest.answers) and len(refused) <= most
+    verdicts.answered += len(harvest.answers)
+    verdicts.refused += len(refused)
     for key, refused_prompt in refused.items():
-        # A refusal concerns its prompt if the endpoint says so, or answers most other prompts.
-        if refused_prompt.certain or few:
-            harvest.answers[key] = refused_prompt.completion()
-        else:
+        # All answers of the batch are known, so that no refusal has to wait for a good answer.
+        if verdicts.too_many or not (refused_prompt.certain or verdicts.answered):
             harvest.refusals[key] = refused_prompt.error
+        else:
+            harvest.answers[key] = refused_prompt.completion()
     counts = batch.request_counts
     if counts is not None and answered < (counts.completed or 0):
         harvest.whole = False

@@ -45,7 +45,10 @@ class OpenBatch:
         failed = counts.failed or 0 if counts else 0
         if usage:
             spending = Spending()
-            spending.add(usage.input_tokens or 0, usage.output_tokens or 0, price, batch=True)
+            details = usage.input_tokens_details
+            cached = details.cached_tokens or 0 if details else 0
+            tokens = usage.input_tokens or 0, usage.output_tokens or 0
+            spending.add(*tokens, price, cached=cached, batch=True)
             self.cost = spending.cost
         self.status = batch.status
         state = (batch.status, completed, failed)

@@ -10,7 +10,7 @@ from openai.types import Batch
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.batch.lines import ENDPOINT
-from lamini.teacher.endpoints import external_targets
+from lamini.teacher.endpoints import UNKNOWN_HOST, external_targets, is_unknown_host
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply, without_secrets
 
 _LABEL = "lamini_batch"
@@ -128,6 +128,8 @@ class BatchService:
                 raise refusal.error from None
             raise LaminiError(f"{url} answered {reply.status_code}: {error}") from None
         except openai.APIError as error:
+            if is_unknown_host(error):
+                raise LaminiError(f"{self.address}: {UNKNOWN_HOST}") from None
             cause = error.__cause__ or error
             raise RetryableError(self.scrubbed(f"{type(cause).__name__}: {cause}")) from None
         except (ValueError, AttributeError, TypeError) as error:  # truncated body, or not JSON
