@@ -122,6 +122,9 @@ def test_one_verdict_on_all_scores() -> None:
     assert "Accepted: 2 of 2 scores are as the authors', 0 differ, 0 could not be judged." in text
     assert [row["Task"] for row in rows] == ["RTE", "SST", "Average"]
     assert (rows[0]["Difference"], rows[0]["Changed examples"]) == ("0.36", "1.0")
+    # The average is of the authors' unrounded scores.
+    assert rows[2]["Authors'"] == f"{(rte + sst) / 2:.2f}"
+    assert [row["Precision"] for row in rows] == ["fp32", "fp32", ""]
     _, text, _ = _acceptance(good[0], score_file("t5-small", "sst2", sst + 3))
     assert "Not accepted: 1 of 2 scores are as the authors', 1 differ, 0 could not" in text
     _, text, _ = _acceptance(good[0], score_file("t5-small", "sst2", sst, precision="bf16"))

@@ -136,6 +136,7 @@ def shuffled(texts: dict[str, list[str]], batch: int, seed: int = 3) -> LexicalD
 def test_shuffled_is_seeded_and_mixes_the_sources() -> None:
     texts = {"alpaca": ["a b"] * 300, "original_p3": ["c d"] * 300}
     one, other = shuffled(texts, 7), shuffled(texts, 100)
+    assert one.words == other.words == 1200
     assert one.of_all() == other.of_all()
     assert one.of_source("alpaca") == 0.5
     assert one.of_all() > 0.6  # windows hold texts of both sources

@@ -202,6 +202,17 @@ def test_a_long_context_is_cut_inside_its_wrapper(tokenizers: dict[str, Any]) ->
     assert context.endswith(kept)
     assert ours.encoder.encode([("short", " one")])[0].context[0] == request.context[0]
     assert ours.encoder.truncated == 1
+    ours.encoder.encode([(context, " once more")])
+    assert ours.encoder.truncated == 2
+
+
+def test_a_long_context_without_a_wrapper_keeps_its_last_tokens(tokenizers: dict[str, Any]) -> None:
+    _, ours = _models(tokenizers, "gpt2")
+    context = " ".join(str(n) for n in range(2000))
+    (request,) = ours.encoder.encode([(context, " the end")])
+    everything = tokenizers["gpt2"](context)["input_ids"]
+    room = 1025 - len(request.continuation)
+    assert request.context.tolist() == everything[-room:]
 
 
 def test_answers_are_compared_as_squad_does() -> None:

@@ -14,7 +14,7 @@ from lamini.evaluation.proven_scorer import ProvenScorer, sample_to_prove
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
 from lamini.forward.own import log_likelihoods, own_logits, position_limits, start_token
-from lamini.forward.proof import Reference
+from lamini.forward.proof import Reference, _scale
 from lamini.forward.states import head_logits, last_states
 
 GENERATOR = np.random.default_rng(5)
@@ -249,3 +249,14 @@ def test_one_request_is_enough() -> None:
     request = [TokenRequest(np.array([5]), np.array([7]))]
     expected = Scorer(model, 512).score(request, "alone")[0][0]
     assert scorer.score(request)[0][0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_scale_of_rounding_is_the_largest_logit_or_normalizer() -> None:
+    """A likelihood is logit less normalizer: small normalizers may hide a large logit."""
+    logits = torch.tensor([[-50.0, -50.0], [0.25, 0.5]])
+    normalizers = logits.logsumexp(dim=-1)
+    assert _scale(logits, logits[:, 0] - normalizers) == pytest.approx(50.0)
+    assert _scale(logits[1:], logits[1:, 0] - normalizers[1:]) == pytest.approx(1.0759, abs=1e-4)
+    assert _scale(logits[1:] / 9 - 0.7, logits[1:, 0] * 0) == 1.0
+    large = torch.tensor([[3.0, 3.0]])
+    assert _scale(large, torch.tensor([9.0])) == pytest.approx(12 + 0.6931, abs=1e-4)

@@ -225,6 +225,7 @@ def test_improvements_are_corrected_for_their_number() -> None:
     assert (rte["Difference"], rte["p"], rte["p (Holm)"]) == ("60.0", "0.0312", "0.0312")
     assert (sst["Difference"], sst["p"], sst["p (Holm)"]) == ("90.0", "0.0039", "0.0078")
     assert rte["Contaminated examples, %"] == "25.0" and sst["Contaminated examples, %"] == ""
+    assert cells[0][9]["ours"] is True
     assert [row[5]["bold"] for row in cells] == [True, True]
     assert "corrected for the 2 comparisons of this table by Holm's method" in text
     third = {"rte": "RTE", "sst2": "SST", "wic": "WiC"}
@@ -284,6 +285,7 @@ def test_scores_stand_beside_the_published_ones() -> None:
         "-4.3 to -1.5",
     ]
     assert "≠" not in text
+    assert "\nAverage is the unweighted mean of the tasks.\n" in text
 
 
 def test_an_average_has_an_interval_of_its_tasks_intervals() -> None:

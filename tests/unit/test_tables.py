@@ -121,6 +121,67 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert _rows(outputs["csv"])[1] == [text]
 
 
+def test_the_printed_formats_are_complete(tmp_path: Path) -> None:
+    outputs = _outputs(tmp_path, "table")
+    rows = [[Cell("a"), Cell(1.25, ours=True, digits=2, bold=True)], [Cell("b"), Cell(None)]]
+    table = TitledTable(
+        ["Name", "Score"],
+        rows,
+        notes=["A note."],
+        name="x",
+        title="Scores.",
+        heading="Table 1: Scores.",
+        reproduction=True,
+    )
+    write_table(table, outputs)
+    assert Path(outputs["md"]).read_text().splitlines() == [
+        "**Table 1: Scores.**",
+        "",
+        "| Name | Score |",
+        "|:--|--:|",
+        "| a | **1.25** |",
+        f"| b | {MISSING} |",
+        "",
+        "A note.",
+    ]
+    assert Path(outputs["tex"]).read_text().splitlines() == [
+        "% needs \\usepackage{booktabs,graphicx}",
+        "\\begin{table}",
+        "\\centering",
+        "\\caption{Scores.}",
+        "\\label{tab:x}",
+        "\\begin{tabular}{lr}",
+        "\\toprule",
+        "Name & Score \\\\",
+        "\\midrule",
+        "a & \\textbf{1.25} \\\\",
+        "b & -- \\\\",
+        "\\bottomrule",
+        "\\end{tabular}",
+        "",
+        "\\smallskip{\\footnotesize A note.}",
+        "\\end{table}",
+    ]
+    assert _rows(outputs["csv"]) == [["Name", "Score"], ["a", "1.25"], ["b", ""]]
+
+
+def test_tasks_have_the_names_of_their_metrics(tmp_path: Path) -> None:
+    metrics = {"rte": "acc", "hellaswag": "acc_norm", "record": "f1", "own": "exact_match"}
+    tasks = {
+        key: {"name": key.upper(), "category": "Any", "metric": metric, "examples": 277}
+        for key, metric in metrics.items()
+    }
+    outputs = _outputs(tmp_path, "table")
+    inputs = {"evals": [result_file("m", "rte", values=[1.0] * 9, data={"source": "hub"})]}
+    make_table("08", inputs, item_params({"tasks": tasks}, reproduction=True), outputs)
+    assert _rows(outputs["csv"])[1:] == [
+        ["Any", "RTE", "accuracy", "277", "9", "hub"],
+        ["Any", "HELLASWAG", "accuracy, length-normalised", "277", "", ""],
+        ["Any", "RECORD", "F1", "277", "", ""],
+        ["Any", "OWN", "exact_match", "277", "", ""],
+    ]
+
+
 def test_a_missing_value_shows_as_missing() -> None:
     assert Cell(None).text() == MISSING
     assert Cell(None, ours=True).text(DEMO_MARK) == MISSING

@@ -109,6 +109,10 @@ def test_the_longest_and_as_many_short_pairs_as_allowed_are_proven(tmp_path: Pat
     assert lengths[many[:-1]].sum() <= 200 < lengths[many[:-1]].sum() + lengths[order[-1]]
     assert (np.diff(lengths[many]) >= 0).all()
     assert len(set(many.tolist())) == len(many)
+    # 16 places from the first to the last of 36 pairs, of which the last is the longest pair.
+    spread = [35 * place // 15 for place in range(15)]
+    everything = pairs_to_prove(cache, used, 10**6)
+    assert everything.tolist() == [*order[spread], order[-1]]
 
 
 def test_a_cache_that_stops_the_gradient_is_refused(

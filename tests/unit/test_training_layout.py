@@ -133,6 +133,8 @@ def test_ranks_have_as_many_flat_rows_as_each_other() -> None:
     assert _flat([5, 4, 3, 2], 100, ranks=2) == [[[0, 3]], [[1, 2]]]
     assert _flat([5, 4, 3, 2], 5, ranks=2) == [[[0], [2]], [[1], [3]]]
     assert _flat([5, 4], 100, ranks=3) == [[[0]], [[1]], []]
+    # 26 tokens are three rows of ten, so two for each of two ranks.
+    assert _flat([6, 5, 5, 4, 3, 3], 10, ranks=2) == [[[0], [2]], [[1, 5], [3, 4]]]
 
 
 @pytest.mark.parametrize("overhead", [0, 100, 10_000])
