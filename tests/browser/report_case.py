@@ -30,10 +30,11 @@ HOSTILE = "<img src=x onerror='hacked = 1'> </script><script>hacked = 2</script>
 class ReportCase:
     """The files of a run in the working folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, teacher: str = "gpt-3.5-turbo") -> None:
         config: dict[str, Any] = {}
         for name in ("config", "sources", "models", "tasks"):
             config |= yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        config["teacher"] |= {"model": teacher, "backend": "external"}
         Path("config").symlink_to(ROOT / "config")
         self.flow = Workflow(config)
         self.catalogue = Catalogue(self.flow)

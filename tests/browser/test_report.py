@@ -1,6 +1,7 @@
 """The report in real headless Chromium: two widths, keys and pointer, dark, and print."""
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -46,14 +47,21 @@ return [...table.querySelectorAll("th, td")]
 """
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportCase]:
+@contextlib.contextmanager
+def _made(folder: Path, *teacher: str) -> Iterator[ReportCase]:
+    """A run with its report, in a folder of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("run"))
+        patch.chdir(folder)
         clean = {"commit": "0" * 40, "date": "2026-01-01", "modified": False}
         patch.setattr("lamini.jobs.provenance.code_version", lambda: clean)
-        made = ReportCase()
+        made = ReportCase(*teacher)
         made.make_all()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportCase]:
+    with _made(tmp_path_factory.mktemp("run")) as made:
         yield made
 
 
@@ -120,6 +128,20 @@ def test_the_count_of_scores_within_has_yardsticks(
     assert "if nothing had been trained, 114 would (51 %); with another student" in said
     assert "in place of the right one, 32 %." in said
     assert "published improvements over the initialisation match ours" in said
+    assert "of 255 published scores of reference models lie within" in said
+
+
+def test_a_replication_shows_differences_and_no_verdict(
+    tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    with _made(tmp_path, "Some-Model@0123") as case:
+        assert case.catalogue.another_teacher == "Some-Model@0123"
+        page = _open(open_page, Path("results/report/index.html").absolute())
+        said = " ".join(page.run("return document.getElementById('overview').textContent").split())
+    assert "A replication: the teacher is Some-Model@0123, not the paper's gpt-3.5-turbo." in said
+    assert "No verdict on the students: another teacher. 225 scores differ from the" in said
+    assert "scores of students lie within" not in said
+    assert "improvements over the initialisation match" not in said
     assert "of 255 published scores of reference models lie within" in said
 
 

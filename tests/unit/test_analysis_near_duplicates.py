@@ -64,6 +64,14 @@ def originals(
     return found
 
 
+def test_at_least_the_latest_text_with_a_key_is_compared() -> None:
+    hashing = Hashing(1, bands=1, rows=1)
+    for most in (1, 2):
+        known = NearDuplicates(2, hashing=hashing, threshold=0.9, most_compared=most)
+        part = known.add(hashing.shingles(pa.array(["a b c d", "a b c d"])))
+        assert part.original.tolist() == [-1, 0]
+
+
 TEXTS = st.lists(
     st.lists(st.sampled_from(["a", "B", "b", "c", "dog", "!"]), max_size=9).map(" ".join),
     max_size=12,

@@ -193,6 +193,7 @@ def test_places_taken_for_positions_are_found_in_every_precision(precision: torc
     requests = _requests([60, 80, 100])
     model = tiny_model("llama").eval().to(precision)
     right = ProvenScorer("small", model, 4096)
+    assert right.choice is None
     right.score(requests)
     assert right.choice is not None and right.choice.way == "shared"
     expected = Scorer(model, 4096).score(requests, "alone")

@@ -182,6 +182,7 @@ def test_a_replication_has_no_verdict_on_its_students() -> None:
     assert shown["T5", "reference models"][:2] == ["1", "50.0"]
     # 52.7 and 76.8 are published
     assert {row["Mean difference"] for row in rows if row["Models"] == "students"} == {"-12.75"}
+    assert "those of each other student of the paper, on average. Both have intervals" in text
     assert (
         "learned from answers of Some-Model@0123, the paper's from those of gpt-3.5-turbo" in text
     )

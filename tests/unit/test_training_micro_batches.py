@@ -79,7 +79,7 @@ class FakeCard:
 
 def test_a_resumed_run_keeps_its_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are measured again only on another GPU."""
-    card, file = FakeCard(monkeypatch), tmp_path / "work/costs.json"
+    card, file = FakeCard(monkeypatch), tmp_path / "new/work/costs.json"
     device = torch.device("cuda")
     costs = measure_costs(card.compute, device, 5 * GIGABYTE, file)
     assert costs.budget == 8192  # 0.85 * (16 + 1 - 5) GB hold 10,200 tokens
