@@ -142,6 +142,7 @@ def test_a_replication_shows_differences_and_no_verdict(
     assert "No verdict on the students: another teacher. 225 scores differ from the" in said
     assert "scores of students lie within" not in said
     assert "improvements over the initialisation match" not in said
+    assert "Match: the interval" not in said and "-0.0" not in said
     assert "of 255 published scores of reference models lie within" in said
 
 
