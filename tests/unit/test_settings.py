@@ -127,6 +127,13 @@ def test_the_demo_is_a_valid_overlay() -> None:
         ("teacher.server", None, "backend `local` needs `server`"),
         ("teacher.budget_dollars", 10, "budget_dollars needs `prices.Qwen2.5-7B-Instruct`"),
         ("teacher.budget_tokens", 10, None),
+        ("teacher.model", "gpt-x", "`model` is gpt-x, but backend `local` serves Qwen/Qwen2.5-7B"),
+        ("teacher.model", "Qwen/Qwen2.5-7B-Instruct", None),
+        (
+            "teacher.endpoints",
+            [{"base_url": "http://a:1/v1"}],
+            "backend `local` asks no `endpoints`: set `backend: external`",
+        ),
         ("teacher.server.revision", "a b", "teacher.server.revision"),
         ("teacher.model", 3, "teacher.model:"),
         ("recipes.decoder_only.learning_rate", 0, "learning_rate"),

@@ -169,18 +169,18 @@ def test_a_local_server_is_checked_without_starting_it(tmp_path):
             f"weights {tmp_path}/m.gguf",
         ),
         (
-            {"model_path": "a/b", "command": command, "revision": commit},
+            {"model_path": "a/m", "command": command, "revision": commit},
             "serves",
-            f"weights a/b from the hub, commit {commit}",
+            f"weights a/m from the hub, commit {commit}",
         ),
         (
-            {"model_path": "a/b", "command": ["no-such-program"], "revision": commit},
+            {"model_path": "a/m", "command": ["no-such-program"], "revision": commit},
             "wrong",
             "teacher.server.command: no-such-program: no such program; install it"
             " (`make install-teacher` for vLLM), or give its path",
         ),
     ):
-        changes = {"backend": "local", "server": server}
+        changes = {"backend": "local", "server": server, "endpoints": [{}]}
         (verdict,) = check_endpoints(teacher("http://127.0.0.1:1/v1", **changes))
         assert (verdict.state, verdict.text) == (state, text)
 

@@ -26,7 +26,7 @@ def settings(*more: str, **server: object) -> Teacher:
     """A teacher whose server is the stand-in; `more` are arguments after the port."""
     command = [sys.executable, STAND_IN, "{name}", "{port}", *(more or ("0",))]
     fields = {
-        "model_path": "some/weights",
+        "model_path": "some/m",
         "revision": "0" * 40,
         "command": command,
         "key_variable": "STAND_IN_KEY",
@@ -123,7 +123,7 @@ def test_weights_from_elsewhere_are_pinned(path: str, revision: str | None) -> N
 
 def test_weights_may_be_a_commit_a_label_or_a_folder(tmp_path: Path) -> None:
     for path, revision in (
-        ("some/weights", "0123456789" * 4),
+        ("some/m", "0123456789" * 4),
         ("name-of-the-command", "v2"),
         (str(tmp_path), None),
     ):

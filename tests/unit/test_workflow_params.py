@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from lamini.evaluation.data import mirror_path
 from lamini.settings import Config
 from lamini.settings.base import Settings
+from lamini.settings.endpoints import Endpoint
 from lamini.workflow import Workflow
 from lamini.workflow.weights import with_weights
 
@@ -59,7 +60,7 @@ CHOSEN: dict[Place, Any] = {
     ("mixtures", "clean", "sources"): ["alpaca"],
     ("mixtures", "clean", "decontamination", "mixture"): "all",
     ("downloads", "seed_tasks.jsonl", "sha256"): "0" * 64,
-    ("teacher", "endpoints", 0, "api_key_variable"): "ANOTHER_KEY",
+    ("teacher", "endpoints"): [Endpoint().model_dump()],  # of other backends than the default one
     ("models", "my-gpt2", "weights", "build", "config"): {"model_type": "gpt_neo"},
     ("tokenizers", "own", "train", "mixture"): "clean",
     ("tokenizers", "own", "train", "kind"): "t5",
@@ -247,7 +248,6 @@ WITHOUT_PARAMS = {
     "recipes.*.shard_optimizer",
     "recipes.*.tokens_per_micro_batch",
     "teacher.down_after",
-    "teacher.endpoints",
     "teacher.jobs",
     "teacher.max_attempts",
     "teacher.max_concurrency",

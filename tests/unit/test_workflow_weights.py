@@ -25,7 +25,7 @@ def name(path: Path | str, **server: object) -> str:
 
 
 def test_a_commit_is_cut_and_a_label_is_whole() -> None:
-    assert name("a/b", revision=COMMIT) == "m@0123456789ab"
+    assert name("a/m", revision=COMMIT) == "m@0123456789ab"
     assert name("a/b", revision="a-label-of-my-own") == "m@a-label-of-my-own"
 
 
@@ -68,7 +68,7 @@ def test_prices_follow_the_name() -> None:
         {
             "model": "m",
             "backend": "local",
-            "server": {"model_path": "a/b", "revision": COMMIT},
+            "server": {"model_path": "a/m", "revision": COMMIT},
             "prices": {"m": {"prompt": 1, "completion": 2}},
             "responses": {"system_message": ""},
         }

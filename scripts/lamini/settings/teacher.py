@@ -1,5 +1,6 @@
 """Settings of the teacher: backend and endpoints, requests of each stage, prices and budget."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
@@ -299,12 +300,27 @@ class Teacher(Settings):
         if self.backend == "local" and self.server is None:
             raise ValueError("backend `local` needs `server`")
         problems = [
+            *self._server_problems(),
             *self.stage_problems(self.instructions, "instructions"),
             *self.stage_problems(self.responses, "responses"),
         ]
         if problems:
             raise ValueError("\n".join(dict.fromkeys(problems)))
         return self
+
+    def _server_problems(self) -> Iterator[str]:
+        """Errors of an overlay that names another teacher, but leaves the default server."""
+        if self.backend != "local" or self.server is None:
+            return
+        weights, remedy = self.server.model_path, "set `backend: external` for a server of others"
+        pinned = re.fullmatch(r"[0-9a-f]{40}", self.server.revision or "")
+        if pinned and self.model not in (weights, weights.rpartition("/")[2]):
+            yield (
+                f"`model` is {self.model}, but backend `local` serves {weights}: {remedy}, or"
+                " `server.model_path` and `server.revision`"
+            )
+        if self.endpoints != [Endpoint()]:
+            yield f"backend `local` asks no `endpoints`: {remedy}"
 
     def asked_by(self, *requests: StageModel) -> "Teacher":
         """The settings of one job, which has one model: that of `teacher.model`.
