@@ -5,13 +5,13 @@ import os
 from checkouts import Checkout
 
 SHARDS = {
-    "self_instruct_without_topic": 27,
-    "self_instruct_with_topic": 28,
-    "generated_p3": 30,
-    "generated_flan": 29,
+    "self_instruct_without_topic": 6,
+    "self_instruct_with_topic": 7,
+    "generated_p3": 6,
+    "generated_flan": 10,
     "alpaca": 5,
-    "original_p3": 46,
-    "original_flan": 93,
+    "original_p3": 10,
+    "original_flan": 20,
 }
 STUDENTS, REFERENCES, TASKS = 15, 17, 15
 TABLES = 13 + 15
