@@ -20,6 +20,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a project's folder without results, on a machine without a key."""
+    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / "config").symlink_to(Path(__file__).parents[1] / "config")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     """A fresh checkout without results."""
     return check_out(tmp_path / "project")

@@ -20,13 +20,7 @@ ROOT = Path(__file__).parents[2]
 OVERLAYS = {path.stem: path for path in sorted((ROOT / "config/overlays").glob("*.yaml"))}
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """A project's folder without results, on a machine without a key."""
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    monkeypatch.chdir(tmp_path)
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
+pytestmark = pytest.mark.usefixtures("empty_project")
 
 
 def flow(*overlays: str, config: tuple[str, ...] = ()) -> Workflow:

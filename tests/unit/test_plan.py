@@ -26,13 +26,7 @@ ROOT = Path(__file__).parents[2]
 RTX_4090, V100, L40S, A100, H100, B200 = GPU_MODELS
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """A project's folder without results, on a machine without a key."""
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_project")
 
 
 PAPERS_TEACHER = ROOT / "config/overlays/gpt-3.5-turbo.yaml"

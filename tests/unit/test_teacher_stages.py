@@ -33,12 +33,7 @@ JUDGED = "human_evaluation={studies: {models: {judge: {}}}}"
 JUDGE = f"teacher={{model: judge, budget_dollars: 9, {STAGES}, {PRICES}}}"
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    monkeypatch.chdir(tmp_path)
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
+pytestmark = pytest.mark.usefixtures("empty_project")
 
 
 def flow(*assignments: str) -> Workflow:
