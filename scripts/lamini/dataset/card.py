@@ -136,14 +136,20 @@ def _columns(schema: Mapping[str, str]) -> str:
     return "\n".join(lines + [f"| `{c}` | {kind} | {_COLUMNS[c]} |" for c, kind in schema.items()])
 
 
+def count_models(manifest: Mapping[str, Any]) -> Counter[str]:
+    """Number of responses by each model; empty for the released dataset."""
+    models: Counter[str] = Counter()
+    for counts in manifest["sources"].values():
+        models.update(counts["models"])
+    return models
+
+
 def _made(manifest: Mapping[str, Any]) -> str:
     if given := manifest["settings"]["published"]:
         published = Published.model_validate(given)
         place = published.hub.repo if published.hub else Path(_local(published)).name
         return f"Read from the released dataset ({place})."
-    models: Counter[str] = Counter()
-    for counts in manifest["sources"].values():
-        models.update(counts["models"])
+    models = count_models(manifest)
     answers = ", ".join(f"{model} ({count:,} responses)" for model, count in sorted(models.items()))
     writers = ", ".join(manifest["settings"].get("writers", ())) or "the teacher"
     return (

@@ -1,4 +1,4 @@
-"""Estimated time of a local server on a GPU, for time limits and `make plan`.
+"""Estimated time of a local server on a GPU.
 
 Reading a prompt is limited by matrix products. Writing an answer reads all weights once per token,
 for all requests of the batch together (Pope et al. 2023, section 2). The estimate is for weights of

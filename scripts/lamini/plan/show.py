@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lamini.plan.requests import StagePlan
+from lamini.plan.serving import START_SECONDS, fits_on, serving_seconds
 from lamini.plan.students import GPU_MODELS, StudentPlan
 from lamini.settings.teacher import LocalServer, Teacher
 from lamini.teacher.money import Cost, Spending, dollars
 from lamini.teacher_backends import kind_of
 from lamini.text_table import short_count, text_table
 from lamini.training.gpus import GPUS
-from lamini.workflow.serving import START_SECONDS, fits_on, serving_seconds
 
 
 def teacher_text(
@@ -74,7 +74,8 @@ def _sums(plans: Sequence[StagePlan], teacher: Teacher, server: LocalServer | No
     completion = sum(plan.completion_tokens for plan in plans)
     counts = [sum(plan.requests for plan in plans), short_count(prompt), short_count(completion)]
     if server:
-        return [*counts, *_gpu_hours(plans, server)]
+        jobs = sum(plan.jobs for plan in plans)
+        return [*counts, *_gpu_hours(server, jobs, prompt, completion)]
     if any(plan.model not in teacher.prices for plan in plans):
         return [*counts, None, None]
     paid = (sum(_dollars(plan, teacher, batch) for plan in plans) for batch in (False, True))
@@ -97,11 +98,11 @@ def _unpaid(plan: StagePlan, teacher: Teacher, spent: Spending) -> Cost:
     return Cost(price, left.prompt_tokens + left.completion_tokens)
 
 
-def _gpu_hours(plans: Sequence[StagePlan], server: LocalServer) -> list[str | None]:
+def _gpu_hours(
+    server: LocalServer, jobs: int, prompt: float, completion: float
+) -> list[str | None]:
     """GPU-hours on each GPU model, with all starts of the server; None where it does not fit."""
-    starts = sum(plan.jobs for plan in plans) * server.gpus * START_SECONDS
-    prompt = sum(plan.prompt_tokens for plan in plans)
-    completion = sum(plan.completion_tokens for plan in plans)
+    starts = jobs * server.gpus * START_SECONDS
     hours: list[str | None] = []
     for gpu in GPU_MODELS:
         seconds = serving_seconds(GPUS[gpu.name], server, prompt, completion)

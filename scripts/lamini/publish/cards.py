@@ -1,12 +1,12 @@
 """Additional card sections: teacher and contamination of the training data, evaluation scores."""
 
 import csv
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from lamini.catalogue.paper import PAPER_TEACHER
+from lamini.dataset.card import count_models
 from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.evaluation.results import EvaluationResult
@@ -21,9 +21,7 @@ def teacher_section(manifest: Path) -> str:
     Args:
         manifest: the manifest of its dataset.
     """
-    models: Counter[str] = Counter()
-    for source in read_json(manifest)["sources"].values():
-        models.update(source["models"])
+    models = count_models(read_json(manifest))
     if not models:
         text = f"The responses are those of the released dataset, by {PAPER_TEACHER}."
     else:

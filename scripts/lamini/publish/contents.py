@@ -90,7 +90,7 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
 
 def _teacher(results: Path, mixture: str, lacks: list[str]) -> str:
     """Section on the teacher, or "" (and an entry in `lacks`) without the dataset's manifest."""
-    manifest = results / "dataset" / f"{mixture}.manifest.json"
+    manifest = paths.within(results, paths.DATASET_MANIFEST, mixture=mixture)
     if manifest.is_file():
         return teacher_section(manifest)
     lacks.append(f"teacher of its data: no {manifest}")
