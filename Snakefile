@@ -14,14 +14,20 @@ from snakemake.utils import min_version
 from lamini import paths
 from lamini.catalogue import Catalogue
 from lamini.jobs.kept_outputs import forget_accepted
+from lamini.jobs.planned import write_plan
+from lamini.jobs.previous import forget_previous, keep_previous
 from lamini.status.graph import write_jobs
+from lamini.terminal.run_ends import tell_plan, tell_result, tell_targets
 from lamini.user_files import rule_inputs
-from lamini.workflow import growing, one_of
+from lamini.workflow import growing, one_of, place
+from lamini.workflow.recorded import RecordWatch
 from lamini.workflow.rule_code import CodeWatch
 from lamini.workflow.rule_logs import name_logs
 from lamini.workflow.teacher_check import check_teacher
 
 min_version("9.27")
+place.check_place(workflow)
+place.show_package_to_conda(workflow)
 
 
 report: "rules/captions/workflow.rst"
@@ -33,8 +39,10 @@ configfile: "config/models.yaml"
 configfile: "config/tasks.yaml"
 
 
+place.complete_config(workflow, config)
+
 # With the module's name, because Snakemake's own `Workflow` is in scope here.
-flow = lamini.workflow.Workflow.from_snakemake(config)
+flow = lamini.workflow.Workflow.from_snakemake(config, check=workflow.is_main_process)
 catalogue = Catalogue(flow)
 
 
@@ -58,16 +66,25 @@ name_logs(workflow)
 # Edits of code make results stale; before recomputing expensive ones, the run stops and asks.
 watch = CodeWatch(workflow, recompute=flow.config.code_changes == "recompute")
 
+# So do results that were made with other settings, if Snakemake does not know of them.
+records = RecordWatch(workflow)
+
 
 onstart:
     watch.begin()
+    records.begin()
     check_teacher(workflow, flow)
     write_jobs(workflow)  # for `make status`
+    write_plan(workflow, watch.families)  # for the jobs
+    keep_previous(workflow, watch.families)
+    tell_plan(workflow)
 
 
 # All outputs of this run are accepted, so jobs do not need the copies of their outputs any more.
 onsuccess:
     forget_accepted(paths.RESULTS)
+    forget_previous()
+    tell_result(workflow, flow.config)
 
 
 localrules:
@@ -88,6 +105,7 @@ rule all:
         catalogue.table_files(),
         catalogue.figure_files(),
         [sheet for study in flow.studies for sheet in flow.rating_sheets(study)],
+        expand(paths.CROISSANT, mixture=flow.analysed_mixture),
         paths.REPORT,
         paths.CRATE,
         paths.RUN_CONFIG,
@@ -151,3 +169,7 @@ rule report:
 for path in flow.config.custom_rules:
 
     include: path
+
+
+# For messages about misspelt targets.
+tell_targets(workflow, [*catalogue.table_files(), *catalogue.figure_files()])

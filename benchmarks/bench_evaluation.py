@@ -13,16 +13,24 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rounds import alternate, finish, median_wall, print_table, ratio
+from evaluation_sides import compare_scores, compare_texts
+from rounds import finish, median_wall, print_table, ratio
 
 ROOT = Path(__file__).parents[1]
 MIRROR = ROOT / "config/demo/tasks"
-BARS = {"mix": 3.3, "mix_without_record": 1.8, "t5": 2.2, "agreement": 1.0, "start": 1.0}
+BARS = {
+    "mix": 3.3,
+    "mix_without_record": 1.8,
+    "t5": 2.2,
+    "agreement": 1.0,
+    "start": 1.0,
+}
+TEXTS, UNTIL = 24, {"until": ["."], "max_gen_toks": 48, "do_sample": False}
+"""Number of generated texts; each ends with its first sentence, so their lengths differ."""
 START_SECONDS = 8.0
 """Maximum CPU seconds from process start to the first batch."""
 DIFFERENCE = 1e-3
@@ -104,49 +112,15 @@ def requests_of(folder: Path, names: list[str]) -> list[Any]:
     return requests
 
 
-def compare(
-    model: Any, tokenizer: Any, requests: list[Any], rounds: int, tokens_per_batch: int | None
-) -> tuple[list[Any], list[Any], float, int, int]:
-    """Timings of stock and ours, largest difference, changed answers, batch size of stock."""
-    from lm_eval.models.huggingface import HFLM
+def text_requests(requests: list[Any]) -> list[Any]:
+    """Requests to generate a sentence after each of the shortest contexts."""
+    from lm_eval.api.instance import Instance
 
-    from lamini.evaluation.harness import LaminiLM
-
-    longest = {"max_length": 2048}
-    ours = LaminiLM(
-        model, tokenizer=tokenizer, protocol="modern", tokens_per_batch=tokens_per_batch, **longest
-    )
-
-    def stock(size: int) -> Callable[[], list[Any]]:
-        return lambda: HFLM(model, tokenizer=tokenizer, batch_size=size, **longest).loglikelihood(
-            requests[:: 1 if size in chosen else 10], disable_tqdm=True
-        )
-
-    chosen: list[int] = []
-    trial = {str(size): stock(size) for size in (1, 4, 16)}
-    best = min((median_wall(t), int(name)) for name, t in alternate(trial, 1).items())[1]
-    chosen.append(best)
-    answers: dict[str, list[Any]] = {}
-    sides = {
-        "stock": lambda: answers.update(stock=stock(best)()),
-        "ours": lambda: answers.update(ours=ours.loglikelihood(requests)),
-    }
-    timings = alternate(sides, rounds)
-    both = list(zip(answers["stock"], answers["ours"], strict=True))
-    difference = max(abs(a[0] - b[0]) for a, b in both)
-    return timings["stock"], timings["ours"], difference, changed(requests, both), best
-
-
-def changed(requests: list[Any], both: list[tuple[Any, Any]]) -> int:
-    """Number of examples with a different most likely choice."""
-    examples: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    for request, (a, b) in zip(requests, both, strict=True):
-        examples.setdefault((request.task_name, request.doc_id), []).append((a[0], b[0]))
-    best = [
-        [max(range(len(choices)), key=lambda i: choices[i][side]) for side in (0, 1)]
-        for choices in examples.values()
+    contexts = sorted({request.args[0] for request in requests}, key=lambda text: (len(text), text))
+    return [
+        Instance("generate_until", {}, (context, {**UNTIL}), number, ("texts", number, 1))
+        for number, context in enumerate(contexts[:TEXTS])
     ]
-    return sum(a != b for a, b in best)
 
 
 def smollm2() -> tuple[Any, Any]:
@@ -196,11 +170,11 @@ evaluate.evaluate_model(evals=[f"{n}.json" for n in settings.tasks], settings=se
 def start_seconds(model: Path, mirror: Path) -> float:
     """CPU seconds of a new process until its first batch: imports, tasks, data, model."""
     from lamini.settings.evaluation import Evaluation, Task
-    from lamini.settings.params import AskedModel, EvaluateModel
+    from lamini.settings.params import EvaluatedModel, EvaluateModel
 
     tasks = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
     settings = EvaluateModel(
-        model=AskedModel(
+        model=EvaluatedModel(
             model="bench",
             architecture="decoder-only",
             prompt_format=None,
@@ -242,25 +216,31 @@ def main() -> int:
             ("mix", model, tokenizer, everything),
             ("mix_without_record", model, tokenizer, others),
             ("t5", t5, t5_tokenizer, everything),
+            ("texts", model, tokenizer, others),
         ):
             requests = requests_of(mirror, tasks)
+            compare = compare_scores
+            if name == "texts":
+                requests, compare = text_requests(requests), compare_texts
             print(f"{name}: {len(requests)} requests", file=sys.stderr)
-            stock, ours, difference, answers, size = compare(
-                subject, words, requests, options.rounds, options.tokens_per_batch
-            )
-            ratios[name] = ratio(stock, ours)
-            exact &= difference <= DIFFERENCE and not answers
+            found = compare(subject, words, requests, options.rounds, options.tokens_per_batch)
+            ratios[name] = ratio(found.stock, found.ours)
+            before, after = found.kernels
+            ratios[f"{name}_kernels"] = before / after
+            exact &= found.difference <= DIFFERENCE and not found.changed
             rows.append(
                 [
                     name,
                     len(requests),
-                    size,
-                    median_wall(stock),
-                    median_wall(ours),
+                    found.batch,
+                    median_wall(found.stock),
+                    median_wall(found.ours),
                     ratios[name],
-                    BARS[name],
-                    difference,
-                    answers,
+                    BARS.get(name, "–"),
+                    found.difference,
+                    found.changed,
+                    before,
+                    after,
                 ]
             )
         saved = folder / "smollm2"
@@ -280,6 +260,8 @@ def main() -> int:
             "bar",
             "largest difference",
             "changed answers",
+            "stock, kernels a request",
+            "ours, kernels a request",
         ],
         rows,
     )

@@ -3,6 +3,7 @@
 `make bench-training`. Each side computes one optimiser step over the same pairs, from the same
 weights, in one process; the losses must agree. Pairs have the paper's lengths. The students have
 the architectures of GPT-2 and T5, at a size that a CPU can train. TRL uses its fastest packing.
+The last part predicts the utilisation of GPUs by all fifteen students (`gpu_model`).
 """
 
 import argparse
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import gpu_model
 import numpy as np
 import polars as pl
 import training_sides as sides
+from paper_students import CONFIGS
 from rounds import Timing, alternate, finish, median_wall, print_table, ratio
 from training_inputs import LONGEST, Student, make_student, write_pairs
 
@@ -169,6 +172,12 @@ def main() -> int:
     parser.add_argument("--tokens-per-micro-batch", type=int, default=4096, help="of our trainer")
     parser.add_argument("--longest-row", type=int, default=2048, help="of TRL's packing, in tokens")
     parser.add_argument("--tokenized-pairs", type=int, default=20_000)
+    parser.add_argument(
+        "--before-tokens",
+        type=int,
+        default=gpu_model.BEFORE_TOKENS,
+        help="of a micro-batch, in the prediction of earlier versions",
+    )
     options = parser.parse_args()
     logging.getLogger("lamini").setLevel(logging.WARNING)
     os.environ["LAMINI_PLAIN_PROGRESS"] = "1"
@@ -201,7 +210,8 @@ def main() -> int:
         f"Tokenising, CPU minutes for {PAPER_PAIRS:,} pairs: TRL {minutes[0]:.1f},"
         f" ours {minutes[1]:.1f}: {ratios['tokenizing']:.1f} times less (bar 5)\n"
     )
-    return finish(ratios, BARS)
+    predicted, bars = gpu_model.utilisation(list(CONFIGS), options.before_tokens)
+    return finish(ratios | predicted, BARS | bars)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,11 @@ def mattr(dataset: str) -> Facts:
     """MATTR (Table 2) of a dataset's instructions and responses, from its Parquet file."""
     from lamini.analysis.columns import read_batches
     from lamini.analysis.mattr import LexicalDiversity
+    from lamini.analysis.words import word_hashes
 
     texts = ("instruction", "response")
-    measured = [LexicalDiversity("shuffled", 50, 1) for _ in texts]
+    cutter = partial(word_hashes, punctuation=True)
+    measured = [LexicalDiversity("parts_in_order", 50, 1, cutter=cutter) for _ in texts]
     started = time.perf_counter()
     with ThreadPoolExecutor(len(texts)) as pool:
         for source, batch in read_batches(dataset, list(texts)):

@@ -15,7 +15,8 @@ from training_sides import our_trainer
 
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
-from lamini.files import read_jsonl
+from lamini.training.export import METRICS
+from lamini.training.metrics import StepMetrics
 from lamini.training.run import train_student
 
 ROWS = 64
@@ -39,9 +40,9 @@ def check_memory(machine: Machine) -> Iterator[Row]:
     student = machine.student("Cerebras-GPT", precision="fp32", **changes)
     pairs, cache = student.usable()[:ROWS], student.cache
     trainer = our_trainer(student, student.model, pairs, machine.folder / "work", machine.ranks)
-    whole_loss = trainer.step(0)["loss"]
+    whole_loss = trainer.step(0).loss
     with _too_little_memory(machine, student.model, lambda: trainer.step(0)) as failures:
-        loss = trainer.step(0)["loss"]
+        loss = trainer.step(0).loss
     apart = abs(loss / whole_loss - 1)
     yield judged(
         f"training on {ROWS} pairs, memory for half of a micro-batch",
@@ -182,5 +183,5 @@ class _Run:
         )
 
     def _losses(self, name: str) -> list[float]:
-        rows = read_jsonl(self.folder / name / "final/metrics.jsonl")
-        return [row["loss"] for row in rows if row["step"]]
+        rows = StepMetrics.read_rows(self.folder / name / "final" / METRICS)
+        return [row.loss for row in rows if row.loss is not None]

@@ -22,7 +22,7 @@ from lamini.evaluation.proven_scorer import ProvenScorer
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
 from lamini.forward.proof import NOISE
-from lamini.settings.params import AskedModel
+from lamini.settings.params import EvaluatedModel
 from lamini.training.computation import Computation
 from lamini.training.layout import lay_out
 from lamini.training.optimization import LossScale, autocast
@@ -184,7 +184,7 @@ def check_evaluation(machine: Machine) -> Iterator[Row]:
             continue
         student = machine.student(family)
         path = machine.job(family)[0].initialization.path
-        asked = AskedModel(
+        evaluated = EvaluatedModel(
             model=family,
             architecture=student.job.architecture,
             prompt_format=None,
@@ -193,7 +193,7 @@ def check_evaluation(machine: Machine) -> Iterator[Row]:
         )
         scores = {}
         for precision in ("fp32", "bf16"):
-            model, _ = load_model(asked, precision, machine.ranks.device)
+            model, _ = load_model(evaluated, precision, machine.ranks.device)
             scorer = ProvenScorer(family, model, 4096)
             choices = _choices(student)
             alone = Scorer(model, 4096).score(choices[::SAMPLED], "alone")

@@ -124,7 +124,7 @@ def _ours(
     trainer = sides.our_trainer(student, model, pairs, folder, machine.ranks)
     clock, losses = _Clock(machine.ranks.device), []
     for step in range(STEPS):
-        losses.append(trainer.step(step)["loss"])
+        losses.append(trainer.step(step).loss)
         clock.on_step_end()
     return clock, float(np.mean(losses))
 

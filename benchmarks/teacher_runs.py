@@ -21,6 +21,7 @@ CURATOR = HERE.parent / ".venv-bench-curator/bin/python"
 CLIENTS = {
     "ours": OWN,
     "aiohttp": OWN,
+    "aiohttp_tuned": OWN,
     "openai": PEERS,
     "openai_aiohttp": PEERS,
     "curator": CURATOR,
@@ -28,6 +29,8 @@ CLIENTS = {
     "datatrove": PEERS,
     "data_designer": PEERS,
 }
+BARE = ("aiohttp", "aiohttp_tuned")
+"""HTTP clients without retries, ledger or limits: the cost of the requests alone."""
 _NUMBER = re.compile(rb"#(\d{7})#")
 
 
@@ -50,7 +53,7 @@ def find_clients(only: list[str]) -> dict[str, Path]:
     """Clients with the Python of their environment; clients without environment are skipped."""
     found = {}
     for client, python in CLIENTS.items():
-        if only and client not in (*only, "ours", "aiohttp"):
+        if only and client not in (*only, *BARE, "ours"):
             continue
         if python.exists():
             found[client] = python

@@ -152,7 +152,6 @@ def make_student(
         model=kind,
         name=kind,
         architecture=architecture,
-        family=kind,
         initialization=place,
         tokenizer=place,
         prompt_format=wrapper,

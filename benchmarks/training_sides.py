@@ -109,8 +109,9 @@ def ours(student: Student, pairs: np.ndarray, folder: Path) -> Side:
         restore()
         with _deterministic():
             row = trainer.step(0)
-        side.padding = row["padding_share"]
-        return float(row["loss"])
+        side.padding = row.padding_share
+        assert row.loss is not None
+        return row.loss
 
     side = Side(step)
     return side

@@ -15,6 +15,7 @@ rule measure_dataset:
         diversity=paths.DIVERSITY,
         quality=paths.QUALITY,
         lengths=paths.LENGTHS,
+        readability=paths.READABILITY,
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -47,6 +48,26 @@ rule count_tokens:
         "../scripts/count_tokens.py"
 
 
+rule measure_mattr_readings:
+    """Measure lexical diversity with each kind of tokens and each way to combine the texts."""
+    input:
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
+        tokenizer=flow.tokenizer_input(flow.config.analysis.tokenizer),
+    output:
+        readings=paths.MATTR_READINGS,
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        runtime=growing(240),
+        mem_mb=growing(24000),
+    params:
+        settings=flow.mattr_reading_params().as_params(),
+    script:
+        "../scripts/measure_mattr_readings.py"
+
+
 rule embed_instructions:
     """Compute sentence embeddings of a sample of instructions per set."""
     input:
@@ -68,11 +89,12 @@ rule embed_instructions:
 
 
 rule project_embeddings:
-    """Project the embeddings to two dimensions with t-SNE, and measure semantic diversity."""
+    """Project the embeddings with t-SNE, and measure what that keeps, and semantic diversity."""
     input:
         embeddings=paths.EMBEDDINGS,
     output:
         projection=paths.PROJECTION,
+        neighbourhoods=paths.NEIGHBOURHOODS,
         diversity=paths.SEMANTIC_DIVERSITY,
     conda:
         "../envs/data.yaml"
@@ -145,6 +167,47 @@ rule count_funnel:
         settings=flow.funnel_params().as_params(),
     script:
         "../scripts/count_funnel.py"
+
+
+rule scan_personal_data:
+    """Count personal data by their form, per source and kind."""
+    input:
+        manifest=paths.DATASET_MANIFEST,
+        dataset=ancient(paths.DATASET),
+    output:
+        personal_data=paths.PERSONAL_DATA,
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=growing(60),
+        mem_mb=growing(2000),
+    params:
+        settings=flow.personal_data_params().as_params(),
+    script:
+        "../scripts/scan_personal_data.py"
+
+
+rule measure_detectors:
+    """Measure precision and recall of the detectors on labelled samples."""
+    input:
+        refusals=ancient(f"{flow.config.analysis.detector_samples}/refusals.jsonl"),
+        non_answers=ancient(
+            f"{flow.config.analysis.detector_samples}/non_answers.jsonl"
+        ),
+        unfinished=ancient(f"{flow.config.analysis.detector_samples}/unfinished.jsonl"),
+        languages=ancient(f"{flow.config.analysis.detector_samples}/languages.jsonl"),
+        verbs=ancient(f"{flow.config.analysis.detector_samples}/verbs.jsonl"),
+    output:
+        errors=paths.DETECTOR_ERRORS,
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=growing(10),
+        mem_mb=growing(2000),
+    params:
+        settings=flow.detector_params().as_params(),
+    script:
+        "../scripts/measure_detectors.py"
 
 
 rule count_verbs:

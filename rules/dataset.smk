@@ -52,6 +52,29 @@ else:
             "../scripts/import_published.py"
 
 
+rule describe_dataset:
+    """Write the datasheet and the Croissant metadata of a dataset."""
+    input:
+        manifest=paths.DATASET_MANIFEST,
+        quality=paths.QUALITY,
+        near_duplicates=paths.NEAR_DUPLICATE_COUNTS,
+        readability=paths.READABILITY,
+        personal_data=paths.PERSONAL_DATA,
+        contamination=paths.CONTAMINATION,
+    output:
+        datasheet=paths.DATASHEET,
+        metadata=paths.CROISSANT,
+    conda:
+        "../envs/data.yaml"
+    resources:
+        runtime=growing(10),
+        mem_mb=growing(1000),
+    params:
+        settings=lambda w: flow.description_params(w.mixture).as_params(),
+    script:
+        "../scripts/describe_dataset.py"
+
+
 rule export_dataset:
     """Export a merged dataset as a folder for the hub and as JSONL; not part of `all`."""
     input:

@@ -110,7 +110,7 @@ rule write_crate:
 
 
 rule write_report:
-    """Write the report: one self-contained HTML page with every table and figure."""
+    """Write the report: an HTML page with every table and figure, and one with all answers."""
     input:
         **catalogue.report_inputs(),
     output:
@@ -123,6 +123,7 @@ rule write_report:
                 "Shows": "The report, with every table and figure",
             },
         ),
+        answers_page=paths.ANSWERS_PAGE,
     conda:
         "../envs/data.yaml"
     resources:

@@ -105,10 +105,11 @@ rule train_model:
         settings=lambda w: flow.training_json(w.model),
         # Snakemake treats a function of `threads` as derived: a change does not retrain a model.
         speed=lambda w, threads: flow.training_speed_json(w.model),
+        name=lambda w, threads: flow.config.models[w.model].name,
         folder=lambda w: flow.tokenized(w.model, paths.TOKENIZED),
     shell:
         "python -m lamini.training --settings {params.settings:q} --speed {params.speed:q}"
-        " --tokenized {params.folder:q} --output "
+        " --name {params.name:q} --tokenized {params.folder:q} --output "
         + paths.STUDENT.format(model="{wildcards.model}")
         + " --read {input:q} --written {output:q}"
         " --nodes {resources.nodes} --gpus {resources.node_gpus} --threads {threads} --log {log:q}"

@@ -45,7 +45,7 @@ class Checkout:
 
     def planned_jobs(self, *arguments: str) -> set[tuple[str, str]]:
         """Planned jobs as (rule, wildcards), such as ("train_model", "model=lamini-demo-t5")."""
-        done = self.snakemake("-n", *arguments)
+        done = self.snakemake("-n", *arguments, "--printshellcmds")  # with the profiles, too
         return read_jobs(done.stdout + done.stderr)
 
 

@@ -1,6 +1,8 @@
 """Fixtures of several test folders: a fresh checkout, and the finished demo, run once."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,16 @@ DEMO_SECONDS = 3000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Raise the timeout of tests that need the finished demo: the first of them runs it."""
+    """Raise the timeout of tests that need the finished demo; divide the tests among processes.
+
+    The tests of a file run in one process, and so do all those with the cluster, as the machine has
+    one SLURM.
+    """
     for item in items:
+        parts = item.path.relative_to(Path(__file__).parent).parts
+        item.add_marker(
+            pytest.mark.xdist_group("slurm" if parts[0] == "slurm" else "/".join(parts))
+        )
         if "finished_demo" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(DEMO_SECONDS))
 
@@ -35,15 +45,32 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def finished_demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Checkout]:
     """A checkout with the finished demo, which runs once for all tests.
 
+    Of several test processes, the first one runs it and the others copy it, as tests change it.
     While working on the tests, FINISHED_DEMO can name a checkout where that was done before.
     """
     if "FINISHED_DEMO" in os.environ:
         yield Checkout(Path(os.environ["FINISHED_DEMO"]))
         return
-    demo = check_out(tmp_path_factory.mktemp("demo") / "project")
+    own = tmp_path_factory.mktemp("demo") / "project"
+    if worker_id == "master":
+        yield _run_demo(own)
+        return
+    shared = tmp_path_factory.getbasetemp().parent / "finished-demo"
+    with Path(f"{shared}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            shutil.copytree(_run_demo(own).folder, shared, symlinks=True)
+    if not own.exists():
+        shutil.copytree(shared, own, symlinks=True)
+    yield Checkout(own)
+
+
+def _run_demo(folder: Path) -> Checkout:
+    demo = check_out(folder)
     done = demo.snakemake("--profile", "demo", check=False)
+    (folder / "terminal.txt").write_text(done.stdout + done.stderr)
     assert done.returncode == 0, f"the demo failed:\n{done.stdout[-4000:]}\n{done.stderr[-12000:]}"
-    yield demo
+    return demo

@@ -5,25 +5,37 @@ hours, a cluster, a key or a person: they must then exist, with the flags that t
 """
 
 import ast
+import copy
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from checkouts import ENVIRONMENT, Checkout, check_out
+from lamini.command import read_config
 from lamini.plan.students import GPU_MODELS
+from lamini.settings import SettingsError, load_settings
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("config/**/README.md")])
 BLOCK = re.compile(r"^ *```sh(?P<mark>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+YAML = re.compile(r"^ *```yaml\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+BASES = ("", "config/demo.yaml", "config/examples/herd.yaml")
 NOT_RUN = re.compile(r" not run: \S.+")
-OF_THE_MACHINE = {"git", "rsync", "squeue", "less", "cd", "export", "."}
+OF_THE_MACHINE = {
+    *(".venv-teacher/bin/vllm", "git", "rsync", "squeue"),
+    *("less", "cd", "mkdir", "cp", "export", "."),
+}
 """Programs that are not the project's; of their lines nothing is checked but the name."""
 
 
@@ -108,6 +120,8 @@ def _planned(arguments: list[str]) -> list[str]:
     """The arguments of a dry run of the same command."""
     if {"--lint", "--unlock"} & set(arguments):
         return arguments
+    # From a second run's folder, the path of this checkout.
+    arguments = ["Snakefile" if word == "../lamini/Snakefile" else word for word in arguments]
     return [*(word for word in arguments if word != "-n"), "-n", "--quiet", "all"]
 
 
@@ -136,9 +150,56 @@ def test_every_other_command_exists_or_runs(command: str, shared: Checkout) -> N
 
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text("utf-8")):
+            if target.startswith("http"):
+                continue
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name}: {target}"
+            assert not heading or heading in _anchors(linked), f"{page.name}: {target}#{heading}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """Names of the headings in links, on the hub and in the pages of `make docs`."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in headings}
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    listed = re.findall(r"[\w/-]+\.md", json.dumps(navigation))
+    assert sorted(listed) == sorted(str(page.relative_to(ROOT)) for page in PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_shown_configurations_are_valid(page: Path) -> None:
+    """Each block is valid as an overlay of the paper, the demo, or the example of a herd."""
+    for block in YAML.finditer(page.read_text("utf-8")):
+        if block["text"].lstrip().startswith("# config/"):  # a file of another kind
+            continue
+        overlay = yaml.safe_load(textwrap.dedent(block["text"]))
+        assert any(_is_valid(overlay, base) for base in BASES), block["text"]
+
+
+def _is_valid(overlay: dict[str, Any], base: str) -> bool:
+    config = copy.deepcopy(_merged(base))
+    update_config(config, overlay)
+    try:
+        load_settings(config)
+    except SettingsError:
+        return False
+    return True
+
+
+@cache
+def _merged(base: str) -> dict[str, Any]:
+    return read_config([ROOT / base] if base else [], [])
+
+
+def test_examples_are_shown_as_they_are() -> None:
+    for page, example in (("README.md", "cook.yaml"), ("docs/tutorial.md", "first_herd.yaml")):
+        lines = (ROOT / "config/examples" / example).read_text("utf-8").splitlines(keepends=True)
+        settings = "".join(line for line in lines if not line.startswith("#"))
+        assert settings in (ROOT / page).read_text("utf-8"), f"{page}: {example}"
 
 
 def test_messages_of_the_troubleshooting_page_are_the_codes_own() -> None:

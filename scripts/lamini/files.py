@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import orjson
 
-from lamini.errors import LaminiError
+from lamini.errors import LaminiError, disk_full
 
 
 def listed(paths: str | Iterable[str] | None) -> list[str]:
@@ -33,6 +33,9 @@ def atomic_writer(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     Args:
         path: the file to create or replace; its folder is created if missing.
         mode: "w" for UTF-8 text with `\\n` line ends, "wb" for bytes.
+
+    Raises:
+        DiskFullError: names the file; the old content, if any, is kept.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +49,11 @@ def atomic_writer(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if full := disk_full(error, path):
+            raise full from error
         raise
 
 

@@ -1,7 +1,9 @@
 """Logging and progress of jobs.
 
-Each job logs to its own file and to the terminal. Long loops report through `Progress`: a progress
-bar on a terminal, otherwise a plain line every 30 seconds, with throughput and estimated time left.
+Each job logs to its own file and to the terminal. In a run with the project's logger plugin (see
+`lamini.terminal`), jobs print only warnings. Long loops report through `Progress`: a progress bar
+on a terminal of their own, otherwise a plain line every 30 seconds, with throughput and estimated
+time left.
 """
 
 import logging
@@ -15,9 +17,11 @@ from typing import Self
 
 from tqdm import tqdm
 
-from lamini.errors import LaminiError
+from lamini.errors import LaminiError, disk_full
 
 LINE_EVERY_SECONDS = 30.0
+_BRIEF = "LAMINI_BRIEF_TERMINAL"
+_NO_CLUSTER = "none"
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -30,26 +34,42 @@ def start_logging(log_file: str | Path, job: str) -> logging.Logger:
     """
     if plain_progress():  # must be set before huggingface_hub is imported
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("lamini")
     logger.setLevel(logging.INFO)
     logger.handlers.clear()
     logger.propagate = False
-    to_file = logging.FileHandler(log_file, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter(_FORMAT))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setFormatter(logging.Formatter(f"[{job}] %(message)s"))
-    logger.addHandler(to_file)
+    if brief_terminal():  # the run shows the errors of failed jobs
+        to_terminal.setLevel(logging.WARNING)
+        to_terminal.addFilter(lambda record: record.levelno < logging.ERROR)
     logger.addHandler(to_terminal)
     sys.excepthook = _log_uncaught
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    to_file = _LogFile(log_file, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter(_FORMAT))
+    logger.addHandler(to_file)
     return logger
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that a full disk does not stop; the terminal gets all lines, too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave out the line, without the traceback that `logging` prints for each line."""
+        if disk_full(sys.exc_info()[1]) is None:
+            super().handleError(record)
+        elif record.levelno >= logging.ERROR and brief_terminal():  # the run would find no error
+            print(record.getMessage(), file=sys.stderr)
 
 
 def _log_uncaught(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Log a `LaminiError` as its message only, and any other exception with its traceback."""
+    """Log a `LaminiError` or a full disk as one message, any other exception with its traceback."""
     logger = logging.getLogger("lamini")
+    error = disk_full(error) or error
+    kind = type(error)
     if issubclass(kind, (LaminiError, KeyboardInterrupt)):
         logger.error("%s", error or kind.__name__)
     else:
@@ -57,8 +77,23 @@ def _log_uncaught(
 
 
 def plain_progress() -> bool:
-    """Whether progress must be plain lines: no terminal, or `LAMINI_PLAIN_PROGRESS` is set."""
-    return bool(os.environ.get("LAMINI_PLAIN_PROGRESS")) or not sys.stderr.isatty()
+    """Whether progress must be plain lines: no terminal of its own, or `LAMINI_PLAIN_PROGRESS`."""
+    wanted = bool(os.environ.get("LAMINI_PLAIN_PROGRESS")) or brief_terminal()
+    return wanted or not sys.stderr.isatty()
+
+
+def start_brief_terminal() -> None:
+    """Make the jobs of this run print only warnings; the run's own process has the rest."""
+    os.environ[_BRIEF] = os.environ.get("SLURM_JOB_ID", _NO_CLUSTER)
+    os.environ["TQDM_DISABLE"] = "1"  # progress bars of libraries, such as loading weights
+
+
+def brief_terminal() -> bool:
+    """Whether this job shares the terminal of a run with `start_brief_terminal`.
+
+    A job of SLURM inherits the variable, but prints into a log file of its attempt.
+    """
+    return os.environ.get(_BRIEF) == os.environ.get("SLURM_JOB_ID", _NO_CLUSTER)
 
 
 class Progress:
@@ -69,6 +104,8 @@ class Progress:
         unit: name of the units ("pairs", "requests", "steps").
         done: number of units that an earlier process has finished.
         details: called for each line; returns additional text ("spent $0.12, 3 in flight").
+        pace: called for each line; returns the seconds of a unit, from which the time left follows.
+            Without it, or if it returns None, the mean since the start is used.
     """
 
     def __init__(
@@ -77,9 +114,11 @@ class Progress:
         unit: str,
         done: int = 0,
         details: Callable[[], str] | None = None,
+        pace: Callable[[], float | None] | None = None,
     ) -> None:
         self.total, self.unit, self.done = total, unit, done
         self._details = details or (lambda: "")
+        self._pace = pace or (lambda: None)
         self._first, self._started = done, time.monotonic()
         self._last_line = self._started
         self._logger = logging.getLogger("lamini")
@@ -108,7 +147,8 @@ class Progress:
         if now - self._last_line >= LINE_EVERY_SECONDS:
             self._last_line = now
             for handler in self._logger.handlers:
-                if self._bar is None or isinstance(handler, logging.FileHandler):
+                on_screen = self._bar is None and handler.level <= logging.INFO
+                if on_screen or isinstance(handler, logging.FileHandler):
                     handler.handle(
                         self._logger.makeRecord(
                             "lamini", logging.INFO, "", 0, self.line(), (), None
@@ -119,7 +159,8 @@ class Progress:
         """Progress as text: units done, throughput, and estimated time left."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = (self.done - self._first) / seconds
-        left = (self.total - self.done) / rate if rate > 0 else float("inf")
+        pace = self._pace() or (1 / rate if rate > 0 else float("inf"))
+        left = (self.total - self.done) * pace
         eta = "done" if self.done >= self.total else f"ETA {format_seconds(left)}"
         parts = [f"{self.done:,}/{self.total:,} {self.unit}", f"{rate:,.1f}/s", eta]
         return ", ".join(part for part in [*parts, self._details()] if part)

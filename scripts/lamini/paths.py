@@ -2,12 +2,14 @@
 
 The rules declare their files with these patterns, and the package fills in the wildcards: sources,
 shards, mixtures, tokenizers, models, tasks and studies are named in the configuration. All paths
-are relative to the project's root. Logs and benchmark files are named after the rule
-(`lamini.workflow.rule_logs`).
+are relative to the run's folder, which is the project's root by default. Logs and benchmark files
+are named after the rule (`lamini.workflow.rule_logs`).
 """
 
 from pathlib import Path
 
+PROJECT = Path(__file__).parents[2]
+"""The project's root, with Snakefile and config/; a run may be in another folder."""
 RESULTS = Path("results")
 
 # Topics, instructions and pairs.
@@ -30,15 +32,20 @@ TOPIC_COVERAGE = "results/analysis/topic_coverage.csv"
 DATASET = "results/dataset/{mixture}.parquet"
 DATASET_MANIFEST = "results/dataset/{mixture}.manifest.json"
 DATASET_CARD = "results/dataset/{mixture}.card.md"
+DATASHEET = "results/dataset/{mixture}.datasheet.md"
+CROISSANT = "results/dataset/{mixture}.croissant.json"
 EXPORT_CARD = "results/export/{mixture}/README.md"
 EXPORT_PARQUET = "results/export/{mixture}/{mixture}.parquet"
 EXPORT_JSONL = "results/export/{mixture}.jsonl"
 STATISTICS = "results/analysis/{mixture}/statistics.csv"
 DIVERSITY = "results/analysis/{mixture}/diversity.csv"
+MATTR_READINGS = "results/analysis/{mixture}/mattr_readings.csv"
 QUALITY = "results/analysis/{mixture}/quality.csv"
+READABILITY = "results/analysis/{mixture}/readability.csv"
 LENGTHS = "results/analysis/{mixture}/lengths.csv"
 TOKEN_COUNTS = "results/analysis/{mixture}/token_counts/{tokenizer}.csv"
 EMBEDDINGS = "results/analysis/{mixture}/embeddings.parquet"
+NEIGHBOURHOODS = "results/analysis/{mixture}/neighbourhoods.csv"
 PROJECTION = "results/analysis/{mixture}/projection.parquet"
 SEMANTIC_DIVERSITY = "results/analysis/{mixture}/semantic_diversity.csv"
 CONTAMINATION = "results/analysis/{mixture}/contamination.csv"
@@ -46,8 +53,10 @@ CONTAMINATION_HITS = "results/analysis/{mixture}/contamination.parquet"
 CONTAMINATED_EXAMPLES = "results/analysis/{mixture}/contaminated_examples.parquet"
 NEAR_DUPLICATES = "results/analysis/{mixture}/near_duplicates.parquet"
 NEAR_DUPLICATE_COUNTS = "results/analysis/{mixture}/near_duplicates.csv"
+PERSONAL_DATA = "results/analysis/{mixture}/personal_data.csv"
 FUNNEL = "results/analysis/{mixture}/funnel.csv"
 VERBS = "results/analysis/{mixture}/verbs.csv"
+DETECTOR_ERRORS = "results/analysis/detectors.csv"
 
 # Tokenizers and models. A manifest is the only declared file of its folder.
 TOKENIZER = "results/tokenizers/{tokenizer}"
@@ -81,6 +90,7 @@ FIGURE = "results/figures/figure_{figure}"
 RUN_CONFIG = "results/run_config.yaml"
 LINEAGE = "results/report/lineage.json"
 REPORT = "results/report/index.html"
+ANSWERS_PAGE = "results/report/answers.html"
 CRATE = "results/ro-crate-metadata.json"
 CRATE_WORKFLOW = "results/workflow/Snakefile"
 
@@ -90,7 +100,14 @@ BENCHMARKS = Path("results/benchmarks")
 PROVENANCE = Path("results/provenance")
 JOB_RECORDS = PROVENANCE / "jobs"
 JOBS_FILE = Path("results/jobs.json")
+PLAN_FILE = Path("results/plan.json")
+PREVIOUS = Path("results/previous")
 CODE_FILE = Path("results/code.json")
+
+
+def of_project(path: str) -> str:
+    """A file of the project: in the run's folder, else in the project's root."""
+    return path if Path(path).is_file() else str(PROJECT / path)
 
 
 def is_result(path: str) -> bool:

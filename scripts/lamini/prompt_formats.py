@@ -4,6 +4,8 @@ Training, evaluation and free-text answers render their prompts with this module
 sees exactly the prompt format that it was trained on.
 """
 
+from dataclasses import dataclass
+
 from lamini.errors import SettingsError
 
 # Alpaca's wrapper for instructions without input, as used by LaMini-LM's decoder-only models. It
@@ -14,6 +16,32 @@ _ALPACA_BEFORE = (
 )
 _ALPACA_AFTER = "\n\n### Response:"
 _WRAPPERS = {"bare": ("", ""), "alpaca": (_ALPACA_BEFORE, _ALPACA_AFTER)}
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """Text around an instruction. A chat template is one too (`lamini.students.chat`)."""
+
+    before: str
+    after: str
+
+    @property
+    def has_special_tokens(self) -> bool:
+        """Whether the text has its special tokens, so that the tokenizer must add none."""
+        return False
+
+    def render(self, instruction: str) -> str:
+        """Text of the whole prompt."""
+        return f"{self.before}{instruction}{self.after}"
+
+
+def text_format(prompt_format: str) -> PromptFormat:
+    """The prompt format `bare` or `alpaca`.
+
+    Raises:
+        SettingsError: on an unknown format.
+    """
+    return PromptFormat(*prompt_parts(prompt_format))
 
 
 def render_prompt(prompt_format: str, instruction: str) -> str:

@@ -1,6 +1,7 @@
 """One annotation page in headless Chromium, with the actions of an annotator."""
 
 import contextlib
+import importlib.metadata
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -134,10 +135,26 @@ def page_opener(tmp_path: Path) -> Iterator[Callable[..., Page]]:
             chrome.quit()
 
 
+def axe_violations(page: Page) -> list[Any]:
+    """Rules of axe-core that the page violates in its present state, with the elements."""
+    file = importlib.metadata.distribution("axe-core-python").locate_file(
+        "axe_core_python/axe.min.js"
+    )
+    page.run(Path(str(file)).read_text(encoding="utf-8"))
+    page.driver.set_script_timeout(300)
+    found: list[Any] = page.driver.execute_async_script(
+        "axe.run(document).then((done) => arguments[0](done.violations.map((v) =>"
+        " [v.id, ...v.nodes.map((node) => node.html.slice(0, 90))])))"
+    )
+    return found
+
+
 def check_layout(page: Page, width: int) -> None:
     assert page.run("return document.documentElement.scrollWidth") <= width
     assert page.run(CONTRASTS) == []
-    for element in page.driver.find_elements(By.CSS_SELECTOR, "button, input, textarea, progress"):
+    for element in page.driver.find_elements(
+        By.CSS_SELECTOR, "button, input, select, textarea, progress"
+    ):
         assert not element.is_displayed() or element.accessible_name, element.get_attribute(
             "outerHTML"
         )

@@ -8,8 +8,11 @@ from typing import Any
 
 import polars as pl
 import yaml
+from dataset_cases import dataset_manifest
 from score_cases import result
 
+from lamini import paths
+from lamini.analysis.contamination import HIT_EXAMPLES
 from lamini.catalogue import Catalogue, Item
 from lamini.catalogue.params import ItemParams
 from lamini.figures.draw import draw_figure
@@ -19,11 +22,16 @@ from lamini.report.lineage import collect_lineage
 from lamini.report.write import write_report
 from lamini.tables.make import make_table
 from lamini.tables.published import published_scores
+from lamini.training.metrics import StepMetrics
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("01", "generation", "scores", "reproduction", "reproduced_improvement", "cost", "08")
+TABLES = (
+    *("01", "generation", "averages", "by_task", "task_scores", "scores", "reproduction"),
+    *("reproduced_improvement", "cost", "cost_by_source", "cost_by_model", "08"),
+)
 FIGURES = ("3", "5", "learning_curves", "lengths")
+ANSWERED = 114
 HOSTILE = "<img src=x onerror='hacked = 1'> </script><script>hacked = 2</script> &amp;"
 
 
@@ -43,6 +51,8 @@ class ReportCase:
         self._evals()
         self._dataset()
         self._training()
+        self._contamination()
+        self._answers()
         for rule in ("train_model/a", "evaluate_others/b", "generate_pairs/alpaca/0000"):
             row = {"s": 7200.0, "threads": 4, "cpu_time": 9000, "max_rss": 2048.0}
             write_jsonl(f"results/benchmarks/{rule}.jsonl", [row | {"resources": {"gpu": 1}}])
@@ -52,8 +62,8 @@ class ReportCase:
         """Make one table from its inputs."""
         table = self.catalogue.tables[name]
         inputs = table.inputs
-        if name == "cost":
-            inputs = {"made": [], "generation": inputs["generation"]}
+        if table.entry.last:
+            inputs = inputs | {"made": []}
         outputs = _outputs(table)
         make_table(name, inputs, ItemParams.model_validate(table.params), outputs)
         _record("make_table", table.params, inputs, outputs)
@@ -80,7 +90,8 @@ class ReportCase:
         }
         output = Path(f"results/report/{page}.html")
         settings = self.catalogue.report_params().model_copy(update={"studies": []})
-        write_report(inputs=inputs, settings=settings, page=output)
+        answers = output.with_name("answers.html")
+        write_report(inputs=inputs, settings=settings, page=output, answers_page=answers)
         return output.absolute()
 
     def make_all(self) -> Path:
@@ -100,12 +111,13 @@ class ReportCase:
                 definition = self.flow.config.tasks[task]
                 score = before[definition.name] + self._random.gauss(0, 1.5)
                 path = f"results/evals/{model}/{task}.json"
+                count = definition.examples if task == "rte" else 60
                 result(
                     model,
                     task,
                     score=score,
                     interval=[score - 2, score + 2],
-                    values=[float(n < 0.6 * score) for n in range(60)],
+                    values=[float(n < 0.6 * score) for n in range(count)],
                     examples=definition.examples,
                 ).write(path)
                 _record("evaluate_model", {"version": 1}, {}, {"evals": path})
@@ -140,17 +152,48 @@ class ReportCase:
             for n in range(2000)
         ]
         pl.DataFrame(points).write_parquet(self.analysis / "projection.parquet")
-        facts = {"rows": 2_580_000, "sources": dict.fromkeys(sources, 1), "sha256": "0" * 64}
-        write_json(f"results/dataset/{self.flow.analysed_mixture}.manifest.json", facts)
+        kept = {"perplexity": "30.0", "kept_percent": "61.7", "neighbours": "15"}
+        panels = [
+            [letter, *kept.values(), "0.2"]
+            for letter, _ in zip("abc", self.flow.config.analysis.embeddings.panels, strict=False)
+        ]
+        self._csv("neighbourhoods", ["panel", *kept, "chance_percent"], panels)
+        manifest = dataset_manifest({source: {} for source in sources}, rows=2_580_000)
+        manifest.write(f"results/dataset/{self.flow.analysed_mixture}.manifest.json")
 
     def _training(self) -> None:
         for student in self.flow.config.students:
-            rows: list[Mapping[str, Any]] = [
-                {"step": n, "loss": 3 - n / 200 if n else None}
-                | {"held_out_loss": 3 - n / 210 if n % 50 == 0 else None}
+            rows = [
+                StepMetrics.untrained(3 - n / 210 if n % 50 == 0 else None).model_copy(
+                    update={"step": n, "loss": 3 - n / 200 if n else None}
+                )
                 for n in range(301)
             ]
-            write_jsonl(f"results/checkpoints/{student}/final/metrics.jsonl", map(dict, rows))
+            StepMetrics.write_rows(paths.METRICS.format(model=student), rows)
+
+    def _contamination(self) -> None:
+        """Six of RTE's examples share a run of words with the dataset, one of them a short one."""
+        tasks = self.flow.config.evaluated_tasks
+        mixture = self.flow.analysed_mixture
+        self._csv("contamination", ["task", "instruction_source"], [[t, mixture] for t in tasks])
+        rows = [("rte", place, 13 if place else 8, 1) for place in range(6)]
+        frame = pl.DataFrame(rows, HIT_EXAMPLES.names, orient="row")
+        frame.write_parquet(self.analysis / "contaminated_examples.parquet")
+
+    def _answers(self) -> None:
+        """Answers to 114 instructions and to one that is not in the study, of 19 models."""
+        words = ["bread", "water", "stone", "river", "garden", "winter"]
+        ratings = []
+        for model in self.catalogue.rated_models:
+            rows = [
+                {"id": f"user_{n}", "motivation_app": "Mail", "instruction": f"Instruction {n}."}
+                | {"response": f"{HOSTILE} {n} {model} " + " ".join(words) * 40, "truncated": False}
+                for n in range(ANSWERED + 1)
+            ]
+            write_jsonl(paths.ANSWERS.format(model=model), rows)
+            ratings += [[row["id"], model, "human", "A"] for row in rows[:ANSWERED]]
+        heading = ["source_id", "subject", "rater", "rating"]
+        _write_csv(self.catalogue.rated("models", paths.RATINGS), heading, ratings)
 
     def _csv(self, name: str, heading: list[str], rows: Iterable[list[str]]) -> None:
         _write_csv(self.analysis / f"{name}.csv", heading, rows)

@@ -6,24 +6,27 @@ are skipped on a person's machine, and fail where `CI` is set.
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rating_page import PHONE, Page, check_layout, page_opener
+from rating_page import PHONE, Page, axe_violations, check_layout, page_opener
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from lamini.files import read_json, read_jsonl, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
-from lamini.human_evaluation.items import Item, read_items
+from lamini.human_evaluation.items import Item, make_item, read_items
+from lamini.human_evaluation.protocol import PAPER, SKIP_REASONS
+from lamini.human_evaluation.rating_files import read_ratings
 from lamini.human_evaluation.selection import select_items
-from lamini.human_evaluation.sheets import make_rating_sheets
-from lamini.settings.params import CollectRatings
+from lamini.human_evaluation.sheets import make_rating_sheets, sheet
+from lamini.settings.params import CollectRatings, MakeRatingSheets
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
@@ -165,10 +168,13 @@ def test_a_study_is_rated_by_keys_across_a_restart(
 ) -> None:
     own = study.own("annotator_1")
     page = open_page(study.page("annotator_1"), "first")
+    page.press("b")
+    assert page.rated() == 0, "a key does not rate while the help is open"
+    page.press("h")
     check_layout(page, 1200)
+    page.run("window.scrollTo(0, document.body.scrollHeight)")
     page.press("b")
     assert page.rated() == 0, "a key does not rate an item outside the window"
-    page.press("h")
     rate_by_keys(page, 3)
     check_shown_as_text(page, own)
 
@@ -197,7 +203,7 @@ def test_a_study_is_rated_by_keys_across_a_restart(
         file.unlink()
     page.press(Keys.ENTER)
     exported = page.downloaded()
-    assert exported.name == "models_annotator_1.json"
+    assert re.fullmatch(r"models_annotator_1_\d{8}T\d{4}\.json", exported.name)
     rows = {row["item"]: row for row in read_json(exported)["ratings"]}
     assert {item: row["rating"] for item, row in rows.items()} == {
         i.item: level(i.item) for i in own
@@ -213,6 +219,7 @@ def test_a_study_is_rated_by_keys_across_a_restart(
     assert page.rated() == 0
     page.import_file(kept)
     assert page.rated() == len(own) and f"Imported {len(own)} ratings" in page.text("said")
+    page.press("h")
     page.press("u")
     assert page.rated() == 0, "undo reverts an import in one step"
 
@@ -250,7 +257,7 @@ def test_a_study_is_rated_on_a_phone_and_completes(
 ) -> None:
     own = study.own("annotator_2")
     page = open_page(study.page("annotator_2"), "phone", phone=True)
-    page.driver.find_element(By.CSS_SELECTOR, "#guideline summary").click()
+    page.click("close-help")
     while True:
         check_layout(page, PHONE["width"])
         check_shown_as_text(page, own)
@@ -275,6 +282,120 @@ def test_a_study_is_rated_on_a_phone_and_completes(
     first.write_text(json.dumps(json.loads(text) | {"annotator": "annotator_1", "ratings": rows}))
     summary = study.collect(first, page.downloaded())
     assert summary["complete"] and summary["rated"] == {"human": len(study.items), "machine": 0}
+
+
+# Whether the instruction and the scale of the marked text are in sight, below the header and not
+# covered by each other, wherever one is in the text.
+IN_SIGHT = """
+const box = (element) => element.getBoundingClientRect();
+const article = document.querySelector("article.current");
+const [header, asked] = ["#header", "#asked"].map((name) => box(document.querySelector(name)));
+const [scale, text] = ["fieldset", ".text"].map((name) => box(article.querySelector(name)));
+const hidden = asked.right <= text.left ? 0 : asked.bottom;
+return [
+  asked.top >= header.bottom - 1, asked.bottom <= innerHeight, asked.height > 60,
+  scale.top >= header.bottom, scale.bottom <= innerHeight + 1,
+  asked.right <= scale.left || asked.bottom <= scale.top,
+  Math.min(text.bottom, scale.top) - Math.max(text.top, hidden) > 60,
+  [...article.querySelectorAll(".gist, .criterion")].some((e) => e.checkVisibility()),
+];
+"""
+
+
+@pytest.mark.parametrize(("width", "height", "phone"), [(1280, 900, False), (390, 844, True)])
+def test_instruction_and_scale_stay_in_sight_at_the_papers_size(
+    open_page: Callable[..., Page], tmp_path: Path, width: int, height: int, phone: bool
+) -> None:
+    answer = "water policy towns remote " * 50
+    items = [
+        replace(
+            make_item(
+                place=("models", 1),
+                group=f"g{number // 19}",
+                subject=f"m{number}",
+                part="response",
+                instruction="Write an e-mail that asks for an interview. " * 8,
+                text=answer,
+            ),
+            annotators=("annotator_1",),
+        )
+        for number in range(2 * 19)
+    ]
+    settings = MakeRatingSheets(study="models", kind="models", protocol="paper", version=1)
+    file = tmp_path / "sheet.html"
+    file.write_text(sheet(items, "annotator_1", settings))
+    page = open_page(file.as_uri(), "size", phone=phone)
+    if not phone:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert page.run("return [innerWidth, innerHeight]") == [width, height]
+    assert axe_violations(page) == []
+    page.click("close-help")
+    for number in (0, 14, 18):
+        page.run("state.item = groups[0].items[arguments[0]].item; focusItem()", number)
+        for scrolled in (0, 150, 150):
+            page.run("window.scrollBy(0, arguments[0])", scrolled if phone else scrolled / 3)
+            assert page.run(IN_SIGHT) == [True] * 8, (number, scrolled)
+    assert axe_violations(page) == []
+    scale = page.run("return study.scale.map((level) => level.criterion)")
+    assert scale == [level.criterion for level in PAPER.levels]
+
+
+def test_nothing_is_lost_in_silence(
+    study: Study, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(study.page("annotator_1"), "loss")
+    page.click("close-help")
+    first, second, third = study.own("annotator_1")[:3]
+    asks = "return !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert not page.run(asks)
+    for key in "ab":
+        page.press(key)
+        page.press("k") if page.current() != first.item else None
+    page.run("state.seconds[arguments[0]] = 400", first.item)
+    page.run("skip(arguments[0], study.reasons[1])", second.item)
+    page.run("rate(arguments[0], 'C', false); withdraw(arguments[0])", third.item)
+    assert page.run(asks), "leaving with ratings that no file has"
+    assert "1 skipped" in page.text("counted")
+    page.run("state.unexported = 40; update()")
+    assert page.text("reminder").startswith("40 changes since the last export")
+    assert axe_violations(page) == []
+    page.press("e")
+    exported = read_json(page.downloaded())
+    assert not page.run(asks) and not page.driver.find_element(By.ID, "reminder").is_displayed()
+    assert (exported["format"], exported["protocol"]) == ("lamini-ratings/2", "own/1")
+    assert exported["page"] == page.run("return study.digest")
+    rows = {row["item"]: row for row in exported["ratings"]}
+    assert rows[first.item]["rating"] == "B" and 400 <= rows[first.item]["seconds"] < 700
+    assert rows[second.item]["skipped"] == SKIP_REASONS[1] and rows[second.item]["rating"] is None
+    assert rows[third.item]["rating"] is None and rows[third.item]["time"] <= exported["exported"]
+    found = read_ratings([page.downloaded()], study.items, study.settings)
+    assert [rating.rating for rating in found] == ["B", "", ""]
+
+    # An older file never replaces a newer rating without a question, a newer one does.
+    old = json.loads(json.dumps(exported))
+    for row in old["ratings"]:
+        row |= {"rating": "D", "skipped": None, "time": "2020-01-01T00:00:00.000Z"}
+    path = tmp_path / "old.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(old).encode())
+    page.driver.find_element(By.ID, "file").send_keys(str(path))
+    page.wait_for("older-said", "3 ratings or comments here differ")
+    assert axe_violations(page) == []
+    page.click("older-keep")
+    page.wait_for("said", "3 newer ratings were kept")
+    page.driver.find_element(By.ID, "file").send_keys(str(path))
+    page.wait_for("older-said", "3 ratings or comments here differ")
+    page.click("older-use")
+    page.wait_for("said", "Imported 3 ratings from old.json")
+    assert page.rated() == 3
+    for row in old["ratings"]:
+        row |= {"rating": "A", "time": "2099-01-01T00:00:00.000Z"}
+    path.write_text(json.dumps(old))
+    page.import_file(path)
+    assert page.run("return Object.values(state.ratings).map((r) => r.rating)") == ["A"] * 3
+    page.import_file(path)
+    assert "Imported 0 ratings from old.json; 3 were here already" in page.text("said")
+    assert page.driver.get_log("browser") == []
 
 
 def test_pages_have_no_key_and_load_no_files(study: Study) -> None:

@@ -6,15 +6,18 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
-from rating_page import CONTRASTS, Page, page_opener
-from report_case import FIGURES, ReportCase, edit_record
+from rating_page import CONTRASTS, Page, axe_violations, page_opener
+from report_case import ANSWERED, FIGURES, HOSTILE, TABLES, ReportCase, edit_record
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+
+from lamini.report.compare import write_comparison
 
 MODELS, TASKS = 32, 15
 CELLS = """
@@ -119,6 +122,165 @@ def test_every_width_shows_all(
     assert _requests(page) == []
 
 
+SIZES = """
+return [...document.querySelectorAll("#grid-scores tbody tr")]
+  .map((row) => row.cells[1].textContent);
+"""
+
+
+def _averages(case: ReportCase) -> dict[str, float]:
+    """Average of each model, from the evaluation's own files."""
+    return {
+        model: fmean(
+            json.loads(path.read_text())["score"]
+            for path in Path(f"results/evals/{model}").glob("*.json")
+        )
+        for model in case.flow.evaluated_models
+    }
+
+
+def test_the_report_opens_with_the_result(case: ReportCase, open_page: Callable[..., Page]) -> None:
+    page = _open(open_page, Path("results/report/index.html").absolute())
+    models, means = case.flow.config.models, _averages(case)
+    students = case.flow.config.students
+    gains = [means[s] - means[models[s].initialization or ""] for s in students]
+    mean = fmean(means[student] for student in students)
+    tiles = page.run(
+        "return [...document.querySelectorAll('.tile strong')].map((t) => t.textContent)"
+    )
+    assert tiles == [
+        f"{mean:.1f}",
+        f"{fmean(gains):+.1f}",
+        f"{mean - means['llama-7b']:+.1f}",
+        f"{mean - means['alpaca-7b']:+.1f}",
+        "US$ 6.00",
+        "6.0",
+    ]
+    better = f"{sum(gain > 0 for gain in gains)} of {len(gains)} better than their base"
+    assert better in page.run("return document.querySelector('.tiles').textContent")
+    bottom = "return document.querySelector('.tiles').getBoundingClientRect().bottom"
+    assert page.run(bottom) < 900, "on the first screen"
+    best = page.run(
+        "return [...document.querySelectorAll('table.small tbody tr')].map((row) =>"
+        " [...row.cells].map((cell) => cell.textContent))"
+    )
+    small = [s for s in students if models[s].parameters < 100_000_000]
+    first = max(small, key=lambda student: means[student])
+    gain = means[first] - means[models[first].initialization or ""]
+    assert best[0] == ["under 100M", models[first].name, f"{means[first]:.1f}", f"{gain:+.1f}"]
+    assert len(best) == 4
+
+    # Sizes sort by parameters, not by their first digit.
+    heading = page.driver.find_element(By.CSS_SELECTOR, "#grid-scores th:nth-child(2) button")
+    heading.send_keys(Keys.ENTER)
+    ordered = page.run(SIZES)
+    units = {"M": 1e6, "B": 1e9}
+    numbers = [float(size[:-1]) * units[size[-1]] for size in ordered]
+    assert numbers == sorted(numbers) and len(numbers) == 3 * MODELS
+
+    # A search over all tables: the words must be in one row. A hit leads to its rows.
+    field = page.driver.find_element(By.CSS_SELECTOR, "#find-all input")
+    field.send_keys("wic lamini-neo-125m")
+    listed = "return [...document.querySelectorAll('#listed li')].filter((i) => !i.hidden)"
+    listed += ".map((item) => item.textContent.trim())"
+    assert [text.rpartition(". ")[2] for text in page.run(listed)] == ["1 row", "1 row"]
+    hit = page.driver.find_element(
+        By.CSS_SELECTOR, "#listed a[href='#table-reproduced_improvement']"
+    )
+    hit.click()
+    block = page.driver.find_element(By.ID, "table-reproduced_improvement")
+    assert block.find_element(By.TAG_NAME, "output").text == "1 of 225 rows"
+
+    # The address of a task opens it.
+    page.driver.get(Path("results/report/index.html").absolute().as_uri() + "#task-rte")
+    task = page.driver.find_element(By.ID, "task-rte")
+    assert task.get_attribute("open") and task.find_element(By.TAG_NAME, "table").is_displayed()
+    assert len(task.find_elements(By.CSS_SELECTOR, "tbody tr")) == MODELS
+    assert "Without the 5 contaminated examples the mean is" in task.text
+    links = page.run(
+        "return [...document.querySelectorAll('a[href^=\"../\"]')]"
+        ".map((a) => a.getAttribute('href'))"
+    )
+    assert len(set(links)) == 3 * len({*TABLES}) + 3 * len(FIGURES) + MODELS * TASKS
+    assert all((Path("results/report") / link).is_file() for link in links)
+    copy = page.driver.find_element(By.CSS_SELECTOR, "#table-averages .copy")
+    copied = (
+        "navigator.clipboard.writeText = (text) => { window.copied = text; }; arguments[0].click();"
+    )
+    page.run(copied, copy)
+    lines = page.run("return window.copied").splitlines()
+    assert len(lines) == 1 + MODELS and lines[0].startswith(
+        "Model\tModels\tParameters, M\tAverage\t"
+    )
+    page.run(
+        "for (const e of document.querySelectorAll('main > section:not(#overview, #evaluation),"
+        " #evaluation .block:not(#table-averages, #task-rte), :is(tr, li):nth-child(n+4)'))"
+        " e.remove();"
+    )
+    assert axe_violations(page) == []
+
+
+def test_answers_of_all_models_stand_side_by_side(
+    case: ReportCase, open_page: Callable[..., Page]
+) -> None:
+    path = Path("results/report/answers.html").absolute()
+    assert path.stat().st_size < 5_000_000, "with 2,166 answers of 250 words"
+    page = _open(open_page, path)
+    names = [model.name for model in case.catalogue.report_params().rated]
+    heads = "return [...document.querySelectorAll('.answer h3')].map((h) => h.textContent)"
+    assert page.run(heads) == names and len(names) == 19
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, "#instructions li")) == ANSWERED
+    assert page.driver.find_element(By.CSS_SELECTOR, ".answer .text").text.startswith(HOSTILE)
+    assert page.text("found") == "114 of 114 instructions"
+    assert page.run(CONTRASTS) == []
+    assert axe_violations(page) == []
+    page.driver.find_element(By.ID, "find").send_keys("113 LAMINI-t5-738m")
+    assert page.text("found") == "1 of 114 instructions"
+    assert page.text("instruction") == "Instruction 113."
+    assert page.text("kind") == "114 of 114: Mail"
+    assert {mark.text.lower() for mark in page.driver.find_elements(By.TAG_NAME, "mark")} == {
+        "113",
+        "lamini-t5-738m",
+    }
+    page.driver.find_element(By.ID, "shown").send_keys("reference")
+    roles = [case.flow.config.models[m].role for m in case.catalogue.rated_models]
+    assert len(page.run(heads)) == roles.count("reference")
+    page.driver.get(f"{path.as_uri()}#user_7")
+    page.driver.refresh()
+    assert page.text("instruction") == "Instruction 7."
+    page.click("next")
+    assert page.run("return location.hash") == "#user_8" and page.text("kind").startswith("9 of")
+    assert page.run("return window.hacked") is None
+    assert page.driver.get_log("browser") == []
+    assert _requests(page) == []
+
+
+def test_two_runs_are_compared(case: ReportCase, open_page: Callable[..., Page]) -> None:
+    other = Path("other/results/tables")
+    other.mkdir(parents=True)
+    for name in ("averages", "cost"):
+        text = Path(f"results/tables/table_{name}.json").read_text()
+        (other / f"table_{name}.json").write_text(text)
+    changed = json.loads((other / "table_averages.json").read_text())
+    changed["rows"][0][3] |= {"value": changed["rows"][0][3]["value"] + 1, "text": "B"}
+    (other / "table_averages.json").write_text(json.dumps(changed))
+    write_comparison(Path("results"), other.parent, Path("compare.html"))
+    page = _open(open_page, Path("compare.html").absolute())
+    block = page.driver.find_element(By.ID, "table-averages")
+    shown = "return [...arguments[0].querySelectorAll('tbody tr')].filter((r) =>"
+    shown += " r.checkVisibility()).map((r) => r.cells[3].textContent)"
+    before = changed["rows"][0][3]["value"] - 1
+    assert page.run(shown, block) == [f"{before:.1f} → B +1.0"]
+    page.click("only")
+    assert len(page.run(shown, block)) == MODELS
+    page.run(
+        "for (const e of document.querySelectorAll('#dataset, #human, #evaluation .block:not("
+        "#table-averages), :is(tr, li):nth-child(n+4)')) e.remove();"
+    )
+    assert page.run(CONTRASTS) == [] and axe_violations(page) == []
+    assert _requests(page) == [] and page.driver.get_log("browser") == []
+
+
 def test_the_count_of_scores_within_has_yardsticks(
     case: ReportCase, open_page: Callable[..., Page]
 ) -> None:
@@ -192,7 +354,7 @@ def test_a_page_has_what_screen_readers_need(
     links = page.run("return [...document.querySelectorAll('a[href^=\"#\"]')].map((a) => a.hash)")
     assert {link.removeprefix("#") for link in links} <= set(ids)
     for element in page.driver.find_elements(By.CSS_SELECTOR, "button, input, select"):
-        assert element.accessible_name
+        assert not element.is_displayed() or element.accessible_name
     page.press(Keys.TAB)
     assert page.run("return document.activeElement.className") == "skip"
 

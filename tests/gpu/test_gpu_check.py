@@ -14,7 +14,7 @@ import pytest
 import torch
 from gpu_machine import FAMILIES, Machine, Row, restored_torch, start
 
-from lamini.evaluation import scoring
+from lamini.evaluation.batches import Batching
 from lamini.training import computation, losses
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,10 @@ def test_cudnns_kernel_is_found(machine: Machine, monkeypatch: pytest.MonkeyPatc
 def test_a_batch_that_is_not_halved_is_found(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "_halving", lambda batch, compute: compute(batch))
+    def breaks_off(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Batching, "_halve", breaks_off)
     assert _failed(machine, "memory") == {"memory: breaks off"}
 
 

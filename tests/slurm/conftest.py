@@ -82,4 +82,4 @@ def chain(
 @pytest.fixture
 def quiet(chain: Run) -> None:
     """The idle cluster, for tests that disturb other jobs too."""
-    chain.wait(420)
+    chain.wait(900)

@@ -34,8 +34,9 @@ CHAIN = (
 )
 """Of each stage one result; together they are one way through the whole pipeline."""
 CHAIN_TARGETS = (f"results/evals/{STUDENT}/rte.json", f"results/answers/{STUDENT}.jsonl")
-# The profile polls at an interval for real use; the cluster here answers at once.
-QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "20")
+# The profile polls at an interval for real use; the cluster here answers at once. Snakemake's own
+# output has the ids of the SLURM jobs.
+QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "20", "-p")
 
 
 def copy_demo(demo: Checkout, folder: Path, *left_out: str) -> Checkout:
@@ -96,7 +97,7 @@ class Run:
                 start_new_session=True,
             )
 
-    def wait(self, seconds: float = 240) -> str:
+    def wait(self, seconds: float = 600) -> str:
         """Wait until it succeeds; returns its output."""
         try:
             code = self._process.wait(seconds)
@@ -106,7 +107,7 @@ class Run:
         assert code == 0, f"the run failed:\n{self.text[-8000:]}"
         return self.text
 
-    def wait_for_failure(self, seconds: float = 240) -> str:
+    def wait_for_failure(self, seconds: float = 600) -> str:
         """Wait until it fails; returns its output."""
         assert self._process.wait(seconds) != 0, self.text
         return self.text

@@ -46,7 +46,7 @@ def train(demo: Checkout, *options: str, overlay: dict[str, Any] = OFTEN) -> Run
 
 def in_the_middle(demo: Checkout, run: Run) -> str:
     """Wait until training has some checkpoints; returns its SLURM job."""
-    wait_until(lambda: newest_step(demo.folder / FOLDER) >= 5, 180, f"a checkpoint:\n{run.text}")
+    wait_until(lambda: newest_step(demo.folder / FOLDER) >= 5, 400, f"a checkpoint:\n{run.text}")
     return run.jobs[-1]
 
 
@@ -85,7 +85,7 @@ def test_the_driver_is_killed_and_started_again(cluster: Cluster, demo: Checkout
     first.kill(signal.SIGKILL)
     assert job(cluster, left)["state"] == "RUNNING"
     demo.snakemake("--profile", "slurm", "--unlock")
-    train(demo, overlay=long).wait(420)
+    train(demo, overlay=long).wait(900)
     assert job(cluster, left)["state"] == "CANCELLED"
     log = training_log(demo)
     assert f"cancelling SLURM job [{left}] of an earlier run" in log and "resuming from" in log
@@ -99,7 +99,7 @@ def test_the_job_ends_well_while_nobody_watches(
     first = train(demo)
     left = in_the_middle(demo, first)
     first.kill(signal.SIGKILL)
-    wait_until(lambda: job(cluster, left)["state"] == "COMPLETED", 240, "the job's end")
+    wait_until(lambda: job(cluster, left)["state"] == "COMPLETED", 480, "the job's end")
     demo.snakemake("--profile", "slurm", "--unlock")
     again = train(demo)
     assert "Nothing to be done" in again.wait()

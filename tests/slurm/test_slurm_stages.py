@@ -47,7 +47,7 @@ def check_jobs(cluster: Cluster, run: Run) -> dict[str, dict[str, str]]:
 
 def test_one_way_through_every_stage(cluster: Cluster, chain: Run, finished_demo: Checkout) -> None:
     """The run started before the tests of failures, and runs in parallel with them."""
-    chain.wait(420)
+    chain.wait(900)
     jobs = check_jobs(cluster, chain)
     assert len(jobs) == len(chain.jobs) == len(CHAIN), sorted(jobs)
     trained = jobs[f"rule_train_model_wildcards_{STUDENT}"]

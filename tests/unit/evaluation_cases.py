@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lamini.files import resolve_path, write_folder_manifest
 from lamini.settings.evaluation import Task
-from lamini.settings.params import AskedModel
+from lamini.settings.params import EvaluatedModel
 from lamini.students.pretrained import save_model
 from lamini.students.tokenizers import load_tokenizer
 
@@ -74,11 +74,11 @@ def small_model(name: str, tokenizer: Any, **changes: Any) -> Any:
     return model.eval()
 
 
-def saved_model(folder: Path, model: Any, tokenizer: Any, **changes: Any) -> AskedModel:
+def saved_model(folder: Path, model: Any, tokenizer: Any, **changes: Any) -> EvaluatedModel:
     """Save a model's folder as the pipeline does; returns its settings for evaluation."""
     folder.mkdir(parents=True)
     save_model(model, tokenizer, folder)
     write_folder_manifest(folder, {})
     kind = "encoder-decoder" if model.config.is_encoder_decoder else "decoder-only"
     fields = {"model": "small", "architecture": kind, "prompt_format": None}
-    return AskedModel(**{**fields, "path": str(folder), "revision": None, **changes})
+    return EvaluatedModel(**{**fields, "path": str(folder), "revision": None, **changes})

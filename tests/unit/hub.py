@@ -1,4 +1,4 @@
-"""A model hub on loopback: the part of Hugging Face's HTTP interface that uploads use.
+"""A model hub on loopback: the part of Hugging Face's HTTP interface that uploads and pins use.
 
 It keeps what is committed, as the real one would show it, and the rights that a token has.
 """
@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 TOKEN = "hf_token_of_the_test"
 LFS_ENDINGS = (".parquet", ".safetensors", ".bin")
@@ -24,6 +25,10 @@ class Hub:
     """Files by path, by repository (`datasets/lab/name` or `lab/name`)."""
     private: dict[str, bool] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    commits: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Commit of each branch, and of each commit that exists, by public repository."""
+    gated: set[str] = field(default_factory=set)
+    """Repositories that nobody with the request's token may read."""
     large: dict[str, bytes] = field(default_factory=dict)
     """Contents of large files by their SHA-256."""
 
@@ -43,17 +48,20 @@ class Hub:
         self.requests.append(f"{method} {path}")
         if path.startswith("/large/"):
             return self._store(path.rpartition("/")[2], body)
+        if found := re.fullmatch(r"/api/(models|datasets)/(.+)/revision/(.+)", path):
+            prefix = "datasets/" if found[1] == "datasets" else ""
+            return self._information(f"{prefix}{found[2]}", unquote(found[3]))
         if token != f"Bearer {TOKEN}":
             return 401, {"error": "Invalid username or password."}
         if path == "/api/repos/create":
             return self._create(json.loads(body))
-        if path == "/api/validate-yaml":
-            return 200, {"errors": [], "warnings": []}
         if path.endswith(".git/info/lfs/objects/batch"):
             return self._places(json.loads(body)["objects"])
         return self._of_repository(path, body)
 
     def _of_repository(self, path: str, body: bytes) -> tuple[int, Any]:
+        if path == "/api/validate-yaml":
+            return 200, {"errors": [], "warnings": []}
         found = re.fullmatch(r"/api/(models|datasets)/(.+)/(preupload|commit)/main", path)
         repository = (
             f"{'datasets/' if found and found[1] == 'datasets' else ''}{found and found[2]}"
@@ -63,6 +71,30 @@ class Hub:
         if found[3] == "commit":
             return self._commit(repository, body)
         return 200, {"files": [_mode(file) for file in json.loads(body)["files"]]}
+
+    def _information(self, repository: str, revision: str) -> tuple[int, Any]:
+        """Information on a repository; the hub's codes of errors are in a header."""
+        if repository in self.gated:
+            return 403, {"error": "Access is restricted.", "code": "GatedRepo"}
+        if repository not in self.commits:
+            return 401, {"error": "Repository not found", "code": "RepoNotFound"}
+        if (commit := self.commits[repository].get(revision)) is None:
+            return 404, {"error": f"Invalid rev id: {revision}", "code": "RevisionNotFound"}
+        day = f"20{10 + int(commit[0], 16)}-01-02T03:04:05.000Z"
+        name = repository.removeprefix("datasets/")
+        return 200, {
+            "_id": "621ffdc036468d709f174328",
+            "id": name,
+            "sha": commit,
+            "lastModified": day,
+            "private": False,
+            "gated": False,
+            "disabled": False,
+            "downloads": 1,
+            "likes": 1,
+            "tags": [],
+            "siblings": [{"rfilename": "config.json"}],
+        }
 
     def _store(self, digest: str, body: bytes) -> tuple[int, Any]:
         if hashlib.sha256(body).hexdigest() != digest:
@@ -107,6 +139,8 @@ class Hub:
                 content = json.dumps(value).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                if "code" in value:
+                    self.send_header("X-Error-Code", value["code"])
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

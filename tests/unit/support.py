@@ -39,6 +39,7 @@ same manner at the start of each of its jobs, whether its type stands here or no
 |---|---|
 | `packed`, `shared_prefix`, `shared` | several pairs or requests in a row, or their prefix once |
 | `rows` | a row for each pair or request, in batches; the output head on scored places only |
+| `alike` | in evaluation: sequences of equal length in a batch, by the model's own forward |
 | `alone` | one sequence at a time by the model's own forward: right, and slow |
 | refused | the job ends at its start and says why |
 
@@ -117,7 +118,6 @@ def _job(name: str) -> TrainingJob:
             "model": name,
             "name": name,
             "architecture": families.architecture(name),
-            "family": name,
             "initialization": {"path": name},
             "tokenizer": {"path": name},
             "prompt_format": "bare",

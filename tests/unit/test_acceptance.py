@@ -118,13 +118,14 @@ def test_scores_of_another_measurement_are_not_judged(changes: dict[str, Any], r
 def test_one_verdict_on_all_scores() -> None:
     rte, sst = 100 * 148 / 277, 100 * 619 / 872
     good = score_file("t5-small", "rte", rte + 100 / 277), score_file("t5-small", "sst2", sst)
-    rows, text, _ = _acceptance(*good)
+    rows, text, cells = _acceptance(*good)
     assert "Accepted: 2 of 2 scores are as the authors', 0 differ, 0 could not be judged." in text
     assert [row["Task"] for row in rows] == ["RTE", "SST", "Average"]
     assert (rows[0]["Difference"], rows[0]["Changed examples"]) == ("0.36", "1.0")
     # The average is of the authors' unrounded scores.
     assert rows[2]["Authors'"] == f"{(rte + sst) / 2:.2f}"
     assert [row["Precision"] for row in rows] == ["fp32", "fp32", ""]
+    assert [cell["ours"] for cell in cells[2][4:7]] == [True, False, True]
     _, text, _ = _acceptance(good[0], score_file("t5-small", "sst2", sst + 3))
     assert "Not accepted: 1 of 2 scores are as the authors', 1 differ, 0 could not" in text
     _, text, _ = _acceptance(good[0], score_file("t5-small", "sst2", sst, precision="bf16"))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,21 @@ def run(rows: list[dict[str, Any]], tasks: dict[str, list[dict[str, Any]]]) -> A
     with open("c.csv", newline="") as handle:
         table = {(r["task"], r["instruction_source"]): r for r in csv.DictReader(handle)}
     return table, pl.read_parquet("hits.parquet"), pl.read_parquet("examples.parquet")
+
+
+def test_copies_in_another_form_are_found() -> None:
+    chinese = "请阅读下面的文章，然后用一句话回答：城里的小博物馆买回了一幅九十年前的画。"
+    curly = "I didn't know it wasn't the café's own idea, so we couldn't say that it's the town's"
+    texts = (f"问题：{chinese}", curly.replace("'", "’"), unicodedata.normalize("NFD", curly))
+    rows = [pair("alpaca", n, instruction=text) for n, text in enumerate(texts)]
+    table, hits, _ = run(rows, {"race": [{"text": chinese}, {"text": curly}]})
+    assert table["race", "mix"]["pairs_13"] == "3"
+    assert hits["instruction_words"].to_list() == [34, 17, 17]
+    assert hits["shared"].to_list() == [
+        chinese.rstrip("。").replace("，", ",").replace("：", ":"),
+        curly,
+        curly,
+    ]
 
 
 def test_pairs_and_examples_are_counted() -> None:

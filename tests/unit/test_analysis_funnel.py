@@ -12,12 +12,11 @@ from test_dataset_merge import merge, pair, params, write_shards
 
 from lamini.analysis.contamination import find_contamination
 from lamini.analysis.funnel import count_funnel
-from lamini.analysis.language import ForeignText
 from lamini.analysis.near_duplicates import find_near_duplicates
 from lamini.analysis.topic_coverage import measure_topic_coverage, named_topics
 from lamini.analysis.verbs import count_verbs, load_parser, verbs_and_nouns
 from lamini.errors import LaminiError
-from lamini.files import write_jsonl
+from lamini.files import read_json, write_jsonl
 from lamini.settings.dataset import Verbs
 from lamini.settings.evaluation import TaskData
 from lamini.settings.params import CountFunnel, CountVerbs, FindNearDuplicates
@@ -92,19 +91,79 @@ def test_each_stage_takes_out_its_pairs() -> None:
     assert [int(everything[name]) for name in numbers] == [9, 8, 6, 5, 4, 2, 1]
     assert float(everything["left_percent"]) == pytest.approx(100 / 8)
     assert float(everything["non_english_percent"]) == pytest.approx(25)
+    alone = ["non_english", "unanswered", "truncated", "repeated", "seen"]
+    assert [int(everything[name]) for name in alone] == [2, 1, 2, 2, 1]
+    counted = ["refused", "non_answers", "unfinished", "foreign_responses"]
+    assert [int(everything[name]) for name in counted] == [1, 0, 0, 2]
     before = Path("f.csv").read_bytes()
     funnel(rows)
     assert Path("f.csv").read_bytes() == before
 
 
-def test_languages_are_detected() -> None:
-    is_foreign = ForeignText(0.5)
-    assert is_foreign(FRENCH, "Oui.")
-    assert is_foreign(GERMAN, "Ja.")
-    assert is_foreign("مرحبا كيف حالك اليوم يا صديقي", "")
-    assert not is_foreign("Name three animals.", "A cat, a dog and a horse.")
-    for text in HOSTILE:
-        is_foreign(text, text)
+def test_the_first_of_near_duplicates_that_is_left_stays() -> None:
+    """A near-duplicate goes only if one that stays is before it, in whatever source."""
+    way = "Describe the way from the station to the old museum by the river"
+    other = f"{way} in the town, and name the streets and bridges on it"
+    rows = [
+        pair("alpaca", 0, instruction=way, flags=["refusal"]),
+        pair("alpaca", 1, instruction=f"{way}."),
+        pair("alpaca", 2, instruction=f"{way}!"),
+        pair("alpaca", 3, instruction=other, response=PASSAGE),
+        pair("original_p3", 0, instruction=f"{way}?"),
+        pair("original_p3", 1, instruction=other, flags=["truncated"]),
+        pair("original_p3", 2, instruction=f"{other}."),
+    ]
+    first, second, everything = funnel(rows)
+    numbers = ["samples", "answered", "whole", "unrepeated", "unseen", "repeated", "seen"]
+    assert [int(first[name]) for name in numbers] == [4, 3, 3, 2, 1, 2, 1]
+    assert [int(second[name]) for name in numbers] == [3, 3, 2, 1, 1, 3, 0]
+    assert [int(everything[name]) for name in numbers] == [7, 6, 5, 3, 2, 5, 1]
+
+
+def test_responses_are_judged_by_their_text_too() -> None:
+    rows = [
+        pair("alpaca", 0, instruction="Who was he?", response="No context was provided."),
+        pair("alpaca", 1, instruction="Where was he born?", response="He was born in the"),
+        pair("alpaca", 2, instruction="3 + 4", response="7"),
+        pair("alpaca", 3, instruction="Say it in German.", response="Das liegt nur an der Luft."),
+    ]
+    everything = funnel(rows)[-1]
+    counted = ["non_answers", "unfinished", "undetermined_language", "foreign_responses"]
+    assert [int(everything[name]) for name in counted] == [1, 1, 1, 1]
+    numbers = ["english", "answered", "whole", "non_english", "refused"]
+    assert [int(everything[name]) for name in numbers] == [4, 3, 3, 0, 0]
+
+
+def test_files_of_another_dataset_are_refused() -> None:
+    funnel([pair("alpaca", n, instruction="Name all rivers of Europe.") for n in range(2)])
+    merged([pair("alpaca", 7)])
+    with pytest.raises(LaminiError, match=r"near.parquet: alpaca/00001 is not in the dataset"):
+        count_funnel(
+            manifest="mix.manifest.json",
+            dataset="mix.parquet",
+            near_duplicates="near.parquet",
+            hits="hits.parquet",
+            funnel="f.csv",
+            settings=CountFunnel(),
+        )
+
+
+def test_truncation_and_shares_without_data_are_missing() -> None:
+    unknown = [pair("alpaca", n, finish_reason=None, model=None) for n in range(2)]
+    whole = [pair("original_p3", 0, response=" "), pair("generated_p3", 8)]
+    first, second, third, everything = funnel([*unknown, *whole])
+    assert [first["whole"], first["truncated"], first["unseen"]] == ["", "", "2"]
+    assert [second["samples"], second["whole"], second["truncated"]] == ["0", "0", "0"]
+    assert second["left_percent"] == second["non_english_percent"] == ""
+    assert [third["whole"], third["truncated"]] == ["1", "0"]
+    assert [everything["whole"], everything["truncated"], everything["unseen"]] == ["", "", "3"]
+    manifest = read_json("mix.manifest.json")["sources"]
+    assert manifest["alpaca"]["finish_reasons"] is manifest["alpaca"]["models"] is None
+    assert manifest["original_p3"]["finish_reasons"] == {}
+    card = Path("mix.card.md").read_text()
+    assert "| alpaca | 2 | 0 | 0 | – |" in card
+    assert "| generated_p3 | 1 | 0 | 0 | 0 |" in card
+    assert "does not tell why a response ended" in card
 
 
 def test_verbs_are_the_roots_and_nouns_their_objects() -> None:

@@ -148,6 +148,13 @@ def test_sources_are_counted_separately() -> None:
     assert [Path(name).read_bytes() for name in ("near.csv", "near.parquet")] == before
 
 
+def test_near_duplicates_without_spaces_are_found() -> None:
+    text = "请写一篇关于城里小博物馆的短文，并说明第{}个房间里的画是谁在什么时候画的"
+    rows = [pair("alpaca", n, instruction=text.format(n)) for n in range(9)]
+    counts, _ = run(rows)
+    assert counts[0]["near_duplicates"] == "8"
+
+
 def test_hostile_texts_repeat_themselves_alone() -> None:
     texts = [text for text in HOSTILE if text.strip("\x00\u200b")] * 2
     rows = [pair("alpaca", n, instruction=text) for n, text in enumerate(texts)]

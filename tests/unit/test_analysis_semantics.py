@@ -8,15 +8,21 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_cases import dataset_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
 from test_dataset_merge import HOSTILE, merge, pair, params, write_shards
 
 from lamini.analysis import embeddings as module
-from lamini.analysis.embeddings import embed_instructions
+from lamini.analysis import neighbourhood
+from lamini.analysis.embeddings import are_cut, embed, embed_instructions, load_model
+from lamini.analysis.neighbourhood import kept_neighbours
 from lamini.analysis.projection import lay_out, project_embeddings, usable_perplexity
 from lamini.analysis.sampling import choose_rows
-from lamini.analysis.semantics import mean_cosine_distance, semantic_diversity, vendi_score
+from lamini.analysis.semantics import mean_cosine_distance, vendi_score
 from lamini.errors import LaminiError
 from lamini.settings.params import EmbedInstructions, ProjectEmbeddings
 
@@ -40,7 +46,7 @@ def test_measures_equal_their_definitions(rows: int, dimensions: int, seed: int)
     units = vectors(rows, dimensions, seed)
     similar = units.astype(np.float64) @ units.T
     distances = [1 - similar[i, j] for i in range(rows) for j in range(rows) if i != j]
-    assert mean_cosine_distance(units) == pytest.approx(np.mean(distances), abs=1e-5)
+    assert mean_cosine_distance(units).value == pytest.approx(np.mean(distances), abs=1e-5)
     shares = np.linalg.eigvalsh(similar / rows)
     shares = shares[shares > 0]
     expected = np.exp(-(shares * np.log(shares)).sum())
@@ -49,24 +55,34 @@ def test_measures_equal_their_definitions(rows: int, dimensions: int, seed: int)
 
 def test_extreme_texts_have_extreme_scores() -> None:
     alike, unlike = np.ones((6, 1)), np.eye(6)
-    assert mean_cosine_distance(alike) == pytest.approx(0)
-    assert mean_cosine_distance(unlike) == pytest.approx(1)
+    assert mean_cosine_distance(alike).value == pytest.approx(0)
+    assert mean_cosine_distance(unlike).value == pytest.approx(1)
     assert vendi_score(alike) == pytest.approx(1)
     assert vendi_score(unlike) == pytest.approx(6)
 
 
-def test_intervals_have_their_nominal_coverage() -> None:
+@given(rows=st.integers(10, 30), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_the_margin_is_that_of_the_jackknife(rows: int, seed: int) -> None:
+    units = vectors(rows, 5, seed)
+    without = [mean_cosine_distance(np.delete(units, row, 0)).value for row in range(rows)]
+    error = np.sqrt((rows - 1) * np.var(without))
+    expected = stats.t.ppf(0.975, rows - 1) * error
+    assert mean_cosine_distance(units).margin == pytest.approx(expected, rel=1e-3)
+    assert mean_cosine_distance(units[:9]).margin is None
+
+
+@pytest.mark.parametrize("size", [200, 1000, 5000])
+def test_intervals_have_their_nominal_coverage(size: int) -> None:
     """In about 95 % of samples, the interval contains the value of the population."""
-    everything = vectors(20_000, 6, 0)
-    truth = mean_cosine_distance(everything)
-    random = np.random.default_rng(5)
+    everything = vectors(100_000, 6, 0)
+    truth = mean_cosine_distance(everything).value
+    random = np.random.default_rng(size)
     hits = 0
-    for _ in range(200):
-        sample = everything[random.choice(len(everything), 80, replace=False)]
-        found = semantic_diversity(sample, 100, random)
-        hits += found["mean_cosine_distance_low"] <= truth <= found["mean_cosine_distance_high"]
-        assert found["vendi_score_low"] < found["vendi_score"] < found["vendi_score_high"]
-    assert 175 <= hits <= 199
+    for _ in range(1000):
+        value, margin = mean_cosine_distance(everything[random.integers(0, 100_000, size)])
+        hits += abs(value - truth) <= (margin or 0)
+    assert 930 <= hits <= 970
 
 
 def test_perplexity_is_lowered_only_when_it_must_be() -> None:
@@ -111,22 +127,28 @@ def run(
     *,
     samples: int = 20,
     model: str = MODEL,
+    version: int = 1,
+    seed: int = 3,
 ) -> None:
     embed_instructions(
         manifest=root / "mix.manifest.json",
         dataset=root / "mix.parquet",
         embeddings=root / "embeddings.parquet",
         settings=EmbedInstructions(
-            model=model, revision=None, samples=samples, sources=sorted(panel), version=1, seed=3
+            model=model,
+            revision=None,
+            samples=samples,
+            sources=sorted(panel),
+            version=version,
+            seed=seed,
         ),
     )
     project_embeddings(
         embeddings=root / "embeddings.parquet",
         projection=root / "projection.parquet",
+        neighbourhoods=root / "neighbourhoods.csv",
         diversity=root / "diversity.csv",
-        settings=ProjectEmbeddings(
-            panels=[panel], perplexity=30.0, replicates=20, version=1, seed=3
-        ),
+        settings=ProjectEmbeddings(panels=[panel], perplexity=30.0, version=1, seed=3),
     )
 
 
@@ -136,7 +158,7 @@ def test_a_sample_is_embedded_projected_and_measured(
     merged(tmp_path)
     monkeypatch.setattr(module, "TEXTS_AT_ONCE", 7)
     run(tmp_path)
-    made = ["embeddings.parquet", "projection.parquet", "diversity.csv"]
+    made = ["embeddings.parquet", "projection.parquet", "neighbourhoods.csv", "diversity.csv"]
     first = [(tmp_path / name).read_bytes() for name in made]
     table = pq.read_table(tmp_path / "embeddings.parquet")
     assert table.schema.field("embedding").type == pa.list_(pa.float32(), 384)
@@ -150,22 +172,99 @@ def test_a_sample_is_embedded_projected_and_measured(
     rows = list(csv.DictReader((tmp_path / "diversity.csv").read_text().splitlines()))
     p3, alpaca = rows
     assert [row["samples"] for row in rows] == ["8", "8"]
-    assert float(alpaca["vendi_score_low"]) > float(p3["vendi_score_high"])
+    assert float(alpaca["vendi_score"]) > float(p3["vendi_score"])
+    assert "vendi_score_low" not in p3
+    (panel,) = csv.DictReader((tmp_path / "neighbourhoods.csv").read_text().splitlines())
+    assert panel["instruction_sources"] == "original_p3 and alpaca"
+    counts = [panel[name] for name in ("panel", "instructions", "cut", "perplexity", "neighbours")]
+    assert counts == ["a", "28", str(sum(table["cut"].to_pylist())), "9.0", "9"]
+    # No text of a template is far from the others, and the hostile ones are unlike them.
+    assert float(panel["chance_percent"]) == pytest.approx(100 * 9 / 27)
+    assert float(panel["kept_percent"]) > 50 < float(panel["same_in_both_percent"])
+    assert p3["mean_cosine_distance_low"] == "", "eight texts are too few for an interval"
     run(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in made] == first
 
 
-def test_a_source_is_sampled_by_itself(tmp_path: Path) -> None:
+def test_a_source_is_sampled_and_embedded_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     merged(tmp_path)
     run(tmp_path, samples=5)
-    both = pl.read_parquet(tmp_path / "embeddings.parquet")
+    made = tmp_path / "embeddings.parquet"
+    both = pl.read_parquet(made)
     run(tmp_path, ("original_p3", "original_flan"), samples=5)
-    other = pl.read_parquet(tmp_path / "embeddings.parquet")
+    new, previous = made.read_bytes(), made.rename(tmp_path / "previous.parquet")
     mine = [
-        frame.filter(pl.col("instruction_source") == "original_p3")["id"] for frame in (both, other)
+        frame.filter(pl.col("instruction_source") == "original_p3")
+        for frame in (both, pl.read_parquet(previous))
     ]
-    assert mine[0].to_list() == mine[1].to_list()
-    assert len(set(mine[0])) == 5
+    assert mine[0].equals(mine[1]), "every bit of the vectors"
+    assert len(set(mine[0]["id"])) == 5
+    # A previous file has one of the two sources: only the other one is embedded again.
+    monkeypatch.setattr(module, "previous_output", lambda rule, output: previous)
+    embedded: list[str] = []
+    monkeypatch.setattr(module, "embed", lambda m, texts: embedded.extend(texts) or embed(m, texts))
+    run(tmp_path, samples=5)
+    assert sorted(embedded) == sorted(
+        both.filter(pl.col("instruction_source") == "alpaca")["instruction"]
+    )
+    assert pl.read_parquet(made).equals(both)
+    made.rename(previous)
+    run(tmp_path, ("original_p3", "original_flan"), samples=5)
+    assert made.read_bytes() == new
+    # Another version of the model, or other texts, and nothing is taken.
+    for changed in ({"version": 2}, {"seed": 4}):
+        embedded.clear()
+        run(tmp_path, ("original_p3", "original_flan"), samples=5, **changed)
+        assert len(embedded) == 10
+
+
+def test_texts_beyond_the_models_length_are_counted() -> None:
+    model = load_model(MODEL, None)
+    words = model.max_seq_length - 2  # it adds two tokens
+    texts = ["dog " * words, "dog " * (words + 1), ""]
+    assert are_cut(model, texts) == [False, True, False]
+    same = embed(model, ["dog " * (words + 1), "dog " * (words + 99)])
+    assert same[0].tobytes() == same[1].tobytes()
+
+
+@pytest.mark.parametrize("rows", [4, 50, 130])
+def test_kept_neighbours_equal_those_of_a_library(rows: int) -> None:
+    units = vectors(rows, 8, rows)
+    first, second = (vectors(rows, 8, rows)[:, :2], vectors(rows, 2, 1))
+    kept = kept_neighbours(units, (first, second), 0)
+    count = min(15, (rows - 1) // 3)
+    assert (kept.neighbours, kept.queries) == (count, rows)
+    assert kept.chance == count / (rows - 1)
+    near = [
+        NearestNeighbors(n_neighbors=count, metric=metric).fit(space).kneighbors()[1]
+        for space, metric in ((units, "cosine"), (first, "euclidean"), (second, "euclidean"))
+    ]
+
+    def shared(one: np.ndarray, other: np.ndarray) -> float:
+        pairs = zip(one, other, strict=True)
+        return sum(len({*a} & {*b}) for a, b in pairs) / (rows * count)
+
+    assert kept.shares == pytest.approx((shared(near[0], near[1]), shared(near[0], near[2])))
+    assert kept.both == pytest.approx(shared(near[1], near[2]))
+    expected = [
+        trustworthiness(units, space, n_neighbors=count, metric="cosine")
+        for space in (first, second)
+    ]
+    assert kept.trust == pytest.approx(expected)
+    assert kept_neighbours(units, (units, units), 0)[2:5] == ((1, 1), (1, 1), 1)
+
+
+def test_a_sample_of_points_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    units, layout = vectors(900, 6, 0), vectors(900, 6, 0)[:, :2]
+    exact = kept_neighbours(units, (layout, layout), 0)
+    monkeypatch.setattr(neighbourhood, "MOST_QUERIES", 300)
+    sample = kept_neighbours(units, (layout, layout), 0)
+    assert sample.queries == 300
+    assert sample.shares[0] == pytest.approx(exact.shares[0], abs=0.03)
+    assert sample.trust[0] == pytest.approx(exact.trust[0], abs=0.02)
+    assert 2 * exact.chance < exact.shares[0] < 0.9
 
 
 def test_errors_name_the_missing_source_or_model(tmp_path: Path) -> None:
@@ -174,7 +273,7 @@ def test_errors_name_the_missing_source_or_model(tmp_path: Path) -> None:
         LaminiError, match=r"generated_p3;.* correct `analysis\.embeddings\.panels`"
     ):
         run(tmp_path, ("generated_p3", "alpaca"))
-    empty = {"mixture": "mix", "sources": {"alpaca": {"rows": 0}}}
+    empty = dataset_manifest({"alpaca": {"rows": 0}})
     with pytest.raises(LaminiError, match=r"no pairs of alpaca;.* correct `analysis\.mixture`"):
         choose_rows(empty, ["alpaca"], 2, purpose="any", seed=1, setting="analysis.mixture")
     with pytest.raises(LaminiError, match="no sentence-transformers model"):

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from dataset_cases import dataset_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,11 +18,18 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
-from lamini.analysis.quality import Quality
+from lamini.analysis.mattr_readings import measure_mattr_readings
+from lamini.analysis.quality import COLUMNS, Quality
 from lamini.analysis.statistics import TokenSums, measure_dataset
 from lamini.analysis.token_counts import count_tokens
+from lamini.analysis.tokens import TokenCounter
 from lamini.errors import LaminiError
-from lamini.settings.params import CountTokens, Location, MeasureDataset
+from lamini.settings.params import (
+    CountTokens,
+    Location,
+    MeasureDataset,
+    MeasureMattrReadings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +64,15 @@ def measure(root: Path, tokenizer: Path, **changes: Any) -> dict[str, list[dict[
     fields: dict[str, Any] = {
         "tokenizer": "words",
         "mattr_window": 4,
+        "mattr_tokens": "words",
+        "mattr_lower_case": True,
         "mattr_texts": "mean",
         "version": 1,
         "tokenizer_location": {"path": str(tokenizer)},
         "symbols": SYMBOLS,
         "seed": 1,
     }
-    names = ("statistics", "diversity", "quality", "lengths")
+    names = ("statistics", "diversity", "quality", "lengths", "readability")
     measure_dataset(
         manifest=root / "mix.manifest.json",
         dataset=root / "mix.parquet",
@@ -136,6 +147,14 @@ def test_margins_of_means_are_those_of_students_t() -> None:
     assert sums.of(["alpaca"], "instruction") == (0, (0.0, None))
 
 
+def test_tokens_are_counted_without_an_end_token(tmp_path: Path) -> None:
+    backend = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    backend.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
+    counter = TokenCounter(Location(path=str(tmp_path)))
+    assert counter.count(pa.array(["one two", ""])).tolist() == [2, 0]
+
+
 def test_another_tokenizer_counts_the_same_texts(tmp_path: Path, tokenizer: Path) -> None:
     merged(tmp_path, ROWS)
     expected = measure(tmp_path, tokenizer)["statistics"]
@@ -147,6 +166,54 @@ def test_another_tokenizer_counts_the_same_texts(tmp_path: Path, tokenizer: Path
     )
     counted = csv.DictReader((tmp_path / "counts.csv").read_text("utf-8").splitlines())
     assert list(counted) == expected
+
+
+def test_unreadable_texts_are_counted(tmp_path: Path, tokenizer: Path) -> None:
+    texts = ["plain", "café", "你好", "ไทย", "!?…", "🎉", "bad \ufffd", "\ue000"]
+    rows = [pair("alpaca", n, instruction=text, response="x") for n, text in enumerate(texts)]
+    merged(tmp_path, [pair("original_p3", 0), *rows])
+    p3, alpaca, everything = measure(tmp_path, tokenizer)["readability"]
+    assert list(p3.values()) == ["original_p3", "2", "0.0", "0.0", "0.0"]
+    assert list(alpaca.values()) == ["alpaca", "16", "18.75", "12.5", "12.5"]
+    assert everything["texts"] == "18"
+
+
+def test_readings_contain_the_chosen_one(tmp_path: Path, tokenizer: Path) -> None:
+    merged(tmp_path, ROWS)
+    fields = {"mattr_window": 4, "tokenizer_location": {"path": str(tokenizer)}}
+    measure_mattr_readings(
+        manifest=tmp_path / "mix.manifest.json",
+        dataset=tmp_path / "mix.parquet",
+        readings=tmp_path / "readings.csv",
+        settings=MeasureMattrReadings.model_validate(fields | {"version": 1, "seed": 1}),
+    )
+    rows = list(csv.DictReader((tmp_path / "readings.csv").read_text("utf-8").splitlines()))
+    assert len(rows) == 6 * 4 * 2 * 3
+    readings: dict[tuple[str, str, str], dict[tuple[str, str], str]] = {}
+    for row in rows:
+        reading = readings.setdefault((row["tokens"], row["lower_case"], row["texts"]), {})
+        reading[row["instruction_source"], row["text"]] = row["mattr"]
+    assert len(readings) == 24
+    for tokens, lower, texts in (
+        ("words", "1", "mean"),
+        ("words_and_punctuation", "0", "parts_in_order"),
+        ("subwords", "0", "concatenated"),
+        ("subwords", "1", "shuffled"),
+    ):
+        chosen = {"mattr_tokens": tokens, "mattr_lower_case": lower == "1", "mattr_texts": texts}
+        expected = {
+            (row["instruction_source"], text): row[f"{text}_mattr"]
+            for row in measure(tmp_path, tokenizer, **chosen)["diversity"]
+            for text in ("instruction", "response")
+        }
+        assert readings[tokens, lower, texts] == expected
+
+
+def test_subwords_are_the_tokens_of_the_tokenizer(tmp_path: Path, tokenizer: Path) -> None:
+    """The tokenizer has one id for all words, so a window of four has one type."""
+    merged(tmp_path, ROWS)
+    p3 = measure(tmp_path, tokenizer, mattr_tokens="subwords")["diversity"][0]
+    assert float(p3["instruction_mattr"]) == pytest.approx(100 * (0.25 + 0.25 + 1) / 3)
 
 
 def test_measuring_twice_gives_the_same_bytes(tmp_path: Path, tokenizer: Path) -> None:
@@ -188,7 +255,6 @@ PAIRS = st.lists(
 def test_duplicates_are_those_of_a_plain_search(
     pairs: list[tuple[str, str, str]], size: int
 ) -> None:
-    import pyarrow as pa
 
     quality = Quality()
     sources = sorted({source for source, _, _ in pairs})
@@ -200,12 +266,9 @@ def test_duplicates_are_those_of_a_plain_search(
             texts = [pa.array([row[n] for row in part]) for n in (1, 2)]
             names = ["instruction", "response", "flags"]
             quality.add(source, pa.RecordBatch.from_arrays([*texts, flags], names))
-    manifest = {
-        "mixture": "mix",
-        "settings": {"sources": sources},
-        "sources": {source: {"read": 0, "dropped": {}} for source in sources},
-    }
-    found = {row["instruction_source"]: row for row in quality.rows(manifest)}
+    manifest = dataset_manifest({source: {} for source in sources or ["alpaca"]})
+    rows = (dict(zip(COLUMNS, row, strict=True)) for row in quality.rows(manifest))
+    found = {row["instruction_source"]: row for row in rows}
     for source in sources:
         own = foreign = repeated = 0
         for place, (origin, instruction, response) in enumerate(pairs):

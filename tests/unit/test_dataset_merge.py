@@ -99,6 +99,22 @@ def test_rows_stand_in_the_order_of_sources_shards_and_ids(tmp_path: Path) -> No
     assert list(manifest["sources"]) == ["alpaca", "original_p3"]  # JSON keys are sorted
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_id_that_occurs_twice_in_a_source_is_named(tmp_path: Path, number: int) -> None:
+    """In one shard (0, 0, 2) or in two; another source may have it too."""
+    rows = [pair("alpaca", n) for n in (0, 1, 2, 3)]
+    rows[2 if number == 0 else 3]["id"] = rows[0]["id"]
+    shards = write_shards(tmp_path, "alpaca", rows, 2)
+    others = write_shards(tmp_path, "p3", [pair("p3", 0, id=rows[0]["id"])], 1)
+    where = "twice in .*0000.jsonl" if number == 0 else "in .*0000.jsonl and in .*0001.jsonl"
+    with pytest.raises(LaminiError, match=f"id alpaca/00000 occurs {where}"):
+        merge(tmp_path, [*shards, *others], params("alpaca", "p3"))
+    assert not list(tmp_path.glob("mix*"))
+    rows[2 if number == 0 else 3]["id"] = "alpaca/other"
+    shards = write_shards(tmp_path, "alpaca", rows, 2)
+    assert merge(tmp_path, [*shards, *others], params("alpaca", "p3"))["rows"] == 5
+
+
 def test_hostile_texts_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [pair("alpaca", n, instruction=t, response=t) for n, t in enumerate(HOSTILE)]
     merge(tmp_path, write_shards(tmp_path, "alpaca", rows, 1), params("alpaca"))
@@ -109,7 +125,10 @@ def test_hostile_texts_come_back_as_they_were(tmp_path: Path) -> None:
 
 @given(
     texts=st.lists(
-        st.text(st.sampled_from(" \t\n\x00\u200b\ufeff\u00a0\u3000aé字🎉ـ"), max_size=4),
+        st.text(
+            st.sampled_from(" \t\n\x00\u200b\ufeff\u00a0\u3000\u2800\u3164\u0301aé字🎉ـ"),
+            max_size=4,
+        ),
         min_size=1,
         max_size=20,
     ),
@@ -120,7 +139,7 @@ def test_left_out_rows_are_those_without_visible_text(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], shards: int
 ) -> None:
     root = tmp_path_factory.mktemp("merge")
-    invisible = set(" \t\n\x00\u200b\ufeff\u00a0\u3000")
+    invisible = set(" \t\n\x00\u200b\ufeff\u00a0\u3000\u2800\u3164\u0301")
     rows = [pair("alpaca", n, response=text) for n, text in enumerate(texts)]
     rows.append(pair("alpaca", 99))
     manifest = merge(root, write_shards(root, "alpaca", rows, shards), params("alpaca"))
@@ -237,6 +256,16 @@ def test_shards_of_other_or_missing_sources_are_refused(tmp_path: Path) -> None:
         merge(tmp_path, shards, params("alpaca", "original_p3"))
 
 
+def test_a_shard_that_cannot_be_read_whole_is_named(tmp_path: Path) -> None:
+    (shard,) = write_shards(tmp_path, "alpaca", [pair("alpaca", 0)], 1)
+    with shard.open("r+b") as handle:
+        handle.truncate(1 << 31)  # takes no space on the disk
+    with pytest.raises(
+        LaminiError, match=r"0000\.jsonl: 2\.0 GiB.*raise `sources\.alpaca\.shards`"
+    ):
+        merge(tmp_path, [shard], params("alpaca"))
+
+
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     shards = write_shards(tmp_path, "alpaca", [pair("alpaca", 0, response=" ")], 1)
     shards[0].with_name("0001.jsonl").write_bytes(b"")
@@ -339,9 +368,9 @@ def unique(tables: Sequence[pa.Table]) -> tuple[list[tuple[str, str]], dict[str,
         for table in tables:
             output.add("alpaca", table)
     table = pq.read_table(buffer)
-    counts = output.facts()["sources"].get("alpaca", {"dropped": {}})
+    dropped = output.sources["alpaca"].dropped if tables else {}
     columns = (table[name].to_pylist() for name in ("instruction", "response"))
-    return list(zip(*columns, strict=True)), counts["dropped"]
+    return list(zip(*columns, strict=True)), dropped
 
 
 def test_duplicates_are_found_in_all_tables_before() -> None:

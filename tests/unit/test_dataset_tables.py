@@ -48,7 +48,7 @@ def test_statistics_stand_beside_the_published_ones() -> None:
     row |= {"response_mean_tokens": 1419.5, "instruction_margin": 1.25, "response_margin": ""}
     statistics = _csv("statistics.csv", row, row | {"instruction_source": "mix", "samples": 9})
     inputs = {"statistics": statistics, "published": _published()}
-    _, text, cells = made_table("01", inputs, PARAMS | {"tokenizer": "gpt2"})
+    _, text, _ = made_table("01", inputs, PARAMS | {"tokenizer": "gpt2"})
     assert _lines("01") == [
         [
             "D_A",
@@ -58,15 +58,28 @@ def test_statistics_stand_beside_the_published_ones() -> None:
             "1234",
             "1.5M",
             "308.50",
+            "1.25",
             "20.21",
             "5678",
             "2.5M",
             "1419.50",
+            "",
             "40.41",
         ],
-        ["D_ALL", "mix", "9", "2.58M", "1234", "", "308.50", "", "5678", "", "1419.50", ""],
+        [
+            *["D_ALL", "mix", "9", "2.58M", "1234"],
+            "",
+            "308.50",
+            "1.25",
+            "",
+            "5678",
+            "",
+            "1419.50",
+            "",
+            "",
+        ],
     ]
-    assert [cells[0][place]["interval_text"] for place in (6, 10)] == ["307.25 to 309.75", None]
+    assert "| 308.50 | 1.25 | 20.21 |" in text
     assert "tokens of the tokenizer `gpt2`" in text
 
 
@@ -74,10 +87,66 @@ def test_diversity_is_shown_as_measured() -> None:
     row = {"instruction_source": "alpaca", "instruction_mattr": 70.125, "response_mattr": 80.5}
     diversity = _csv("diversity.csv", row | {"instruction_margin": 0.5, "response_margin": ""})
     inputs = {"diversity": diversity, "published": _published()}
-    _, text, cells = made_table("02", inputs, PARAMS | {"window": 50, "texts": "shuffled"})
-    assert _lines("02") == [["D_A", "alpaca", "70.12", "71.50", "80.50", "72.50"]]
-    assert [cells[0][place]["interval_text"] for place in (2, 4)] == ["69.62 to 70.62", None]
-    assert "Window of 50 words, over all texts joined in a random order." in text
+    reading = {"window": 50, "tokens": "words", "lower_case": True, "texts": "shuffled"}
+    _, text, _ = made_table("02", inputs, PARAMS | reading)
+    assert _lines("02") == [["D_A", "alpaca", "70.12", "0.50", "71.50", "80.50", "", "72.50"]]
+    assert (
+        "Window of 50 tokens (words without punctuation, lower-cased), over all texts joined in a"
+        " random order." in text
+    )
+
+
+def test_readings_of_diversity_stand_below_the_published_values() -> None:
+    sources = ("alpaca", "original_p3", "")
+    published = [
+        {
+            "instruction_source": source,
+            "instruction_mattr": mattr,
+            "response_mattr": "",
+            "instruction_tokens_millions": tokens,
+        }
+        for source, mattr, tokens in zip(sources, (77, 74, 78), (1, 3, ""), strict=True)
+    ]
+    readings = [
+        {
+            "tokens": "words",
+            "lower_case": lower,
+            "texts": "shuffled",
+            "text": text,
+            "instruction_source": source,
+            "mattr": value,
+            "margin": margin,
+        }
+        for text in ("instruction", "response")
+        for lower, values in ((1, (78, 74.5, 80)), (0, (80, 76, 79)))
+        for source, value, margin in zip(
+            ("alpaca", "original_p3", "mix"), values, (0.3, 0.4, ""), strict=True
+        )
+    ]
+    inputs = {
+        "published": _csv("published.csv", *published),
+        "readings": _csv("readings.csv", *readings),
+    }
+    params = {"mixture": "mix", "symbols": {"alpaca": "D_A", "original_p3": "D_P3"}}
+    params |= {"sources": ["alpaca", "original_p3"], "window": 50, "tokenizer": "gpt2"}
+    _, text, _ = made_table("mattr_readings", inputs, params)
+    words = "words without punctuation"
+    assert _lines("mattr_readings")[:4] == [
+        ["instruction", "published", "", "", "77.00", "74.00", "78.00", "3.25", "", ""],
+        # The sources' mean is (78 + 3 * 74.5) / 4 = 75.375; the error is hypot(0.3, 0.4) / 2.
+        *(
+            ["instruction", words, case, "shuffled", *values]
+            for case, *values in (
+                ["lower", "78.00", "74.50", "80.00", "4.62", "0.75", "0.25"],
+                ["as written", "80.00", "76.00", "79.00", "2.00", "2.50", "0.25"],
+            )
+        ),
+        ["response", "published", *[""] * 8],
+    ]
+    assert (
+        f"Closest to the published instructions: {words}, lower, shuffled (0.75, ± 0.25)." in text
+    )
+    assert "Closest to the published responses" not in text
 
 
 def test_generation_counts_and_shares() -> None:
@@ -108,6 +177,17 @@ def test_training_shows_losses_and_what_was_left_out() -> None:
         ["Mine", "12", "900", "7", "5000", "4.500", "2.062", "4.750", ""],
         ["Other", "34", "900", "7", "5000", "4.500", "2.062", "4.750", ""],
     ]
+    facts |= {"kept_step": 6, "kept_epoch": 2.0, "steps_planned": 15}
+    adapter = {"parameters_trained": 3072, "parameters_frozen": 44512, "modules": ["c_attn"]}
+    facts |= {"adapter": adapter}
+    Path("b.json").write_text(json.dumps(facts))
+    _, text, _ = made_table("training", {"manifests": ["a.json", "b.json"]}, {"students": students})
+    assert "Other: weights of epoch 2, with the lowest held-out loss." in text
+    assert "Other: stopped after 12 of 15 steps, because the held-out loss" in text
+    assert "Other: a LoRA adapter of 3,072 parameters; 44,512 are not trained." in text
+    assert "Mine: a LoRA adapter" not in text
+    assert "Mine: weights" not in text
+    assert "Mine: stopped" not in text
 
 
 def test_the_collection_says_which_students_were_trained() -> None:
@@ -137,4 +217,6 @@ def test_contaminated_examples_in_percent() -> None:
     path = _csv("contamination.csv", row, row | {"instruction_source": "alpaca", "pairs_13": 4})
     params = PARAMS | {"sources": ["alpaca"], "ngrams": [8, 13], "tasks": {"rte": "RTE"}}
     made_table("contamination", {"analysis": path}, params)
-    assert _lines("contamination") == [["RTE", "8", "6", "25.0", "12.5", "4", "3"]]
+    # The intervals by hand: Wilson's of 2 and of 1 of 8 examples.
+    shares = ["25.0", "7.1", "59.1", "12.5", "2.2", "47.1"]
+    assert _lines("contamination") == [["RTE", "8", "6", *shares, "4", "3"]]

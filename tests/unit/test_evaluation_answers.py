@@ -11,10 +11,11 @@ from evaluation_cases import ROOT, gpt2_tokenizer, saved_model, small_model, t5_
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import generate_answers
 from lamini.evaluation.generation import Generator
+from lamini.files import write_json
 from lamini.jobs.kept_outputs import forget_accepted
 from lamini.prompt_formats import render_prompt
 from lamini.settings.evaluation import Answers
-from lamini.settings.params import AskedModel, GenerateAnswers
+from lamini.settings.params import EvaluatedModel, GenerateAnswers
 
 INSTRUCTIONS = ROOT / "config/demo/user_oriented_instructions.jsonl"
 
@@ -25,7 +26,9 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(scope="module", params=["gpt2", "t5"])
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AskedModel:
+def evaluated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> EvaluatedModel:
     folder = tmp_path_factory.mktemp("models")
     tokenizer: Any = gpt2_tokenizer()
     changes = {"n_positions": 512} if request.param == "gpt2" else {}
@@ -36,33 +39,35 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return saved_model(folder / "small", model, tokenizer, prompt_format=wrapper)
 
 
-def _run(asked: AskedModel, output: str, tokens: int = 900, **changes: Any) -> list[dict[str, Any]]:
+def _run(
+    evaluated: EvaluatedModel, output: str, tokens: int = 900, **changes: Any
+) -> list[dict[str, Any]]:
     chosen = Answers(instructions=str(INSTRUCTIONS), max_new_tokens=8, **changes)
-    settings = GenerateAnswers(model=asked, answers=chosen, files=None, seed=1)
+    settings = GenerateAnswers(model=evaluated, answers=chosen, files=None, seed=1)
     generate_answers(
         instructions=INSTRUCTIONS, answers=output, settings=settings, tokens_per_batch=tokens
     )
     return [json.loads(line) for line in Path(output).read_text().splitlines()]
 
 
-def test_answers_do_not_depend_on_the_batch(asked: AskedModel) -> None:
-    rows = _run(asked, "results/answers/small.jsonl")
+def test_answers_do_not_depend_on_the_batch(evaluated: EvaluatedModel) -> None:
+    rows = _run(evaluated, "results/answers/small.jsonl")
     given = [json.loads(line) for line in INSTRUCTIONS.read_text().splitlines()]
     assert [row["id"] for row in rows] == [row["id"] for row in given]
     with_input = next(row for row in given if row["instances"][0]["input"])
     answered = next(row for row in rows if row["id"] == with_input["id"])
     assert answered["instruction"].startswith(f"{with_input['instruction']}:")
     assert answered["prompt"] == render_prompt(
-        asked.prompt_format or "bare", answered["instruction"]
+        evaluated.prompt_format or "bare", answered["instruction"]
     )
     assert all(row["truncated"] == (row["response_tokens"] == 8) for row in rows)
     assert {row["model"] for row in rows} == {"small"}
     assert {row["prompt_truncated"] for row in rows} == {0}
-    assert _run(asked, "results/answers/alone.jsonl", tokens=1) == rows
+    assert _run(evaluated, "results/answers/alone.jsonl", tokens=1) == rows
 
 
-def test_a_stopped_run_resumes(asked: AskedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = _run(asked, "results/answers/whole.jsonl")
+def test_a_stopped_run_resumes(evaluated: EvaluatedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _run(evaluated, "results/answers/whole.jsonl")
     right, calls = Generator._batch, []
 
     def stopping(self: Any, prompts: Any, *others: Any) -> Any:
@@ -73,25 +78,37 @@ def test_a_stopped_run_resumes(asked: AskedModel, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Generator, "_batch", stopping)
     with pytest.raises(KeyboardInterrupt):
-        _run(asked, "results/answers/small.jsonl")
+        _run(evaluated, "results/answers/small.jsonl")
     work = Path("results/answers/work/small.jsonl")
     with open(work, "ab") as torn:
         torn.write(b'{"made_from": "half a li')
-    assert _run(asked, "results/answers/small.jsonl") == whole
+    assert _run(evaluated, "results/answers/small.jsonl") == whole
     assert sum(calls[3:]) == len(whole) - sum(calls[:2])
     calls.clear()
     Path("results/answers/small.jsonl").unlink()  # as Snakemake, which did not see the job's end
-    assert _run(asked, "results/answers/small.jsonl") == whole
+    assert _run(evaluated, "results/answers/small.jsonl") == whole
     assert not calls, "finished answers are not generated again"
     assert work in forget_accepted("results")
 
 
-def test_sampling_depends_only_on_the_seed(asked: AskedModel) -> None:
+def test_answers_of_other_code_are_not_reused(
+    evaluated: EvaluatedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json("results/code.json", {"generate_answers": {"code": "old"}})
+    answers = _run(evaluated, "results/answers/small.jsonl")
+    monkeypatch.setattr(Generator, "_batch", None)
+    assert _run(evaluated, "results/answers/small.jsonl") == answers
+    write_json("results/code.json", {"generate_answers": {"code": "new"}})
+    with pytest.raises(TypeError):
+        _run(evaluated, "results/answers/small.jsonl")
+
+
+def test_sampling_depends_only_on_the_seed(evaluated: EvaluatedModel) -> None:
     torch.manual_seed(5)
-    first = _run(asked, "results/answers/a.jsonl", temperature=1.0)
+    first = _run(evaluated, "results/answers/a.jsonl", temperature=1.0)
     torch.manual_seed(6)
-    assert _run(asked, "results/answers/b.jsonl", temperature=1.0, tokens=1) == first
-    assert _run(asked, "results/answers/c.jsonl", temperature=0.0) != first
+    assert _run(evaluated, "results/answers/b.jsonl", temperature=1.0, tokens=1) == first
+    assert _run(evaluated, "results/answers/c.jsonl", temperature=0.0) != first
 
 
 @pytest.mark.parametrize(
@@ -104,7 +121,7 @@ def test_sampling_depends_only_on_the_seed(asked: AskedModel) -> None:
 )
 def test_wrong_instructions_are_named(line: str, message: str) -> None:
     Path("wrong.jsonl").write_text(f"{line}\n")
-    nowhere = AskedModel(
+    nowhere = EvaluatedModel(
         model="x", architecture="decoder-only", prompt_format=None, path="nowhere", revision=None
     )
     chosen = Answers(instructions="wrong.jsonl")

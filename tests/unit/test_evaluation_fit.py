@@ -15,13 +15,13 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 from lamini.errors import LaminiError
 from lamini.evaluation.models import check_protocol, load_model
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import AskedModel
+from lamini.settings.params import EvaluatedModel
 
 END = "<|endoftext|>"
 
 
-def _asked(architecture: str, path: str = "nowhere") -> AskedModel:
-    return AskedModel(
+def _evaluated(architecture: str, path: str = "nowhere") -> EvaluatedModel:
+    return EvaluatedModel(
         model="mine", architecture=architecture, prompt_format=None, path=path, revision=None
     )  # type: ignore[call-arg]
 
@@ -35,7 +35,7 @@ def _tokenizer(template: str) -> Any:
 
 def _check(tokenizer: Any, protocol: str) -> None:
     config = AutoConfig.for_model("llama")
-    check_protocol(_asked("decoder-only"), Evaluation(protocol=protocol), config, tokenizer)
+    check_protocol(_evaluated("decoder-only"), Evaluation(protocol=protocol), config, tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_an_encoder_is_not_given_more_tokens_than_it_has_positions(
 ) -> None:
     def check() -> None:
         config = AutoConfig.for_model(**family)
-        check_protocol(_asked("encoder-decoder"), Evaluation(**evaluation), config, None)
+        check_protocol(_evaluated("encoder-decoder"), Evaluation(**evaluation), config, None)
 
     if message is None:
         check()
@@ -106,8 +106,8 @@ def test_the_weights_of_a_model_that_does_not_fit_are_not_read(tmp_path: Path) -
     folder = tmp_path / "bart"
     AutoConfig.for_model("bart").save_pretrained(folder)
     t5_tokenizer(tmp_path / "tokenizer").save_pretrained(folder)
-    asked, cpu = _asked("encoder-decoder", str(folder)), torch.device("cpu")
+    evaluated, cpu = _evaluated("encoder-decoder", str(folder)), torch.device("cpu")
     with pytest.raises(LaminiError, match="1,024 positions"):
-        load_model(asked, "fp32", cpu, Evaluation(protocol="paper"))
+        load_model(evaluated, "fp32", cpu, Evaluation(protocol="paper"))
     with pytest.raises(LaminiError, match="can't be loaded"):
-        load_model(asked, "fp32", cpu, Evaluation(protocol="modern"))
+        load_model(evaluated, "fp32", cpu, Evaluation(protocol="modern"))

@@ -14,11 +14,12 @@ from tokenizer_kinds import llama3
 from training_cases import CONFIGS, NUMBERED, VOCABULARY, tiny_model
 
 from lamini.errors import LaminiError
-from lamini.evaluation import generation
-from lamini.evaluation.generation import Decoding, Generated, Generator
+from lamini.evaluation.decoding import Decoding, Draws
+from lamini.evaluation.generation import Generated, Generator
+from lamini.evaluation.generation_rows import AfterTexts
 from lamini.evaluation.harness import LaminiLM
 from lamini.evaluation.wrapper import Prompt, fit_prompts
-from lamini.prompt_formats import prompt_parts, render_prompt
+from lamini.prompt_formats import prompt_parts, render_prompt, text_format
 
 TOKENS: Any = SimpleNamespace(pad_token_id=0, eos_token_id=1, bos_token_id=1)
 REFUSED = {
@@ -100,6 +101,37 @@ def test_a_batch_generates_what_each_prompt_alone_does(name: str) -> None:
     assert together == alone
     for prompt, text in zip(prompts, together, strict=True):
         assert text.tokens + [1] * text.ended == _plain(model, prompt.tokens, 12)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gpt-neo", "t5"])
+def test_ended_texts_leave_their_batch(name: str) -> None:
+    """Each step computes at most twice as many rows as are needed."""
+    model, prompts, decoding = _model(name), _prompts(), Decoding(40, 1.0)
+    model.generation_config.eos_token_id = list(range(1, 9))
+    rows: list[int] = []
+    decoder = model.get_decoder() if model.config.is_encoder_decoder else model
+    decoder.register_forward_pre_hook(
+        lambda _, __, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    alone = _texts(Generator("tiny", model, TOKENS, 1), prompts, decoding)
+    generator = Generator("tiny", model, TOKENS, 10_000)
+    assert _texts(generator, prompts, decoding) == alone
+    assert generator.shrinks
+    rows.clear()
+    assert generator._batch(prompts, list(range(len(prompts))), decoding) == alone
+    steps = [len(text.tokens) + text.ended for text in alone]
+    assert len(set(steps)) > 2, "the texts have different lengths"
+    needed = [sum(count > step for count in steps) for step in range(max(steps))]
+    assert 2 * needed[-1] < needed[0]
+    assert rows == [_batch_size(needed, step) for step in range(max(steps))]
+
+
+def _batch_size(needed: list[int], step: int) -> int:
+    """Rows of a batch in a step: those that were left when half of the earlier ones had ended."""
+    size = needed[0]
+    for left in needed[1 : step + 1]:
+        size = left if 2 * left <= size else size
+    return size
 
 
 @pytest.mark.slow
@@ -214,7 +246,7 @@ def test_the_folders_end_tokens_are_end_tokens() -> None:
 def test_draws_have_the_softmaxs_distribution_and_belong_to_their_prompt() -> None:
     scores = torch.tensor([0.5, -1.0, 1.5, -0.2])
     count = 4000
-    draws = generation._Draws(range(count))
+    draws = Draws(range(count), Decoding(1, 1.0))
     drawn = draws(torch.empty(0), scores.expand(count, 4)).argmax(dim=1)
     shares = torch.bincount(drawn, minlength=4) / count
     assert shares.tolist() == pytest.approx(scores.softmax(0).tolist(), abs=0.025)
@@ -243,7 +275,7 @@ def test_a_batch_that_exceeds_memory_is_halved(monkeypatch: pytest.MonkeyPatch) 
     assert _texts(Generator("tiny", model, TOKENS), prompts, Decoding(12)) == expected
     assert sizes == [9, 4, 2, 2, 4, 1]
     most[0] = 51
-    with pytest.raises(LaminiError, match=r"longest prompt; use a larger GPU.*bf16"):
+    with pytest.raises(LaminiError, match=r"longest text; use a larger GPU.*bf16"):
         _texts(Generator("tiny", model, TOKENS), prompts, Decoding(12))
 
 
@@ -263,7 +295,7 @@ def test_a_long_prompt_is_cut_inside_its_wrapper(
     texts = [render_prompt(prompt_format, text) for text in (instruction, "Sing.")]
     room = 150
     with caplog.at_level("WARNING", logger="lamini"):
-        cut, short = fit_prompts(tokenizer, texts, prompt_format, room)
+        cut, short = fit_prompts(tokenizer, texts, text_format(prompt_format), room)
     assert "1 of 2 prompts are longer than the limit of 150 tokens" in caplog.text
     assert short == Prompt(texts[1], tokenizer(texts[1])["input_ids"], 0)
     assert room - 4 <= len(cut.tokens) <= room
@@ -277,7 +309,7 @@ def test_a_long_prompt_is_cut_inside_its_wrapper(
     assert instruction.endswith(cut.text.removeprefix(before).removesuffix(after))
     if prompt_format == "alpaca":
         with pytest.raises(LaminiError, match="its prompt format alone takes"):
-            fit_prompts(tokenizer, texts, prompt_format, 10)
+            fit_prompts(tokenizer, texts, text_format(prompt_format), 10)
 
 
 @pytest.mark.parametrize(
@@ -343,14 +375,13 @@ def test_text_tasks_are_those_of_stock_lm_eval_one_by_one(
 def test_a_row_ends_at_its_stop_text() -> None:
     tokenizer = llama3()
     ids = tokenizer("one two three\n\nfour")["input_ids"]
-    criterion = generation._AfterTexts(("\n\n", "five"), tokenizer)
-    criterion.start = 2
+    criterion = AfterTexts(("\n\n", "five"), tokenizer, 2)
     before = len(tokenizer("one two three\n")["input_ids"])
     assert ids[:before] == tokenizer("one two three\n")["input_ids"]
     rows = torch.tensor([[7, 7, *ids[:before], ids[0]], [7, 7, *ids[: before + 1]]])
     assert criterion(rows, None).tolist() == [False, True]
-    criterion.start = rows.shape[1]
-    assert criterion(rows, None).tolist() == [False, False], (
+    later = AfterTexts(("\n\n", "five"), tokenizer, rows.shape[1])
+    assert later(rows, None).tolist() == [False, False], (
         "a stop text in the prompt does not stop generation"
     )
 
@@ -360,7 +391,7 @@ def test_a_tasks_settings_that_the_model_cannot_follow_are_named(
 ) -> None:
     tokenizer = tokenizers["gpt2"]
     model = small_model("gpt2", tokenizer, n_positions=128)
-    ours = LaminiLM(model, tokenizer=tokenizer, prompt_format="alpaca")
+    ours = LaminiLM(model, tokenizer=tokenizer, prompt_format=text_format("alpaca"))
     with pytest.raises(LaminiError, match=r"tasks\.task: 128 new tokens leave no room"):
         ours.generate_until(_requests(["a"], until=[], max_gen_toks=128))
     with pytest.raises(LaminiError, match=r"tasks\.task: .*prompt format alone takes"):

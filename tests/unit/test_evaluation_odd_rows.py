@@ -1,5 +1,6 @@
 """Unusual rows, and tasks outside the paper: counted, or refused with their name."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import zstandard
 from evaluation_cases import SCIQ, TASKS, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
+from tokenizers.processors import TemplateProcessing
 
 from lamini.errors import LaminiError
 from lamini.evaluation.data import mirror_path
@@ -19,7 +21,7 @@ from lamini.evaluation.models import manifest_sha256, model_identity
 from lamini.evaluation.requests import RequestEncoder
 from lamini.evaluation.tasks import build_task
 from lamini.settings.evaluation import Evaluation, Task
-from lamini.settings.params import AskedModel, EvaluateModel
+from lamini.settings.params import EvaluatedModel, EvaluateModel
 
 BLANK = "\u00a0"
 
@@ -239,7 +241,7 @@ def test_a_package_that_is_missed_in_the_middle_is_named(
 def test_what_a_model_is_made_of(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
-    asked = AskedModel(
+    evaluated = EvaluatedModel(
         model="own",
         architecture="decoder-only",
         prompt_format=None,
@@ -247,10 +249,41 @@ def test_what_a_model_is_made_of(tmp_path: Path) -> None:
         revision=None,
     )
     (folder / "model.safetensors").write_bytes(b"one")
-    before = model_identity(asked)
-    assert model_identity(asked) == before
+    before = model_identity(evaluated)
+    assert model_identity(evaluated) == before
     (folder / "model.safetensors").write_bytes(b"two")
-    assert model_identity(asked) != before
+    assert model_identity(evaluated) != before
     (folder / "manifest.json").write_text("{}")
-    assert model_identity(asked) == manifest_sha256(asked)
-    assert model_identity(asked.model_copy(update={"path": "no/where"})) is None
+    assert model_identity(evaluated) == manifest_sha256(evaluated)
+    assert model_identity(evaluated.model_copy(update={"path": "no/where"})) is None
+
+
+def test_a_context_that_just_fits_is_not_cut() -> None:
+    """A decoder-only model reads context and continuation but for the last token."""
+    tokenizer = gpt2_tokenizer()
+    pair = ("one two three four five", " six seven")
+    for protocol in ("paper", "modern"):
+        for max_tokens, cut in ((6, 0), (5, 1)):
+            encoder = RequestEncoder(tokenizer, "decoder-only", protocol, None, max_tokens, 0)
+            (request,) = encoder.encode([pair])
+            assert request is not None
+            assert len(request.context) == 5 - cut
+            assert encoder.truncated == cut
+
+
+def test_a_continuation_without_context_has_no_special_tokens() -> None:
+    tokenizer = copy.deepcopy(gpt2_tokenizer())  # other tests use the same object
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    bos = tokenizer.bos_token_id
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", bos)]
+    )
+    assert tokenizer("six")["input_ids"][0] == bos
+    encoder = RequestEncoder(tokenizer, "decoder-only", "modern", None, 64, 7)
+    alone, after = encoder.encode([("", "six seven"), ("five", " six seven")])
+    assert alone is not None and after is not None
+    assert alone.context.tolist() == [7]
+    assert (
+        alone.continuation.tolist() == tokenizer("six seven", add_special_tokens=False)["input_ids"]
+    )
+    assert after.context[0] == bos

@@ -149,6 +149,7 @@ def _flow(**changes: Any) -> Workflow:
         config |= yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
     config["tasks"]["capitals"] = OWN | changes
     config["evaluated_tasks"] = ["rte", "capitals"]
+    config["human_evaluation"] = {}
     return Workflow(config)
 
 
@@ -175,6 +176,8 @@ def test_a_result_depends_on_its_definitions_content() -> None:
 
 def test_a_folder_without_the_task_is_named_before_any_job() -> None:
     check_files(_flow())
+    with pytest.raises(SettingsError, match=r"capitals\.metric: .* measure acc_norm; it has acc$"):
+        check_files(_flow(metric="acc_norm"))
     with pytest.raises(
         SettingsError, match=r"tasks\.capitals\.include_path: nowhere: no such folder"
     ):

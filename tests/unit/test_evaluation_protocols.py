@@ -16,6 +16,7 @@ from lamini.evaluation import scoring, squad
 from lamini.evaluation.data import mirror_path
 from lamini.evaluation.harness import LaminiLM
 from lamini.evaluation.tasks import build_task
+from lamini.prompt_formats import text_format
 from lamini.students.chat_template import chat_template
 
 WRAPPER = (
@@ -111,7 +112,7 @@ def _models(tokenizers: dict[str, Any], kind: str, **options: Any) -> tuple[HFLM
 
 
 def test_a_wrapped_request_is_that_of_the_authors(tokenizers: dict[str, Any]) -> None:
-    _, ours = _models(tokenizers, "gpt2", prompt_format="alpaca")
+    _, ours = _models(tokenizers, "gpt2", prompt_format=text_format("alpaca"))
     tokenizer, compared = tokenizers["gpt2"], 0
     for name in TASKS:
         pairs = _sent(name, "paper")
@@ -133,7 +134,11 @@ def test_the_chat_template_gives_plain_lm_eval_the_same_requests(
     monkeypatch.setattr(tokenizer, "chat_template", template, raising=False)
     model, longest = small_model("gpt2", tokenizer, n_positions=1024), {"max_length": 1024}
     ours = LaminiLM(
-        model, tokenizer=tokenizer, prompt_format="alpaca", protocol="modern", **longest
+        model,
+        tokenizer=tokenizer,
+        prompt_format=text_format("alpaca"),
+        protocol="modern",
+        **longest,
     )
     for delimiter in (" ", ""):
         stock = HFLM(
@@ -165,7 +170,7 @@ def test_modern_scores_are_those_of_stock_lm_eval(kind: str, tokenizers: dict[st
         results.append(measured)
         for task in tasks.values():
             task._instances = None
-    assert ours.ways() == {"way": "shared"}
+    assert ours.layout() == {"way": "shared"}
     for name, settings in TASKS.items():
         theirs, mine = (r["results"][name][f"{settings.metric},none"] for r in results)
         assert theirs == mine, name
@@ -189,7 +194,7 @@ def test_t5s_targets_end_only_in_the_papers_protocol(tokenizers: dict[str, Any])
 
 def test_a_long_context_is_cut_inside_its_wrapper(tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers["gpt2"]
-    _, ours = _models(tokenizers, "gpt2", prompt_format="alpaca")
+    _, ours = _models(tokenizers, "gpt2", prompt_format=text_format("alpaca"))
     context = " ".join(str(n) for n in range(2000))
     (request,) = ours.encoder.encode([(context, " the end")])
     assert len(request.context) + len(request.continuation) == 1025
@@ -231,7 +236,7 @@ def test_a_wrong_method_is_refused(
     task = _task("piqa", "modern")
     task.build_all_requests()
     scores = ours.loglikelihood(task.instances)
-    assert ours.ways()["way"] == "rows"
+    assert ours.layout()["way"] == "rows"
     for ours_, stocks in zip(scores, stock.loglikelihood(task.instances), strict=True):
         assert ours_[0] == pytest.approx(stocks[0], abs=1e-4)
         assert ours_[1] == stocks[1]

@@ -2,17 +2,33 @@
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from score_cases import item_params, result_file, scored, student
 
 from lamini.catalogue.params import ReportParams
+from lamini.errors import LaminiError
+from lamini.figures import draw
 from lamini.figures.draw import draw_figure
+from lamini.figures.scores import size_ticks, spread
+from lamini.figures.style import (
+    COLOURS,
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    RATING_COLOURS,
+    symbol_text,
+    text_colour,
+)
 from lamini.report.charts import score_chart
+from lamini.training.metrics import StepMetrics
 
 PAPER = Path(__file__).parents[2] / "config/paper"
 SYMBOLS = {"alpaca": "D\u0302_A", "original_p3": "D_P3"}
@@ -27,15 +43,32 @@ def _draw(name: str, inputs: dict[str, Any], params: dict[str, Any]) -> list[dic
     """Draw twice, compare every byte, and return the data."""
     forms = ("pdf", "png", "csv")
     bytes_of = []
+    save, saved = draw.save_drawing, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draw, "save_drawing", lambda *a: (saved.append(a[0].figure), save(*a)))
+        _draw_twice(name, inputs, params, bytes_of, forms)
+    assert bytes_of[0] == bytes_of[1]
+    assert bytes_of[0][0].startswith(b"%PDF")
+    assert bytes_of[0][1].startswith(b"\x89PNG")
+    _check_type(saved[0])
+    with open(f"{name}-a.csv", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _draw_twice(
+    name: str, inputs: Any, params: Any, bytes_of: list[list[bytes]], forms: tuple[str, ...]
+) -> None:
     for run in ("a", "b"):
         outputs: dict[str, str | Path] = {form: f"{name}-{run}.{form}" for form in forms}
         draw_figure(name, inputs, item_params(params, reproduction=False), outputs)
         bytes_of.append([Path(outputs[form]).read_bytes() for form in forms])
-    assert bytes_of[0] == bytes_of[1]
-    assert bytes_of[0][0].startswith(b"%PDF")
-    assert bytes_of[0][1].startswith(b"\x89PNG")
-    with open(f"{name}-a.csv", newline="") as handle:
-        return list(csv.DictReader(handle))
+
+
+def _check_type(figure: Figure) -> None:
+    """The figure is a column or a page wide, and its type readable at that width."""
+    assert figure.get_figwidth() in (COLUMN_WIDTH, PAGE_WIDTH)
+    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()]
+    assert min(sizes) >= 7
 
 
 def _ratings(rows: list[tuple[str, str, str, str]]) -> str:
@@ -46,7 +79,7 @@ def _ratings(rows: list[tuple[str, str, str, str]]) -> str:
     return "ratings.csv"
 
 
-def test_projection() -> None:
+def test_projection(monkeypatch: pytest.MonkeyPatch) -> None:
     points = pl.DataFrame(
         {
             "panel": [0] * 6,
@@ -58,7 +91,17 @@ def test_projection() -> None:
     )
     points.write_parquet("projection.parquet")
     params = {"panels": [["alpaca", "original_p3"]], "symbols": SYMBOLS}
-    assert len(_draw("3", {"projection": "projection.parquet"}, params)) == 6
+    Path("kept.csv").write_text(
+        "panel,perplexity,kept_percent,neighbours,chance_percent\na,30.0,61.7,15,0.2\n"
+    )
+    inputs = {"projection": "projection.parquet", "neighbourhoods": "kept.csv"}
+    titles: list[str] = []
+    monkeypatch.setattr(Axes, "set_title", lambda axis, title, **style: titles.append(title))
+    assert len(_draw("3", inputs, params)) == 6
+    assert titles[0] == (
+        "(a)  t-SNE, perplexity 30, cosine distance, PCA start\n"
+        "62 % of the 15 nearest neighbours kept (by chance 0 %)"
+    )
 
 
 def test_dataset_ratings_prefer_people() -> None:
@@ -88,21 +131,96 @@ def test_a_figure_says_that_ratings_are_missing(monkeypatch: pytest.MonkeyPatch)
     assert [ours[f"rate_{level}"] for level in "abcd"] == ["1", "0", "0", "0"]
 
 
-def test_model_ratings_are_sorted_best_first() -> None:
+def test_model_ratings_are_sorted_best_first_with_one_row_per_model_in_both_panels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First the models of this run in the order of its ratings, then the other published ones."""
+    ticks: list[list[str]] = []
+    kept = Axes.set_yticks
+
+    def set_yticks(axis: Axes, places: Any, labels: Any = None, **style: Any) -> None:
+        ticks.append(list(labels))
+        kept(axis, places, labels, **style)
+
+    monkeypatch.setattr(Axes, "set_yticks", set_yticks)
     path = _ratings([("", "m1", "machine", "B"), ("", "m2", "machine", "A")])
-    params = {"names": {"m1": "One", "m2": "Two"}}
+    params = {"names": {"m1": "LaMini-T5-738M", "m2": "GPT-2-xl"}}
     published = str(PAPER / "human_evaluation_models.csv")
     rows = _draw("6", {"ratings": path, "published": published}, params)
-    assert [row["model"] for row in rows if row["score"] == "ours"] == ["Two", "One"]
+    names = [row["model"] for row in rows if row["score"] == "ours"]
+    assert names == ["GPT-2-xl", "LaMini-T5-738M"]
     assert sum(row["score"] == "published" for row in rows) == 19
+    assert ticks[0] == ticks[1]
+    assert ticks[0][:3] == ["GPT-2-xl", "LaMini-T5-738M", "LaMini-Flan-T5-783M"]
+    assert len(ticks[0]) == 19
 
 
 def test_scores_show_the_published_models_and_ours() -> None:
     rows = _scores()
     ours = [row for row in rows if row["score"] == "ours"]
     assert [(row["model"], float(row["average"])) for row in ours] == [("Mine", 61.0)]
-    assert len(rows) == 1 + 15 + 2
+    assert len(rows) == 1 + 15 + 2 + 15
+    drawn = {row["model"]: row["drawn"] for row in rows}
+    assert drawn["LaMini-T5-61M"] == drawn["Mine"] == "dot"
+    assert (drawn["T5-small"], drawn["Alpaca-7B"]) == ("base", "line")
     assert not any(row["unlike"] for row in rows)
+
+
+def test_a_base_model_of_this_run_replaces_the_published_one() -> None:
+    evals = [result_file(key, "rte", score=60.0, examples=277) for key in ("mine", "base")]
+    kind = {"role": "reference", "architecture": "encoder-decoder"}
+    base = scored("base", "T5-small", **kind)
+    params = {"models": [scored("mine", "Mine"), base], "reference_lines": [], "tasks": ["rte"]}
+    rows = _draw("5", {"evals": evals, "published": str(PAPER / "eval_results.csv")}, params)
+    found = [(row["score"], row["drawn"]) for row in rows if row["model"] == "T5-small"]
+    assert found == [("published", ""), ("ours", "base")]
+    chart = score_chart({"data": "5-a.csv"}, ReportParams.model_construct())
+    small = [one for one in chart["panels"][0]["series"] if one["small"]]
+    assert {"T5, base models, ours (enc-dec)", "T5, base models, published (enc-dec)"} <= {
+        one["name"] for one in small
+    }
+    named = [label for one in small for label in one["labels"]]
+    assert named.count("T5-small") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ([58.3, 62.3], [58.3, 62.3]),
+        ([60.0, 60.0], [59.5, 60.5]),
+        ([62.0, 60.2, 60.0], [62.0, 60.6, 59.6]),
+        ([1.0, 1.2, 2.1, 9.0], [0.4333, 1.4333, 2.4333, 9.0]),
+        ([], []),
+    ],
+)
+def test_labels_keep_a_distance_and_stay_near_their_lines(values, places) -> None:
+    assert spread(values, 1.0) == pytest.approx(places, abs=1e-3)
+
+
+def test_sizes_on_the_axis_are_round_and_few() -> None:
+    assert size_ticks(5e7, 2e9) == [5e7, 1e8, 2e8, 5e8, 1e9, 2e9]
+    assert size_ticks(8e5, 2e9) == [1e6, 1e7, 1e8, 1e9]
+
+
+def test_symbols_have_hat_and_index_and_other_names_stay() -> None:
+    assert symbol_text("X\u0302_t,SI") == r"$\hat{X}_{\mathrm{t,SI}}$"
+    assert symbol_text("D_P3") == r"$D_{\mathrm{P3}}$"
+    assert symbol_text("Cooking (5 $)") == r"Cooking (5 \$)"
+
+
+def _lightness(colour: str) -> float:
+    """CIE L* of a colour."""
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in to_rgb(colour)]
+    return 116 * (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]) ** (1 / 3) - 16
+
+
+def test_colours_are_told_apart_in_greyscale() -> None:
+    levels = [_lightness(colour) for colour in RATING_COLOURS.values()]
+    assert all(after - before > 14 for before, after in pairwise(levels)), levels
+    lines = [_lightness(colour) for colour in COLOURS]
+    assert all(abs(after - before) > 12 for before, after in pairwise(lines)), lines
+    assert max(lines) < 80
+    assert [text_colour(colour) for colour in RATING_COLOURS.values()] == ["white"] + ["black"] * 3
 
 
 def _scores(*others: str, **changes: Any) -> list[dict[str, str]]:
@@ -130,14 +248,27 @@ def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.Monk
 
 
 def test_learning_curves() -> None:
-    lines = [
-        {"step": 0, "loss": None, "held_out_loss": 3.0},
-        {"step": 1, "loss": 2.9, "held_out_loss": None},
-        {"step": 2, "loss": 2.5, "held_out_loss": 2.6},
+    losses = [(None, 3.0), (2.9, None), (2.5, 2.6)]
+    rows = [
+        StepMetrics.untrained(held_out).model_copy(update={"step": step, "loss": loss})
+        for step, (loss, held_out) in enumerate(losses)
     ]
-    Path("metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    StepMetrics.write_rows("metrics.jsonl", rows)
     params = {"students": [student("s", "S")]}
-    assert len(_draw("learning_curves", {"metrics": ["metrics.jsonl"]}, params)) == 3
+    drawn = _draw("learning_curves", {"metrics": ["metrics.jsonl"]}, params)
+    assert [list(row.values()) for row in drawn] == [
+        ["s", "0", "", "3.0"],
+        ["s", "1", "2.9", ""],
+        ["s", "2", "2.5", "2.6"],
+    ]
+
+
+def test_metrics_without_a_column_are_refused() -> None:
+    row = StepMetrics.untrained(None).as_json()
+    del row["padding_share"]
+    Path("metrics.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(LaminiError, match=r"metrics\.jsonl: row 1: padding_share: Field required"):
+        _draw("learning_curves", {"metrics": ["metrics.jsonl"]}, {"students": [student("s", "S")]})
 
 
 def test_lengths() -> None:
@@ -146,6 +277,24 @@ def test_lengths() -> None:
     Path("lengths.csv").write_text("\n".join(lines) + "\n")
     rows = _draw("lengths", {"lengths": "lengths.csv"}, {"symbols": SYMBOLS})
     assert [float(row["percent"]) for row in rows] == [0, 100, 100, 100]
+
+
+def test_near_duplicates_at_each_threshold() -> None:
+    found = {"instruction_source": ["alpaca"] * 3 + ["original_p3"]}
+    found |= {"similarity": pl.Series([0.8, 0.87, 1.0, 0.96], dtype=pl.Float32)}
+    pl.DataFrame(found).write_parquet("near.parquet")
+    Path("near.csv").write_text(
+        "instruction_source,instructions\nalpaca,10\noriginal_p3,4\nd_all,14\n"
+    )
+    inputs = {"near_duplicates": "near.parquet", "counts": "near.csv"}
+    params = {"mixture": "d_all", "threshold": 0.8, "symbols": SYMBOLS}
+    rows = _draw("near_duplicates", inputs, params)
+    lines = {s: [r for r in rows if r["instruction_source"] == s] for s in ("alpaca", "d_all")}
+    steps = [f"{0.8 + 0.02 * n:.2g}" for n in range(10)] + ["1.0"]
+    assert [row["similarity_from"] for row in lines["alpaca"]] == steps
+    assert [row["near_duplicates"] for row in lines["alpaca"]] == [*"32221111111"]
+    assert [row["near_duplicates"] for row in lines["d_all"]] == [*"43332222211"]
+    assert next(float(row["percent"]) for row in lines["d_all"]) == pytest.approx(400 / 14)
 
 
 def test_verbs_are_the_most_frequent_of_all_sources() -> None:

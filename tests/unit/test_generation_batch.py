@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from batch_endpoint import BatchEndpoint
 
-from lamini.files import read_json, sha256_file, write_json, write_jsonl
+from lamini.files import read_json, sha256_file, write_jsonl
 from lamini.generation.instructions import generate_instructions
 from lamini.generation.pairs import generate_pairs
+from lamini.generation.reports import FunnelStage, QueryFunnel
 from lamini.generation.summary import summarize_generation
 from lamini.settings.params import GenerateInstructions, GeneratePairs
 from lamini.settings.sources import InstructionGeneration
@@ -115,10 +116,11 @@ def test_pairs_are_those_of_the_live_api_and_half_the_price():
         digest = make_pairs(batch, "batch")
         assert digest == make_pairs(live, "live") == make_pairs(live, "batch")
         assert endpoint.paid.total() == endpoint.live == 30
-    write_json("funnel.json", {"source": "some", "stages": [{"left": 30}], "rejected": {}})
+    stages = FunnelStage.of_counts({"rows": 30})
+    QueryFunnel(source="some", stages=stages, shards=1).write("funnel.json")
     for name, dollars in (("batch", "0.225000"), ("live", "0.450000")):
         summarize_generation(
-            prompts=[Path("funnel.json")],
+            prompts=[],
             queries=[Path("funnel.json")],
             instructions=[],
             pairs=[Path(f"results/pairs/{name}/0000.report.json")],

@@ -11,6 +11,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.pairs import generate_pairs, response_flags
 from lamini.generation.queries import select_queries
+from lamini.generation.reports import FunnelStage, PromptFunnel, QueryFunnel
 from lamini.generation.summary import summarize_generation
 from lamini.settings.dataset import Deduplication
 from lamini.settings.params import GeneratePairs, SelectQueries
@@ -215,6 +216,7 @@ def test_the_summary_adds_up_shards(tmp_path):
     asked = {
         "stage": "instructions",
         "source": "si",
+        "shard": "0000",
         "wanted": 10,
         "accepted": 9,
         "requests": 3,
@@ -222,13 +224,19 @@ def test_the_summary_adds_up_shards(tmp_path):
         "well_formed": 12,
         "rejected": {"empty": 2, "copied": 1},
         "complete": False,
+        "max_requests": 9,
         "prompt_tokens": 1000,
         "completion_tokens": 500,
         "asked_model": "m",
+        "finish_reasons": {},
+        "models": {},
+        "examples_too_long": 0,
+        "subsets_too_small": 0,
     }
     answered = {
         "stage": "pairs",
         "source": "si",
+        "shard": "0000",
         "wanted": 18,
         "accepted": 17,
         "requests": 18,
@@ -236,14 +244,25 @@ def test_the_summary_adds_up_shards(tmp_path):
         "prompt_tokens": 10,
         "completion_tokens": 10,
         "asked_model": "x",
+        "finish_reasons": {},
+        "models": {},
     }
     funnels = {
-        "prompts": {"source": "si", "stages": [{"left": 9}, {"left": 7}], "rejected": {"x": 2}},
-        "queries": {"source": "si", "stages": [{"left": 18}, {"left": 17}], "shards": 2},
+        "prompts": PromptFunnel(
+            source="si",
+            stages=FunnelStage.of_counts({"rows": 9, "readable": 7}),
+            rejected={"x": 2},
+            rejected_rows=[],
+            subsets=1,
+            prompts_per_subset={"": 7},
+        ),
+        "queries": QueryFunnel(
+            source="si", stages=FunnelStage.of_counts({"rows": 18, "exact": 17}), shards=2
+        ),
     }
     files = {
-        "prompts": [funnels["prompts"]],
-        "queries": [funnels["queries"]],
+        "prompts": [funnels["prompts"].as_json()],
+        "queries": [funnels["queries"].as_json()],
         "instructions": [asked, asked | {"rejected": {}}],
         "pairs": [answered],
     }

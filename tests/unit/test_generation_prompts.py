@@ -367,7 +367,7 @@ def test_the_hub_is_streamed_by_subset(prepare, tmp_path):
         ("seeds.json", b"{}", "expected a JSON list"),
         ("seeds.json", b"[", "not valid JSON"),
         ("seeds.parquet", b"PAR1", "not a readable Parquet"),
-        ("seeds.txt", b"x", "seed files must end in"),
+        ("seeds.txt", b"x", "this form is not read; convert it to"),
         ("seeds.jsonl", b'{"a": 1}\n', "none of 1 rows gives a prompt"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from lamini.generation.refusals import is_refusal
 
-SAMPLE = Path(__file__).with_name("refusals.jsonl")
+SAMPLE = Path(__file__).parents[2] / "config/detectors/refusals.jsonl"
 MINIMUM = {"precision": 0.95, "recall": 0.95}
 
 

@@ -12,6 +12,7 @@ from lamini.errors import LaminiError
 from lamini.files import write_json, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, make_item, read_items
+from lamini.human_evaluation.organise import Study, take_in
 from lamini.human_evaluation.rating_files import FORMAT, read_ratings
 from lamini.human_evaluation.shown import read_shown
 from lamini.settings.params import CollectRatings
@@ -101,7 +102,8 @@ def without(field: str) -> Callable[[File], Any]:
 DAMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
     "cut off": (lambda f: json.dumps(f)[:90], r"a\.json: not valid JSON .*; request the unch"),
     "another kind of file": (lambda f: [1, 2], r"a\.json: is no export of a rating sheet"),
-    "newer format": (lambda f: f | {"format": "ratings/2"}, r"has format 'ratings/2', but"),
+    "newer format": (lambda f: f | {"format": "ratings/9"}, r"has format 'ratings/9', but"),
+    "seconds that are no number": (change_rating(0, seconds="1"), r"`seconds` is of another type"),
     "no ratings": (lambda f: f | {"ratings": None}, r"a\.json: lacks `ratings`; request the"),
     "other study": (lambda f: f | {"study": "dataset"}, r"is of study 'dataset', but among"),
     "unknown annotator": (
@@ -143,15 +145,80 @@ def test_a_damaged_file_is_refused_by_name(name: str, items: list[Item]) -> None
 def test_all_problems_of_all_files_are_said_at_once(items: list[Item]) -> None:
     first = export(items, "annotator_1", by_subject("A", "B"))
     write_json("a.json", first)
-    write_json("again.json", first)
+    write_json("same.json", first)
+    write_json("again.json", export(items, "annotator_1", by_subject("C", "D")))
     write_json("other.json", first | {"study": "dataset"})
     Path("text.json").write_bytes(b"\xff\xfe")
     with pytest.raises(LaminiError) as raised:
-        read_ratings(["a.json", "again.json", "other.json", "text.json"], items, SETTINGS)
+        read_ratings(
+            ["a.json", "same.json", "again.json", "other.json", "text.json"], items, SETTINGS
+        )
     message = str(raised.value)
     assert "study models, problems in rating files: 6" in message
     assert message.count("again.json: item") == 4 and "here and in a.json" in message
     assert "other.json: is of study" in message and "text.json: not valid JSON" in message
+
+
+def test_the_newer_rating_of_a_person_counts(items: list[Item]) -> None:
+    first = export(items, "annotator_1", by_subject("A", "B"))
+    second = export(items, "annotator_1", by_subject("C", "D"))
+    for row in first["ratings"]:
+        row["time"] = "2026-11-26T10:00:00.000Z"
+    for number, row in enumerate(second["ratings"]):
+        row["time"] = f"2026-11-26T{'09' if number % 2 else '11'}:00:00.000Z"
+    second["ratings"][0] |= {"rating": None, "skipped": "no", "seconds": 7}
+    second["protocol"] = "paper/1"
+    Path("new.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(second).encode())
+    write_json("old.json", first)
+    expected = [
+        (second if number % 2 == 0 else first)["ratings"][number]["rating"] or ""
+        for number in range(len(first["ratings"]))
+    ]
+    for files in (["old.json", "new.json"], ["new.json", "old.json"]):
+        assert [rating.rating for rating in read_ratings(files, items, SETTINGS)] == expected
+    rows, summary = collect("old.json", "new.json")
+    own = [row for row in rows if row["annotator"] == "annotator_1"]
+    assert [row["rating"] for row in own] == expected
+    assert (own[0]["skipped"], own[0]["seconds"], own[0]["protocol"]) == ("no", "7", "paper/1")
+    assert own[1]["protocol"] == "" and own[1]["time"] == "2026-11-26T10:00:00.000Z"
+    assert summary["rated"]["human"] == len(expected) - 1 and not summary["complete"]
+
+
+def test_files_of_older_pages_are_read(items: list[Item]) -> None:
+    old = export(items, "annotator_1", by_subject("A", "B")) | {"format": "lamini-ratings/1"}
+    write_json("a.json", old)
+    found = read_ratings(["a.json"], items, SETTINGS)
+    assert [rating.rating for rating in found] == [row["rating"] for row in old["ratings"]]
+    assert {(rating.time, rating.seconds, rating.skipped) for rating in found} == {("", None, "")}
+
+
+def test_the_organiser_sees_who_is_how_far_and_takes_files_in(items: list[Item]) -> None:
+    Path("results/human_eval/models").mkdir(parents=True)
+    Path("items.jsonl").rename("results/human_eval/models/items.jsonl")
+    study = Study(SETTINGS, Path("files"))
+    assert "Nothing yet from annotator_1, annotator_2" in study.text()
+    file = export(items, "annotator_1", by_subject("A", "B"))
+    file["ratings"][0] |= {"seconds": 40, "time": "2026-11-26T10:00:00.000Z"}
+    file["ratings"][1] |= {"rating": None, "skipped": "no"}
+    write_json("mail.json", file)
+    assert take_in({"models": study}, [Path("mail.json")]) == [
+        "mail.json: 3 ratings taken in as files/mail.json"
+    ]
+    assert "same content already" in take_in({"models": study}, [Path("mail.json")])[0]
+    write_json("mail.json", export(items, "annotator_2", by_subject("A", "B")))
+    assert "files/mail-2.json" in take_in({"models": study}, [Path("mail.json")])[0]
+    header, first, second = study.text().splitlines()[1:4]
+    page = "results/human_eval/models/sheets/annotator_{}.html".format
+    assert header.split("  ")[0] == "page"
+    assert first.split() == [page(1), "4", "3", "1", "0", "40", "2026-11-26", "10:00"]
+    assert second.split() == [page(2), "4", "4", "0", "0", "–", "–"]
+    write_json("mail.json", file | {"study": "poems"})
+    with pytest.raises(LaminiError, match=r"is of study 'poems'; this run has models"):
+        take_in({"models": study}, [Path("mail.json")])
+    write_json("mail.json", file | {"annotator": "annotator_2"})
+    with pytest.raises(LaminiError, match=r"was not taken in:\n.*is assigned to annotator_1, not"):
+        take_in({"models": study}, [Path("mail.json")])
+    assert len(list(Path("files").iterdir())) == 2
 
 
 def test_partial_ratings_count_and_say_so(items: list[Item]) -> None:

@@ -1,14 +1,16 @@
 """Tables of ratings have the numbers of the summaries, with separate rows for the judge."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from score_cases import item_params
 
+from lamini.errors import LaminiError
+from lamini.files import read_json, write_json
 from lamini.human_evaluation.collection import summarize
+from lamini.human_evaluation.summary import RatingSummary
 from lamini.settings.params import CollectRatings
 from lamini.tables.make import make_table
 from lamini.tables.table import DEMO_MARK
@@ -39,6 +41,7 @@ def row(group: str, subject: str, rater: str, annotator: str, rating: str) -> Ro
         "part": "response",
         "rater": rater,
         "annotator": annotator,
+        "skipped": "",
         "rating": rating,
     }
 
@@ -56,7 +59,7 @@ def ratings() -> tuple[list[Row], list[Row]]:
 
 
 def table(name: str, human: list[Row], machine: list[Row]) -> tuple[list[list[str]], str]:
-    Path("summary.json").write_text(json.dumps(summarize(human, machine, SETTINGS)))
+    summarize(human, machine, SETTINGS).write("summary.json")
     outputs: dict[str, Any] = {form: f"{name}.{form}" for form in ("csv", "md", "tex", "json")}
     params = {} if name == "rating_agreement" else PARAMS
     settings = item_params(params, reproduction=False)
@@ -99,3 +102,32 @@ def test_comparisons_and_agreement() -> None:
         ["models", "a person and the judge", "12", "16.7", "50.0"],
     ]
     assert rows[0][5:] == ["1.000", "1.000"]
+
+
+def test_a_summary_that_is_read_and_written_keeps_its_bytes() -> None:
+    human, machine = ratings()
+    human.append(row("g9", "m2", "human", "q", "B"))
+    summarize(human, machine, SETTINGS).write("summary.json")
+    before = Path("summary.json").read_bytes()
+    RatingSummary.read("summary.json").write("summary.json")
+    assert Path("summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "entry", ["study", "rated.machine", "shares.human.0.mean.low", "judge_agreement.confusion.A.D"]
+)
+def test_missing_and_unknown_keys_of_a_summary_are_named(entry: str) -> None:
+    summarize(*ratings(), SETTINGS).write("summary.json")
+    *folders, key = entry.split(".")
+    content = part = read_json("summary.json")
+    for folder in folders:
+        part = part[int(folder) if folder.isdigit() else folder]
+    part["author"] = 1
+    write_json("summary.json", content)
+    unknown = ".".join([*folders, "author"])
+    with pytest.raises(LaminiError, match=f"summary.json: {unknown}: Extra .*delete it"):
+        RatingSummary.read("summary.json")
+    del part["author"], part[key]
+    write_json("summary.json", content)
+    with pytest.raises(LaminiError, match=f"summary.json: {entry}: Field required.*delete it"):
+        RatingSummary.read("summary.json")

@@ -36,6 +36,10 @@ def plan(capsys, name: str, *config: str) -> str:
 TRAINED = "total 19.739G 6.11e+19 294.2 363.8 221.4 152.5 65.6 28.0"
 PLANS: dict[str, list[str]] = {
     "published": ["Teacher: no requests; the published dataset is read.", TRAINED],
+    "decontaminated": [
+        "Teacher: no requests; the published dataset is read.",
+        "total 2.199G 5.08e+17 7.6 8.8 7.8 3.8 2.1 0.9",
+    ],
     "released": [
         "Teacher: no requests; the published dataset is read.",
         "Training: none; the released checkpoints are evaluated.",
@@ -123,6 +127,23 @@ def test_the_papers_teacher_is_complete():
     ]
 
 
+def test_the_decontaminated_student_is_compared_with_its_twin_and_their_start():
+    made = flow("decontaminated")
+    params = Catalogue(made).tables["clean_scores"].entry.params(Catalogue(made))
+    name = "LaMini-Flan-T5-77M"
+    assert [(pair.student.name, pair.baseline.name) for pair in params.pairs] == [
+        (name, "Flan-T5-small"),
+        (f"{name}, decontaminated", "Flan-T5-small"),
+        (name, f"{name}, decontaminated"),
+    ]
+    assert (params.mixture, params.words) == ("d_all", 13)
+    assert made.mixture_hits("d_all_decontaminated") == [
+        "results/analysis/d_all/contamination.parquet"
+    ]
+    usual = Catalogue(flow("published")).tables["clean_scores"]
+    assert len(usual.entry.params(usual.catalogue).pairs) == 15
+
+
 # --- Released checkpoints -------------------------------------------------------------------------
 
 
@@ -132,17 +153,17 @@ def test_released_checkpoints_are_evaluated_as_the_trained_ones_would_be():
     assert len(students) == 15 and released.trained_students == []
     assert trained.trained_students == students
     for student in students:
-        ours = released.asked_model_params(student)
+        ours = released.evaluated_model_params(student)
         definition = released.config.models[student]
         assert ours.path == definition.published_as == f"MBZUAI/{definition.name}"
-        assert ours.revision == "main"
+        assert ours.revision == (definition.published_revision or "main")
         wrapped = definition.architecture == "decoder-only"
         assert ours.prompt_format == ("alpaca" if wrapped else None)
         assert released.model_input(student) == []
         assert trained.model_input(student) == [
             f"results/checkpoints/{student}/final/manifest.json"
         ]
-        same = trained.asked_model_params(student).model_copy(
+        same = trained.evaluated_model_params(student).model_copy(
             update={"path": ours.path, "revision": ours.revision}
         )
         assert ours == same

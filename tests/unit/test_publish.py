@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_cases import dataset_manifest
 from hub import TOKEN, Hub
 from score_cases import result
 
 from lamini.dataset.export import export_dataset
-from lamini.files import sha256_file, write_folder_manifest, write_json
+from lamini.files import sha256_file, write_folder_manifest
 
 ROOT = Path(__file__).parents[2]
 HERD = ("--configfile", str(ROOT / "config/examples/herd.yaml"))
@@ -36,7 +37,7 @@ def results(tmp_path: Path) -> Path:
     _dataset(folder)
     final = folder / "checkpoints/herd-llama/final"
     final.mkdir(parents=True)
-    (final / "README.md").write_text("---\nlicense: other\n---\n\n# Herd-Llama\n")
+    (final / "README.md").write_text("---\nlicense: other\n---\n\n# Its name then\n")
     (final / "model.safetensors").write_bytes(bytes(range(256)) * 40)
     (final / "config.json").write_text("{}")
     write_folder_manifest(final, {"steps": 3})
@@ -53,8 +54,8 @@ def _dataset(folder: Path) -> None:
     dataset.parent.mkdir(parents=True)
     pq.write_table(pa.table({"instruction": ["a", "b"], "response": ["c", "d"]}), dataset)
     sources = {"a": {"models": {"m@01": 1}}, "b": {"models": {"m@01": 1, "n": 1000}}}
-    facts = {"sha256": sha256_file(dataset), "rows": 2, "mixture": "herd", "sources": sources}
-    write_json(dataset.with_name("herd.manifest.json"), facts)
+    manifest = dataset_manifest(sources, mixture="herd", sha256=sha256_file(dataset), rows=2)
+    manifest.write(dataset.with_name("herd.manifest.json"))
     dataset.with_name("herd.card.md").write_text("# herd\n")
     export_dataset(
         manifest=dataset.with_name("herd.manifest.json"),
@@ -130,7 +131,7 @@ def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -
     assert set(sent) == {"README.md", "config.json", "manifest.json", "model.safetensors"}
     assert sent["model.safetensors"] == bytes(range(256)) * 40
     card = sent["README.md"].decode()
-    assert card.startswith("---\nlicense: other\n---\n")
+    assert card.startswith("---\nlicense: other\n---\n\n# Herd-Llama\n"), "the name of today"
     assert "| task | metric | examples | this model | My-Llama |" in card
     assert "| ARC-Easy | acc_norm | 2,376 | 41.2 (39.2 to 43.2) | 30.0 (≠ precision" in card
     assert "## Contamination" in card

@@ -12,6 +12,10 @@ from snakemake.exceptions import WorkflowError
 from lamini.files import read_json, write_json
 from lamini.jobs import code
 from lamini.jobs.code import code_digest, module_digests
+from lamini.jobs.unfinished import work_key
+from lamini.settings.params import Location
+from lamini.settings.students import Recipe
+from lamini.training.job import TrainingJob
 from lamini.workflow.rule_code import CodeWatch, RuleCode, accept_code, current_code, read_code
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -164,6 +168,26 @@ def test_users_own_rules_have_no_digest() -> None:
     assert code_digest("count_nouns") is None
 
 
+def training_job() -> TrainingJob:
+    """A student's job; its files do not exist."""
+    recipe = Recipe(
+        learning_rate=1e-4,
+        schedule="cosine",
+        warmup_ratio=0.0,
+        max_prompt_tokens=10,
+        max_response_tokens=10,
+    )
+    return TrainingJob(
+        model="mine",
+        architecture="decoder-only",
+        initialization=Location(path="nowhere"),
+        tokenizer=Location(path="nowhere"),
+        prompt_format="bare",
+        pad_token=None,
+        recipe=recipe,
+    )
+
+
 class Rule(SimpleNamespace):
     """The attributes of a Snakemake rule that `CodeWatch` reads."""
 
@@ -243,6 +267,32 @@ def test_an_edit_stops_expensive_rules_until_the_user_decides(edit: Edit) -> Non
     CodeWatch(kept, recompute=False).begin()
     assert params(kept)["train_model"] == before["train_model"]["code"]
     assert accept_code([]) == []
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_work_of_other_code_is_resumed_only_if_it_was_accepted(
+    edit: Edit, recomputed: bool
+) -> None:
+    job = training_job()
+    CodeWatch(workflow(), recompute=False).begin()
+    before = work_key("train_model", "settings"), job.fingerprint("nowhere")
+    edit("training/optimization.py", "math.cos", "math.sin")
+    if not recomputed:
+        assert accept_code([]) == ["train_model"]
+    CodeWatch(workflow(planned=("train_model",)), recompute=recomputed).begin()
+    after = work_key("train_model", "settings"), job.fingerprint("nowhere")
+    assert [one == other for one, other in zip(before, after, strict=True)] == 2 * [not recomputed]
+
+
+def test_work_keys_differ_by_code_settings_and_nothing_else(edit: Edit) -> None:
+    by_hand = work_key("train_model", "settings")
+    CodeWatch(workflow(), recompute=False).begin()
+    key = work_key("train_model", "settings")
+    assert key != by_hand
+    assert key not in (work_key("train_model", "others"), work_key("select_topics", "settings"))
+    edit("generation/topics.py", "settings.topics", "settings.topics or 0")
+    CodeWatch(workflow(planned=("select_topics",)), recompute=False).begin()
+    assert work_key("train_model", "settings") == key
 
 
 def test_it_is_computed_again_on_demand(edit: Edit) -> None:

@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file, scored
 
@@ -15,6 +17,9 @@ from lamini.tables.reproduction_table import Paper
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
 RIGHT, WRONG = 1.0, 0.0
+
+
+WHICH = ("all", "without")
 
 
 @pytest.fixture(autouse=True)
@@ -195,23 +200,75 @@ def test_a_replication_has_no_verdict_on_its_students() -> None:
 
 def test_an_improvement_on_other_examples_is_not_tested() -> None:
     evals = _pair("rte", [RIGHT] * 9, [WRONG] * 9, data={"sha256": "bb" * 32})
-    params = {"pairs": [PAIR], "tasks": {"rte": "RTE"}}
+    evals += _pair("sst2", [RIGHT] * 9, [WRONG] * 9, data={"sha256": "bb" * 32})
+    params = {"pairs": [PAIR], "tasks": TASKS}
     rows, text, cells = made_table("reproduced_improvement", PUBLISHED | {"evals": evals}, params)
     assert [rows[0][key] for key in ("Ours", "Ours less published", "95 % interval", "Match")] == (
         [""] * 4
     )
     assert [cell["text"] for cell in cells[0][3:]] == ["–", "-0.7", "–≠", "–", "–"]
+    assert [cell["text"] for cell in cells[1][3:]] == ["–", "+5.8", "–≠", "–", "–"]
     assert "No improvement could be compared" in text
-    assert "data digest aaaaaaaa against bbbbbbbb (LaMini-T5-61M, RTE)" in text
+    assert "data digest aaaaaaaa against bbbbbbbb (LaMini-T5-61M, RTE; LaMini-T5-61M, SST)" in text
 
 
 # --- Students compared with their initializations
 
 
+def _clean_scores(evals: list[str], examples: int) -> list[dict[str, str]]:
+    """The table for RTE and SST; rows 0 and 1 of RTE share 13 words, row 2 only 9."""
+    sharing = {"task": ["rte", "rte", "rte", "sst2"], "example": [0, 1, 2, 3]}
+    sharing |= {"words": [13, 20, 9, 12], "pairs": [1] * 4}
+    pq.write_table(pa.table(sharing), "examples.parquet")
+    lines = [f"{task},{mixture},{examples}" for task in TASKS for mixture in ("alpaca", "d_all")]
+    Path("contamination.csv").write_text("\n".join(["task,instruction_source,examples", *lines]))
+    inputs = {"evals": evals, "contamination": "contamination.csv", "examples": "examples.parquet"}
+    params = {"pairs": [PAIR], "tasks": TASKS, "mixture": "d_all", "words": 13}
+    return made_table("clean_scores", inputs, params)[0]
+
+
+def test_scores_without_the_sharing_examples_stand_beside_all() -> None:
+    """RTE: 2 of 6 share words; the student is right on them and on one of the others."""
+    before, after = [0.0, 0, 1, 0, 0, 0], [1.0, 1, 1, 1, 0, 0]
+    evals = _pair("rte", before, after) + _pair("sst2", before, before)
+    rte, mean = _clean_scores(evals, 6)
+    assert (rte["Task"], rte["Examples"], rte["Sharing"]) == ("RTE", "6", "2")
+    scores = [rte[f"{model}, {which}"] for model in ("Model", "Baseline") for which in WHICH]
+    assert scores == ["66.7", "50.0", "16.7", "25.0"]
+    differences = [rte[f"Difference, {which}"] for which in (*WHICH, "sharing")]
+    assert differences == ["50.0", "25.0", "100.0"]
+    found = compare(before[2:], after[2:], derive_seed("clean_scores", "rte", False))
+    low, high = found.interval or (0, 0)
+    assert rte["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
+    assert (mean["Task"], mean["Sharing"], mean["95 % interval"]) == ("mean of all tasks", "", "")
+    # Means of RTE and SST, of which nothing is left out.
+    assert [mean[f"Model, {which}"] for which in WHICH] == ["41.7", "33.3"]
+    assert [mean[f"Difference, {which}"] for which in WHICH] == ["25.0", "12.5"]
+
+
+@pytest.mark.parametrize("examples", [6, 7])
+def test_other_examples_than_those_searched_have_no_score_without(examples: int) -> None:
+    values = [RIGHT] * 6
+    other = {"data": {"sha256": "bb" * 32}} if examples == 6 else {}
+    evals = _pair("rte", values, values, **other) + _pair("sst2", values, values)
+    rte, *_, mean = _clean_scores(evals, examples)
+    keys = ("Sharing", "Model, without", "Difference, without", "Difference, sharing")
+    assert [rte[key] for key in keys] == [""] * 4
+    assert (rte["Model, all"], rte["Difference, all"]) == ("100.0", "0.0")
+    assert (mean["Model, all"], mean["Model, without"]) == ("100.0", "")
+
+
+def test_a_task_of_sharing_examples_alone_has_no_score_without() -> None:
+    evals = _pair("rte", [0.0, 0], [1.0, 0]) + _pair("sst2", [0.0, 0], [1.0, 0])
+    rte, mean = _clean_scores(evals, 2)
+    assert [rte[f"Model, {which}"] for which in WHICH] == ["50.0", ""]
+    assert rte["Difference, sharing"] == "50.0" and mean["Model, without"] == ""
+
+
 def _improvement(evals: list[str], tasks: dict[str, str] = TASKS) -> Any:
     Path("contamination.csv").write_text(
         "task,instruction_source,comparable_examples,examples_13\n"
-        "rte,alpaca,4,0\nrte,d_all,4,1\nsst2,d_all,0,0\n"
+        "rte,alpaca,4,0\nrte,d_all,8,2\nsst2,d_all,0,0\n"
     )
     params = {"pairs": [PAIR], "tasks": tasks, "mixture": "d_all", "words": 13}
     inputs = {"evals": evals, "contamination": "contamination.csv"}
@@ -227,6 +284,7 @@ def test_improvements_are_corrected_for_their_number() -> None:
     assert (sst["Difference"], sst["p"], sst["p (Holm)"]) == ("90.0", "0.0039", "0.0078")
     assert rte["Contaminated examples, %"] == "25.0" and sst["Contaminated examples, %"] == ""
     assert cells[0][9]["ours"] is True
+    assert (rte["Baseline's score"], rte["Student's score"]) == ("0.0", "60.0")
     assert [row[5]["bold"] for row in cells] == [True, True]
     assert "corrected for the 2 comparisons of this table by Holm's method" in text
     third = {"rte": "RTE", "sst2": "SST", "wic": "WiC"}

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from lamini.errors import SettingsError
 from lamini.settings import load_settings
-from lamini.settings.__main__ import SCHEMA, schema_text
+from lamini.settings.__main__ import REFERENCE, SCHEMA, generated_texts
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -86,14 +87,37 @@ def test_the_demo_is_a_valid_overlay() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("teacher.modle", "x", "teacher.modle: no such setting; did you mean `mode`?"),
+        ("teacher.modle", "x", "teacher.modle: no such setting; did you mean `mode` or `model`?"),
+        (
+            "teacher.mode",
+            "repaly",
+            "teacher.mode: Input should be 'live' or 'replay'; did you mean `replay`?",
+        ),
+        ("teacher", None, "  teacher: expected settings (`key: value`), found nothing"),
+        (
+            "recipes.encoder_decodr",
+            {"epochs": 3},
+            "recipes.encoder_decodr: lacks learning_rate, schedule, warmup_ratio,"
+            " max_prompt_tokens, max_response_tokens; did you mean `encoder_decoder` or",
+        ),
         ("sources.alpaca.shard", 2, "did you mean `shards`?"),
         ("sources.alpaca.samples", -3, "sources.alpaca.samples:"),
         ("sources.alpaca.shards", 50_001, "sources.alpaca.shards:"),
         ("sources.alpaca.shards", 5000, None),
         ("students", ["lamini-t5-62m"], "unknown model 'lamini-t5-62m'"),
+        ("students", ["lamini-t5-62m"], "; did you mean `lamini-t5-61m` or `lamini-t5-223m`?"),
         ("students", ["t5-small"], "t5-small has role reference, not student"),
         ("evaluated_tasks", ["rte2"], "unknown task 'rte2'"),
+        (
+            "evaluated_tasks",
+            ["rte2"],
+            "other task of lm-eval can be defined there (docs/own-herd.md)",
+        ),
+        (
+            "models.t5-small.parameters",
+            "60.5 million",
+            "models.t5-small.parameters: write a whole number, or one with K, M or B",
+        ),
         ("evaluation.batches", {"a": ["rte"], "b": ["rte"]}, "in batches a and b"),
         ("models.lamini-t5-61m.recipe_changes", {"epoch": 3}, "recipe_changes"),
         (
@@ -138,6 +162,13 @@ def test_the_demo_is_a_valid_overlay() -> None:
         ("teacher.model", 3, "teacher.model:"),
         ("recipes.decoder_only.learning_rate", 0, "learning_rate"),
         ("human_evaluation.studies.models.models", ["smollm2"], "unknown model 'smollm2'"),
+        (
+            "human_evaluation.studies.models.annotators",
+            115,
+            "annotators: 115 are too many for 114 instructions; each annotator needs at least one",
+        ),
+        ("human_evaluation.studies.dataset.annotators", 141, "141 are too many for 140"),
+        ("human_evaluation.studies.dataset.annotators", 140, None),
     ],
 )
 def test_a_wrong_key_or_value_is_named(
@@ -178,6 +209,21 @@ def test_a_student_may_have_another_family_and_tokenizer(paper: dict[str, Any]) 
     assert (student.architecture, student.parameters) == ("encoder-decoder", 60506624)
 
 
+def test_parameters_may_be_written_as_on_a_model_card(paper: dict[str, Any]) -> None:
+    paper["models"]["t5-small"]["parameters"] = "60.5M"
+    paper["models"]["gpt2-xl"]["parameters"] = "1.5 B"
+    models = load_settings(paper).models
+    assert models["lamini-t5-61m"].parameters == 60_500_000
+    assert models["gpt2-xl"].parameters == 1_500_000_000
+
+
+def test_missing_sections_are_named_in_one_line(paper: dict[str, Any]) -> None:
+    for section in ("tasks", "topics"):
+        del paper[section]
+    with pytest.raises(SettingsError, match=r"\n  topics, tasks: missing$"):
+        load_settings(paper)
+
+
 def test_a_field_that_a_reference_lacks_is_missing_for_it(paper: dict[str, Any]) -> None:
     del paper["models"]["t5-small"]["family"]
     with pytest.raises(SettingsError, match=r"models\.t5-small\.family: missing"):
@@ -210,12 +256,40 @@ def test_shard_sizes_add_up(paper: dict[str, Any]) -> None:
     assert source.shard_sizes() == [4, 3, 3]
 
 
-def test_the_schema_is_in_sync() -> None:
-    schema = Path(__file__).parents[2] / SCHEMA
-    assert schema.read_text(encoding="utf-8") == schema_text()
-    definitions = json.loads(schema.read_text())["$defs"]
+def test_the_schema_and_the_reference_are_in_sync() -> None:
+    texts = generated_texts()
+    root = Path(__file__).parents[2]
+    assert {path: (root / path).read_text("utf-8") for path in (SCHEMA, REFERENCE)} == texts
+    definitions = json.loads(texts[SCHEMA])["$defs"]
     undescribed = [n for n, d in definitions.items() if "description" not in d]
     assert not undescribed
+
+
+def test_the_reference_has_every_setting_with_its_meaning() -> None:
+    texts = generated_texts()
+    schema = json.loads(texts[SCHEMA])
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", texts[REFERENCE], re.MULTILINE)
+    keys = [key for part in [schema, *schema["$defs"].values()] for key in part["properties"]]
+    assert sorted(key for key, _ in rows) == sorted(keys)
+    assert not [(key, row) for key, row in rows if "" in map(str.strip, row.split(" | "))]
+    sections = re.findall(r"^##+ (.+)$", texts[REFERENCE], re.MULTILINE)
+    assert len(sections) == len(set(sections)) == len(schema["$defs"])
+    expected = {
+        "dropout": "number ≥ 0, < 1 | `0.0` | Dropout of the adapter's inputs, in addition to that"
+        " of the model.",
+        "adam_betas": "list: number ≥ 0, ≤ 1, number ≥ 0, ≤ 1 | `[0.9, 0.999]` | Decay rates of"
+        " the first and second moment of AdamW.",
+        "ngrams": "list of integer > 1, at least 1 | `[8, 13]` | Values of n, in words, for which"
+        " shared n-grams are counted; the search uses the smallest.",
+        "cached_prompt": "number ≥ 0 or `null` | `null` | Price of the prompt tokens that the"
+        " endpoint took from its cache; null: that of `prompt`. `make plan` counts no tokens as"
+        " cached.",
+        "prices": "mapping of [`teacher.prices.{name}`](#teacherpricesname) | `{}` | Price of each"
+        " model; a budget in dollars needs the price of the configured model.",
+        "samples_per_source": "integer > 0 | `20` | For `dataset`: number of rated examples per"
+        " source.",
+    }
+    assert {key: row for key, row in rows if key in expected} == expected
 
 
 def test_the_snakefile_imports_nothing_heavy() -> None:
@@ -230,6 +304,3 @@ def test_a_herd_of_ones_own_is_an_overlay() -> None:
     settings = load_settings(config)
     assert settings.analysed_mixture == "herd"
     assert settings.evaluation_batches() == {"herd": ["arc_easy", "triviaqa"]}
-    config["analysis"]["embeddings"]["panels"] = [["cooking", "alpaca"]]
-    with pytest.raises(SettingsError, match="alpaca is no source of the mixture herd"):
-        load_settings(config)

@@ -19,7 +19,9 @@ from lamini.settings import load_settings
 from lamini.status.__main__ import main
 from lamini.status.graph import Job, ask_snakemake, read_jobs
 from lamini.status.states import job_states, read_tail
+from lamini.teacher import ShardReport
 from lamini.teacher.ledger import Ledger, row_line
+from lamini.training.metrics import StepMetrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,8 +140,19 @@ def test_marks_that_a_killed_run_left_are_no_running_jobs(jobs):
 
 
 def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
-    report = {"requests": 3, "prompt_tokens": 4_000_000, "completion_tokens": 0}
-    write("results/pairs/alpaca/0000.report.json", report | {"asked_model": "gpt-3.5-turbo"})
+    ShardReport(
+        stage="pairs",
+        source="alpaca",
+        shard="0000",
+        wanted=3,
+        accepted=3,
+        requests=3,
+        prompt_tokens=4_000_000,
+        completion_tokens=0,
+        finish_reasons={},
+        asked_model="gpt-3.5-turbo",
+        models={},
+    ).write("results/pairs/alpaca/0000.report.json")
     row = {"prompt_tokens": 0, "completion_tokens": 1_000_000, "model": "gpt-3.5-turbo-0125"}
     for path, count in (("pairs/alpaca/0000", 3), ("instructions/generated_p3/0001", 2)):
         ledger = Ledger(Path(f"results/{path}.ledger.jsonl"))
@@ -170,9 +183,10 @@ def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):
 
 
 def test_trainings_show_their_newest_checkpoint(capsys):
-    rows_of = [{"loss": None, "held_out_loss": 2.5}, {"loss": 1.25, "held_out_loss": None}]
-    for step, losses in ((8, rows_of[:1]), (12, rows_of)):
-        state = {"step": step, "metrics": losses}
+    first = StepMetrics.untrained(2.5)
+    second = StepMetrics.untrained(None).model_copy(update={"step": 1, "loss": 1.25})
+    for step, rows_so_far in ((8, [first]), (12, [first, second])):
+        state = {"step": step, "metrics": [row.as_json() for row in rows_so_far]}
         folder = f"results/checkpoints/lamini-t5-61m/work/step-{step:07}"
         write(f"{folder}/manifest.json", {"state": state})
     write("results/checkpoints/lamini-t5-223m/work/step-0000003/manifest.json", "{")
@@ -223,7 +237,7 @@ def test_the_last_runs_jobs_are_shown_unless_another_configuration_is_given(caps
     assert rows(status(capsys, "--config", one, studies))["train_model"] == ["0", "1", "1"]
     write("results/run_config.yaml", "students: [")
     assert main([]) == 1
-    assert "run_config.yaml: not valid YAML" in capsys.readouterr().err
+    assert "run_config.yaml, line 1, column 12: not valid YAML: expected" in capsys.readouterr().err
     with pytest.raises(LaminiError, match="KEY=VALUE"):
         read_config([], ["seed"])
 

@@ -8,7 +8,7 @@ import torch
 from training_bench import Bench
 
 from lamini.evaluation.models import load_model
-from lamini.settings.params import AskedModel
+from lamini.settings.params import EvaluatedModel
 from lamini.students.numerics import choose_precision
 from lamini.training.run import prepare_torch
 
@@ -44,14 +44,14 @@ def test_cudnns_faulty_kernel_is_off_in_training_and_evaluation(tmp_path: Path) 
     bench.run_here("gpt2", tmp_path, epochs=0.3, save_minutes=1000)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(True)
-    asked = AskedModel(
+    evaluated = EvaluatedModel(
         model="student",
         architecture="decoder-only",
         prompt_format=None,
         path=str(tmp_path / "final"),
         revision=None,
     )
-    load_model(asked, "fp32", CPU)
+    load_model(evaluated, "fp32", CPU)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
     # The others stay.
     assert torch.backends.cuda.flash_sdp_enabled()

@@ -41,4 +41,4 @@ def test_models_that_are_not_causal_are_not_trained() -> None:
     """In evaluation short requests may hide it; they are then scored by the model's own forward."""
     rows = documented()
     assert {name for name in families.NOT_CAUSAL if rows[name][0] != "refused"} == set()
-    assert {rows[name][1] for name in families.NOT_CAUSAL} <= {"refused", "alone"}
+    assert {rows[name][1] for name in families.NOT_CAUSAL} <= {"refused", "alike", "alone"}

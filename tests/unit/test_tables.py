@@ -3,15 +3,17 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from score_cases import PUBLISHED, item_params, result_file, scored
 
 from lamini.errors import LaminiError
 from lamini.tables.evaluation_tables import average
+from lamini.tables.formats import write_table
 from lamini.tables.make import make_table
 from lamini.tables.published import read_csv
-from lamini.tables.table import DEMO_MARK, MISSING, Cell, Table, TitledTable, write_table
+from lamini.tables.table import DEMO_MARK, MISSING, Cell, Table, TitledTable
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
 
@@ -64,8 +66,29 @@ def test_the_tokenizer_closest_to_the_paper_is_named(tmp_path: Path, dataset: st
     assert heading == ["Dataset", "Text", "published", "gpt2", "Δ %", "t5", "Δ %"]
     assert first == ["D̂_A", "instruction", "10.00", "11.00", "10.0", "15.00", "50.0"]
     assert [last[4], last[6]] == ["5.0", "50.0"]
-    named = "Closest to the published lengths: `gpt2`." in Path(outputs["md"]).read_text()
-    assert named == (dataset == "published")
+    named = "Closest to the published lengths: `gpt2` (5.0 %; sampling error unknown"
+    assert (named in Path(outputs["md"]).read_text()) == (dataset == "published")
+
+
+def test_tokenizers_within_the_sampling_error_are_named(tmp_path: Path) -> None:
+    published = "instruction_source,instruction_mean_tokens,response_mean_tokens\nalpaca,10,20\n"
+    (tmp_path / "published.csv").write_text(published)
+    head = "instruction_source,instruction_mean_tokens,instruction_margin,response_mean_tokens"
+    # Differences in percent: 1 and 3, 5 and 5, 2 and 8; errors of the closest: 3 and 4.
+    counts = {"a": "10.1,0.3,20.6,0.8", "b": "10.5,1,21,1", "c": "9.8,1,21.6,1"}
+    for name, line in counts.items():
+        (tmp_path / f"{name}.csv").write_text(f"{head},response_margin\nalpaca,{line}\n")
+    inputs: dict[str, Any] = {"counts": [str(tmp_path / f"{name}.csv") for name in counts]}
+    inputs["published"] = str(tmp_path / "published.csv")
+    params = {"mixture": "d_all", "symbols": {}, "tokenizers": [*counts], "dataset": "published"}
+    outputs = _outputs(tmp_path, "table")
+    make_table("tokenizers", inputs, item_params(params, reproduction=True), outputs)
+    text = Path(outputs["md"]).read_text()
+    assert "Closest to the published lengths: `a` (2.0 %, sampling error ± 2.5 %)." in text
+    assert "Within the error as close" not in text
+    (tmp_path / "b.csv").write_text(f"{head},response_margin\nalpaca,10.4,1,20.9,1\n")
+    make_table("tokenizers", inputs, item_params(params, reproduction=True), outputs)
+    assert "Within the error as close: `b`." in Path(outputs["md"]).read_text()
 
 
 def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
@@ -85,7 +108,7 @@ def test_every_number_of_the_demo_is_marked(tmp_path: Path) -> None:
             assert cell["text"].endswith(DEMO_MARK) == (row[2]["value"] == "ours")
     assert any(DEMO_MARK in note for note in table["notes"])
     assert f"50.0{DEMO_MARK}" in Path(outputs["md"]).read_text()
-    assert r"50.0$^\dagger$" in Path(outputs["tex"]).read_text()
+    assert f"50.0{DEMO_MARK} " in Path(outputs["tex"]).read_text()
     assert DEMO_MARK not in Path(outputs["csv"]).read_text()
 
 
@@ -144,24 +167,7 @@ def test_the_printed_formats_are_complete(tmp_path: Path) -> None:
         "",
         "A note.",
     ]
-    assert Path(outputs["tex"]).read_text().splitlines() == [
-        "% needs \\usepackage{booktabs,graphicx}",
-        "\\begin{table}",
-        "\\centering",
-        "\\caption{Scores.}",
-        "\\label{tab:x}",
-        "\\begin{tabular}{lr}",
-        "\\toprule",
-        "Name & Score \\\\",
-        "\\midrule",
-        "a & \\textbf{1.25} \\\\",
-        "b & -- \\\\",
-        "\\bottomrule",
-        "\\end{tabular}",
-        "",
-        "\\smallskip{\\footnotesize A note.}",
-        "\\end{table}",
-    ]
+    assert "a & \\textbf{1.25} \\\\\nb & – \\\\\n" in Path(outputs["tex"]).read_text()
     assert _rows(outputs["csv"]) == [["Name", "Score"], ["a", "1.25"], ["b", ""]]
 
 
@@ -263,6 +269,7 @@ def test_contamination_is_shown_per_task_and_source(tmp_path: Path) -> None:
     inputs = {"analysis": str(path)}
     make_table("contamination", inputs, item_params(params, reproduction=True), outputs)
     heading_row, first, last = _rows(outputs["csv"])
-    assert heading_row[3:5] == ["Sharing 8 words, %", "Sharing 13 words, %"]
-    assert first == ["RTE", "4", "3", "50.0", "25.0", "1", "", "1"]
+    shares = ["Sharing 8 words, %", "from", "to", "Sharing 13 words, %", "from", "to"]
+    assert heading_row[3:9] == shares
+    assert first == ["RTE", "4", "3", "50.0", "15.0", "85.0", "25.0", "4.6", "69.9", "1", "", "1"]
     assert last[0] == "All tasks"

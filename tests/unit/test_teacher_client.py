@@ -41,7 +41,7 @@ def teacher_settings(endpoint: FakeEndpoint, **changes) -> Teacher:
         "endpoints": [{"base_url": endpoint.base_url}],
         "responses": {"system_message": "Be brief."},
         "max_concurrency": 32,
-        "timeout": 1.0,
+        "timeout": 60.0,  # far above any pause of a loaded machine: a timeout sends again
         "jobs": 1,
     }
     return Teacher.model_validate(values | changes)
@@ -139,12 +139,29 @@ def test_passing_fault_costs_one_more_attempt(tmp_path, fault):
         return fault if int(prompt) % 3 == 0 and attempt == 1 else None
 
     with FakeEndpoint(fault=first_of_three, retry_after="0.05") as endpoint:
-        answers, spend = ask_all(teacher_settings(endpoint), tmp_path / "a.ledger.jsonl", 12)
+        settings = teacher_settings(endpoint, timeout=1.0 if fault == "hang" else 60.0)
+        answers, spend = ask_all(settings, tmp_path / "a.ledger.jsonl", 12)
     assert [answer.text for answer in answers] == [f"answer to {n}" for n in range(12)]
     assert [answer.attempts for answer in answers] == [2 if n % 3 == 0 else 1 for n in range(12)]
     assert all(count == 1 for count in endpoint.paid.values())
     assert spend.retries == 4 and spend.sent == 16
     assert spend.rate_limited == (4 if fault == "429" else 0)
+
+
+def test_each_attempt_has_the_whole_timeout(tmp_path):
+    """One timer serves all requests; here each hangs once, one after another."""
+
+    def first(prompt: str, attempt: int) -> str | None:
+        return "hang" if attempt == 1 else None
+
+    with FakeEndpoint(fault=first) as endpoint:
+        settings = teacher_settings(endpoint, timeout=0.5, max_concurrency=1)
+        started = time.monotonic()
+        answers, spend = ask_all(settings, tmp_path / "a.ledger.jsonl", 3)
+        seconds = time.monotonic() - started
+    assert [answer.attempts for answer in answers] == [2, 2, 2]
+    assert (spend.sent, spend.retries) == (6, 3)
+    assert seconds > 3 * 0.5
 
 
 def test_retries_wait_twice_as_long_each_time(tmp_path, monkeypatch):
@@ -272,11 +289,22 @@ def test_missing_and_unusable_keys_are_named(tmp_path, monkeypatch):
     assert "geheim" not in str(caught.value)
 
 
+def test_the_first_failure_of_an_endpoint_is_told_at_once_and_later_ones_rarely(tmp_path, caplog):
+    fails = {"3", "6", "9"}
+    with FakeEndpoint(fault=lambda p, a: "500" if p in fails and a == 1 else None) as endpoint:
+        ask_all(teacher_settings(endpoint, down_after=90), tmp_path / "a.ledger.jsonl", 12)
+    told = [message for message in caplog.messages if "trying again" in message]
+    assert len(told) == 1
+    assert f":{endpoint.port}/" in told[0] and " 500" in told[0] and "sk-secret" not in told[0]
+    assert told[0].endswith("; trying again, for up to 90 s without a good answer")
+
+
 def test_dead_endpoint_ends_the_job_with_a_message(tmp_path):
     with FakeEndpoint() as endpoint:
         settings = teacher_settings(endpoint, down_after=1.0)
     started = time.monotonic()
-    with pytest.raises(LaminiError, match=r"no good answer for 1 s .*Connect"):
+    last = r"\(last: cannot connect: Connection refused\)"
+    with pytest.raises(LaminiError, match=f"no good answer for 1 s {last}"):
         ask_all(settings, tmp_path / "a.ledger.jsonl", 100)
     assert time.monotonic() - started < 5
 
@@ -474,7 +502,7 @@ def test_an_interrupt_stops_quickly_and_keeps_received_answers(tmp_path):
     # A shell's background job ignores SIGINT; without this it would wait there for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with FakeEndpoint(fault=lambda p, a: "hang" if int(p) >= 20 else None) as endpoint:
-        settings = teacher_settings(endpoint, timeout=60.0)
+        settings = teacher_settings(endpoint)
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
@@ -487,7 +515,7 @@ def test_sigterm_keeps_all_answers_that_are_paid(tmp_path, monkeypatch):
     """A cluster sends it before it kills a job: answers in flight arrive, hung ones do not."""
     monkeypatch.setattr(session, "_DRAIN_SECONDS", 3.0)
     with FakeEndpoint(fault=lambda p, a: "hang" if p == "3" else None, latency=0.4) as endpoint:
-        settings = teacher_settings(endpoint, timeout=60.0, max_concurrency=64)
+        settings = teacher_settings(endpoint, max_concurrency=64)
         threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
         started = time.monotonic()
         with pytest.raises(StopRequested):

@@ -88,19 +88,21 @@ def test_a_command_is_started_when_needed_and_ended_with_all_its_processes(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "seconds", "said"),
     [
-        (["no-such-program"], "no-such-program: no such program"),
-        ([sys.executable, "-c", "raise SystemExit('out of memory')"], "out of memory"),
-        ([sys.executable, "-c", "import time; time.sleep(60)"], "not ready after 2 s"),
+        (["no-such-program"], 60, "no-such-program: no such program"),
+        ([sys.executable, "-c", "raise SystemExit('out of memory')"], 60, "out of memory"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], 2, "not ready after 2 s"),
     ],
 )
 def test_a_command_that_does_not_serve_is_an_error(
-    tmp_path: Path, command: list[str], said: str
+    tmp_path: Path, command: list[str], seconds: int, said: str
 ) -> None:
     with (
         pytest.raises(LaminiError, match=said),
-        open_teacher(settings(command=command, start_timeout=2), tmp_path / "a.ledger.jsonl") as s,
+        open_teacher(
+            settings(command=command, start_timeout=seconds), tmp_path / "a.ledger.jsonl"
+        ) as s,
     ):
         list(s.ask(questions(1)))
 

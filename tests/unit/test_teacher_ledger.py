@@ -1,10 +1,12 @@
 """The ledger: what is on disk stays found, whatever happens to the file and to the job."""
 
+import gc
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,9 +15,12 @@ import pytest
 from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError
+from lamini.settings.teacher import Teacher
+from lamini.teacher.commit import Committer
 from lamini.teacher.index import KeyIndex
 from lamini.teacher.ledger import Ledger, LedgerReader, packed_path, read_ledger, row_line
 from lamini.teacher.packing import pack_ledger
+from lamini.teacher.storage import LedgerFile, PackedFile
 
 from test_teacher_client import ask_all, prompts, teacher_settings  # isort: skip
 from lamini.teacher import open_teacher  # isort: skip
@@ -57,6 +62,32 @@ def test_rows_are_found_again_plain_packed_and_mixed(tmp_path):
     done = subprocess.run(["zstd", "-dc", packed_path(path)], capture_output=True, check=False)
     if done.returncode == 0:
         assert done.stdout.count(b"\n") == 5000
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_threads_read_the_rows_that_they_ask_for(tmp_path, packed):
+    """Also while another one scans the file."""
+    path = tmp_path / "a.ledger.jsonl"
+    fill(path, keys_of(3000))
+    file = PackedFile(pack_ledger(path)) if packed else LedgerFile(path)
+    rows = list(file.scan())
+    wrong, start = [], threading.Barrier(4)
+
+    def read(seed: int) -> None:
+        start.wait()
+        for offset, line in random.Random(seed).choices(rows, k=3000):
+            if file.line_at(offset) != line:
+                wrong.append(offset)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    assert list(file.scan()) == rows
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    file.close()
 
 
 def test_index_finds_all_of_many_keys_and_of_equal_prefixes():
@@ -228,3 +259,34 @@ def test_kill_at_random_moments_pays_again_only_what_was_in_flight(tmp_path):
     assert paid_again <= kills * (32 + 0.01 * count / kills)
     rows = [row["key"] for row in read_ledger(path)]
     assert len(rows) == len(set(rows)) == count
+
+
+def test_an_answer_is_written_before_the_next_sync(tmp_path, monkeypatch):
+    """A killed process then need not pay for it again; it is published only after the sync."""
+    monkeypatch.setattr("lamini.teacher.commit.GATHER_SECONDS", 3600.0)
+    ledger, published = Ledger(tmp_path / "a.ledger.jsonl"), []
+    committer = Committer(ledger, published.extend, pytest.fail)
+    committer.start()
+    lines = [row_line({"key": f"{number:032x}", "text": "x"}) for number in range(2)]
+    try:
+        for number, line in enumerate(lines):
+            committer.put(line, number)
+            deadline = time.monotonic() + 30
+            while ledger.path.read_bytes() != b"".join(lines[: number + 1]):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert published == [0], "the first answer is synced at once"
+    finally:
+        committer.close()
+        ledger.close()
+    assert published == [0, 1]
+
+
+def test_a_session_restores_the_collection_of_garbage(tmp_path):
+    before = gc.get_threshold()
+    settings = Teacher.model_validate(
+        {"model": "m", "responses": {"system_message": ""}, "mode": "replay"}
+    )
+    with open_teacher(settings, tmp_path / "a.ledger.jsonl"):
+        assert gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before

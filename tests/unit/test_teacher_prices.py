@@ -7,7 +7,7 @@ from fake_endpoint import FakeEndpoint
 from test_teacher_client import ask_all, teacher_settings
 
 from lamini.settings.teacher import Price
-from lamini.teacher import count_tokens, counted_tokens
+from lamini.teacher import ShardReport, count_tokens, counted_tokens
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.money import dollars, ledger_spending, report_spending
 
@@ -46,8 +46,19 @@ def test_session_ledger_budget_and_report_count_the_same_dollars(tmp_path):
     counts: Counter[str] = Counter()
     for answer in answers:
         count_tokens(counts, answer)
-    report = counted_tokens(counts) | {"requests": 20}
-    assert report["cached_tokens"] == 160
+    report = ShardReport(
+        stage="pairs",
+        source="some",
+        shard="0000",
+        wanted=20,
+        accepted=20,
+        requests=20,
+        finish_reasons={},
+        asked_model="m",
+        models={},
+        **counted_tokens(counts),
+    )
+    assert report.cached_tokens == 160
     assert report_spending(report, PRICE).dollars == pytest.approx(20 * DOLLARS)
 
 

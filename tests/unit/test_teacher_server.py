@@ -47,7 +47,7 @@ def test_starts_when_needed_answers_and_is_gone_afterwards(tmp_path, monkeypatch
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     ledger = tmp_path / "a.ledger.jsonl"
     with open_teacher(local_settings(), ledger) as teacher:
-        assert teacher.request_seeds and not servers()
+        assert not servers()
         answers = [answer for _, answer in teacher.ask([question(1), question(2)])]
         (server,) = servers()
         assert "key" not in " ".join(server.cmdline()).lower()

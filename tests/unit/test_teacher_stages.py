@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from dataset_cases import dataset_manifest
 from writing_endpoint import WritingEndpoint
 
 from lamini.catalogue import Catalogue
 from lamini.command import read_config
-from lamini.dataset.card import _made
+from lamini.dataset.card import made_text
 from lamini.errors import SettingsError
-from lamini.files import read_json, read_jsonl, write_json, write_jsonl
+from lamini.files import read_json, read_jsonl, write_jsonl
 from lamini.generation.pairs import generate_pairs
 from lamini.generation.requests import InstructionPrompt
 from lamini.generation.shard import Shard, ShardSettings
@@ -202,7 +203,7 @@ def test_report_and_card_name_both_models():
     named = "writer (instructions) and answerer (responses)"
     assert Catalogue(made).report_params().teacher == named
     settings = made.mixture_params("d_all").as_params()
-    write_json("m.json", {"settings": settings, "sources": {"alpaca": {"models": {"answerer": 5}}}})
-    text = _made(read_json(Path("m.json")))
+    del settings["files"], settings["licenses"]  # not in the manifest
+    text = made_text(dataset_manifest({"alpaca": {"models": {"answerer": 5}}}, settings=settings))
     assert "new instructions written by writer," in text
     assert "responses by answerer (5 responses)" in text

@@ -147,7 +147,7 @@ def test_a_pause_of_a_day_ends_the_job_with_a_message(tmp_path, pause) -> None:
 def test_a_slow_answer_delays_no_other(tmp_path) -> None:
     """Requests are read ahead by thousands, not by the concurrency."""
     with FakeEndpoint(fault=lambda p, a: "slow" if p == "30" else None, latency=0.02) as endpoint:
-        settings = teacher_settings(endpoint, max_concurrency=8, timeout=30.0)
+        settings = teacher_settings(endpoint, max_concurrency=8)
         answers, _ = ask_all(settings, tmp_path / "a.ledger.jsonl", 400)
     assert [answer.text for answer in answers[29:31]] == ["answer to 29", "answer to 30"]
     assert endpoint.answered_before_slow >= 300

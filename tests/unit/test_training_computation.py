@@ -31,7 +31,6 @@ def _computation(name: str, cache: TokenCache, ranks: Ranks, **changes: Any) -> 
             "model": name,
             "name": name,
             "architecture": architecture(name),
-            "family": name,
             "initialization": {"path": name},
             "tokenizer": {"path": name},
             "prompt_format": "bare",
@@ -84,6 +83,40 @@ def test_a_step_has_the_same_loss_by_every_way(
     assert sums[2].padding == 0.0  # each pair alone
     tolerance = 1e-6 if precision == "fp32" else 3e-3
     assert [one.loss for one in sums] == pytest.approx([sums[2].loss] * 3, rel=tolerance)
+
+
+def test_rows_of_an_encoder_decoder_are_packed(cache: TokenCache) -> None:
+    """828 prompt tokens and 523 response tokens of 24 pairs fill three rows."""
+    computation = _computation("t5", cache, Ranks(0), tokens_per_micro_batch=8192)
+    prepared = computation.prepare(np.arange(len(cache)), np.full(len(cache), 0.01))
+    ((batch,),) = prepared.layout
+    assert (len(batch.rows), batch.encoder, batch.decoder) == (3, 296, 196)
+    assert sum(map(len, batch.rows)) == len(cache)
+    assert computation.sums(prepared).padding == pytest.approx(1 - (828 + 523) / (3 * (296 + 196)))
+
+
+def test_rows_have_few_shapes_where_micro_batches_are_expensive(
+    cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, weights = np.arange(len(cache)), np.full(len(cache), 0.01)
+    plain = _computation("t5", cache, Ranks(0))
+    loss = plain.sums(plain.prepare(pairs, weights)).loss
+    asked: list[Any] = []
+
+    def choose(*lengths: np.ndarray, **others: int) -> np.ndarray:
+        asked.append(([each.tolist() for each in lengths], others))
+        return np.array([[64, 64]])
+
+    monkeypatch.setattr(computation_module, "choose_shapes", choose)
+    computation = _computation("t5", cache, Ranks(0), tokens_per_micro_batch=5000)
+    lengths = [cache.prompt_lengths.tolist(), cache.response_lengths.tolist()]
+    costs = {"budget": 5000, "overhead": 128}
+    assert asked == [(lengths, {"pairs": 8, "ranks": 1, **costs})]
+    prepared = computation.prepare(pairs, weights)
+    ((batch,),) = prepared.layout
+    assert (len(batch.rows), batch.encoder, batch.decoder) == (16, 64, 64)
+    assert batch.rows[-1] == ()
+    assert computation.sums(prepared).loss == pytest.approx(loss, rel=1e-6)
 
 
 def test_layers_that_are_computed_again_share_no_prefix() -> None:

@@ -16,6 +16,7 @@ from lamini.training.export import export_model
 from lamini.training.facts import TrainingFacts
 from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
+from lamini.training.metrics import StepMetrics
 from lamini.training.ranks import Ranks
 from lamini.training.telemetry import Telemetry
 
@@ -87,7 +88,7 @@ def test_curves_that_cannot_be_written_end_no_training(
     telemetry = Telemetry(tmp_path, tiny_model("gpt2"), "decoder-only", Ranks(0))
     telemetry.measure(10, 10, 1.0)
     with small_files(1):
-        telemetry.record({"step": 1, "loss": 1.0})
+        telemetry.record(StepMetrics.untrained(1.0))
         telemetry.close()
     assert "TensorBoard" in caplog.text
 

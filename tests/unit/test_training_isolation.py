@@ -60,13 +60,23 @@ def _gradient(model: Any) -> torch.Tensor:
     return gradient
 
 
-def _compare(name: str, cache: TokenCache, way: Way, budget: int = 600) -> tuple[float, float]:
+def _compare(
+    name: str,
+    cache: TokenCache,
+    way: Way,
+    budget: int = 600,
+    row_shapes: np.ndarray | None = None,
+) -> tuple[float, float]:
     """Largest loss difference of a token, and the relative gradient error."""
     model = tiny_model(name).train()
     shared = shared_prefix(cache, np.arange(len(cache))) if way == "shared_prefix" else 0
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     budget = 1 if way == "alone" else budget
-    layouts = lay_out(architecture(name), *lengths, budget, packed=way == "packed")[0]
+    layouts = lay_out(
+        architecture(name), *lengths, budget, packed=way == "packed", row_shapes=row_shapes
+    )[0]
+    if row_shapes is not None:
+        assert any(not row for layout in layouts for row in layout.rows)
     if way == "flat":
         layouts = lay_out_flat(*lengths, budget)[0]
     worst = 0.0
@@ -95,6 +105,14 @@ WAYS: list[tuple[str, Way]] = [
 @pytest.mark.parametrize(("name", "way"), WAYS)
 def test_pairs_together_equal_pairs_alone(name: str, way: Way, cache: TokenCache) -> None:
     loss, gradient = _compare(name, cache, way)
+    assert loss < 2e-5
+    assert gradient < 1e-6
+
+
+@pytest.mark.parametrize("name", ["t5", "t5-v1.1"])
+def test_pairs_in_rows_of_few_shapes_equal_pairs_alone(name: str, cache: TokenCache) -> None:
+    """Empty rows are among them."""
+    loss, gradient = _compare(name, cache, "packed", 5000, np.array([[56, 56]]))
     assert loss < 2e-5
     assert gradient < 1e-6
 

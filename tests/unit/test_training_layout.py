@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lamini.training.layout import MicroBatch, lay_out, lay_out_flat, pack_rows
+from lamini.training.layout import (
+    MicroBatch,
+    choose_shapes,
+    lay_out,
+    lay_out_flat,
+    pack_rows,
+    row_shapes,
+)
 
 
 def _decoder_only(widths: list[int], budget: int, ranks: int = 1) -> list[list[MicroBatch]]:
@@ -60,6 +67,17 @@ def test_ranks_have_as_much_work_as_each_other() -> None:
     assert shares == [[[0], [3]], [[1], [2]]]
 
 
+@pytest.mark.parametrize(("overhead", "second"), [(0, [1, 2, 3, 4]), (100, [1, 2, 3])])
+def test_ranks_have_the_same_cost_rather_than_the_same_tokens(
+    overhead: int, second: list[int]
+) -> None:
+    """One micro-batch of 500 tokens; four short ones have as many, and four fixed costs."""
+    lengths = np.array([500, 140, 130, 120, 110])
+    ones = np.ones_like(lengths)
+    shares = lay_out("decoder-only", lengths, ones, 1, ranks=2, overhead=overhead)
+    assert _rows(shares)[1] == [[pair] for pair in second]
+
+
 @pytest.mark.parametrize(
     ("prompts", "responses", "rows"),
     [
@@ -81,6 +99,74 @@ def test_packed_rows_are_filled_to_the_last_token(
     prompts: list[int], responses: list[int], rows: list[tuple[int, ...]]
 ) -> None:
     assert pack_rows(np.array(prompts), np.array(responses)) == rows
+
+
+def test_packed_rows_need_less_padding_than_rows_of_one_pair() -> None:
+    # A long prompt with a short response and the reverse fill a row of 256 and 256 positions.
+    prompts, responses = np.array([200, 56, 200, 56]), np.array([56, 200, 56, 200])
+    ((batch,),) = lay_out("encoder-decoder", prompts, responses, 2000)
+    assert batch == MicroBatch(((0, 1), (2, 3)), encoder=256, decoder=256)
+    assert batch.padded_tokens == prompts.sum() + responses.sum()  # no padding
+    ((one, other),) = lay_out("encoder-decoder", prompts, responses, 2000, packed=False)
+    assert one == MicroBatch(((1,), (3,)), encoder=56, decoder=200)
+    assert other == MicroBatch(((0,), (2,)), encoder=200, decoder=56)
+
+
+def test_row_shapes_have_the_ratio_of_the_tokens_and_hold_each_pair() -> None:
+    # A quarter of 512 positions for prompts; a prompt of 300 needs twice that and more.
+    prompts, responses = np.array([300, 10, 10]), np.array([100, 400, 460])
+    assert row_shapes(prompts, responses).tolist() == [[128, 384], [256, 464], [304, 464]]
+    assert row_shapes(np.array([5]), np.array([5])).tolist() == [[256, 256]]
+    # Each side has 16 positions at least.
+    assert row_shapes(np.array([500]), np.array([1])).tolist() == [[496, 16], [512, 16]]
+
+
+def _shapes(layout: list[MicroBatch]) -> list[tuple[int, int, int]]:
+    """Rows, encoder and decoder length of each micro-batch."""
+    return [(len(batch.rows), batch.encoder, batch.decoder) for batch in layout]
+
+
+def test_rows_of_few_shapes_are_filled_and_padded_with_empty_rows() -> None:
+    shapes = np.array([[256, 256], [512, 512]])
+    # 17 pairs of half a row fill eight rows and a half, and ten rows are the next number of rows.
+    halves = np.full(17, 128)
+    (layout,) = lay_out("encoder-decoder", halves, halves, 10_000, row_shapes=shapes)
+    assert _shapes(layout) == [(8, 256, 256), (1, 256, 256)]  # 128 tokens less than two more rows
+    (layout,) = lay_out("encoder-decoder", halves, halves, 10_000, row_shapes=shapes, overhead=1000)
+    assert _shapes(layout) == [(10, 256, 256)]
+    assert layout[0].rows == (*((2 * n, 2 * n + 1) for n in range(8)), (16,), ())
+    # A long response has a row of the next shape, which short pairs fill.
+    prompts, responses = np.array([100, 256, 100, 256]), np.array([400, 256, 100, 256])
+    (layout,) = lay_out("encoder-decoder", prompts, responses, 1024, row_shapes=shapes)
+    assert [(b.rows, b.encoder, b.decoder) for b in layout] == [
+        (((0, 2),), 512, 512),
+        (((1,), (3,)), 256, 256),
+    ]
+
+
+def test_expensive_micro_batches_have_few_shapes() -> None:
+    """Steps of mixed pairs, such as short questions with long answers and the reverse."""
+    generator = np.random.default_rng(3)
+    lengths = np.exp(generator.normal(3.4, 0.9, size=(4096, 2))).clip(2, 512).astype(np.int64)
+    lengths[::2] = lengths[::2, ::-1] // 3 + 1
+    shapes = choose_shapes(*lengths.T, pairs=1024, budget=32768, overhead=4096)
+    assert (shapes == row_shapes(*lengths.T)).all()
+    assert choose_shapes(*lengths.T, pairs=1024, budget=8192, overhead=128) is None
+    counts, found, computed = [], [], []
+    for some in (None, shapes):
+        steps = [
+            lay_out("encoder-decoder", *part.T, 32768, overhead=4096, row_shapes=some)[0]
+            for part in np.split(lengths, 4)
+        ]
+        pairs = [sorted(p for b in layout for row in b.rows for p in row) for layout in steps]
+        assert pairs == [list(range(1024))] * 4
+        counts.append(sum(map(len, steps)))
+        found.append(len({shape for layout in steps for shape in _shapes(layout)}))
+        computed.append(sum(b.padded_tokens for layout in steps for b in layout))
+    assert (counts, found) == ([17, 12], [17, 7])
+    padding = 1 - lengths.sum() / np.array(computed)
+    assert padding[0] > 0.12
+    assert padding[1] < 0.09
 
 
 def _least_cost(shapes: list[tuple[int, int]], budget: int) -> int:

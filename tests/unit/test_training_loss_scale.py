@@ -13,6 +13,7 @@ from training_cases import tiny_cache, tiny_model, tiny_trainer
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import read_json, read_jsonl
 from lamini.students.token_cache import TokenCache
+from lamini.training.metrics import StepMetrics
 from lamini.training.optimization import LossScale
 
 
@@ -106,7 +107,7 @@ def test_skipped_steps_are_remembered_by_a_run_that_was_stopped(
     trainer = tiny_trainer(stopped, cache, tmp_path / "stopped", **FP16)
     take = trainer.step
 
-    def step(number: int) -> dict[str, Any]:
+    def step(number: int) -> StepMetrics:
         if number == 3:
             signal.raise_signal(signal.SIGTERM)
         return take(number)
@@ -116,8 +117,8 @@ def test_skipped_steps_are_remembered_by_a_run_that_was_stopped(
         trainer.run()
     resumed = tiny_model("gpt2")
     assert tiny_trainer(resumed, cache, tmp_path / "stopped", **FP16).run() == rows
-    assert [row["gradient_norm"] for row in rows[1:6]] == [None] * 5
-    assert rows[-1]["gradient_norm"] is not None
+    assert [row.gradient_norm for row in rows[1:6]] == [None] * 5
+    assert rows[-1].gradient_norm is not None
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
 

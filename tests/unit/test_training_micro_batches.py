@@ -150,19 +150,20 @@ def test_too_little_memory_makes_smaller_micro_batches(
     memory = SmallMemory(model, 300)
     for step in range(2):
         ours, theirs = trainer.step(step), plain.step(step)
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-        assert ours["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=1e-5)
-        assert ours["pairs"] == theirs["pairs"]
+        assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
+        assert ours.gradient_norm == pytest.approx(theirs.gradient_norm, rel=1e-5)
+        assert ours.pairs == theirs.pairs
     assert 1 <= memory.failures <= 3  # the second step begins with the smaller size
     messages = [m for m in caplog.messages if "out of memory" in m]
     assert len(messages) == memory.failures
     assert "tokens per micro-batch" in messages[0]
 
 
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
 def test_memory_for_less_than_a_pair_ends_the_run_with_remedies(
-    cache: TokenCache, tmp_path: Path
+    name: str, cache: TokenCache, tmp_path: Path
 ) -> None:
-    model = tiny_model("gpt2")
+    model = tiny_model(name)
     trainer = tiny_trainer(model, cache, tmp_path / "work", batch_pairs=20)
     memory = SmallMemory(model, 1)
     with pytest.raises(LaminiError, match=r"tiny: .* single pair; set gradient_checkpointing"):

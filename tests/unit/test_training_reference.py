@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import transformers
 from training_cases import CONFIGS, recipe, tiny_cache, tiny_model, tiny_trainer
 
 from lamini.students.token_cache import TokenCache
+from lamini.training.gradients import GradientSums
 from lamini.training.optimization import Optimizer
 from lamini.training.pairs import select_pairs
 from lamini.training.ranks import Ranks
@@ -125,9 +127,12 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     trainer = tiny_trainer(model, cache, tmp_path, **RECIPE, **changes)
     untrained, *rows = trainer.run()
     assert len(rows) == STEPS
+    columns = "step epoch loss held_out_loss learning_rate gradient_norm pairs supervised_tokens"
+    assert list(rows[0].as_json()) == [*columns.split(), "tokens", "padding_share"]
+    assert untrained.as_json().keys() == rows[0].as_json().keys()
     # No micro-batch has more tokens than the budget, so each step had several.
-    assert min(row["tokens"] for row in rows) > 600
-    norms = [row["gradient_norm"] for row in rows]
+    assert min(row.tokens for row in rows) > 600
+    norms = [row.gradient_norm for row in rows]
     largest = changes["max_gradient_norm"]
     assert sum(norm > largest for norm in norms) >= 5
     assert sum(norm < largest for norm in norms) >= 5
@@ -135,16 +140,16 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     steps = [trainer.plan.pairs(step) for step in range(STEPS)]
     held_out = select_pairs(cache, recipe(**RECIPE)).held_out
     first = _mean_loss(plain, cache, held_out).item()
-    assert untrained["held_out_loss"] == pytest.approx(first, rel=1e-6)
+    assert untrained.held_out_loss == pytest.approx(first, rel=1e-6)
     expected = _plain_loop(plain, cache, steps, held_out, changes)
     ends = [4, 9, 14, 19]
-    measured = [at for at, row in enumerate(rows) if row["held_out_loss"] is not None]
+    measured = [at for at, row in enumerate(rows) if row.held_out_loss is not None]
     assert measured == ends
-    assert [rows[at]["held_out_loss"] for at in ends] == pytest.approx(
+    assert [rows[at].held_out_loss for at in ends] == pytest.approx(
         [expected[at]["held_out_loss"] for at in ends], rel=1e-6
     )
     for key, error in (("loss", 1e-6), ("gradient_norm", 1e-5), ("learning_rate", 1e-12)):
-        found = [row[key] for row in rows]
+        found = [getattr(row, key) for row in rows]
         assert found == pytest.approx([row[key] for row in expected], rel=error), key
     for (key, ours), theirs, before in zip(
         model.named_parameters(), plain.parameters(), start.parameters(), strict=True
@@ -161,7 +166,8 @@ def test_weight_decay_applies_to_the_parameters_of_transformers(name: str) -> No
     before = {n: parameter.detach().clone() for n, parameter in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = torch.zeros_like(parameter)
-    Optimizer(parameters, recipe(weight_decay=0.25), Ranks(0)).step(1.0)
+    sums = GradientSums(parameters, Ranks(0), sharded=False)
+    Optimizer(sums, recipe(weight_decay=0.25)).step(1.0)
     decayed = {n for n, p in parameters.items() if not torch.equal(p, before[n])}
     theirs = transformers.Trainer.get_decay_parameter_names(None, model)  # type: ignore[arg-type]
     assert decayed == parameters.keys() & set(theirs)
@@ -175,33 +181,16 @@ def _one_of(rank: int, world: int) -> Ranks:
     return ranks
 
 
-def test_a_sharded_optimizer_is_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Largest first, each to the rank with the smallest sum: 6, 3, 2 and 5, 4."""
-    sent = []
-    monkeypatch.setattr(
-        "torch.distributed.broadcast", lambda tensor, src: sent.append((len(tensor), src))
-    )
-    parameters = {name: torch.nn.Parameter(torch.ones(int(name))) for name in "34562"}
-    for parameter in parameters.values():
-        parameter.grad = torch.ones_like(parameter)
-    shares = []
-    for rank in range(2):
-        optimizer = Optimizer(parameters, recipe(shard_optimizer=True), _one_of(rank, 2))
-        optimizer.step(0.0)
-        shares.append({key.split("/")[1] for key in optimizer.state()})
-    assert shares == [{"6", "3", "2"}, {"5", "4"}]
-    assert sent == 2 * [(3, 0), (4, 1), (5, 1), (6, 0), (2, 0)]
-
-
 def test_dropout_has_a_seed_for_each_step_and_rank(
     cache: TokenCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torch.distributed.all_reduce", lambda values: None)
+    done = SimpleNamespace(wait=lambda: None)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda values, async_op=False: done)
 
     def take(step: int, rank: int, seed: int = 42) -> tuple[int, float]:
         model = tiny_model("gpt2", dropout=True)
         trainer = tiny_trainer(model, cache, tmp_path, _one_of(rank, 2), batch_pairs=16, seed=seed)
-        loss = trainer.step(step)["loss"]
+        loss = trainer.step(step).loss
         return torch.initial_seed(), loss
 
     cases = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 0, 43)]

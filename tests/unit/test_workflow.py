@@ -12,9 +12,11 @@ import yaml
 
 from lamini.errors import SettingsError
 from lamini.settings.students import PAPER_FAMILIES
+from lamini.training.estimate import settings_key
 from lamini.training.job import TrainingJob
 from lamini.workflow import Workflow, growing, one_of
 from lamini.workflow.checks import check_files
+from lamini.workflow.weights import user_weights_digest
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -85,13 +87,61 @@ def test_speed_of_training_is_no_param_and_reaches_the_job(paper: dict[str, Any]
     ]
     assert jobs[1].recipe == after.config.recipe(model)
     assert jobs[0].fingerprint("nowhere") == jobs[1].fingerprint("nowhere")
+    # The time of a step does depend on them; the job and the workflow agree on it.
+    keys = [settings_key(job) for job in jobs]
+    assert keys == [settings_key(flow.training_params(model)) for flow in (before, after)]
+    assert keys[0] != keys[1]
+
+
+def test_the_name_of_a_student_is_no_param(paper: dict[str, Any]) -> None:
+    model = "lamini-gpt-124m"
+    before = Workflow(paper)
+    paper["models"][model]["name"] = "My GPT"
+    after = Workflow(paper)
+    assert before.training_json(model) == after.training_json(model)
+    assert before.answer_params(model) == after.answer_params(model)
+    assert TrainingJob.from_json(after.training_json(model), name="My GPT").name == "My GPT"
+
+
+@pytest.mark.parametrize("kind", ["folder", "gguf"])
+def test_other_weights_at_the_same_path_are_other_params(
+    paper: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "weights"
+    place.mkdir()
+    file = place / "model.safetensors"
+    build = {"build": {"kind": "gguf", "path": str(file)}}
+    paper["models"]["gpt2"]["weights"] = {"folder": str(place)} if kind == "folder" else build
+
+    def params() -> list[dict[str, Any]]:
+        user_weights_digest.cache_clear()
+        flow = Workflow(paper)
+        if kind == "gguf":
+            return [flow.build_params("gpt2").as_params()]
+        return [
+            flow.training_params("lamini-gpt-124m").as_params(),
+            flow.answer_params("gpt2").as_params(),
+        ]
+
+    found = []
+    for content in (b"weights", b"others!", b"weights"):
+        file.write_bytes(content)
+        found.append(params())
+    assert found[0] == found[2]
+    assert all(one != other for one, other in zip(found[0], found[1], strict=True))
+
+
+def test_weights_of_the_hub_and_of_rules_have_no_digest(paper: dict[str, Any]) -> None:
+    flow = Workflow(paper)
+    assert "digest" not in flow.training_json("lamini-gpt-124m")
+    assert "digest" not in flow.answer_params("lamini-gpt-124m").as_params()["model"]
 
 
 def test_the_wrapper_is_for_decoder_only_students(paper: dict[str, Any]) -> None:
     flow = Workflow(paper)
-    assert flow.asked_model_params("lamini-gpt-124m").prompt_format == "alpaca"
-    assert flow.asked_model_params("gpt2").prompt_format is None
-    assert flow.asked_model_params("lamini-t5-61m").prompt_format is None
+    assert flow.evaluated_model_params("lamini-gpt-124m").prompt_format == "alpaca"
+    assert flow.evaluated_model_params("gpt2").prompt_format is None
+    assert flow.evaluated_model_params("lamini-t5-61m").prompt_format is None
 
 
 def test_toys_leave_a_core_to_others(paper: dict[str, Any]) -> None:
@@ -104,12 +154,12 @@ def test_toys_leave_a_core_to_others(paper: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("model", "training", "evaluation"),
     [
-        # 100 hours for a billion parameters on one GPU, and half as much again. 3,000 MiB and 24
-        # bytes a parameter.
-        ("lamini-t5-61m", [(545, 1089), (4385, 6577)], [(64, 127), (3231, 4846)]),
+        # The hours of `make plan` on V100s (3.6, 32.0, 66.0), and half as much again; at least an
+        # hour. 3,000 MiB and 24 bytes a parameter.
+        ("lamini-t5-61m", [(320, 639), (4385, 6577)], [(64, 127), (3231, 4846)]),
         # Four GPUs, each with 3,000 MiB and 8 bytes a parameter; two days at most.
-        ("lamini-t5-738m", [(1660, 2880), (34512, 51768)], [(104, 209), (5814, 8721)]),
-        ("lamini-gpt-1.5b", [(1752, 2880), (119069, 178604)], [(153, 307), (8942, 13413)]),
+        ("lamini-t5-738m", [(720, 1439), (34512, 51768)], [(104, 209), (5814, 8721)]),
+        ("lamini-gpt-1.5b", [(743, 1486), (119069, 178604)], [(153, 307), (8942, 13413)]),
         ("toy", [(60, 120), (3023, 4534)], [(60, 120), (3004, 4506)]),
     ],
 )
@@ -138,11 +188,54 @@ def test_gpus_and_threads_are_those_of_the_models_size(paper: dict[str, Any]) ->
     paper["models"]["lamini-t5-738m"] |= {"nodes": 3, "gpus": 2}
     flow = Workflow(paper)
     assert flow.training_gpus("lamini-t5-738m") == 6
-    assert flow.training_minutes("lamini-t5-738m", 1) == 1107
+    assert flow.training_minutes("lamini-t5-738m", 1) == 480
     assert growing(20)(None, 3) == 60
     assert flow.teacher_minutes(240, 2) == 480
     paper["teacher"]["backend"] = "batch"
     assert Workflow(paper).teacher_minutes(240, 1) == 2880
+
+
+@pytest.mark.parametrize(
+    ("partitions", "gpus"),
+    [
+        ("{cpu: {max_threads: 9}, v100: {max_gpu: 4}, small: {max_gpu: 2}}", [1, 4, 4]),
+        ("{gpu: {max_gpu: 1}, cpu: {max_gpu: 0}}", [1, 1, 1]),
+        ("{gpu: {max_gpu: 16}}", [1, 4, 8]),
+        ("{gpu: {max_runtime: 2880}}", [1, 4, 8]),
+    ],
+)
+def test_the_default_number_of_gpus_fits_the_partitions(
+    paper: dict[str, Any],
+    partitions: str,
+    gpus: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models = ("lamini-t5-61m", "lamini-t5-738m", "lamini-gpt-1.5b")
+    monkeypatch.chdir(tmp_path)
+    assert [Workflow(paper).training_gpus(model) for model in models] == [1, 4, 8]
+    file = tmp_path / "config/profiles/slurm/partitions.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"partitions: {partitions}")
+    assert [Workflow(paper).training_gpus(model) for model in models] == gpus
+    paper["site"] = {"node_gpus": 2}
+    assert [Workflow(paper).training_gpus(model) for model in models] == [1, 2, 2]
+    paper["models"]["lamini-gpt-1.5b"]["gpus"] = 6
+    assert Workflow(paper).training_gpus("lamini-gpt-1.5b") == 6
+
+
+@pytest.mark.parametrize(
+    "text", ["partitions: [gpu]", "{}", "partitions: {gpu: {max_gpu: x}}", ":"]
+)
+def test_a_wrong_file_of_partitions_is_named_before_any_job(
+    paper: dict[str, Any], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path("config/profiles/slurm/partitions.yaml")
+    monkeypatch.chdir(tmp_path)
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=f"{file}: `partitions` must have limits"):
+        check_files(Workflow(paper))
 
 
 def test_the_protocol_is_the_papers_for_its_families_alone(paper: dict[str, Any]) -> None:
@@ -196,7 +289,7 @@ def test_the_configuration_is_read_in_a_blink(paper: dict[str, Any]) -> None:
 
 def test_drawing_settings_do_not_embed_again(paper: dict[str, Any]) -> None:
     before = Workflow(paper)
-    paper["analysis"]["embeddings"] |= {"perplexity": 50, "replicates": 99}
+    paper["analysis"]["embeddings"] |= {"perplexity": 50}
     after = Workflow(paper)
     assert before.embedding_params().as_params() == after.embedding_params().as_params()
     assert before.projection_params().as_params() != after.projection_params().as_params()
@@ -212,19 +305,50 @@ def test_a_decontaminated_mixture_is_taken_from_its_base(paper: dict[str, Any]) 
     assert flow.mixture_hits("d_all") == []
 
 
+def test_the_text_of_a_trained_tokenizer_is_part_of_the_run(paper: dict[str, Any]) -> None:
+    """Although no student is trained on that mixture."""
+    paper["mixtures"]["small"] = {"sources": ["alpaca"]}
+    for student in paper["students"]:
+        paper["models"][student]["mixture"] = "small"
+    paper["human_evaluation"]["studies"] = {}
+    paper["mixtures"] = {"small": paper["mixtures"].pop("small"), **paper["mixtures"]}
+    assert Workflow(paper).used_mixtures == ["small"]
+    tokenizer = paper["models"][paper["references"][0]]["tokenizer"]
+    paper["tokenizers"][tokenizer] = {"train": {"kind": "gpt2", "vocabulary": 1000}} | {
+        key: value
+        for key, value in paper["tokenizers"][tokenizer].items()
+        if key == "prompt_format"
+    }
+    flow = Workflow(paper)
+    assert flow.used_mixtures == ["small", "d_all"]
+    assert len(flow.active_sources) == 7
+
+
+def test_a_mixture_names_who_wrote_its_instructions_if_another_model_answers(
+    paper: dict[str, Any],
+) -> None:
+    paper["teacher"]["backend"] = "external"
+    assert Workflow(paper).mixture_params("d_all").writers == []
+    paper["teacher"]["instructions"]["model"] = "writer"
+    assert Workflow(paper).mixture_params("d_all").writers == ["writer"]
+    paper["dataset"] = "published"
+    assert Workflow(paper).mixture_params("d_all").writers == []
+
+
 @pytest.mark.parametrize(
     ("decontamination", "message"),
     [
         ({"mixture": "nowhere"}, "unknown mixture 'nowhere'"),
         ({"mixture": "d_all_decontaminated"}, "is itself decontaminated"),
-        ({"mixture": "small"}, "small lacks .*original_p3"),
+        ({"mixture": "other"}, "other has no source of clean"),
         ({"mixture": "d_all", "words": 7}, "must be at least 8, the smallest"),
     ],
 )
 def test_a_decontamination_that_cannot_be_is_refused(
     paper: dict[str, Any], decontamination: dict[str, Any], message: str
 ) -> None:
-    paper["mixtures"]["small"] = {"sources": ["alpaca"]}
+    paper["sources"]["cooking"] = paper["sources"]["alpaca"]
+    paper["mixtures"]["other"] = {"sources": ["cooking"]}
     paper["mixtures"]["clean"] = paper["mixtures"]["d_all_decontaminated"] | {
         "decontamination": decontamination
     }
@@ -247,6 +371,16 @@ def test_the_papers_prompt_adds_nothing_to_the_params_of_older_runs(paper: dict[
     assert list(default["requests"]) == ["sampling", "demonstrations", "version"]
     del paper["teacher"]["instructions"]["prompt"]
     assert Workflow(paper).instruction_params("generated_p3", "0003").as_params() == default
+
+
+def test_the_model_of_a_source_stands_once_in_its_params(paper: dict[str, Any]) -> None:
+    paper["teacher"]["backend"] = "external"
+    generation = paper["sources"]["generated_p3"]["generation"]
+    generation["requests"] = {"model": "special", "version": 7}
+    params = Workflow(paper).instruction_params("generated_p3", "0003").as_params()
+    assert params["model"] == "special"
+    assert params["generation"]["requests"]["version"] == 7
+    assert "model" not in params["generation"]["requests"]
 
 
 def test_a_prompt_of_ones_own_is_part_of_the_instructions_it_asks_for(
@@ -272,18 +406,28 @@ def test_wrong_files_are_named_by_their_settings_before_any_job(
     paper: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    paper["human_evaluation"]["studies"]["models"]["exclude"] = None
     check_files(Workflow(paper))
     text = "{{ examples | join }} {{ count }} {{ opening }} {{ closing }}"
     Path("own.jinja").write_text(text)
     paper["teacher"]["instructions"]["prompt"] = {"template": "own.jinja"}
+    seeds = {"format": "jsonl", "local": {"path": "gone.jsonl"}}
+    paper["sources"]["original_p3"]["seeds"] = seeds
+    paper["topics"]["dump"] = "gone.sql.gz"
+    paper["answers"]["instructions"] = "gone.jsonl"
+    paper["tasks"]["rte"]["metric"] = "f2"
     gone = {"prompt": {"template": "gone.jinja"}}
     paper["sources"]["generated_p3"]["generation"]["requests"] = gone
     with pytest.raises(SettingsError) as error:
         check_files(Workflow(paper))
     assert str(error.value).splitlines() == [
         "the configuration is wrong:",
+        "  sources.original_p3.seeds.local.path: gone.jsonl: no such file or folder",
+        "  topics.dump: gone.sql.gz: no such file or folder",
+        "  answers.instructions: gone.jsonl: no such file or folder",
         "  teacher.instructions.prompt: own.jinja: the instruction prompt does not show all of"
         " `topics`; add it to the template",
         "  sources.generated_p3.generation.requests.prompt: gone.jinja: the instruction prompt"
         " can't be read as a Jinja template (No such file or directory)",
+        "  tasks.rte.metric: the task does not measure f2; it has acc",
     ]

@@ -36,12 +36,14 @@ OTHER_WORDS = {
     "p3": "flan",
     "flan": "p3",
     "user": "assistant",
-    "shuffled": "mean",
+    "parts_in_order": "mean",
+    "words_and_punctuation": "words",
     "refusal": "truncated",
     "linear": "constant",
     "cosine": "linear",
     "token_mean": "micro_batch_mean",
     "auto": "bf16",
+    "best": "last",
     "paper": "modern",
     "decoder-only": "encoder-decoder",
     "encoder-decoder": "decoder-only",
@@ -50,6 +52,7 @@ OTHER_WORDS = {
     "f1": "acc",
 }
 CHOSEN: dict[Place, Any] = {
+    ("human_evaluation", "protocol"): "own",
     ("dataset",): "published",
     ("checkpoints",): "trained",  # released ones are compared in test_overlays.py
     ("published",): {"local": {"path": "config/demo/p3"}},
@@ -97,12 +100,14 @@ sources:
 tokenizers:
   own: {train: {kind: gpt2, vocabulary: 999}, prompt_format: alpaca, pad_token: x}
 models:
+  lamini-gpt-124m: {published_revision: a}
   my-gpt2: &own
     {name: My-GPT-2, role: reference, architecture: decoder-only, family: GPT-2, parameters: 1000,
      tokenizer: own, weights: {build: {kind: random, config: {model_type: gpt2}}}}
   my-gguf:
     <<: *own
     weights: {build: {kind: gguf, path: "package:a/b.gguf"}}
+recipes: {decoder_only: {keep: best, patience: 3}}
 topics: {dump: config/demo/category.sql.gz}
 answers: {instructions: config/demo/user_oriented_instructions.jsonl}
 evaluated_tasks: [rte, record]
@@ -113,6 +118,7 @@ tasks:
   rte: {data: {sha256: "0"}, include_path: config/demo/flan}
   record: {data: {sha256: "0"}}
 human_evaluation:
+  protocol: paper
   studies:
     dataset:
       {mixture: d_all, ratings: config, judge: &judge {max_characters: 999, extra_body: {a: x}}}
@@ -129,19 +135,23 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "mixture_params": [("clean",), ("all",)],
     "export_params": [("clean",), ("all",)],
     "analysis_params": [("clean",)],
+    "mattr_reading_params": [()],
     "token_count_params": [("d_all", "own"), ("d_all", "gpt2")],
     "embedding_params": [()],
     "projection_params": [()],
     "coverage_params": [()],
     "duplicate_params": [()],
     "funnel_params": [()],
+    "detector_params": [()],
     "verb_params": [()],
+    "personal_data_params": [()],
+    "description_params": [("clean",)],
     "contamination_params": [()],
     "tokenizer_params": [("own",)],
     "build_params": [("my-gpt2",), ("my-gguf",)],
     "tokenized_params": [("own",), ("gpt2",)],
     "training_params": [("lamini-gpt-124m",), ("lamini-t5-61m",)],
-    "asked_model_params": [("lamini-gpt-124m",), ("gpt2",)],
+    "evaluated_model_params": [("lamini-gpt-124m",), ("gpt2",)],
     "mirror_params": [("rte",), ("record",)],
     "evaluation_params": [("lamini-gpt-124m", "others"), ("gpt2", "others")],
     "answer_params": [("lamini-gpt-124m",), ("gpt2",)],
@@ -238,9 +248,11 @@ ONE_OF_EACH = {
 }
 WITHOUT_PARAMS = {
     "models.*.evaluation_gpus",
+    "models.*.name",  # of tables, and of the model card
     "models.*.nodes",
     "models.*.parameters",  # resources of jobs
     "models.*.published_as",
+    "models.*.published_revision",
     "models.*.recommended",
     "published.hub",
     "recipes.*.gradient_checkpointing",

@@ -60,7 +60,6 @@ class Bench:
             "model": f"lamini-{name}",
             "name": f"LaMini-{name}",
             "architecture": architecture(name),
-            "family": name,
             "initialization": {"path": str(self.folder / "models" / name), "revision": None},
             "tokenizer": {"path": str(self.folder / "tokenizers" / name), "revision": None},
             "prompt_format": "alpaca" if causal else "bare",

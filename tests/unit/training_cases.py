@@ -11,14 +11,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from lamini.files import write_folder_manifest, write_jsonl
 from lamini.settings.params import Location, TrainTokenizer
 from lamini.settings.students import Recipe, TrainedTokenizer
+from lamini.students.numerics import choose_precision
 from lamini.students.pretrained import separate_head
 from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, TokenCache
 from lamini.students.tokenizers import train_tokenizer
+from lamini.training.adapter import train_adapter_only
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.pairs import select_pairs
 from lamini.training.ranks import Ranks
 
+CPU = torch.device("cpu")
 VOCABULARY = 97
 _T5 = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -141,21 +144,28 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe(**{**settings, **changes})
 
 
-def tiny_trainer(
-    model: Any, cache: TokenCache, work: Path, ranks: Ranks | None = None, **changes: Any
-) -> Trainer:
-    """A trainer of a tiny model on the CPU."""
+def tiny_job(model: Any, **changes: Any) -> TrainingJob:
+    """Settings for training a tiny model."""
     place = Location(path="nowhere")
-    job = TrainingJob(
+    return TrainingJob(
         model="tiny",
         name="Tiny",
         architecture="encoder-decoder" if model.config.is_encoder_decoder else "decoder-only",
-        family=model.config.model_type,
         initialization=place,
         tokenizer=place,
         prompt_format="bare",
         pad_token=None,
         recipe=recipe(**changes),
+    )
+
+
+def tiny_trainer(
+    model: Any, cache: TokenCache, work: Path, ranks: Ranks | None = None, **changes: Any
+) -> Trainer:
+    """A trainer of a tiny model on the CPU, or of its adapter if the recipe has one."""
+    job = tiny_job(model, **changes)
+    train_adapter_only(
+        job, model, choose_precision(job.recipe.precision, CPU, before_ampere="fp16")
     )
     return Trainer(
         job=job,

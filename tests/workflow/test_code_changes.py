@@ -40,8 +40,8 @@ def planned(demo: Checkout, *arguments: str) -> set[tuple[str, str]]:
 def test_the_code_of_every_rule_is_kept(finished_demo: Checkout) -> None:
     kept = json.loads((finished_demo.folder / CODE_FILE).read_text())
     scripts = {path.stem for path in Path(finished_demo.folder / "scripts").glob("*.py")}
-    unused = {"import_published"}  # a rule of the other kind of dataset
-    assert set(kept) == (scripts | {"train_model"}) - unused
+    of_published_data = {"import_published"}
+    assert set(kept) == (scripts | {"train_model"}) - of_published_data
     assert all(facts["code"] and not facts["accepted"] for facts in kept.values())
     assert "lamini.training.losses" in kept["train_model"]["modules"]
 

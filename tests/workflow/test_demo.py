@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 
 from checkouts import Checkout
 from lamini.files import sha256_file
+from tex import PROGRAMS, WITH_TEX, problems
 
 pytestmark = pytest.mark.slow
 PAPER_TABLES = {f"{number:02}" for number in range(1, 14)}
@@ -50,6 +51,14 @@ def test_no_table_is_empty(results: Path) -> None:
         assert all(cell["text"].endswith("†") for cell in numbers), f"unmarked in table {name}"
 
 
+@WITH_TEX
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_table_compiles_within_the_margins(
+    results: Path, tmp_path: Path, program: str
+) -> None:
+    assert problems(program, sorted((results / "tables").glob("*.tex")), tmp_path) == []
+
+
 def test_every_figure_is_drawn(results: Path) -> None:
     drawn = {path.stem.removeprefix("figure_") for path in (results / "figures").glob("*.png")}
     assert drawn >= PAPER_FIGURES
@@ -68,8 +77,21 @@ def test_the_report_shows_them_all_and_needs_no_network(results: Path) -> None:
         assert f'id="figure-{path.stem.removeprefix("figure_")}"' in page
     assert "Embedded demo: no reproduction of the paper" in page
     markup = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
-    outside = re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"', markup)
-    assert set(outside) == {"https://arxiv.org/abs/2304.14402"}, "a link does not load anything"
+    outside = set(re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"', markup))
+    files = {link for link in outside if not link.startswith("https:")}
+    assert outside - files == {"https://arxiv.org/abs/2304.14402"}, "a link does not load anything"
+    assert all((results / "report" / link).is_file() for link in files)
+    assert {link.rpartition(".")[2] for link in files} == {
+        "csv",
+        "html",
+        "json",
+        "md",
+        "pdf",
+        "png",
+        "tex",
+    }
+    assert "no scores compared" in page.lower() and "toys" in page
+    assert "†" in page and not re.search(r"†</t[dh]>", page), "marked at table and column only"
     assert str(results) not in page
 
 
@@ -143,9 +165,46 @@ def test_each_job_is_recorded_with_what_its_rule_declares(finished_demo: Checkou
         rules.add(job["rule"])
     scripts = {path.stem for path in (folder / "scripts").glob("*.py")} | {"train_model"}
     elsewhere = {"download_file", "mirror_task_data", "import_published", "export_dataset"}
+    elsewhere |= {"measure_mattr_readings"}
     assert rules == scripts - elsewhere, "only rules that the demo does not need have no job"
+
+
+def test_the_terminal_shows_one_line_per_job_and_the_result(finished_demo: Checkout) -> None:
+    shown = finished_demo.folder / "terminal.txt"
+    if not shown.exists():
+        pytest.skip("FINISHED_DEMO names a demo that was not run by these tests")
+    lines = shown.read_text().splitlines()
+    jobs = json.loads((finished_demo.folder / "results/jobs.json").read_text())
+    found = [line for line in lines if re.match(rf"\d\d:\d\d:\d\d +\d+/{len(jobs)}  \w", line)]
+    assert len(found) == len(jobs)
+    assert len(lines) < 150
+    assert max(map(len, lines)) < 250
+    last = "\n".join(lines[-7:])
+    for part in (f"Finished: {len(jobs)} jobs", "Best student", "Cost so far", "Report ", "Next "):
+        assert part in last
 
 
 def test_a_second_run_has_nothing_to_do(finished_demo: Checkout) -> None:
     done = finished_demo.snakemake("--profile", "demo")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_the_page_on_data_frames_runs(
+    finished_demo: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/data-frames.md").read_text("utf-8")
+    monkeypatch.chdir(finished_demo.folder)
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```(?:\n+```text\n(.*?)^```)?$", page, re.M | re.S)
+    assert len(blocks) == page.count("```python") > 5
+    for code, shown in blocks:
+        exec(code, names)
+        printed = capsys.readouterr().out
+        assert _column_names(shown) == (_column_names(printed) if shown else []), code
+
+
+def _column_names(printed: str) -> list[str]:
+    """Names of the columns of a printed data frame."""
+    lines = printed.splitlines()
+    top = next((i for i, line in enumerate(lines) if line.startswith("┌")), None)
+    return [] if top is None else [name.strip() for name in lines[top + 1][1:-1].split("┆")]

@@ -50,6 +50,10 @@ def figures(*names: str) -> Jobs:
     return jobs("draw_figure", figure=names) if names else set()
 
 
+SCORES = tables(
+    *("scores", "averages", "by_task", "task_scores", "improvement", "clean_scores"),
+)
+"""Tables of every model's scores."""
 END = jobs("write_report") | jobs("write_crate") | jobs("all")
 CONFIG = jobs("write_run_config") | END
 
@@ -85,7 +89,8 @@ def trained(*students: str) -> Jobs:
         jobs("train_model", model=students)
         | jobs("evaluate_suite", model=students)
         | answered(*students)
-        | tables("04", "scores", "training", "improvement", *families)
+        | SCORES
+        | tables("04", "training", *families)
         | figures("5", "learning_curves")
     )
 
@@ -100,7 +105,7 @@ def merged(mixture: str = "d_all") -> Jobs:
     found |= jobs("build_model", model=("demo-t5", "demo-gpt2"))
     found |= jobs("evaluate_suite", model=("demo-t5", "demo-gpt2")) | tables("08")
     found |= jobs("tokenize_pairs", mixture=mixture, tokenizer=("demo-t5", "demo-gpt2", "smollm2"))
-    return found | tables(*ANALYSIS_TABLES) | figures("3", "lengths", "verbs")
+    return found | tables(*ANALYSIS_TABLES) | figures("3", "lengths", "near_duplicates", "verbs")
 
 
 ANALYSIS = (
@@ -111,13 +116,18 @@ ANALYSIS = (
     "find_near_duplicates",
     "count_funnel",
     "count_verbs",
+    "scan_personal_data",
+    "describe_dataset",
 )
 ANALYSIS_TABLES = (
     "01",
     "02",
     "tokenizers",
     "quality",
+    "readability",
     "semantic_diversity",
+    "neighbourhoods",
+    "personal_data",
     "contamination",
     "near_duplicates",
     "funnel",
@@ -180,7 +190,8 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
     "window of MATTR": (
         {"analysis": {"mattr_window": 40}},
         jobs("measure_dataset", mixture="d_all")
-        | tables("01", "02", "tokenizers", "quality")
+        | jobs("describe_dataset", mixture="d_all")
+        | tables("01", "02", "tokenizers", "quality", "readability")
         | figures("lengths")
         | CONFIG,
     ),
@@ -188,14 +199,15 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
         {"analysis": {"embeddings": {"samples": 100}}},
         jobs("embed_instructions", mixture="d_all")
         | jobs("project_embeddings", mixture="d_all")
-        | tables("semantic_diversity")
+        | tables("semantic_diversity", "neighbourhoods")
         | figures("3")
         | CONFIG,
     ),
     "protocol of the evaluation": (
         {"evaluation": {"protocol": "modern"}},
         jobs("evaluate_suite", model=(*STUDENTS, "demo-t5", "demo-gpt2", "smollm2-135m"))
-        | tables("04", "08", "09", "13", "scores", "improvement")
+        | SCORES
+        | tables("04", "08", "09", "13")
         | figures("5")
         | CONFIG,
     ),
@@ -228,7 +240,8 @@ def plan(demo: Checkout, overlay: dict[str, Any]) -> Jobs:
 def check(planned: Jobs, expected: Jobs) -> None:
     """Compare the plans; each new table or figure also remakes the costs and the lineage."""
     if any(rule in ("make_table", "draw_figure") for rule, _ in expected):
-        expected = expected | tables("cost") | jobs("collect_lineage")
+        expected = expected | tables("cost", "cost_by_source", "cost_by_model")
+        expected = expected | jobs("collect_lineage")
     surplus, missing = sorted(planned - expected), sorted(expected - planned)
     assert not surplus, f"planned, but not downstream: {surplus}"
     assert not missing, f"downstream, but not planned: {missing}"
@@ -255,7 +268,8 @@ def test_a_new_student(finished_demo: Checkout) -> None:
     expected = (
         jobs("train_model", model="second-t5")
         | jobs("evaluate_suite", model="second-t5")
-        | tables("03", "09", "scores", "training", "improvement")
+        | SCORES
+        | tables("03", "09", "training")
         | figures("5", "learning_curves")
         | CONFIG
     )
@@ -272,7 +286,8 @@ def test_a_student_less(finished_demo: Checkout) -> None:
     }
     expected = (
         rated("models")
-        | tables("03", "04", "13", "scores", "training", "improvement")
+        | SCORES
+        | tables("03", "04", "13", "training")
         | figures("5", "learning_curves")
         | CONFIG
     )
@@ -288,8 +303,10 @@ def test_one_more_task(finished_demo: Checkout) -> None:
         jobs("evaluate_arc_easy", model=(*STUDENTS, "demo-t5", "demo-gpt2", "smollm2-135m"))
         | jobs("find_contamination", mixture="d_all")
         | jobs("count_funnel", mixture="d_all")
-        | tables("04", "08", "09", "10", "11", "12", "13", "scores", "reproduction")
-        | tables("improvement", "contamination", "funnel")
+        | SCORES
+        | jobs("describe_dataset", mixture="d_all")
+        | tables("04", "08", "09", "10", "11", "12", "13", "reproduction")
+        | tables("contamination", "funnel")
         | figures("5")
         | CONFIG
     )

@@ -53,6 +53,7 @@ OF_NO_DATASET = {
     "table_10",
     "table_11",
     "table_12",
+    "table_detectors",  # measured on their own samples
     "table_reproduction",  # of models that the demo lacks
     "table_topic_coverage",  # of the instructions, before they are answered
 }

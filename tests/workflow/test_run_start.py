@@ -1,6 +1,5 @@
 """A run whose teacher cannot answer ends before its first job, with one message."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,9 @@ def test_a_run_with_a_wrong_teacher_starts_no_job(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with FakeEndpoint(models=models, fault=lambda *_: "404") as endpoint:
         monkeypatch.setenv("OPENAI_BASE_URL", endpoint.base_url)
-        started = time.monotonic()
         done = checkout.snakemake(
             "--cores", "1", PAIRS, "--configfile", "config/overlays/gpt-3.5-turbo.yaml", check=False
         )
-        seconds = time.monotonic() - started
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert said.count("The teacher cannot answer; no job was started:") == 1, said[-3000:]
@@ -42,7 +39,6 @@ def test_a_run_with_a_wrong_teacher_starts_no_job(
     assert "Traceback" not in said and KEY not in said
     assert endpoint.lists == 1
     assert not list((checkout.folder / "results").rglob("*.log"))
-    assert seconds < 40  # of which the check takes at most 10; the rest starts Snakemake
 
 
 def test_a_pasted_key_is_written_nowhere(checkout: Checkout) -> None:

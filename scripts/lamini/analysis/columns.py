@@ -1,18 +1,20 @@
 """Batches of a merged dataset, source by source, with selected columns; and CSV output."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer, read_json
+from lamini.files import atomic_writer
 
 ROWS_AT_ONCE = 1 << 14
+Row = Sequence[str | float | None]
+"""Cells of a CSV row, in the order of the columns."""
 
 
 def read_batches(
@@ -28,22 +30,22 @@ def read_batches(
     Raises:
         LaminiError: when the file cannot be read, lacks a column, or does not match the manifest.
     """
-    facts = None if manifest is None else read_json(manifest)
+    facts = None if manifest is None else DatasetManifest.read(manifest)
     names = [*columns, *({"instruction_source"} - set(columns))]
     try:
         file = pq.ParquetFile(dataset)
         if missing := set(names) - set(file.schema_arrow.names):
             raise LaminiError(f"{dataset}: no column {', '.join(sorted(missing))}; merge it again")
-        if facts and file.metadata.num_rows != facts["rows"]:
+        if facts and file.metadata.num_rows != facts.rows:
             raise LaminiError(
-                f"{dataset}: has {file.metadata.num_rows} rows, {manifest} says {facts['rows']};"
+                f"{dataset}: has {file.metadata.num_rows} rows, {manifest} says {facts.rows};"
                 " merge it again"
             )
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
             first = 0
             runs = pc.run_end_encode(batch.column("instruction_source"))
             for source, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-                if facts and source not in facts["sources"]:
+                if facts and source not in facts.sources:
                     raise LaminiError(f"{dataset}: {source} is not in {manifest}; merge it again")
                 yield source, batch.slice(first, end - first)
                 first = end
@@ -53,9 +55,9 @@ def read_batches(
         ) from error
 
 
-def write_csv(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a header and rows, atomically; floats in full precision."""
     with atomic_writer(path) as handle:
-        writer = csv.DictWriter(handle, columns, lineterminator="\n")
-        writer.writeheader()
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(columns)
         writer.writerows(rows)

@@ -2,8 +2,9 @@
 
 P3 and FLAN were built from such datasets, so a student may have seen evaluated examples in
 training. A pair and an example share a run if both contain the same consecutive words (case and the
-characters between words are ignored). GPT-3's authors use 13 words as threshold, others use 8.
-Each text of an example is compared separately: passage, question, each option.
+characters between words are ignored; `lamini.analysis.words` says what a word is). GPT-3's authors
+use 13 words as threshold, others use 8. Each text of an example is compared separately: passage,
+question, each option.
 """
 
 import logging
@@ -17,11 +18,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.columns import Row, read_batches, write_csv
 from lamini.analysis.examples import Examples, read_examples
 from lamini.analysis.overlap import OverlapIndex
 from lamini.analysis.words import placed_words
-from lamini.files import atomic_writer, read_json
+from lamini.dataset.manifest import DatasetManifest
+from lamini.files import atomic_writer
+from lamini.generation.normalization import unified
 from lamini.log import Progress
 from lamini.settings.dataset import Contamination
 from lamini.settings.params import FindContamination
@@ -44,7 +47,8 @@ HITS = pa.schema(
 
 `instruction_words`, `response_words`: length of the longest shared run (0: none). `example`: first
 example with the longest run (row in the evaluated split). `examples`: number of examples that share
-any run. `shared`: the longest run, as written in the pair.
+any run. `shared`: the longest run, as written in the pair,
+unified (`lamini.generation.normalization`).
 """
 HIT_EXAMPLES = pa.schema(
     [("task", pa.string()), ("example", pa.int32()), ("words", pa.int32()), ("pairs", pa.int64())]
@@ -77,7 +81,7 @@ def find_contamination(
         LaminiError: when a task's examples or the dataset cannot be read.
     """
     chosen = settings.contamination
-    facts = read_json(manifest)
+    facts = DatasetManifest.read(manifest)
     evaluated = read_examples(settings.tasks, settings.mirror)
     index = OverlapIndex(
         evaluated.texts,
@@ -88,7 +92,7 @@ def find_contamination(
     counts = _Counts(evaluated)
     with (
         atomic_writer(hits, "wb") as handle,
-        Progress(facts["rows"], "pairs") as progress,
+        Progress(facts.rows, "pairs") as progress,
         pq.ParquetWriter(handle, HITS, compression="zstd") as writer,
         ThreadPoolExecutor(len(PARTS)) as pool,
     ):
@@ -98,7 +102,7 @@ def find_contamination(
                 writer.write_table(_hits(batch, source, found, evaluated, counts))
             counts.rows[source] = counts.rows.get(source, 0) + len(batch)
             progress.advance(len(batch))
-    write_csv(contamination, columns(chosen), counts.table(facts["mixture"], chosen))
+    write_csv(contamination, columns(chosen), counts.table(facts.mixture, chosen))
     with atomic_writer(examples, "wb") as handle:
         pq.write_table(counts.examples(), handle, compression="zstd")
 
@@ -110,7 +114,7 @@ def columns(settings: Contamination) -> tuple[str, ...]:
 
 
 def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFrame:
-    """Shared runs of one column, each with its byte range in the column's data."""
+    """Shared runs of one column, each with its byte range in the unified text."""
     words = placed_words(batch[part])
     runs = index.search(words)
     last = runs.start + runs.length - 1
@@ -120,8 +124,8 @@ def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFra
             "part": np.full(len(runs.row), PARTS.index(part), np.int64),
             "text": runs.text,
             "words": runs.length,
-            "begin": words.places[runs.start, 0].astype(np.int64),
-            "end": words.places[last, 1].astype(np.int64),
+            "begin": words.places[runs.start, 0] - words.bounds[runs.row],
+            "end": words.places[last, 1] - words.bounds[runs.row],
         }
     )
 
@@ -145,8 +149,8 @@ def _hits(
         )
     )
     shared = [
-        _decode(batch[PARTS[part]], begin, end)
-        for part, begin, end in merged.select("part", "begin", "end").iter_rows()
+        unified(batch[PARTS[part]][row].as_py()).encode()[begin:end].decode()
+        for part, row, begin, end in merged.select("part", "row", "begin", "end").iter_rows()
     ]
     rows = pa.array(merged["row"].to_numpy())
     return pa.table(
@@ -162,12 +166,6 @@ def _hits(
         ],
         schema=HITS,
     )
-
-
-def _decode(texts: pa.StringArray, begin: int, end: int) -> str:
-    """Decode the bytes from `begin` to `end` of a column's data."""
-    data = texts.buffers()[2]
-    return data.slice(begin, end - begin).to_pybytes().decode("utf-8")
 
 
 class _Counts:
@@ -193,26 +191,20 @@ class _Counts:
         both = pl.concat([f.select("task", "words") for f in (by_task, everywhere)])
         self._pairs.setdefault(source, []).append(both.group_by("task", "words").len())
 
-    def table(self, mixture: str, settings: Contamination) -> list[dict[str, Any]]:
-        """Rows of the CSV."""
+    def table(self, mixture: str, settings: Contamination) -> list[Row]:
+        """Rows of the CSV, in `columns()`."""
         sizes = sorted(settings.ngrams)
-        rows = []
+        rows: list[Row] = []
         for number, task in enumerate((*self._evaluated.tasks, "all_tasks")):
             inside = self._evaluated.of_task(number)
             lengths = self._evaluated.longest_text[inside]
-            about = {
-                "task": task,
-                "examples": len(lengths),
-                "comparable_examples": int((lengths >= sizes[0]).sum()),
-            }
+            comparable = int((lengths >= sizes[0]).sum())
             for name, sources in self._groups(mixture):
-                row = {**about, "instruction_source": name}
-                row["pairs"] = sum(self.rows[source] for source in sources)
                 longest = self._longest_of(sources)[inside]
-                for size in sizes:
-                    row[f"pairs_{size}"] = self._count(sources, number, size)
-                    row[f"examples_{size}"] = int((longest >= size).sum())
-                rows.append(row)
+                pairs = sum(self.rows[source] for source in sources)
+                sharing_pairs = [self._count(sources, number, size) for size in sizes]
+                sharing = [int((longest >= size).sum()) for size in sizes]
+                rows.append([task, name, pairs, len(lengths), comparable, *sharing_pairs, *sharing])
         return rows
 
     def examples(self) -> pa.Table:

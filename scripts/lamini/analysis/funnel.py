@@ -1,7 +1,7 @@
 """Funnel per source: number of pairs left after each filter for doubtful pairs."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,57 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import read_batches, write_csv
-from lamini.analysis.language import ForeignText
-from lamini.dataset.writer import has_flag
+from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.language import LanguageDetector
+from lamini.analysis.responses import is_non_answer, is_unfinished
+from lamini.analysis.words import Integers
+from lamini.dataset.manifest import DatasetManifest
+from lamini.dataset.writer import Mask, has_flag
 from lamini.errors import LaminiError
-from lamini.files import read_json
 from lamini.log import Progress
 from lamini.settings.params import CountFunnel
 
-STAGES = ("english", "answered", "whole", "unrepeated", "unseen")
-COLUMNS = ("instruction_source", "read", "samples", *STAGES, "left_percent", "non_english_percent")
+STAGES = {
+    "english": "non_english",
+    "answered": "unanswered",
+    "whole": "truncated",
+    "unrepeated": "repeated",
+    "unseen": "seen",
+}
+"""Name of each stage, and of what its filter takes out."""
+COUNTED = (
+    "refused",
+    "non_answers",
+    "unfinished",
+    "undetermined_language",
+    "foreign_responses",
+)
+COLUMNS = (
+    "instruction_source",
+    "read",
+    "samples",
+    *STAGES,
+    "left_percent",
+    "non_english_percent",
+    *STAGES.values(),
+    *COUNTED,
+)
 """`read`: pairs read by the merge. `samples`: pairs in the dataset.
 
-Each stage is the number of pairs left after one more filter: pairs in other languages, refusals,
-truncated responses, near-duplicate instructions, pairs that share words with an evaluated example.
-Both percentages (pairs left, pairs in other languages) are of `samples`.
+Each stage is the number of pairs left after one more filter: instructions in other languages,
+refusals and responses that are no answer, truncated responses, near-duplicate instructions, pairs
+that share words with an evaluated example. Both percentages (pairs left, instructions in other
+languages) are of `samples`. The columns of `STAGES`' values count what each filter finds alone,
+among all pairs.
+
+`COUNTED`: `refused` and `non_answers` are both `unanswered`. Nothing is taken out for the others:
+responses that end in the middle by their text, instructions that are too short to tell their
+language, responses in another language than English.
+
+Of an instruction and its near-duplicates, the first one that no other filter takes out stays; so a
+near-duplicate of a refused or contaminated pair stays if it is the only one left. `repeated` counts
+all near-duplicates. What was not measured is empty: `whole` and `truncated` without finish reasons,
+percentages of no pairs.
 """
 
 
@@ -48,68 +84,151 @@ def count_funnel(
         settings: the rule's params: `language_score`, `shared_words`.
 
     Raises:
-        LaminiError: when an input cannot be read, or the dataset does not match the manifest.
+        LaminiError: when an input cannot be read, or is not of this dataset.
     """
-    facts = read_json(manifest)
-    repeated = _ids(near_duplicates, pc.scalar(True))
-    words = settings.shared_words
-    shared = (pc.field("instruction_words") >= words) | (pc.field("response_words") >= words)
-    seen = _ids(hits, shared)
-    is_foreign = ForeignText(settings.language_score)
-    left: dict[str, Counter[str]] = {}
-    with Progress(facts["rows"], "pairs") as progress:
+    facts = DatasetManifest.read(manifest)
+    ids: dict[str, list[pa.Array]] = {source: [] for source in facts.settings.sources}
+    found: dict[str, list[Mask]] = {}
+    detect = LanguageDetector(settings.language_score)
+    with Progress(facts.rows, "pairs") as progress:
         columns = ["id", "instruction", "response", "flags"]
         for source, batch in read_batches(dataset, columns, manifest):
-            texts = (batch[part].to_pylist() for part in ("instruction", "response"))
-            flags = pa.chunked_array([batch["flags"]])
-            wrong = {
-                "english": np.fromiter(map(is_foreign, *texts), np.bool_, len(batch)),
-                "answered": has_flag(flags, "refusal"),
-                "whole": has_flag(flags, "truncated"),
-                "unrepeated": _is_in(batch["id"], repeated.get(source)),
-                "unseen": _is_in(batch["id"], seen.get(source)),
-            }
-            counts = left.setdefault(source, Counter())
-            counts["samples"] += len(batch)
-            keep = np.ones(len(batch), np.bool_)
-            for stage in STAGES:
-                keep &= ~wrong[stage]
-                counts[stage] += int(keep.sum())
+            ids[source].append(batch["id"])
+            for name, mask in _detected(batch, detect).items():
+                found.setdefault(name, []).append(mask)
             progress.advance(len(batch))
-    write_csv(funnel, COLUMNS, _rows(facts, left))
+    masks = {name: np.concatenate(parts) for name, parts in found.items()}
+    wrong = {
+        "english": masks["non_english"],
+        "answered": masks["refused"] | masks["non_answers"],
+        "whole": masks["truncated"],
+    }
+    places = _Places(ids)
+    words = settings.shared_words
+    shared = (pc.field("instruction_words") >= words) | (pc.field("response_words") >= words)
+    wrong["unseen"] = np.zeros(places.rows, np.bool_)
+    wrong["unseen"][places.read(hits, "id", "instruction_source", shared)] = True
+    repeats = places.read(near_duplicates, "id", "instruction_source")
+    originals = places.read(near_duplicates, "original_id", "original_source")
+    kept = ~np.logical_or.reduce([*wrong.values()])
+    wrong["unrepeated"] = _later_ones(repeats, originals, kept)
+    alone = masks | {STAGES[stage]: mask for stage, mask in wrong.items()}
+    alone["repeated"] = np.isin(np.arange(places.rows), repeats)
+    write_csv(funnel, COLUMNS, _rows(facts, places.ends, wrong, alone))
 
 
-def _ids(path: str | Path, chosen: pc.Expression) -> dict[str, pa.Array]:
-    """Ids of the rows that match the filter `chosen`, by source."""
-    try:
-        table = pq.read_table(path, columns=["id", "instruction_source"], filters=chosen)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise LaminiError(f"{path}: not a readable Parquet file ({error}); remake it") from error
-    sources = table["instruction_source"].unique().to_pylist()
-    own = {s: table.filter(pc.equal(table["instruction_source"], s)) for s in sources}
-    return {source: rows["id"].unique() for source, rows in own.items()}
+def _detected(batch: pa.RecordBatch, detect: LanguageDetector) -> dict[str, Mask]:
+    """Masks of the rows of a batch that each detector finds."""
+    instructions, responses = (batch[part].to_pylist() for part in ("instruction", "response"))
+    flags = pa.chunked_array([batch["flags"]])
+    languages = np.array([detect(text) for text in instructions])
+    return {
+        "non_english": languages == "other",
+        "undetermined_language": languages == "undetermined",
+        "foreign_responses": np.array([detect(text) == "other" for text in responses]),
+        "refused": has_flag(flags, "refusal"),
+        "non_answers": np.array([is_non_answer(text) for text in responses]),
+        "truncated": has_flag(flags, "truncated"),
+        "unfinished": np.array([is_unfinished(text) for text in responses]),
+    }
 
 
-def _is_in(ids: pa.Array, wanted: pa.Array | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    if wanted is None:
-        return np.zeros(len(ids), np.bool_)
-    return np.asarray(pc.is_in(ids, value_set=wanted))
+class _Places:
+    """Row numbers of the dataset's ids.
+
+    Args:
+        ids: the ids of each source, in the dataset's order.
+    """
+
+    def __init__(self, ids: Mapping[str, Iterable[pa.Array]]) -> None:
+        self._ids = {source: pa.chunked_array(parts, pa.string()) for source, parts in ids.items()}
+        ends = np.cumsum([len(names) for names in self._ids.values()])
+        self.ends = dict(zip(self._ids, ends.tolist(), strict=True))
+        """Row number after the last row of each source."""
+        self.rows = int(ends[-1])
+
+    def read(
+        self, path: str | Path, name: str, source: str, chosen: pc.Expression | None = None
+    ) -> Integers:
+        """Row numbers of the ids in a Parquet file, in its order.
+
+        Args:
+            path: the Parquet file.
+            name: its column of ids.
+            source: its column of the ids' sources.
+            chosen: filter of its rows; None: all rows.
+
+        Raises:
+            LaminiError: the file cannot be read, or has an id that the dataset lacks.
+        """
+        try:
+            table = pq.read_table(path, columns=[name, source], filters=chosen)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise LaminiError(
+                f"{path}: not a readable Parquet file ({error}); remake it"
+            ) from error
+        found = np.full(len(table), -1, np.int64)
+        for own, names in self._ids.items():
+            here = np.asarray(pc.equal(table[source], own))
+            places = pc.index_in(table[name].filter(pa.array(here)), value_set=names)
+            first = self.ends[own] - len(names)
+            found[here] = np.asarray(pc.fill_null(places, -1 - first)) + first
+        if len(lost := np.flatnonzero(found < 0)):
+            raise LaminiError(
+                f"{path}: {table[name][int(lost[0])]} is not in the dataset; remake the file"
+            )
+        return found
 
 
-def _rows(facts: Mapping[str, Any], left: Mapping[str, Counter[str]]) -> list[dict[str, Any]]:
+def _later_ones(repeats: Integers, originals: Integers, kept: Mask) -> Mask:
+    """Mask of the near-duplicates without the first kept instruction of each group.
+
+    Args:
+        repeats: row numbers of near-duplicates.
+        originals: row number of the original of each.
+        kept: mask of the rows that no other filter takes out.
+    """
+    groups = np.concatenate([originals, originals])
+    members = np.concatenate([originals, repeats])
+    order = np.lexsort([members, groups])
+    order = order[kept[members[order]]]
+    first = np.unique(groups[order], return_index=True)[1]
+    later = np.zeros(len(kept), np.bool_)
+    later[members[order]] = True
+    later[members[order[first]]] = False
+    return later
+
+
+def _rows(
+    facts: DatasetManifest,
+    ends: Mapping[str, int],
+    wrong: Mapping[str, Mask],
+    alone: Mapping[str, Mask],
+) -> list[Row]:
     rows = []
     total: Counter[str] = Counter()
-    for source in facts["settings"]["sources"]:
-        counts = left.get(source, Counter()) + Counter(read=facts["sources"][source]["read"])
+    first = 0
+    for source, end in ends.items():
+        keep = np.ones(end - first, np.bool_)
+        counts = Counter(read=facts.sources[source].read, samples=end - first)
+        for stage in STAGES:
+            keep &= ~wrong[stage][first:end]
+            counts[stage] = int(keep.sum())
+        for name, mask in alone.items():
+            counts[name] = int(mask[first:end].sum())
         total.update(counts)
-        rows.append(_row(source, counts))
-    return [*rows, _row(facts["mixture"], total)]
+        rows.append(_row(source, counts, facts.sources[source].truncated is None))
+        first = end
+    unknown = any(counts.truncated is None for counts in facts.sources.values())
+    return [*rows, _row(facts.mixture, total, unknown)]
 
 
-def _row(name: str, counts: Counter[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"instruction_source": name}
-    row.update((column, counts[column]) for column in ("read", "samples", *STAGES))
-    samples = max(counts["samples"], 1)
-    row["left_percent"] = 100 * counts[STAGES[-1]] / samples
-    row["non_english_percent"] = 100 * (counts["samples"] - counts["english"]) / samples
-    return row
+def _row(name: str, counts: Counter[str], truncation_unknown: bool) -> Row:
+    samples = counts["samples"]
+    shown: dict[str, Any] = {column: counts[column] for column in COLUMNS}
+    left = counts[[*STAGES][-1]]
+    for column, part in (("left_percent", left), ("non_english_percent", counts["non_english"])):
+        shown[column] = 100 * part / samples if samples else None
+    if truncation_unknown:
+        shown |= {"whole": None, "truncated": None}
+    return [name, *[*shown.values()][1:]]

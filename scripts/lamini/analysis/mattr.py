@@ -4,14 +4,12 @@ MATTR is the mean, over all windows of w words, of the number of distinct words 
 by w. A word counts in the windows in which it is the first occurrence. These windows follow from
 the word's previous occurrence alone, so each text is read once.
 
-The value depends strongly on how texts are combined (`Analysis.mattr_texts`). The paper does not
-state its method, but its numbers show it. Single instructions of 14 tokens do not have a mean ratio
-of 0.72, so texts were joined. D_ALL is more diverse than each of its parts, which needs texts of
-several parts in one window, so texts were joined in random order.
+The value depends strongly on the tokens that count as words (`Analysis.mattr_tokens`) and on how
+texts are combined (`Analysis.mattr_texts`). The paper states neither; docs/dataset.md has the
+readings that were compared with its numbers.
 """
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
 
 import numba
 import numpy as np
@@ -20,12 +18,15 @@ import pyarrow as pa
 from lamini.analysis.intervals import Estimate, margin
 from lamini.analysis.words import Hashes, Integers, word_hashes
 from lamini.files import derive_seed
+from lamini.settings.dataset import MattrTexts
 
-Combination = Literal["mean", "concatenated", "shuffled"]
+Cutter = Callable[[pa.StringArray], tuple[Hashes, Integers]]
+"""Returns the tokens of texts that count as words, as `word_hashes` does."""
 _TEXTS_AT_ONCE = 1 << 16
 _BLOCKS, _WINDOWS_A_BLOCK = 20, 10
-"""Number of consecutive blocks of joined texts, whose values give the margin; and a block's minimum
-length in multiples of the window, because neighbouring blocks share the windows at their border."""
+"""Minimum number of consecutive blocks of joined texts whose values give the margin of many texts;
+and a block's minimum length in multiples of the window, because neighbouring blocks share the words
+at their border."""
 
 
 def mattr(text: str, window: int) -> float:
@@ -64,25 +65,44 @@ class MeanOfTexts:
 
 
 class Concatenated:
-    """One MATTR over all texts, joined in the order in which they are added."""
+    """One MATTR over all texts, joined in the order in which they are added.
+
+    The margin is that of the mean of 20 to 39 consecutive blocks of windows. Whenever there are
+    40, each two become one, so the blocks depend on the words alone, not on the calls of `add`.
+    """
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._tail: Hashes = np.zeros(0, np.uint64)
         self._types, self._windows = 0, 0
-        self._blocks: list[float] = []
+        self._blocks: list[int] = []
+        self._block_windows = _WINDOWS_A_BLOCK * window
+        self._counted_types, self._counted_windows = 0, 0  # of the last, unfinished block
 
     def add(self, hashes: Hashes, starts: Integers) -> None:
         """Add texts; their first windows begin in the last words of the texts before them."""
         joined = np.concatenate([self._tail, hashes])
-        windows = len(joined) - self._window + 1
-        if windows > 0:
-            types = int(_types_in_windows(joined, self._window))
-            self._types += types
-            self._windows += windows
-            self._blocks.append(types / (windows * self._window))
-            joined = joined[windows:]
-        self._tail = joined.copy()
+        windows = max(len(joined) - self._window + 1, 0)
+        first = 0
+        while first < windows:
+            count = min(self._block_windows - self._counted_windows, windows - first)
+            words = joined[first : first + count + self._window - 1]
+            self._count(int(_types_in_windows(words, self._window)), count)
+            first += count
+        self._tail = joined[windows:].copy()
+
+    def _count(self, types: int, windows: int) -> None:
+        self._types += types
+        self._windows += windows
+        self._counted_types += types
+        self._counted_windows += windows
+        if self._counted_windows == self._block_windows:
+            self._blocks.append(self._counted_types)
+            self._counted_types = self._counted_windows = 0
+            if len(self._blocks) == 2 * _BLOCKS:
+                pairs = zip(self._blocks[::2], self._blocks[1::2], strict=True)
+                self._blocks = [one + other for one, other in pairs]
+                self._block_windows *= 2
 
     def value(self) -> float:
         """MATTR so far; the type-token ratio while there are fewer words than one window."""
@@ -91,12 +111,12 @@ class Concatenated:
         return len(np.unique(self._tail)) / len(self._tail) if len(self._tail) else 0.0
 
     def margin(self) -> float | None:
-        """Half the width of the 95 % confidence interval; each call of `add` is one block."""
-        values = np.asarray(self._blocks)
+        """Half the width of the 95 % confidence interval."""
+        values = np.array(self._blocks) / (self._block_windows * self._window)
         return margin(len(values), float(values.sum()), float((values**2).sum()))
 
 
-class Shuffled:
+class Stored:
     """Stores all texts (8 bytes per word), to join them in random order later."""
 
     def __init__(self) -> None:
@@ -109,7 +129,7 @@ class Shuffled:
         self.lengths.append(np.diff(starts))
 
 
-def shuffled_estimate(parts: Iterable[Shuffled], window: int, seed: int) -> Estimate:
+def shuffled_estimate(parts: Iterable[Stored], window: int, seed: int) -> Estimate:
     """MATTR over the texts of all parts, joined in one random order.
 
     Args:
@@ -123,10 +143,8 @@ def shuffled_estimate(parts: Iterable[Shuffled], window: int, seed: int) -> Esti
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     order = np.random.default_rng(seed).permutation(len(lengths))
     joined = Concatenated(window)
-    blocks = min(_BLOCKS, len(hashes) // (_WINDOWS_A_BLOCK * window))
-    at_once = min(_TEXTS_AT_ONCE, -(-len(order) // max(blocks, 1)) or 1)
-    for first in range(0, len(order), at_once):
-        chosen = order[first : first + at_once]
+    for first in range(0, len(order), _TEXTS_AT_ONCE):
+        chosen = order[first : first + _TEXTS_AT_ONCE]
         joined.add(_gather(hashes, starts, chosen), chosen)
     return Estimate(joined.value(), joined.margin())
 
@@ -137,47 +155,63 @@ class LexicalDiversity:
     Args:
         texts: how texts are combined (`Analysis.mattr_texts`).
         window: words in the moving window.
-        seed: seed of the random order; used if `texts` is `shuffled`.
+        seed: seed of the random order, if texts are joined in one.
+        cutter: cuts texts into words.
     """
 
-    def __init__(self, texts: Combination, window: int, seed: int) -> None:
-        self._texts, self._window, self._seed = texts, window, seed
-        self._sources: dict[str, MeanOfTexts | Concatenated | Shuffled] = {}
-        self._all = self._new()
+    def __init__(
+        self, texts: MattrTexts, window: int, seed: int, *, cutter: Cutter = word_hashes
+    ) -> None:
+        self._texts, self._window, self._seed, self._cutter = texts, window, seed, cutter
+        self._in_order: dict[str, MeanOfTexts | Concatenated] = {}
+        self._all_in_order = self._new()
+        self._stored: dict[str, Stored] = {}
         self.words = 0
         """Number of words read."""
 
-    def _new(self) -> MeanOfTexts | Concatenated | Shuffled:
-        if self._texts == "shuffled":
-            return Shuffled()
-        kind = MeanOfTexts if self._texts == "mean" else Concatenated
-        return kind(self._window)
+    def _new(self) -> MeanOfTexts | Concatenated:
+        return (MeanOfTexts if self._texts == "mean" else Concatenated)(self._window)
 
     def add(self, source: str, texts: pa.StringArray) -> None:
         """Add texts of one source, in the dataset's order."""
-        hashes, starts = word_hashes(texts)
+        self.add_words(source, *self._cutter(texts))
+
+    def add_words(self, source: str, hashes: Hashes, starts: Integers) -> None:
+        """Add texts of one source, cut into words: word hashes, and each text's first word."""
         self.words += len(hashes)
-        self._sources.setdefault(source, self._new()).add(hashes, starts)
-        if not isinstance(self._all, Shuffled):
-            self._all.add(hashes, starts)
+        if self._texts != "shuffled":
+            self._in_order.setdefault(source, self._new()).add(hashes, starts)
+        if self._texts in ("shuffled", "parts_in_order"):
+            self._stored.setdefault(source, Stored()).add(hashes, starts)
+        else:
+            self._all_in_order.add(hashes, starts)
 
     def of_each(self) -> tuple[dict[str, Estimate], Estimate]:
         """MATTR by source, and MATTR of all texts, each with its margin."""
-        each = {source: self._of(texts, [source]) for source, texts in self._sources.items()}
-        return each, self._of(self._all, list(self._sources))
+        sources = self._stored if self._texts == "shuffled" else self._in_order
+        return {source: self.of_source(source) for source in sources}, self.of_all()
 
-    def of_source(self, source: str) -> float:
+    def of_source(self, source: str) -> Estimate:
         """MATTR of a source's texts, between 0 and 1; 0 without words."""
-        return self._of(self._sources[source], [source]).value
+        if self._texts == "shuffled":
+            return self._shuffled([source])
+        texts = self._in_order[source]
+        return Estimate(texts.value(), texts.margin())
 
-    def of_all(self) -> float:
-        """MATTR of all texts, between 0 and 1; 0 without words."""
-        return self._of(self._all, list(self._sources)).value
+    def of_all(self) -> Estimate:
+        """MATTR of all texts, between 0 and 1; 0 without words.
 
-    def _of(self, texts: MeanOfTexts | Concatenated | Shuffled, sources: list[str]) -> Estimate:
-        if not isinstance(texts, Shuffled):
-            return Estimate(texts.value(), texts.margin())
-        parts = [part for s in sources if isinstance(part := self._sources[s], Shuffled)]
+        Texts that are joined in order of the sources have no margin: blocks are of different
+        sources, so they are not drawn alike.
+        """
+        if self._stored:
+            return self._shuffled(list(self._stored))
+        everything = self._all_in_order
+        in_blocks = isinstance(everything, Concatenated)
+        return Estimate(everything.value(), None if in_blocks else everything.margin())
+
+    def _shuffled(self, sources: list[str]) -> Estimate:
+        parts = [self._stored[source] for source in sources]
         return shuffled_estimate(parts, self._window, derive_seed("mattr", self._seed, *sources))
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.columns import Row, read_batches, write_csv
 from lamini.analysis.minhash import Hashing, NearDuplicates, Shingles
 from lamini.analysis.words import Integers
-from lamini.files import atomic_writer, read_json
+from lamini.dataset.manifest import DatasetManifest
+from lamini.files import atomic_writer
 from lamini.log import Progress
 from lamini.settings.params import FindNearDuplicates
 
@@ -60,10 +61,10 @@ def find_near_duplicates(
     Raises:
         LaminiError: when the dataset cannot be read, or does not match the manifest.
     """
-    facts = read_json(manifest)
+    facts = DatasetManifest.read(manifest)
     hashing = Hashing(settings.ngram, settings.bands, settings.band_rows)
     known = NearDuplicates(
-        facts["rows"],
+        facts.rows,
         hashing=hashing,
         threshold=settings.threshold,
         most_compared=settings.most_compared,
@@ -71,7 +72,7 @@ def find_near_duplicates(
     rows: Counter[str] = Counter()
     ids: list[pa.Array] = []
     found: list[tuple[Integers, Integers, Any]] = []
-    with Progress(facts["rows"], "instructions") as progress:
+    with Progress(facts.rows, "instructions") as progress:
         for source, batch, shingles in _hashed(dataset, manifest, hashing):
             first = progress.done
             rows[source] += len(batch)
@@ -85,7 +86,7 @@ def find_near_duplicates(
     table = _table(ids, rows, found)
     with atomic_writer(near_duplicates, "wb") as handle:
         pq.write_table(table, handle, compression="zstd")
-    write_csv(counts, COLUMNS, _count(table, rows, facts["mixture"]))
+    write_csv(counts, COLUMNS, _count(table, rows, facts.mixture))
 
 
 def _hashed(
@@ -128,7 +129,7 @@ def _table(
     )
 
 
-def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[dict[str, Any]]:
+def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[Row]:
     pairs = Counter(
         zip(
             table["instruction_source"].to_pylist(),
@@ -138,13 +139,11 @@ def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[dict[str, 
     )
     lines = []
     for source, total in rows.items():
-        own = pairs[source, source]
         every = sum(count for (repeating, _), count in pairs.items() if repeating == source)
-        lines.append(_row(source, total, own, every - own))
-    own, every = sum(line["near_duplicates"] for line in lines), len(table)
-    return [*lines, _row(mixture, rows.total(), own, every - own)]
+        lines.append(_row(source, total, pairs[source, source], every))
+    own = sum(pairs[source, source] for source in rows)
+    return [*lines, _row(mixture, rows.total(), own, len(table))]
 
 
-def _row(name: str, total: int, own: int, others: int) -> dict[str, Any]:
-    percent = 100 * (own + others) / total
-    return dict(zip(COLUMNS, (name, total, own, others, percent), strict=True))
+def _row(name: str, total: int, own: int, every: int) -> Row:
+    return [name, total, own, every - own, 100 * every / total]

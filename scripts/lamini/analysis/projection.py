@@ -1,16 +1,22 @@
-"""Projection of embeddings by t-SNE (Figure 3), and measures of their semantic diversity."""
+"""Projection of embeddings by t-SNE (Figure 3), and measures of their semantic diversity.
+
+Each panel is laid out twice: the figure shows the layout that starts from the principal components.
+The second one has another seed and starts from random positions; what both layouts keep
+of the neighbourhood (`lamini.analysis.neighbourhood`) says how much of the figure is chance.
+"""
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import write_csv
+from lamini.analysis.columns import Row, write_csv
 from lamini.analysis.embeddings import Vectors
+from lamini.analysis.neighbourhood import kept_neighbours
 from lamini.analysis.semantics import COLUMNS, semantic_diversity
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, derive_seed
@@ -18,16 +24,36 @@ from lamini.settings.params import ProjectEmbeddings
 
 logger = logging.getLogger("lamini")
 Positions = np.ndarray[Any, np.dtype[np.float64]]
+Start = Literal["pca", "random"]
+PANEL_LETTERS = "abcdefgh"
 MIN_POINTS = 5
 """Minimum number of instructions per panel for a meaningful t-SNE."""
 MIN_POINTS_OF_SOURCE = 4
-"""Minimum number of instructions per source; each half needs two texts to compare."""
+"""Minimum number of instructions per source whose diversity is measured."""
+NEIGHBOURHOOD_COLUMNS = (
+    "panel",
+    "instruction_sources",
+    "instructions",
+    "cut",
+    "perplexity",
+    "neighbours",
+    "kept_percent",
+    "second_kept_percent",
+    "chance_percent",
+    "trustworthiness",
+    "second_trustworthiness",
+    "same_in_both_percent",
+)
+"""`cut`: number of instructions that are longer than the model reads. `kept_percent`: nearest
+neighbours by the embeddings that are also nearest in the figure; `second_*`: in the second layout.
+`same_in_both_percent`: neighbours in the figure that are also neighbours in the second layout."""
 
 
 def project_embeddings(
     *,
     embeddings: str | Path,
     projection: str | Path,
+    neighbourhoods: str | Path,
     diversity: str | Path,
     settings: ProjectEmbeddings,
 ) -> None:
@@ -37,16 +63,18 @@ def project_embeddings(
         embeddings: Parquet written by `embed_instructions`.
         projection: Parquet to write: `panel` (from 0), `instruction_source`, `instruction`, `x`,
             `y` (float32; t-SNE units).
+        neighbourhoods: CSV to write, in `NEIGHBOURHOOD_COLUMNS`, one row per panel.
         diversity: CSV to write, in `lamini.analysis.semantics.COLUMNS`.
-        settings: the rule's params: `panels`, `perplexity`, `replicates` (of the intervals), and
-            `seed` of the layout and of the intervals.
+        settings: the rule's params: `panels`, `perplexity`, and `seed` of the layout and of the
+            texts that are compared.
 
     Raises:
         LaminiError: when a panel has fewer than `MIN_POINTS` instructions, or a source fewer than
             `MIN_POINTS_OF_SOURCE`.
     """
     sample = pq.read_table(embeddings)
-    panels = []
+    panels: list[pa.Table] = []
+    kept: list[Row] = []
     for number, sources in enumerate(settings.panels):
         shown = sample.filter(pc.is_in(sample["instruction_source"], pa.array(sources)))
         if len(shown) < MIN_POINTS:
@@ -56,10 +84,15 @@ def project_embeddings(
             )
         logger.info("panel %d: t-SNE of %d instructions", number, len(shown))
         layout_seed = derive_seed("project_embeddings", settings.seed, *sources)
-        positions = lay_out(vectors_of(shown), settings.perplexity, layout_seed)
+        vectors = vectors_of(shown)
+        positions = lay_out(vectors, settings.perplexity, layout_seed)
         panels.append(_panel(number, shown, positions))
+        second_seed = derive_seed("second_layout", settings.seed, *sources)
+        second = lay_out(vectors, settings.perplexity, second_seed, start="random")
+        kept.append(_neighbourhood(number, shown, (positions, second), settings))
     with atomic_writer(projection, "wb") as handle:
         pq.write_table(pa.concat_tables(panels), handle, compression="zstd")
+    write_csv(neighbourhoods, NEIGHBOURHOOD_COLUMNS, kept)
     write_csv(diversity, COLUMNS, _diversities(sample, settings))
 
 
@@ -77,13 +110,14 @@ def usable_perplexity(perplexity: float, rows: int) -> float:
     return min(perplexity, most)
 
 
-def lay_out(vectors: Vectors, perplexity: float, seed: int) -> Positions:
+def lay_out(vectors: Vectors, perplexity: float, seed: int, *, start: Start = "pca") -> Positions:
     """t-SNE with cosine distance; the same vectors and seed give the same positions.
 
     Args:
         vectors: shape (points, dimensions).
         perplexity: capped by `usable_perplexity`.
-        seed: seed of the nearest-neighbour search; the first layout is PCA, which needs no seed.
+        seed: seed of the nearest-neighbour search and of the first positions.
+        start: first positions: the two principal components, or random ones.
 
     Returns:
         Positions, shape (points, 2).
@@ -94,11 +128,34 @@ def lay_out(vectors: Vectors, perplexity: float, seed: int) -> Positions:
     layout = TSNE(
         perplexity=usable_perplexity(perplexity, len(vectors)),
         metric="cosine",
-        initialization="pca",
+        initialization=start,
         random_state=seed % 2**31,
         n_jobs=1,
     )
     return np.asarray(layout.fit(vectors.astype(np.float64)))
+
+
+def _neighbourhood(
+    number: int,
+    shown: pa.Table,
+    layouts: tuple[Positions, Positions],
+    settings: ProjectEmbeddings,
+) -> Row:
+    """A panel's row of `NEIGHBOURHOOD_COLUMNS`."""
+    sources = settings.panels[number]
+    seed = derive_seed("neighbourhoods", settings.seed, *sources)
+    kept = kept_neighbours(vectors_of(shown), layouts, seed)
+    return [
+        PANEL_LETTERS[number],
+        " and ".join(sources),
+        len(shown),
+        pc.sum(shown["cut"]).as_py(),
+        usable_perplexity(settings.perplexity, len(shown)),
+        kept.neighbours,
+        *(100 * share for share in (*kept.shares, kept.chance)),
+        *kept.trust,
+        100 * kept.both,
+    ]
 
 
 def _panel(number: int, shown: pa.Table, positions: Positions) -> pa.Table:
@@ -113,7 +170,7 @@ def _panel(number: int, shown: pa.Table, positions: Positions) -> pa.Table:
     )
 
 
-def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[dict[str, Any]]:
+def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[Row]:
     """One row per source; all sources are cut to the size of the smallest one."""
     sources = list(dict.fromkeys(source for panel in settings.panels for source in panel))
     vectors = {
@@ -128,10 +185,10 @@ def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[dict[str
             f" {MIN_POINTS_OF_SOURCE}; raise `analysis.embeddings.samples`, or"
             " remove it from `analysis.embeddings.panels`"
         )
-    rows = []
+    rows: list[Row] = []
     for source in sources:
         random = np.random.default_rng(derive_seed("semantic_diversity", settings.seed, source))
         chosen = np.sort(random.choice(len(vectors[source]), size, replace=False))
-        measured = semantic_diversity(vectors[source][chosen], settings.replicates, random)
-        rows.append({"instruction_source": source, "samples": size, **measured})
+        measured = semantic_diversity(vectors[source][chosen])
+        rows.append([source, size, *(measured[column] for column in COLUMNS[2:])])
     return rows

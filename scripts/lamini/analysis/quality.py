@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamini.analysis.columns import Row
+from lamini.dataset.manifest import DatasetManifest, SourceCounts
 from lamini.generation.normalization import text_key
 
 TEXTS = ("instruction", "response")
@@ -25,7 +27,8 @@ COUNTS = (
     "duplicate_pairs",
 )
 """`read`: rows read by the merge. `empty_*`, `excluded`: rows dropped by the merge. `samples`: rows
-of the dataset; all later counts are among them.
+of the dataset; all later counts are among them. `truncated` is empty where the data has no finish
+reasons.
 
 A duplicate repeats an earlier text; both are equal after normalization (NFKC, case, white space).
 The first occurrence does not count. `duplicate_instructions` repeat the same source,
@@ -76,8 +79,8 @@ class Quality:
         counts["duplicate_pairs"] += pair_key in self._pairs
         self._pairs.add(pair_key)
 
-    def rows(self, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One row per source, and one of all sources under the mixture's name.
+    def rows(self, manifest: DatasetManifest) -> list[Row]:
+        """Rows in `COLUMNS`: one row per source, and one of all sources under the mixture's name.
 
         Args:
             manifest: the dataset's manifest, with the counts of dropped rows.
@@ -85,32 +88,38 @@ class Quality:
         total: Counter[str] = Counter()
         rows = []
         none: dict[str, list[Any]] = {text: [] for text in TEXTS}
-        for source in manifest["settings"]["sources"]:
+        for source in manifest.settings.sources:
             counts = self._counts.get(source, Counter())
-            counts.update(_left_out(manifest["sources"][source]))
+            counts.update(_left_out(manifest.sources[source]))
             total.update(counts)
-            rows.append(_row(source, counts, self._lengths.get(source, none)))
+            unknown = manifest.sources[source].truncated is None
+            rows.append(_row(source, counts, self._lengths.get(source, none), unknown))
         everything = {
             text: [part for lengths in self._lengths.values() for part in lengths[text]]
             for text in TEXTS
         }
-        return [*rows, _row(manifest["mixture"], total, everything)]
+        unknown = any(counts.truncated is None for counts in manifest.sources.values())
+        return [*rows, _row(manifest.mixture, total, everything, unknown)]
 
 
-def _left_out(source: Mapping[str, Any]) -> dict[str, int]:
+def _left_out(source: SourceCounts) -> dict[str, int]:
     """Number of rows of a source that the merge read, and of dropped rows by reason."""
-    dropped = source["dropped"]
-    empty = {f"empty_{text}s": dropped.get(f"empty_{text}", 0) for text in TEXTS}
-    excluded = sum(dropped.values()) - sum(empty.values())
-    return {"read": source["read"], **empty, "excluded": excluded}
+    empty = {f"empty_{text}s": source.dropped[f"empty_{text}"] for text in TEXTS}
+    excluded = source.dropped.total() - sum(empty.values())
+    return {"read": source.read, **empty, "excluded": excluded}
 
 
-def _row(name: str, counts: Counter[str], lengths: Mapping[str, list[Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"instruction_source": name}
-    row.update((column, counts[column]) for column in COUNTS)
-    for text, parts in lengths.items():
-        joined = np.concatenate(parts or [np.zeros(1, np.int32)])
-        values = np.percentile(joined, PERCENTILES, method="inverted_cdf")
-        for percentile, value in zip(PERCENTILES, values, strict=True):
-            row[f"{text}_characters_p{percentile}"] = int(value)
+def _row(
+    name: str, counts: Counter[str], lengths: Mapping[str, list[Any]], truncation_unknown: bool
+) -> Row:
+    known: dict[str, int | None] = {column: counts[column] for column in COUNTS}
+    if truncation_unknown:
+        known["truncated"] = None
+    row: list[str | float | None] = [name, *known.values()]
+    for text in TEXTS:
+        if not lengths[text]:
+            row += [None] * len(PERCENTILES)
+            continue
+        joined = np.concatenate(lengths[text])
+        row += map(int, np.percentile(joined, PERCENTILES, method="inverted_cdf"))
     return row

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.columns import read_batches
 from lamini.analysis.words import Integers
+from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import derive_seed
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("lamini")
 
 
 def choose_rows(
-    manifest: Mapping[str, Any],
+    manifest: DatasetManifest,
     sources: Iterable[str],
     most: int,
     *,
@@ -38,11 +38,11 @@ def choose_rows(
     Raises:
         LaminiError: when a requested source has no rows.
     """
-    rows = {name: source["rows"] for name, source in manifest["sources"].items() if source["rows"]}
+    rows = {name: counts.rows for name, counts in manifest.sources.items() if counts.rows}
     wanted = set(sources)
     if missing := wanted - set(rows):
         raise LaminiError(
-            f"mixture {manifest['mixture']} has no pairs of {', '.join(sorted(missing))};"
+            f"mixture {manifest.mixture} has no pairs of {', '.join(sorted(missing))};"
             f" it has {', '.join(rows)}; correct `{setting}`"
         )
     samples = {}

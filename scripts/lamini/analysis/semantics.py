@@ -1,12 +1,13 @@
-"""Semantic diversity of a set of embeddings, with confidence intervals.
+"""Semantic diversity of a set of embeddings.
 
 Two measures: the mean cosine distance between two texts, and the Vendi score (Friedman and Dieng
 2023). The Vendi score is the exponential of the entropy of the similarity matrix's eigenvalues, an
 effective number of dissimilar texts. Both are computed without a matrix of all pairs of texts.
 
-The intervals come from random halves, drawn without replacement. A bootstrap (with replacement)
-repeats texts, which makes any set look less diverse than it is. The spread of halves around their
-mean equals that of full samples around theirs, because each half omits half of the sample.
+The mean cosine distance is a mean over pairs (a U-statistic); its interval is the jackknife's. The
+Vendi score has no interval. It grows with the number of texts, so the score of a sample does not
+estimate that of a population. Intervals from halves of a sample of 200 MiniLM vectors contained
+only 72 to 80 % of the scores of other samples, instead of 95 %.
 """
 
 from typing import Any
@@ -14,28 +15,36 @@ from typing import Any
 import numpy as np
 
 from lamini.analysis.embeddings import Vectors
+from lamini.analysis.intervals import Estimate, margin
 
-MEASURES = ("mean_cosine_distance", "vendi_score")
 COLUMNS = (
     "instruction_source",
     "samples",
-    *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
+    "mean_cosine_distance",
+    "mean_cosine_distance_low",
+    "mean_cosine_distance_high",
+    "vendi_score",
 )
-_INTERVAL = (2.5, 97.5)
+"""`low` and `high` are the ends of the 95 % confidence interval."""
 
 Matrix = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
-def mean_cosine_distance(units: Matrix) -> float:
-    """Mean of 1 - cosine similarity over all pairs of different rows.
+def mean_cosine_distance(units: Matrix) -> Estimate:
+    """Mean of 1 - cosine similarity over all pairs of different rows, with the jackknife's margin.
 
     Args:
-        units: rows of unit length, shape (texts, dimensions); at least two rows.
+        units: rows of unit length, shape (texts, dimensions); at least three rows.
     """
     rows = len(units)
-    total = np.square(units.sum(axis=0, dtype=np.float64)).sum()
-    own = np.square(units, dtype=np.float64).sum()
-    return float(1 - (total - own) / (rows * (rows - 1)))
+    exact = units.astype(np.float64)
+    own = np.square(exact).sum(axis=1)
+    # Mean distance of each row from all others.
+    distances = 1 - (exact @ exact.sum(axis=0) - own) / (rows - 1)
+    # Without row i, the mean changes by 2 / (rows - 2) times the row's deviation from the mean.
+    scaled = 2 * (rows - 1) / (rows - 2) * distances
+    half = margin(rows, float(scaled.sum()), float(np.square(scaled).sum()))
+    return Estimate(float(distances.mean()), half)
 
 
 def vendi_score(units: Matrix) -> float:
@@ -52,36 +61,15 @@ def vendi_score(units: Matrix) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def semantic_diversity(
-    vectors: Vectors, replicates: int, random: np.random.Generator
-) -> dict[str, float]:
-    """Both measures of a set, with 95 % confidence intervals.
+def semantic_diversity(vectors: Vectors) -> dict[str, float | None]:
+    """Both measures of a set, in the columns `COLUMNS[2:]`.
 
     Args:
-        vectors: shape (texts, dimensions), at least four texts; a zero vector counts as dissimilar
-            to all others.
-        replicates: number of random halves.
-        random: generator that draws the halves.
-
-    Returns:
-        `mean_cosine_distance` and `vendi_score`, each also with the endings `_low` and `_high`.
+        vectors: shape (texts, dimensions), at least three texts; a zero vector counts as
+            dissimilar to all others.
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths > 0, lengths, 1)
-    halves: dict[str, list[float]] = {measure: [] for measure in MEASURES}
-    for _ in range(replicates):
-        half = units[random.permutation(len(units))[: len(units) // 2]]
-        halves["mean_cosine_distance"].append(mean_cosine_distance(half))
-        halves["vendi_score"].append(vendi_score(half))
-    values = {
-        "mean_cosine_distance": mean_cosine_distance(units),
-        "vendi_score": vendi_score(units),
-    }
-    measured: dict[str, float] = {}
-    for measure, value in values.items():
-        # Halves have a lower level (fewer dissimilar texts), so only their spread is used.
-        low, high = np.percentile(halves[measure], _INTERVAL) - np.mean(halves[measure])
-        measured[measure] = value
-        measured[f"{measure}_low"] = value + float(low)
-        measured[f"{measure}_high"] = value + float(high)
-    return measured
+    value, half = mean_cosine_distance(units)
+    ends = (None, None) if half is None else (value - half, value + half)
+    return dict(zip(COLUMNS[2:], (value, *ends, vendi_score(units)), strict=True))

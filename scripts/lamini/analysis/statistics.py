@@ -1,22 +1,23 @@
 """Table 1, Table 2, text lengths and quality of a merged dataset, in one pass over its rows."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lamini.analysis.columns import read_batches, write_csv
+from lamini.analysis.columns import Row, read_batches, write_csv
 from lamini.analysis.intervals import Estimate, margin
 from lamini.analysis.mattr import LexicalDiversity
 from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
 from lamini.analysis.quality import TEXTS, Quality
-from lamini.analysis.tokens import TokenCounter
+from lamini.analysis.readability import COLUMNS as READABILITY_COLUMNS
+from lamini.analysis.readability import Readability
+from lamini.analysis.tokens import TokenCounter, mattr_cutter
 from lamini.analysis.words import Integers
-from lamini.files import read_json
+from lamini.dataset.manifest import DatasetManifest
 from lamini.log import Progress
 from lamini.settings.params import MeasureDataset
 
@@ -44,6 +45,7 @@ def measure_dataset(
     diversity: str | Path,
     quality: str | Path,
     lengths: str | Path,
+    readability: str | Path,
     settings: MeasureDataset,
 ) -> None:
     """Measure a merged dataset per source and in total.
@@ -57,28 +59,32 @@ def measure_dataset(
         diversity: CSV to write (Table 2): MATTR, times 100.
         quality: CSV to write, in `lamini.analysis.quality.COLUMNS`.
         lengths: CSV to write, in `LENGTH_COLUMNS`: histograms of instruction and response lengths.
+        readability: CSV to write, in `lamini.analysis.readability.COLUMNS`.
         settings: the rule's params: fields of `Analysis`, `tokenizer_location`, `symbols` (the
-            paper's symbol of each source), and `seed` (order in which texts are joined for
-            `mattr_texts: shuffled`).
+            paper's symbol of each source), and `seed` (order in which texts are joined).
 
     Raises:
         LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
-    facts = read_json(manifest)
+    facts = DatasetManifest.read(manifest)
     counter = TokenCounter(settings.tokenizer_location)
+    cutter = mattr_cutter(settings.mattr_tokens, counter, lower=settings.mattr_lower_case)
     lexical = {
-        text: LexicalDiversity(settings.mattr_texts, settings.mattr_window, settings.seed)
+        text: LexicalDiversity(
+            settings.mattr_texts, settings.mattr_window, settings.seed, cutter=cutter
+        )
         for text in TEXTS
     }
-    found, tokens = Quality(), TokenSums()
+    found, tokens, readable = Quality(), TokenSums(), Readability()
     histograms: dict[tuple[str, str], Integers] = {}
     columns = [*TEXTS, "flags"]
     # Splitting and counting words releases the GIL, so there is one thread per column.
-    with Progress(facts["rows"], "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
+    with Progress(facts.rows, "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
         for source, batch in read_batches(dataset, columns, manifest):
             for text in TEXTS:
                 counted = counter.count(batch[text])
                 tokens.add(source, text, counted)
+                readable.add(source, batch[text])
                 bins = np.searchsorted(_BOUNDS, counted, side="right") - 1
                 histogram = np.bincount(bins, minlength=len(_BOUNDS))
                 histograms[source, text] = histograms.get((source, text), 0) + histogram
@@ -86,19 +92,13 @@ def measure_dataset(
             deque(pool.map(LexicalDiversity.add, lexical.values(), repeat(source), texts), 0)
             found.add(source, batch)
             progress.advance(len(batch))
-        diverse = dict(
-            zip(TEXTS, pool.map(LexicalDiversity.of_each, lexical.values()), strict=True)
-        )
-    rows = source_rows(facts)
+        diverse = list(pool.map(LexicalDiversity.of_each, lexical.values()))
+    rows = facts.source_rows
     write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings.symbols))
-    write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts["mixture"], rows, diverse))
+    write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts.mixture, rows, diverse))
     write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
     write_csv(lengths, LENGTH_COLUMNS, _lengths(rows, histograms))
-
-
-def source_rows(facts: Mapping[str, Any]) -> dict[str, int]:
-    """Number of samples of each source of a mixture, from its manifest."""
-    return {source: facts["sources"][source]["rows"] for source in facts["settings"]["sources"]}
+    write_csv(readability, READABILITY_COLUMNS, readable.rows(facts))
 
 
 class TokenSums:
@@ -120,8 +120,8 @@ class TokenSums:
 
 
 def statistics_rows(
-    facts: Mapping[str, Any], tokens: TokenSums, symbols: Mapping[str, str]
-) -> list[dict[str, Any]]:
+    facts: DatasetManifest, tokens: TokenSums, symbols: Mapping[str, str]
+) -> list[Row]:
     """Table 1, in `STATISTICS_COLUMNS`: one row per source of the mixture, and one of all.
 
     Args:
@@ -129,30 +129,29 @@ def statistics_rows(
         tokens: token sums of all texts.
         symbols: the paper's symbol of each source.
     """
-    rows = source_rows(facts)
-    name = facts["mixture"]
+    rows, name = facts.source_rows, facts.mixture
     groups = [*((s, symbols.get(s, ""), [s]) for s in rows), (name, name.upper(), [*rows])]
-    lines = []
+    lines: list[Row] = []
     for name, symbol, sources in groups:
         samples = sum(rows[source] for source in sources)
-        row: dict[str, Any] = {"instruction_source": name, "symbol": symbol, "samples": samples}
-        for text in TEXTS:
-            row[f"{text}_tokens"], mean = tokens.of(sources, text)
-            row[f"{text}_mean_tokens"], row[f"{text}_margin"] = mean
-        lines.append(row)
+        counted = (tokens.of(sources, text) for text in TEXTS)
+        cells = (
+            cell
+            for total, (mean, half) in counted
+            for cell in (total, mean if samples else None, half)
+        )
+        lines.append([name, symbol, samples, *cells])
     return lines
 
 
-def _lengths(
-    rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]
-) -> list[dict[str, Any]]:
+def _lengths(rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]) -> list[Row]:
     """Rows of the histograms, each up to its longest text."""
-    lines = []
+    lines: list[Row] = []
     for source in (name for name, samples in rows.items() if samples):
         for text in TEXTS:
             counts = np.trim_zeros(histograms[source, text], "b")
             lines += [
-                dict(zip(LENGTH_COLUMNS, (source, text, int(first), int(count)), strict=True))
+                (source, text, int(first), int(count))
                 for first, count in zip(_BOUNDS, counts, strict=False)
             ]
     return lines
@@ -161,15 +160,14 @@ def _lengths(
 def _diversity(
     mixture: str,
     rows: Mapping[str, int],
-    diverse: Mapping[str, tuple[dict[str, Estimate], Estimate]],
-) -> list[dict[str, Any]]:
+    diverse: Sequence[tuple[dict[str, Estimate], Estimate]],
+) -> list[Row]:
     """Table 2, values times 100: one row per source, and one of all."""
-    lines: list[dict[str, Any]] = []
+    lines: list[Row] = []
     for source in (*(name for name, samples in rows.items() if samples), mixture):
-        row: dict[str, Any] = {"instruction_source": source}
-        for text, (each, of_all) in diverse.items():
+        row: list[str | float | None] = [source]
+        for each, of_all in diverse:
             value, half = of_all if source == mixture else each[source]
-            row[f"{text}_mattr"] = 100 * value
-            row[f"{text}_margin"] = None if half is None else 100 * half
+            row += [100 * value, None if half is None else 100 * half]
         lines.append(row)
     return lines

@@ -6,7 +6,7 @@ from lamini.analysis.columns import read_batches, write_csv
 from lamini.analysis.quality import TEXTS
 from lamini.analysis.statistics import STATISTICS_COLUMNS, TokenSums, statistics_rows
 from lamini.analysis.tokens import TokenCounter
-from lamini.files import read_json
+from lamini.dataset.manifest import DatasetManifest
 from lamini.log import Progress
 from lamini.settings.params import CountTokens
 
@@ -25,10 +25,10 @@ def count_tokens(
     Raises:
         LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
-    facts = read_json(manifest)
+    facts = DatasetManifest.read(manifest)
     counter = TokenCounter(settings.tokenizer_location)
     tokens = TokenSums()
-    with Progress(facts["rows"], "pairs") as progress:
+    with Progress(facts.rows, "pairs") as progress:
         for source, batch in read_batches(dataset, TEXTS, manifest):
             for text in TEXTS:
                 tokens.add(source, text, counter.count(batch[text]))

@@ -60,8 +60,7 @@ def measure_topic_coverage(
     for source, found in counts.items():
         numbers = (len(listed), len(shown[source] & listed), len(reached[source] & listed))
         percent = 100 * found["on_topic"] / found["instructions"]
-        values = (source, *numbers, found["instructions"], found["on_topic"], percent)
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        rows.append((source, *numbers, found["instructions"], found["on_topic"], percent))
     write_csv(coverage, COLUMNS, rows)
 
 

@@ -4,21 +4,23 @@ Wang et al. (2023) parse each instruction and take the verb closest to the root 
 with its first direct noun object. This module does the same with a dependency parser (spaCy).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lamini.analysis.columns import write_csv
+from lamini.analysis.columns import Row, write_csv
 from lamini.analysis.sampling import choose_rows, sampled_batches
+from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
-from lamini.files import read_json, resolve_path
+from lamini.files import resolve_path
 from lamini.log import Progress
 from lamini.settings.params import CountVerbs
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Span
+    from spacy.tokens import Doc, Token
 
 COLUMNS = ("instruction_source", "verb", "noun", "instructions", "sampled")
 """One row per source, verb and noun, sorted by descending count, then by name.
@@ -29,6 +31,20 @@ count all sources together.
 CHARACTERS = 500
 """Characters read per instruction: the task comes first, the rest is often the task's input."""
 _BATCH = 128
+_LABEL = re.compile(r"(?:question|task|instruction|prompt|q)\s*[:.]\s*", re.IGNORECASE)
+_INPUT = re.compile(r"\n|:|\s[-–—]\s")
+_OPENING = re.compile(
+    r"(?:(?:please|kindly|now|first|next|then|also|quickly|always|never|do not|don't|let's|let us)"
+    r"\b,? ?)+",
+    re.IGNORECASE,
+)
+_ADJUNCT = re.compile(
+    r"(?:in|using|given|based|for|with|as|from|step|if|to|after|before|without)\b[^,.]*,\s+",
+    re.IGNORECASE,
+)
+_MODAL = "You should"
+_MODAL_TOKENS = 2
+_WISHES = ("want", "need", "like")
 
 
 def count_verbs(
@@ -49,8 +65,8 @@ def count_verbs(
     Raises:
         LaminiError: when the dataset or the parser's model cannot be read.
     """
-    facts = read_json(manifest)
-    sources = [name for name, source in facts["sources"].items() if source["rows"]]
+    facts = DatasetManifest.read(manifest)
+    sources = [name for name, counts in facts.sources.items() if counts.rows]
     samples = choose_rows(
         facts,
         sources,
@@ -90,42 +106,85 @@ def load_parser(model: str) -> "Language":
 
 
 def verbs_and_nouns(parser: "Language", texts: Iterable[str]) -> list[tuple[str, str]]:
-    """Lemmas of verb and noun of each text; an empty string if there is none."""
+    """Lemmas of verb and noun of each text; an empty string if there is none.
+
+    Only the task is parsed, not its input. Parsers take many imperatives for nouns ("List rivers");
+    so where the task does not start with a verb, it is parsed again after "You should".
+    """
+    tasks = [task_of(text) for text in texts]
+    plain = [_verb(document) for document in parser.pipe(tasks, batch_size=_BATCH)]
+    starts = [_ADJUNCT.sub("", _OPENING.sub("", task), count=1).strip() for task in tasks]
+    commands = (
+        f"{_MODAL} {start[:1].lower()}{start[1:]}" if start and not _is_first(verb, task) else ""
+        for start, verb, task in zip(starts, plain, tasks, strict=True)
+    )
     found = []
-    for document in parser.pipe(texts, batch_size=_BATCH):
-        sentence = next((s for s in document.sents if any(t.is_alpha for t in s)), None)
-        found.append(_verb_and_noun(sentence) if sentence is not None else ("", ""))
+    for parsed, document in zip(plain, parser.pipe(commands, batch_size=_BATCH), strict=True):
+        command = document[_MODAL_TOKENS:][0] if len(document) > _MODAL_TOKENS else None
+        # A base form after "should", such as "list", is a verb; "what" or "lists" is none.
+        imperative = command is not None and command.tag_ == "VB" and command.pos_ == "VERB"
+        verb = command if imperative else parsed
+        found.append(("", "") if verb is None else (_lemma(verb), _object(verb)))
     return found
 
 
-def _verb_and_noun(sentence: "Span") -> tuple[str, str]:
-    """The verb closest to the sentence's root (the first of several), and its object."""
-    level = [sentence.root]
+def task_of(instruction: str) -> str:
+    """The part of an instruction before its input: before a line end, a colon or a dash.
+
+    It is empty if only a label is before the input ("Review: I loved it.").
+    """
+    text = _LABEL.sub("", instruction.strip(), count=1)
+    found = _INPUT.search(text)
+    if found is None:
+        return text
+    task = text[: found.start()]
+    if len(task.split()) > 1:
+        return task
+    return "" if found[0] == ":" else text
+
+
+def _is_first(verb: "Token | None", task: str) -> bool:
+    """Whether a verb is the first word of its task."""
+    return verb is not None and task[: verb.idx].strip() == ""
+
+
+def _verb(document: "Doc") -> "Token | None":
+    """The verb closest to the root of the first sentence (the first of several)."""
+    sentence = next((s for s in document.sents if any(t.is_alpha for t in s)), None)
+    level = [] if sentence is None else [sentence.root]
     while level:
         for token in level:
             if token.pos_ == "VERB":
-                nouns = [
-                    child.lemma_.lower()
-                    for child in token.children
-                    if child.dep_ == "dobj" and child.pos_ in ("NOUN", "PROPN")
-                ]
-                return token.lemma_.lower(), nouns[0] if nouns else ""
+                return _wanted(token)
         level = [child for token in level for child in token.children]
-    return "", ""
+    return None
 
 
-def _rows(
-    facts: Mapping[str, Any], counts: Mapping[str, Counter[tuple[str, str]]]
-) -> list[dict[str, Any]]:
+def _wanted(verb: "Token") -> "Token":
+    """What is wanted by "I want you to write ..."; else the verb."""
+    if verb.lemma_ in _WISHES:
+        for child in verb.children:
+            if child.dep_ in ("xcomp", "ccomp") and child.pos_ == "VERB":
+                return child
+    return verb
+
+
+def _lemma(token: "Token") -> str:
+    return token.lemma_.lower()
+
+
+def _object(verb: "Token") -> str:
+    nouns = (c for c in verb.children if c.dep_ == "dobj" and c.pos_ in ("NOUN", "PROPN"))
+    return next(map(_lemma, nouns), "")
+
+
+def _rows(facts: DatasetManifest, counts: Mapping[str, Counter[tuple[str, str]]]) -> list[Row]:
     total: Counter[tuple[str, str]] = Counter()
     for source_counts in counts.values():
         total.update(source_counts)
-    ordered = [s for s in facts["settings"]["sources"] if s in counts]
-    rows = []
-    for name, found in [*((s, counts[s]) for s in ordered), (facts["mixture"], total)]:
+    ordered = [s for s in facts.settings.sources if s in counts]
+    rows: list[Row] = []
+    for name, found in [*((s, counts[s]) for s in ordered), (facts.mixture, total)]:
         most_frequent = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        rows += [
-            dict(zip(COLUMNS, (name, verb, noun, count, found.total()), strict=True))
-            for (verb, noun), count in most_frequent
-        ]
+        rows += [(name, verb, noun, count, found.total()) for (verb, noun), count in most_frequent]
     return rows

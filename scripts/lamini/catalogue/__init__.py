@@ -88,9 +88,14 @@ class Catalogue(Run):
         return [path for item in self.figures.values() for path in item.entry.files(*forms)]
 
     def data_of_others(self, item: Item) -> list[str]:
-        """CSV files of all other tables and figures."""
+        """CSV files of all other tables and figures; of the last ones, none waits for another."""
         others = (*self.tables.values(), *self.figures.values())
-        return [path for other in others if other is not item for path in other.entry.files("csv")]
+        return [
+            path
+            for other in others
+            if other is not item and not other.entry.last
+            for path in other.entry.files("csv")
+        ]
 
     def report_inputs(self) -> dict[str, Any]:
         """Named inputs of the report."""
@@ -98,21 +103,27 @@ class Catalogue(Run):
             "tables": self.table_files("json"),
             "figures": self.figure_files("png"),
             "data": self.figure_files("csv"),
-            **self.analysis(projection=paths.PROJECTION),
+            **(self.analysis(projection=paths.PROJECTION) if self.panels else {}),
             "lineage": paths.LINEAGE,
             "config": paths.RUN_CONFIG,
             **self.analysis(manifest=paths.DATASET_MANIFEST),
             "summaries": self.summaries,
             "topics": [paths.TOPIC_FUNNEL] if self.has_topics else [],
+            "answers": [paths.ANSWERS.format(model=model) for model in self.rated_models],
+            **({"ratings": self.rated("models", paths.RATINGS)} if self.rated_models else {}),
         }
 
     def lineage_inputs(self) -> dict[str, Any]:
         """Named inputs of the lineage: all tables and figures."""
         return {"tables": self.table_files("json"), "figures": self.figure_files("png")}
 
+    @property
+    def _code(self) -> list[str]:
+        return [paths.of_project(name) for name in CODE]
+
     def crate_inputs(self) -> dict[str, Any]:
         """Named inputs of the RO-Crate; `snakefile` and `citation` are part of the repository."""
-        snakefile, citation = rule_inputs(CODE)
+        snakefile, citation = rule_inputs(self._code)
         return {
             "lineage": paths.LINEAGE,
             "report": paths.REPORT,
@@ -125,7 +136,7 @@ class Catalogue(Run):
         """Params of rule `write_crate`."""
         report = self.config.report
         return CrateParams(
-            title=report.title, files=user_files_digest(CODE), version=report.version
+            title=report.title, files=user_files_digest(self._code), version=report.version
         )
 
     def lineage_params(self) -> LineageParams:
@@ -148,8 +159,13 @@ class Catalogue(Run):
             trained=self.trains,
             references=[self.config.models[m].name for m in self.config.references],
             tasks=len(self.config.evaluated_tasks),
+            task_keys={name: key for key, name in self.task_names.items()},
+            model_keys={self.config.models[model].name: model for model in evaluated},
+            rated=[self.scored(model) for model in self.rated_models],
+            samples=self.config.evaluation.samples,
             protocol=" and ".join(sorted({*map(self.config.protocol, evaluated)})),
             studies=self.flow.studies,
             symbols=self.symbols,
             panels=self.panels,
+            left_out=self.flow.left_out,
         )

@@ -9,6 +9,8 @@ from lamini.catalogue.params import (
     ContaminationParams,
     DiversityParams,
     LengthsParams,
+    MattrReadingsParams,
+    NearDuplicateCurveParams,
     PlainParams,
     ProjectionParams,
     StatisticsParams,
@@ -23,7 +25,19 @@ def _diversity(run: Run) -> DiversityParams:
         mixture=run.mixture,
         symbols=run.symbols,
         window=run.config.analysis.mattr_window,
+        tokens=run.config.analysis.mattr_tokens,
+        lower_case=run.config.analysis.mattr_lower_case,
         texts=run.config.analysis.mattr_texts,
+    )
+
+
+def _mattr_readings(run: Run) -> MattrReadingsParams:
+    return MattrReadingsParams(
+        mixture=run.mixture,
+        symbols=run.symbols,
+        sources=run.config.mixtures[run.mixture].sources,
+        tokenizer=run.config.analysis.tokenizer,
+        window=run.config.analysis.mattr_window,
     )
 
 
@@ -61,14 +75,22 @@ def _plain(
     notes: Callable[[Run], list[str]] = lambda run: [],
     digits: int = 2,
     when: Callable[[Run], Any] = lambda run: True,
+    detectors: dict[str, str] | None = None,
 ) -> TableEntry:
-    """A CSV file shown without changes."""
+    """A CSV file shown without changes; `detectors` as in `PlainParams`."""
+    errors = {"errors": paths.DETECTOR_ERRORS} if detectors else {}
     return TableEntry(
         name,
         title=title,
         builder="lamini.tables.dataset_tables:plain_table",
-        inputs=lambda run: run.analysis(analysis=pattern),
-        params=lambda run: PlainParams(title=title, notes=notes(run), digits=digits, columns=[]),
+        inputs=lambda run: run.analysis(analysis=pattern) | errors,
+        params=lambda run: PlainParams(
+            title=title,
+            notes=notes(run),
+            digits=digits,
+            columns=[],
+            detectors=detectors or {},
+        ),
         when=when,
     )
 
@@ -81,11 +103,28 @@ def _duplicate_notes(run: Run) -> list[str]:
     ]
 
 
+def _neighbourhood_notes(run: Run) -> list[str]:
+    embeddings = run.config.analysis.embeddings
+    return [
+        f"Embeddings: `{embeddings.model}`, compared by cosine distance. Cut: instructions that are"
+        " longer than the model reads; their ends have no effect.",
+        f"Layout: t-SNE from the principal components, seed {run.config.seed}; the second one"
+        " has another seed and starts from random positions. Kept: nearest neighbours by the"
+        " embeddings that are also nearest in the layout. Same in both: neighbours in the figure"
+        " that the second layout has, too; the others are chance.",
+        "Distances between islands, and their areas, are not those of the embeddings.",
+    ]
+
+
 def _funnel_notes(run: Run) -> list[str]:
     words = run.config.analysis.funnel.shared_words
     return [
-        "From left to right: not in another language, not refused, not truncated, no"
-        f" near-duplicate, no {words} words shared with an evaluated example."
+        "From left to right: not in another language, answered, not truncated, no"
+        f" near-duplicate, no {words} words shared with an evaluated example. Then what each filter"
+        " finds alone; refusals and non-answers are both unanswered. The last columns are counted"
+        " and not taken out.",
+        "The first of several near-duplicates stays, if no other filter takes it out.",
+        "–: the data does not tell why a response ended.",
     ]
 
 
@@ -110,11 +149,21 @@ DATASET = Section(
         TableEntry(
             "02",
             title="Lexical diversity: MATTR (×100), ours and as published.",
-            builder="lamini.tables.dataset_tables:diversity_table",
+            builder="lamini.tables.mattr_tables:diversity_table",
             inputs=lambda run: (
                 run.analysis(diversity=paths.DIVERSITY) | published("dataset_statistics")
             ),
             params=_diversity,
+        ),
+        TableEntry(
+            "mattr_readings",
+            title="Table 2 with other tokens and joined texts, and as published.",
+            builder="lamini.tables.mattr_tables:mattr_readings_table",
+            inputs=lambda run: (
+                run.analysis(readings=paths.MATTR_READINGS) | published("dataset_statistics")
+            ),
+            params=_mattr_readings,
+            when=lambda run: run.config.dataset == "published",
         ),
         TableEntry(
             "tokenizers",
@@ -131,13 +180,30 @@ DATASET = Section(
             inputs=lambda run: {"generation": paths.GENERATION},
             when=lambda run: run.generated,
         ),
-        _plain("quality", "Flags of the generated text, per source.", paths.QUALITY),
+        _plain(
+            "quality",
+            "Flags of the generated text, per source.",
+            paths.QUALITY,
+            detectors={"refusal": "refusals"},
+        ),
         _plain(
             "funnel",
             "What is left of each source as doubtful pairs are taken out.",
             paths.FUNNEL,
+            detectors={
+                "other_language": "non-English",
+                "refusal": "refused",
+                "non_answer": "non-answers",
+                "unfinished": "unfinished",
+            },
             notes=_funnel_notes,
             digits=1,
+        ),
+        TableEntry(
+            "detectors",
+            title="Precision and recall of the detectors on labelled samples.",
+            builder="lamini.tables.dataset_tables:detectors_table",
+            inputs=lambda run: {"errors": paths.DETECTOR_ERRORS},
         ),
         _plain(
             "near_duplicates",
@@ -145,6 +211,27 @@ DATASET = Section(
             paths.NEAR_DUPLICATE_COUNTS,
             notes=_duplicate_notes,
             digits=1,
+        ),
+        _plain(
+            "readability",
+            "Texts whose words cannot be read, or only character by character.",
+            paths.READABILITY,
+            notes=lambda run: [
+                "Duplicates, contamination and MATTR compare words: they do not see texts without"
+                " words. In scripts without spaces, each character counts as a word."
+            ],
+        ),
+        _plain(
+            "personal_data",
+            "Texts with personal data, and number of finds by kind.",
+            paths.PERSONAL_DATA,
+            notes=lambda run: [
+                "Found by form, with checksums where there are any: e-mail, phone, web and IP"
+                " addresses, bank accounts (IBAN), card and US social security numbers. Names and"
+                " postal addresses have no form and are not found; much of what is found is made up"
+                " or public. `mixtures.NAME.mask_personal_data` masks it.",
+            ],
+            digits=2,
         ),
         TableEntry(
             "contamination",
@@ -158,9 +245,19 @@ DATASET = Section(
             "Semantic diversity of the instructions' embeddings.",
             paths.SEMANTIC_DIVERSITY,
             notes=lambda run: [
-                "Mean pairwise cosine distance and Vendi score, with 95 % bootstrap intervals."
+                "Mean pairwise cosine distance with its 95 % interval, and Vendi score. The Vendi"
+                " score grows with the number of samples: compare scores of one number only.",
             ],
             digits=3,
+            when=lambda run: run.panels,
+        ),
+        _plain(
+            "neighbourhoods",
+            "Figure 3: settings, and how much of the neighbourhood its layout keeps.",
+            paths.NEIGHBOURHOODS,
+            notes=_neighbourhood_notes,
+            digits=2,
+            when=lambda run: run.panels,
         ),
         _plain(
             "topic_coverage",
@@ -178,9 +275,12 @@ DATASET = Section(
             "3",
             title="t-SNE of the sentence embeddings of instructions, two sets a panel.",
             builder="lamini.figures.projection:draw_projection",
-            inputs=lambda run: run.analysis(projection=paths.PROJECTION),
+            inputs=lambda run: run.analysis(
+                projection=paths.PROJECTION, neighbourhoods=paths.NEIGHBOURHOODS
+            ),
             params=lambda run: ProjectionParams(panels=run.panels, symbols=run.symbols),
             chart="lamini.report.charts:projection_chart",
+            when=lambda run: run.panels,
         ),
         FigureEntry(
             "lengths",
@@ -189,6 +289,19 @@ DATASET = Section(
             inputs=lambda run: run.analysis(lengths=paths.LENGTHS),
             params=lambda run: LengthsParams(symbols=run.symbols),
             chart="lamini.report.charts:length_chart",
+        ),
+        FigureEntry(
+            "near_duplicates",
+            title="Share of near-duplicate instructions at each threshold of similarity.",
+            builder="lamini.figures.near_duplicates:draw_near_duplicates",
+            inputs=lambda run: run.analysis(
+                near_duplicates=paths.NEAR_DUPLICATES, counts=paths.NEAR_DUPLICATE_COUNTS
+            ),
+            params=lambda run: NearDuplicateCurveParams(
+                mixture=run.mixture,
+                symbols=run.symbols,
+                threshold=run.config.analysis.duplicates.threshold,
+            ),
         ),
         FigureEntry(
             "verbs",

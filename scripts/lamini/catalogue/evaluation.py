@@ -12,6 +12,8 @@ from lamini.catalogue.paper import (
 )
 from lamini.catalogue.params import (
     AcceptanceParams,
+    AveragesParams,
+    CleanScoresParams,
     FigureOfScoresParams,
     ImprovementParams,
     Pair,
@@ -19,6 +21,7 @@ from lamini.catalogue.params import (
     ReproductionParams,
     ScoresParams,
     TaskFacts,
+    TaskScoresParams,
     TasksParams,
 )
 from lamini.catalogue.run import Run, published
@@ -58,6 +61,33 @@ def _improvement(run: Run) -> ImprovementParams:
     )
 
 
+def _clean_pairs(run: Run) -> list[Pair]:
+    """The improvements, and students with their twins of the decontaminated mixture."""
+    models, mixtures = run.config.models, run.config.mixtures
+    cleaned = {
+        name: mixture.decontamination.mixture
+        for name, mixture in mixtures.items()
+        if mixture.decontamination and mixture.decontamination.mixture == run.mixture
+    }
+    twins = [
+        Pair(student=run.named(student), baseline=run.named(twin))
+        for student in run.config.students
+        for twin in run.config.students
+        if models[student].initialization == models[twin].initialization
+        and models[student].mixture == cleaned.get(models[twin].mixture or "")
+    ]
+    return [*_improvements(run), *twins]
+
+
+def _clean_scores(run: Run) -> CleanScoresParams:
+    return CleanScoresParams(
+        pairs=_clean_pairs(run),
+        tasks=run.task_names,
+        mixture=run.mixture,
+        words=max(run.config.analysis.contamination.ngrams),
+    )
+
+
 def _reproduced(run: Run) -> list[str]:
     """Evaluated models that are in the paper's tables."""
     models = run.config.models
@@ -75,15 +105,46 @@ def acceptance_params(run: Run) -> AcceptanceParams:
     return AcceptanceParams(models=models, tasks=run.task_names)
 
 
-def _tasks(run: Run) -> TasksParams:
+def _tasks(run: Run) -> dict[str, TaskFacts]:
     tasks = ((key, run.config.tasks[key]) for key in run.config.evaluated_tasks)
-    return TasksParams(
-        tasks={
-            key: TaskFacts(
-                name=task.name, category=task.category, metric=task.metric, examples=task.examples
-            )
-            for key, task in tasks
-        }
+    return {
+        key: TaskFacts(
+            name=task.name, category=task.category, metric=task.metric, examples=task.examples
+        )
+        for key, task in tasks
+    }
+
+
+def _averages(run: Run) -> AveragesParams:
+    evaluated = run.flow.evaluated_models
+    return AveragesParams(
+        models=[run.scored(model) for model in evaluated],
+        bases={pair.student.key: pair.baseline.key for pair in _improvements(run)},
+        reference_lines=run.config.report.reference_lines,
+        tasks=run.task_names,
+    )
+
+
+def _by_task(name: str, title: str) -> TableEntry:
+    """Table of the scores by task; two builders have the same inputs and params."""
+    return TableEntry(
+        name,
+        title=title,
+        builder=f"lamini.tables.task_tables:{name}_table",
+        inputs=lambda run: {
+            "evals": run.evals(run.flow.evaluated_models),
+            **run.analysis(
+                contamination=paths.CONTAMINATION, contaminated=paths.CONTAMINATED_EXAMPLES
+            ),
+            **published("eval_results", tasks="tasks"),
+        },
+        params=lambda run: TaskScoresParams(
+            models=[run.scored(model) for model in run.flow.evaluated_models],
+            tasks=_tasks(run),
+            mixture=run.mixture,
+            words=max(run.config.analysis.contamination.ngrams),
+            another_teacher=run.another_teacher,
+        ),
     )
 
 
@@ -127,6 +188,17 @@ EVALUATION = Section(
     "Evaluation",
     "Zero-shot scores on the downstream tasks (paper section 4.2), ours beside the published.",
     tables=(
+        TableEntry(
+            "averages",
+            title="Average score of each model, its gain over its base, and distances.",
+            builder="lamini.tables.average_tables:averages_table",
+            inputs=lambda run: (
+                {"evals": run.evals(run.flow.evaluated_models)} | published("eval_results")
+            ),
+            params=_averages,
+        ),
+        _by_task("by_task", "Each task: ours, the paper's, and what is known of the difference."),
+        _by_task("task_scores", "Every score, task by task, beside the published one."),
         TableEntry(
             "reproduction",
             title="Does the run reproduce the paper? Our scores against the published ones.",
@@ -175,7 +247,7 @@ EVALUATION = Section(
             title="The downstream tasks: size of the evaluated split as published and in this run.",
             builder="lamini.tables.evaluation_tables:tasks_table",
             inputs=lambda run: {"evals": run.evals(run.flow.evaluated_models[:1])},
-            params=_tasks,
+            params=lambda run: TasksParams(tasks=_tasks(run)),
         ),
         *(_family(f"{number:02}", family) for number, family in enumerate(PUBLISHED_FAMILIES, 9)),
         TableEntry(
@@ -188,6 +260,19 @@ EVALUATION = Section(
             },
             params=_improvement,
             when=_improvements,
+        ),
+        TableEntry(
+            "clean_scores",
+            title="Scores with and without the examples that share words with the dataset.",
+            builder="lamini.tables.clean_scores_table:clean_scores_table",
+            inputs=lambda run: {
+                "evals": _evals_of_pairs(run, _clean_pairs(run)),
+                **run.analysis(
+                    contamination=paths.CONTAMINATION, examples=paths.CONTAMINATED_EXAMPLES
+                ),
+            },
+            params=_clean_scores,
+            when=_clean_pairs,
         ),
         TableEntry(
             "acceptance",

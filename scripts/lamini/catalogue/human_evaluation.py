@@ -4,7 +4,12 @@ from typing import Literal
 
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.params import DatasetRatingsParams, DisagreementParams, RatingsParams
+from lamini.catalogue.params import (
+    DatasetRatingsParams,
+    DisagreementParams,
+    LevelsParams,
+    RatingsParams,
+)
 from lamini.catalogue.run import Run, published
 
 
@@ -59,6 +64,7 @@ HUMAN_EVALUATION = Section(
             title="Levels of the human evaluation, with an example of each.",
             builder="lamini.tables.human_tables:levels_table",
             inputs=lambda run: {},
+            params=lambda run: LevelsParams(protocol=run.config.rating_protocol),
         ),
         _disagreement(
             "05", "students", "Answers to “{instruction}”, where the students are furthest ahead."

@@ -112,9 +112,23 @@ class DiversityParams(SourceParams):
     """Params of `diversity_table`."""
 
     window: int
-    """Words in the window of MATTR."""
-    texts: Literal["mean", "concatenated", "shuffled"]
+    """Tokens in the window of MATTR."""
+    tokens: Literal["words_and_punctuation", "words", "subwords"]
+    """The tokens that MATTR counts (`analysis.mattr_tokens`)."""
+    lower_case: bool
+    texts: Literal["mean", "concatenated", "shuffled", "parts_in_order"]
     """How the texts of a source are combined (`analysis.mattr_texts`)."""
+
+
+class MattrReadingsParams(SourceParams):
+    """Params of `mattr_readings_table`."""
+
+    sources: list[str]
+    """Sources of the mixture, in order."""
+    tokenizer: str
+    """Tokenizer of the subwords."""
+    window: int
+    """Tokens in the window of MATTR."""
 
 
 class TokenizersParams(SourceParams):
@@ -144,6 +158,8 @@ class PlainParams(BuilderParams):
     """Decimals of numbers that are not whole."""
     columns: list[str]
     """Columns of an empty file."""
+    detectors: dict[str, str] = {}
+    """Detectors whose counts are shown, with their names in the notes; inputs have `errors`."""
 
 
 class ProjectionParams(BuilderParams):
@@ -158,6 +174,13 @@ class LengthsParams(BuilderParams):
     """Params of `draw_lengths`."""
 
     symbols: dict[str, str]
+
+
+class NearDuplicateCurveParams(SourceParams):
+    """Params of `draw_near_duplicates`."""
+
+    threshold: float
+    """Minimum similarity of the near-duplicates that were searched."""
 
 
 class VerbsParams(BuilderParams):
@@ -208,6 +231,33 @@ class TaskFacts(BuilderParams):
     """Published number of examples."""
 
 
+class AveragesParams(BuilderParams):
+    """Params of `averages_table`."""
+
+    models: list[ScoredModel]
+    """Evaluated models."""
+    bases: dict[str, str]
+    """Key of the initialization of each student; both are evaluated."""
+    reference_lines: list[str]
+    """Keys of the reference models to which distances are shown."""
+    tasks: dict[str, str]
+    """Display name of each task."""
+
+
+class TaskScoresParams(BuilderParams):
+    """Params of `task_scores_table` and `by_task_table`."""
+
+    models: list[ScoredModel]
+    """Evaluated models."""
+    tasks: dict[str, TaskFacts]
+    mixture: str
+    """Mixture whose pairs are searched for evaluated examples."""
+    words: int
+    """Minimum length of a shared word sequence that counts as contamination."""
+    another_teacher: str | None = None
+    """The teacher of a replication (`Run.another_teacher`)."""
+
+
 class TasksParams(BuilderParams):
     """Params of `tasks_table`."""
 
@@ -243,6 +293,19 @@ class ImprovementParams(BuilderParams):
     """Display name of each task."""
     mixture: str
     """Mixture whose pairs are searched for evaluated examples."""
+    words: int
+    """Minimum length of a shared word sequence that counts as contamination."""
+
+
+class CleanScoresParams(BuilderParams):
+    """Params of `clean_scores_table`."""
+
+    pairs: list[Pair]
+    """Students with their initializations, and with their twins of a decontaminated mixture."""
+    tasks: dict[str, str]
+    """Display name of each task."""
+    mixture: str
+    """Mixture whose pairs were searched for evaluated examples."""
     words: int
     """Minimum length of a shared word sequence that counts as contamination."""
 
@@ -288,10 +351,36 @@ class RatingsParams(BuilderParams):
     """Display name of each rated model or source."""
 
 
+class LevelsParams(BuilderParams):
+    """Params of `levels_table`."""
+
+    protocol: Literal["paper", "own"]
+    """Wording of the levels."""
+
+
 class DatasetRatingsParams(BuilderParams):
     """Params of `draw_dataset_ratings`."""
 
     symbols: dict[str, str]
+
+
+# --- Costs
+
+
+class CostBySourceParams(BuilderParams):
+    """Params of `cost_by_source_table`."""
+
+    sources: dict[str, str]
+    """Symbol of each source of the analysed mixture."""
+
+
+class CostByModelParams(BuilderParams):
+    """Params of `cost_by_model_table`."""
+
+    models: dict[str, str]
+    """Display name of each evaluated model."""
+    evaluation_rules: list[str]
+    """Rules that evaluate a model, one for each batch of tasks."""
 
 
 # --- Report
@@ -317,10 +406,20 @@ class ReportParams(BuilderParams):
     """Display names of the reference models."""
     tasks: int
     """Number of evaluated tasks."""
+    task_keys: dict[str, str]
+    """Key of each evaluated task, by display name."""
+    model_keys: dict[str, str]
+    """Key of each evaluated model, by display name."""
+    rated: list[ScoredModel]
+    """Models of the first study of models, in its order."""
+    samples: bool
+    """Whether the requests and outputs of the evaluation were written."""
     protocol: str
     studies: list[str]
     symbols: dict[str, str]
     panels: list[tuple[str, str]]
+    left_out: list[str]
+    """Settings with models or sources that take no part in the run, one note each."""
 
 
 class CrateParams(BuilderParams):

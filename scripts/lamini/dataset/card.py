@@ -1,16 +1,15 @@
 """Hugging Face dataset card, written from the dataset's manifest."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from lamini.dataset.manifest import DatasetManifest, SourceCounts
 from lamini.files import atomic_writer
 from lamini.settings.dataset import Published
 
-_COLUMNS = {
+COLUMNS = {
     "instruction": "what is asked, its input included",
     "response": "the teacher's answer",
     "instruction_source": "the subset that the instruction belongs to",
@@ -22,6 +21,7 @@ _COLUMNS = {
     "model": "name of the teacher, as it answered",
     "request": "key of the request in the ledger of answers",
 }
+_EMPTY = "pairs whose instruction or response has no\nvisible character"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
 _TEXT = """---
 {header}---
@@ -36,10 +36,9 @@ Diverse Herd of Distilled Models from Large-Scale Instructions* (arXiv:2304.1440
 
 {sources}
 
-Rows are sorted by source, in this order. Left out: pairs whose instruction or response has no
-visible character{exclusions}.
+Rows are sorted by source, in this order. Left out: {left_out}.
 
-## Columns
+{licenses}## Columns
 
 {columns}
 
@@ -70,46 +69,56 @@ pairs = load_dataset("parquet", data_files="{name}.parquet", split="train")
 """
 
 
-def write_card(path: str | Path, manifest: Mapping[str, Any]) -> None:
+def write_card(
+    path: str | Path, manifest: DatasetManifest, licenses: Mapping[str, str] | None = None
+) -> None:
     """Write the card of a merged dataset.
 
     Args:
         path: Markdown file to write; the hub shows it if it is `README.md` beside the Parquet file.
         manifest: the dataset's manifest.
+        licenses: licence of each source's prompts, where it is known.
     """
     with atomic_writer(path) as handle:
-        handle.write(card_text(manifest))
+        handle.write(card_text(manifest, licenses or {}))
 
 
-def card_text(manifest: Mapping[str, Any]) -> str:
+def card_text(manifest: DatasetManifest, licenses: Mapping[str, str]) -> str:
     """Text of the card: a YAML header, then counts, columns, and the origin of the data."""
-    settings, name = manifest["settings"], manifest["mixture"]
+    settings, name = manifest.settings, manifest.mixture
     header = {
         "pretty_name": name,
-        "license": settings["license"],
+        "license": settings.license,
         "language": ["en"],
         "task_categories": ["text-generation"],
-        "size_categories": [_size(manifest["rows"])],
+        "size_categories": [_size(manifest.rows)],
         "tags": ["instruction-tuning", "distillation", "synthetic"],
         "configs": [{"config_name": "default", "data_files": f"{name}.parquet"}],
     }
-    rules = [f"responses flagged `{flag}`" for flag in settings["exclude_flags"]]
-    if settings["unique_instructions"]:
+    rules = [] if settings.published else [_EMPTY]
+    rules += [f"responses flagged `{flag}`" for flag in settings.exclude_flags]
+    if settings.unique_instructions:
         rules.append("instructions that an earlier row has")
-    if removed := settings["decontamination"]:
+    if removed := settings.decontamination:
         rules.append(
-            f"pairs that share {removed['words']} words in a row with an evaluated example of the"
+            f"pairs that share {removed.words} words in a row with an evaluated example of the"
             " downstream tasks"
         )
+    if others := manifest.other_sources:
+        named = ", ".join(f"`{source}` ({rows:,})" for source, rows in others.items())
+        rules.append(f"rows of sources that are not in this selection: {named}")
+    if kinds := settings.mask_personal_data:
+        rules.append(f"personal data, masked as `[EMAIL]` and the like: {', '.join(kinds)}")
     return _TEXT.format(
         header=yaml.safe_dump(header, sort_keys=False, allow_unicode=True),
         name=name,
-        rows=manifest["rows"],
-        source_count=len(manifest["sources"]),
-        sources=_sources(manifest["sources"]),
-        exclusions="".join(f"; {rule}" for rule in rules),
-        columns=_columns(manifest["schema"]),
-        made=_made(manifest),
+        rows=manifest.rows,
+        source_count=len(manifest.sources),
+        sources=_sources(manifest.sources),
+        licenses=_licenses(manifest.sources, licenses),
+        left_out="; ".join(rules) or "nothing",
+        columns=_columns(manifest.columns),
+        made=made_text(manifest),
     )
 
 
@@ -117,41 +126,46 @@ def _size(rows: int) -> str:
     return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
 
 
-def _sources(sources: Mapping[str, Any]) -> str:
+def _sources(sources: Mapping[str, SourceCounts]) -> str:
     lines = ["| `instruction_source` | pairs | left out | refusals | truncated |"]
     lines.append("|---|---:|---:|---:|---:|")
     for source, counts in sources.items():
         numbers = [
-            counts["rows"],
-            counts["read"] - counts["rows"],
-            counts["flags"].get("refusal", 0),
-            counts["flags"].get("truncated", 0),
+            counts.rows,
+            counts.read - counts.rows,
+            counts.flags["refusal"],
+            counts.truncated,
         ]
-        lines.append(f"| {source} | " + " | ".join(f"{number:,}" for number in numbers) + " |")
+        cells = ("–" if number is None else f"{number:,}" for number in numbers)
+        lines.append(f"| {source} | " + " | ".join(cells) + " |")
+    if any(counts.truncated is None for counts in sources.values()):
+        lines += ["", "–: not known, because the data does not tell why a response ended."]
     return "\n".join(lines)
+
+
+def _licenses(sources: Mapping[str, SourceCounts], licenses: Mapping[str, str]) -> str:
+    """Section with the licence of each source; empty if none is known."""
+    if not any(source in licenses for source in sources):
+        return ""
+    lines = ["## Licences", "", "| `instruction_source` | licence of the prompts |", "|---|---|"]
+    lines += [f"| {source} | {licenses.get(source, '–')} |" for source in sources]
+    note = "The responses, and generated instructions, are also subject to the teacher's terms."
+    return "\n".join([*lines, "", note, "", ""])
 
 
 def _columns(schema: Mapping[str, str]) -> str:
     lines = ["| column | type | |", "|---|---|---|"]
-    return "\n".join(lines + [f"| `{c}` | {kind} | {_COLUMNS[c]} |" for c, kind in schema.items()])
+    return "\n".join(lines + [f"| `{c}` | {kind} | {COLUMNS[c]} |" for c, kind in schema.items()])
 
 
-def count_models(manifest: Mapping[str, Any]) -> Counter[str]:
-    """Number of responses by each model; empty for the released dataset."""
-    models: Counter[str] = Counter()
-    for counts in manifest["sources"].values():
-        models.update(counts["models"])
-    return models
-
-
-def _made(manifest: Mapping[str, Any]) -> str:
-    if given := manifest["settings"]["published"]:
-        published = Published.model_validate(given)
+def made_text(manifest: DatasetManifest) -> str:
+    """Sentence about the origin of the instructions and the responses."""
+    if published := manifest.settings.published:
         place = published.hub.repo if published.hub else Path(_local(published)).name
         return f"Read from the released dataset ({place})."
-    models = count_models(manifest)
-    answers = ", ".join(f"{model} ({count:,} responses)" for model, count in sorted(models.items()))
-    writers = ", ".join(manifest["settings"].get("writers", ())) or "the teacher"
+    models = sorted(manifest.models.items())
+    answers = ", ".join(f"{model} ({count:,} responses)" for model, count in models)
+    writers = ", ".join(manifest.settings.writers) or "the teacher"
     return (
         "Generated by the LaMini-LM pipeline: seed prompts and topics, new instructions written by"
         f" {writers}, exact duplicates of a source removed, responses by {answers}."

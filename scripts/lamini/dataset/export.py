@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer, read_json, sha256_file, write_jsonl
+from lamini.files import atomic_writer, sha256_file, write_jsonl
 from lamini.log import Progress
 
 ROWS_AT_ONCE = 1 << 13
@@ -36,13 +37,13 @@ def export_dataset(
     Raises:
         LaminiError: the dataset's SHA-256 is not that of the manifest.
     """
-    facts = read_json(manifest)
+    described = DatasetManifest.read(manifest)
     with atomic_writer(parquet, "wb") as target, open(dataset, "rb") as source:
         shutil.copyfileobj(source, target, 1 << 22)
-    if sha256_file(parquet) != facts["sha256"]:
+    if sha256_file(parquet) != described.sha256:
         Path(parquet).unlink()
         raise LaminiError(f"{dataset}: its SHA-256 differs from {manifest}; merge it again")
-    with Progress(facts["rows"], "pairs") as progress:
+    with Progress(described.rows, "pairs") as progress:
         write_jsonl(jsonl, _rows(dataset, progress))
     with atomic_writer(readme, "wb") as target:
         target.write(Path(card).read_bytes())

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,16 +16,20 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from lamini.dataset.card import write_card
-from lamini.dataset.writer import SCHEMA, DatasetWriter, schema_facts
+from lamini.dataset.manifest import DatasetManifest, SourceCounts
+from lamini.dataset.unique_ids import UniqueIds, check_shards
+from lamini.dataset.writer import SCHEMA, DatasetWriter, column_types
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer, read_jsonl, sha256_file, write_json
+from lamini.files import atomic_writer, read_jsonl, sha256_file
 from lamini.log import Progress
 from lamini.settings.dataset import Mixture
-from lamini.settings.params import MergePairs
+from lamini.settings.params import MergedMixture, MergePairs
 
 logger = logging.getLogger("lamini")
 REQUIRED = ("instruction", "response", "instruction_source", "id")
 _READERS = 2
+_LARGEST = 1 << 31
+"""Size of a shard, in bytes, that the JSON reader no longer reads."""
 
 
 def merge_pairs(
@@ -49,19 +52,24 @@ def merge_pairs(
         settings: the mixture.
 
     Raises:
-        LaminiError: a shard is damaged (names the row) or of another source, or no row is left.
+        LaminiError: a shard is damaged (names the row) or of another source, an id of a source
+            occurs twice, or no row is left.
     """
     shards = _in_order(pairs, settings)
+    ids = UniqueIds()
     with (
         atomic_writer(dataset, "wb") as handle,
         Progress(len(shards), "shards") as progress,
         DatasetWriter(handle, settings, contaminated_ids(hits, settings)) as writer,
     ):
-        for source, table in _read_ahead(shards):
+        for source, path, table in _read_ahead(shards):
+            ids.add(path, source, table["id"])
             writer.add(source, table)
             progress.advance()
+        for source, paths in ids.colliding().items():
+            check_shards({path: read_pairs(path, source)["id"] for path in paths})
     finish_dataset(
-        writer.facts(),
+        writer.sources,
         dataset=dataset,
         manifest=manifest,
         card=card,
@@ -110,8 +118,9 @@ def contaminated_ids(hits: Sequence[str | Path], mixture: Mixture) -> dict[str, 
 
 
 def finish_dataset(
-    facts: dict[str, Any],
+    sources: dict[str, SourceCounts],
     *,
+    other_sources: dict[str, int] | None = None,
     dataset: str | Path,
     manifest: str | Path,
     card: str | Path,
@@ -123,27 +132,30 @@ def finish_dataset(
         LaminiError: the dataset has no rows; the Parquet file is removed.
     """
     name = settings.mixture
-    if not facts["rows"]:
+    rows = sum(counts.rows for counts in sources.values())
+    if not rows:
         Path(dataset).unlink()
         raise LaminiError(f"{dataset}: no pair of mixture {name} is left; check its sources' pairs")
-    for source, counts in facts["sources"].items():
-        dropped = ", ".join(f"{n:,} {reason}" for reason, n in counts["dropped"].items() if n)
+    for source, counts in sources.items():
+        dropped = ", ".join(f"{n:,} {reason}" for reason, n in counts.dropped.items() if n)
         logger.info(
-            "%s: %s pairs%s", source, f"{counts['rows']:,}", dropped and f"; left out: {dropped}"
+            "%s: %s pairs%s", source, f"{counts.rows:,}", dropped and f"; left out: {dropped}"
         )
     # Without the fingerprint of the user-provided files: it changes with their modification times,
     # and every later rule depends on the manifest.
-    about = settings.model_dump(mode="json", exclude={"files"})
-    description = {
-        "mixture": name,
-        "sha256": sha256_file(dataset),
-        "bytes": Path(dataset).stat().st_size,
-        "schema": schema_facts(),
-        "settings": about,
-        **facts,
-    }
-    write_card(card, description)
-    write_json(manifest, description)
+    about = MergedMixture.model_validate(settings.model_dump(exclude={"files", "licenses"}))
+    description = DatasetManifest(
+        mixture=name,
+        sha256=sha256_file(dataset),
+        bytes=Path(dataset).stat().st_size,
+        rows=rows,
+        schema=column_types(),
+        settings=about,
+        sources=sources,
+        other_sources=other_sources,
+    )
+    write_card(card, description, settings.licenses)
+    description.write(manifest)
 
 
 def _in_order(pairs: Sequence[str | Path], mixture: Mixture) -> list[tuple[str, Path]]:
@@ -159,21 +171,21 @@ def _in_order(pairs: Sequence[str | Path], mixture: Mixture) -> list[tuple[str, 
     return [(path.parent.name, path) for path in paths]
 
 
-def _read_ahead(shards: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield the rows of each shard in order; the next shards are read in parallel."""
+def _read_ahead(shards: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, Path, pa.Table]]:
+    """Yield source, path and rows of each shard in order; the next ones are read in parallel."""
     with ThreadPoolExecutor(_READERS) as pool:
         rest = iter(shards)
-        waiting: list[tuple[str, Future[pa.Table]]] = []
+        waiting: list[tuple[str, Path, Future[pa.Table]]] = []
         try:
             while True:
                 for source, path in islice(rest, _READERS - len(waiting)):
-                    waiting.append((source, pool.submit(read_pairs, path, source)))
+                    waiting.append((source, path, pool.submit(read_pairs, path, source)))
                 if not waiting:
                     return
-                source, future = waiting.pop(0)
-                yield source, future.result()
+                source, path, future = waiting.pop(0)
+                yield source, path, future.result()
         finally:
-            for _, future in waiting:
+            for *_, future in waiting:
                 future.cancel()
 
 
@@ -187,6 +199,11 @@ def read_pairs(path: str | Path, source: str) -> pa.Table:
     size = path.stat().st_size if path.is_file() else 0
     if size == 0 and path.is_file():
         return SCHEMA.empty_table()
+    if size >= _LARGEST:
+        raise LaminiError(
+            f"{path}: {size / 2**30:.1f} GiB, and a shard is read whole, up to 2 GiB;"
+            f" raise `sources.{source}.shards`"
+        )
     try:
         table = pyarrow.json.read_json(
             path,

@@ -1,7 +1,8 @@
 """Import of the released dataset instead of a generated one (`dataset: published`).
 
-The rows come from Parquet, JSON or JSONL files or from the hub, in any order. They are first
-written to one temporary file per source, so that one pass with little memory sorts them by source.
+The rows come from files (`lamini.generation.data_files`) or from the hub, in any order. They are
+first written to one temporary file per source, so that one pass with little memory sorts them by
+source. Empty answers are kept, because the authors published them.
 """
 
 import contextlib
@@ -14,14 +15,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lamini.dataset.merge import contaminated_ids, finish_dataset
 from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer, read_json, read_jsonl, resolve_path
+from lamini.files import atomic_writer, resolve_path
+from lamini.generation.data_files import (
+    TABLES,
+    data_files,
+    json_values,
+    table_batches,
+    table_schema,
+)
 from lamini.generation.refusals import is_refusal
-from lamini.generation.seeds import holds_text, seed_files
+from lamini.generation.seeds import holds_text
+from lamini.jobs.commits import commit_to_read
 from lamini.log import Progress
 from lamini.settings.dataset import Published
 from lamini.settings.params import MergePairs
@@ -52,10 +60,16 @@ def import_published(
         settings: the mixture, and the location of the released data.
 
     Raises:
-        LaminiError: the data cannot be read, lacks a column, or has no rows of a source.
+        LaminiError: the data cannot be read, lacks a column, or has no rows of a source, or the
+            mixture excludes truncated responses.
     """
     published = settings.published
     assert published is not None
+    if "truncated" in settings.exclude_flags:
+        raise LaminiError(
+            f"mixtures.{settings.mixture}.exclude_flags: the released data does not tell which"
+            " responses are truncated; remove `truncated`"
+        )
     folder = Path(dataset).parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".published.") as spool:
@@ -68,15 +82,25 @@ def import_published(
                 f" {', '.join(sorted(others)) or 'no other sources'};"
                 f" check `mixtures.{settings.mixture}.sources` and `published`"
             )
+        if others:
+            logger.warning(
+                "left out: rows of sources that are not in mixture %s: %s",
+                settings.mixture,
+                ", ".join(f"{source!r} ({rows:,})" for source, rows in others.items()),
+            )
         with (
             atomic_writer(dataset, "wb") as handle,
-            DatasetWriter(handle, settings, contaminated_ids(hits, settings)) as writer,
+            # All that was published is kept, so that the counts are the paper's.
+            DatasetWriter(
+                handle, settings, contaminated_ids(hits, settings), keep_empty=True
+            ) as writer,
         ):
             for source, path in spools.items():
                 for table in _complete(source, path):
                     writer.add(source, table)
     finish_dataset(
-        {**writer.facts(), "other_sources": dict(sorted(others.items()))},
+        writer.sources,
+        other_sources=others,
         dataset=dataset,
         manifest=manifest,
         card=card,
@@ -90,28 +114,29 @@ def _batches(published: Published) -> Iterator[pa.Table]:
         yield from _from_hub(published.hub)
         return
     assert published.local is not None
-    for path in seed_files(resolve_path(published.local.path)):
+    for path in data_files(resolve_path(published.local.path)):
         yield from _from_file(path)
 
 
 def _from_file(path: Path) -> Iterator[pa.Table]:
     try:
-        if path.suffix == ".parquet":
-            for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=PUBLISHED_COLUMNS):
-                yield _checked(pa.Table.from_batches([batch]), str(path))
+        if path.suffix in TABLES:
+            there = table_schema(path).names
+            columns = [name for name in PUBLISHED_COLUMNS if name in there]
+            for batch in table_batches(path, columns, ROWS_AT_ONCE):
+                yield _checked(pa.Table.from_batches([batch]), str(path), there)
         else:
-            rows = read_jsonl(path) if path.suffix == ".jsonl" else iter(_json_rows(path))
-            for part in _parts(rows):
+            for part in _parts(_json_rows(path)):
                 yield _checked(_table(part, path), str(path))
     except pa.ArrowInvalid as error:
         raise LaminiError(f"{path}: not readable as published pairs ({error})") from error
 
 
-def _json_rows(path: Path) -> list[dict[str, Any]]:
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise LaminiError(f"{path}: expected a JSON list of objects")
-    return rows
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(json_values(path), start=1):
+        if not isinstance(row, dict):
+            raise LaminiError(f"{path}: row {number} is not a JSON object: {row!r:.120}")
+        yield row
 
 
 def _parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -127,7 +152,9 @@ def _parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> pa.Table:
     for column in PUBLISHED_COLUMNS:
-        if bad := next((row for row in rows if not isinstance(row.get(column), str)), None):
+        # Null is an empty text, as in Parquet.
+        texts = (row for row in rows if not isinstance(row.get(column, 0), str | None))
+        if bad := next(texts, None):
             raise LaminiError(f"{path}: `{column}` must be text in every row, found {bad!r:.120}")
     return pa.table({c: [row[c] for row in rows] for c in PUBLISHED_COLUMNS}, schema=_TEXTS)
 
@@ -137,7 +164,8 @@ def _from_hub(hub: HubData) -> Iterator[pa.Table]:
 
     place = f"{hub.repo} at revision {hub.revision}"
     try:
-        rows = load_dataset(hub.repo, split=hub.split, revision=hub.revision, streaming=True)
+        commit = commit_to_read(hub.repo, hub.revision, "dataset")
+        rows = load_dataset(hub.repo, split=hub.split, revision=commit, streaming=True)
         for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
             yield _checked(batch, place)
     except LaminiError:
@@ -149,17 +177,21 @@ def _from_hub(hub: HubData) -> Iterator[pa.Table]:
         ) from error
 
 
-def _checked(table: pa.Table, place: str) -> pa.Table:
-    """The three columns as text; nulls become empty texts, which are dropped and counted later.
+def _checked(table: pa.Table, place: str, there: Sequence[str] | None = None) -> pa.Table:
+    """The three columns as text; nulls become empty texts.
+
+    Args:
+        table: rows.
+        place: name of the data in messages.
+        there: all columns of the data, if the table has only some of them.
 
     Raises:
         LaminiError: a column is missing or is not text.
     """
     missing = [name for name in PUBLISHED_COLUMNS if name not in table.column_names]
     if missing:
-        raise LaminiError(
-            f"{place}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}"
-        )
+        found = ", ".join(there or table.column_names)
+        raise LaminiError(f"{place}: no column {', '.join(missing)}; it has {found}")
     for name in PUBLISHED_COLUMNS:
         kind = table[name].type
         if not (holds_text(kind) or pa.types.is_null(kind)):

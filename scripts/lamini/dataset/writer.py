@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lamini.dataset.manifest import SourceCounts
+from lamini.dataset.personal_data import masked
 from lamini.generation.normalization import text_key
 from lamini.settings.dataset import Mixture
 
@@ -38,8 +40,9 @@ PUBLISHED_COLUMNS = ("instruction", "response", "instruction_source")
 ROW_GROUP = 1 << 16
 _LEVEL = 1  # half the time of zstd's default level, for a file that is a tenth larger
 _REPETITIVE = ["instruction_source", "finish_reason", "flags.list.element", "model"]
-# A text of only spaces, control and format characters (zero-width ones included) counts as empty.
-_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+# A text of only spaces, control and format characters (zero-width ones included), blank letters
+# (Hangul fillers, the empty Braille pattern) and marks without a letter counts as empty.
+_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}\p{M}\x{115F}\x{1160}\x{3164}\x{FFA0}\x{2800}]"
 
 
 class DatasetWriter:
@@ -49,6 +52,7 @@ class DatasetWriter:
         handle: binary file to write to.
         mixture: settings of the excluded rows.
         contaminated: ids of the excluded pairs of each source, for a decontaminated mixture.
+        keep_empty: whether rows with an empty instruction or response are kept.
     """
 
     def __init__(
@@ -56,13 +60,17 @@ class DatasetWriter:
         handle: IO[bytes],
         mixture: Mixture,
         contaminated: Mapping[str, pa.Array] | None = None,
+        *,
+        keep_empty: bool = False,
     ) -> None:
         self._mixture = mixture
+        self._keep_empty = keep_empty
         self._contaminated = contaminated
         self._seen: set[bytes] = set()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._counts: dict[str, dict[str, Counter[str]]] = {}
+        self.sources: dict[str, SourceCounts] = {}
+        """Counts by source."""
         self._pool = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         # Texts rarely repeat: a dictionary of them costs time and saves no space.
@@ -77,19 +85,20 @@ class DatasetWriter:
             source: name of the rows' source.
             table: rows with the columns of `SCHEMA`, without nulls in the first four.
         """
-        counts = self._counts.setdefault(source, _no_counts())
+        counts = self.sources.setdefault(source, _no_counts())
         keep = np.ones(len(table), np.bool_)
         for reason, wrong in self._tests(source, table):
-            counts["dropped"][reason] += int((keep & wrong).sum())
+            counts.dropped[reason] += int((keep & wrong).sum())
             keep &= ~wrong
         if self._mixture.unique_instructions:
-            keep = self._first_ones(table, keep, counts["dropped"])
+            keep = self._first_ones(table, keep, counts.dropped)
         kept = table if keep.all() else table.filter(pa.array(keep))
-        counts["rows"]["read"] += len(table)
-        counts["rows"]["kept"] += len(kept)
-        _count(counts["flags"], pc.list_flatten(kept["flags"]))
-        _count(counts["finish_reasons"], kept["finish_reason"])
-        _count(counts["models"], kept["model"])
+        kept = self._masked(kept, counts)
+        counts.read += len(table)
+        counts.rows += len(kept)
+        _count(counts.flags, pc.list_flatten(kept["flags"]))
+        counts.finish_reasons = _known(counts.finish_reasons, kept["finish_reason"], counts.rows)
+        counts.models = _known(counts.models, kept["model"], counts.rows)
         self._waiting.append(kept)
         self._waiting_rows += len(kept)
         if self._waiting_rows >= ROW_GROUP:
@@ -106,29 +115,25 @@ class DatasetWriter:
                 self._wait()
         self._writer.close()
 
-    def facts(self) -> dict[str, Any]:
-        """Counts for the manifest: `rows` in total, and counts by source."""
-        sources = {
-            source: {
-                "rows": counts["rows"]["kept"],
-                "read": counts["rows"]["read"],
-                **{k: dict(sorted(counts[k].items())) for k in _COUNTED},
-            }
-            for source, counts in self._counts.items()
-        }
-        return {"rows": sum(source["rows"] for source in sources.values()), "sources": sources}
-
     def _tests(self, source: str, table: pa.Table) -> list[tuple[str, Mask]]:
         """Masks of the excluded rows by reason; a row is counted for its first reason."""
-        tests = [
-            ("empty_instruction", is_empty(table["instruction"])),
-            ("empty_response", is_empty(table["response"])),
-        ]
+        columns = () if self._keep_empty else ("instruction", "response")
+        tests = [(f"empty_{column}", is_empty(table[column])) for column in columns]
         tests += [(flag, has_flag(table["flags"], flag)) for flag in self._mixture.exclude_flags]
         if self._contaminated is not None:
             hits = self._contaminated.get(source, pa.array([], pa.string()))
             tests.append(("contaminated", np.asarray(pc.is_in(table["id"], value_set=hits))))
         return tests
+
+    def _masked(self, table: pa.Table, counts: SourceCounts) -> pa.Table:
+        """The rows without the personal data that the mixture masks; counts the changed texts."""
+        kinds = self._mixture.mask_personal_data
+        for column in ("instruction", "response") if kinds else ():
+            texts, changed = masked(table[column], kinds)
+            place = table.schema.get_field_index(column)
+            table = table.set_column(place, table.schema.field(column), texts)
+            counts.masked = Counter(counts.masked) + Counter({column: changed})
+        return table
 
     def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
         """`keep` without the rows whose instruction is a duplicate of an earlier one."""
@@ -161,11 +166,15 @@ class DatasetWriter:
         self._waiting, self._waiting_rows = ([rest], len(rest)) if len(rest) else ([], 0)
 
 
-_COUNTED = ("dropped", "flags", "finish_reasons", "models")
-
-
-def _no_counts() -> dict[str, Counter[str]]:
-    return {name: Counter() for name in ("rows", *_COUNTED)}
+def _no_counts() -> SourceCounts:
+    return SourceCounts(
+        read=0,
+        rows=0,
+        dropped=Counter(),
+        flags=Counter(),
+        finish_reasons=Counter(),
+        models=Counter(),
+    )
 
 
 def is_empty(texts: pa.ChunkedArray) -> Mask:
@@ -187,6 +196,13 @@ def _count(counter: Counter[str], values: pa.ChunkedArray) -> None:
             counter[item["values"]] += item["counts"]
 
 
-def schema_facts() -> Mapping[str, str]:
-    """Columns and their types, for the manifest."""
+def _known(counter: Counter[str] | None, values: pa.ChunkedArray, rows: int) -> Counter[str] | None:
+    """Counts with `values` added; None if none of all `rows` rows has a value."""
+    counter = Counter(counter)
+    _count(counter, values)
+    return counter if counter or not rows else None
+
+
+def column_types() -> dict[str, str]:
+    """Columns and their Arrow types, for the manifest."""
     return {field.name: str(field.type) for field in SCHEMA}

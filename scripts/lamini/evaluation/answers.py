@@ -11,15 +11,22 @@ from typing import Any
 import orjson
 
 from lamini.errors import LaminiError
-from lamini.evaluation.generation import Decoding, Generated, Generator
-from lamini.evaluation.models import choose_device, load_model, model_identity
+from lamini.evaluation.decoding import Decoding
+from lamini.evaluation.generation import Generated, Generator
+from lamini.evaluation.models import (
+    choose_device,
+    load_model,
+    model_identity,
+    prompt_format_of,
+)
 from lamini.evaluation.wrapper import Prompt, fit_prompts
-from lamini.files import derive_seed, read_jsonl, sha256_file, stable_hash, write_jsonl
+from lamini.files import derive_seed, read_jsonl, sha256_file, write_jsonl
 from lamini.generation.seeds import BadRow, prompt_of
+from lamini.jobs.unfinished import work_key
 from lamini.log import Progress
-from lamini.prompt_formats import render_prompt
+from lamini.prompt_formats import text_format
 from lamini.settings.evaluation import Answers
-from lamini.settings.params import AskedModel, GenerateAnswers
+from lamini.settings.params import EvaluatedModel, GenerateAnswers
 from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
@@ -44,16 +51,17 @@ def generate_answers(
             was too long), `response`, `truncated` (no end token within the limit),
             `response_tokens`, `model`.
         settings: params of the rule.
-        tokens_per_batch: padded tokens of a batch; null: the default of the device.
+        tokens_per_batch: padded tokens of a batch; null: measured on a GPU.
 
     Raises:
         LaminiError: names the invalid row or model.
     """
-    asked = settings.model
+    evaluated = settings.model
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
     chosen = settings.answers.model_copy(update=speed)
     rows = _read_instructions(Path(instructions))
-    made_from = stable_hash(settings.as_params(), model_identity(asked), sha256_file(instructions))
+    inputs = model_identity(evaluated), sha256_file(instructions)
+    made_from = work_key("generate_answers", settings.as_params(), *inputs)
     work = Path(answers).parent / "work" / Path(answers).name
     done = _read_finished(work, made_from)
     if len(done) < len(rows):
@@ -62,11 +70,11 @@ def generate_answers(
             done,
             work=work,
             made_from=made_from,
-            asked=asked,
+            evaluated=evaluated,
             chosen=chosen,
             seed=settings.seed,
         )
-    write_jsonl(answers, (_answer(row, done[row["id"]], asked) for row in rows))
+    write_jsonl(answers, (_answer(row, done[row["id"]], evaluated) for row in rows))
 
 
 def _read_instructions(path: Path) -> list[Row]:
@@ -98,8 +106,8 @@ def _read_instructions(path: Path) -> list[Row]:
     return rows
 
 
-def _answer(row: Row, answer: Row, asked: AskedModel) -> Row:
-    return {**row, **answer, "model": asked.model}
+def _answer(row: Row, answer: Row, evaluated: EvaluatedModel) -> Row:
+    return {**row, **answer, "model": evaluated.model}
 
 
 def _answer_missing(
@@ -108,23 +116,24 @@ def _answer_missing(
     *,
     work: Path,
     made_from: str,
-    asked: AskedModel,
+    evaluated: EvaluatedModel,
     chosen: Answers,
     seed: int,
 ) -> None:
     """Answer the instructions that are not in `done`; append each answer to the work file."""
     device = choose_device()
     precision = choose_precision(chosen.precision, device, before_ampere="fp32")
-    model, tokenizer = load_model(asked, precision, device)
-    generator = Generator(asked.model, model, tokenizer, chosen.tokens_per_batch)
+    model, tokenizer = load_model(evaluated, precision, device)
+    generator = Generator(evaluated.model, model, tokenizer, chosen.tokens_per_batch)
     missing = [row for row in rows if row["id"] not in done]
-    texts = [render_prompt(asked.prompt_format or "bare", row["instruction"]) for row in missing]
+    form = prompt_format_of(tokenizer, evaluated) or text_format("bare")
+    texts = [form.render(row["instruction"]) for row in missing]
     try:
         room = generator.room(chosen.max_new_tokens)
-        prompts = fit_prompts(tokenizer, texts, asked.prompt_format, room)
+        prompts = fit_prompts(tokenizer, texts, form, room)
     except LaminiError as error:
-        raise LaminiError(f"answers.max_new_tokens, model {asked.model}: {error}") from None
-    seeds = [derive_seed("generate_answers", seed, asked.model, row["id"]) for row in missing]
+        raise LaminiError(f"answers.max_new_tokens, model {evaluated.model}: {error}") from None
+    seeds = [derive_seed("generate_answers", seed, evaluated.model, row["id"]) for row in missing]
     decoding = Decoding(chosen.max_new_tokens, chosen.temperature)
     work.parent.mkdir(parents=True, exist_ok=True)
     with (

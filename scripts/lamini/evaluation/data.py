@@ -14,6 +14,7 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
+from lamini.jobs.commits import commit_to_read
 from lamini.paths import TASK_DATA
 from lamini.settings.evaluation import TaskData
 from lamini.settings.params import MirrorTaskData
@@ -108,7 +109,8 @@ def _from_hub(data: TaskData) -> "Dataset":
 
     mirror = Path(TASK_DATA).parent
     try:
-        return load_dataset(data.repo, data.config, split=data.split, revision=data.revision)
+        commit = commit_to_read(data.repo, data.revision, "dataset")
+        return load_dataset(data.repo, data.config, split=data.split, revision=commit)
     except Exception as error:  # the hub's client raises many types; all mean a failed download
         raise LaminiError(
             f"{place_of(data, None)}: the download from the hub failed"

@@ -18,6 +18,7 @@ from lamini.evaluation.models import (
     load_model,
     manifest_sha256,
     model_identity,
+    prompt_format_of,
 )
 from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.evaluation.tasks import build_task, check_examples, missing_package
@@ -30,8 +31,9 @@ from lamini.files import (
     write_json,
 )
 from lamini.jobs.provenance import package_versions
+from lamini.jobs.unfinished import work_key
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import AskedModel, EvaluateModel
+from lamini.settings.params import EvaluatedModel, EvaluateModel
 from lamini.students.numerics import Precision, choose_precision
 
 logger = logging.getLogger("lamini")
@@ -56,19 +58,19 @@ def evaluate_model(
     Args:
         evals: JSON files to write (`EvaluationResult`), one per task, in the order of the tasks.
         settings: params of the rule.
-        tokens_per_batch: padded tokens computed at once; null: the default of the device.
+        tokens_per_batch: padded tokens computed at once; null: measured on a GPU.
 
     Raises:
         LaminiError: names the invalid file, row or model.
         ValueError: if the protocol is still `auto`.
     """
-    asked, tasks = settings.model, settings.tasks
+    evaluated, tasks = settings.model, settings.tasks
     if settings.evaluation.protocol == "auto":
         raise ValueError("protocol must be `paper` or `modern` here, not `auto`")
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
     evaluation = settings.evaluation.model_copy(update=speed)
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
-    made_from = stable_hash(settings.as_params(), model_identity(asked))
+    made_from = work_key("evaluate_model", settings.as_params(), model_identity(evaluated))
     pending: dict[str, tuple[Any, DataFacts]] = {}
     for name, output in outputs.items():
         if _is_finished(output, made_from):
@@ -77,7 +79,7 @@ def evaluate_model(
         pending[name] = build_task(name, tasks[name], evaluation.protocol, evaluation.mirror)
         check_examples(name, pending[name][0], tasks[name], evaluation.mirror, evaluation.limit)
     if pending:
-        language_model = _language_model(asked, evaluation)
+        language_model = _language_model(evaluated, evaluation)
         for name, (task, facts) in pending.items():
             result, samples = _run(language_model, name, task, facts, settings)
             if evaluation.samples:
@@ -89,18 +91,18 @@ def evaluate_model(
         write_json(output, read_json(_work_file(output))["result"])
 
 
-def _language_model(asked: AskedModel, evaluation: Evaluation) -> Any:
+def _language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
     from lamini.evaluation.harness import LaminiLM
 
-    model, tokenizer = load_model(asked, _precision(evaluation), choose_device(), evaluation)
+    model, tokenizer = load_model(evaluated, _precision(evaluation), choose_device(), evaluation)
     return LaminiLM(
         model,
         tokenizer=tokenizer,
-        prompt_format=asked.prompt_format,
+        prompt_format=prompt_format_of(tokenizer, evaluated),
         protocol=evaluation.protocol,
         max_encoder_tokens=evaluation.max_encoder_tokens,
         tokens_per_batch=evaluation.tokens_per_batch,
-        name=asked.model,
+        name=evaluated.model,
     )
 
 
@@ -110,7 +112,7 @@ def _run(
     """Evaluate one task; return its result, and for each example the texts sent and the answers."""
     import lm_eval
 
-    asked, evaluation, metric = settings.model, settings.evaluation, settings.tasks[name].metric
+    evaluated, evaluation, metric = settings.model, settings.evaluation, settings.tasks[name].metric
     count = len(task.eval_docs)
     logger.info("%s: %d examples", name, min(count, evaluation.limit or count))
     before = language_model.encoder.truncated
@@ -155,7 +157,7 @@ def _run(
     seed = derive_seed("evaluate_model", name)
     versions = package_versions()
     result = EvaluationResult(
-        model=asked.model,
+        model=evaluated.model,
         task=name,
         metric=metric,
         **summarize(values, evaluation.replicates, seed),
@@ -165,15 +167,15 @@ def _run(
         requests_hash=stable_hash(sent),
         truncated=truncated,
         unscorable=len(unscored),
-        **language_model.ways(),
+        **language_model.layout(),
         values=[round(value, 6) for value in values],
         data=facts,
         protocol=evaluation.protocol,
         precision=_precision(evaluation),
-        prompt_format=asked.prompt_format,
-        model_path=asked.path,
-        model_revision=asked.revision,
-        model_manifest_sha256=manifest_sha256(asked),
+        prompt_format=evaluated.prompt_format,
+        model_path=evaluated.path,
+        model_revision=evaluated.revision,
+        model_manifest_sha256=manifest_sha256(evaluated),
         packages={name: versions[name] for name in ("lm_eval", "torch", "transformers")},
     )
     return result, [_sample(s, t, metric) for s, t in zip(samples, sent, strict=True)]

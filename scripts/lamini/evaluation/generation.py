@@ -3,50 +3,37 @@
 Only the caller's settings control decoding. A `generation_config.json` beside the weights (beams,
 penalties, forced or suppressed tokens) is ignored, except for the end tokens that it lists. Each
 prompt has its own random generator, so the batch size changes only speed and memory. Which prompts
-may share a batch is proven on the loaded model (`generation_ways`).
+may share a batch is proven on the loaded model (`generation_ways`). Texts that have ended leave
+their batch (`generation_rows`).
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
-from transformers.generation.logits_process import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers.generation.logits_process import LogitsProcessorList
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 
 from lamini.errors import LaminiError
+from lamini.evaluation.batches import Batching
+from lamini.evaluation.decoding import Choosing, Decoding, Draws
+from lamini.evaluation.generation_rows import (
+    AfterTexts,
+    HalfEnded,
+    Interruption,
+    Rows,
+)
 from lamini.evaluation.generation_ways import ALIKE, ALONE, PADDED, choose_way
+from lamini.evaluation.likelihoods import rows_of_logits
 from lamini.evaluation.wrapper import Prompt
 from lamini.forward.own import position_limits, start_token
 from lamini.forward.proof import Choice
+from lamini.training.micro_batches import MicroBatchCosts
 
-logger = logging.getLogger("lamini")
-TOKENS_PER_BATCH = {"gpu": 16_384, "cpu": 4_096}
-"""Padded tokens of a batch, prompts and new tokens: enough to use a GPU or a CPU's vector units."""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """Decoding settings: how the next token is chosen, and when a text ends."""
-
-    max_new_tokens: int
-    temperature: float = 0.0
-    """Sampling temperature; 0: greedy decoding."""
-    top_k: int = 0
-    """Number of most likely tokens to sample from; 0: all tokens."""
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-    """Stop texts: generation ends after one of them. The caller cuts it and the text after it."""
-    others: Mapping[str, Any] = field(default_factory=dict)
-    """Other fields of transformers' `GenerationConfig`."""
+CPU_TOKENS = 4_096
+"""Padded tokens of a batch on a CPU, prompts and new tokens: enough to use its vector units."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +54,8 @@ class Generator:
         name: name of the model in messages.
         model: a Hugging Face model with a language-model head, in evaluation mode.
         tokenizer: its fast tokenizer.
-        tokens_per_batch: padded tokens of a batch, new tokens included; null: `TOKENS_PER_BATCH`
-            of the device. It is lowered if a batch does not fit into memory.
+        tokens_per_batch: padded tokens of a batch, new tokens included; null: `CPU_TOKENS`, or
+            measured on a GPU. Fewer if they do not fit into the memory.
     """
 
     name: str
@@ -77,20 +64,21 @@ class Generator:
     tokens_per_batch: int | None = None
     choice: Choice | None = None
     """Proven batching of the last `generate` call; None if the prompts allow no proof."""
+    shrinks: bool = False
+    """Whether ended rows leave their batch; set by `choose_way`."""
 
     def __post_init__(self) -> None:
-        kind = "cpu" if self.model.device.type == "cpu" else "gpu"
-        self._budget = self.tokens_per_batch or TOKENS_PER_BATCH[kind]
+        self._batching = Batching(self.model.device, CPU_TOKENS, self.tokens_per_batch)
         self.ends = _end_tokens(self.model, self.tokenizer)
         self._causal = not self.model.config.is_encoder_decoder
-        start = None if self._causal else start_token(self.model)
+        self._start = None if self._causal else start_token(self.model)
         padding = self.tokenizer.pad_token_id
         self._padding = self.tokenizer.eos_token_id if padding is None else padding
         # `generate` fills unset fields from the model's own settings; these replace them.
         self._settings = GenerationConfig(
             eos_token_id=self.ends,
             pad_token_id=self._padding,
-            decoder_start_token_id=start,
+            decoder_start_token_id=self._start,
         )
 
     def room(self, max_new_tokens: int) -> int | None:
@@ -125,80 +113,114 @@ class Generator:
         Raises:
             LaminiError: if a single prompt does not fit into the memory of the device.
         """
-        left = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n].tokens), n))
-        rows = [prompts[number].tokens for number in left]
-        self.choice = choose_way(self, rows, decoding.max_new_tokens) if rows else None
-        while left:
-            batch = left[: self._batch_size([len(prompts[n].tokens) for n in left], decoding)]
-            try:
-                texts = self._batch(
-                    [prompts[n] for n in batch], [seeds[n] for n in batch], decoding
-                )
-            except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    raise LaminiError(
-                        "the GPU's memory is too small for the model and its longest prompt; use a"
-                        " larger GPU, or set `precision: bf16`"
-                    ) from error
-                longest = len(prompts[batch[0]].tokens) + decoding.max_new_tokens
-                self._budget = longest * (len(batch) // 2)
-            else:
-                left = left[len(batch) :]
-                yield dict(zip(batch, texts, strict=True))
-                continue
-            torch.cuda.empty_cache()
-            logger.info("out of GPU memory with %d texts: batch size halved", len(batch))
+        order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n].tokens), n))
+        rows = [prompts[number].tokens for number in order]
+        if not rows:
+            return
+        self.choice = choose_way(self, rows, decoding.max_new_tokens)
 
-    def _batch_size(self, lengths: list[int], decoding: Decoding) -> int:
-        """Number of prompts, from the first, in the next batch."""
+        def sample(tokens: int) -> int:
+            # The cache of a whole text; an encoder may have no more positions than the prompt.
+            length = len(rows[0]) + self._causal * decoding.max_new_tokens
+            count = max(1, tokens // length)
+            whole = (rows[0] * (length // len(rows[0]) + 1))[:length]
+            self.run([whole] * count, 1)
+            return count * length
+
+        batches = self._batching.computed(
+            order,
+            [len(row) + decoding.max_new_tokens for row in rows],
+            self._size,
+            lambda numbers: self._batch(
+                [prompts[n] for n in numbers], [seeds[n] for n in numbers], decoding
+            ),
+            sample,
+        )
+        for numbers, texts in batches:
+            yield dict(zip(numbers, texts, strict=True))
+
+    def _size(self, lengths: Sequence[int], costs: MicroBatchCosts) -> int:
+        """Number of prompts in the next batch."""
         way = self.choice.way if self.choice else ALONE
-        allowed = {PADDED: len(lengths), ALIKE: lengths.count(lengths[0])}.get(way, 1)
-        return min(allowed, max(1, self._budget // (lengths[0] + decoding.max_new_tokens)))
+        alike = next((n for n, length in enumerate(lengths) if length != lengths[0]), len(lengths))
+        allowed = {PADDED: len(lengths), ALIKE: alike}.get(way, 1)
+        fitting = min(costs.budget // lengths[0], rows_of_logits(self.model))
+        return min(allowed, max(1, fitting))
 
     def _batch(
         self, prompts: list[Prompt], seeds: list[int], decoding: Decoding
     ) -> list[Generated]:
-        choosing: list[LogitsProcessor] = []
+        choosing: list[Choosing] = []
         if decoding.temperature > 0:
-            choosing.append(TemperatureLogitsWarper(decoding.temperature))
-            if decoding.top_k:
-                choosing.append(TopKLogitsWarper(decoding.top_k))
-            if decoding.top_p < 1:
-                choosing.append(TopPLogitsWarper(decoding.top_p))
-            choosing.append(_Draws(seeds))
-        stopping = [_AfterTexts(decoding.stop, self.tokenizer)] if decoding.stop else []
-        settings = {"max_new_tokens": decoding.max_new_tokens, **decoding.others}
+            choosing.append(Draws(seeds, decoding))
         rows = [prompt.tokens for prompt in prompts]
-        return [self._until_end(row) for row in self.run(rows, settings, choosing, stopping)]
+        new = self.run(
+            rows, decoding.max_new_tokens, choosing, stop=decoding.stop, others=decoding.others
+        )
+        return [self._until_end(row) for row in new]
 
     @torch.inference_mode()
     def run(
         self,
         rows: list[list[int]],
-        settings: dict[str, Any],
-        choosing: Sequence[LogitsProcessor],
-        stopping: "Sequence[_AfterTexts]" = (),
+        most: int,
+        choosing: Sequence[Choosing] = (),
+        *,
+        stop: Sequence[str] = (),
+        others: Mapping[str, Any] | None = None,
+        interruption: Interruption | None = None,
     ) -> list[list[int]]:
-        """New tokens after each prompt, including the end token and padding.
+        """New tokens after each prompt, including the end token; more may follow it.
 
         Args:
             rows: token ids of each prompt.
-            settings: fields of transformers' `GenerationConfig`.
+            most: maximum number of new tokens.
             choosing: logits processors; the token with the largest processed score is chosen.
-            stopping: criteria that end a text after a stop text.
+            stop: stop texts.
+            others: other fields of transformers' `GenerationConfig`.
+            interruption: interrupts the batch; None: when half of the rows have ended.
         """
-        tokens, mask = self._padded(rows)
+        batch, numbers = self._first(rows), list(range(len(rows)))
         # A decoder-only model returns the prompt first, an encoder-decoder one start token.
-        start = tokens.shape[1] if self._causal else 1
-        for criterion in stopping:
-            criterion.start = start
+        start = batch.tokens.shape[1] if self._causal else 1
+        texts = [list[int]() for _ in rows]
+        stopping = AfterTexts(stop, self.tokenizer, start) if stop else None
+        while numbers:
+            ending = None
+            if self.shrinks and not others:  # beams or counted tokens allow no interruption
+                ending = interruption or HalfEnded(self.ends, stopping)
+            done = 0 if batch.cache is None else batch.tokens.shape[1] - start
+            criteria = [each for each in (ending or stopping,) if each is not None]
+            output = self._generated(batch, most - done, choosing, criteria, others)
+            for number, row in zip(numbers, output.sequences[:, start:].tolist(), strict=True):
+                texts[number] = row
+            if ending is None or output.sequences.shape[1] - start == most:
+                break
+            if not (kept := ending.left()):
+                break
+            batch = batch.after(output, kept)
+            numbers = [numbers[row] for row in kept]
+            for processor in choosing:
+                processor.keep(kept)
+        return texts
+
+    def _generated(
+        self,
+        batch: Rows,
+        most: int,
+        choosing: Sequence[Choosing] = (),
+        stopping: Sequence[StoppingCriteria] = (),
+        others: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Output of transformers' `generate` with our settings only."""
         of_the_model = self.model.generation_config
         self.model.generation_config = self._settings
         try:
-            generated = self.model.generate(
-                input_ids=tokens,
-                attention_mask=mask,
-                generation_config=GenerationConfig(**settings),
+            return self.model.generate(
+                **batch.arguments(),
+                generation_config=GenerationConfig(
+                    max_new_tokens=most, return_dict_in_generate=True, **(others or {})
+                ),
                 logits_processor=LogitsProcessorList(choosing),
                 stopping_criteria=StoppingCriteriaList(stopping),
             )
@@ -211,11 +233,9 @@ class Generator:
             ) from error
         finally:
             self.model.generation_config = of_the_model
-        new: list[list[int]] = generated[:, start:].tolist()
-        return new
 
-    def _padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prompts padded to one array, and the attention mask. Shape (B, longest) each.
+    def _first(self, rows: list[list[int]]) -> Rows:
+        """Prompts padded to one length.
 
         A decoder-only model continues at the right end, so its prompts are padded on the left.
         """
@@ -225,47 +245,18 @@ class Generator:
         for number, row in enumerate(rows):
             place = slice(longest - len(row), None) if self._causal else slice(len(row))
             tokens[number, place], mask[number, place] = torch.tensor(row), 1
-        return tokens.to(self.model.device), mask.to(self.model.device)
+        tokens, mask = tokens.to(self.model.device), mask.to(self.model.device)
+        if self._start is None or not self.shrinks:
+            return Rows(tokens, mask)
+        encoded = self.model.get_encoder()(input_ids=tokens, attention_mask=mask)
+        begun = torch.full((len(rows), 1), self._start, device=self.model.device)
+        return Rows(begun, mask, encoded.last_hidden_state)
 
     def _until_end(self, tokens: list[int]) -> Generated:
         for place, token in enumerate(tokens):
             if token in self.ends:
                 return Generated(tokens[:place], True)
         return Generated(tokens, False)
-
-
-class _Draws(LogitsProcessor):  # type: ignore[misc]
-    """Sampling by greedy choice: adds Gumbel noise from each row's own random generator.
-
-    The argmax of scores plus Gumbel noise is distributed as their softmax (Gumbel-max trick,
-    Maddison et al. 2014, arXiv 1411.0030).
-    """
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        noise = torch.empty(scores.shape, dtype=torch.float64)  # fp32: 1 in 10 million draws is 0
-        for row, generator in zip(noise, self._generators, strict=True):
-            row.exponential_(generator=generator)
-        return scores - noise.log().to(scores)
-
-
-class _AfterTexts(StoppingCriteria):  # type: ignore[misc]
-    """Stopping criterion: ends a row once it contains one of the stop texts."""
-
-    def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
-        self._texts, self._tokenizer = texts, tokenizer
-        self.start = 0
-        """Number of tokens of a row before the new tokens."""
-        # A text of n bytes has at most n tokens; decoding may drop the first token's space.
-        self._slice = max(len(text.encode()) for text in texts) + 1
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        new = input_ids[:, self.start :][:, -self._slice :]
-        texts = self._tokenizer.batch_decode(new)
-        ended = [any(text in generated for text in self._texts) for generated in texts]
-        return torch.tensor(ended, device=input_ids.device)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:

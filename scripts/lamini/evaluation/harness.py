@@ -16,11 +16,9 @@ from lamini.evaluation.proven_scorer import ProvenScorer
 from lamini.evaluation.requests import RequestEncoder, fill_unscorable
 from lamini.evaluation.text_tasks import generate_until
 from lamini.log import Progress
+from lamini.prompt_formats import PromptFormat
 
 logger = logging.getLogger("lamini")
-TOKENS_PER_BATCH = {"gpu": 16_384, "cpu": 1_024}
-"""Defaults: the GPU value uses the GPU fully; the CPU value fits its caches, twice as fast there
-as the GPU value."""
 
 
 @register_model("lamini")
@@ -32,7 +30,7 @@ class LaminiLM(HFLM):
         prompt_format: prompt format of every context; null: the bare context.
         protocol: `paper` or `modern`.
         max_encoder_tokens: maximum input length of an encoder-decoder; null: the protocol's.
-        tokens_per_batch: padded tokens computed at once; null: `TOKENS_PER_BATCH` of the device.
+        tokens_per_batch: padded tokens computed at once; null: measured on a GPU.
         name: name of the model in messages.
         others: arguments of lm-eval's `hf` model.
     """
@@ -41,7 +39,7 @@ class LaminiLM(HFLM):
         self,
         pretrained: Any,
         *,
-        prompt_format: str | None = None,
+        prompt_format: PromptFormat | None = None,
         protocol: str = "paper",
         max_encoder_tokens: int | None = None,
         tokens_per_batch: int | None = None,
@@ -62,8 +60,7 @@ class LaminiLM(HFLM):
             prefix_token=self.prefix_token_id,
         )
         self.name, self.tokens_per_batch = name, tokens_per_batch
-        kind = "cpu" if self.model.device.type == "cpu" else "gpu"
-        self.scorer = ProvenScorer(name, self.model, tokens_per_batch or TOKENS_PER_BATCH[kind])
+        self.scorer = ProvenScorer(name, self.model, tokens_per_batch)
 
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -75,8 +72,8 @@ class LaminiLM(HFLM):
             scores = self.scorer.score(scorable, progress.advance) if scorable else []
         return fill_unscorable(encoded, scores)
 
-    def ways(self) -> dict[str, Any]:
-        """Way in which the last task's requests were computed; empty if there were none."""
+    def layout(self) -> dict[str, Any]:
+        """Layout in which the last task's requests were computed; empty if there were none."""
         choice, self.scorer.choice = self.scorer.choice, None
         return choice.facts() if choice else {}
 

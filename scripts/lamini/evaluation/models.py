@@ -9,9 +9,13 @@ from safetensors import SafetensorError
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file
+from lamini.jobs.commits import commit_to_read
+from lamini.prompt_formats import PromptFormat, text_format
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import AskedModel
-from lamini.students.numerics import Precision, switch_off_faulty_kernels
+from lamini.settings.params import EvaluatedModel, Location
+from lamini.students.adapters import base_of_adapter, load_with_adapter
+from lamini.students.chat import chat_format
+from lamini.students.numerics import DTYPES, Precision, switch_off_faulty_kernels
 from lamini.students.tokenizers import load_tokenizer
 
 logger = logging.getLogger("lamini")
@@ -20,48 +24,36 @@ _MAX_WEIGHT_SHARE = 0.8
 PAPER_ENCODER_TOKENS = 2048
 """Maximum input length of an encoder-decoder in protocol `paper`."""
 _LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def manifest_of(asked: AskedModel) -> Path | None:
+def manifest_of(evaluated: EvaluatedModel) -> Path | None:
     """Manifest of a model that the pipeline trained or built; None for other models."""
-    path = Path(asked.path) / "manifest.json"
+    path = Path(evaluated.path) / "manifest.json"
     return path if path.is_file() else None
 
 
-def manifest_sha256(asked: AskedModel) -> str | None:
+def manifest_sha256(evaluated: EvaluatedModel) -> str | None:
     """SHA-256 of the manifest, part of the result's cache key.
 
     None for a model that the pipeline did not make.
     """
-    manifest = manifest_of(asked)
+    manifest = manifest_of(evaluated)
     return sha256_file(manifest) if manifest else None
 
 
-def model_identity(asked: AskedModel) -> Any:
+def model_identity(evaluated: EvaluatedModel) -> Any:
     """Value that changes if and only if the model's weights may have changed.
 
     For a model that the pipeline made: the SHA-256 of its manifest. For another folder: names,
     sizes and modification times of its files. For a hub model: the commit.
     """
-    if digest := manifest_sha256(asked):
+    if digest := manifest_sha256(evaluated):
         return digest
-    folder = Path(asked.path)
+    folder = Path(evaluated.path)
     if folder.is_dir():
         files = {file.name: file.stat() for file in sorted(folder.iterdir()) if file.is_file()}
         return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in files.items()]
-    return _commit(asked.path, asked.revision)
-
-
-def _commit(repo: str, revision: str | None) -> str | None:
-    """Current commit of a branch or tag on the hub; null if the hub can't be reached."""
-    from transformers.utils.hub import cached_file, extract_commit_hash
-
-    try:
-        file = cached_file(repo, "config.json", revision=revision or "main")
-    except OSError:  # loading the model fails too, with a clear message
-        return None
-    return extract_commit_hash(file, None)
+    return commit_to_read(evaluated.path, evaluated.revision)
 
 
 def choose_device() -> torch.device:
@@ -70,7 +62,7 @@ def choose_device() -> torch.device:
 
 
 def load_model(
-    asked: AskedModel,
+    evaluated: EvaluatedModel,
     precision: Precision,
     device: torch.device,
     evaluation: Evaluation | None = None,
@@ -78,7 +70,7 @@ def load_model(
     """Load a model for evaluation, with its tokenizer.
 
     Args:
-        asked: the model to load.
+        evaluated: the model to load.
         precision: of the weights.
         device: device that computes.
         evaluation: settings whose protocol is checked before the weights are read; null: no check.
@@ -91,40 +83,47 @@ def load_model(
     from transformers.utils.logging import disable_progress_bar
 
     switch_off_faulty_kernels()
-    _check_folder(asked)
-    if Path(asked.path).is_dir():
+    _check_folder(evaluated)
+    if Path(evaluated.path).is_dir():
         disable_progress_bar()  # useful only for downloads; loading a folder is fast
-    revision = asked.revision or "main"
-    causal = asked.architecture == "decoder-only"
+    base = base_of_adapter(evaluated.path)
+    place = base or Location(path=evaluated.path, revision=evaluated.revision)
+    revision = commit_to_read(place.path, place.revision) or "main"
+    causal = evaluated.architecture == "decoder-only"
     loader = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
     try:
-        config = AutoConfig.from_pretrained(asked.path, revision=revision)
+        config = AutoConfig.from_pretrained(place.path, revision=revision)
     except _LOADING_ERRORS as error:
-        raise _unloadable(asked, error) from error
+        raise _unloadable(evaluated, error) from error
     if bool(config.is_encoder_decoder) == causal:
         raise LaminiError(
-            f"models.{asked.model}: architecture is {asked.architecture}, but {asked.path}"
-            f" holds a model of type {config.model_type}, which is not {asked.architecture}"
+            f"models.{evaluated.model}: architecture is {evaluated.architecture}, but"
+            f" {place.path} holds a model of type {config.model_type}, which is not"
+            f" {evaluated.architecture}"
         )
-    tokenizer = load_tokenizer(asked.path, asked.revision)
+    tokenizer = load_tokenizer(evaluated.path, evaluated.revision)
     if evaluation is not None:
-        check_protocol(asked, evaluation, config, tokenizer)
-    try:
+        check_protocol(evaluated, evaluation, config, tokenizer)
+
+    def load(dtype: torch.dtype) -> Any:
         model, found = loader.from_pretrained(  # type: ignore[misc]
-            asked.path,
-            revision=revision,
-            dtype=_DTYPES[precision],
-            config=config,
-            output_loading_info=True,
+            place.path, revision=revision, dtype=dtype, config=config, output_loading_info=True
         )
+        if missing := sorted(found["missing_keys"]):
+            raise LaminiError(
+                f"models.{evaluated.model}: {place.path} lacks {len(missing)} weights of a"
+                f" {config.model_type}, for example {missing[0]}, so they would be random; use a"
+                " complete copy"
+            )
+        return model
+
+    try:
+        if base is None:
+            model = load(DTYPES[precision])
+        else:
+            model = load_with_adapter(load, tokenizer, evaluated.path, DTYPES[precision])
     except _LOADING_ERRORS as error:
-        raise _unloadable(asked, error) from error
-    if missing := sorted(found["missing_keys"]):
-        raise LaminiError(
-            f"models.{asked.model}: {asked.path} lacks {len(missing)} weights of a"
-            f" {config.model_type}, for example {missing[0]}, so they would be random; use a"
-            " complete copy"
-        )
+        raise _unloadable(evaluated, error) from error
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
     try:
         if (
@@ -137,27 +136,40 @@ def load_model(
         model.eval()
     except torch.OutOfMemoryError as error:
         raise LaminiError(
-            f"models.{asked.model}: its weights take {needed / 2**30:.1f} GiB in {precision}, more"
-            " than the free memory of the GPUs; use larger GPUs, or more of them"
-            f" (`models.{asked.model}.evaluation_gpus`), or set `evaluation.precision: bf16`"
+            f"models.{evaluated.model}: its weights take {needed / 2**30:.1f} GiB in {precision},"
+            " more than the free memory of the GPUs; use larger GPUs, or more of them"
+            f" (`models.{evaluated.model}.evaluation_gpus`), or set `evaluation.precision: bf16`"
         ) from error
-    logger.info("%s: loaded on %s in %s", asked.path, model.device, precision)
+    logger.info("%s: loaded on %s in %s", evaluated.path, model.device, precision)
     return model, tokenizer
 
 
-def _unloadable(asked: AskedModel, error: Exception) -> LaminiError:
+def prompt_format_of(tokenizer: Any, evaluated: EvaluatedModel) -> PromptFormat | None:
+    """Prompt format of a model's requests; None: the bare text.
+
+    Raises:
+        LaminiError: if the chat template cannot be used.
+    """
+    if evaluated.chat is not None:
+        return chat_format(tokenizer, evaluated.chat)
+    return None if evaluated.prompt_format is None else text_format(evaluated.prompt_format)
+
+
+def _unloadable(evaluated: EvaluatedModel, error: Exception) -> LaminiError:
     return LaminiError(
-        f"models.{asked.model}: {asked.path} can't be loaded ({error!s:.400}). Without a"
+        f"models.{evaluated.model}: {evaluated.path} can't be loaded ({error!s:.400}). Without a"
         " network, download the model elsewhere, copy its folder here, and name it under"
-        f" `models.{asked.model}.weights.folder`"
+        f" `models.{evaluated.model}.weights.folder`"
     )
 
 
-def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, tokenizer: Any) -> None:
+def check_protocol(
+    evaluated: EvaluatedModel, evaluation: Evaluation, config: Any, tokenizer: Any
+) -> None:
     """Check that a protocol works with a model that it may not have been designed for.
 
     Args:
-        asked: the model.
+        evaluated: the model.
         evaluation: protocol, and maximum input length of an encoder-decoder.
         config: the model's transformers configuration.
         tokenizer: the model's tokenizer.
@@ -167,17 +179,19 @@ def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, token
             appends an end token to each text, so that no continuation could follow.
     """
     paper = evaluation.protocol == "paper"
-    if asked.architecture == "encoder-decoder":
+    if evaluated.architecture == "encoder-decoder":
         wanted = evaluation.max_encoder_tokens or (PAPER_ENCODER_TOKENS if paper else 0)
         positions = _encoder_positions(config)
         if positions is not None and positions < wanted:
             origin, remedy = "evaluation.max_encoder_tokens", f"{positions} there"
             if evaluation.max_encoder_tokens is None:
-                origin, remedy = "protocol paper", f"`models.{asked.model}.protocol: modern`"
+                origin, remedy = "protocol paper", f"`models.{evaluated.model}.protocol: modern`"
             raise LaminiError(
-                f"models.{asked.model}: its encoder has {positions:,} positions, but {origin} sends"
-                f" it up to {wanted:,} tokens; set {remedy}"
+                f"models.{evaluated.model}: its encoder has {positions:,} positions, but {origin}"
+                f" sends it up to {wanted:,} tokens; set {remedy}"
             )
+        return
+    if evaluated.chat is not None:  # its template writes the special tokens
         return
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
@@ -186,13 +200,13 @@ def check_protocol(asked: AskedModel, evaluation: Evaluation, config: Any, token
             "models.%s: the tokenizer starts each text with %s. Protocol paper does not send this"
             " token, as the authors' harness did not; many models score worse without it. Protocol"
             " modern sends it (`models.%s.protocol`)",
-            asked.model,
+            evaluated.model,
             tokenizer.convert_ids_to_tokens(whole[0]),
-            asked.model,
+            evaluated.model,
         )
     if not paper and whole[-1] != bare[-1]:
         raise LaminiError(
-            f"models.{asked.model}: the tokenizer ends each text with"
+            f"models.{evaluated.model}: the tokenizer ends each text with"
             f" {tokenizer.convert_ids_to_tokens(whole[-1])}, so that no continuation can follow it;"
             " set `add_eos_token` to false in its tokenizer_config.json"
         )
@@ -224,9 +238,9 @@ def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | N
     dispatch_model(model, places, offload_dir=folder)
 
 
-def _check_folder(asked: AskedModel) -> None:
+def _check_folder(evaluated: EvaluatedModel) -> None:
     """Refuse a checkpoint with other files than its manifest: an incomplete or damaged copy."""
-    manifest = manifest_of(asked)
+    manifest = manifest_of(evaluated)
     if manifest is None:
         return
     for name, facts in read_json(manifest)["files"].items():

@@ -1,4 +1,4 @@
-"""Scoring in the fastest way that is proven correct for the model and the task's requests."""
+"""Scoring in the fastest layout that is proven correct for the model and the task's requests."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,27 +8,29 @@ import numpy as np
 import torch
 
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.scoring import WAYS, Score, Scorer, Way, by_context
+from lamini.evaluation.scoring import CPU_TOKENS, LAYOUTS, Layout, Score, Scorer, by_context
 from lamini.evaluation.tries import Row, build_rows
 from lamini.forward.own import position_limits
 from lamini.forward.proof import Choice, Compute, Reference, proof_tokens
 
 
 class ProvenScorer:
-    """Scorer that chooses its way of computation by a proof.
+    """Scorer that chooses the layout of its batches by a proof.
 
     Args:
         name: name of the model in messages.
         model: a Hugging Face model with a language-model head, in evaluation mode.
-        tokens_per_batch: padded tokens computed at once.
+        tokens_per_batch: padded tokens computed at once; null: measured on a GPU.
     """
 
-    def __init__(self, name: str, model: Any, tokens_per_batch: int) -> None:
+    def __init__(self, name: str, model: Any, tokens_per_batch: int | None) -> None:
         self._name, self._model = name, model
         self._scorer = Scorer(model, tokens_per_batch)
+        # In a proof the model is larger, in fp32: its memory is not that of the run.
+        self._small_batches = Scorer(model, tokens_per_batch or CPU_TOKENS)
         self._proofs: list[tuple[int, int, Choice]] = []
         self.choice: Choice | None = None
-        """Way of the last `score` call."""
+        """Layout of the last `score` call."""
 
     def score(
         self, requests: Sequence[TokenRequest], advance: Callable[[int], None] = lambda _: None
@@ -43,11 +45,11 @@ class ProvenScorer:
             LaminiError: if the model's own forward pass fails, or memory is too small.
         """
         self.choice = self._choose(requests)
-        way: Way = self.choice.way  # type: ignore[assignment]
-        return self._scorer.score(requests, way, advance)
+        layout: Layout = self.choice.way  # type: ignore[assignment]
+        return self._scorer.score(requests, layout, advance)
 
     def _choose(self, requests: Sequence[TokenRequest]) -> Choice:
-        """Choose the fastest correct way (`forward.proof`).
+        """Choose the fastest correct layout (`forward.proof`).
 
         The proof is repeated for longer requests, and for rows with a larger gap between row index
         and sequence position: attention may be limited to a window.
@@ -60,12 +62,12 @@ class ProvenScorer:
             if longest <= proven_longest and gap <= proven_gap:
                 return choice
         pairs = [(request.context, request.continuation) for request in sample]
-        ways: dict[str, Compute] = {
-            way: functools.partial(self._log_likelihoods, sample, way)
-            for way in WAYS
-            if way != "shared" or causal or self._fits(requests)
+        layouts: dict[str, Compute] = {
+            layout: functools.partial(self._log_likelihoods, sample, layout)
+            for layout in LAYOUTS
+            if layout != "shared" or causal or self._fits(requests)
         }
-        choice = Reference(self._name, self._model, pairs).choose(ways)
+        choice = Reference(self._name, self._model, pairs).choose(layouts)
         self._proofs.append((longest, gap, choice))
         return choice
 
@@ -79,8 +81,10 @@ class ProvenScorer:
         longest = max(sum(len(requests[n].continuation) for n in row) for row in rows)
         return limit is None or longest <= limit
 
-    def _log_likelihoods(self, requests: Sequence[TokenRequest], way: Way) -> list[torch.Tensor]:
-        return [likelihoods for likelihoods, _ in self._scorer.answers(requests, way)]
+    def _log_likelihoods(
+        self, requests: Sequence[TokenRequest], layout: Layout
+    ) -> list[torch.Tensor]:
+        return [likelihoods for likelihoods, _ in self._small_batches.answers(requests, layout)]
 
 
 def sample_to_prove(
@@ -89,7 +93,7 @@ def sample_to_prove(
     """Requests to compare in a proof: the longest, the shortest, and some of one shared row.
 
     The shared row is the one with the largest gap between row index and sequence position, to
-    detect a model that confuses the two.
+    detect a model that confuses the two. One more request has the lengths of the shortest one.
 
     Args:
         requests: requests of a task.
@@ -101,7 +105,17 @@ def sample_to_prove(
     row = np.array(_widest_trie(requests) if causal else _widest_group(requests))
     others = row[np.cumsum(lengths[row]) <= most]
     numbers = [int(lengths.argmax()), int(lengths.argmin()), row[0], row[-1], *others]
-    return [requests[number] for number in dict.fromkeys(map(int, numbers))]
+    sample = [requests[number] for number in dict.fromkeys(map(int, numbers))]
+    return [*sample, _of_equal_length(sample[0], requests[int(lengths.argmin())])]
+
+
+def _of_equal_length(longest: TokenRequest, shortest: TokenRequest) -> TokenRequest:
+    """Other tokens in the lengths of the shortest request: both form a batch without padding."""
+    tokens = np.concatenate([longest.context, longest.continuation])
+    split = len(tokens) - len(shortest.continuation)
+    # The last token stays: an end token changes the length of an encoder-decoder's labels.
+    continuation = np.append(tokens[split:-1], shortest.continuation[-1])
+    return TokenRequest(tokens[split - len(shortest.context) : split], continuation)
 
 
 def _widest_trie(requests: Sequence[TokenRequest]) -> list[int]:

@@ -6,9 +6,12 @@
 | `modern` | tokenised as one text and split, as lm-eval does | the context with the end token |
 
 With a prompt format, the whole context is the instruction, and the continuation, with its leading
-space, follows `### Response:`. If a context is too long, the start of the instruction is cut. A
-continuation without tokens, or one that leaves no room for a context, can't be scored. It is
-counted, and its log-likelihood is minus infinity, the least likely.
+space, follows `### Response:`. With a chat template, prompt and continuation are tokenised apart in
+both protocols, without further special tokens, and the continuation has no leading space: the
+prompt has its tokens of training, and lm-eval leaves out the space as well. If a context is too
+long, the start of the instruction is cut. A continuation without tokens, or one that leaves no room
+for a context, can't be scored. It is counted, and its log-likelihood is minus infinity, the least
+likely.
 """
 
 import math
@@ -19,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from lamini.evaluation.wrapper import cut_left, prompt_spans
-from lamini.prompt_formats import render_prompt
+from lamini.prompt_formats import PromptFormat
 from lamini.students.token_cache import Integers
 
 _TEXTS_AT_ONCE = 4096
@@ -51,7 +54,7 @@ class RequestEncoder:
     tokenizer: Any
     architecture: str
     protocol: str
-    prompt_format: str | None
+    prompt_format: PromptFormat | None
     max_tokens: int
     prefix_token: int
     truncated: int = 0
@@ -62,7 +65,9 @@ class RequestEncoder:
     def texts(self, context: str, continuation: str) -> tuple[str, str]:
         """Texts to tokenise: the context in its prompt format, and the continuation."""
         if self.prompt_format is not None:
-            context = render_prompt(self.prompt_format, context)
+            context = self.prompt_format.render(context)
+        if self._chat:
+            continuation = continuation.removeprefix(" ")
         return context, continuation
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest | None]:
@@ -98,12 +103,17 @@ class RequestEncoder:
         return self.architecture == "decoder-only"
 
     @property
+    def _chat(self) -> bool:
+        """Whether the prompts have their special tokens in their text."""
+        return self.prompt_format is not None and self.prompt_format.has_special_tokens
+
+    @property
     def _joint(self) -> bool:
-        return self._causal and self.protocol == "modern"
+        return self._causal and self.protocol == "modern" and not self._chat
 
     def _apart(self, texts: list[tuple[str, str]]) -> list[tuple[Integers, Integers]]:
         paper = self.protocol == "paper"
-        if not paper:
+        if not paper and not self._chat:
             texts = [_move_spaces(*text) for text in texts]
         contexts = self._tokens([context for context, _ in texts], special=not self._causal)
         ended = paper and not self._causal

@@ -1,14 +1,16 @@
 """Log-likelihoods of continuations, without repeated computation of equal tokens.
 
-| way | a row holds |
+| layout | a row holds |
 |---|---|
 | `shared` | several requests: a trie of them (`tries`), or all continuations of a context, masked |
 | `rows` | one sequence and padding |
-| `alone` | one sequence, in the model's own forward pass |
+| `alike` | one sequence; a batch holds sequences of equal length, in the model's own forward pass |
+| `alone` | one sequence; a batch holds one row, in the model's own forward pass |
 
-Each context of an encoder-decoder is encoded once. The output head, whose cost grows with the
-vocabulary, is applied only to the hidden states that predict scored tokens. At the start of a task,
-a proof finds the ways that are correct for the model (`forward.proof`).
+Each context of an encoder-decoder is encoded once in the first two layouts. Their output head,
+whose cost grows with the vocabulary, is applied only to the hidden states that predict scored
+tokens. At the start of a task, a proof finds the layouts that are correct for the model
+(`forward.proof`).
 """
 
 import contextlib
@@ -20,25 +22,36 @@ import numpy as np
 import torch
 from transformers.modeling_outputs import BaseModelOutput
 
-from lamini.errors import LaminiError
+from lamini.evaluation.batches import Batching, OnItsWay, one_behind, padded_size, to_device
+from lamini.evaluation.likelihoods import (
+    Answer,
+    Answers,
+    read_log_likelihoods,
+    rows_of_logits,
+)
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.tries import MAX_TOKENS, Row, build_rows
 from lamini.forward.masks import ancestor_mask, as_attention_mask, segment_mask
-from lamini.forward.own import log_likelihoods, own_logits, position_limits, start_token
-from lamini.forward.states import head_logits, last_states
+from lamini.forward.own import (
+    batch_logits,
+    end_token,
+    log_likelihoods,
+    position_limits,
+    start_token,
+)
+from lamini.forward.states import last_states
 from lamini.students.token_cache import Integers
+from lamini.training.micro_batches import MicroBatchCosts
 
-LOGITS_AT_ONCE = 2**26
-"""Maximum number of logits in memory at a time: 256 MiB in fp32."""
-MAX_PADDING = 1 / 16
-"""Maximum padding of a batch, as a share of its token budget: about the fixed cost of a batch."""
+CPU_TOKENS = 1_024
+"""Padded tokens of a batch on a CPU: they fit its caches, twice as fast there as 16,384."""
 Score = tuple[float, bool]
 """Log-likelihood in nats, and whether the continuation is the greedy one."""
-Way = Literal["shared", "rows", "alone"]
-WAYS: tuple[Way, ...] = ("shared", "rows", "alone")
-"""All ways, the fastest first."""
-Answer = tuple[torch.Tensor, torch.Tensor]
-"""Log-likelihood of each token of a continuation, and whether it is the most likely. Shape (T,)."""
+Layout = Literal["shared", "rows", "alike", "alone"]
+LAYOUTS: tuple[Layout, ...] = ("shared", "rows", "alike", "alone")
+"""All layouts, the fastest first."""
+Computed = Iterator[tuple[list[int], Answers]]
+"""Indices of the requests of each batch, and their answers."""
 
 
 @dataclass
@@ -47,23 +60,27 @@ class Scorer:
 
     Args:
         model: a Hugging Face model with a language-model head, in evaluation mode.
-        tokens_per_batch: padded tokens computed at once.
+        tokens_per_batch: padded tokens computed at once; null: `CPU_TOKENS`, or measured on a GPU.
+            Fewer if they do not fit into the memory.
     """
 
     model: Any
-    tokens_per_batch: int
+    tokens_per_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        self._batching = Batching(self.model.device, CPU_TOKENS, self.tokens_per_batch)
 
     def score(
         self,
         requests: Sequence[TokenRequest],
-        way: Way = "shared",
+        layout: Layout = "shared",
         advance: Callable[[int], None] = lambda _: None,
     ) -> list[Score]:
         """Log-likelihood of each request and whether it is the greedy continuation, in order.
 
         Args:
             requests: requests in tokens of the model.
-            way: way of computation, one of `WAYS`.
+            layout: layout of the batches, one of `LAYOUTS`.
             advance: called with the number of requests scored since its last call.
 
         Raises:
@@ -71,49 +88,78 @@ class Scorer:
         """
         return [
             (float(likelihoods.double().sum()), bool(greedy.all()))
-            for likelihoods, greedy in self.answers(requests, way, advance)
+            for likelihoods, greedy in self.answers(requests, layout, advance)
         ]
 
     @torch.inference_mode()
     def answers(
         self,
         requests: Sequence[TokenRequest],
-        way: Way = "shared",
+        layout: Layout = "shared",
         advance: Callable[[int], None] = lambda _: None,
     ) -> list[Answer]:
         """Log-likelihood and greediness of each token of each request, on the CPU."""
         answers: dict[int, Answer] = {}
-        for numbers, part in self._batches(requests, way):
-            answers |= zip(numbers, part, strict=True)
+        for numbers, part in one_behind(self._batches(requests, layout)):
+            answers |= zip(numbers, part.read(), strict=True)
             advance(len(numbers))
         return [answers[number] for number in range(len(requests))]
 
-    def _batches(
-        self, requests: Sequence[TokenRequest], way: Way
-    ) -> Iterator[tuple[list[int], list[Answer]]]:
-        if way == "alone":
-            return (([n], [_alone(self.model, r)]) for n, r in enumerate(requests))
+    def _batches(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
+        if layout in ("alike", "alone"):
+            return self._own_forward(requests, layout)
         if self.model.config.is_encoder_decoder:
-            return self._encoder_decoder(requests, way)
-        return self._causal(requests, way)
+            return self._encoder_decoder(requests, layout)
+        return self._causal(requests, layout)
+
+    # --- The model's own forward pass -------------------------------------------------------------
+
+    def _own_forward(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
+        shapes = [_shape(self.model, request) for request in requests]
+        order = sorted(range(len(requests)), key=lambda n: (-sum(shapes[n]), shapes[n], n))
+        most = rows_of_logits(self.model)
+
+        def compute(numbers: Sequence[int]) -> Answers:
+            chosen = [requests[number] for number in numbers]
+            logits = batch_logits(self.model, [(r.context, r.continuation) for r in chosen])
+            targets = [to_device(r.continuation, self.model.device) for r in chosen]
+            parts = list(zip(logits, targets, strict=True))
+            likelihoods = torch.cat([log_likelihoods(*part) for part in parts])
+            greedy = torch.cat([one.argmax(dim=-1) == target for one, target in parts])
+            return Answers(OnItsWay(likelihoods, greedy), [len(target) for target in targets])
+
+        # One shape after another: a batch holds sequences of one shape.
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for number in order:
+            groups.setdefault(shapes[number], []).append(number)
+        for shape, group in groups.items():
+            length = sum(shape)
+
+            def size(lengths: Sequence[int], costs: MicroBatchCosts) -> int:
+                fitting = min(costs.budget, most) // lengths[0]
+                return min(len(lengths), max(1, fitting)) if layout == "alike" else 1
+
+            for numbers, answers in self._batching.computed(
+                group, [length] * len(group), size, compute
+            ):
+                yield list(numbers), answers
 
     # --- Decoder-only -----------------------------------------------------------------------------
 
-    def _causal(
-        self, requests: Sequence[TokenRequest], way: Way
-    ) -> Iterator[tuple[list[int], list[Answer]]]:
+    def _causal(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
         # Some families use the index in the row as position: rows must fit the model's positions.
         _, limit = position_limits(self.model)
         most = min(MAX_TOKENS, limit or MAX_TOKENS)
-        rows = build_rows(requests, shared=way == "shared", most=most)
+        rows = build_rows(requests, shared=layout == "shared", most=most)
         # Rows without branches need no mask, so they use the faster causal attention kernels.
         for part in ([r for r in rows if not r.branched], [r for r in rows if r.branched]):
-            batches = _cut(part, [len(row.tokens) for row in part], self.tokens_per_batch)
-            for batch in batches:
-                numbers = [number for row in batch for number in row.requests]
-                yield numbers, _halving(batch, lambda rows: self._causal_batch(rows, requests))
+            lengths = [len(row.tokens) for row in part]
+            for batch, answers in self._batching.computed(
+                part, lengths, padded_size, lambda rows: self._causal_batch(rows, requests)
+            ):
+                yield [number for row in batch for number in row.requests], answers
 
-    def _causal_batch(self, rows: list[Row], requests: Sequence[TokenRequest]) -> list[Answer]:
+    def _causal_batch(self, rows: Sequence[Row], requests: Sequence[TokenRequest]) -> Answers:
         device, longest = self.model.device, max(len(row.tokens) for row in rows)
         tokens, depths = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(2))
         # The interval of a padding token covers only itself, so it is no ancestor of other tokens.
@@ -125,41 +171,41 @@ class Scorer:
             ends[number, :size] = row.ends
             nodes += [scored + number * longest for scored in row.nodes]
             targets += [requests[request].continuation for request in row.requests]
-        inputs: dict[str, Any] = {"input_ids": torch.as_tensor(tokens, device=device)}
+        inputs: dict[str, Any] = {"input_ids": to_device(tokens, device)}
         if any(row.branched for row in rows):
-            positions = torch.as_tensor(depths, device=device)
-            seen = ancestor_mask(torch.as_tensor(ends, device=device))
+            positions = to_device(depths, device)
+            seen = ancestor_mask(to_device(ends, device))
             inputs["position_ids"] = positions
             inputs["attention_mask"] = as_attention_mask(seen, self.model)
             with _local_attention(self.model, positions):
                 states = last_states(self.model, **inputs, use_cache=False)
         else:
             states = last_states(self.model, **inputs, use_cache=False)
-        return _read_log_likelihoods(self.model, states.flatten(0, 1), nodes, targets)
+        return read_log_likelihoods(self.model, states.flatten(0, 1), nodes, targets)
 
     # --- Encoder-decoder --------------------------------------------------------------------------
 
-    def _encoder_decoder(
-        self, requests: Sequence[TokenRequest], way: Way
-    ) -> Iterator[tuple[list[int], list[Answer]]]:
+    def _encoder_decoder(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
+        def length(group: list[int]) -> int:
+            """Tokens of a context and its continuations."""
+            context = requests[group[0]].context
+            return len(context) + sum(len(requests[number].continuation) for number in group)
+
         contexts = sorted(
             by_context(requests).values(),
             key=lambda g: (-len(requests[g[0]].context), -len(g), g[0]),
         )
-        lengths = [
-            len(requests[group[0]].context) + sum(len(requests[n].continuation) for n in group)
-            for group in contexts
-        ]
-        for batch in _cut(contexts, lengths, self.tokens_per_batch):
-            numbers = [number for group in batch for number in group]
-            yield (
-                numbers,
-                _halving(batch, lambda g: self._encoder_decoder_batch(g, requests, way)),
-            )
+        for batch, answers in self._batching.computed(
+            contexts,
+            [length(group) for group in contexts],
+            padded_size,
+            lambda groups: self._encoder_decoder_batch(groups, requests, layout),
+        ):
+            yield [number for group in batch for number in group], answers
 
     def _encoder_decoder_batch(
-        self, groups: list[list[int]], requests: Sequence[TokenRequest], way: Way
-    ) -> list[Answer]:
+        self, groups: Sequence[list[int]], requests: Sequence[TokenRequest], layout: Layout
+    ) -> Answers:
         """Score groups of requests with equal contexts, each context encoded once.
 
         The decoder gets one row per context (`shared`), or one row per continuation (`rows`). In a
@@ -168,24 +214,24 @@ class Scorer:
         """
         device, start = self.model.device, start_token(self.model)
         encoder, encoder_mask = _padded([requests[g[0]].context for g in groups], fill=start)
-        mask = torch.as_tensor(encoder_mask, device=device)
+        mask = to_device(encoder_mask, device)
         encoded = self.model.get_encoder()(
-            input_ids=torch.as_tensor(encoder, device=device), attention_mask=mask
+            input_ids=to_device(encoder, device), attention_mask=mask
         )
         inputs: dict[str, Any] = {"encoder_outputs": encoded, "attention_mask": mask}
         rows = [[requests[number].continuation for number in group] for group in groups]
-        if way == "rows":
-            row_of = torch.as_tensor(np.repeat(np.arange(len(rows)), [len(r) for r in rows]))
-            states = encoded.last_hidden_state[row_of.to(device)]
+        if layout == "rows":
+            row_of = to_device(np.repeat(np.arange(len(rows)), [len(r) for r in rows]), device)
+            states = encoded.last_hidden_state[row_of]
             inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
-            inputs["attention_mask"] = mask[row_of.to(device)]
+            inputs["attention_mask"] = mask[row_of]
             rows = [[continuation] for row in rows for continuation in row]
         fed = [[np.concatenate([[start], c[:-1]]) for c in row] for row in rows]
         decoder, _ = _padded([np.concatenate(row) for row in fed], fill=start)
-        inputs["decoder_input_ids"] = torch.as_tensor(decoder, device=device)
-        if way == "shared":
+        inputs["decoder_input_ids"] = to_device(decoder, device)
+        if layout == "shared":
             of_rows = [np.repeat(np.arange(len(row)), [len(c) for c in row]) for row in fed]
-            segments = torch.as_tensor(_padded(of_rows, fill=-1)[0], device=device)
+            segments = to_device(_padded(of_rows, fill=-1)[0], device)
             seen = segment_mask(segments, segments, causal=True)
             inputs["decoder_attention_mask"] = as_attention_mask(seen, self.model)
         nodes, targets = [], []
@@ -196,7 +242,7 @@ class Scorer:
                 targets.append(continuation)
                 at += len(continuation)
         states = last_states(self.model, **inputs, use_cache=False)
-        return _read_log_likelihoods(self.model, states.flatten(0, 1), nodes, targets)
+        return read_log_likelihoods(self.model, states.flatten(0, 1), nodes, targets)
 
 
 def by_context(requests: Sequence[TokenRequest]) -> dict[bytes, list[int]]:
@@ -207,10 +253,12 @@ def by_context(requests: Sequence[TokenRequest]) -> dict[bytes, list[int]]:
     return groups
 
 
-def _alone(model: Any, request: TokenRequest) -> Answer:
-    logits = own_logits(model, request.context, request.continuation)
-    wanted = torch.as_tensor(request.continuation, device=logits.device)
-    return log_likelihoods(logits, wanted).cpu(), (logits.argmax(dim=-1) == wanted).cpu()
+def _shape(model: Any, request: TokenRequest) -> tuple[int, ...]:
+    """Shape of a request's inputs in the model's own forward pass."""
+    context, continuation = len(request.context), request.continuation
+    if not model.config.is_encoder_decoder:
+        return (context + len(continuation) - 1,)
+    return context, len(continuation) + int(continuation[-1] != end_token(model))
 
 
 def _padded(rows: Sequence[Integers], fill: int) -> tuple[Integers, Integers]:
@@ -220,41 +268,6 @@ def _padded(rows: Sequence[Integers], fill: int) -> tuple[Integers, Integers]:
     for number, row in enumerate(rows):
         padded[number, : len(row)], mask[number, : len(row)] = row, 1
     return padded, mask
-
-
-def _cut(items: list[Any], lengths: list[int], budget: int) -> Iterator[list[Any]]:
-    """Batches of consecutive items with a padded size within the budget; one item may exceed it.
-
-    A batch also ends when more padding would cost more than another batch.
-    """
-    batch: list[Any] = []
-    longest = tokens = 0
-    for item, length in zip(items, lengths, strict=True):
-        padded = max(longest, length) * (len(batch) + 1)
-        padding = padded - tokens - length
-        if batch and (padded > budget or padding > MAX_PADDING * budget):
-            yield batch
-            batch, longest, tokens = [], 0, 0
-        batch.append(item)
-        longest = max(longest, length)
-        tokens += length
-    if batch:
-        yield batch
-
-
-def _halving(batch: list[Any], compute: Callable[[list[Any]], list[Answer]]) -> list[Answer]:
-    """Compute a batch; if it does not fit into memory, compute its halves."""
-    try:
-        return compute(batch)
-    except torch.OutOfMemoryError as error:
-        if len(batch) == 1:
-            raise LaminiError(
-                "the GPU's memory is too small for the model and its longest example; use a"
-                " larger GPU, or set `evaluation.precision: bf16`"
-            ) from error
-    torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    return _halving(batch[:middle], compute) + _halving(batch[middle:], compute)
 
 
 @contextlib.contextmanager
@@ -278,31 +291,3 @@ def _local_attention(model: Any, positions: torch.Tensor) -> Iterator[None]:
     finally:
         for module, bias in zip(modules, kept, strict=True):
             module.bias = bias
-
-
-def _read_log_likelihoods(
-    model: Any, states: torch.Tensor, nodes: list[Integers], targets: list[Integers]
-) -> list[Answer]:
-    """Log-likelihoods of target tokens from the hidden states that predict them.
-
-    Args:
-        model: the model, for its output head.
-        states: hidden states. Shape (S, width).
-        nodes: for each request, indices of the states that predict its tokens.
-        targets: for each request, its target tokens.
-    """
-    distinct, places = np.unique(np.concatenate(nodes), return_inverse=True)
-    wanted = torch.as_tensor(np.concatenate(targets), device=states.device)
-    place = torch.as_tensor(places, device=states.device)
-    chosen = states[torch.as_tensor(distinct, device=states.device)]
-    likelihoods = torch.empty(len(wanted), dtype=torch.float32, device=states.device)
-    greedy = torch.empty(len(wanted), dtype=torch.bool, device=states.device)
-    step = max(1, LOGITS_AT_ONCE // model.get_input_embeddings().weight.shape[0])
-    for start in range(0, len(chosen), step):
-        logits = head_logits(model, chosen[start : start + step]).float()
-        here = ((place >= start) & (place < start + step)).nonzero()[:, 0]
-        at, token = place[here] - start, wanted[here]
-        likelihoods[here] = logits[at, token] - logits.logsumexp(dim=1)[at]
-        greedy[here] = logits.argmax(dim=1)[at] == token
-    lengths = [len(target) for target in targets]
-    return list(zip(likelihoods.cpu().split(lengths), greedy.cpu().split(lengths), strict=True))

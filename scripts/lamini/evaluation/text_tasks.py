@@ -15,7 +15,8 @@ from lm_eval.models.utils import (
 )
 
 from lamini.errors import LaminiError
-from lamini.evaluation.generation import Decoding, Generator
+from lamini.evaluation.decoding import Decoding
+from lamini.evaluation.generation import Generator
 from lamini.evaluation.wrapper import Prompt, fit_prompts
 from lamini.files import derive_seed
 from lamini.log import Progress

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamini.errors import LaminiError
-from lamini.prompt_formats import prompt_parts
+from lamini.prompt_formats import PromptFormat
 from lamini.students.token_cache import Integers
 
 logger = logging.getLogger("lamini")
@@ -55,19 +55,36 @@ class PromptSpans:
         return self.text[: self.start] + self.text[begin:]
 
 
+def special_options(
+    prompt_format: PromptFormat | None, special: bool | None = None
+) -> dict[str, bool]:
+    """Arguments of a tokenizer: whether it adds its special tokens to a prompt.
+
+    Args:
+        prompt_format: prompt format; null: none.
+        special: the protocol's choice; null: the tokenizer's default. A prompt format that has the
+            special tokens in its text gets no others.
+    """
+    if prompt_format is not None and prompt_format.has_special_tokens:
+        return {"add_special_tokens": False}
+    return {} if special is None else {"add_special_tokens": special}
+
+
 def prompt_spans(
-    tokenizer: Any, prompt_format: str | None, text: str, special: bool | None = None
+    tokenizer: Any, prompt_format: PromptFormat | None, text: str, special: bool | None = None
 ) -> PromptSpans:
     """Find the tokens of the prompt format in a prompt.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
-        prompt_format: name of the prompt format; null: none.
+        prompt_format: prompt format; null: none.
         text: the whole prompt.
         special: whether the tokenizer adds its special tokens; null: its default.
     """
-    before, after = prompt_parts(prompt_format or "bare")
-    options = {} if special is None else {"add_special_tokens": special}
+    before, after = (
+        ("", "") if prompt_format is None else (prompt_format.before, prompt_format.after)
+    )
+    options = special_options(prompt_format, special)
     offsets = tokenizer(text, return_offsets_mapping=True, verbose=False, **options)[
         "offset_mapping"
     ]
@@ -90,14 +107,14 @@ def cut_left(tokens: Integers, head: int, room: int) -> Integers:
 
 
 def fit_prompts(
-    tokenizer: Any, texts: Sequence[str], prompt_format: str | None, room: int | None
+    tokenizer: Any, texts: Sequence[str], prompt_format: PromptFormat | None, room: int | None
 ) -> list[Prompt]:
     """Tokenise prompts as in training; too long ones lose the start of their instruction.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
         texts: whole prompts, in their prompt format.
-        prompt_format: name of the prompt format; null: none.
+        prompt_format: prompt format; null: none.
         room: maximum tokens of a prompt; null: no limit.
 
     Raises:
@@ -115,8 +132,9 @@ def fit_prompts(
     return fitted
 
 
-def _fit(tokenizer: Any, text: str, prompt_format: str | None, room: int | None) -> Prompt:
-    tokens: list[int] = tokenizer(text, verbose=False)["input_ids"]
+def _fit(tokenizer: Any, text: str, prompt_format: PromptFormat | None, room: int | None) -> Prompt:
+    options = special_options(prompt_format)
+    tokens: list[int] = tokenizer(text, verbose=False, **options)["input_ids"]
     whole = len(tokens)
     while room is not None and len(tokens) > room:
         spans = prompt_spans(tokenizer, prompt_format, text)
@@ -126,6 +144,6 @@ def _fit(tokenizer: Any, text: str, prompt_format: str | None, room: int | None)
                 f" {spans.head + spans.tail}; lower the number of new tokens"
             )
         text = spans.cut_text(room)  # tokenised again, it may have more tokens than `room`
-        tokens = tokenizer(text, verbose=False)["input_ids"]
+        tokens = tokenizer(text, verbose=False, **options)["input_ids"]
     begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     return Prompt(text, tokens or [begin], whole - len(tokens))

@@ -5,7 +5,7 @@ from typing import Any
 
 from lamini.catalogue.params import TrainingParams
 from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
-from lamini.files import read_jsonl
+from lamini.training.metrics import StepMetrics
 
 
 def draw_learning_curves(inputs: dict[str, Any], params: TrainingParams) -> Drawing:
@@ -21,9 +21,9 @@ def draw_learning_curves(inputs: dict[str, Any], params: TrainingParams) -> Draw
     figure, axes = subplots(lines, columns, figsize=(PAGE_WIDTH, 0.4 + 1.9 * lines), squeeze=False)
     data = []
     for axis, path, student in zip(axes.flat, paths, params.students, strict=False):
-        rows = list(read_jsonl(path))
-        trained = [(r["step"], r["loss"]) for r in rows if r["loss"] is not None]
-        held_out = [(r["step"], r["held_out_loss"]) for r in rows if r["held_out_loss"] is not None]
+        rows = StepMetrics.read_rows(path)
+        trained = [(row.step, row.loss) for row in rows if row.loss is not None]
+        held_out = [(row.step, row.held_out_loss) for row in rows if row.held_out_loss is not None]
         axis.plot(*zip(*trained, strict=True), color=COLOURS[0], linewidth=0.8, label="training")
         if held_out:
             axis.plot(
@@ -37,7 +37,7 @@ def draw_learning_curves(inputs: dict[str, Any], params: TrainingParams) -> Draw
             )
         axis.set(title=student.name, xlabel="step", ylabel="loss, nats per token")
         axis.legend()
-        data += [[student.key, row["step"], row["loss"], row["held_out_loss"]] for row in rows]
+        data += [[student.key, row.step, row.loss, row.held_out_loss] for row in rows]
     for axis in axes.flat[len(paths) :]:
         axis.set_visible(False)
     return Drawing(figure, ["model", "step", "loss", "held_out_loss"], data)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from lamini.catalogue.params import LengthsParams
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots, symbol_text
 from lamini.tables.published import read_csv
 
 _TEXTS = ("instruction", "response")
@@ -39,7 +39,7 @@ def draw_lengths(inputs: dict[str, Any], params: LengthsParams) -> Drawing:
                 shares,
                 markersize=2.5,
                 linewidth=0.9,
-                label=params.symbols[source],
+                label=symbol_text(params.symbols[source]),
                 **style,
             )
             data += [

@@ -5,17 +5,22 @@ from typing import Any
 import polars as pl
 
 from lamini.catalogue.params import ProjectionParams
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots, symbol_text
+
+_LEGEND_DOT = 26
+"""Area of the dots in the legend, in square points."""
 
 
 def draw_projection(inputs: dict[str, Any], params: ProjectionParams) -> Drawing:
     """Draw the panels side by side.
 
     Args:
-        inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
+        inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y), and
+            `neighbourhoods` (CSV: one row per panel, in the same order).
         params: panels, and symbols of the sources.
     """
     points = pl.read_parquet(inputs["projection"])
+    kept = pl.read_csv(inputs["neighbourhoods"]).to_dicts()
     panels = params.panels
     figure, axes = subplots(
         1, len(panels), figsize=(PAGE_WIDTH, PAGE_WIDTH / len(panels)), squeeze=False
@@ -36,14 +41,26 @@ def draw_projection(inputs: dict[str, Any], params: ProjectionParams) -> Drawing
                 label=f"{_instructions(params.symbols[source])}  ({part.height:,})",
                 rasterized=True,
             )
-        axis.set(xticks=[], yticks=[], title=f"({'abcdefgh'[number]})")
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(_settings(kept[number]), fontsize=7)
         axis.grid(False)
         axis.spines[["top", "right"]].set_visible(True)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, markerscale=1.2)
+        legend = axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2)
+        for handle in legend.legend_handles:  # the dots of large panels are too small to see
+            handle.set(sizes=[_LEGEND_DOT], alpha=1)
     columns = ["panel", "instruction_source", "x", "y"]
     return Drawing(figure, columns, points.select(columns).rows())
 
 
+def _settings(kept: dict[str, Any]) -> str:
+    """Letter of a panel, settings of its layout, and what that keeps of the neighbourhood."""
+    return (
+        f"({kept['panel']})  t-SNE, perplexity {kept['perplexity']:.3g}, cosine distance, PCA start"
+        f"\n{kept['kept_percent']:.0f} % of the {kept['neighbours']} nearest neighbours kept"
+        f" (by chance {kept['chance_percent']:.0f} %)"
+    )
+
+
 def _instructions(symbol: str) -> str:
     """The paper's symbol of a source's instructions: the source's symbol with X for D."""
-    return symbol.replace("D", "X", 1)
+    return symbol_text(symbol.replace("D", "X", 1))

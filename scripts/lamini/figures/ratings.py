@@ -7,12 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from lamini.catalogue.params import DatasetRatingsParams, RatingsParams
-from lamini.figures.style import PAGE_WIDTH, RATING_COLOURS, Drawing, subplots
+from lamini.figures.style import (
+    PAGE_WIDTH,
+    RATING_COLOURS,
+    SMALL_TYPE,
+    Drawing,
+    subplots,
+    symbol_text,
+    text_colour,
+)
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.shown import read_shown
 from lamini.tables.published import read_csv
 
 Bars = dict[str, Counter[str]]
+_EDGE: dict[str, Any] = {"edgecolor": "#555555", "linewidth": 0.4}
+"""An edge, as the lightest level is nearly white."""
 
 
 def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -> Drawing:
@@ -32,6 +42,7 @@ def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -
             for source, symbol in params.symbols.items()
         }
         _stack(axis, bars)
+        axis.set_yticks(range(len(bars)), [symbol_text(symbol) for symbol in bars])
         axis.set_title(f"{part}s,\n{shown.label}")
         axis.invert_yaxis()
         data += [[part, name, *(bar[level] for level in LEVELS)] for name, bar in bars.items()]
@@ -40,7 +51,7 @@ def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -
 
 
 def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing:
-    """Figure 6: models sorted by their ratings, ours beside the published.
+    """Figure 6: models sorted by their ratings, ours beside the published, one model per row.
 
     Args:
         inputs: `ratings` (CSV), `published` (CSV: model, rate_a ... rate_d).
@@ -54,15 +65,15 @@ def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing
             for row in read_csv(inputs["published"])
         }
     )
-    height = 0.8 + 0.2 * max(len(ours), len(published))
-    figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, height))
+    names = list(dict.fromkeys([*ours, *published]))
+    figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 1.1 + 0.2 * len(names)), sharey=True)
     for axis, bars, title in (
         (axes[0], ours, f"this run,\n{shown.label}"),
         (axes[1], published, "published,\nrated by people"),
     ):
-        _stack(axis, bars, bar_height=min(0.8, 0.8 * len(bars) / 8))
+        _stack(axis, {name: bars.get(name, Counter()) for name in names})
         axis.set_title(title)
-        axis.invert_yaxis()
+    axes[0].invert_yaxis()  # of both
     _legend(figure)
     data = [["ours", n, *(b[level] for level in LEVELS)] for n, b in ours.items()]
     data += [["published", n, *(b[level] for level in LEVELS)] for n, b in published.items()]
@@ -84,26 +95,27 @@ def _sorted(bars: Bars) -> Bars:
     return {name: bars[name] for name in sorted(bars, key=key)}
 
 
-def _stack(axis: Axes, bars: Bars, bar_height: float = 0.8) -> None:
+def _stack(axis: Axes, bars: Bars) -> None:
     """Draw stacked horizontal bars of shares in percent, labelled with the counts."""
     for position, counts in enumerate(bars.values()):
         left, total = 0.0, counts.total()
+        if not total and len(bars) > 1:
+            axis.text(2, position, "–", color="#777777", va="center", fontsize=SMALL_TYPE)
         for level in LEVELS:
             if not counts[level]:
                 continue
             width = 100 * counts[level] / total
-            axis.barh(position, width, bar_height, left, color=RATING_COLOURS[level])
-            if width >= 5:
-                colour = "white" if level in "AD" else "black"
+            axis.barh(position, width, 0.8, left, color=RATING_COLOURS[level], **_EDGE)
+            if width >= 7:
                 middle = left + width / 2
                 axis.text(
                     middle,
                     position,
                     str(counts[level]),
-                    color=colour,
+                    color=text_colour(RATING_COLOURS[level]),
                     ha="center",
                     va="center",
-                    fontsize=6,
+                    fontsize=SMALL_TYPE,
                 )
             left += width
     axis.set_yticks(range(len(bars)), list(bars))
@@ -114,7 +126,7 @@ def _stack(axis: Axes, bars: Bars, bar_height: float = 0.8) -> None:
 
 
 def _legend(figure: Any) -> None:
-    handles = [Rectangle((0, 0), 1, 1, color=RATING_COLOURS[level]) for level in LEVELS]
+    handles = [Rectangle((0, 0), 1, 1, facecolor=RATING_COLOURS[lev], **_EDGE) for lev in LEVELS]
     labels = [f"Rate-{level}" for level in LEVELS]
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
 

@@ -1,11 +1,14 @@
-"""Figure 5: average score against model size, for encoder-decoder and decoder-only models."""
+"""Figure 5: average score against model size, of students, their base models and references."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
-from lamini.catalogue.params import FigureOfScoresParams
+from lamini.catalogue.params import FigureOfScoresParams, ScoredModel
 from lamini.evaluation.facts import (
     Facts,
     differing_names,
@@ -13,79 +16,92 @@ from lamini.evaluation.facts import (
     published_facts,
     usual_facts,
 )
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
+from lamini.figures.style import COLOURS, COLUMN_WIDTH, MARKERS, SMALL_TYPE, Drawing, subplots
 from lamini.tables.evaluation_tables import Scores, average, read_scores
 from lamini.tables.footnotes import NOT_COMPARABLE
 from lamini.tables.published import published_models, published_scores
 
-KINDS = {"encoder-decoder": 0, "decoder-only": 1}
+DECODER_ONLY = "decoder-only"
 ENCODER_DECODER = ("T5", "Flan-T5")
 PUBLISHED_LINES = ("LLaMA-7B", "Alpaca-7B")
+_MOST_TICKS = 6
+_GREY, _LIGHT_GREY = "#444444", "#999999"
+_LEVEL = (0, (1, 1))
+Row = dict[str, Any]
 
 
 def draw_scores(inputs: dict[str, Any], params: FigureOfScoresParams) -> Drawing:
     """Plot our scores (filled) and the published ones (hollow); reference models as lines.
+
+    Small marks and dotted lines are base models: of this run, or the published if it has none of
+    the same name. The data's column `drawn` says how each row is drawn, here and on the page: `dot`
+    (students), `base`, `line` (references), or not at all.
 
     Args:
         inputs: `evals` (JSON files), `published` (CSV).
         params: models, reference lines and tasks.
     """
     rows = [*_published(inputs["published"]), *_ours(inputs["evals"], params)]
-    lines = {model.name for model in params.models if model.key in params.reference_lines}
+    measured = {row["model"] for row in rows if row["score"] == "ours"}
     for row in rows:
-        row["drawn"] = "line" if row["model"] in {*lines, *PUBLISHED_LINES} else "dot"
-    figure, axis = subplots(figsize=(PAGE_WIDTH, 3.6))
-    _points(axis, [row for row in rows if row["drawn"] == "dot"])
-    _lines(axis, [row for row in rows if row["drawn"] == "line"])
+        if (row["drawn"], row["score"]) == ("base", "published") and row["model"] in measured:
+            row["drawn"] = ""
+    shown = [row for row in rows if row["drawn"] and row["average"] is not None]
+    figure, axis = subplots(figsize=(COLUMN_WIDTH, 4.1))
     axis.set_xscale("log")
+    handles = _points(axis, [row for row in shown if row["drawn"] != "line"])
+    axis.set_xticks(size_ticks(*axis.get_xlim()))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: _size(n)))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.minorticks_off()
     unlike = sorted({fact for row in rows for fact in row["unlike"].split(", ") if fact})
     note = f"\n{NOT_COMPARABLE} not measured as the others: {', '.join(unlike)}" if unlike else ""
     axis.set(xlabel=f"parameters{note}", ylabel="average score of the tasks")
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.6)
+    _lines(axis, [row for row in shown if row["drawn"] == "line"])
     columns = ["model", "family", "architecture", "parameters", "score", "average", "drawn"]
     columns += ["unlike"]
     return Drawing(figure, columns, [[row[c] for c in columns] for row in rows])
 
 
-def _published(path: str) -> list[dict[str, Any]]:
-    """Rows of the published students and 7B models."""
+def _published(path: str) -> list[Row]:
+    """Rows of the published students, base models and 7B models."""
     scores = published_scores(path)
     units = {"M": 1e6, "B": 1e9}
-    return [
-        {
-            "model": model["model"],
-            "family": model["family"],
-            "architecture": KIND_NAMES[model["family"] not in ENCODER_DECODER],
-            "parameters": float(model["params"][:-1]) * units[model["params"][-1]],
-            "score": "published",
-            "average": scores[model["model"]]["Average"],
-            "unlike": "",
-        }
-        for model in published_models(path)
-        if model["kind"] == "lamini" or model["model"] in PUBLISHED_LINES
-    ]
+    models = published_models(path)
+    families = {model["family"] for model in models if model["kind"] == "lamini"}
+    rows = []
+    for model in models:
+        line, student = model["model"] in PUBLISHED_LINES, model["kind"] == "lamini"
+        if line or model["family"] in families:
+            row = {
+                "model": model["model"],
+                "family": model["family"],
+                "architecture": "encoder-decoder"
+                if model["family"] in ENCODER_DECODER
+                else DECODER_ONLY,
+                "parameters": float(model["params"][:-1]) * units[model["params"][-1]],
+                "score": "published",
+                "average": scores[model["model"]]["Average"],
+                "drawn": "line" if line else "dot" if student else "base",
+                "unlike": "",
+            }
+            rows.append(row)
+    return rows
 
 
-KIND_NAMES = tuple(KINDS)
-
-
-def _ours(paths: Any, params: FigureOfScoresParams) -> list[dict[str, Any]]:
-    """Rows of this run's students and reference lines; average None if a score is missing."""
+def _ours(paths: Any, params: FigureOfScoresParams) -> list[Row]:
+    """Rows of this run's models; average None if a score is missing."""
     results = read_scores([paths] if isinstance(paths, str) else paths)
-    drawn = [
-        model
-        for model in params.models
-        if model.role == "student" or model.key in params.reference_lines
-    ]
+    drawn = {model.key: _drawn(model, params) for model in params.models}
     usual = {
-        task: usual_facts(results[model.key][task] for model in drawn)
+        task: usual_facts(
+            results[model.key][task] for model in params.models if drawn[model.key] != "base"
+        )
         for task in params.tasks
-        if drawn
+        if set(drawn.values()) - {"base"}
     }
     rows = []
-    for model in drawn:
+    for model in params.models:
         scores = results[model.key]
         mean = average(scores[task].score for task in params.tasks)
         rows.append(
@@ -96,10 +112,17 @@ def _ours(paths: Any, params: FigureOfScoresParams) -> list[dict[str, Any]]:
                 "parameters": float(model.parameters),
                 "score": "ours",
                 "average": None if mean is None else round(mean, 4),
+                "drawn": drawn[model.key],
                 "unlike": ", ".join(_unlike(scores, usual)),
             }
         )
     return rows
+
+
+def _drawn(model: ScoredModel, params: FigureOfScoresParams) -> str:
+    if model.role == "student":
+        return "dot"
+    return "line" if model.key in params.reference_lines else "base"
 
 
 def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
@@ -113,52 +136,126 @@ def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
     return sorted(found)
 
 
-def _points(axis: Axes, rows: list[dict[str, Any]]) -> None:
-    families = list(dict.fromkeys(row["family"] for row in rows))
-    for number, family in enumerate(families):
-        for score in ("published", "ours"):
-            part = [r for r in rows if (r["family"], r["score"]) == (family, score)]
-            part = sorted((r for r in part if r["average"] is not None), key=_parameters)
-            if not part:
-                continue
-            colour = COLOURS[number % len(COLOURS)]
-            decoder = part[0]["architecture"] == "decoder-only"
-            axis.plot(
-                [row["parameters"] for row in part],
-                [row["average"] for row in part],
-                color=colour,
-                linestyle="--" if decoder else "-",
-                linewidth=1.0,
-                marker=MARKERS[number % len(MARKERS)],
-                markersize=5.5,
-                markerfacecolor=colour if score == "ours" else "white",
-                label=f"{family}, {score}{_mark(part)} ({'dec' if decoder else 'enc-dec'})",
-            )
+def _points(axis: Axes, rows: list[Row]) -> list[Line2D]:
+    """Plot a line per family, kind and score; returns the entries of the legend."""
+    handles = []
+    for number, family in enumerate(dict.fromkeys(row["family"] for row in rows)):
+        of_family = [row for row in rows if row["family"] == family]
+        decoder = of_family[0]["architecture"] == DECODER_ONLY
+        style: dict[str, Any] = {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "linewidth": 1.0,
+        }
+        for drawn in ("base", "dot"):
+            for score in ("published", "ours"):
+                part = [r for r in of_family if (r["drawn"], r["score"]) == (drawn, score)]
+                part.sort(key=lambda row: (row["parameters"], row["average"]))
+                looks: dict[str, Any] = {"markerfacecolor": "white"} if score == "published" else {}
+                axis.plot(
+                    [row["parameters"] for row in part],
+                    [row["average"] for row in part],
+                    linestyle=":" if drawn == "base" else "--" if decoder else "-",
+                    markersize=3.2 if drawn == "base" else 5.5,
+                    **style,
+                    **looks,
+                )
+        label = f"{family}{_mark(of_family)}"
+        handles.append(Line2D([], [], linestyle="--" if decoder else "-", label=label, **style))
+    return [*handles, *_keys(rows)]
 
 
-def _mark(rows: list[dict[str, Any]]) -> str:
+def _keys(rows: list[Row]) -> list[Line2D]:
+    """Entries of the legend for filled, hollow and small marks, dashed and level lines."""
+    found = {
+        "this run": any(row["score"] == "ours" for row in rows),
+        "published": any(row["score"] == "published" for row in rows),
+        "base model": any(row["drawn"] == "base" for row in rows),
+        "decoder-only": any(row["architecture"] == DECODER_ONLY for row in rows),
+        "reference": True,
+    }
+    looks: dict[str, dict[str, Any]] = {
+        "this run": {"marker": "o", "linestyle": "", "markersize": 5.5},
+        "published": {"marker": "o", "linestyle": "", "markersize": 5.5, "markerfacecolor": "w"},
+        "base model": {"marker": "o", "linestyle": ":", "markersize": 3.2},
+        "decoder-only": {"linestyle": "--"},
+        "reference": {"linestyle": _LEVEL},
+    }
+    return [
+        Line2D([], [], color=_GREY, linewidth=1.0, label=label, **looks[label])
+        for label, there in found.items()
+        if there
+    ]
+
+
+def _mark(rows: list[Row]) -> str:
     return NOT_COMPARABLE if any(row["unlike"] for row in rows) else ""
 
 
-def _parameters(row: dict[str, Any]) -> float:
-    return float(row["parameters"])
-
-
-def _lines(axis: Axes, rows: list[dict[str, Any]]) -> None:
-    """Draw horizontal lines with their names, because dashes alone are hard to distinguish."""
+def _lines(axis: Axes, rows: list[Row]) -> None:
+    """Draw horizontal lines, the published ones lighter; one label per model."""
+    labels: dict[str, list[Row]] = {}
     for row in rows:
-        if row["average"] is None:
-            continue
-        axis.axhline(row["average"], color="#555555", linewidth=0.9, linestyle=(0, (5, 3)))
+        grey = _GREY if row["score"] == "ours" else _LIGHT_GREY
+        axis.axhline(row["average"], color=grey, linewidth=0.8, linestyle=_LEVEL, zorder=1)
+        labels.setdefault(row["model"], []).append(row)
+    means = [sum(r["average"] for r in found) / len(found) for found in labels.values()]
+    places = spread(means, _text_height(axis))
+    for (model, found), place in zip(labels.items(), places, strict=True):
         axis.text(
             0.01,
-            row["average"],
-            f"{row['model']}, {row['score']}{_mark([row])}",
-            fontsize=6,
-            color="#555555",
-            va="bottom",
+            place,
+            model + _mark(found),
+            fontsize=SMALL_TYPE,
+            color=_GREY,
+            va="center",
             transform=axis.get_yaxis_transform(),
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         )
+
+
+def _text_height(axis: Axes) -> float:
+    """Height of a line of small type, in units of the y axis."""
+    figure = axis.get_figure()
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()  # places the axes
+    low, high = axis.get_ylim()
+    points = axis.get_window_extent().height * 72 / figure.dpi
+    return 1.35 * SMALL_TYPE * (high - low) / points
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Positions near some values, in their order, that are at least `gap` apart."""
+    order = sorted(range(len(values)), key=lambda n: values[n])
+    groups: list[list[int]] = []  # values whose labels touch, centred on their mean
+    for number in order:
+        groups.append([number])
+        while len(groups) > 1 and _start(groups[-1], values, gap) < gap + (
+            _start(groups[-2], values, gap) + (len(groups[-2]) - 1) * gap
+        ):
+            last = groups.pop()
+            groups[-1] += last
+    places = [0.0] * len(values)
+    for group in groups:
+        for rank, number in enumerate(group):
+            places[number] = _start(group, values, gap) + rank * gap
+    return places
+
+
+def _start(group: Sequence[int], values: Sequence[float], gap: float) -> float:
+    """Lowest position of a group of touching labels."""
+    return sum(values[n] for n in group) / len(group) - (len(group) - 1) * gap / 2
+
+
+def size_ticks(low: float, high: float) -> list[float]:
+    """Round numbers of parameters between two, as many as there is room for."""
+    powers = [10.0**power for power in range(4, 14)]
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        found = [step * power for power in powers for step in steps]
+        found = [size for size in found if low <= size <= high]
+        if len(found) <= _MOST_TICKS:
+            break
+    return found
 
 
 def _size(parameters: float) -> str:

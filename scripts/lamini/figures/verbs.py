@@ -6,14 +6,14 @@ from typing import Any
 from matplotlib.colors import to_rgb
 
 from lamini.catalogue.params import VerbsParams
-from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
+from lamini.figures.style import COLOURS, PAGE_WIDTH, SMALL_TYPE, Drawing, subplots, text_colour
 from lamini.tables.published import read_csv
 
 VERBS, NOUNS = 20, 4
 """Number of verbs in the inner ring, and of nouns per verb in the outer ring."""
 _LIGHTENING = 0.45
-_MIN_LABEL_SHARE = 0.009
-"""Minimum share of the circle for a label; smaller segments have no room for a word."""
+_MIN_LABEL_SHARE, _MIN_INNER_SHARE = 0.0095, 0.018
+"""Minimum share of the circle for a label of the outer and inner ring: the height of a word."""
 
 
 def draw_verbs(inputs: dict[str, Any], params: VerbsParams) -> Drawing:
@@ -38,38 +38,40 @@ def draw_verbs(inputs: dict[str, Any], params: VerbsParams) -> Drawing:
     figure, axes = subplots(figsize=(PAGE_WIDTH, PAGE_WIDTH))
     edges = {"width": 0.34, "edgecolor": "white", "linewidth": 0.6}
     if inner:
-        axes.pie(
+        _, texts = axes.pie(
             [count for _, count, _ in inner],
             radius=0.66,
-            labels=[verb for verb, *_ in inner],
+            labels=_labels([(verb, count) for verb, count, _ in inner], _MIN_INNER_SHARE),
             labeldistance=0.55,
             colors=[colour for *_, colour in inner],
             wedgeprops=edges | {"width": 0.5},
             startangle=90,
             counterclock=False,
             rotatelabels=True,
-            textprops={"fontsize": 6, "color": "white"},
+            textprops={"fontsize": SMALL_TYPE},
         )
+        for text, (_, _, colour) in zip(texts, inner, strict=True):
+            text.set_color(text_colour(colour))
         axes.pie(
             [count for *_, count, _ in outer],
             radius=1.0,
-            labels=_labels(outer),
+            labels=_labels([(noun, count) for _, noun, count, _ in outer], _MIN_LABEL_SHARE),
             labeldistance=0.69,
             colors=[_lighter(colour) for *_, colour in outer],
             wedgeprops=edges,
             startangle=90,
             counterclock=False,
             rotatelabels=True,
-            textprops={"fontsize": 6},
+            textprops={"fontsize": SMALL_TYPE},
         )
     data = [[verb, noun, count] for verb, noun, count, _ in outer]
     return Drawing(figure, ["verb", "noun", "instructions"], data)
 
 
-def _labels(shown: list[tuple[str, str, int, tuple[float, float, float]]]) -> list[str]:
-    """Nouns of the segments with room for a label; an empty string for the others."""
-    total = sum(count for *_, count, _ in shown)
-    return [noun if count >= _MIN_LABEL_SHARE * total else "" for _, noun, count, _ in shown]
+def _labels(segments: list[tuple[str, int]], share: float) -> list[str]:
+    """Words of the segments with at least a share of the circle; "" for the others."""
+    total = sum(count for _, count in segments)
+    return [word if count >= share * total else "" for word, count in segments]
 
 
 def _lighter(colour: tuple[float, float, float]) -> tuple[float, float, float]:

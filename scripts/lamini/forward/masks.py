@@ -20,7 +20,7 @@ def segment_mask(
     Args:
         queries: segment of each query position, negative on padding. Shape (B, Q).
         keys: segment of each key position, negative on padding. Shape (B, K). Each row contains
-            segment 0.
+            segment 0, or only padding.
         causal: also mask later positions; queries and keys are then the same positions.
 
     Returns:

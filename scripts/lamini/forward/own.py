@@ -1,5 +1,6 @@
 """The model's own forward of one sequence, the reference for every faster way."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,25 @@ def own_logits(model: Any, context: Integers, continuation: Integers) -> torch.T
     Returns:
         Logits in the model's number format. Shape (T, vocabulary).
     """
+    return batch_logits(model, [(context, continuation)])[0]
 
-    def tensor(*parts: Any) -> torch.Tensor:
-        return torch.as_tensor(np.concatenate(parts), dtype=torch.long, device=model.device)[None]
+
+def batch_logits(model: Any, pairs: Sequence[tuple[Integers, Integers]]) -> list[torch.Tensor]:
+    """`own_logits` of several sequences whose inputs have equal lengths, in one forward pass."""
+
+    def tensor(rows: Any) -> torch.Tensor:
+        return torch.as_tensor(np.stack(rows), dtype=torch.long, device=model.device)
 
     if model.config.is_encoder_decoder:
         # Some families (mBART) start the decoder with the last label, which must be the end token.
         end = end_token(model)
-        labels = tensor(continuation, [end] if continuation[-1] != end else [])
-        logits = model(input_ids=tensor(context), labels=labels).logits[0, : len(continuation)]
-    else:
-        fed = tensor(context, continuation[:-1])
-        logits = model(input_ids=fed).logits[0, len(context) - 1 :]
-    return logits  # type: ignore[no-any-return]
+        labels = [np.concatenate([c, [end] if c[-1] != end else []]) for _, c in pairs]
+        contexts = tensor([context for context, _ in pairs])
+        logits = model(input_ids=contexts, labels=tensor(labels)).logits
+        return [row[: len(c)] for row, (_, c) in zip(logits, pairs, strict=True)]
+    fed = [np.concatenate([context, continuation[:-1]]) for context, continuation in pairs]
+    logits = model(input_ids=tensor(fed)).logits
+    return [row[len(context) - 1 :] for row, (context, _) in zip(logits, pairs, strict=True)]
 
 
 def log_likelihoods(logits: torch.Tensor, continuation: torch.Tensor) -> torch.Tensor:

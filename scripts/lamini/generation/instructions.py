@@ -14,7 +14,7 @@ from typing import cast
 
 import zstandard
 
-from lamini.files import atomic_writer, write_json, write_jsonl
+from lamini.files import atomic_writer, write_jsonl
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.prompts import PromptPool
 from lamini.generation.requests import InstructionPrompt, PromptMaker
@@ -93,9 +93,8 @@ def generate_instructions(
             while size := result.next_round():
                 _ask_round(session, maker, result, size, progress)
         result.check(rejects)
-        left_out = {"examples_too_long": pool.too_long, "subsets_too_small": pool.too_small}
     write_jsonl(instructions, result.rows)
-    write_json(report, result.report() | left_out)
+    result.report(pool).write(report)
     return {"ledger": str(ledger)}
 
 

@@ -9,7 +9,7 @@ import functools
 import re
 from typing import NamedTuple
 
-_LEAST_LETTERS = 5  # of a tag whose name may have a typing error
+_MIN_LETTERS = 5  # of a tag whose name may have a typing error
 _QUOTES = frozenset(('""', "''", "``", "“”", "‘’", "«»"))
 _WORD = re.compile(r"\w")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -59,7 +59,7 @@ _ATTRIBUTES = (
 
 def _misspelt(name: str) -> str:
     """A pattern of `name` with one letter missing, added or changed, or two exchanged."""
-    if len(name) < _LEAST_LETTERS:
+    if len(name) < _MIN_LETTERS:
         return r"(?!)"
     places = range(len(name))
     forms = {name[:at] + name[at + 1 :] for at in places}

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lamini.files import derive_seed, read_jsonl, write_json, write_jsonl
+from lamini.files import derive_seed, read_jsonl, write_jsonl
 from lamini.generation.instructions import other_ledgers
 from lamini.generation.parsing import clean
 from lamini.generation.refusals import is_refusal
+from lamini.generation.reports import PairReport
 from lamini.log import Progress
 from lamini.settings.params import GeneratePairs
 from lamini.settings.teacher import Teacher
@@ -87,22 +88,19 @@ def generate_pairs(
         Progress(total, "pairs", details=session.status) as progress,
     ):
         write_jsonl(pairs, rows())
-    write_json(
-        report,
-        {
-            "stage": "pairs",
-            "source": settings.source,
-            "shard": shard,
-            "wanted": total,
-            "accepted": total - flags["empty"],
-            "requests": total,
-            "flags": dict(flags),
-            **counted_tokens(counts),
-            "finish_reasons": dict(finish_reasons),
-            "asked_model": settings.model,
-            "models": dict(models),
-        },
-    )
+    PairReport(
+        stage="pairs",
+        source=settings.source,
+        shard=shard,
+        wanted=total,
+        accepted=total - flags["empty"],
+        requests=total,
+        flags=flags,
+        **counted_tokens(counts),
+        finish_reasons=finish_reasons,
+        asked_model=settings.model,
+        models=models,
+    ).write(report)
     return {"ledger": str(ledger)}
 
 

@@ -54,7 +54,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _ENDED = re.compile(r"[.?!。？！…][\"'”’)*]*\s*$")
-_LEAST_ECHO = 3  # words of a part of the prompt that count as its copy
+_MIN_ECHO_WORDS = 3  # words of a part of the prompt that count as its copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,4 +219,4 @@ def _own_sentences(prompt: str, shown: Sequence[str]) -> str:
 def _is_echo(instruction: str, sentences: str) -> bool:
     """Whether an instruction is a sentence of the prompt, or a part of several words."""
     key = _copy_key(instruction)
-    return len(key.split()) >= _LEAST_ECHO and key in sentences
+    return len(key.split()) >= _MIN_ECHO_WORDS and key in sentences

@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 from lamini.errors import LaminiError
-from lamini.files import derive_seed, write_json, write_jsonl
+from lamini.files import derive_seed, write_jsonl
+from lamini.generation.reports import FunnelStage, PromptFunnel
 from lamini.generation.seeds import BadRow, prompt_of, read_seeds
 from lamini.log import Progress
 from lamini.settings.params import PreparePrompts
@@ -70,23 +71,20 @@ def prepare_prompts(
         logging.getLogger("lamini").warning(
             "%s: only %d prompts for %d samples", _origin(seeds), total, samples
         )
-    stages = [
-        {"stage": "rows", "left": counts["rows"]},
-        {"stage": "readable", "left": counts["readable"]},
-        {"stage": "subset_limit", "left": counts["subset_limit"] or total},
-        {"stage": "samples", "left": total},
-    ]
-    write_json(
-        funnel,
-        {
-            "source": settings.source,
-            "stages": stages,
-            "rejected": rejected,
-            "rejected_rows": places,
-            "subsets": len(kept),
-            "prompts_per_subset": kept,
-        },
-    )
+    left = {
+        "rows": counts["rows"],
+        "readable": counts["readable"],
+        "subset_limit": counts["subset_limit"] or total,
+        "samples": total,
+    }
+    PromptFunnel(
+        source=settings.source,
+        stages=FunnelStage.of_counts(left),
+        rejected=rejected,
+        rejected_rows=places,
+        subsets=len(kept),
+        prompts_per_subset=kept,
+    ).write(funnel)
 
 
 def _first_columns(seeds: SeedData) -> str:

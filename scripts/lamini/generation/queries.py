@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import read_jsonl, write_json, write_jsonl
+from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.deduplication import choose_unrepeated
+from lamini.generation.reports import FunnelStage, QueryFunnel
 from lamini.settings.params import SelectQueries
 
 Row = dict[str, Any]
@@ -48,14 +49,9 @@ def select_queries(
     size, larger = divmod(left, len(queries))
     for number, path in enumerate(queries):
         write_jsonl(path, islice(selected, size + (number < larger)))
-    write_json(
-        funnel,
-        {
-            "source": source,
-            "stages": [{"stage": name, "left": count} for name, count in selection.left.items()],
-            "shards": len(queries),
-        },
-    )
+    QueryFunnel(
+        source=source, stages=FunnelStage.of_counts(selection.left), shards=len(queries)
+    ).write(funnel)
 
 
 def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[Row]:

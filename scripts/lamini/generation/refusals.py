@@ -6,7 +6,8 @@ or two decide, and not what a story quotes. A disclaimer ("As an AI, I have no o
 even if an answer follows.
 
 Languages: English, Spanish, German, Chinese; common forms of French, Portuguese and Japanese.
-`tests/unit/refusals.jsonl` is a labelled sample; its test states precision and recall.
+`config/detectors/refusals.jsonl` is a labelled sample; a table of the report has precision and
+recall.
 """
 
 import re

@@ -16,7 +16,6 @@ JSON, each row has its own columns and types, and wrong rows are counted as reje
 """
 
 import functools
-import json
 import logging
 import re
 from collections.abc import Container, Iterator, Mapping
@@ -27,13 +26,21 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.files import resolve_path
+from lamini.generation.data_files import (
+    TABLES,
+    data_files,
+    json_values,
+    table_batches,
+    table_schema,
+    without_kind,
+)
+from lamini.jobs.commits import commit_to_read
 from lamini.settings.sources import HubData, SeedData
 
 if TYPE_CHECKING:
     import pyarrow
 
 logger = logging.getLogger("lamini")
-FILE_KINDS = (".jsonl", ".json", ".parquet")
 SUBSET_COLUMN = "task"
 _NO_INPUT = re.compile(
     r"(?:there is |this (?:task|instruction) (?:has|needs|requires) )?no[\W_]*"
@@ -52,7 +59,7 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 """A mark of no input before or after a text."""
-_PARQUET_ROWS = 4096
+_TABLE_ROWS = 4096
 
 
 class SeedRow(NamedTuple):
@@ -81,18 +88,21 @@ def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
     limit = seeds.max_rows_per_subset
     if seeds.local is not None:
         root = resolve_path(seeds.local.path)
-        for path in seed_files(root):
-            place = str(path.relative_to(root).with_suffix("")) if path != root else path.stem
+        for path in data_files(root):
+            bare = without_kind(path)
+            place = str(bare.relative_to(root)) if path != root else bare.name
             for number, row in enumerate(_rows_of_file(path, seeds.format), start=1):
                 if limit is not None and number > limit:
                     break
-                yield SeedRow(_subset(row, path.stem), number, row, place)
+                yield SeedRow(_subset(row, bare.name), number, row, place)
     else:
         assert seeds.hub is not None
-        for subset in _hub_subsets(seeds.hub):
-            rows = _rows_of_hub(seeds.hub, subset, seeds.format, limit)
+        commit = commit_to_read(seeds.hub.repo, seeds.hub.revision, "dataset")
+        hub = seeds.hub.model_copy(update={"revision": commit})  # one commit for all subsets
+        for subset in _hub_subsets(hub):
+            rows = _rows_of_hub(hub, subset, seeds.format, limit)
             for number, row in enumerate(rows, start=1):
-                name = subset or seeds.hub.repo.rpartition("/")[2]
+                name = subset or hub.repo.rpartition("/")[2]
                 yield SeedRow(_subset(row, name), number, row, name)
 
 
@@ -102,55 +112,25 @@ def _subset(row: Any, default: str) -> str:
     return named if isinstance(named, str) and named else default
 
 
-def seed_files(path: Path) -> list[Path]:
-    """`path` itself if it is a file, or all data files below the folder, sorted.
-
-    Raises:
-        LaminiError: there is no such file.
-    """
-    if path.is_file():
-        return [path]
-    found = sorted(item for item in path.rglob("*") if item.suffix in FILE_KINDS)
-    if not found:
-        kinds = ", ".join(FILE_KINDS)
-        raise LaminiError(f"{path}: no such file, or a folder without {kinds} files")
-    return found
-
-
 def _rows_of_file(path: Path, form: str) -> Iterator[Any]:
     """The rows of one file; None for a JSONL line that is not valid JSON."""
-    if path.suffix == ".parquet":
-        yield from _rows_of_parquet(path, form)
-    elif path.suffix == ".json":
-        try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise LaminiError(f"{path}: not valid JSON ({error})") from error
-        if not isinstance(rows, list):
-            raise LaminiError(f"{path}: expected a JSON list of rows")
-        yield from rows
-    elif path.suffix == ".jsonl":
-        with open(path, "rb") as handle:
-            for line in handle:
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    yield None
+    if path.suffix in TABLES:
+        yield from _rows_of_table(path, form)
     else:
-        raise LaminiError(f"{path}: seed files must end in one of {', '.join(FILE_KINDS)}")
+        for row in json_values(path):
+            yield None if isinstance(row, orjson.JSONDecodeError) else row
 
 
-def _rows_of_parquet(path: Path, form: str) -> Iterator[Any]:
+def _rows_of_table(path: Path, form: str) -> Iterator[Any]:
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-        columns = _columns_read(file.schema_arrow, form, str(path))
-        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns):
+        columns = _columns_read(table_schema(path), form, str(path))
+        for batch in table_batches(path, columns, _TABLE_ROWS):
             yield from batch.to_pylist()
     except pyarrow.ArrowInvalid as error:
-        raise LaminiError(f"{path}: not a readable Parquet file ({error})") from error
+        kind = "Parquet" if path.suffix == ".parquet" else "Arrow"
+        raise LaminiError(f"{path}: not a readable {kind} file ({error})") from error
 
 
 def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:

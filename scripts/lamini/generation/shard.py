@@ -15,6 +15,8 @@ from lamini.errors import LaminiError
 from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import text_key
 from lamini.generation.parsing import Json, Parsed, Reject, parse_examples
+from lamini.generation.prompts import PromptPool
+from lamini.generation.reports import InstructionReport
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
@@ -223,25 +225,27 @@ class Shard:
             *(place, len(self.rows), self.wanted.count, after, rejects),
         )
 
-    def report(self) -> Row:
-        """Counts of this shard; its parse rate is `well_formed` / `asked` instructions."""
-        return {
-            "stage": "instructions",
-            "source": self.wanted.source,
-            "shard": self.wanted.shard,
-            "wanted": self.wanted.count,
-            "accepted": len(self.rows),
-            "complete": len(self.rows) >= self.wanted.count,
-            "requests": self.requests,
-            "max_requests": self.wanted.max_requests,
-            "asked": self._asked_for,
-            "well_formed": self.counts["well_formed"],
-            "rejected": dict(self.rejected),
+    def report(self, pool: PromptPool) -> InstructionReport:
+        """Counts of this shard; `pool` tells the prompts that it left out."""
+        return InstructionReport(
+            stage="instructions",
+            source=self.wanted.source,
+            shard=self.wanted.shard,
+            wanted=self.wanted.count,
+            accepted=len(self.rows),
+            complete=len(self.rows) >= self.wanted.count,
+            requests=self.requests,
+            max_requests=self.wanted.max_requests,
+            asked=self._asked_for,
+            well_formed=self.counts["well_formed"],
+            rejected=self.rejected,
             **counted_tokens(self.counts),
-            "finish_reasons": dict(self.finish_reasons),
-            "asked_model": self.wanted.model,
-            "models": dict(self.models),
-        }
+            finish_reasons=self.finish_reasons,
+            asked_model=self.wanted.model,
+            models=self.models,
+            examples_too_long=pool.too_long,
+            subsets_too_small=pool.too_small,
+        )
 
 
 def _demonstrated(messages: list[Turn], label: re.Pattern[str] | Json) -> list[str]:

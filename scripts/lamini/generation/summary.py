@@ -2,14 +2,15 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from lamini.files import atomic_writer, read_json
+from lamini.files import atomic_writer
 from lamini.generation.parsing import Reason
+from lamini.generation.reports import InstructionReport, PairReport, PromptFunnel, QueryFunnel
 from lamini.settings.params import Prices
-from lamini.settings.teacher import Price
+from lamini.teacher import ShardReport
 from lamini.teacher.money import report_spending
 
 FLAGS = ("refusal", "empty", "truncated")
@@ -33,6 +34,7 @@ COLUMNS = (
     "model",
 )
 Row = dict[str, Any]
+Report = TypeVar("Report", bound=ShardReport)
 
 
 def summarize_generation(
@@ -61,10 +63,12 @@ def summarize_generation(
         summary: the CSV to write.
         prices: dollars per million tokens and the Batch API's share of them, by model.
     """
-    rows = [_funnel_row(read_json(path), "prompts") for path in prompts]
-    rows += [_funnel_row(read_json(path), "queries") for path in queries]
-    rows += _report_rows([read_json(path) for path in instructions], prices)
-    rows += _report_rows([read_json(path) for path in pairs], prices)
+    rows = [_prompt_row(PromptFunnel.read(path)) for path in prompts]
+    rows += [_query_row(QueryFunnel.read(path)) for path in queries]
+    asked = _by_source(InstructionReport.read(path) for path in instructions)
+    rows += [_instruction_row(shards, prices) for shards in asked]
+    answered = _by_source(PairReport.read(path) for path in pairs)
+    rows += [_pair_row(shards, prices) for shards in answered]
     sources = list(dict.fromkeys(row["source"] for row in rows))
     rows.sort(key=lambda row: (sources.index(row["source"]), STAGES.index(row["stage"])))
     with atomic_writer(summary) as handle:
@@ -73,60 +77,71 @@ def summarize_generation(
         writer.writerows(rows)
 
 
-def _funnel_row(funnel: Row, stage: str) -> Row:
-    first, last = funnel["stages"][0]["left"], funnel["stages"][-1]["left"]
-    rejected = first - last if stage == "queries" else sum(funnel["rejected"].values())
+def _prompt_row(funnel: PromptFunnel) -> Row:
     return {
-        "source": funnel["source"],
-        "stage": stage,
-        "shards": funnel.get("shards", 1),
-        "wanted": first,
-        "accepted": last,
-        "rejected_rows": rejected,
+        "source": funnel.source,
+        "stage": "prompts",
+        "shards": 1,
+        "wanted": funnel.read_rows,
+        "accepted": funnel.left,
+        "rejected_rows": sum(funnel.rejected.values()),
     }
 
 
-def _report_rows(reports: list[Row], prices: dict[str, Price]) -> list[Row]:
-    """One row per source, for a stage with teacher requests."""
-    sources: dict[str, list[Row]] = {}
+def _query_row(funnel: QueryFunnel) -> Row:
+    return {
+        "source": funnel.source,
+        "stage": "queries",
+        "shards": funnel.shards,
+        "wanted": funnel.read_rows,
+        "accepted": funnel.left,
+        "rejected_rows": funnel.read_rows - funnel.left,
+    }
+
+
+def _by_source(reports: Iterable[Report]) -> Iterable[list[Report]]:
+    """Reports of each source's shards."""
+    sources: dict[str, list[Report]] = {}
     for report in reports:
-        sources.setdefault(report["source"], []).append(report)
-    return [_report_row(source, shards, prices) for source, shards in sources.items()]
+        sources.setdefault(report.source, []).append(report)
+    return sources.values()
 
 
-def _report_row(source: str, shards: list[Row], prices: dict[str, Price]) -> Row:
-    numbers: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
-    flags: Counter[str] = Counter()
-    dollars: list[float | None] = []
-    for shard in shards:
-        numbers.update({key: value for key, value in shard.items() if isinstance(value, int)})
-        rejected.update(shard.get("rejected", {}))
-        flags.update(shard.get("flags", {}))
-        dollars.append(_dollars(shard, prices))
-    stage = shards[0]["stage"]
-    row: Row = {
-        "source": source,
-        "stage": stage,
+def _report_row(shards: Sequence[ShardReport], prices: Prices) -> Row:
+    """Columns of both stages with requests to the teacher, for one source."""
+    dollars = [_dollars(shard, prices) for shard in shards]
+    return {
+        "source": shards[0].source,
+        "stage": shards[0].stage,
         "shards": len(shards),
+        "wanted": sum(shard.wanted for shard in shards),
+        "accepted": sum(shard.accepted for shard in shards),
+        "requests": sum(shard.requests for shard in shards),
+        "prompt_tokens": sum(shard.prompt_tokens for shard in shards),
+        "completion_tokens": sum(shard.completion_tokens for shard in shards),
         "dollars": "" if None in dollars else f"{sum(d or 0.0 for d in dollars):.6f}",
-        "model": ", ".join(dict.fromkeys(shard["asked_model"] for shard in shards)),
-        **{key: numbers[key] for key in ("wanted", "accepted", "requests")},
-        **{key: numbers[key] for key in ("prompt_tokens", "completion_tokens")},
+        "model": ", ".join(dict.fromkeys(shard.asked_model for shard in shards)),
     }
-    if stage == "pairs":
-        return row | {f"flagged_{flag}": flags[flag] for flag in FLAGS}
-    return row | {
-        "asked": numbers["asked"],
-        "well_formed": numbers["well_formed"],
-        "parse_rate": f"{numbers['well_formed'] / numbers['asked']:.4f}",
+
+
+def _instruction_row(shards: Sequence[InstructionReport], prices: Prices) -> Row:
+    asked = sum(shard.asked for shard in shards)
+    well_formed = sum(shard.well_formed for shard in shards)
+    rejected = sum((Counter(shard.rejected) for shard in shards), Counter[str]())
+    return _report_row(shards, prices) | {
+        "asked": asked,
+        "well_formed": well_formed,
+        "parse_rate": f"{well_formed / asked:.4f}",
         **{f"rejected_{reason}": rejected[reason] for reason in get_args(Reason)},
     }
 
 
-def _dollars(shard: Row, prices: dict[str, Price]) -> float | None:
+def _pair_row(shards: Sequence[PairReport], prices: Prices) -> Row:
+    flags = sum((Counter(shard.flags) for shard in shards), Counter[str]())
+    return _report_row(shards, prices) | {f"flagged_{flag}": flags[flag] for flag in FLAGS}
+
+
+def _dollars(shard: ShardReport, prices: Prices) -> float | None:
     """Cost of a shard's tokens; None if its model has no price."""
-    price = prices.get(shard["asked_model"])
-    if price is None:
-        return None
-    return report_spending(shard, price).dollars
+    price = prices.get(shard.asked_model)
+    return None if price is None else report_spending(shard, price).dollars

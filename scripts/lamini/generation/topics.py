@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import read_jsonl, write_json, write_jsonl
+from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.dump import read_categories, read_hidden
+from lamini.generation.reports import FunnelStage, TopicFunnel
 from lamini.log import Progress
 from lamini.settings.params import SelectTopics
 
@@ -94,9 +95,7 @@ def select_topics(
     if not kept:
         raise LaminiError(f"{dump}: no category passes the filters of `topics`: {counts}")
     write_jsonl(topics, kept)
-    write_json(
-        funnel, {"stages": [{"stage": k, "left": n} for k, n in counts.items()], "broken": broken}
-    )
+    TopicFunnel(stages=FunnelStage.of_counts(counts), broken=broken).write(funnel)
 
 
 def _exclusion(patterns: list[str]) -> re.Pattern[str] | None:

@@ -9,19 +9,19 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import atomic_writer, read_json, read_jsonl, write_json
+from lamini.files import atomic_writer, read_json, read_jsonl
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.protocol import LEVELS
-from lamini.human_evaluation.rating_files import read_ratings
+from lamini.human_evaluation.rating_files import Rating, read_ratings
 from lamini.human_evaluation.statistics import (
     annotator_agreement,
     judge_agreement,
     level_shares,
     pairwise_comparisons,
 )
+from lamini.human_evaluation.summary import AnnotatorCounts, ByRater, RatingSummary
 from lamini.settings.params import CollectRatings
 
 COLUMNS = (
@@ -35,8 +35,11 @@ COLUMNS = (
     "annotator",
     "rating",
     "comment",
+    "skipped",
+    "seconds",
+    "time",
+    "protocol",
 )
-RATERS = ("human", "machine")
 Row = dict[str, str]
 
 
@@ -58,7 +61,7 @@ def collect_ratings(
         verdicts: files with the judge's ratings; may be empty.
         rating_files: rating files of the annotators so far; may be empty.
         ratings: CSV to write: one row per item and assigned rater; `rater` is `human` or `machine`;
-            `rating` is empty if there is no rating yet.
+            `rating` is empty if there is no rating yet, or if the item was skipped.
         summary: JSON to write: number of ratings, level shares, comparisons, agreement.
         settings: params of the rule.
 
@@ -73,9 +76,9 @@ def collect_ratings(
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows + machine)
-    facts = summarize(rows, machine, settings)
-    write_json(summary, facts)
-    _log(facts)
+    found = summarize(rows, machine, settings)
+    found.write(summary)
+    _log(found)
 
 
 def human_rows(
@@ -90,9 +93,20 @@ def human_rows(
     for item in items:
         for annotator in item.annotators:
             rating = found.get((item.item, annotator))
-            known = {"rating": rating.rating, "comment": rating.comment} if rating else {}
-            rows.append(_row(item, key, "human", annotator) | known)
+            rows.append(_row(item, key, "human", annotator) | (_said(rating) if rating else {}))
     return rows
+
+
+def _said(rating: Rating) -> Row:
+    seconds = "" if rating.seconds is None else str(rating.seconds)
+    return {
+        "rating": rating.rating,
+        "comment": rating.comment,
+        "skipped": rating.skipped,
+        "seconds": seconds,
+        "time": rating.time,
+        "protocol": rating.protocol,
+    }
 
 
 def machine_rows(
@@ -116,32 +130,35 @@ def machine_rows(
 
 def summarize(
     human: Sequence[Row], machine: Sequence[Row], settings: CollectRatings
-) -> dict[str, Any]:
-    """Content of `summary.json`; each part names the raters that it counts."""
-    rated = {
-        rater: [row for row in rows if row["rating"] in LEVELS]
-        for rater, rows in zip(RATERS, (human, machine), strict=True)
-    }
+) -> RatingSummary:
+    """Summary of the ratings of people and of the judge."""
+    people, judge = ([row for row in rows if row["rating"] in LEVELS] for rows in (human, machine))
     replicates, seed = settings.replicates, settings.seed
     assigned = Counter(row["annotator"] for row in human)
-    done = Counter(row["annotator"] for row in rated["human"])
-    return {
-        "study": settings.study,
-        "kind": settings.kind,
-        "items": len({row["item"] for row in human}),
-        "instructions": len({row["group"] for row in human}),
-        "assigned": {"human": len(human), "machine": len(machine)},
-        "rated": {rater: len(rows) for rater, rows in rated.items()},
-        "complete": len(rated["human"]) == len(human),
-        "annotators": {
-            name: {"assigned": assigned[name], "rated": done[name]} for name in settings.annotators
+    done = Counter(row["annotator"] for row in people)
+    return RatingSummary(
+        study=settings.study,
+        kind=settings.kind,
+        items=len({row["item"] for row in human}),
+        instructions=len({row["group"] for row in human}),
+        assigned=ByRater(human=len(human), machine=len(machine)),
+        rated=ByRater(human=len(people), machine=len(judge)),
+        complete=all(row["rating"] or row["skipped"] for row in human),
+        annotators={
+            name: AnnotatorCounts(assigned=assigned[name], rated=done[name])
+            for name in settings.annotators
         },
-        "judge": sorted({row["annotator"] for row in machine}),
-        "shares": {rater: level_shares(rows, replicates, seed) for rater, rows in rated.items()},
-        "comparisons": {rater: pairwise_comparisons(rows, seed) for rater, rows in rated.items()},
-        "annotator_agreement": annotator_agreement(rated["human"]),
-        "judge_agreement": judge_agreement(rated["human"], rated["machine"]),
-    }
+        judge=sorted({row["annotator"] for row in machine}),
+        shares=ByRater(
+            human=level_shares(people, replicates, seed),
+            machine=level_shares(judge, replicates, seed),
+        ),
+        comparisons=ByRater(
+            human=pairwise_comparisons(people, seed), machine=pairwise_comparisons(judge, seed)
+        ),
+        annotator_agreement=annotator_agreement(people),
+        judge_agreement=judge_agreement(people, judge),
+    )
 
 
 def _row(item: Item, key: Mapping[str, Row], rater: str, annotator: str) -> Row:
@@ -156,17 +173,18 @@ def _row(item: Item, key: Mapping[str, Row], rater: str, annotator: str) -> Row:
         "part": item.part,
         "rater": rater,
         "annotator": annotator,
-        "rating": "",
-        "comment": "",
+        **dict.fromkeys(COLUMNS[COLUMNS.index("rating") :], ""),
     }
 
 
-def _log(facts: Mapping[str, Any]) -> None:
+def _log(summary: RatingSummary) -> None:
     logger = logging.getLogger("lamini")
-    people, machine = facts["rated"]["human"], facts["rated"]["machine"]
     logger.info(
-        "%d of %d ratings by people, %d by a machine", people, facts["assigned"]["human"], machine
+        "%d of %d ratings by people, %d by a machine",
+        summary.rated.human,
+        summary.assigned.human,
+        summary.rated.machine,
     )
-    for name, counts in facts["annotators"].items():
-        if 0 < counts["rated"] < counts["assigned"]:
-            logger.info("%s: %d of %d ratings", name, counts["rated"], counts["assigned"])
+    for name, counts in summary.annotators.items():
+        if 0 < counts.rated < counts.assigned:
+            logger.info("%s: %d of %d ratings", name, counts.rated, counts.assigned)

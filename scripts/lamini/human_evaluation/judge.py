@@ -11,7 +11,7 @@ from typing import Any
 
 from lamini.files import derive_seed, write_jsonl
 from lamini.human_evaluation.items import Item, read_items
-from lamini.human_evaluation.protocol import LEVELS, QUESTIONS, levels_text
+from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, Protocol
 from lamini.log import Progress
 from lamini.settings.human_evaluation import Judge
 from lamini.settings.params import JudgeItems
@@ -78,7 +78,7 @@ def read_verdict(answer: str) -> str | None:
     return found[1].upper() if found else None
 
 
-def judge_messages(item: Item, judge: Judge) -> list[dict[str, str]]:
+def judge_messages(item: Item, judge: Judge, protocol: Protocol) -> list[dict[str, str]]:
     """Chat messages to the judge: the levels with their examples, then one item."""
     instruction = clip(item.instruction, judge.max_characters)
     asked = [f"Instruction: {instruction}"]
@@ -86,7 +86,7 @@ def judge_messages(item: Item, judge: Judge) -> list[dict[str, str]]:
         asked.append(f"Response: {clip(item.text, judge.max_characters)}")
     asked.append(f"{QUESTIONS[item.part]} Answer with one letter: {', '.join(LEVELS)}.")
     return [
-        {"role": "system", "content": f"You rate texts on four levels.\n{levels_text()}"},
+        {"role": "system", "content": f"You rate texts on four levels.\n{protocol.text()}"},
         {"role": "user", "content": "\n\n".join(asked)},
     ]
 
@@ -111,4 +111,5 @@ def _requests(items: Sequence[Item], judge: Judge, settings: JudgeItems) -> Iter
         seed = None
         if settings.seed_requests:
             seed = derive_seed("judge_items", settings.seed, item.digest) >> 32
-        yield chat_request(settings.model, judge_messages(item, judge), sampling, seed)
+        messages = judge_messages(item, judge, PROTOCOLS[settings.protocol])
+        yield chat_request(settings.model, messages, sampling, seed)

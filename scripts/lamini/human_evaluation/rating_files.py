@@ -1,22 +1,26 @@
 """Rating files, exported by annotators: reading and validation before any rating is counted.
 
 One error message lists all problems of all files of a study, each with file and item, because the
-person who collects the files has to contact the annotators.
+person who collects the files has to contact the annotators. Files of one person are merged: of two
+ratings of an item, the newer one counts.
 """
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.files import read_json
 from lamini.human_evaluation.items import Item
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.settings.params import CollectRatings
 
-FORMAT = "lamini-ratings/1"
-"""Required `format` of a rating file; a later number means other fields."""
+FORMAT = "lamini-ratings/2"
+"""`format` of the files that pages export now; a later number means other fields."""
+FORMATS = ("lamini-ratings/1", FORMAT)
+"""Formats that can be read; the first has no times, reasons for skipping, seconds or protocol."""
 _MAX_SHOWN = 40
 _REEXPORT = "open the file in the current page with Import, check what is left, and export again"
 _ASK_AGAIN = "request the unchanged file that the page exported"
@@ -29,8 +33,24 @@ class Rating:
     item: str
     annotator: str
     rating: str
-    """Level; empty if there is only a comment."""
+    """Level; empty if there is only a comment, or if the item was skipped."""
     comment: str
+    skipped: str = ""
+    """Reason for leaving the item without a rating."""
+    seconds: int | None = None
+    """Seconds for which the item was marked; None: not measured."""
+    time: str = ""
+    """Time of the last change in ISO 8601, UTC; empty: unknown."""
+    protocol: str = ""
+    """Wording of the levels on the page (`Protocol.version`); empty: unknown."""
+
+    def same_as(self, other: "Rating") -> bool:
+        """Whether both say the same."""
+        return (self.rating, self.comment, self.skipped) == (
+            other.rating,
+            other.comment,
+            other.skipped,
+        )
 
 
 def read_ratings(
@@ -44,27 +64,34 @@ def read_ratings(
         settings: `study` and `annotators` (their names).
 
     Returns:
-        Valid ratings and comments; items without a rating are left out.
+        Valid ratings and comments, one per item and annotator; items without a rating are left out.
 
     Raises:
         LaminiError: lists every problem of every file.
     """
     known = {item.item: item for item in items}
     problems: list[str] = []
-    ratings: list[Rating] = []
-    rated_in: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], tuple[str, Rating]] = {}
+    replaced = 0
     for path in map(str, paths):
-        for rating in _read_file(path, known, settings, problems):
+        for rating in read_file(path, known, settings, problems):
             place = (rating.annotator, rating.item)
-            if place in rated_in:
-                where = "twice" if rated_in[place] == path else f"here and in {rated_in[place]}"
+            other_path, other = found.setdefault(place, (path, rating))
+            if rating.same_as(other) and other_path != path:
+                continue
+            if rating is not other and not (rating.time and other.time):
+                where = "twice" if other_path == path else f"here and in {other_path}"
                 problems.append(
                     f"{path}: item {rating.item} is rated {where} by {rating.annotator};"
                     " keep the newer one"
                 )
-                continue
-            rated_in[place] = path
-            ratings.append(rating)
+            replaced += rating is not other
+            if rating.time > other.time:
+                found[place] = (path, rating)
+    if replaced and not problems:
+        logging.getLogger("lamini").info(
+            "%d ratings differ between files of one person; the newer ones count", replaced
+        )
     if problems:
         shown = problems[:_MAX_SHOWN]
         if len(problems) > len(shown):
@@ -73,17 +100,18 @@ def read_ratings(
             f"study {settings.study}, problems in rating files: {len(problems)}\n"
             + "\n".join(f"  {problem}" for problem in shown)
         )
-    return ratings
+    return [rating for _, rating in found.values()]
 
 
-def _read_file(
+def read_file(
     path: str, known: Mapping[str, Item], settings: CollectRatings, problems: list[str]
 ) -> list[Rating]:
     """Read the valid ratings of one file; append its problems to `problems`."""
     try:
-        content = read_json(path)
-    except LaminiError as error:
-        problems.append(f"{error}; {_ASK_AGAIN}")
+        # Windows' editors put a byte order mark at the start.
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: not valid JSON ({error}); {_ASK_AGAIN}")
         return []
     if wrong := _wrong_file(content, settings):
         problems.append(f"{path}: {wrong}")
@@ -96,7 +124,16 @@ def _read_file(
             problems.append(f"{path}: {f'item {name}' if name else f'rating {number}'}: {wrong}")
             continue
         ratings.append(
-            Rating(row["item"], content["annotator"], row["rating"] or "", row.get("comment", ""))
+            Rating(
+                item=row["item"],
+                annotator=content["annotator"],
+                rating=row["rating"] or "",
+                comment=row.get("comment", ""),
+                skipped=row.get("skipped") or "",
+                seconds=row.get("seconds"),
+                time=row.get("time") or content.get("exported") or "",
+                protocol=content.get("protocol", ""),
+            )
         )
     return ratings
 
@@ -108,7 +145,7 @@ def _wrong_file(content: Any, settings: CollectRatings) -> str | None:
     types = {"study": str, "annotator": str, "ratings": list}
     missing = [name for name, kind in types.items() if not isinstance(content.get(name), kind)]
     wrong = None
-    if content["format"] != FORMAT:
+    if content["format"] not in FORMATS:
         wrong = f"has format {content['format']!r}, but {FORMAT!r} is expected; {_ASK_AGAIN}"
     elif missing:
         wrong = f"lacks {_quoted(missing)}; {_ASK_AGAIN}"
@@ -128,6 +165,8 @@ def _wrong_rating(row: Any, known: Mapping[str, Item], annotator: str) -> str | 
     if not isinstance(row, dict):
         return f"expected an object, found {row!r:.60}"
     missing = [name for name in ("item", "digest", "rating") if name not in row]
+    kinds = {"skipped": str | None, "seconds": int | None, "time": str | None}
+    other = [name for name, kind in kinds.items() if not isinstance(row.get(name), kind)]
     if missing:
         return f"lacks {_quoted(missing)}; {_ASK_AGAIN}"
     item = known.get(row["item"]) if isinstance(row["item"], str) else None
@@ -141,6 +180,8 @@ def _wrong_rating(row: Any, known: Mapping[str, Item], annotator: str) -> str | 
         wrong = f"rating {rating!r} is none of {', '.join(LEVELS)}, null"
     elif not isinstance(comment, str):
         wrong = f"comment {comment!r:.60} is no text"
+    elif other:
+        wrong = f"{_quoted(other)} is of another type; {_ASK_AGAIN}"
     elif annotator not in item.annotators:
         wrong = f"is assigned to {' and '.join(item.annotators)}, not to {annotator}"
     return wrong

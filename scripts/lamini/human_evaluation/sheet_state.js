@@ -1,11 +1,12 @@
 "use strict";
 // What the annotation page knows: everything that is rated is in the element #study, everything that
-// the annotator did is in `state`, which is kept in this browser after every step. What is shown, and
-// what keys and buttons do, is in sheet_view.js.
+// the annotator did is in `state`, which is kept in this browser after every step. Exports and
+// imports are in sheet_files.js, what is shown in sheet_view.js, keys and buttons in sheet_keys.js.
 
 const study = JSON.parse(document.getElementById("study").textContent);
 const storageKey = `lamini-ratings/${study.study}/${study.annotator}/${study.digest}`;
 const KEPT_STEPS = 500;
+const IDLE_SECONDS = 60; // Longer without a key, a click or a scroll: nobody is rating.
 const $ = (id) => document.getElementById(id);
 
 const groups = study.groups;
@@ -13,7 +14,13 @@ const items = new Map();
 groups.forEach((group, number) =>
   group.items.forEach((item) => items.set(item.item, { ...item, group: number })));
 
-let state = { ratings: {}, group: 0, item: null, steps: [], guideline: true, shortcuts: true };
+let state = {
+  ratings: {}, // By item: rating, comment, skipped (a reason), time of the last change.
+  seconds: {}, // By item: seconds for which it was marked.
+  group: 0, item: null, steps: [], shortcuts: true,
+  introduced: false, // Whether the help was shown.
+  unexported: 0, // Changes since the last export.
+};
 
 // --- Keeping the state ---------------------------------------------------------------------------
 
@@ -34,67 +41,58 @@ function load() {
   }
 }
 
+/** The work of a second tab with this page; the place in the page stays as it is here. */
+function loadWork() {
+  const { group, item } = state;
+  load();
+  state = { ...state, group, item };
+}
+
 // --- What was rated ------------------------------------------------------------------------------
 
-const ratingOf = (item) => state.ratings[item]?.rating || "";
-const commentOf = (item) => state.ratings[item]?.comment || "";
+const entryOf = (item) => ({ rating: "", comment: "", skipped: "", ...state.ratings[item] });
+const ratingOf = (item) => entryOf(item).rating;
 const isRated = (item) => ratingOf(item) !== "";
-const ratedCount = () => [...items.keys()].filter(isRated).length;
+const isDone = (item) => isRated(item) || entryOf(item).skipped !== "";
+const countItems = (condition) => [...items.keys()].filter(condition).length;
 
 /** Change some items' entries as one step that can be taken back. */
 function change(entries, said) {
   const before = {};
   for (const [item, entry] of Object.entries(entries)) {
-    before[item] = state.ratings[item] || null;
-    put(item, entry);
+    before[item] = entryOf(item);
+    state.ratings[item] = { time: new Date().toISOString(), ...entry };
   }
   state.steps.push({ before, group: state.group, item: state.item });
   state.steps = state.steps.slice(-KEPT_STEPS);
+  state.unexported += Object.keys(entries).length;
   save();
   say(said);
 }
 
-function put(item, entry) {
-  if (entry) state.ratings[item] = entry;
-  else delete state.ratings[item];
+/** Take back the last step. Its time is now: an older file with the undone rating is older. */
+function takeBack() {
+  const step = state.steps.pop();
+  if (!step) return false;
+  const time = new Date().toISOString();
+  for (const [item, entry] of Object.entries(step.before)) {
+    state.ratings[item] = { ...entry, time };
+  }
+  state.unexported += Object.keys(step.before).length;
+  state.group = step.group;
+  state.item = step.item;
+  save();
+  return true;
 }
 
-// --- Exports -------------------------------------------------------------------------------------
+// --- Seconds per item ----------------------------------------------------------------------------
 
-function exported() {
-  const ratings = [...items.values()]
-    .filter(({ item }) => state.ratings[item])
-    .map(({ item, digest }) => ({
-      item, digest, rating: ratingOf(item) || null, comment: commentOf(item),
-    }));
-  const { format, study: name, annotator } = study;
-  return JSON.stringify({ format, study: name, annotator, ratings }, null, 1) + "\n";
+let lastAction = Date.now();
+for (const kind of ["keydown", "pointerdown", "pointermove", "scroll"]) {
+  document.addEventListener(kind, () => (lastAction = Date.now()), { passive: true, capture: true });
 }
-
-/** The entries of an export that hold for this page, and how many do not. */
-function readExport(text) {
-  let read;
-  try {
-    read = JSON.parse(text);
-  } catch {
-    throw new Error("it is not JSON, so no export of a rating sheet.");
-  }
-  if (read?.format !== study.format || !Array.isArray(read.ratings)) {
-    throw new Error("it is no export of a rating sheet.");
-  }
-  if (read.study !== study.study) throw new Error(`it is of the study ${read.study}.`);
-  if (read.annotator !== study.annotator) throw new Error(`it is of ${read.annotator}.`);
-  const entries = {};
-  let left = 0;
-  for (const row of read.ratings) {
-    const { item, digest, rating, comment } = row || {};
-    const known = items.get(item);
-    const valid = rating === null || study.levels.includes(rating);
-    if (known && known.digest === digest && valid) {
-      entries[item] = { rating: rating || "", comment: String(comment || "") };
-    } else {
-      left += 1;
-    }
-  }
-  return { entries, left };
-}
+setInterval(() => {
+  const idle = Date.now() - lastAction > 1000 * IDLE_SECONDS;
+  if (idle || document.hidden || document.querySelector("dialog[open]") || !state.item) return;
+  state.seconds[state.item] = (state.seconds[state.item] || 0) + 1;
+}, 1000);

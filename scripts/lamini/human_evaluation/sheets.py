@@ -17,9 +17,12 @@ import jinja2
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, stable_hash
 from lamini.human_evaluation.items import Item, read_items
-from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, LEVELS, PROTOCOL, QUESTIONS, RULES
+from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, SKIP_REASONS
 from lamini.human_evaluation.rating_files import FORMAT
 from lamini.settings.params import MakeRatingSheets
+
+SCRIPTS = ("sheet_state.js", "sheet_files.js", "sheet_view.js", "sheet_keys.js")
+"""The page's script, in the order of its parts."""
 
 
 def make_rating_sheets(
@@ -30,7 +33,7 @@ def make_rating_sheets(
     Args:
         rated: `items.jsonl`.
         sheets: pages to write; the stem of each path is the annotator's name.
-        settings: `study` and `kind`.
+        settings: `study`, `kind` and `protocol`.
 
     Raises:
         LaminiError: if an annotator has no items.
@@ -52,13 +55,20 @@ def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> 
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item.group, []).append(item)
+    protocol = PROTOCOLS[settings.protocol]
     data = {
         "format": FORMAT,
         "study": settings.study,
         "kind": settings.kind,
         "annotator": annotator,
+        "protocol": protocol.version,
         "levels": LEVELS,
+        "scale": [
+            {"name": level.name, "gist": level.gist, "criterion": level.criterion}
+            for level in protocol.levels
+        ],
         "questions": QUESTIONS,
+        "reasons": SKIP_REASONS,
         # Key of the saved ratings in the browser's storage; differs between pages.
         "digest": stable_hash(settings.study, annotator, [item.digest for item in items]),
         "groups": [
@@ -72,16 +82,14 @@ def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> 
             for members in groups.values()
         ],
     }
-    style, script = _text("sheet.css"), _text("sheet_state.js") + _text("sheet_view.js")
+    style, script = _text("sheet.css"), "".join(map(_text, SCRIPTS))
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     return environment.from_string(_text("sheet.html.jinja")).render(
         study=settings.study,
         annotator=annotator,
-        protocol=PROTOCOL,
-        rules=RULES,
-        example=EXAMPLE_INSTRUCTION,
+        protocol=protocol,
         data=_embeddable(data),
         style=style,
         script=script,

@@ -15,6 +15,15 @@ from lamini.evaluation.bootstrap import Array, percentile_interval, resampled_su
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.summary import (
+    Agreement,
+    AnnotatorAgreement,
+    ByLevel,
+    Estimate,
+    JudgeAgreement,
+    LevelShares,
+    RatingComparison,
+)
 
 Row = Mapping[str, str]
 BEST = len(LEVELS) - 1
@@ -25,7 +34,7 @@ def value(rating: str) -> int:
     return BEST - LEVELS.index(rating)
 
 
-def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[str, Any]]:
+def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[LevelShares]:
     """Counts, shares and mean of the levels for each subject and part.
 
     Args:
@@ -34,8 +43,7 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[s
         seed: of the resampling.
 
     Returns:
-        One row per subject and part: `counts` by level, `shares` by level and `mean` (A = 3 ... D =
-        0), shares and mean with their 95 % intervals.
+        One entry per subject and part.
     """
     result = []
     for (subject, part), rated in sorted(_grouped(rows, "subject", "part").items()):
@@ -51,23 +59,20 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[dict[s
         values = np.array([value(level) for level in LEVELS])
         total = counts.sum(axis=0)
         result.append(
-            {
-                "subject": subject,
-                "part": part,
-                "instructions": len(counts),
-                "ratings": int(total.sum()),
-                "counts": {level: int(n) for level, n in zip(LEVELS, total, strict=True)},
-                "shares": {
-                    level: _estimate(total[n] / total.sum(), shares[:, n])
-                    for n, level in enumerate(LEVELS)
-                },
-                "mean": _estimate(total @ values / total.sum(), shares @ values),
-            }
+            LevelShares(
+                subject=subject,
+                part=part,
+                instructions=len(counts),
+                ratings=int(total.sum()),
+                counts=ByLevel.of(total.tolist()),
+                shares=ByLevel.of(map(_estimate, total / total.sum(), shares.T)),
+                mean=_estimate(total @ values / total.sum(), shares @ values),
+            )
         )
     return result
 
 
-def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]:
+def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[RatingComparison]:
     """Compare every pair of subjects on the instructions where both are rated.
 
     Args:
@@ -75,10 +80,8 @@ def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]
         seed: of the permutations.
 
     Returns:
-        One row per part and pair: numbers of instructions on which `first` is better, equal, worse;
-        the mean `difference` (first minus second, in levels) with its 95 % interval, whose ends are
-        null if all differences are equal; the p-value `p` of no difference, not corrected for
-        multiple tests. Interval and `p` are of the same test (`lamini.evaluation.comparison`).
+        One entry per part and pair. Interval and `p` are of the same test
+        (`lamini.evaluation.comparison`).
     """
     result = []
     for (part,), rated in sorted(_grouped(rows, "part").items()):
@@ -97,31 +100,28 @@ def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]
             found = compare(
                 other / BEST, one / BEST, derive_seed("comparison", seed, part, first, second)
             )
-            low, high = found.interval or (None, None)
+            ends: Sequence[float | None] = [None, None]
+            if found.interval is not None:
+                ends = [_levels(points) for points in found.interval]
             result.append(
-                {
-                    "part": part,
-                    "first": first,
-                    "second": second,
-                    "instructions": len(shared),
-                    "better": int((one > other).sum()),
-                    "equal": int((one == other).sum()),
-                    "worse": int((one < other).sum()),
-                    "difference": {
-                        key: None if points is None else _rounded(BEST * points / 100)
-                        for key, points in (
-                            ("estimate", found.difference),
-                            ("low", low),
-                            ("high", high),
-                        )
-                    },
-                    "p": found.p_value,
-                }
+                RatingComparison(
+                    part=part,
+                    first=first,
+                    second=second,
+                    instructions=len(shared),
+                    better=int((one > other).sum()),
+                    equal=int((one == other).sum()),
+                    worse=int((one < other).sum()),
+                    difference=Estimate(
+                        estimate=_levels(found.difference), low=ends[0], high=ends[1]
+                    ),
+                    p=found.p_value,
+                )
             )
     return result
 
 
-def annotator_agreement(rows: Iterable[Row]) -> dict[str, Any] | None:
+def annotator_agreement(rows: Iterable[Row]) -> AnnotatorAgreement | None:
     """Agreement of people on the items that two of them rated; None if there are no such items.
 
     Krippendorff's alpha is ordinal. Cohen's kappa has quadratic weights. The order of the two
@@ -141,52 +141,47 @@ def annotator_agreement(rows: Iterable[Row]) -> dict[str, Any] | None:
     names = sorted({name for rated in twice.values() for name in rated})
     matrix = [[_value_or_nan(rated.get(name)) for rated in twice.values()] for name in names]
     both = pairs + [(other, one) for one, other in pairs]
-    return {"items": len(twice), **_exact_agreement(pairs), **_coefficients(matrix, both)}
+    return AnnotatorAgreement(items=len(twice), **dict(_agreement(matrix, both)))
 
 
-def judge_agreement(human: Iterable[Row], machine: Iterable[Row]) -> dict[str, Any] | None:
-    """Agreement of the judge with people, per human rating; None without ratings of both.
-
-    `confusion` maps the level of a person to the level of the judge to a count.
-    """
+def judge_agreement(human: Iterable[Row], machine: Iterable[Row]) -> JudgeAgreement | None:
+    """Agreement of the judge with people, per human rating; None without ratings of both."""
     verdicts = {row["item"]: row["rating"] for row in machine}
     pairs = [(row["rating"], verdicts[row["item"]]) for row in human if row["item"] in verdicts]
     if not pairs:
         return None
     matrix = [[value(person) for person, _ in pairs], [value(judge) for _, judge in pairs]]
-    confusion = {
-        level: {other: pairs.count((level, other)) for other in LEVELS} for level in LEVELS
-    }
-    exactness = _exact_agreement(pairs)
-    return {
-        "ratings": len(pairs),
-        **exactness,
-        **_coefficients(matrix, pairs),
-        "confusion": confusion,
-    }
+    return JudgeAgreement(
+        ratings=len(pairs),
+        confusion=ByLevel.of(
+            ByLevel.of(pairs.count((level, other)) for other in LEVELS) for level in LEVELS
+        ),
+        **dict(_agreement(matrix, pairs)),
+    )
 
 
-def _exact_agreement(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
-    gaps = [abs(value(one) - value(other)) for one, other in pairs]
-    return {
-        "equal": _rounded(np.mean([gap == 0 for gap in gaps])),
-        "within_one_level": _rounded(np.mean([gap <= 1 for gap in gaps])),
-    }
+def _agreement(matrix: Sequence[Sequence[float]], pairs: Sequence[tuple[str, str]]) -> Agreement:
+    """Agreement of pairs of ratings.
 
-
-def _coefficients(
-    matrix: Sequence[Sequence[float]], pairs: Sequence[tuple[str, str]]
-) -> dict[str, float | None]:
-    """Alpha and kappa; null if all ratings are equal, because both are undefined then."""
+    Args:
+        matrix: ratings by rater and item, as numbers, for Krippendorff's alpha.
+        pairs: both levels of each pair.
+    """
     import krippendorff
     from sklearn.metrics import cohen_kappa_score
 
-    if len({level for pair in pairs for level in pair}) < 2:
-        return {"krippendorff_alpha_ordinal": None, "kappa_quadratic": None}
-    ones, others = zip(*pairs, strict=True)
-    kappa = cohen_kappa_score(ones, others, labels=LEVELS, weights="quadratic")
-    alpha = krippendorff.alpha(np.array(matrix), level_of_measurement="ordinal")
-    return {"krippendorff_alpha_ordinal": _rounded(alpha), "kappa_quadratic": _rounded(kappa)}
+    gaps = np.array([abs(value(one) - value(other)) for one, other in pairs])
+    alpha = kappa = None
+    if len({level for pair in pairs for level in pair}) > 1:
+        ones, others = zip(*pairs, strict=True)
+        kappa = _rounded(cohen_kappa_score(ones, others, labels=LEVELS, weights="quadratic"))
+        alpha = _rounded(krippendorff.alpha(np.array(matrix), level_of_measurement="ordinal"))
+    return Agreement(
+        equal=_rounded(np.mean(gaps == 0)),
+        within_one_level=_rounded(np.mean(gaps <= 1)),
+        krippendorff_alpha_ordinal=alpha,
+        kappa_quadratic=kappa,
+    )
 
 
 def _value_or_nan(rating: str | None) -> float:
@@ -200,9 +195,14 @@ def _grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]
     return groups
 
 
-def _estimate(estimate: Any, draws: Array) -> dict[str, float]:
+def _estimate(estimate: Any, draws: Array) -> Estimate:
     low, high = percentile_interval(draws)
-    return {"estimate": _rounded(estimate), "low": _rounded(low), "high": _rounded(high)}
+    return Estimate(estimate=_rounded(estimate), low=_rounded(low), high=_rounded(high))
+
+
+def _levels(points: float) -> float:
+    """A difference in percent of the range of levels, in levels."""
+    return _rounded(BEST * points / 100)
 
 
 def _rounded(number: Any) -> float:

@@ -11,7 +11,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file, stable_hash, write_json
@@ -19,7 +19,6 @@ from lamini.jobs.code import code_digest
 from lamini.paths import JOB_RECORDS, PROVENANCE, RESULTS, within
 from lamini.user_files import files_of
 
-Record = dict[str, Any]
 PACKAGES = (
     "accelerate",
     "datasets",
@@ -39,6 +38,44 @@ PACKAGES = (
     "transformers",
     "xllamacpp",
 )
+
+
+class CodeFacts(TypedDict):
+    """Git commit of the package, its date (ISO), and whether files are modified."""
+
+    commit: str | None
+    date: str | None
+    modified: bool | None
+
+
+class JobRecord(TypedDict):
+    """Record of a job; those of earlier versions lack some fields."""
+
+    rule: str
+    settings: dict[str, Any]
+    """Params of the rule, as JSON; each rule has its own."""
+    inputs: dict[str, str]
+    """SHA-256 of each input file by path."""
+    outputs: NotRequired[list[str]]
+    seed: int | None
+    code: CodeFacts
+    code_digest: NotRequired[str | None]
+    packages: dict[str, str]
+    """Versions by package."""
+    python: str
+    facts: NotRequired[dict[str, Any]]
+    """Additional facts of the rule, such as its ledger."""
+
+
+class Record(JobRecord):
+    """Record of an artifact with the record of its job."""
+
+    artifact: str
+    sha256: str
+    job: NotRequired[str]
+    """Path of the job's record; records of earlier versions have none."""
+    extra: NotRequired[dict[str, Any]]
+    """Name of `facts` in earlier versions."""
 
 
 def provenance_path(artifact: str | Path, results: str | Path = RESULTS) -> Path:
@@ -75,15 +112,15 @@ def record_job(
     Raises:
         LaminiError: names a declared file that was not written.
     """
-    outputs = [str(path) for path in outputs]
-    for path in outputs:
+    written = [str(path) for path in outputs]
+    for path in written:
         if not Path(path).is_file():
             raise LaminiError(f"{path}: declared by {rule}, but not written; correct the rule")
-    job = {
+    job: JobRecord = {
         "rule": rule,
         "settings": dict(settings),
         "inputs": dict(inputs),
-        "outputs": outputs,
+        "outputs": written,
         "seed": _seed(settings),
         "code": code_version(),
         "code_digest": code_digest(rule),
@@ -93,7 +130,7 @@ def record_job(
     }
     place = JOB_RECORDS / f"{stable_hash(job)}.json"
     write_json(place, job)
-    for path in outputs:
+    for path in written:
         record = {"artifact": path, "sha256": sha256_file(path), "job": str(place)}
         write_json(provenance_path(path), record)
 
@@ -107,7 +144,9 @@ def read_record(artifact: str | Path) -> Record | None:
     if not path.is_file():
         return None
     record: Record = read_json(path)
-    return record | read_json(record["job"]) if "job" in record else record
+    if "job" in record:
+        record |= read_json(record["job"])
+    return record
 
 
 def _seed(settings: Mapping[str, Any]) -> int | None:
@@ -131,7 +170,7 @@ def package_versions() -> dict[str, str]:
 
 
 @functools.cache
-def code_version() -> dict[str, Any]:
+def code_version() -> CodeFacts:
     """Git commit of this package, its date, and whether files are modified."""
     here = Path(__file__).parent
 

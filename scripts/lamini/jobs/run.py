@@ -12,8 +12,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lamini.jobs.commits import HUB_COMMITS, commits_read, forget_commits
 from lamini.jobs.gpus import take_gpus
+from lamini.jobs.planned import check_planned
+from lamini.jobs.previous import take_previous
 from lamini.jobs.provenance import file_digests, record_job
+from lamini.jobs.settings import recorded_settings
 from lamini.jobs.start import start_job
 from lamini.paths import LOGS
 
@@ -30,12 +34,19 @@ def run_job(snakemake: Any, function: Callable[..., Facts | None]) -> None:
             the record, such as the `ledger` of its answers.
     """
     start_job(snakemake.log[0], job_name(snakemake.log[0]))
-    take_gpus(int(snakemake.resources.get("gpu", 0)))
+    rule, settings = function.__name__, recorded_settings(snakemake.params)
+    check_planned(rule, str(snakemake.output[0]), settings, snakemake.input)
     read = file_digests(snakemake.input)
-    facts = function(**arguments(snakemake, function))
+    if take_previous(rule, settings, read, snakemake.output, snakemake.log[0]):
+        return
+    take_gpus(int(snakemake.resources.get("gpu", 0)))
+    forget_commits()
+    facts = dict(function(**arguments(snakemake, function)) or {})
+    if commits := commits_read():
+        facts[HUB_COMMITS] = commits
     record_job(
-        rule=function.__name__,
-        settings=recorded_settings(snakemake.params),
+        rule=rule,
+        settings=settings,
         inputs=read,
         outputs=list(snakemake.output),
         facts=facts,
@@ -69,13 +80,6 @@ def arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
         name: _argument(snakemake, parameter, f"{function.__name__}({name})")
         for name, parameter in inspect.signature(function).parameters.items()
     }
-
-
-def recorded_settings(params: Any) -> dict[str, Any]:
-    """Params that a result depends on: `settings` if the rule has it, else all except `code`."""
-    named = {key: value for key, value in params.items() if key != "code"}
-    settings: dict[str, Any] = named.get("settings", named)
-    return settings
 
 
 def _argument(snakemake: Any, parameter: inspect.Parameter, place: str) -> Any:

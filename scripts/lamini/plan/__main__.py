@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _show(flow: Workflow) -> None:
+    for note in flow.left_out:
+        print(f"Not in this run: {note}")
     teacher = flow.config.teacher
     spent: dict[tuple[str, str], Spending] = {}
     for ledger in find_ledgers(RESULTS):

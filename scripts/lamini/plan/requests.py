@@ -6,24 +6,23 @@ instructions, it assumes that every generated instruction is accepted.
 """
 
 import csv
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lamini.files import read_json
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
+from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.paths import GENERATION, INSTRUCTION_REPORT, PAIR_REPORT, within
 from lamini.plan.tokens import Lengths, chat_tokens, estimated_tokens, published_lengths
 from lamini.settings.teacher import InstructionTemplate, Sampling
+from lamini.teacher import ShardReport
 from lamini.workflow import Workflow
 
 _REPORTS = {"instructions": INSTRUCTION_REPORT, "pairs": PAIR_REPORT}
 _TOPIC = "Some topic"
 _VERDICT_TOKENS = 2
-_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,8 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
         item = make_item(
             place=("", 0), group="", subject="", part="response", instruction="", text=""
         )
-        fixed, mean = chat_tokens(judge_messages(item, judge)), _lengths_of(lengths, "")
+        protocol = PROTOCOLS[flow.config.rating_protocol]
+        fixed, mean = chat_tokens(judge_messages(item, judge, protocol)), _lengths_of(lengths, "")
         if definition.kind == "models":
             instructions = definition.instructions or 0
             requests = instructions * len(definition.models)
@@ -154,39 +154,53 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     """Plan from the reports of all shards, or extrapolated from some; None without reports."""
     source, stage = estimate.source, estimate.stage
     paths = [within(results, path) for path in flow.shard_files(_REPORTS[stage], source)]
-    reports = [read_json(path) for path in paths if path.exists()]
+    reports = [ShardReport.read(path) for path in paths if path.exists()]
     # Reports of another teacher (the demo's, in the same folder) have other answer lengths.
-    found = [report for report in reports if report["asked_model"] == estimate.model]
-    sums: Counter[str] = Counter()
-    for report in found:
-        sums.update({key: report[key] for key in (*_COUNTED, "wanted")})
+    found = [report for report in reports if report.asked_model == estimate.model]
+    counts = _Counts(
+        requests=sum(report.requests for report in found),
+        prompt_tokens=sum(report.prompt_tokens for report in found),
+        completion_tokens=sum(report.completion_tokens for report in found),
+    )
     factor, basis = 1.0, "measured"
     if not reports:
-        sums, basis = _summary(results, source, stage), "measured (generation.csv)"
+        counts, basis = _summary(results, source, stage), "measured (generation.csv)"
     elif len(found) < len(paths):
-        factor = flow.source(source).samples / max(sums["wanted"], 1)
+        factor = flow.source(source).samples / max(sum(report.wanted for report in found), 1)
         basis = f"measured in {len(found)} of {len(paths)} shards"
-    if not sums["requests"]:
+    if not counts.requests:
         return None
-    requests, prompt, completion = (sums[key] * factor for key in _COUNTED)
     return replace(
         estimate,
-        requests=round(requests),
-        prompt_tokens=prompt,
-        completion_tokens=completion,
+        requests=round(counts.requests * factor),
+        prompt_tokens=counts.prompt_tokens * factor,
+        completion_tokens=counts.completion_tokens * factor,
         basis=basis,
     )
 
 
-def _summary(results: Path, source: str, stage: str) -> Counter[str]:
-    """Row of `analysis/generation.csv`; empty if there is none."""
+@dataclass(frozen=True)
+class _Counts:
+    """Measured requests and tokens."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+def _summary(results: Path, source: str, stage: str) -> _Counts:
+    """Row of `analysis/generation.csv`; zeros if there is none."""
     path = within(results, GENERATION)
     if path.exists():
         with open(path, newline="", encoding="utf-8") as handle:
             for row in csv.DictReader(handle):
                 if (row["source"], row["stage"]) == (source, stage):
-                    return Counter({key: int(row[key]) for key in _COUNTED})
-    return Counter()
+                    return _Counts(
+                        requests=int(row["requests"]),
+                        prompt_tokens=int(row["prompt_tokens"]),
+                        completion_tokens=int(row["completion_tokens"]),
+                    )
+    return _Counts()
 
 
 def _lengths_of(lengths: dict[str, Lengths], source: str) -> Lengths:

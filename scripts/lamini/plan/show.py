@@ -157,19 +157,22 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
     rows: list[list[object]] = [
         [
             plan.model,
-            plan.pairs,
-            plan.steps,
-            short_count(plan.tokens),
-            f"{plan.flops:.2e}",
+            plan.work.pairs,
+            plan.work.steps,
+            short_count(plan.work.tokens),
+            f"{plan.work.flops:.2e}",
             *(_hours(plan.hours(gpu)) for gpu in GPU_MODELS),
             plan.basis,
         ]
         for plan in plans
     ]
-    flops = sum(plan.flops for plan in plans)
-    hours = [_hours(sum(plan.hours(gpu) for plan in plans)) for gpu in GPU_MODELS]
-    tokens = sum(plan.tokens for plan in plans)
+    flops = sum(plan.work.flops for plan in plans)
+    sums = [sum(plan.hours(gpu) for plan in plans) for gpu in GPU_MODELS]
+    hours = [_hours(total) for total in sums]
+    prices = [f"${n * gpu.dollars:,.0f}" for n, gpu in zip(sums, GPU_MODELS, strict=True)]
+    tokens = sum(plan.work.tokens for plan in plans)
     rows.append(["total", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
+    rows.append(["rental", None, None, None, None, *prices, "prices of September 2026"])
     header = (
         "student",
         "pairs",
@@ -183,12 +186,20 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
         [
             "Training, GPU-hours estimated from measurements on one GPU (docs/gpu.md):",
             text_table(header, rows),
+            *_early_stops(plans),
             "",
             "Memory per GPU with the current recipe (estimated from the number of parameters), and"
             " the settings needed to fit on each GPU:",
             _memory_table(plans),
         ]
     )
+
+
+def _early_stops(plans: Sequence[StudentPlan]) -> list[str]:
+    """Line that names the students whose training may stop early; none without such students."""
+    names = [plan.model for plan in plans if plan.work.recipe.patience is not None]
+    stop = "Steps, tokens and hours are at most these; training may stop early (patience)"
+    return [f"{stop}: {', '.join(names)}."] if names else []
 
 
 def _hours(hours: float) -> str:

@@ -1,43 +1,35 @@
-"""Steps, floating-point operations, GPU-hours and memory of each student's training.
+"""Steps, floating-point operations, GPU-hours and memory of each student's training."""
 
-Training takes six operations per weight and token, forward and backward. In a decoder-only model
-every token passes all weights. In an encoder-decoder, about half of the weights process the
-prompts and the other half the responses. Attention scores are left out: below three percent here.
-"""
-
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from lamini.paths import TOKENIZED, within
-from lamini.plan.tokens import Lengths, estimated_tokens, published_lengths
-from lamini.prompt_formats import render_prompt
-from lamini.settings.students import Architecture, Recipe
-from lamini.students.token_cache import MANIFEST, TokenCache
-from lamini.training.gpus import GPUS, training_seconds, width_times_layers
+from lamini.settings.students import Recipe
+from lamini.training.estimate import StepTime, TrainingWork
+from lamini.training.gpus import GPUS, width_times_layers
 from lamini.training.micro_batches import CPU_COSTS
-from lamini.training.pairs import StepPlan, select_pairs
 from lamini.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True)
 class GpuModel:
-    """GPU model with its memory."""
+    """GPU model with its memory and the price of an hour."""
 
     name: str
     memory_gb: float
+    dollars: float
 
 
+# Prices on demand: RunPod's Secure Cloud, https://www.runpod.io/pricing, of 2026-09-25 (A100 and
+# H100: SXM); V100: Akash, https://akash.network/pricing/gpus/, of 2026-09-20. Other vendors ask up
+# to four times as much.
 GPU_MODELS = (
-    GpuModel("RTX 4090", 24),
-    GpuModel("V100", 32),
-    GpuModel("L40S", 48),
-    GpuModel("A100", 80),
-    GpuModel("H100", 80),
-    GpuModel("B200", 180),
+    GpuModel("RTX 4090", 24, 0.74),
+    GpuModel("V100", 32, 0.17),
+    GpuModel("L40S", 48, 1.09),
+    GpuModel("A100", 80, 1.59),
+    GpuModel("H100", 80, 3.49),
+    GpuModel("B200", 180, 6.79),
 )
 """GPUs of the plan's tables."""
 
@@ -47,29 +39,28 @@ class StudentPlan:
     """Training cost of one student."""
 
     model: str
-    architecture: Architecture
-    parameters: int
-    recipe: Recipe
-    pairs: int
-    """Training pairs per epoch."""
-    steps: int
-    tokens: float
-    """Prompt and response tokens of all epochs."""
-    flops: float
+    work: TrainingWork
     gpus: int
     """GPUs that the training rule requests."""
-    basis: str
-    """Source of the lengths: `token cache` or `estimated`."""
+    measured: StepTime | None = None
+    """Time of a step that an attempt of the training measured."""
 
     def hours(self, gpu: GpuModel) -> float:
-        """Estimated GPU-hours."""
-        speed = GPUS[gpu.name]
-        work = self.architecture, self.parameters, self.tokens, self.flops
-        return training_seconds(speed, *work) / 3600
+        """GPU-hours: measured on this GPU model, else estimated."""
+        if self.measured and gpu.name in self.measured.device:
+            return self.measured.gpu_hours(self.work.steps)
+        return self.work.gpu_hours(GPUS[gpu.name], self.gpus)
+
+    @property
+    def basis(self) -> str:
+        """Source of the lengths, and the GPU with measured steps."""
+        if self.measured is None:
+            return self.work.basis
+        return f"{self.work.basis}, {self.measured.gpus} x {self.measured.device} measured"
 
     def advice(self, gpu: GpuModel) -> str:
         """Settings needed to fit the training on a GPU; `fits` if none are needed."""
-        recipe = self.recipe
+        recipe = self.work.recipe
         most = _tokens_at_once(recipe)
         automatic = recipe.tokens_per_micro_batch == "auto"
         for checkpointing in (recipe.gradient_checkpointing, True):
@@ -88,14 +79,19 @@ class StudentPlan:
     @property
     def gigabytes(self) -> float:
         """Memory per GPU with the current recipe, in GB."""
-        recipe = self.recipe
+        recipe = self.work.recipe
         shares = self.gpus if recipe.shard_optimizer else 1
         return self._gigabytes(shares, _tokens_at_once(recipe), recipe.gradient_checkpointing)
 
     def _gigabytes(self, shares: int, tokens: int, checkpointing: bool) -> float:
-        """Weights, gradients, 16-bit copy, optimizer states, activations and the rest, in GB."""
-        state = (4 + 4 + 2 + 8 / shares) * self.parameters
-        layers = _activation_bytes(self.parameters) * (0.1 if checkpointing else 1.0)
+        """Weights, gradients, 16-bit copy, optimizer states, activations and the rest, in GB.
+
+        Frozen weights are held in the run's precision only.
+        """
+        state = (4 + 4 + 2 + 8 / shares) * self.work.trained_parameters
+        if self.work.recipe.lora:
+            state += (4 if self.work.recipe.precision == "fp32" else 2) * self.work.parameters
+        layers = _activation_bytes(self.work.parameters) * (0.1 if checkpointing else 1.0)
         return (state + tokens * (layers + _LOGIT_BYTES)) / 1e9 + _OTHER_GB
 
 
@@ -124,57 +120,12 @@ def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
 
     Args:
         flow: the configuration.
-        results: folder of results; its token caches replace estimates.
+        results: folder of results; its token caches and measured steps replace estimates.
     """
-    lengths = published_lengths()
     for student in flow.trained_students:
-        definition, recipe = flow.config.models[student], flow.config.recipe(student)
-        folder = within(results, flow.tokenized(student, TOKENIZED))
-        made = (folder / MANIFEST).exists()
-        if made:
-            pairs, prompt, response = _counted(folder, recipe)
-        else:
-            pairs, prompt, response = _estimated(flow, student, recipe, lengths)
-        passes = recipe.epochs * definition.parameters * 6
-        work = passes * (prompt + response)
         yield StudentPlan(
             model=student,
-            architecture=definition.architecture,
-            parameters=definition.parameters,
-            recipe=recipe,
-            pairs=pairs,
-            steps=StepPlan(np.arange(pairs), recipe).steps,
-            tokens=recipe.epochs * (prompt + response),
-            flops=work / 2 if definition.architecture == "encoder-decoder" else work,
+            work=flow.training_work(student, results),
             gpus=flow.training_gpus(student),
-            basis="token cache" if made else "estimated",
+            measured=flow.step_time(student, results),
         )
-
-
-@functools.lru_cache(maxsize=32)
-def _counted(folder: Path, recipe: Recipe) -> tuple[int, float, float]:
-    """Numbers of training pairs, prompt and response tokens of a recipe, from a token cache."""
-    cache = TokenCache(folder)
-    training = select_pairs(cache, recipe).training
-    prompt, response = cache.prompt_lengths[training], cache.response_lengths[training]
-    return len(training), float(prompt.sum()), float(response.sum())
-
-
-def _estimated(
-    flow: Workflow, student: str, recipe: Recipe, lengths: dict[str, Lengths]
-) -> tuple[int, float, float]:
-    """Same values, estimated from the sizes of the sources and the mean lengths in Table 1."""
-    definition = flow.config.models[student]
-    form = flow.config.tokenizers[definition.tokenizer].prompt_format
-    sources = flow.config.mixtures[definition.mixture].sources
-    samples = {source: flow.source(source).samples for source in sources}
-    count = sum(samples.values())
-    ends = definition.architecture == "encoder-decoder"  # its prompts have an end token too
-    fixed = estimated_tokens(render_prompt(form, "")) + ends
-    prompt, response = (
-        sum(n * getattr(lengths.get(source, lengths[""]), part) for source, n in samples.items())
-        for part in ("instruction", "response")
-    )
-    pairs = max(count - recipe.held_out_pairs, 1)
-    share = pairs / count
-    return pairs, share * (prompt + count * fixed), share * (response + count)

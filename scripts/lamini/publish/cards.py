@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lamini.catalogue.paper import PAPER_TEACHER
-from lamini.dataset.card import count_models
+from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.evaluation.results import EvaluationResult
-from lamini.files import read_json
 from lamini.paths import EVALUATION, within
 from lamini.settings import Config
 
@@ -21,7 +20,7 @@ def teacher_section(manifest: Path) -> str:
     Args:
         manifest: the manifest of its dataset.
     """
-    models = count_models(read_json(manifest))
+    models = DatasetManifest.read(manifest).models
     if not models:
         text = f"The responses are those of the released dataset, by {PAPER_TEACHER}."
     else:

@@ -1,11 +1,13 @@
 """Contents of a hub repository: checked files of `results/`, and the card for them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lamini import paths
+from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file
 from lamini.publish.cards import contamination_section, evaluation_section, teacher_section
@@ -49,7 +51,7 @@ def dataset_repository(results: Path, mixture: str, repo_id: str) -> Repository:
     if not written.is_file() or not parquet.is_file():
         target = paths.EXPORT_CARD.format(mixture=mixture)
         raise LaminiError(f"{written.parent}: missing; run `snakemake {target}`")
-    _check(parquet, read_json(manifest)["sha256"], manifest)
+    _check(parquet, DatasetManifest.read(manifest).sha256, manifest)
     card = written.read_text("utf-8")
     lacks: list[str] = []
     card += _contamination(results, mixture, "contamination", lacks)
@@ -72,7 +74,10 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     for name, facts in listed.items():
         _check(folder / name, facts["sha256"], manifest)
     files = {name: folder / name for name in sorted(listed) if name != CARD}
-    card = (folder / CARD).read_text("utf-8")
+    # The student may have been renamed since its training.
+    title = f"# {config.models[model].name}"
+    written = (folder / CARD).read_text("utf-8")
+    card = re.sub("^# .*$", lambda _: title, written, count=1, flags=re.MULTILINE)
     lacks: list[str] = []
     card += _teacher(results, config.models[model].mixture, lacks)
     start = config.models[model].initialization or ""

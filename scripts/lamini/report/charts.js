@@ -61,8 +61,8 @@
       return { ...common, type: "scatter", symbol: look.symbol, symbolSize: series.points.length > 400 ? 5 : 9 };
     }
     return {
-      ...common, type: "line", symbol: look.symbol, symbolSize: many ? 3 : 9, showSymbol: true,
-      lineStyle: { color: look.colour, width: 1.5, type: series.dashed ? "dashed" : "solid" },
+      ...common, type: "line", symbol: look.symbol, symbolSize: many ? 3 : series.small ? 5 : 9, showSymbol: true,
+      lineStyle: { color: look.colour, width: 1.5, type: series.small ? "dotted" : series.dashed ? "dashed" : "solid" },
     };
   };
 
@@ -151,7 +151,7 @@
       svg.append(element);
     };
     if (series.group !== undefined) {
-      shape("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: look.colour, "stroke-width": 2, "stroke-dasharray": series.dashed ? "4 3" : "none" });
+      shape("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: look.colour, "stroke-width": 2, "stroke-dasharray": series.small ? "1 2" : series.dashed ? "4 3" : "none" });
     }
     const outlines = { triangle: "11,1 15.5,9 6.5,9", rect: "7.5,1.5 14.5,1.5 14.5,8.5 7.5,8.5", diamond: "11,0 16,5 11,10 6,5" };
     const paint = { fill: series.hollow ? style("--back") : look.colour, stroke: look.colour };

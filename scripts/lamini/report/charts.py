@@ -57,18 +57,18 @@ def projection_chart(inputs: Inputs, params: ReportParams) -> Chart:
 
 
 def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
-    """Figure 5: one named dot per model; reference models as lines.
+    """Figure 5: one named dot per model, small for base models; reference models as lines.
 
     Args:
         inputs: `data` (CSV: model, family, architecture, parameters, score, average, drawn,
             unlike).
         params: not used.
     """
-    series: dict[tuple[str, str], Series] = {}
+    series: dict[tuple[str, str, str], Series] = {}
     levels, unlike = [], False
     for row in read_csv(inputs["data"]):
         score = number(row["average"])
-        if score is None:
+        if score is None or not row["drawn"]:
             continue
         mark = f" {NOT_COMPARABLE} {row['unlike']}" if row["unlike"] else ""
         unlike |= bool(mark)
@@ -77,13 +77,16 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
             continue
         dashed = row["architecture"] == "decoder-only"
         kind = "dec" if dashed else "enc-dec"
+        base = row["drawn"] == "base"
+        name = f"{row['family']}, {'base models, ' if base else ''}{row['score']} ({kind})"
         one = series.setdefault(
-            (row["family"], row["score"]),
+            (row["family"], row["drawn"], row["score"]),
             {
-                "name": f"{row['family']}, {row['score']} ({kind})",
+                "name": name,
                 "group": row["family"],
                 "hollow": row["score"] == "published",
                 "dashed": dashed,
+                "small": base,
                 "points": [],
                 "labels": [],
             },

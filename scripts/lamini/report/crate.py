@@ -17,8 +17,9 @@ from rocrate.rocrate import ROCrate
 
 from lamini import __version__
 from lamini.catalogue.params import CrateParams
-from lamini.files import atomic_writer, read_json, write_json
+from lamini.files import atomic_writer, write_json
 from lamini.jobs.provenance import provenance_path
+from lamini.report.lineage_file import Artifact, Lineage
 
 Facts = dict[str, Any]
 PROFILES = {
@@ -55,7 +56,7 @@ def write_crate(
         shutil.copyfileobj(source, target)
     root = Path(metadata).parent
     citation = yaml.safe_load(Path(inputs["citation"]).read_text(encoding="utf-8"))
-    crate = Crate(root, read_json(inputs["lineage"]), citation)
+    crate = Crate(root, Lineage.read(inputs["lineage"]), citation)
     main = crate.add_workflow(Path(workflow), settings.title)
     crate.add_run(main, inputs["config"], inputs["report"])
     write_json(metadata, crate.metadata())
@@ -66,14 +67,14 @@ class Crate:
 
     Args:
         root: the results folder.
-        lineage: JSON of `collect_lineage`.
+        lineage: the run's lineage.
         citation: content of `CITATION.cff`.
     """
 
-    def __init__(self, root: Path, lineage: Facts, citation: Facts) -> None:
+    def __init__(self, root: Path, lineage: Lineage, citation: Facts) -> None:
         self._root, self._lineage, self._citation = root, lineage, citation
         self._crate = ROCrate(version="1.1")
-        dates = [code["date"] for code in lineage["code"] if code.get("date")]
+        dates = [code.date for code in lineage.code if code.date]
         self._crate.root_dataset["datePublished"] = max(dates, default=UNKNOWN_DATE)
 
     def metadata(self) -> Facts:
@@ -97,7 +98,7 @@ class Crate:
         main.append_to("creator", authors)
         main["license"] = licence
         main["version"] = __version__
-        commits = sorted(code["commit"] for code in self._lineage["code"] if code["commit"])
+        commits = sorted(code.commit for code in self._lineage.code if code.commit)
         main["softwareVersion"] = ", ".join(commits) or "outside git"
         main.append_to("softwareRequirements", self._packages())
         profiles = [
@@ -121,7 +122,7 @@ class Crate:
         objects = [self._file(config, settings)]
         objects += [self._input_file(path, user_files) for path in self._user_files()]
         results = [self._file(report, outputs["report"])]
-        for path in self._lineage["products"]:
+        for path in self._lineage.products:
             kind = "tables" if "/tables/" in path else "figures"
             results.append(self._file(path, outputs[kind]))
         run = self._crate.add_action(
@@ -135,37 +136,37 @@ class Crate:
             },
         )
         run.append_to("agent", main["creator"])
-        for path, entry in self._lineage["artifacts"].items():
-            self._add_making(path, entry)
+        for path, artifact in self._lineage.artifacts.items():
+            self._add_making(path, artifact)
 
-    def _add_making(self, path: str, entry: Facts) -> None:
+    def _add_making(self, path: str, artifact: Artifact) -> None:
         """Add the action that made an artifact: rule, code version, inputs and records."""
-        records = [provenance_path(path, self._root), *map(Path, filter(None, [entry["job"]]))]
-        code = self._lineage["code"][entry["code"]]
-        version = f"{code['commit'] or 'outside git'}{', modified' if code['modified'] else ''}"
+        records = [provenance_path(path, self._root), *map(Path, filter(None, [artifact.job]))]
+        code = self._lineage.code[artifact.code]
+        version = f"{code.commit or 'outside git'}{', modified' if code.modified else ''}"
         rule = self._entity(
-            f"#rule-{entry['rule']}-{entry['code']}",
+            f"#rule-{artifact.rule}-{artifact.code}",
             "SoftwareApplication",
-            {"name": entry["rule"], "softwareVersion": version},
+            {"name": artifact.rule, "softwareVersion": version},
         )
         inputs = [
-            self._file(p) if p in self._lineage["artifacts"] else self._input_file(p, None)
-            for p in sorted(entry["inputs"])
+            self._file(p) if p in self._lineage.artifacts else self._input_file(p, None)
+            for p in sorted(artifact.inputs)
         ]
-        if entry["ledger"]:
-            inputs += self._ledger(entry["ledger"])
+        if artifact.ledger:
+            inputs += self._ledger(artifact.ledger)
         inputs += [self._file(str(record)) for record in records if record.is_file()]
         self._crate.add_action(
             rule,
             identifier=f"#making-{path}",
             object=inputs,
             result=[self._file(path)],
-            properties={"name": f"{entry['rule']} made {path}"},
+            properties={"name": f"{artifact.rule} made {path}"},
         )
 
     def _user_files(self) -> list[str]:
         """User-provided files: inputs outside the results folder."""
-        inputs = {p for e in self._lineage["artifacts"].values() for p in e["inputs"]}
+        inputs = {p for one in self._lineage.artifacts.values() for p in one.inputs}
         return sorted(path for path in inputs if not self._inside(path))
 
     def _file(self, path: str, parameter: Entity | None = None) -> Entity:
@@ -173,9 +174,9 @@ class Crate:
         place = str(Path(path).relative_to(self._root))
         entity = self._crate.get(place)
         if entity is None:
-            known = self._lineage["artifacts"].get(path, {})
+            known = self._lineage.artifacts.get(path)
             facts = {"name": place, "encodingFormat": FORMATS.get(Path(path).suffix)}
-            facts["sha256"] = known.get("sha256")
+            facts["sha256"] = known.sha256 if known else None
             properties = {key: value for key, value in facts.items() if value}
             entity = self._crate.add_file(path, place, properties=properties)
         if parameter is not None:
@@ -186,9 +187,8 @@ class Crate:
         """Entity of an input file: outside the crate, or inside without a record."""
         if self._inside(path):
             return self._file(path, parameter)
-        digests = {
-            e["inputs"][path] for e in self._lineage["artifacts"].values() if path in e["inputs"]
-        }
+        artifacts = self._lineage.artifacts.values()
+        digests = {one.inputs[path] for one in artifacts if path in one.inputs}
         entity = self._entity(
             f"#given-{path}", "DigitalDocument", {"name": path, "sha256": sorted(digests)}
         )
@@ -197,11 +197,11 @@ class Crate:
         return entity
 
     def _ledger(self, path: str) -> list[Entity]:
-        facts = self._lineage["ledgers"][path]
-        if facts is None:
+        ledger = self._lineage.ledgers[path]
+        if ledger is None:
             return []
-        entity = self._file(facts["file"])
-        entity["sha256"], entity["contentSize"] = facts["sha256"], str(facts["bytes"])
+        entity = self._file(ledger.file)
+        entity["sha256"], entity["contentSize"] = ledger.sha256, str(ledger.bytes)
         return [entity]
 
     def _inside(self, path: str) -> bool:
@@ -221,7 +221,7 @@ class Crate:
 
     def _packages(self) -> list[Entity]:
         """One entity per version of each package."""
-        versions = {item for packages in self._lineage["packages"] for item in packages.items()}
+        versions = {item for packages in self._lineage.packages for item in packages.items()}
         return [
             self._entity(
                 f"#package-{name}-{version}",
@@ -233,7 +233,7 @@ class Crate:
         ]
 
     def _version(self, package: str) -> str | None:
-        versions = [packages.get(package) for packages in self._lineage["packages"]]
+        versions = [packages.get(package) for packages in self._lineage.packages]
         return max((v for v in versions if v and v != "not installed"), default=None)
 
     def _add(self, name: str, kind: str) -> Entity:

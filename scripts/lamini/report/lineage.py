@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamini.files import listed, sha256_file, stable_hash, write_json
+from lamini.files import listed, sha256_file, stable_hash
 from lamini.jobs.provenance import Record, read_record
 from lamini.paths import is_result
+from lamini.report.lineage_file import Artifact, CodeVersion, LedgerFile, Lineage, Product
 from lamini.teacher.ledger import packed_path
 
 _PARTS = ("source", "model", "mixture", "study")
@@ -24,28 +25,22 @@ def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG).
-        lineage: JSON to write: `artifacts` by path (rule, SHA-256, inputs with their SHA-256, path
-            of the job's record, indices of its settings, code and packages), `rules` in pipeline
-            order, lists of distinct `settings`, `code` and `packages`, `ledgers` (bytes, SHA-256),
-            and `products`: `upstream` artifacts and `marks` of each table and figure.
+        lineage: JSON of `Lineage` to write.
     """
     products = [str(path) for paths in inputs.values() for path in listed(paths)]
     records = read_records(products)
     shared = SharedFacts()
-    artifacts = {path: shared.entry(record) for path, record in sorted(records.items())}
-    ledgers = {ledger for record in records.values() if (ledger := _facts(record).get("ledger"))}
-    write_json(
-        lineage,
-        {
-            "artifacts": artifacts,
-            "rules": _rules(records),
-            "settings": shared.settings.values,
-            "code": shared.code.values,
-            "packages": shared.packages.values,
-            "ledgers": {path: _ledger_facts(path) for path in sorted(ledgers)},
-            "products": {path: _product(path, records) for path in products},
-        },
-    )
+    artifacts = {path: shared.artifact(record) for path, record in sorted(records.items())}
+    ledgers = {artifact.ledger for artifact in artifacts.values() if artifact.ledger}
+    Lineage(
+        artifacts=artifacts,
+        rules=_rules(records),
+        settings=shared.settings.values,
+        code=[CodeVersion.model_validate(code) for code in shared.code.values],
+        packages=shared.packages.values,
+        ledgers={path: _ledger_file(path) for path in sorted(ledgers)},
+        products={path: _product(path, records) for path in products},
+    ).write(lineage)
 
 
 def read_records(products: Iterable[str]) -> dict[str, Record]:
@@ -107,26 +102,28 @@ class SharedFacts:
     code: DistinctValues = field(default_factory=DistinctValues)
     packages: DistinctValues = field(default_factory=DistinctValues)
 
-    def entry(self, record: Record) -> dict[str, Any]:
+    def artifact(self, record: Record) -> Artifact:
         """Facts of one artifact, with indices in place of settings, code and packages."""
         packages = {"python": record["python"], **record["packages"]}
-        return {
-            "rule": record["rule"],
-            "sha256": record["sha256"],
-            "seed": record["seed"],
-            "inputs": record["inputs"],
-            "ledger": _facts(record).get("ledger"),
-            "job": record.get("job"),
-            "settings": self.settings.index(record["settings"]),
-            "code": self.code.index(record["code"]),
-            "packages": self.packages.index(packages),
-        }
+        # Earlier versions named the additional facts `extra`, and had no records of jobs.
+        facts = record.get("facts") or record.get("extra") or {}
+        return Artifact(
+            rule=record["rule"],
+            sha256=record["sha256"],
+            seed=record["seed"],
+            inputs=record["inputs"],
+            ledger=facts.get("ledger"),
+            job=record.get("job"),
+            settings=self.settings.index(record["settings"]),
+            code=self.code.index(record["code"]),
+            packages=self.packages.index(packages),
+        )
 
 
-def _product(path: str, records: dict[str, Record]) -> dict[str, Any]:
+def _product(path: str, records: dict[str, Record]) -> Product:
     """Upstream artifacts and doubt marks of a table or figure."""
     upstream = sorted(_upstream(path, records))
-    return {"upstream": upstream, "marks": list(_marks(upstream, records))}
+    return Product(upstream=upstream, marks=list(_marks(upstream, records)))
 
 
 def _upstream(path: str, records: dict[str, Record]) -> set[str]:
@@ -232,15 +229,9 @@ def _list(versions: Iterable[str]) -> str:
     return " and ".join(sorted(versions))
 
 
-def _facts(record: Record) -> dict[str, Any]:
-    """Additional facts that the job recorded; earlier versions named them `extra`."""
-    facts: dict[str, Any] = record.get("facts") or record.get("extra") or {}
-    return facts
-
-
-def _ledger_facts(path: str) -> dict[str, Any] | None:
+def _ledger_file(path: str) -> LedgerFile | None:
     """File, size and SHA-256 of a ledger, plain or packed; None if it was moved away."""
     for file in (Path(path), packed_path(Path(path))):
         if file.is_file():
-            return {"file": str(file), "bytes": file.stat().st_size, "sha256": sha256_file(file)}
+            return LedgerFile(file=str(file), bytes=file.stat().st_size, sha256=sha256_file(file))
     return None

@@ -1,81 +1,124 @@
 """The report's lineage: artifacts by rule; settings, code and packages are shown once each."""
 
 import json
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from lamini.paths import RESULTS
-
-Facts = dict[str, Any]
-
-
-def stages(lineage: Facts) -> list[Facts]:
-    """Artifacts by the rule that made them, in pipeline order.
-
-    Args:
-        lineage: JSON of `collect_lineage`.
-    """
-    grouped: dict[str, list[Facts]] = {}
-    for path, entry in lineage["artifacts"].items():
-        grouped.setdefault(entry["rule"], []).append(_artifact(path, entry, lineage))
-    return [{"rule": rule, "artifacts": grouped[rule]} for rule in lineage["rules"]]
+from lamini.report.lineage_file import Artifact, LedgerFile, Lineage
 
 
-def _artifact(path: str, entry: Facts, lineage: Facts) -> Facts:
-    known = lineage["artifacts"]
-    return {
-        "path": path,
-        "anchor": anchor(path),
-        **{key: entry[key] for key in ("sha256", "seed", "settings", "code", "packages")},
-        "inputs": [
-            {"path": item, "sha256": digest, "anchor": anchor(item) if item in known else None}
-            for item, digest in sorted(entry["inputs"].items())
+@dataclass(frozen=True)
+class InputLink:
+    """An input file; `anchor` is the HTML id of its own entry, if it has one."""
+
+    path: str
+    sha256: str
+    anchor: str | None
+
+
+@dataclass(frozen=True)
+class ShownArtifact:
+    """An artifact as the page shows it."""
+
+    path: str
+    anchor: str
+    facts: Artifact
+    inputs: list[InputLink]
+    ledger: LedgerFile | None
+    """None without a ledger, and if it was moved away."""
+
+
+@dataclass(frozen=True)
+class LedgerLink:
+    """A ledger, with the HTML id of the artifact that was made from it."""
+
+    path: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Making:
+    """Provenance of one table or figure."""
+
+    artifact: ShownArtifact | None
+    marks: list[str]
+    upstream: dict[str, int]
+    """Number of upstream artifacts by rule, in pipeline order."""
+    codes: list[int]
+    packages: list[int]
+    ledgers: list[LedgerLink]
+
+
+def stages(lineage: Lineage) -> dict[str, list[ShownArtifact]]:
+    """Artifacts by the rule that made them, in pipeline order."""
+    grouped: dict[str, list[ShownArtifact]] = {rule: [] for rule in lineage.rules}
+    for path, artifact in lineage.artifacts.items():
+        grouped[artifact.rule].append(_shown(path, lineage))
+    return grouped
+
+
+def _shown(path: str, lineage: Lineage) -> ShownArtifact:
+    facts = lineage.artifacts[path]
+    return ShownArtifact(
+        path=path,
+        anchor=anchor(path),
+        facts=facts,
+        inputs=[
+            InputLink(item, digest, anchor(item) if item in lineage.artifacts else None)
+            for item, digest in sorted(facts.inputs.items())
         ],
-        "ledger": entry["ledger"]
-        and {"path": entry["ledger"]} | (lineage["ledgers"][entry["ledger"]] or {}),
-    }
+        ledger=lineage.ledgers[facts.ledger] if facts.ledger else None,
+    )
 
 
-def making(path: str, lineage: Facts) -> Facts:
+def making(path: str, lineage: Lineage) -> Making:
     """Provenance of one table or figure: its record, and its upstream artifacts by rule.
 
     Args:
         path: path of its JSON or PNG file.
-        lineage: JSON of `collect_lineage`.
+        lineage: the run's lineage.
     """
-    product, artifacts = lineage["products"][path], lineage["artifacts"]
-    upstream: dict[str, list[str]] = {}
-    for item in product["upstream"]:
-        if item != path:
-            upstream.setdefault(artifacts[item]["rule"], []).append(item)
-    used = [artifacts[item] for item in product["upstream"]]
-    return {
-        "artifact": _artifact(path, artifacts[path], lineage) if path in artifacts else None,
-        "marks": product["marks"],
-        "upstream": [
-            {"rule": rule, "count": len(upstream[rule])}
-            for rule in lineage["rules"]
-            if rule in upstream
+    used = lineage.upstream_of(path)
+    counts = Counter(artifact.rule for item, artifact in used.items() if item != path)
+    return Making(
+        artifact=_shown(path, lineage) if path in lineage.artifacts else None,
+        marks=lineage.products[path].marks,
+        upstream={rule: counts[rule] for rule in lineage.rules if rule in counts},
+        codes=sorted({artifact.code for artifact in used.values()}),
+        packages=sorted({artifact.packages for artifact in used.values()}),
+        ledgers=[
+            LedgerLink(artifact.ledger, anchor(item))
+            for item, artifact in used.items()
+            if artifact.ledger and not item.endswith(".report.json")
         ],
-        "codes": sorted({entry["code"] for entry in used}),
-        "packages": sorted({entry["packages"] for entry in used}),
-        "ledgers": [
-            {"path": artifacts[item]["ledger"], "anchor": anchor(item)}
-            for item in product["upstream"]
-            if artifacts[item]["ledger"] and not item.endswith(".report.json")
-        ],
-    }
+    )
 
 
-def marks(lineage: Facts) -> dict[str, list[str]]:
+def marks(lineage: Lineage) -> dict[str, list[str]]:
     """Tables and figures by doubt mark."""
     found: dict[str, list[str]] = {}
-    for path, product in lineage["products"].items():
-        for mark in product["marks"]:
+    for path, product in lineage.products.items():
+        for mark in product.marks:
             found.setdefault(mark, []).append(path)
     return found
 
 
-def shown_settings(settings: Facts) -> str:
+def settings_names(lineage: Lineage) -> list[str]:
+    """Name of each of `Lineage.settings`: the rule, and the artifacts that it made with them."""
+    users: list[dict[str, list[str]]] = [{} for _ in lineage.settings]
+    for path, artifact in lineage.artifacts.items():
+        users[artifact.settings].setdefault(artifact.rule, []).append(path)
+    return ["; ".join(_named(rule, made) for rule, made in one.items()) or "–" for one in users]
+
+
+def _named(rule: str, made: list[str]) -> str:
+    more = f" and {len(made) - 1} more" if len(made) > 1 else ""
+    return f"{rule}: {made[0].removeprefix(f'{RESULTS}/')}{more}"
+
+
+def shown_settings(settings: dict[str, Any]) -> str:
     """Settings as indented JSON, for the page."""
     return json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True)
 

@@ -1,5 +1,6 @@
 // Tables sort by the heading that is pressed, and show the rows that the fields above them choose.
-// Numbers sort as numbers; missing values stay at the end, whichever way round.
+// Numbers sort as numbers, sizes such as 770M and 1.5B as well; missing values stay at the end,
+// whichever way round.
 for (const block of document.querySelectorAll(".block")) {
   const table = block.querySelector("table.sortable");
   if (!table) continue;
@@ -9,6 +10,8 @@ for (const block of document.querySelectorAll(".block")) {
     const cell = row.cells[place];
     if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
     const text = cell.textContent.trim();
+    const size = /^([\d.]+)\s?([KMBT])$/.exec(text);
+    if (size) return Number(size[1]) * 1000 ** (1 + "KMBT".indexOf(size[2]));
     return text === "–" ? null : text;
   };
   const compare = (a, b) => typeof a === "number" && typeof b === "number"

@@ -5,79 +5,106 @@ library are embedded, so the page needs no network.
 """
 
 import base64
-import json
-import re
-from importlib import resources
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import jinja2
-from markupsafe import Markup, escape
-
 from lamini.catalogue import FIGURES, SECTIONS, TABLES
+from lamini.catalogue.entries import Entry
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params import ReportParams
+from lamini.dataset.manifest import DatasetManifest
 from lamini.files import atomic_writer, listed, read_json
+from lamini.human_evaluation.summary import RatingSummary
 from lamini.report import overview, stages
+from lamini.report.answers import write_answers
+from lamini.report.cells import take_marks
+from lamini.report.environment import render, script_json
+from lamini.report.lineage_file import Lineage
+from lamini.report.tasks import from_page, task_anchor, task_parts
 from lamini.tables.published import read_csv
 from lamini.tables.table import summary_of
 
 Facts = dict[str, Any]
-LIBRARY = "vendor/echarts.common.min.js"
-"""Apache ECharts 6.1.0, build with lines, dots and bars, unchanged from npm package `echarts`."""
 SHOWN_ROWS = 120
 """Maximum number of rows of a figure's data table, which is for readers who cannot see it."""
 
 
-def write_report(*, inputs: dict[str, Any], settings: ReportParams, page: str | Path) -> None:
-    """Write the HTML page.
+def write_report(
+    *, inputs: dict[str, Any], settings: ReportParams, page: str | Path, answers_page: str | Path
+) -> None:
+    """Write the HTML pages.
 
     Args:
         inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
             (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
-            `summaries` (JSON of the studies), `topics` (JSON of the topic funnel, or none).
+            `summaries` (JSON of the studies), `topics` (JSON of the topic funnel, or none),
+            `answers` (JSONL of the rated models) and `ratings` (CSV), or none.
         settings: params of the rule.
-        page: the HTML file.
+        page: the HTML file of the report.
+        answers_page: the HTML file with the answers side by side, which the report links to.
     """
-    tables = {table["name"]: table for table in map(read_json, listed(inputs["tables"]))}
-    lineage = read_json(inputs["lineage"])
-    for path in listed(inputs["tables"]):
-        name = _name(path)
-        tables[name] |= {"anchor": f"table-{name}", "making": stages.making(path, lineage)}
-        cells = [cell for row in tables[name]["rows"] for cell in row]
-        tables[name]["intervals"] = any(cell["interval_text"] for cell in cells)
-        tables[name]["choices"] = _choices(tables[name])
-        tables[name]["builder"] = TABLES[name].builder_name
+    lineage = Lineage.read(inputs["lineage"])
+    tables = {
+        _name(path): _table(path, read_json(path), lineage) for path in listed(inputs["tables"])
+    }
     figures = _figures(inputs, settings, lineage)
-    text = (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            params=settings,
-            paper_teacher=PAPER_TEACHER,
-            sections=_sections(tables, figures),
-            agreement=overview.agreement(tables["reproduction"]),
-            acceptance=summary_of(tables.get("acceptance")),
-            improvements=summary_of(tables.get("reproduced_improvement")),
-            costs=overview.costs(tables["cost"]),
-            asked=overview.asked(tables["generation"]) if "generation" in tables else None,
-            manifest=read_json(inputs["manifest"]),
-            topics=[read_json(path) for path in listed(inputs["topics"])],
-            summaries={
-                study: overview.summary_line(read_json(path))
-                for study, path in zip(settings.studies, listed(inputs["summaries"]), strict=True)
-            },
-            marked=sum(bool(product["marks"]) for product in lineage["products"].values()),
-            lineage=lineage,
-            stages=stages.stages(lineage),
-            marks=stages.marks(lineage),
-            config=Path(inputs["config"]).read_text(encoding="utf-8"),
-            charts=Markup(_script_json({n: f["chart"] for n, f in figures.items() if f["chart"]})),
-        )
+    by_task = overview.task_rows(tables["by_task"])
+    text = render(
+        "page.html.jinja",
+        params=settings,
+        paper_teacher=PAPER_TEACHER,
+        sections=_sections(tables, figures),
+        result=overview.result(tables["averages"]),
+        differing=overview.differing_tasks(by_task),
+        anchors={row.task: task_anchor(row.task, settings) for row in by_task},
+        compared=any(row.compared for row in by_task),
+        tasks=task_parts(tables["by_task"], tables["task_scores"], settings),
+        cleaned=tables["clean_scores"]["anchor"] if "clean_scores" in tables else None,
+        agreement=overview.agreement(tables["reproduction"]),
+        acceptance=summary_of(tables.get("acceptance")),
+        improvements=summary_of(tables.get("reproduced_improvement")),
+        costs=overview.costs(tables["cost"]),
+        asked=overview.asked(tables["generation"]) if "generation" in tables else None,
+        manifest=DatasetManifest.read(inputs["manifest"]),
+        topics=[read_json(path) for path in listed(inputs["topics"])],
+        summaries={
+            study: overview.summary_line(RatingSummary.read(path))
+            for study, path in zip(settings.studies, listed(inputs["summaries"]), strict=True)
+        },
+        answered=write_answers(inputs, settings, answers_page),
+        answers_page=Path(answers_page).name,
+        lineage=lineage,
+        stages=stages.stages(lineage),
+        settings_names=stages.settings_names(lineage),
+        marks=stages.marks(lineage),
+        config=Path(inputs["config"]).read_text(encoding="utf-8"),
+        charts=script_json({n: f["chart"] for n, f in figures.items() if f["chart"]}),
     )
     with atomic_writer(page) as handle:
         handle.write(text)
+
+
+def _table(path: str, table: Facts, lineage: Lineage) -> Facts:
+    """A table (JSON) with what the page shows of it.
+
+    The mark of the demo stands at the table and at its columns, not at each number.
+    """
+    name = _name(path)
+    marked = take_marks(table)
+    return table | {
+        "anchor": f"table-{name}",
+        "making": stages.making(path, lineage),
+        "intervals": any(cell["interval_text"] for row in table["rows"] for cell in row),
+        "marked": marked,
+        "choices": _choices(table),
+        "builder": TABLES[name].builder_name,
+        "files": {form: from_page(file) for form, file in _files(TABLES[name], "csv", "tex", "md")},
+    }
+
+
+def _files(entry: Entry, *forms: str) -> list[tuple[str, str]]:
+    return list(zip(forms, entry.files(*forms), strict=True))
 
 
 def _sections(tables: Facts, figures: Facts) -> list[Facts]:
@@ -94,7 +121,7 @@ def _sections(tables: Facts, figures: Facts) -> list[Facts]:
     ]
 
 
-def _figures(inputs: dict[str, Any], params: ReportParams, lineage: Facts) -> dict[str, Facts]:
+def _figures(inputs: dict[str, Any], params: ReportParams, lineage: Lineage) -> dict[str, Facts]:
     """Figures by name: caption, embedded image, chart, data and provenance."""
     figures = {}
     for path, data in zip(listed(inputs["figures"]), listed(inputs["data"]), strict=True):
@@ -110,6 +137,7 @@ def _figures(inputs: dict[str, Any], params: ReportParams, lineage: Facts) -> di
             "rows": rows if len(rows) <= SHOWN_ROWS else [],
             "count": len(rows),
             "data": data,
+            "files": {f: from_page(file) for f, file in _files(entry, "csv", "png", "pdf")},
             "making": stages.making(path, lineage),
         }
     return figures
@@ -128,42 +156,5 @@ def _choices(table: Facts) -> list[Facts]:
     return found
 
 
-def _script_json(value: Any) -> str:
-    """JSON for a script element; escapes `<`, so that no text can close the element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _code(text: str) -> Markup:
-    """HTML of a note; text between backticks becomes a code element."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _breakable(heading: str) -> Markup:
-    """Heading with optional line breaks before capitals inside a word: Open|Book|QA."""
-    return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", heading))
-
-
 def _name(path: str) -> str:
     return Path(path).stem.partition("_")[2]
-
-
-def _text(name: str) -> Markup:
-    return Markup(resources.files("lamini.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        loader=jinja2.FunctionLoader(_text),
-    )
-    environment.globals |= {"include_text": _text, "library": LIBRARY}
-    environment.filters |= {
-        "settings": stages.shown_settings,
-        "breakable": _breakable,
-        "code": _code,
-    }
-    return environment

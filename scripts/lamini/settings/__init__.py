@@ -2,16 +2,17 @@
 
 `load_settings` turns Snakemake's merged `config` into a validated `Config`. An invalid one
 raises a single `SettingsError` that names every wrong key. `python -m lamini.settings` checks
-`config/schema.json` against the models; with `--fix` it writes the file.
+`config/schema.json` and `docs/settings.md` against the models; with `--fix` it writes them.
 """
 
-import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from lamini.errors import SettingsError
+from lamini.settings.base import did_you_mean
 from lamini.settings.root import Config
 
 __all__ = ["Config", "load_settings"]
@@ -29,8 +30,32 @@ def load_settings(config: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(dict(config))
     except ValidationError as error:
-        lines = [f"  {_explain(item)}" for item in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        lines = [f"  {_explain(item)}" for item in found if item["type"] != "missing"]
+        lines += [f"  {line}" for line in _explain_missing(found, config)]
         raise SettingsError("\n".join(["the configuration is wrong:", *lines])) from None
+
+
+def _explain_missing(found: list[Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """One line per section that lacks keys; a section of a new name is perhaps misspelt."""
+    lacking: dict[tuple[Any, ...], list[str]] = {}
+    for item in found:
+        if item["type"] == "missing":
+            *section, key = item["loc"]
+            lacking.setdefault(tuple(section), []).append(str(key))
+    for location, keys in lacking.items():
+        if len(keys) == 1:
+            yield f"{'.'.join(map(str, (*location, *keys)))}: missing"
+            continue
+        if not location:
+            yield f"{', '.join(keys)}: missing"
+            continue
+        siblings: Any = config
+        for part in location[:-1]:
+            siblings = siblings[part]
+        others = [str(name) for name in siblings if name != location[-1]]
+        hint = did_you_mean(str(location[-1]), others) if isinstance(siblings, Mapping) else ""
+        yield f"{'.'.join(map(str, location))}: lacks {', '.join(keys)}{hint}"
 
 
 def _explain(item: Any) -> str:
@@ -39,11 +64,13 @@ def _explain(item: Any) -> str:
     key = ".".join(map(str, location))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(location[-1]), _fields_at(location[:-1]), n=1)
-        hint = f"; did you mean `{close[0]}`?" if close else ""
-        return f"{key}: no such setting{hint}"
-    if item["type"] == "missing":
-        return f"{key}: missing"
+        return f"{key}: no such setting{did_you_mean(str(location[-1]), _fields_at(location[:-1]))}"
+    if item["type"] in ("model_type", "dict_type"):
+        found = "nothing" if item["input"] is None else f"{item['input']!r:.80}"
+        return f"{key}: expected settings (`key: value`), found {found}"
+    if item["type"] == "literal_error":
+        allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+        message += did_you_mean(str(item["input"]), allowed)
     if item["type"] == "value_error":
         inner = f"{key}." if key else ""  # some messages already start with the full key
         lines = message.splitlines()

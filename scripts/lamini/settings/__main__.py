@@ -1,4 +1,4 @@
-"""Write `config/schema.json` from the settings models, or check that it is in sync.
+"""Write `config/schema.json` and `docs/settings.md` from the settings models, or check them.
 
 `python -m lamini.settings` checks; with `--fix` it writes.
 """
@@ -9,25 +9,37 @@ from pathlib import Path
 
 from lamini.files import atomic_writer
 from lamini.settings import Config
+from lamini.settings.reference import settings_page
 
 SCHEMA = Path("config/schema.json")
+REFERENCE = Path("docs/settings.md")
 
 
-def schema_text() -> str:
-    """JSON schema of the configuration, formatted as in the repository."""
-    return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+def generated_texts() -> dict[Path, str]:
+    """Files that are made from the models: the JSON schema, and the page of all settings."""
+    schema = Config.model_json_schema()
+    return {
+        SCHEMA: json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
+        REFERENCE: settings_page(schema),
+    }
 
 
 def main(arguments: list[str]) -> int:
-    """Check or write the schema; returns the exit code."""
+    """Check or write the files; returns the exit code."""
+    texts = generated_texts()
     if "--fix" in arguments:
-        with atomic_writer(SCHEMA) as handle:
-            handle.write(schema_text())
+        for path, text in texts.items():
+            with atomic_writer(path) as handle:
+                handle.write(text)
         return 0
-    if not SCHEMA.exists() or SCHEMA.read_text(encoding="utf-8") != schema_text():
-        print(f"{SCHEMA} is out of date: run `python -m lamini.settings --fix`", file=sys.stderr)
-        return 1
-    return 0
+    stale = [
+        path
+        for path, text in texts.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        print(f"{path} is out of date: run `python -m lamini.settings --fix`", file=sys.stderr)
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

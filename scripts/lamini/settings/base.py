@@ -1,21 +1,25 @@
 """Base class of all settings models: immutable, unknown keys are errors."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]*$",
-        description="lower-case key, valid as a file name and a wildcard",
-    ),
-]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+"""Key in lower case, valid as a file name and a wildcard. A description here would replace those of
+the fields."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Version = Annotated[
     int,
     Field(ge=1, description="version of the stage; increase it to recompute the stage"),
 ]
+
+
+def did_you_mean(wrong: str, names: Iterable[str]) -> str:
+    """Question for the end of a message, with the nearest names; empty if none is near."""
+    near = difflib.get_close_matches(wrong, sorted(names), n=2)
+    return f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
 
 
 class Settings(BaseModel):

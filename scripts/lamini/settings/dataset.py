@@ -1,11 +1,17 @@
 """Settings of the merged dataset and its analysis (sections 3.2 and 3.3)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from lamini.settings.base import Fraction, Name, Settings, Version
 from lamini.settings.sources import HubData, LocalData
+
+MattrTokens = Literal["words_and_punctuation", "words", "subwords"]
+MattrTexts = Literal["mean", "concatenated", "shuffled", "parts_in_order"]
+PersonalKind = Literal["email", "phone", "url", "ip", "iban", "card", "ssn"]
+PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
+"""Kinds of personal data that are found by their form."""
 
 
 class Duplicates(Settings):
@@ -22,7 +28,7 @@ class Duplicates(Settings):
     """Number of hashes per key."""
     most_compared: Annotated[int, Field(ge=1)] = 256
     """Maximum number of earlier instructions compared per key; the latest ones are used."""
-    version: Version = 1
+    version: Version = 2
 
 
 class Deduplication(Settings):
@@ -36,14 +42,14 @@ class Deduplication(Settings):
     minhash: Duplicates | None = None
     """Drop an instruction that is a near-duplicate (MinHash) of an earlier one of its source; null:
     no MinHash filter."""
-    version: Version = 1
+    version: Version = 2
 
 
 class Decontamination(Settings):
     """Filter of pairs that share word n-grams with the tasks' examples."""
 
     mixture: Name
-    """Mixture whose pairs are compared with the examples; it has all sources of this one."""
+    """Mixture whose pairs are compared with the examples; sources that it lacks are left out."""
     words: Annotated[int, Field(gt=1)] = 13
     """A pair is left out if its instruction or response shares this many consecutive words with an
     example; at least the smallest of `analysis.contamination.ngrams`."""
@@ -53,6 +59,7 @@ class Mixture(Settings):
     """A named selection of pairs: `d_all` is the paper's; an ablation is another mixture."""
 
     sources: Annotated[list[Name], Field(min_length=1)]
+    """Keys in `sources`."""
     exclude_flags: list[Literal["refusal", "truncated"]] = []
     """Leave out pairs whose response has one of these flags; empty responses are always left
     out."""
@@ -60,6 +67,11 @@ class Mixture(Settings):
     """Keep each instruction once in the whole mixture, in the first source that has it."""
     decontamination: Decontamination | None = None
     """Leave out pairs that share words with the evaluated examples; null: leave none out."""
+    mask_personal_data: Annotated[
+        list[PersonalKind], Field(exclude_if=lambda kinds: not kinds)
+    ] = []
+    """Write `[EMAIL]`, `[PHONE]`, ... in place of personal data of these kinds, in instructions and
+    responses. Filters see the texts as they were."""
     license: str = "cc-by-nc-4.0"
     """Licence identifier of the hub for the dataset's card; default: the licence of the released
     data."""
@@ -70,7 +82,16 @@ class Published(Settings):
     """The released dataset, used instead of a generated one (`dataset: published`)."""
 
     local: LocalData | None = None
+    """Files of the dataset."""
     hub: HubData | None = None
+    """Ignored if there is `local`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_first(cls, fields: Any) -> Any:
+        return (
+            {**fields, "hub": None} if isinstance(fields, dict) and fields.get("local") else fields
+        )
 
     @model_validator(mode="after")
     def _one_place(self) -> "Published":
@@ -84,18 +105,18 @@ class Embeddings(Settings):
     """Sentence-transformers model: hub id, folder, or `package:NAME/PATH` for a path inside an
     installed package."""
     revision: str | None = None
+    """Commit, tag or branch on the hub; null: the branch `main`."""
     samples: Annotated[int, Field(gt=1)] = 50_000
     """Maximum number of instructions per set."""
     panels: Annotated[list[tuple[Name, Name]], Field(min_length=1)] = [
         ("self_instruct_without_topic", "alpaca"),
         ("generated_p3", "original_p3"),
     ]
-    """Pairs of sources; each pair is one panel of the figure."""
+    """Pairs of sources; each pair is one panel of the figure. Panels with a source that is not in
+    the analysed mixture are left out."""
     perplexity: Annotated[float, Field(gt=1)] = 30.0
     """Perplexity of the t-SNE; reduced, with a log line, if a panel has too few instructions."""
-    replicates: Annotated[int, Field(ge=20)] = 200
-    """Number of resamples for the confidence intervals of semantic diversity."""
-    version: Version = 1
+    version: Version = 2
 
 
 class Contamination(Settings):
@@ -106,18 +127,18 @@ class Contamination(Settings):
     max_texts: Annotated[int, Field(ge=1)] = 10
     """An n-gram in more than this many texts of a task is a stock phrase of that task and is not
     matched. A text that several examples contain counts once."""
-    version: Version = 1
+    version: Version = 2
 
 
 class Funnel(Settings):
     """Thresholds of the dataset funnel, whose filters are applied one after another."""
 
     language_score: Fraction = 0.5
-    """Minimum probability of another language for a pair to count as non-English."""
+    """Minimum probability of another language for an instruction to count as non-English."""
     shared_words: Annotated[int, Field(gt=1)] = 13
     """Minimum number of consecutive words shared with an evaluated example for a pair to count as
     contaminated."""
-    version: Version = 1
+    version: Version = 2
 
 
 class Verbs(Settings):
@@ -127,6 +148,12 @@ class Verbs(Settings):
     """spaCy model: a folder, or `package:NAME/PATH` for a path inside an installed package."""
     samples: Annotated[int, Field(gt=0)] = 10_000
     """Maximum number of instructions per source."""
+    version: Version = 2
+
+
+class PersonalData(Settings):
+    """Scan for personal data: e-mail addresses, phone numbers, accounts."""
+
     version: Version = 1
 
 
@@ -134,21 +161,31 @@ class Analysis(Settings):
     """Statistics of the dataset: Tables 1 and 2, Figure 3, and analyses beyond the paper."""
 
     mixture: Name | None = None
-    """Mixture that tables, figures and report show; null: the first of `mixtures`."""
+    """Mixture that tables, figures and report show; null: the first of `mixtures` that a student is
+    trained on."""
     tokenizer: Name
     """Key in `tokenizers`: the tokenizer that counts the tokens of Table 1."""
     other_tokenizers: list[Name] = []
     """Keys in `tokenizers`: further tokenizers that count tokens. On the published dataset their
     counts show which tokenizer the paper's Table 1 was made with."""
     mattr_window: Annotated[int, Field(gt=1)] = 50
-    """Number of words in the moving window of Table 2."""
-    mattr_texts: Literal["mean", "concatenated", "shuffled"] = "mean"
+    """Number of tokens in the moving window of Table 2."""
+    mattr_tokens: MattrTokens = "words_and_punctuation"
+    """`words_and_punctuation`: words, and each punctuation mark or symbol; `words`: words alone,
+    with their apostrophes and hyphens; `subwords`: tokens of `tokenizer`."""
+    mattr_lower_case: bool = True
+    """Lower-case the texts first."""
+    mattr_texts: MattrTexts = "parts_in_order"
     """`mean`: mean over texts; a text shorter than the window counts with its plain type-token
     ratio. `concatenated`: one value over all texts, joined in the order of the dataset. `shuffled`:
-    one value over all texts, joined in random order."""
+    one value over all texts, joined in random order. `parts_in_order`: `concatenated` for each
+    source, `shuffled` for the whole dataset."""
     embeddings: Embeddings
     contamination: Contamination = Contamination()
     duplicates: Duplicates = Duplicates()
     funnel: Funnel = Funnel()
     verbs: Verbs = Verbs()
-    version: Version = 2
+    personal_data: PersonalData = PersonalData()
+    detector_samples: str = "config/detectors"
+    """Folder of the labelled samples that the detectors' errors are measured on."""
+    version: Version = 3

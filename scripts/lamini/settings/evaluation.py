@@ -15,8 +15,9 @@ class TaskData(Settings):
     config: str | None = None
     """Configuration of the dataset; null: its only one (folder `default` in a mirror)."""
     split: str
+    """Evaluated split of the dataset."""
     revision: str | None = None
-    """Commit or tag on the hub."""
+    """Commit, tag or branch on the hub; null: the branch `main`."""
     sha256: str | None = None
     """SHA-256 of the rows, as recorded in each result; null: not checked."""
 
@@ -34,6 +35,7 @@ class Task(Settings):
     examples: Annotated[int, Field(gt=0)]
     """Number of examples in the evaluated split (Table 8)."""
     data: TaskData
+    """Examples of the task."""
     include_path: Annotated[str | None, Field(exclude_if=lambda path: path is None)] = None
     """Folder of user-defined lm-eval tasks, one of which has this task's name; relative to the
     project's root. Null: lm-eval's own definition."""
@@ -55,8 +57,8 @@ class Evaluation(Settings):
     """Tasks that one job evaluates together, so that the model is loaded once. Each other task gets
     its own job."""
     tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
-    """Tokens per batch, padding included; changes speed and memory only. Null: chosen for the
-    device."""
+    """Tokens per batch, padding included; changes speed and memory only. Null: on a GPU measured,
+    so that a batch fits its memory."""
     max_encoder_tokens: Annotated[int, Field(gt=0)] | None = None
     """Maximum input length of an encoder-decoder model; longer inputs are truncated on the left.
     Null: 2,048 for protocol `paper`; for `modern` the limit that lm-eval reads from the model's
@@ -92,8 +94,8 @@ class Answers(Settings):
     """0: greedy decoding, deterministic. Above 0: sampling from the full distribution, with the
     seed."""
     tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
-    """Tokens per batch (prompts, answers and padding); changes speed and memory only. Null: chosen
-    for the device."""
+    """Tokens per batch (prompts, answers and padding); changes speed and memory only. Null: on a
+    GPU measured, so that a batch fits its memory."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """`auto`: bf16 if the GPU supports it, else fp32."""
     version: Version = 2

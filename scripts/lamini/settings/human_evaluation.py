@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from lamini.settings.base import Fraction, Name, Settings, Version
 
+RatingProtocol = Literal["paper", "own"]
+
 
 class Judge(Settings):
     """The teacher model as a judge that rates by the same protocol; its ratings are labelled
@@ -14,6 +16,7 @@ class Judge(Settings):
     max_tokens: Annotated[int, Field(gt=0)] = 8
     """Maximum length of a verdict, in the judge's tokens; the prompt requests one letter."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Sampling temperature; 0: the most likely verdict."""
     max_characters: Annotated[int, Field(gt=100)] | None = None
     """Maximum characters of an instruction or text that is shown to the judge; truncated texts are
     marked and counted. Null: no limit."""
@@ -29,7 +32,8 @@ class Study(Settings):
     """`models`: rates answers of several models (Figure 6); `dataset`: rates pairs of the dataset
     (Figure 4)."""
     models: list[Name] = []
-    """For `models`: the models whose answers are rated."""
+    """For `models`: the models whose answers are rated; those that are neither in `students` nor
+    in `references` are left out."""
     mixture: Name | None = None
     """For `dataset`: the mixture that is sampled; null: the analysed mixture."""
     samples_per_source: Annotated[int, Field(gt=0)] = 20
@@ -67,4 +71,9 @@ class Study(Settings):
 class HumanEvaluation(Settings):
     """All studies."""
 
+    protocol: RatingProtocol | None = None
+    """Wording of the levels that people and judges rate by: `paper`: criteria and examples of
+    Appendix C; `own`: the same levels in this project's words, with house rules. Null: `paper` for
+    a reproduction (`report.reproduction`), otherwise `own`."""
     studies: dict[Name, Study] = {}
+    """Studies by name; each has its own pages, ratings and figures."""

@@ -16,12 +16,15 @@ from lamini.settings.dataset import (
     Deduplication,
     Duplicates,
     Funnel,
+    MattrTexts,
+    MattrTokens,
     Mixture,
+    PersonalData,
     Published,
     Verbs,
 )
 from lamini.settings.evaluation import Answers, Evaluation, Task, TaskData
-from lamini.settings.human_evaluation import Judge
+from lamini.settings.human_evaluation import Judge, RatingProtocol
 from lamini.settings.sources import Download, InstructionGeneration, SeedData, Topics
 from lamini.settings.students import Architecture, BuiltModel, Recipe, TrainedTokenizer
 from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests
@@ -31,6 +34,12 @@ UserFilesDigest = str | None
 are outputs of rules."""
 
 
+WeightsDigest = Annotated[str | None, Field(exclude_if=lambda digest: digest is None)]
+"""Digest of the files of a user-provided folder or file with a model or tokenizer
+(`lamini.workflow.weights`), so that other weights at the same path are noticed; omitted for the hub
+and for outputs of rules."""
+
+
 class Location(Settings):
     """Location of a model or tokenizer."""
 
@@ -38,6 +47,7 @@ class Location(Settings):
     """Folder or hub id."""
     revision: str | None = None
     """Commit or tag on the hub."""
+    digest: WeightsDigest = None
 
 
 class DownloadFile(Download):
@@ -110,15 +120,22 @@ class _NamedMixture(Settings):
     """Key of the mixture in the configuration."""
 
 
-class MergePairs(Mixture, _NamedMixture):
-    """Params of rules `merge_pairs` and `import_published`: the mixture, and the released dataset
-    that replaces it."""
+class MergedMixture(Mixture, _NamedMixture):
+    """Settings of a dataset in its manifest: the mixture, and the released dataset that replaces
+    it."""
 
     published: Published | None
-    files: UserFilesDigest
     writers: Annotated[list[str], Field(exclude_if=lambda models: not models)] = []
     """Models of the generated instructions, for the card; empty if the responses' model wrote
     them, too."""
+
+
+class MergePairs(MergedMixture):
+    """Params of rules `merge_pairs` and `import_published`."""
+
+    files: UserFilesDigest
+    licenses: Annotated[dict[str, str], Field(exclude_if=lambda known: not known)] = {}
+    """Licence of each source's prompts, for the card."""
 
 
 class ExportDataset(Settings):
@@ -140,11 +157,22 @@ class MeasureDataset(Settings):
 
     tokenizer: str
     mattr_window: int
-    mattr_texts: Literal["mean", "concatenated", "shuffled"]
+    mattr_tokens: MattrTokens
+    mattr_lower_case: bool
+    mattr_texts: MattrTexts
     version: int
     tokenizer_location: Location
     symbols: dict[str, str]
     """Name of each source in tables."""
+    seed: int
+
+
+class MeasureMattrReadings(Settings):
+    """Params of rule `measure_mattr_readings`."""
+
+    mattr_window: int
+    tokenizer_location: Location
+    version: int
     seed: int
 
 
@@ -166,7 +194,6 @@ class ProjectEmbeddings(Settings):
 
     panels: list[tuple[str, str]]
     perplexity: float
-    replicates: int
     version: int
     seed: int
 
@@ -181,8 +208,28 @@ class FindNearDuplicates(Duplicates):
     """Params of rule `find_near_duplicates`."""
 
 
+class ScanPersonalData(PersonalData):
+    """Params of rule `scan_personal_data`."""
+
+
+class DescribeDataset(Settings):
+    """Params of rule `describe_dataset`."""
+
+    licenses: dict[str, str]
+    """Licence of each source's prompts."""
+
+
 class CountFunnel(Funnel):
     """Params of rule `count_funnel`."""
+
+
+class MeasureDetectors(Settings):
+    """Params of rule `measure_detectors`."""
+
+    language_score: float
+    model: str
+    """spaCy model of the verbs."""
+    files: UserFilesDigest
 
 
 class CountVerbs(Verbs):
@@ -214,7 +261,23 @@ class BuildModel(Settings):
     build: BuiltModel
     tokenizer: Location | None
     """For random weights only; a GGUF file contains its tokenizer."""
+    digest: WeightsDigest = None
     seed: int
+
+
+class ChatTemplate(Settings):
+    """Chat template of `prompt_format: chat`."""
+
+    template: str | None = None
+    """Jinja text; null: the tokenizer's own template."""
+    system: str | None = None
+    """System message of each prompt; null: none, or the template's own default."""
+    options: dict[str, bool | int | float | str | None] = {}
+    """Variables of the template."""
+
+
+OnlyForChat = Annotated[ChatTemplate | None, Field(exclude_if=lambda chat: chat is None)]
+"""Chat template, only for `prompt_format: chat`; params of other prompt formats do not have it."""
 
 
 class TokenizePairs(Settings):
@@ -223,6 +286,7 @@ class TokenizePairs(Settings):
     tokenizer: Location
     prompt_format: str
     """Prompt format of the instructions (`lamini.prompt_formats`)."""
+    chat: OnlyForChat = None
     pad_token: str | None
 
 
@@ -230,12 +294,13 @@ class TrainModel(Settings):
     """Params of rule `train_model`: the training run of one student."""
 
     model: str
-    name: str
+    name: Annotated[str, Field(exclude=True)] = ""
+    """Title of the model card. Not one of the params: another name does not retrain a model."""
     architecture: Architecture
-    family: str
     initialization: Location
     tokenizer: Location
     prompt_format: str
+    chat: OnlyForChat = None
     pad_token: str | None
     recipe: Recipe
 
@@ -248,7 +313,7 @@ class MirrorTaskData(TaskData):
     """Params of rule `mirror_task_data`."""
 
 
-class AskedModel(Settings):
+class EvaluatedModel(Settings):
     """A model that is evaluated or that generates answers."""
 
     model: str
@@ -256,16 +321,18 @@ class AskedModel(Settings):
     architecture: Architecture
     prompt_format: str | None
     """Prompt format (wrapper) of the model; null: the bare text."""
+    chat: OnlyForChat = None
     path: str
     """Folder or hub id."""
     revision: str | None
     """Commit or tag on the hub."""
+    digest: WeightsDigest = None
 
 
 class EvaluateModel(Settings):
     """Params of rule `evaluate_{batch}`: one model and a batch of tasks."""
 
-    model: AskedModel
+    model: EvaluatedModel
     tasks: dict[str, Task]
     evaluation: Evaluation
     """`protocol` and `precision` are resolved for this model."""
@@ -280,7 +347,7 @@ class EvaluateModel(Settings):
 class GenerateAnswers(Settings):
     """Params of rule `generate_answers`."""
 
-    model: AskedModel
+    model: EvaluatedModel
     answers: Answers
     files: UserFilesDigest
     seed: int
@@ -313,6 +380,7 @@ class MakeRatingSheets(Settings):
 
     study: str
     kind: Literal["models", "dataset"]
+    protocol: RatingProtocol
     version: int
 
 
@@ -323,6 +391,9 @@ class JudgeItems(Settings):
     model: str
     """The teacher's model name."""
     judge: Judge
+    protocol: Annotated[RatingProtocol, Field(exclude_if=lambda protocol: protocol == "own")] = (
+        "own"
+    )
     seed_requests: bool
     seed: int
 

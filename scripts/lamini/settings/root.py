@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lamini.settings.base import Name, Settings, Version
+from lamini.settings.base import Name, Settings, Version, did_you_mean
 from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
 from lamini.settings.evaluation import Answers, Evaluation, Task
-from lamini.settings.human_evaluation import HumanEvaluation
+from lamini.settings.human_evaluation import HumanEvaluation, RatingProtocol
+from lamini.settings.site import Site
 from lamini.settings.sources import Download, Source, Topics
 from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer, with_inherited
 from lamini.settings.teacher import StageModel, Teacher
@@ -18,10 +19,11 @@ class Report(Settings):
     """Settings of the report."""
 
     title: str
+    """Title of the report."""
     reproduction: bool
     """False marks every number as not a reproduction of the paper (the demo)."""
     selected: list[Name]
-    """Models of Table 4, in the order of its rows."""
+    """Models of Table 4, in the order of its rows; those that are not evaluated are left out."""
     acceptance: list[Name] = []
     """Reference models whose scores are compared with the authors' unrounded scores."""
     reference_lines: list[Name] = []
@@ -62,6 +64,7 @@ class Config(Settings):
     tasks: dict[Name, Task]
     """Definitions of all tasks; `evaluated_tasks` selects the tasks of the run."""
     evaluated_tasks: list[Name]
+    """Keys in `tasks`: the tasks of the run."""
     evaluation: Evaluation = Evaluation()
     answers: Answers
     human_evaluation: HumanEvaluation = HumanEvaluation()
@@ -69,6 +72,7 @@ class Config(Settings):
     custom_rules: Annotated[list[str], Field(exclude_if=lambda rules: not rules)] = []
     """Snakemake files (`.smk`) with user-defined rules, relative to the project's root; included
     after the pipeline's rules."""
+    site: Annotated[Site, Field(exclude_if=lambda site: site == Site())] = Site()
     code_changes: Annotated[Literal["ask", "recompute"], Field(exclude=True)] = "ask"
     """Action for results that cost GPU-hours or dollars and whose code has changed since. `ask`:
     stop before the first job and print the choices; `recompute`: compute them again. All other
@@ -85,6 +89,7 @@ class Config(Settings):
             *_unknown_names(self),
             *_wrong_models(self),
             *_wrong_mixtures(self),
+            *_wrong_studies(self),
             *_wrong_teachers(self),
         ]
         if problems:
@@ -132,9 +137,26 @@ class Config(Settings):
         return "fp32" if wanted == "auto" and model in self.report.acceptance else wanted
 
     @property
+    def rating_protocol(self) -> RatingProtocol:
+        """Wording of the levels of the human evaluation."""
+        default: RatingProtocol = "paper" if self.report.reproduction else "own"
+        return self.human_evaluation.protocol or default
+
+    @property
     def analysed_mixture(self) -> str:
-        """The mixture that tables, figures and report show."""
-        return self.analysis.mixture or next(iter(self.mixtures))
+        """The mixture that tables, figures and report show.
+
+        Default: the first of `mixtures` that a student is trained on, before decontamination.
+        """
+        if self.analysis.mixture:
+            return self.analysis.mixture
+        used = {self.models[student].mixture for student in self.students if student in self.models}
+        bases = {
+            mixture.decontamination.mixture if mixture.decontamination else name
+            for name, mixture in self.mixtures.items()
+            if name in used
+        }
+        return next((name for name in self.mixtures if name in bases), next(iter(self.mixtures)))
 
     def evaluation_batches(self) -> dict[str, list[str]]:
         """Evaluated tasks by batch (one job per model); a task in no batch gets its own batch."""
@@ -188,10 +210,14 @@ def _unknown_names(config: Config) -> list[str]:
     use("report.acceptance", "models", config.report.acceptance)
     return [
         f"{key}: unknown {kind[:-1]} {name!r}; defined under `{kind}`: "
-        f"{', '.join(sorted(getattr(config, kind)))}"
+        f"{', '.join(sorted(getattr(config, kind)))}{_HINTS.get(kind, '')}"
+        f"{did_you_mean(name, getattr(config, kind))}"
         for key, kind, name in uses
         if name not in getattr(config, kind)
     ]
+
+
+_HINTS = {"tasks": "; any other task of lm-eval can be defined there (docs/own-herd.md)"}
 
 
 def _wrong_teachers(config: Config) -> list[str]:
@@ -206,18 +232,25 @@ def _wrong_teachers(config: Config) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _wrong_mixtures(config: Config) -> list[str]:
-    """Errors in panels, funnel and decontamination: sources or hits that would be missing."""
+def _wrong_studies(config: Config) -> list[str]:
+    """Errors in studies: more annotators than instructions."""
     problems = []
-    analysed = config.mixtures.get(config.analysed_mixture)
-    present = analysed.sources if analysed else []
-    for number, panel in enumerate(config.analysis.embeddings.panels if analysed else ()):
-        problems += [
-            f"analysis.embeddings.panels.{number}: {source} is no source of the mixture"
-            f" {config.analysed_mixture}; enter two sources of this mixture"
-            for source in panel
-            if source in config.sources and source not in present
-        ]
+    for name, study in config.human_evaluation.studies.items():
+        mixture = config.mixtures.get(study.mixture or config.analysed_mixture)
+        instructions = study.instructions
+        if study.kind == "dataset":
+            instructions = study.samples_per_source * len(mixture.sources) if mixture else None
+        if instructions is not None and study.annotators > instructions:
+            problems.append(
+                f"human_evaluation.studies.{name}.annotators: {study.annotators} are too many for"
+                f" {instructions} instructions; each annotator needs at least one"
+            )
+    return problems
+
+
+def _wrong_mixtures(config: Config) -> list[str]:
+    """Errors in funnel and decontamination: sources or hits that would be missing."""
+    problems = []
     shortest = min(config.analysis.contamination.ngrams)
     too_short = f"must be at least {shortest}, the smallest of `analysis.contamination.ngrams`"
     if config.analysis.funnel.shared_words < shortest:
@@ -230,8 +263,8 @@ def _wrong_mixtures(config: Config) -> list[str]:
         key = f"mixtures.{name}.decontamination"
         if base.decontamination:
             problems.append(f"{key}.mixture: {wanted.mixture} is itself decontaminated")
-        if missing := sorted(set(mixture.sources) - set(base.sources)):
-            problems.append(f"{key}.mixture: {wanted.mixture} lacks {', '.join(missing)}")
+        if not set(mixture.sources) & set(base.sources):
+            problems.append(f"{key}.mixture: {wanted.mixture} has no source of {name}")
         if wanted.words < shortest:
             problems.append(f"{key}.words: {too_short}")
     return problems
@@ -256,19 +289,17 @@ def _wrong_models(config: Config) -> list[str]:
             for key in ("architecture", "parameters")
             if initialization and getattr(model, key) != getattr(initialization, key)
         ]
+        tokenizer = config.tokenizers.get(model.tokenizer)
+        if tokenizer and tokenizer.prompt_format == "chat" and model.architecture != "decoder-only":
+            problems.append(
+                f"models.{name}: `prompt_format: chat` of tokenizer {model.tokenizer} is for"
+                f" decoder-only models, not {model.architecture}; use `bare`"
+            )
         if model.recipe in config.recipes:
             try:
                 config.recipe(name)
             except ValueError as error:
                 problems.append(f"models.{name}.recipe_changes: {error}")
-    evaluated = {*config.students, *config.references}
-    for name, study in config.human_evaluation.studies.items():
-        problems += [
-            f"human_evaluation.studies.{name}.models: {model} is neither in `students` nor in"
-            " `references`, so it has no answers"
-            for model in study.models
-            if model in config.models and model not in evaluated
-        ]
     if config.checkpoints == "released":
         problems += [
             f"models.{student}.published_as: required, because `checkpoints` is `released`"

@@ -15,6 +15,7 @@ class Download(Settings):
     """A public file that the pipeline downloads to `results/downloads/{name}`."""
 
     url: str
+    """Address of the file."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """Expected SHA-256, checked after the download; null: recorded, but not checked."""
 
@@ -33,8 +34,9 @@ class HubData(Settings):
     repo: str
     """Dataset repository, such as `tatsu-lab/alpaca`."""
     revision: str
-    """Commit or tag; pinned, so that the same configuration reads the same rows."""
+    """Commit, tag or branch; only a commit always gives the same rows (`make pins`)."""
     split: str = "train"
+    """Split of the dataset."""
     subsets: list[str] | None = None
     """Dataset configurations (subsets of P3 or FLAN) to read; null: all."""
     exclude_subsets: list[str] = []
@@ -47,7 +49,9 @@ class SeedData(Settings):
     format: Literal["self_instruct", "alpaca", "p3", "flan", "jsonl"]
     """Column layout. `jsonl`: any rows with an `instruction` column and, optionally, `input`."""
     local: LocalData | None = None
+    """Files; exactly one of `local` and `hub` is set."""
     hub: HubData | None = None
+    """A dataset on the hub."""
     max_per_subset: Annotated[int, Field(gt=0)] | None = None
     """Maximum number of prompts per subset, sampled with the seed; null: all."""
     max_rows_per_subset: Annotated[int, Field(gt=0)] | None = None
@@ -68,6 +72,7 @@ class InstructionGeneration(Settings):
     instructions_per_request: Annotated[int, Field(gt=0, le=100)]
     """Number of instructions requested at once: 20 for self-instruct, 10 for P3 and FLAN."""
     examples_per_request: Annotated[int, Field(gt=0, le=20)] = 3
+    """Number of seed prompts that a request shows as examples."""
     topics_per_request: Annotated[int, Field(ge=0, le=20)] = 0
     """Number of topics in a request; 0: guided by examples only."""
     same_subset: bool = False
@@ -94,8 +99,11 @@ class Source(Settings):
     shards: Annotated[int, Field(gt=0, le=MAX_SHARDS)]
     """Number of shard files; each is one job per stage."""
     seeds: SeedData
+    """Seed prompts: examples for new instructions, or the instructions themselves."""
     generation: InstructionGeneration | None = None
     """Generation of new instructions; null: the teacher answers the seed prompts themselves."""
+    license: str | None = None
+    """Licence of the prompts, for the dataset's card and datasheet; null: not known."""
     version: Version = 1
 
     @model_validator(mode="after")

@@ -1,11 +1,29 @@
 """Settings of tokenizers, weights, recipes, students and reference models (Table 3)."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from lamini.settings.base import Fraction, Name, Settings, Version
+
+_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9}
+
+
+def _whole_number(value: Any) -> Any:
+    """`600M` and `0.6B` as a whole number; other values unchanged.
+
+    Raises:
+        ValueError: if a text is no such number.
+    """
+    if not isinstance(value, str) or value.isdecimal():
+        return value
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMB])", value)
+    if written is None:
+        raise ValueError("write a whole number, or one with K, M or B, such as 600M or 0.6B")
+    return round(float(written[1]) * _UNITS[written[2]])
+
 
 Architecture = Literal["encoder-decoder", "decoder-only"]
 PAPER_FAMILIES = ("T5", "Flan-T5", "GPT-Neo", "Cerebras-GPT", "GPT-2", "LLaMA")
@@ -16,8 +34,9 @@ class HubModel(Settings):
     """A model or tokenizer on the Hugging Face hub."""
 
     repo: str
+    """Model repository, such as `google/flan-t5-small`."""
     revision: str
-    """Commit or tag, pinned for reproducibility."""
+    """Commit, tag or branch; only a commit always gives the same files (`make pins`)."""
 
 
 class TrainedTokenizer(Settings):
@@ -26,27 +45,59 @@ class TrainedTokenizer(Settings):
     kind: Literal["t5", "gpt2"]
     """`t5`: unigram model as in T5; `gpt2`: byte-level BPE as in GPT-2."""
     mixture: Name = "d_all"
+    """Mixture with the text to train on."""
     vocabulary: Annotated[int, Field(gt=300)]
     """Vocabulary size, special tokens included."""
     version: Version = 1
+
+
+class Chat(Settings):
+    """Chat template of `prompt_format: chat`, with what is fixed in it."""
+
+    template: str | None = None
+    """Path of a file with the template (Jinja); null: the tokenizer's own."""
+    system: str | None = None
+    """System message of each prompt; null: none, or the template's own default."""
+    options: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")],
+        bool | int | float | str | None,
+    ] = {}
+    """Variables of the template, such as `enable_thinking: false`."""
 
 
 class Tokenizer(Settings):
     """A tokenizer, and the prompt format for training and evaluation of its models."""
 
     hub: HubModel | None = None
+    """A tokenizer on the hub; exactly one of `hub`, `folder`, `train` and `model` is set."""
     folder: str | None = None
+    """Folder with a tokenizer, as `save_pretrained` writes it."""
     train: TrainedTokenizer | None = None
+    """Train a new tokenizer."""
     model: Name | None = None
     """Use the tokenizer of this model, which the pipeline builds."""
-    prompt_format: Literal["alpaca", "bare"]
-    """`alpaca`: Alpaca's wrapper (decoder-only models); `bare`: the instruction alone."""
+    prompt_format: Literal["alpaca", "bare", "chat"]
+    """`alpaca`: Alpaca's wrapper (decoder-only models); `bare`: the instruction alone; `chat`: a
+    chat template (decoder-only models)."""
+    chat: Chat | None = None
+    """For `prompt_format: chat`; null: the tokenizer's own template as it is."""
     pad_token: str | None = None
     """Padding token to add if the tokenizer has none (`[PAD]` for GPT-2, as in Alpaca)."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Tokenizer":
         return self._check_exactly_one("hub", "folder", "train", "model")
+
+    @model_validator(mode="after")
+    def _has_template(self) -> "Tokenizer":
+        if self.chat is not None and self.prompt_format != "chat":
+            raise ValueError(f"`chat` needs `prompt_format: chat`, not {self.prompt_format}")
+        own = self.chat is None or self.chat.template is None
+        if self.prompt_format == "chat" and own and self.train is not None:
+            raise ValueError(
+                "a trained tokenizer has no chat template; set `chat.template` to a file with one"
+            )
+        return self
 
 
 class BuiltModel(Settings):
@@ -74,8 +125,11 @@ class Weights(Settings):
     """Origin of a reference model's weights: hub, folder, or built by the pipeline."""
 
     hub: HubModel | None = None
+    """A model on the hub; exactly one of `hub`, `folder` and `build` is set."""
     folder: str | None = None
+    """Folder with a model, as `save_pretrained` writes it."""
     build: BuiltModel | None = None
+    """Weights that the pipeline builds."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Weights":
@@ -89,19 +143,44 @@ SPEED_AND_SAFETY = frozenset(
 change does not retrain a model; a stopped run resumes with the new values."""
 
 
+class Lora(Settings):
+    """A low-rank adapter, trained in place of the weights (https://arxiv.org/abs/2106.09685)."""
+
+    rank: Annotated[int, Field(gt=0)] = 16
+    """Rank of each update of a weight matrix."""
+    alpha: Annotated[float, Field(gt=0)] = 32
+    """Factor of the updates is alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout of the adapter's inputs, in addition to that of the model."""
+    target_modules: Literal["auto"] | Annotated[list[str], Field(min_length=1)] = "auto"
+    """Names, or ends of names, of the modules with an adapter; `auto`: all linear layers except the
+    output head."""
+    export: Literal["merged", "adapter"] = "merged"
+    """`merged`: a whole model, as without an adapter; `adapter`: the adapter alone, for `peft`,
+    which needs the initial weights too."""
+
+
 class Recipe(Settings):
     """Training hyperparameters of a student (section 4.1)."""
 
     epochs: Annotated[float, Field(gt=0)] = 5
+    """Number of passes over the training pairs."""
     batch_pairs: Annotated[int, Field(gt=0)] = 1024
     """Instruction-response pairs per optimiser step, over all devices."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Maximum learning rate."""
     schedule: Literal["cosine", "linear", "constant"]
+    """Course of the learning rate after the warm-up; `cosine` and `linear` end at 0."""
     warmup_ratio: Fraction
+    """Share of the steps in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay of AdamW."""
     adam_betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Decay rates of the first and second moment of AdamW."""
     adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Epsilon of AdamW."""
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients with a larger norm are scaled down to it."""
     max_prompt_tokens: Annotated[int, Field(gt=0)]
     """Maximum prompt length; pairs with longer prompts are left out and counted."""
     max_response_tokens: Annotated[int, Field(gt=0)]
@@ -123,10 +202,29 @@ class Recipe(Settings):
     """Shard the optimiser state over the GPUs, for models that otherwise do not fit."""
     held_out_pairs: Annotated[int, Field(ge=0)] = 0
     """Number of pairs held out of training, chosen with the seed, to compute a validation loss."""
+    keep: Annotated[Literal["last", "best"], Field(exclude_if=lambda keep: keep == "last")] = "last"
+    """Weights to export: of the last step, or of the epoch with the lowest held-out loss."""
+    patience: Annotated[
+        Annotated[int, Field(gt=0)] | None, Field(exclude_if=lambda patience: patience is None)
+    ] = None
+    """Stop after this number of held-out losses in a row, one per epoch, that are not below the
+    lowest one before; null: no early stop."""
+    lora: Annotated[Lora | None, Field(exclude_if=lambda lora: lora is None)] = None
+    """Train a low-rank adapter in place of the weights, which needs a fifth of the memory; null:
+    train all weights."""
     save_minutes: Annotated[float, Field(gt=0)] = 30.0
     """Minutes between two resumable checkpoints."""
     seed: int = 42
+    """Seed of the order of pairs, the held-out pairs, dropout and the initial adapter."""
     version: Version = 1
+
+    @model_validator(mode="after")
+    def _has_held_out_pairs(self) -> "Recipe":
+        needing = {"keep: best": self.keep == "best", "patience": self.patience is not None}
+        for setting, used in needing.items():
+            if used and self.held_out_pairs == 0:
+                raise ValueError(f"`{setting}` needs held-out pairs; set `held_out_pairs`")
+        return self
 
     def result_params(self) -> dict[str, Any]:
         """Fields that the trained weights depend on."""
@@ -186,12 +284,17 @@ class Model(Settings):
     name: str
     """Display name, as in the paper."""
     role: Literal["student", "reference"]
+    """`student`: trained and evaluated; `reference`: evaluated only."""
     architecture: Architecture
+    """Architecture; a student inherits it."""
     family: str
     """Model family: T5, Flan-T5, GPT-Neo, Cerebras-GPT, GPT-2, LLaMA ..."""
-    parameters: Annotated[int, Field(gt=0)]
-    """Number of parameters."""
+    parameters: Annotated[
+        int, Field(gt=0), BeforeValidator(_whole_number, json_schema_input_type=int | str)
+    ]
+    """Number of parameters; also `600M` or `0.6B`, as model cards write it."""
     tokenizer: Name
+    """Key in `tokenizers`; a student inherits it."""
     weights: Weights | None = None
     """Reference models: origin of the weights."""
     initialization: Name | None = None
@@ -216,6 +319,8 @@ class Model(Settings):
     """Evaluation protocol of this model; null: `evaluation.protocol`."""
     published_as: str | None = None
     """Hub id, or folder, of the released checkpoint, if any."""
+    published_revision: str | None = None
+    """Commit, tag or branch of `published_as`; null: `main`."""
     recommended: bool = False
     """Whether Table 3 marks the model with a dagger."""
 

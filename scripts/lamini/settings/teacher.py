@@ -18,14 +18,18 @@ class Message(Settings):
     """One chat message."""
 
     role: Literal["system", "user", "assistant"]
+    """Author of the message."""
     content: str
+    """Text of the message."""
 
 
 class Sampling(Settings):
     """Request parameters of one stage, all part of the request key; null values are not sent."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Sampling temperature; null: the server's default."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Nucleus sampling; null: the server's default."""
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     """Maximum length of an answer, in the teacher's tokens."""
     extra_body: dict[str, Any] = {}
@@ -121,6 +125,7 @@ class InstructionRequests(StageModel):
     """Prompt template. The default is omitted from the params, so that results that are older than
     this setting stay up to date."""
     sampling: Sampling = Sampling()
+    """Sampling of the instructions."""
     response_format: Annotated[
         dict[str, Any] | None, Field(exclude_if=lambda value: value is None)
     ] = None
@@ -174,6 +179,7 @@ class ResponseRequests(StageModel):
     system_message: str
     """System message; the paper's requests concise responses."""
     sampling: Sampling = Sampling()
+    """Sampling of the responses."""
     version: Version = 1
     more_room: OptionalMoreRoom = None
     """Second request for a truncated or empty answer; null: such an answer is final."""
@@ -188,7 +194,9 @@ class Price(Settings):
     """Price of a model in US dollars per million tokens."""
 
     prompt: Dollars
+    """Price of prompt tokens."""
     completion: Dollars
+    """Price of answer tokens."""
     cached_prompt: Annotated[Dollars | None, Field(exclude_if=lambda price: price is None)] = None
     """Price of the prompt tokens that the endpoint took from its cache; null: that of `prompt`.
     `make plan` counts no tokens as cached."""
@@ -229,6 +237,7 @@ class LocalServer(Settings):
     context_tokens: Annotated[int, Field(gt=0)] = 2048
     """Context length of one slot (prompt and answer), in tokens."""
     threads: Annotated[int, Field(gt=0)] = 2
+    """CPU cores of the server, and of each job with requests to the teacher."""
     start_timeout: Annotated[float, Field(gt=0)] = 120.0
     """Maximum time until the server is healthy, in seconds; a large model needs more."""
 
@@ -261,8 +270,10 @@ class Teacher(Settings):
     mode: Literal["live", "replay"] = "live"
     """`live`: send requests; `replay`: take all answers from the ledgers, without the network."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)] = [Endpoint()]
+    """Servers that share the requests (`backend: external` or `batch`)."""
     batch: BatchApi = BatchApi()
     server: LocalServer | None = None
+    """Server of `backend: local`."""
     max_concurrency: Annotated[int, Field(gt=0)] = 256
     """Maximum number of pending requests per job; the client adapts the actual number."""
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None

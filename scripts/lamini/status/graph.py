@@ -6,15 +6,20 @@ configuration, Snakemake builds the graph (`ask_snakemake`), which takes seconds
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
 from lamini.jobs.run import job_name
-from lamini.paths import JOBS_FILE, LOGS
+from lamini.paths import JOBS_FILE, LOGS, of_project
+
+if TYPE_CHECKING:
+    from snakemake.settings.types import ResourceSettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,25 @@ def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[J
     Raises:
         LaminiError: when Snakemake cannot build the job graph.
     """
+    return with_plan(configfiles, config, _jobs)
+
+
+def with_plan(
+    configfiles: Sequence[Path],
+    config: dict[str, Any],
+    read: Callable[[Any], T],
+    resources: "ResourceSettings | None" = None,
+) -> T:
+    """Let Snakemake plan all jobs of a configuration, and read the plan.
+
+    Args:
+        configfiles, config: as in `ask_snakemake`.
+        read: called with Snakemake's workflow, which has its complete job graph.
+        resources: resources of jobs; None: those of the rules.
+
+    Raises:
+        LaminiError: when Snakemake cannot build the job graph.
+    """
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError, print_exception
     from snakemake.settings.types import (
@@ -77,16 +101,16 @@ def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[J
         contextlib.redirect_stdout(io.StringIO()),  # discards the printed graph
     ):
         asked = api.workflow(
-            resource_settings=ResourceSettings(),
+            resource_settings=resources or ResourceSettings(),
             config_settings=ConfigSettings(config=config, configfiles=list(configfiles)),
-            snakefile=Path("Snakefile"),
+            snakefile=Path(of_project("Snakefile")),
         )
         try:
             asked.dag(DAGSettings()).printrulegraph()
         except WorkflowError as error:
             print_exception(error)
             raise LaminiError("Snakemake cannot plan the jobs; see above") from error
-        return _jobs(asked._workflow)
+        return read(asked._workflow)
 
 
 def _jobs(workflow: Any) -> list[Job]:

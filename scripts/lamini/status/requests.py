@@ -6,12 +6,12 @@ read. A request that two shards share counts in both reports.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.settings.teacher import Teacher
 from lamini.status.states import seconds_since
+from lamini.teacher import ShardReport
 from lamini.teacher.money import Spending, find_ledgers, ledger_spending, report_spending
 
 _FRESH_SECONDS = 60.0
@@ -36,19 +36,18 @@ def spending_by_rule(results: Path, teacher: Teacher) -> dict[str, Spending]:
             price = teacher.prices.get(teacher.of_stage(folder).model)
             rules[rule] = spending + ledger_spending(ledger, teacher.prices, price)
         else:
-            price = teacher.prices.get(report["asked_model"])
+            price = teacher.prices.get(report.asked_model)
             rules[rule] = spending + report_spending(report, price)
     return rules
 
 
-def _report(ledger: Path) -> dict[str, Any] | None:
+def _report(ledger: Path) -> ShardReport | None:
     """Report next to a ledger; None if the shard is not finished."""
+    name = ledger.name.replace(".ledger.jsonl", ".report.json")
     try:
-        report = read_json(ledger.with_name(ledger.name.replace(".ledger.jsonl", ".report.json")))
+        return ShardReport.read(ledger.with_name(name))
     except LaminiError:
         return None
-    complete = {"requests", "prompt_tokens", "completion_tokens", "asked_model"} <= set(report)
-    return report if complete else None
 
 
 @dataclass

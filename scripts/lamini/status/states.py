@@ -94,15 +94,24 @@ def read_tail(path: Path) -> LogTail | None:
             modified = path.stat().st_mtime
     except FileNotFoundError:
         return None
+    records, errors = _records(text), error_records(text)
+    last = records[-1][1] if records else text.strip()
+    return LogTail(_short(last), _short(errors[-1]) if errors else "", modified)
+
+
+def error_records(text: str) -> list[str]:
+    """Error records of a log, each with all its lines."""
+    return [record for level, record in _records(text) if level == "ERROR"]
+
+
+def _records(text: str) -> list[tuple[str, str]]:
+    """Records of a log: level, and text without the time."""
     heads = list(_RECORD.finditer(text))
     ends = [*(match.start() for match in heads[1:]), len(text)]
-    records = [
+    return [
         (match[1], text[match.end() : end].strip())
         for match, end in zip(heads, ends, strict=False)  # a log may have no record
     ]
-    errors = [record for level, record in records if level == "ERROR"]
-    last = records[-1][1] if records else text.strip()
-    return LogTail(_short(last), _short(errors[-1]) if errors else "", modified)
 
 
 def _short(record: str) -> str:

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.paths import STUDENT, within
+from lamini.training.metrics import StepMetrics, held_out_losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,23 @@ def saved_trainings(results: Path) -> list[SavedTraining]:
     return [training for training in found if training]
 
 
+def saved_step(results: Path, model: str) -> int:
+    """Step of a training's newest checkpoint; 0 without checkpoints."""
+    saved = sorted(within(results, STUDENT, model=model).glob("work/step-*/manifest.json"))
+    return int(saved[-1].parent.name.removeprefix("step-")) if saved else 0
+
+
 def _read(model: str, manifest: Path) -> SavedTraining | None:
     try:
         state = read_json(manifest)["state"]
-        rows = state["metrics"]
-        held_out = [row["held_out_loss"] for row in rows if row["held_out_loss"] is not None]
+        rows = [StepMetrics.model_validate(row) for row in state["metrics"]]
+        held_out = held_out_losses(rows)
         return SavedTraining(
             model=model,
             step=state["step"],
-            loss=rows[-1]["loss"] if rows else None,
+            loss=rows[-1].loss if rows else None,
             held_out_loss=held_out[-1] if held_out else None,
             saved=manifest.stat().st_mtime,
         )
-    except (LaminiError, OSError, KeyError, TypeError):
+    except (LaminiError, OSError, KeyError, TypeError, ValidationError):
         return None  # damaged, or just replaced by a newer checkpoint

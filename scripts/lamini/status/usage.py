@@ -1,7 +1,8 @@
 """Resources used by jobs: wall time, cores, GPUs and memory, from Snakemake's benchmark files.
 
 A file has the values of a job's last successful run. Failed attempts and earlier runs are not
-counted. Cores and GPUs are the reserved ones, because clusters charge for these.
+counted. If the last run reused a result, the values are those of the run that computed it. Cores
+and GPUs are the reserved ones, because clusters charge for these.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ import orjson
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl
+from lamini.jobs.previous import MEASURED
 from lamini.paths import BENCHMARKS, within
 
 
@@ -67,7 +69,8 @@ def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
     found, unreadable = [], []
     for path in sorted(folder.rglob("*.jsonl")):
         try:
-            *_, row = read_jsonl(path)
+            measured = path.with_suffix(MEASURED)
+            *_, row = read_jsonl(measured if measured.is_file() else path)
             found.append(_usage(path.relative_to(folder), row))
         except (LaminiError, ValueError, orjson.JSONDecodeError):
             unreadable.append(path)  # still being written, or truncated by a power cut

@@ -52,9 +52,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     (Flan-T5), and version 4 would then drop the head without a warning. The value is therefore
     corrected after saving.
     """
-    for settings in (model.config, model.generation_config):
-        settings.eos_token_id = tokenizer.eos_token_id
-        settings.pad_token_id = tokenizer.pad_token_id
+    set_special_tokens(model, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     config = read_json(folder / "config.json")
@@ -63,6 +61,36 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     write_json(folder / "config.json", config)
     for weights in folder.glob("*.safetensors"):  # safetensors lets only the owner read them
         shutil.copymode(folder / "config.json", weights)
+
+
+def set_special_tokens(model: Any, tokenizer: Any) -> None:
+    """Set the end and padding token of a model's settings to those of its tokenizer."""
+    for settings in (model.config, model.generation_config):
+        settings.eos_token_id = tokenizer.eos_token_id
+        settings.pad_token_id = tokenizer.pad_token_id
+
+
+def add_rows(model: Any, vocabulary: int) -> None:
+    """Add embedding rows for new tokens, such as GPT-2's `[PAD]`: the mean of the old rows.
+
+    Alpaca's `smart_tokenizer_and_embedding_resize` does the same, and the released LaMini-GPT
+    checkpoints (50,258 rows) were made that way. A model with more rows than tokens (T5: 32,128 for
+    32,100) is not changed.
+
+    Args:
+        model: a Hugging Face model.
+        vocabulary: number of tokens of the tokenizer.
+    """
+    import torch
+
+    rows = model.get_input_embeddings().weight.shape[0]
+    if vocabulary <= rows:
+        return
+    model.resize_token_embeddings(vocabulary, mean_resizing=False)
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+            layer.weight[rows:] = layer.weight[:rows].mean(dim=0, keepdim=True)
+    logger.info("%d rows added to the embeddings, now %d", vocabulary - rows, vocabulary)
 
 
 def random_model(

@@ -1,8 +1,9 @@
 """Tokenisation of a mixture into a token cache.
 
 Prompt and response are tokenised separately, so that no BPE merge crosses their boundary: a prompt
-has the same tokens in training and at inference. Length limits belong to the recipes and are
-applied in training, so that all models of a tokenizer share one cache.
+has the same tokens in training and at inference. With a chat template, the whole conversation is
+tokenised, and a pair whose prompt has other tokens in it is left out. Length limits belong to the
+recipes and are applied in training, so that all models of a tokenizer share one cache.
 """
 
 import itertools
@@ -18,6 +19,7 @@ from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
 from lamini.log import Progress
 from lamini.settings.params import TokenizePairs
+from lamini.students.chat import ChatFormat, chat_format
 from lamini.students.prompt_tokens import PromptTokenizer
 from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, Integers
 from lamini.students.tokenizers import load_tokenizer
@@ -38,7 +40,7 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
         settings: tokenizer, padding token (added if the tokenizer has none) and prompt format.
 
     Raises:
-        LaminiError: when every response is empty.
+        LaminiError: when every response is empty, or the chat template cannot be used.
     """
     location = settings.tokenizer
     tokenizer = load_tokenizer(location.path, location.revision, pad_token=settings.pad_token)
@@ -47,8 +49,14 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     folder.mkdir(parents=True, exist_ok=True)
     token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
     lengths: list[Integers] = []
+    chat = None if settings.chat is None else chat_format(tokenizer, settings.chat)
+    problems: dict[int, str] = {}
     with atomic_writer(folder / TOKENS, "wb") as handle, Progress(len(pairs), "pairs") as progress:
-        for part in _tokenized_parts(pairs, tokenizer, settings.prompt_format):
+        for part in (
+            _tokenized_parts(pairs, tokenizer, settings.prompt_format)
+            if chat is None
+            else _conversations(pairs, chat, problems)
+        ):
             lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
             ids = itertools.chain.from_iterable(part)
             handle.write(np.fromiter(ids, token_type, int(lengths[-1].sum())).tobytes())
@@ -59,20 +67,33 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     empty = (pairs["response"].str.strip_chars() == "").fill_null(True).arg_true().to_list()
     if len(empty) == len(pairs):
         raise LaminiError(f"{dataset}: none of its {len(pairs)} pairs has a response")
-    write_jsonl(folder / UNUSABLE, ({"pair": row, "reason": "empty_response"} for row in empty))
+    unusable = problems | dict.fromkeys(empty, "empty_response")
+    if len(unusable) == len(pairs):
+        raise LaminiError(f"{dataset}: the chat template fits none of its {len(pairs)} pairs")
+    write_jsonl(
+        folder / UNUSABLE, ({"pair": row, "reason": unusable[row]} for row in sorted(unusable))
+    )
     if empty:
         logger.warning("%d pairs have no response; listed in %s", len(empty), folder / UNUSABLE)
+    if len(unusable) > len(empty):
+        logger.warning(
+            "%d pairs are left out, because the text of a control token is in their response, or"
+            " the chat template gives their prompt other tokens in the conversation; listed in %s",
+            len(unusable) - len(empty),
+            folder / UNUSABLE,
+        )
     write_folder_manifest(
         folder,
         {
             "pairs": len(pairs),
-            "unusable": len(empty),
+            "unusable": len(unusable),
             "dataset_sha256": sha256_file(dataset),
             "prompt_format": settings.prompt_format,
+            **({"chat_template": chat.template} if chat else {}),
             "tokenizer": location.as_params(),
             "token_type": token_type.name,
             "vocabulary": len(tokenizer),
-            "eos_token_id": tokenizer.eos_token_id,
+            "eos_token_id": chat.end if chat else tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
             "prompt_tokens": _length_facts(np.diff(boundaries)[0::2]),
             "response_tokens": _length_facts(np.diff(boundaries)[1::2]),
@@ -102,6 +123,28 @@ def _tokenized_parts(
             for prompt, response in zip(tokenized, encoded, strict=True)
             for ids in (prompt, _ended(response.ids, end))
         ]
+
+
+def _conversations(
+    pairs: pl.DataFrame, chat: ChatFormat, problems: dict[int, str]
+) -> Iterator[list[list[int]]]:
+    """Token ids as `_tokenized_parts` gives them, from a chat template.
+
+    Args:
+        pairs: instructions and responses.
+        chat: the template.
+        problems: gets the reason of each pair that cannot be trained on, by its row.
+    """
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        part = pairs[start : start + PAIRS_AT_ONCE]
+        texts = (part[column].fill_null("").to_list() for column in ("instruction", "response"))
+        tokenized = chat.tokenize(*texts)
+        problems |= {
+            start + row: pair.problem
+            for row, pair in enumerate(tokenized)
+            if pair.problem is not None
+        }
+        yield [ids for pair in tokenized for ids in (pair.prompt, pair.response)]
 
 
 def _ended(ids: list[int], end: int) -> list[int]:

@@ -14,6 +14,7 @@ import polars as pl
 
 from lamini.errors import LaminiError
 from lamini.files import write_folder_manifest
+from lamini.jobs.commits import commit_to_read
 from lamini.settings.params import TrainTokenizer
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ END_OF_TEXT = "<|endoftext|>"
 
 
 def load_tokenizer(
-    path: str, revision: str | None = None, pad_token: str | None = None
+    path: str,
+    revision: str | None = None,
+    pad_token: str | None = None,
+    *,
+    needs_end: bool = True,
 ) -> "TokenizersBackend":
     """Load a tokenizer from a folder or the hub, and add a padding token if requested.
 
@@ -33,6 +38,7 @@ def load_tokenizer(
         revision: commit or tag on the hub.
         pad_token: added as the last entry if the tokenizer has no padding token, as in Alpaca's
             training script for LLaMA and in the released LaMini-GPT models.
+        needs_end: refuse a tokenizer without an end token, as responses must end.
 
     Raises:
         LaminiError: when there is no usable tokenizer; the message names the path.
@@ -43,12 +49,14 @@ def load_tokenizer(
     if Path(path).is_dir() and not any(Path(path).glob("*token*")):
         raise LaminiError(f"{path}: has no tokenizer; copy the model's tokenizer.json there")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, revision=commit_to_read(path, revision) or "main"
+        )
     except (OSError, ValueError) as error:
         raise LaminiError(f"{path}: no tokenizer could be loaded ({error})") from error
     if not isinstance(tokenizer, TokenizersBackend):
         raise LaminiError(f"{path}: has no fast tokenizer (tokenizer.json); convert it first")
-    if tokenizer.eos_token_id is None:
+    if needs_end and tokenizer.eos_token_id is None:
         raise LaminiError(f"{path}: the tokenizer has no end token; a response could not end")
     for key in ("is_local", "local_files_only"):  # how it was loaded must not be saved
         tokenizer.init_kwargs.pop(key, None)

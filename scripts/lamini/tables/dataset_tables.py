@@ -1,28 +1,29 @@
 """Tables 1 and 2, and tables that the paper does not have: generation, contamination, quality."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lamini.catalogue.params import (
     ContaminationParams,
-    DiversityParams,
     NoParams,
     PlainParams,
     SourceParams,
     StatisticsParams,
     TokenizersParams,
 )
+from lamini.evaluation.results import wilson
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import MISSING, Cell, Inputs, Table, text_cell
 
 
 def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
     """Table 1: samples, tokens and mean lengths of each source, ours and published."""
-    ours = ("Samples", "Instruction tokens", "Mean length", "Response tokens", "Mean length")
     published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
     rows = []
     for row in read_csv(inputs["statistics"]):
-        theirs = published.get(_published_key(row, params), {})
+        theirs = published.get(published_key(row, params), {})
         rows.append(
             [
                 text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
@@ -31,18 +32,24 @@ def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
                 text_cell(_millions(theirs.get("samples_millions"))),
                 Cell(number(row["instruction_tokens"]), ours=True),
                 text_cell(_millions(theirs.get("instruction_tokens_millions"))),
-                _with_margin(row, "instruction", "mean_tokens"),
+                *with_margin(row, "instruction", "mean_tokens"),
                 Cell(number(theirs.get("instruction_mean_tokens")), digits=2),
                 Cell(number(row["response_tokens"]), ours=True),
                 text_cell(_millions(theirs.get("response_tokens_millions"))),
-                _with_margin(row, "response", "mean_tokens"),
+                *with_margin(row, "response", "mean_tokens"),
                 Cell(number(theirs.get("response_mean_tokens")), digits=2),
             ]
         )
     return Table(
-        columns=["Dataset", "Source", *(head for each in ours for head in (each, "published"))],
+        columns=[
+            "Dataset",
+            "Source",
+            *("Samples", "published"),
+            *("Instruction tokens", "published", "Mean length", "±", "published"),
+            *("Response tokens", "published", "Mean length", "±", "published"),
+        ],
         rows=rows,
-        notes=[f"Lengths are in tokens of the tokenizer `{params.tokenizer}`.", _INTERVALS],
+        notes=[f"Lengths are in tokens of the tokenizer `{params.tokenizer}`.", INTERVALS],
     )
 
 
@@ -55,8 +62,9 @@ def tokenizers_table(inputs: Inputs, params: TokenizersParams) -> Table:
     counted = [read_csv(path) for path in inputs["counts"]]
     rows: list[list[Cell]] = []
     distances: list[list[float]] = [[] for _ in counted]
+    errors: list[list[float | None]] = [[] for _ in counted]
     for lines in zip(*counted, strict=True):
-        theirs = published.get(_published_key(lines[0], params), {})
+        theirs = published.get(published_key(lines[0], params), {})
         for text in ("instruction", "response"):
             target = number(theirs.get(f"{text}_mean_tokens"))
             cells = [
@@ -64,19 +72,20 @@ def tokenizers_table(inputs: Inputs, params: TokenizersParams) -> Table:
                 text_cell(text),
                 Cell(target, digits=2),
             ]
-            for line, distance in zip(lines, distances, strict=True):
-                mean = number(line[f"{text}_mean_tokens"])
+            for line, distance, error in zip(lines, distances, errors, strict=True):
+                mean, half = number(line[f"{text}_mean_tokens"]), number(line.get(f"{text}_margin"))
                 apart = 100 * (mean / target - 1) if mean is not None and target else None
                 cells += [Cell(mean, ours=True, digits=2), Cell(apart, ours=True, digits=1)]
-                distance.extend([] if apart is None else [abs(apart)])
+                if apart is not None and target:
+                    distance.append(abs(apart))
+                    error.append(None if half is None else 100 * half / target)
             rows.append(cells)
     means = [sum(d) / len(d) if d else None for d in distances]
     last = [text_cell("mean of the absolute differences"), text_cell(None), Cell(None)]
     rows.append([*last, *(c for m in means for c in (Cell(None), Cell(m, ours=True, digits=1)))])
     note = "The dataset is not the published one: the differences are the texts', too."
     if params.dataset == "published" and all(mean is not None for mean in means):
-        closest = min(zip(means, params.tokenizers, strict=True))[1]
-        note = f"Closest to the published lengths: `{closest}`."
+        note = _closest(dict(zip(params.tokenizers, distances, strict=True)), errors)
     return Table(
         columns=[
             "Dataset",
@@ -89,14 +98,35 @@ def tokenizers_table(inputs: Inputs, params: TokenizersParams) -> Table:
     )
 
 
-def _with_margin(row: dict[str, str], text: str, value: str) -> Cell:
-    """Mean over texts with its 95 % confidence interval, if there is one."""
-    mean, margin = number(row[f"{text}_{value}"]), number(row[f"{text}_margin"])
-    interval = None if mean is None or margin is None else (mean - margin, mean + margin)
-    return Cell(mean, ours=True, digits=2, interval=interval)
+def _closest(distances: dict[str, list[float]], errors: Sequence[Sequence[float | None]]) -> str:
+    """Name the tokenizer with the smallest mean difference, and those within its sampling error.
+
+    Args:
+        distances: absolute differences in percent, by tokenizer.
+        errors: half the 95 % interval of each difference, in the same order.
+    """
+    means = {name: sum(apart) / len(apart) for name, apart in distances.items()}
+    closest = min(means, key=lambda name: means[name])
+    halves = errors[list(means).index(closest)]
+    known = [half for half in halves if half is not None]
+    start = f"Closest to the published lengths: `{closest}` ({means[closest]:.1f} %"
+    if len(known) < len(halves):
+        return f"{start}; sampling error unknown, too few texts)."
+    error = math.hypot(*known) / len(known)
+    others = [
+        f"`{k}`" for k, mean in means.items() if k != closest and mean - error <= means[closest]
+    ]
+    same = f" Within the error as close: {', '.join(others)}." if others else ""
+    return f"{start}, sampling error ± {error:.1f} %).{same}"
 
 
-def _published_key(row: dict[str, str], params: SourceParams) -> str:
+def with_margin(row: dict[str, str], text: str, value: str) -> list[Cell]:
+    """A mean over texts, and half the width of its 95 % confidence interval, if there is one."""
+    values = (number(row[f"{text}_{column}"]) for column in (value, "margin"))
+    return [Cell(found, ours=True, digits=2) for found in values]
+
+
+def published_key(row: dict[str, str], params: SourceParams) -> str:
     """Source name in the published CSV; it is empty for the whole dataset."""
     return "" if row["instruction_source"] == params.mixture else row["instruction_source"]
 
@@ -105,38 +135,7 @@ def _millions(text: str | None) -> str | None:
     return f"{text}M" if text else None
 
 
-_INTERVALS = "Intervals (95 %): where the mean of as many other texts, drawn alike, would lie."
-_COMBINATIONS = {
-    "mean": "mean over texts; one shorter than the window counts with its type-token ratio",
-    "concatenated": "over all texts joined in the dataset's order",
-    "shuffled": "over all texts joined in a random order",
-}
-
-
-def diversity_table(inputs: Inputs, params: DiversityParams) -> Table:
-    """Table 2: MATTR of instructions and responses, ours and published."""
-    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
-    rows = []
-    for row in read_csv(inputs["diversity"]):
-        theirs = published.get(_published_key(row, params), {})
-        rows.append(
-            [
-                text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
-                text_cell(row["instruction_source"]),
-                _with_margin(row, "instruction", "mattr"),
-                Cell(number(theirs.get("instruction_mattr")), digits=2),
-                _with_margin(row, "response", "mattr"),
-                Cell(number(theirs.get("response_mattr")), digits=2),
-            ]
-        )
-    return Table(
-        columns=["Dataset", "Source", "Instructions", "published", "Responses", "published"],
-        rows=rows,
-        notes=[
-            f"Window of {params.window} words, {_COMBINATIONS[params.texts]}.",
-            _INTERVALS,
-        ],
-    )
+INTERVALS = "±: half the 95 % interval in which the mean of as many other texts, drawn alike, lies."
 
 
 def contamination_table(inputs: Inputs, params: ContaminationParams) -> Table:
@@ -149,7 +148,9 @@ def contamination_table(inputs: Inputs, params: ContaminationParams) -> Table:
         everything = here[params.mixture]
         examples = number(everything["examples"])
         shares = [
-            _percent(everything[f"examples_{size}"], everything["examples"]) for size in sizes
+            cell
+            for size in sizes
+            for cell in _rate(everything[f"examples_{size}"], everything["examples"])
         ]
         pairs = [
             Cell(number(here[source][f"pairs_{sizes[-1]}"]) if source in here else None, ours=True)
@@ -170,20 +171,25 @@ def contamination_table(inputs: Inputs, params: ContaminationParams) -> Table:
             "Task",
             "Examples",
             "Comparable",
-            *(f"Sharing {size} words, %" for size in sizes),
+            *(head for size in sizes for head in (f"Sharing {size} words, %", "from", "to")),
             *(f"{symbol}: pairs" for symbol in (*symbols, "D_ALL")),
         ],
         rows=rows,
         notes=[
+            "From, to: 95 % interval of the share by Wilson's method.",
             f"Comparable: examples with a text of {sizes[0]} words or more; others share nothing.",
             f"Pairs: those that share {sizes[-1]} words in a row, in instruction or response.",
         ],
     )
 
 
-def _percent(part: str, whole: str) -> Cell:
+def _rate(part: str, whole: str) -> list[Cell]:
+    """A share in percent, and the ends of its 95 % interval."""
     of = int(whole)
-    return Cell(100 * int(part) / of if of else None, ours=True, digits=1)
+    share = int(part) / of if of else None
+    ends = (None, None) if share is None else wilson(share, of)
+    values = (None if value is None else 100 * value for value in (share, *ends))
+    return [Cell(value, ours=True, digits=1) for value in values]
 
 
 @dataclass(frozen=True)
@@ -245,11 +251,58 @@ def plain_table(inputs: Inputs, params: PlainParams) -> Table:
     """All columns of an analysis CSV, with readable headings and numeric cells."""
     records = read_csv(inputs["analysis"])
     columns = list(records[0]) if records else params.columns
+    notes = [*params.notes, *_error_notes(inputs, params)]
     return Table(
         columns=[name.replace("_", " ").capitalize() for name in columns],
         rows=[[_cell(record[name], params.digits) for name in columns] for record in records],
-        notes=params.notes,
+        notes=notes,
     )
+
+
+def _error_notes(inputs: Inputs, params: PlainParams) -> list[str]:
+    """The measured errors of the detectors whose counts a table shows."""
+    if not params.detectors:
+        return []
+    measured = {row["detector"]: row for row in read_csv(inputs["errors"])}
+    shown = (
+        f"{name}: precision {_share(measured[key], 'precision')},"
+        f" recall {_share(measured[key], 'recall')}"
+        for key, name in params.detectors.items()
+    )
+    return [f"Detectors on labelled rows, in %, with 95 % intervals. {'; '.join(shown)}."]
+
+
+def detectors_table(inputs: Inputs, params: NoParams) -> Table:
+    """The errors of the detectors (`lamini.analysis.detectors`)."""
+    rows = [
+        [
+            text_cell(row["detector"].replace("_", " ")),
+            *(
+                Cell(number(row[name]), ours=True)
+                for name in ("rows", "labelled", "found", "right")
+            ),
+            *(text_cell(_share(row, value)) for value in ("precision", "recall")),
+        ]
+        for row in read_csv(inputs["errors"])
+    ]
+    return Table(
+        columns=["Detected", "Rows", "Labelled", "Found", "Right", "Precision, %", "Recall, %"],
+        rows=rows,
+        notes=[
+            "Rows that were written after the detectors, for this project (config/detectors); 95 %"
+            " intervals by Wilson's method.",
+            "A verb or noun is right if it equals the label. Truncated answers are not detected:"
+            " the teacher's finish reason tells them; `unfinished` is an estimate from the text.",
+        ],
+    )
+
+
+def _share(row: dict[str, str], name: str) -> str:
+    """A percentage with its interval."""
+    value, low, high = (number(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    if value is None:
+        return MISSING
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _cell(text: str, digits: int) -> Cell:

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from lamini.catalogue.params import DisagreementParams, NoParams
+from lamini.catalogue.params import DisagreementParams, LevelsParams
 from lamini.files import read_jsonl
-from lamini.human_evaluation.protocol import EXAMPLE_INSTRUCTION, PROTOCOL
+from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.human_evaluation.shown import read_shown
 from lamini.human_evaluation.statistics import value
 from lamini.tables.table import Inputs, Table, text_cell
@@ -12,21 +12,23 @@ from lamini.tables.table import Inputs, Table, text_cell
 SHOWN_CHARACTERS = 400
 
 
-def levels_table(inputs: Inputs, params: NoParams) -> Table:
-    """Table 7: the four rating levels of Appendix C, in our words."""
+def levels_table(inputs: Inputs, params: LevelsParams) -> Table:
+    """Table 7: the four rating levels, in the words of Appendix C or in ours."""
+    protocol = PROTOCOLS[params.protocol]
+    origin = "After Appendix C of the paper, which follows self-instruct's protocol; our words."
     return Table(
         columns=["Level", "A text deserves it when it is", "Such as"],
         rows=[
             [
                 text_cell(f"Rate-{level.name}"),
                 text_cell(level.criterion),
-                text_cell(f"“{level.example}” {level.why}"),
+                text_cell(f"“{level.example}” {level.why}".strip()),
             ]
-            for level in PROTOCOL
+            for level in protocol.levels
         ],
         notes=[
-            f"The examples answer the instruction “{EXAMPLE_INSTRUCTION}”",
-            "After Appendix C of the paper, which follows self-instruct's protocol; our words.",
+            f"The examples answer the instruction “{protocol.example_instruction}”",
+            protocol.source or origin,
         ],
     )
 

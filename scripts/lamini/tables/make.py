@@ -6,7 +6,8 @@ from typing import Any
 
 from lamini.catalogue import TABLES
 from lamini.catalogue.params import ItemParams
-from lamini.tables.table import Table, TitledTable, write_table
+from lamini.tables.formats import write_table
+from lamini.tables.table import Table, TitledTable
 
 
 def make_table(

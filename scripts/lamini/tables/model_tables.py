@@ -1,5 +1,7 @@
 """Table 3 (the collection), and the table of training losses."""
 
+from collections.abc import Iterator
+
 from lamini.catalogue.params import CollectionParams, TrainingParams
 from lamini.files import listed
 from lamini.tables.published import read_csv
@@ -52,9 +54,10 @@ def training_table(inputs: Inputs, params: TrainingParams) -> Table:
         inputs: `manifests` (JSON of the checkpoints, in the order of the students).
         params: the students.
     """
-    rows = []
+    rows, notes = [], list[str]()
     for student, path in zip(params.students, listed(inputs["manifests"]), strict=True):
         facts = TrainingFacts.read(path)
+        notes += _recipe_notes(student.name, facts)
         left_out = sum(facts.pairs_left_out.values())
         rows.append(
             [
@@ -90,5 +93,20 @@ def training_table(inputs: Inputs, params: TrainingParams) -> Table:
         notes=[
             "Losses are in nats per supervised token; they compare within a tokenizer only.",
             "Left out: pairs longer than the recipe allows or without a supervised token.",
+            *notes,
         ],
     )
+
+
+def _recipe_notes(student: str, facts: TrainingFacts) -> Iterator[str]:
+    """Sentences on adapter, kept epoch and early stop; none with the default recipe."""
+    if facts.adapter is not None:
+        trained, frozen = facts.adapter.parameters_trained, facts.adapter.parameters_frozen
+        yield f"{student}: a LoRA adapter of {trained:,} parameters; {frozen:,} are not trained."
+    if facts.kept_epoch is not None:
+        yield f"{student}: weights of epoch {facts.kept_epoch:g}, with the lowest held-out loss."
+    if facts.stopped_early:
+        yield (
+            f"{student}: stopped after {facts.steps:,} of {facts.steps_planned:,} steps, because"
+            " the held-out loss did not fall any more."
+        )

@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from lamini.errors import LaminiError
 
@@ -35,9 +35,27 @@ def published_scores(path: str | Path) -> dict[str, dict[str, float]]:
     return scores
 
 
-def published_models(path: str | Path) -> list[dict[str, Any]]:
-    """Models of the published evaluation, in the file's order: model, family, params, kind."""
-    seen: dict[str, dict[str, Any]] = {}
+class PublishedModel(TypedDict):
+    """A model of the published evaluation, as its CSV file writes it."""
+
+    model: str
+    family: str
+    params: str
+    kind: str
+
+
+def published_models(path: str | Path) -> list[PublishedModel]:
+    """Models of the published evaluation, in the file's order."""
+    seen: dict[str, PublishedModel] = {}
     for row in read_csv(path):
-        seen.setdefault(row["model"], {k: row[k] for k in ("model", "family", "params", "kind")})
+        model = row["model"]
+        seen.setdefault(
+            model,
+            {
+                "model": model,
+                "family": row["family"],
+                "params": row["params"],
+                "kind": row["kind"],
+            },
+        )
     return list(seen.values())

@@ -3,16 +3,13 @@
 Ratings by people and by a judge model have separate rows; no row counts both together.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 from lamini.catalogue.params import NoParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
-from lamini.files import listed, read_json
+from lamini.files import listed
 from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.summary import Agreement, Estimate, RatingSummary
 from lamini.tables.table import Cell, Inputs, Table, text_cell
 
-RATERS = {"human": "people", "machine": "a machine"}
 INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
 
 
@@ -23,17 +20,19 @@ def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
         inputs: `summaries` (JSON, one for each study).
         params: display names.
     """
-    interval = ["estimate", "low", "high"]
+    summaries = _summaries(inputs)
     rows = [
         [
-            text_cell(params.names.get(row["subject"], row["subject"])),
-            text_cell(row["part"]),
-            text_cell(RATERS[rater]),
-            *(_number(row["counts"][level]) for level in LEVELS),
-            *(_number(100 * row["shares"]["A"][end], 1) for end in interval),
-            *(_number(row["mean"][end], 2) for end in interval),
+            text_cell(params.names.get(row.subject, row.subject)),
+            text_cell(row.part),
+            text_cell(rater),
+            *map(_number, row.counts.values),
+            *_estimate(row.shares.A, 1, times=100),
+            *_estimate(row.mean, 2),
         ]
-        for _, rater, row in _rows(inputs, "shares")
+        for summary in summaries
+        for rater, shares in summary.shares.labelled
+        for row in shares
     ]
     return Table(
         columns=[
@@ -49,7 +48,7 @@ def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
             "to",
         ],
         rows=rows,
-        notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(inputs)],
+        notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(summaries)],
     )
 
 
@@ -60,18 +59,23 @@ def rating_comparisons_table(inputs: Inputs, params: RatingsParams) -> Table:
         inputs: `summaries` (JSON, one for each study).
         params: display names.
     """
-    compared = list(_rows(inputs, "comparisons"))
-    corrected = holm([row["p"] for *_, row in compared])
+    summaries = _summaries(inputs)
+    compared = [
+        (rater, row)
+        for summary in summaries
+        for rater, comparisons in summary.comparisons.labelled
+        for row in comparisons
+    ]
+    corrected = holm([row.p for _, row in compared])
     rows = [
         [
-            *(text_cell(params.names.get(row[who], row[who])) for who in ("first", "second")),
-            text_cell(RATERS[rater]),
-            *(_number(row[count]) for count in ("better", "equal", "worse")),
-            Cell(row["difference"]["estimate"], ours=True, digits=2, bold=p < LEVEL),
-            *(_number(row["difference"][end], 2) for end in ("low", "high")),
-            *(_number(value, 4) for value in (row["p"], p)),
+            *(text_cell(params.names.get(key, key)) for key in (row.first, row.second)),
+            text_cell(rater),
+            *map(_number, (row.better, row.equal, row.worse)),
+            *_estimate(row.difference, 2, bold=p < LEVEL),
+            *(_number(value, 4) for value in (row.p, p)),
         ]
-        for (_, rater, row), p in zip(compared, corrected, strict=True)
+        for (rater, row), p in zip(compared, corrected, strict=True)
     ]
     return Table(
         columns=[
@@ -95,7 +99,7 @@ def rating_comparisons_table(inputs: Inputs, params: RatingsParams) -> Table:
             " 0.05.",
             f"p (Holm): p corrected for the {len(compared)} comparisons of this table by Holm's"
             " method; bold where it is below 0.05.",
-            *_partial(inputs),
+            *_partial(summaries),
         ],
     )
 
@@ -107,26 +111,12 @@ def rating_agreement_table(inputs: Inputs, params: NoParams) -> Table:
         inputs: `summaries` (JSON, one for each study).
         params: not used.
     """
-    rows = []
-    for summary in _summaries(inputs):
-        for between, key, count in (
-            ("two people", "annotator_agreement", "items"),
-            ("a person and the judge", "judge_agreement", "ratings"),
-        ):
-            if found := summary[key]:
-                rows.append(
-                    [
-                        text_cell(summary["study"]),
-                        text_cell(between),
-                        _number(found[count]),
-                        *(
-                            _number(100 * found[share], 1)
-                            for share in ("equal", "within_one_level")
-                        ),
-                        _number(found["krippendorff_alpha_ordinal"], 3),
-                        _number(found["kappa_quadratic"], 3),
-                    ]
-                )
+    summaries, rows = _summaries(inputs), []
+    for summary in summaries:
+        if people := summary.annotator_agreement:
+            rows.append(_agreement(summary.study, "two people", people.items, people))
+        if judge := summary.judge_agreement:
+            rows.append(_agreement(summary.study, "a person and the judge", judge.ratings, judge))
     return Table(
         columns=[
             "Study",
@@ -138,29 +128,43 @@ def rating_agreement_table(inputs: Inputs, params: NoParams) -> Table:
             "Kappa (quadratic weights)",
         ],
         rows=rows,
-        notes=["No coefficient is defined where all ratings are equal.", *_partial(inputs)],
+        notes=["No coefficient is defined where all ratings are equal.", *_partial(summaries)],
     )
 
 
-def _summaries(inputs: Inputs) -> list[dict[str, Any]]:
-    return [read_json(path) for path in listed(inputs["summaries"])]
+def _summaries(inputs: Inputs) -> list[RatingSummary]:
+    return [RatingSummary.read(path) for path in listed(inputs["summaries"])]
 
 
-def _rows(inputs: Inputs, part: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (study, rater, row) of one part of all summaries."""
-    for summary in _summaries(inputs):
-        for rater in RATERS:
-            for row in summary[part][rater]:
-                yield summary["study"], rater, row
+def _agreement(study: str, between: str, texts: int, found: Agreement) -> list[Cell]:
+    return [
+        text_cell(study),
+        text_cell(between),
+        _number(texts),
+        _number(100 * found.equal, 1),
+        _number(100 * found.within_one_level, 1),
+        _number(found.krippendorff_alpha_ordinal, 3),
+        _number(found.kappa_quadratic, 3),
+    ]
 
 
-def _partial(inputs: Inputs) -> list[str]:
+def _partial(summaries: list[RatingSummary]) -> list[str]:
     """One note per study that people have not rated completely."""
     return [
-        f"{s['study']}: people have rated {s['rated']['human']} of {s['assigned']['human']} so far."
-        for s in _summaries(inputs)
-        if s["rated"]["human"] and not s["complete"]
+        f"{s.study}: people have rated {s.rated.human} of {s.assigned.human} so far."
+        for s in summaries
+        if s.rated.human and not s.complete
     ]
+
+
+def _estimate(found: Estimate, digits: int, *, times: int = 1, bold: bool = False) -> list[Cell]:
+    """An estimate and the ends of its interval, multiplied by `times`."""
+    estimate, *ends = (
+        None if number is None else times * number
+        for number in (found.estimate, found.low, found.high)
+    )
+    cell = Cell(estimate, ours=True, digits=digits, bold=bold)
+    return [cell, *(_number(end, digits) for end in ends)]
 
 
 def _number(value: float | int | None, digits: int = 0) -> Cell:

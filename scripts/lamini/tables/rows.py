@@ -1,6 +1,7 @@
 """Table rows as dataclasses, so that other code reads them by field and not by heading."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -26,6 +27,12 @@ def cells(row: Any, **suffixes: str) -> list[Cell]:
         Cell(getattr(row, f.name), suffix=suffixes.get(f.name, ""), **f.metadata["shown"])
         for f in fields(row)
     ]
+
+
+def known_sum(values: Iterable[float | None]) -> float | None:
+    """Sum of the known values; None if none is known."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if known else None
 
 
 def read_rows(row: type[Row], table: Mapping[str, Any]) -> list[Row]:

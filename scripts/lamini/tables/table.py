@@ -1,16 +1,12 @@
-"""A table: its cells, and its four file formats (CSV, Markdown, LaTeX, JSON).
+"""A table and its cells; `lamini.tables.formats` writes them.
 
 Cells measured by this run are distinguished from published ones. A run that does not reproduce the
 paper (the demo) marks each of its numbers.
 """
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
-
-from lamini.files import atomic_writer, write_json
 
 Inputs = dict[str, Any]
 """Named input files of a table's builder."""
@@ -19,26 +15,6 @@ DEMO_MARK = "†"
 DEMO_NOTE = (
     f"{DEMO_MARK} from the embedded demo: shows that the pipeline works, reproduces nothing."
 )
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "†": r"$^\dagger$",
-    "–": "--",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "→": r"$\rightarrow$",
-    "≠": r"$\neq$",
-    "Δ": r"$\Delta$",
-}
 
 
 @dataclass(frozen=True)
@@ -138,105 +114,14 @@ class TitledTable(Table):
         ours = any(c.ours and isinstance(c.value, (int, float)) for row in self.rows for c in row)
         return [*summary, *self.notes, *([DEMO_NOTE] if ours and self.mark else [])]
 
-
-def write_table(table: TitledTable, outputs: dict[str, str | Path]) -> None:
-    """Write a table in each requested file format.
-
-    Args:
-        table: the table.
-        outputs: paths by file format: "csv", "md", "tex", "json".
-    """
-    writers = {"csv": _write_csv, "md": _write_markdown, "tex": _write_latex, "json": _write_json}
-    for form, path in outputs.items():
-        writers[form](table, Path(path))
-
-
-def _write_csv(table: TitledTable, path: Path) -> None:
-    with atomic_writer(path) as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(table.columns)
-        for row in table.rows:
-            writer.writerow([_raw(cell) for cell in row])
-
-
-def _raw(cell: Cell) -> str:
-    """Number with its shown decimals, without separators or marks; empty if missing."""
-    if cell.value is None:
-        return ""
-    return cell.value if isinstance(cell.value, str) else f"{cell.value:.{cell.digits}f}"
-
-
-def _write_markdown(table: TitledTable, path: Path) -> None:
-    numeric = _numeric_columns(table)
-    lines = [f"**{table.heading}**", ""]
-    lines.append(_markdown_row(table.columns))
-    lines.append("|" + "|".join("--:" if number else ":--" for number in numeric) + "|")
-    for row in table.rows:
-        texts = [cell.text(table.mark) for cell in row]
-        lines.append(
-            _markdown_row([f"**{t}**" if c.bold else t for t, c in zip(texts, row, strict=True)])
-        )
-    for note in table.all_notes():
-        lines += ["", note]
-    with atomic_writer(path) as handle:
-        handle.write("\n".join(lines) + "\n")
-
-
-def _markdown_row(texts: Sequence[str]) -> str:
-    escaped = (t.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for t in texts)
-    return "| " + " | ".join(escaped) + " |"
-
-
-def _write_latex(table: TitledTable, path: Path) -> None:
-    numeric = _numeric_columns(table)
-    wide = len(table.columns) > 8
-    lines = ["% needs \\usepackage{booktabs,graphicx}", "\\begin{table}", "\\centering"]
-    lines.append(f"\\caption{{{_latex(table.title)}}}")
-    lines.append(f"\\label{{tab:{table.name}}}")
-    lines += ["\\resizebox{\\textwidth}{!}{%"] if wide else []
-    lines.append("\\begin{tabular}{" + "".join("r" if number else "l" for number in numeric) + "}")
-    lines += ["\\toprule", " & ".join(map(_latex, table.columns)) + " \\\\", "\\midrule"]
-    for row in table.rows:
-        texts = [_latex(cell.text(table.mark)) for cell in row]
-        bold = [f"\\textbf{{{t}}}" if c.bold else t for t, c in zip(texts, row, strict=True)]
-        lines.append(" & ".join(bold) + " \\\\")
-    lines += ["\\bottomrule", "\\end{tabular}" + ("}" if wide else "")]
-    lines += [f"\n\\smallskip{{\\footnotesize {_latex(note)}}}" for note in table.all_notes()]
-    lines.append("\\end{table}")
-    with atomic_writer(path) as handle:
-        handle.write("\n".join(lines) + "\n")
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text.replace("\n", " "))
-
-
-def _numeric_columns(table: TitledTable) -> list[bool]:
-    """Per column: whether it has numbers and no text; missing values are allowed."""
-    columns = [[row[i].value for row in table.rows] for i in range(len(table.columns))]
-    return [
-        any(isinstance(v, (int, float)) for v in values)
-        and not any(isinstance(v, str) for v in values)
-        for values in columns
-    ]
-
-
-def _write_json(table: TitledTable, path: Path) -> None:
-    write_json(
-        path,
-        {
-            "name": table.name,
-            "heading": table.heading,
-            "columns": table.columns,
-            "numeric": _numeric_columns(table),
-            "rows": [[_json_cell(cell, table.mark) for cell in row] for row in table.rows],
-            "notes": table.all_notes(),
-        },
-    )
-
-
-def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
-    return asdict(cell) | {"text": cell.text(mark), "interval_text": cell.interval_text()}
+    def numeric_columns(self) -> list[bool]:
+        """Per column: whether it has numbers and no text; missing values are allowed."""
+        columns = [[row[i].value for row in self.rows] for i in range(len(self.columns))]
+        return [
+            any(isinstance(v, (int, float)) for v in values)
+            and not any(isinstance(v, str) for v in values)
+            for values in columns
+        ]
 
 
 def summary_of(table: Mapping[str, Any] | None) -> str | None:

@@ -10,6 +10,7 @@ in the append-only ledger beside the shard, before it is yielded. This holds for
 """
 
 from lamini.teacher.ledger import ledger_path
+from lamini.teacher.report import ShardReport
 from lamini.teacher.request import (
     Answer,
     Request,
@@ -23,6 +24,7 @@ from lamini.teacher.session import TeacherSession, open_teacher
 __all__ = [
     "Answer",
     "Request",
+    "ShardReport",
     "Spend",
     "TeacherSession",
     "chat_request",

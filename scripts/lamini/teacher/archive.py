@@ -169,7 +169,7 @@ def _exported(path: Path) -> bytes:
                             " remove the row before you share the ledger"
                         )
                 row = orjson.loads(line)
-                kept = {field: row[field] for field in _FIELDS if field in row}
+                kept: Any = {field: row[field] for field in _FIELDS if field in row}
                 lines.append(line if len(kept) == len(row) else row_line(kept))
         finally:
             file.close()

@@ -39,7 +39,7 @@ from lamini.teacher.server import check_local
 
 SECONDS = 9.0
 """Time limit of the whole check, in seconds."""
-_MOST_BYTES = 2**24
+_MAX_BYTES = 2**24
 _PROBE = [{"role": "user", "content": "Answer with one word: yes."}]
 _REFUSALS = (400, 403, 404, 422)  # of a chat request
 
@@ -199,10 +199,10 @@ def _send(target: Target, url: str, data: bytes | None = None) -> tuple[int, Any
     request = urllib.request.Request(url, data, target.headers)
     try:
         with opener.open(request, timeout=SECONDS) as reply:
-            return reply.status, parse_json(reply.read(_MOST_BYTES))
+            return reply.status, parse_json(reply.read(_MAX_BYTES))
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, parse_json(error.read(_MOST_BYTES))
+            return error.code, parse_json(error.read(_MAX_BYTES))
 
 
 def _models(body: Any) -> list[str] | None:

@@ -59,7 +59,7 @@ BROKEN_REASONS = frozenset(
     }
 )
 """Finish reasons of answers that the server broke off; such a request is sent once more."""
-_MOST_TOKENS = 10_000_000
+_MAX_TOKENS = 10_000_000
 """Largest number of tokens of one request that is believed; no model has a longer context."""
 NO_CHOICES = "no_choices"
 REFUSAL = "refusal"
@@ -210,7 +210,7 @@ def _count(value: Any) -> int | None:
     """A number of tokens; None if the value is none, such as -1, NaN, a text or a billion."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if 0 <= value <= _MOST_TOKENS else None
+    return int(value) if 0 <= value <= _MAX_TOKENS else None
 
 
 def _events(raw: bytes) -> Any:

@@ -7,6 +7,7 @@ import asyncio
 import functools
 import logging
 import math
+import os
 import random
 import time
 from collections import deque
@@ -29,6 +30,8 @@ logger = logging.getLogger("lamini")
 _LONGEST_BACKOFF = 60.0
 _LONGEST_PAUSE = 600.0
 """Longest time in seconds that a job waits because the endpoint asks for it."""
+_FAILURE_EVERY = 300.0
+"""Shortest time in seconds between two messages about failures of requests."""
 _TOLD_PAUSE = 30.0
 """Pause in seconds from which on it is logged."""
 
@@ -59,6 +62,8 @@ class PendingRequest:
     answer: Answer | None = None
     """Set when the answer is on disk."""
     cancelled: bool = False
+    timed_out: bool = False
+    """Whether the latest attempt was cancelled because its time was over."""
 
     def become(self, again: "PendingRequest", first: Answer) -> None:
         """Change from a request whose answer is `first` to the request with more room."""
@@ -104,10 +109,13 @@ class Dispatcher:
         self._undecided: list[tuple[PendingRequest, PromptRefused]] = []
         self._delayed = 0  # requests that wait before their next attempt
         self._told_pause = 0.0
+        self._silent_until = 0.0
         self._keep, self._fail, self._drained = keep, fail, drained
         self._loop = loop
         self._queue: deque[PendingRequest] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._deadlines: dict[PendingRequest, float] = {}  # in the order of sending
+        self._deadline_timer: asyncio.TimerHandle | None = None
         self._reserved = Cost()  # upper limit of the cost of the requests in flight
         self._closed = False
         self.targets = targets
@@ -182,15 +190,40 @@ class Dispatcher:
         self._spend.sent += 1
         self._spend.retries += pending.attempts > 1
         target.limits.sending(pending.most.tokens, now)
+        pending.timed_out = False
+        if self._deadline_timer is None:
+            seconds = self._settings.timeout
+            self._deadline_timer = self._loop.call_later(seconds, self._end_late_requests)
+        self._deadlines[pending] = now + self._settings.timeout
         pending.task = self._loop.create_task(self._post(pending, target))
         pending.task.add_done_callback(functools.partial(self._finished, pending, target, now))
+
+    def _end_late_requests(self) -> None:
+        """Cancel the requests whose time is over, and set a timer for the next one.
+
+        All requests have the same timeout, so one timer is enough; one for each request, as aiohttp
+        sets it, costs a twentieth of a request's CPU time.
+        """
+        now, self._deadline_timer = time.monotonic(), None
+        while self._deadlines:
+            pending, deadline = next(iter(self._deadlines.items()))
+            if deadline > now:
+                again = self._loop.call_later(deadline - now, self._end_late_requests)
+                self._deadline_timer = again
+                return
+            del self._deadlines[pending]
+            assert pending.task is not None
+            pending.timed_out = pending.task.cancel()  # False: its reply has just been read
 
     async def _post(self, pending: PendingRequest, target: Target) -> Completion:
         """Send a request once and read the reply."""
         status = 0
         try:
             async with self._session.post(
-                target.url, data=pending.payload, headers=target.headers, proxy=target.proxy
+                target.url,
+                data=aiohttp.BytesPayload(pending.payload, content_type="application/json"),
+                headers=target.headers,
+                proxy=target.proxy,
             ) as response:
                 status = response.status
                 raw = await response.read()
@@ -203,16 +236,16 @@ class Dispatcher:
                 f"{target.url}: its certificate is not trusted ({error}); set SSL_CERT_FILE to the"
                 " file of its certificate authority"
             ) from None
-        except TimeoutError as error:
-            # The endpoint has probably answered, and charges for it, unless it was never reached.
-            paid = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            message = f"no reply within {self._settings.timeout:g} s"
-            raise RetryableError(message, paid=paid) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise self._late(paid=False) from None
         except (aiohttp.ClientError, OSError) as error:
             if is_unknown_host(error):
                 raise LaminiError(f"{target.url}: {UNKNOWN_HOST}") from None
             paid = 200 <= status < 300  # a reply that broke off after its first bytes
-            raise RetryableError(f"{type(error).__name__}: {error}", paid=paid) from None
+            raise RetryableError(_in_words(error), paid=paid) from None
+
+    def _late(self, *, paid: bool) -> RetryableError:
+        return RetryableError(f"no reply within {self._settings.timeout:g} s", paid=paid)
 
     def _finished(
         self, pending: PendingRequest, target: Target, sent_at: float, task: asyncio.Task
@@ -222,9 +255,11 @@ class Dispatcher:
         target.in_flight -= 1
         self._reserved = self._reserved - pending.most if self.in_flight else Cost()
         pending.task = None
-        if not task.cancelled():
+        self._deadlines.pop(pending, None)
+        if pending.timed_out or not task.cancelled():
             now = time.monotonic()
-            error = task.exception()
+            # The endpoint has probably answered a late request, and charges for it.
+            error = self._late(paid=True) if pending.timed_out else task.exception()
             if error is None:
                 completion = task.result()
                 used = completion.prompt_tokens + completion.completion_tokens
@@ -242,6 +277,7 @@ class Dispatcher:
                 self._spend.rate_limited += error.rate_limited
                 if error.paid:
                     self._discard(pending, _unread(pending))
+                self._tell_failure(target, error, now)
                 self._tell_pause(target, now)
                 self._retry(pending, error, target, now, others_well)
             else:
@@ -289,6 +325,18 @@ class Dispatcher:
         pending.discarded = (
             pending.discarded[0] + paid.prompt_tokens,
             pending.discarded[1] + paid.completion_tokens,
+        )
+
+    def _tell_failure(self, target: Target, error: RetryableError, now: float) -> None:
+        """Log the first failure of an endpoint at once; later ones at most every few minutes."""
+        if error.overloaded or target.limits.failures != 1 or now < self._silent_until:
+            return
+        self._silent_until = now + _FAILURE_EVERY
+        logger.warning(
+            "%s: %s; trying again, for up to %g s without a good answer",
+            target.url,
+            error,
+            self._settings.down_after,
         )
 
     def _tell_pause(self, target: Target, now: float) -> None:
@@ -361,3 +409,10 @@ def _unread(pending: PendingRequest) -> Completion:
     prompt = math.ceil(pending.prompt_tokens)
     answer = math.ceil(pending.most.tokens - pending.prompt_tokens)
     return Completion("", "", prompt, answer, "", "")
+
+
+def _in_words(error: Exception) -> str:
+    """A failure of a connection, without the name of its class unless it has no other text."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"cannot connect: {os.strerror(error.os_error.errno)}"
+    return str(error) or type(error).__name__

@@ -12,7 +12,7 @@ import socket
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict
 
 import orjson
 
@@ -22,6 +22,38 @@ from lamini.teacher.index import KeyIndex
 from lamini.teacher.storage import LedgerFile, PackedFile, key_of_line
 
 logger = logging.getLogger("lamini")
+
+
+class LedgerRow(TypedDict, total=False):
+    """One answer in a ledger; rows of earlier versions lack some fields."""
+
+    key: Required[str]
+    """Request key."""
+    body: str
+    """Digest of the request's body."""
+    prompt_tokens: int
+    completion_tokens: int
+    finish_reason: str
+    model: str
+    """Name of the model, as the endpoint told it."""
+    request_id: str
+    attempts: int
+    """How many times the request was sent."""
+    sent_at: float
+    """Time of the last attempt, in seconds since the epoch."""
+    text: str
+    thoughts: str
+    refusal: str
+    """The endpoint's message, if it refused the prompt."""
+    cached_tokens: int
+    estimated: bool
+    """Whether the endpoint did not tell the numbers of tokens."""
+    asked: str
+    """Name of the model in the request, if `model` is another one."""
+    batch: str
+    """Id of the batch, for an answer of the Batch API."""
+    discarded_prompt_tokens: int
+    discarded_completion_tokens: int
 
 
 class LedgerReader:
@@ -39,7 +71,7 @@ class LedgerReader:
         self._files: list[LedgerFile] | None = None
         self._index = KeyIndex()
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> LedgerRow | None:
         """The row with this request key, or None."""
         if self._files is None:
             self._read_files()
@@ -86,7 +118,7 @@ class Ledger:
             os.close(self._descriptor)
             raise
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> LedgerRow | None:
         """The row with this request key, or None."""
         return find_row(self._index, self._files, key)
 
@@ -102,22 +134,39 @@ class Ledger:
         Raises:
             LaminiError: the rows cannot be written; the whole rows that fit are kept.
         """
+        self.write(lines)
+        self.sync()
+
+    def write(self, lines: list[bytes]) -> None:
+        """Append rows without a sync: they outlive this process, but not the machine.
+
+        Args, raises: as in `append`.
+        """
         everything = b"".join(lines)
         data = memoryview(everything)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
-            os.fdatasync(self._descriptor)
         except OSError as error:
             fitted = everything[: len(everything) - len(data)].rfind(b"\n") + 1
             os.ftruncate(self._descriptor, self._size + fitted)
-            raise LaminiError(
-                f"{self.path}: cannot be written ({error.strerror}); free disk space, then run the"
-                " same command again: requests in the ledger are not sent again"
-            ) from error
+            raise self._unwritable(error) from error
         for line in lines:
             self._index.add(int(line[8:24], 16), 0, self._size)
             self._size += len(line)
+
+    def sync(self) -> None:
+        """Sync all rows to disk; raises as `append`."""
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> LaminiError:
+        return LaminiError(
+            f"{self.path}: cannot be written ({error.strerror}); free disk space, then run the"
+            " same command again: requests in the ledger are not sent again"
+        )
 
     def close(self) -> None:
         """Close the files and release the lock."""
@@ -127,13 +176,13 @@ class Ledger:
         os.close(self._descriptor)
 
 
-def row_line(row: dict[str, Any]) -> bytes:
+def row_line(row: LedgerRow) -> bytes:
     """One line of a ledger. `key` is the first field, because the index reads it by position."""
     assert next(iter(row)) == "key"
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
+def read_ledger(path: Path) -> Iterator[LedgerRow]:
     """Yield the rows of a ledger, packed rows first."""
     for file in reversed(open_files(path)):
         try:
@@ -183,10 +232,10 @@ def index_file(index: KeyIndex, number: int, file: LedgerFile) -> None:
         )
 
 
-def find_row(index: KeyIndex, files: list[LedgerFile], key: str) -> dict[str, Any] | None:
+def find_row(index: KeyIndex, files: list[LedgerFile], key: str) -> LedgerRow | None:
     """Read the row with this key from its file; None if there is none."""
     for number, offset in index.find(key):
-        row: dict[str, Any] = orjson.loads(files[number].line_at(offset))
+        row: LedgerRow = orjson.loads(files[number].line_at(offset))
         if row["key"] == key:
             return row
     return None

@@ -18,7 +18,8 @@ from lamini.files import read_json
 from lamini.settings.teacher import TOKEN_LIMITS, Price, Teacher
 from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import packed_path, read_ledger
-from lamini.teacher.request import TOKENS, Spend, names_model
+from lamini.teacher.report import ShardReport
+from lamini.teacher.request import Spend, names_model
 
 logger = logging.getLogger("lamini")
 
@@ -225,13 +226,14 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
     return spending
 
 
-def report_spending(report: Mapping[str, Any], price: Price | None) -> Spending:
+def report_spending(report: ShardReport, price: Price | None) -> Spending:
     """Spending for the answers of a finished shard, from its report."""
-    prompt, completion, cached = (report.get(f"batch_{kind}", 0) for kind in TOKENS)
+    prompt, completion = report.batch_prompt_tokens, report.batch_completion_tokens
+    cached = report.batch_cached_tokens
     spending = Spending()
-    spending.add(prompt, completion, price, report["requests"], cached=cached, batch=True)
-    live = (report["prompt_tokens"] - prompt, report["completion_tokens"] - completion)
-    spending.add(*live, price, answers=0, cached=report.get("cached_tokens", 0) - cached)
+    spending.add(prompt, completion, price, report.requests, cached=cached, batch=True)
+    live = (report.prompt_tokens - prompt, report.completion_tokens - completion)
+    spending.add(*live, price, answers=0, cached=report.cached_tokens - cached)
     return spending
 
 
@@ -297,18 +299,13 @@ class Budget:
 
     def pay(self, spend: Spend, completion: Completion, *, batch: bool = False) -> None:
         """Add an answer to `spent` and to the session's `spend`."""
-        paid = Spending()
-        paid.add(
-            completion.prompt_tokens,
-            completion.completion_tokens,
-            self._price_of(completion.model),
-            cached=completion.cached_tokens,
-            batch=batch,
-        )
-        spend.prompt_tokens += paid.prompt_tokens
-        spend.completion_tokens += paid.completion_tokens
-        spend.dollars += paid.dollars
-        self.spent += paid.cost
+        prompt, answer = completion.prompt_tokens, completion.completion_tokens
+        price, cached = self._price_of(completion.model), completion.cached_tokens
+        paid = dollars(price, prompt, answer, cached_tokens=cached, batch=batch)
+        spend.prompt_tokens += prompt
+        spend.completion_tokens += answer
+        spend.dollars += paid
+        self.spent += Cost(paid, prompt + answer)
 
     def allows(self, reserved: Cost, estimate: Cost = _NOTHING) -> bool:
         """Whether a request may be sent.

@@ -139,7 +139,7 @@ def chat_request(
         messages: `{"role": ..., "content": ...}` in order.
         sampling: sampling parameters; null ones are omitted, `extra_body` is merged into the body
             last.
-        seed: sent if not None (`TeacherSession.request_seeds`: whether the settings want seeds).
+        seed: sent if not None (`teacher.seed_requests`: whether requests have seeds).
         sample: number of this request among requests with equal bodies.
         more_room: limits of the second request for a truncated or empty answer; None: no second.
     """

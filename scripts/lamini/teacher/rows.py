@@ -1,20 +1,25 @@
 """Conversion of completions to ledger rows, and of ledger rows to answers."""
 
-from typing import Any
-
 from lamini.teacher.completions import Completion
+from lamini.teacher.ledger import LedgerRow
 from lamini.teacher.request import Answer, names_model
 from lamini.teacher.thoughts import split_thoughts
 
 
 def ledger_row(
-    key: str, body: str, completion: Completion, attempts: int, sent_at: float, *, asked: str
-) -> dict[str, Any]:
+    key: str,
+    body: str,
+    completion: Completion,
+    attempts: int,
+    sent_at: float,
+    *,
+    asked: str,
+    batch: str = "",
+    discarded: tuple[int, int] = (0, 0),
+) -> LedgerRow:
     """The ledger row of a completion.
 
-    Fields that most rows do not need are omitted: `thoughts`, `refusal` (the endpoint's message),
-    `cached_tokens`, `estimated` if the endpoint did not tell the numbers of tokens, and `asked` if
-    the model that answered has another name.
+    Fields that most rows do not need are omitted, from `thoughts` on.
 
     Args:
         key: the request key.
@@ -23,15 +28,11 @@ def ledger_row(
         attempts: how many times the request was sent.
         sent_at: time of the last attempt, in seconds since the epoch.
         asked: name of the model in the request.
+        batch: id of the batch; empty for a live answer.
+        discarded: prompt and completion tokens of answers to the same request that were paid for
+            and discarded.
     """
-    others = {
-        "thoughts": completion.thoughts,
-        "refusal": completion.refusal,
-        "cached_tokens": completion.cached_tokens,
-        "estimated": not completion.told and not completion.refusal,
-        "asked": "" if completion.refusal or names_model(completion.model, asked) else asked,
-    }
-    return {
+    row: LedgerRow = {
         "key": key,
         "body": body,
         "prompt_tokens": completion.prompt_tokens,
@@ -42,18 +43,25 @@ def ledger_row(
         "attempts": attempts,
         "sent_at": sent_at,
         "text": completion.text,
-        **{name: value for name, value in others.items() if value},
     }
+    if completion.thoughts:
+        row["thoughts"] = completion.thoughts
+    if completion.refusal:
+        row["refusal"] = completion.refusal
+    if completion.cached_tokens:
+        row["cached_tokens"] = completion.cached_tokens
+    if not completion.told and not completion.refusal:
+        row["estimated"] = True
+    if not completion.refusal and not names_model(completion.model, asked):
+        row["asked"] = asked
+    if batch:
+        row["batch"] = batch
+    if any(discarded):
+        row["discarded_prompt_tokens"], row["discarded_completion_tokens"] = discarded
+    return row
 
 
-def discarded_fields(tokens: tuple[int, int]) -> dict[str, int]:
-    """Fields of a ledger row for answers to the same request that were paid for and discarded."""
-    if not any(tokens):
-        return {}
-    return {"discarded_prompt_tokens": tokens[0], "discarded_completion_tokens": tokens[1]}
-
-
-def answer_of_row(row: dict[str, Any], *, cached: bool) -> Answer:
+def answer_of_row(row: LedgerRow, *, cached: bool) -> Answer:
     """The answer of a ledger row; rows of earlier versions may contain thoughts in their text."""
     return Answer(
         key=row["key"],

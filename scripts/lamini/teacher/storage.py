@@ -7,6 +7,7 @@ row is cheap; `zstd -d` restores the plain form.
 import bisect
 import functools
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import zstandard
 from lamini.errors import LaminiError
 
 _LINE = re.compile(rb'\{"key":"([0-9a-f]{16})[0-9a-f]{16}",')
-_LARGEST_FRAME = 1 << 26
+_MAX_FRAME_BYTES = 1 << 26
 _RLE_BLOCK = 1
 
 
@@ -26,7 +27,7 @@ def key_of_line(line: bytes) -> int | None:
 
 
 class LedgerFile:
-    """A plain ledger.
+    """A plain ledger; several threads may read lines of it.
 
     Args:
         path: JSONL file.
@@ -35,21 +36,24 @@ class LedgerFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle = open(path, "rb")  # noqa: SIM115, closed by close()
+        self._lock = threading.Lock()
+        """Held between seeking and reading."""
 
     def scan(self) -> Iterator[tuple[int, bytes]]:
         """Yield the byte offset and the bytes of each whole line."""
         offset = 0
-        self._handle.seek(0)
-        for line in self._handle:
-            if not line.endswith(b"\n"):
-                return  # incomplete last line of a ledger that is being written
-            yield offset, line
-            offset += len(line)
+        with open(self.path, "rb") as handle:
+            for line in handle:
+                if not line.endswith(b"\n"):
+                    return  # incomplete last line of a ledger that is being written
+                yield offset, line
+                offset += len(line)
 
     def line_at(self, offset: int) -> bytes:
         """The line that starts at `offset`."""
-        self._handle.seek(offset)
-        return self._handle.readline()
+        with self._lock:
+            self._handle.seek(offset)
+            return self._handle.readline()
 
     def close(self) -> None:
         """Close the file."""
@@ -87,9 +91,11 @@ class PackedFile(LedgerFile):
 
     def _unpack(self, number: int) -> bytes:
         offset, length = self._frames[number]
-        self._handle.seek(offset)
+        with self._lock:
+            self._handle.seek(offset)
+            packed = self._handle.read(length)
         try:
-            data = zstandard.ZstdDecompressor().decompress(self._handle.read(length))
+            data = zstandard.ZstdDecompressor().decompress(packed)
         except zstandard.ZstdError as error:
             raise LaminiError(f"{self.path}: damaged at byte {offset} ({error})") from error
         if not data.endswith(b"\n"):
@@ -106,7 +112,7 @@ class PackedFile(LedgerFile):
                 frame = zstandard.get_frame_parameters(head)
             except zstandard.ZstdError as error:
                 raise LaminiError(f"{self.path}: damaged at byte {offset} ({error})") from error
-            if not 0 < frame.content_size <= _LARGEST_FRAME:
+            if not 0 < frame.content_size <= _MAX_FRAME_BYTES:
                 raise self._foreign()
             at, last = offset + zstandard.frame_header_size(head), False
             while not last:

@@ -14,7 +14,7 @@ from lamini.teacher.replies import PromptRefused
 
 logger = logging.getLogger("lamini")
 
-_MOST_WAITING = 3
+_MAX_WAITING = 3
 """Refusals before the first good answer, after which the job ends."""
 _JUDGED = 40
 """Answers and refusals before the share of refusals is judged."""
@@ -56,7 +56,7 @@ class Verdicts:
         """
         if not refusal.certain and not self.answered:
             self.waiting += 1
-            if self.waiting >= _MOST_WAITING:
+            if self.waiting >= _MAX_WAITING:
                 raise refusal.error
             return False
         self.refused += 1

@@ -10,9 +10,14 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from lamini.errors import LaminiError, StopRequested
+from lamini.files import read_json
+from lamini.jobs.commits import HUB_COMMITS
 from lamini.jobs.gpus import take_gpus
+from lamini.jobs.planned import check_planned
+from lamini.jobs.previous import take_previous
 from lamini.jobs.provenance import file_digests, read_record, record_job
 from lamini.jobs.run import job_name
 from lamini.jobs.start import start_job
@@ -25,29 +30,41 @@ from lamini.training.launch import launch, launched_already, run_on_nodes, visib
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
-    job = TrainingJob.from_json(parsed.settings, parsed.speed)
+    job = TrainingJob.from_json(parsed.settings, parsed.speed, parsed.name)
     logger = start_job(parsed.log, job_name(parsed.log))
     try:
-        if launched_already():
-            return _train(job, parsed)
-        read = file_digests(parsed.read)
-        finished = take_finished(parsed.output, job.fingerprint(parsed.tokenized))
-        if finished and all(_is_recorded(path, job, read) for path in parsed.written):
-            return 0  # the job that trained has already written the records
-        if not finished:
-            code = _train_in_processes(job, parsed, arguments)
-            if code != 0:
-                return code
-        if parsed.written:
-            record_job(
-                rule="train_model", settings=job.as_params(), inputs=read, outputs=parsed.written
-            )
+        return _run(job, parsed, arguments)
     except StopRequested as stop:
         logger.warning("%s", stop)
         return EXIT_STOPPED
     except LaminiError as error:
         logger.error("%s", error)
         return 1
+
+
+def _run(job: TrainingJob, parsed: argparse.Namespace, arguments: list[str]) -> int:
+    """Train, or take the result of an earlier job; returns the exit code."""
+    settings, written = job.as_params(), parsed.written
+    if written:
+        check_planned("train_model", written[0], settings, parsed.read)
+    if launched_already():
+        return _train(job, parsed)
+    read = file_digests(parsed.read)
+    if written and take_previous("train_model", settings, read, written, parsed.log):
+        return 0
+    finished = take_finished(parsed.output, job.fingerprint(parsed.tokenized))
+    if finished and all(_is_recorded(path, job, read) for path in written):
+        return 0  # the job that trained has already written the records
+    if not finished and (code := _train_in_processes(job, parsed, arguments)) != 0:
+        return code
+    if written:
+        record_job(
+            rule="train_model",
+            settings=settings,
+            inputs=read,
+            outputs=written,
+            facts=_hub_commits(parsed.output),
+        )
     return 0
 
 
@@ -68,6 +85,12 @@ def _is_recorded(path: str, job: TrainingJob, read: dict[str, str]) -> bool:
     return record is not None and (record["settings"], record["inputs"]) == (job.as_params(), read)
 
 
+def _hub_commits(output: Path) -> dict[str, Any]:
+    """Commits that the training processes read from the hub, from the model's manifest."""
+    facts = read_json(output / "final/manifest.json")
+    return {HUB_COMMITS: facts[HUB_COMMITS]} if HUB_COMMITS in facts else {}
+
+
 def _train(job: TrainingJob, parsed: argparse.Namespace) -> int:
     from lamini.training.run import train_student
 
@@ -80,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m lamini.training", description=__doc__)
     parser.add_argument("--settings", required=True, help="settings of the result, as JSON")
     parser.add_argument("--speed", default="{}", help="settings of the speed, as JSON")
+    parser.add_argument("--name", default="", help="title of the model card (default: the model)")
     parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
     parser.add_argument("--output", required=True, type=Path, help="folder for final/ and work/")
     parser.add_argument("--read", nargs="*", default=[], help="inputs, for provenance")

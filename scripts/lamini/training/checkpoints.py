@@ -2,6 +2,8 @@
 
 A checkpoint is written into a hidden folder, synced to disk, listed in a manifest and renamed to
 `step-NNNNNNN`. The newest two are kept. If the newest is damaged, the previous one is used.
+
+A run that keeps its best epoch has the weights of this epoch in each checkpoint (a hard link).
 """
 
 import logging
@@ -9,19 +11,26 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lamini.errors import LaminiError
-from lamini.files import damage_of, read_json, sync_folder, write_folder_manifest
+from lamini.files import (
+    copy_file,
+    damage_of,
+    read_json,
+    sync_folder,
+    write_folder_manifest,
+)
+from lamini.training.metrics import StepMetrics
 from lamini.training.optimization import Optimizer
 from lamini.training.ranks import Ranks
 
 logger = logging.getLogger("lamini")
 KEPT_CHECKPOINTS = 2
+_MODEL, _BEST = "model.safetensors", "best.safetensors"
 
 
 @dataclass
@@ -30,7 +39,7 @@ class Progress:
 
     step: int
     """Number of finished steps."""
-    metrics: list[dict[str, Any]]
+    metrics: list[StepMetrics]
     """Rows of `metrics.jsonl` so far."""
     scale: dict[str, float]
     """State of the fp16 loss scale; empty in other precisions."""
@@ -48,12 +57,14 @@ class Checkpoints:
 
     def __init__(self, folder: Path, fingerprint: str, ranks: Ranks) -> None:
         self._folder, self._fingerprint, self._ranks = folder, fingerprint, ranks
+        self._newest: Path | None = None  # saved or loaded by this process
 
     def save(
         self,
         progress: Progress,
         parameters: dict[str, torch.nn.Parameter],
         optimizer: Optimizer | None,
+        best_step: int | None = None,
     ) -> None:
         """Write a checkpoint, then delete all but the newest two.
 
@@ -61,6 +72,8 @@ class Checkpoints:
             progress: state of the run.
             parameters: the weights.
             optimizer: its state is two thirds of a checkpoint; None after the last step.
+            best_step: this step, or an earlier one whose weights are in the newest checkpoint: the
+                checkpoint also gets the weights of this step. None: no weights are kept.
 
         Raises:
             LaminiError: when the checkpoint can't be written (a full disk); earlier checkpoints
@@ -76,14 +89,19 @@ class Checkpoints:
             if optimizer and (self._ranks.first or optimizer.sharded):
                 _save(optimizer.state(), draft / f"optimizer-{self._ranks.rank:03}.safetensors")
             if self._ranks.first:
-                _save({n: p.detach() for n, p in parameters.items()}, draft / "model.safetensors")
+                _save({n: p.detach() for n, p in parameters.items()}, draft / _MODEL)
+                if best_step is not None:
+                    self._keep_best(draft, is_new=best_step == progress.step)
             self._ranks.wait()
             if self._ranks.first:
-                state = vars(progress) | {"fingerprint": self._fingerprint}
+                metrics = [row.as_json() for row in progress.metrics]
+                own = {"metrics": metrics, "fingerprint": self._fingerprint}
+                state = vars(progress) | own
                 write_folder_manifest(draft, {"state": state})
                 shutil.rmtree(final, ignore_errors=True)
                 os.replace(draft, final)
                 sync_folder(self._folder)
+                self._newest = final
                 for old in self._existing()[KEPT_CHECKPOINTS:]:
                     shutil.rmtree(old)
         except (OSError, SafetensorError) as error:
@@ -100,10 +118,7 @@ class Checkpoints:
         chosen = self._ranks.share(self._newest_sound() if self._ranks.first else None)
         if chosen is None:
             return None
-        weights = load_file(chosen / "model.safetensors")
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights.pop(name))
+        _load(parameters, chosen / _MODEL)
         state: dict[str, torch.Tensor] = {}
         for path in sorted(chosen.glob("optimizer-*.safetensors")):
             state |= load_file(path)
@@ -112,12 +127,28 @@ class Checkpoints:
         facts = read_json(chosen / "manifest.json")["state"]
         facts.pop("fingerprint")
         logger.info("resuming from %s", chosen)
-        return Progress(**facts)
+        self._newest = chosen
+        metrics = [StepMetrics(**row) for row in facts.pop("metrics")]
+        return Progress(metrics=metrics, **facts)
+
+    def load_best(self, parameters: dict[str, torch.nn.Parameter]) -> None:
+        """Load the weights of the kept epoch from the newest checkpoint, on rank 0 only."""
+        if self._newest is not None and self._ranks.first:
+            _load(parameters, self._newest / _BEST)
 
     def remove(self) -> None:
         """Delete all checkpoints; call after the result is written."""
         for path in [*self._existing(), *self._folder.glob(".step-*.draft")]:
             shutil.rmtree(path, ignore_errors=True)
+
+    def _keep_best(self, draft: Path, *, is_new: bool) -> None:
+        """Link the weights of the kept epoch, from the draft itself or the newest checkpoint."""
+        assert is_new or self._newest is not None
+        source = draft / _MODEL if is_new else Path(self._newest or "") / _BEST
+        try:
+            os.link(source, draft / _BEST)
+        except OSError:  # a file system without hard links
+            copy_file(source, draft / _BEST)
 
     def _existing(self) -> list[Path]:
         return sorted(self._folder.glob("step-*"), reverse=True)
@@ -132,7 +163,8 @@ class Checkpoints:
             if found == self._fingerprint:
                 return path
             logger.warning(
-                "%s belongs to other settings or data and is removed; training starts at step 1",
+                "%s belongs to other settings, data or code and is removed; training starts at"
+                " step 1",
                 path,
             )
             shutil.rmtree(path)
@@ -143,6 +175,13 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     with open(path, "rb") as handle:
         os.fsync(handle.fileno())
+
+
+def _load(parameters: dict[str, torch.nn.Parameter], path: Path) -> None:
+    weights = load_file(path)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights.pop(name))
 
 
 def _damage(folder: Path) -> str | None:

@@ -16,10 +16,12 @@ from lamini.errors import LaminiError
 from lamini.forward.proof import Reference, proof_tokens
 from lamini.students.numerics import choose_precision
 from lamini.students.token_cache import Integers, TokenCache
+from lamini.training.adapter import perturbed, trainable_embeddings
 from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
 from lamini.training.fast_modules import align_head, fuse_activations
+from lamini.training.gradients import GradientSums
 from lamini.training.job import TrainingJob
-from lamini.training.layout import MicroBatch, lay_out, lay_out_flat
+from lamini.training.layout import MicroBatch, choose_shapes, lay_out, lay_out_flat
 from lamini.training.losses import token_losses
 from lamini.training.micro_batches import CPU_COSTS, MicroBatchCosts, measure_costs
 from lamini.training.optimization import autocast, protect_t5_from_overflow
@@ -97,21 +99,22 @@ class Computation:
         self._model, self._cache, self._ranks = model, cache, ranks
         self._architecture, self._start_token = job.architecture, start_token
         self._name, self._costs = job.model, CPU_COSTS
+        self._row_shapes: Integers | None = None
         self.precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
         proven = pairs_to_prove(cache, used, proof_tokens(model))
-        reference = Reference(
-            job.model, model, [(cache.prompt(int(p)), cache.response(int(p))) for p in proven]
-        )
-        fuse_activations(model)
-        if self.precision == "fp16":
-            protect_t5_from_overflow(model)
-        if self.precision != "fp32" and ranks.device.type == "cuda":
-            align_head(model.get_output_embeddings())
-        candidates = ways_to_try(model, self.precision)
-        choice = reference.choose(
-            {way: functools.partial(self._tried, proven, way) for way in candidates},
-            None if self.precision == "fp32" else self._autocast,
-        )
+        sample = [(cache.prompt(int(p)), cache.response(int(p))) for p in proven]
+        with perturbed(model):
+            reference = Reference(job.model, model, sample)
+            fuse_activations(model)
+            if self.precision == "fp16":
+                protect_t5_from_overflow(model)
+            if self.precision != "fp32" and ranks.device.type == "cuda":
+                align_head(model.get_output_embeddings())
+            candidates = ways_to_try(model, self.precision)
+            choice = reference.choose(
+                {way: functools.partial(self._tried, proven, way) for way in candidates},
+                None if self.precision == "fp32" else self._autocast,
+            )
         self._way = self._slowest(candidates, choice.way)
         self.choice = dataclasses.replace(choice, way=self._way)
         """Way of computation, the same on all ranks, and the result of the verification."""
@@ -120,6 +123,15 @@ class Computation:
         if job.recipe.tokens_per_micro_batch != "auto":
             budget = job.recipe.tokens_per_micro_batch
             self._costs = dataclasses.replace(self._costs, budget=budget)
+        if self._way == "packed":
+            self._row_shapes = choose_shapes(
+                cache.prompt_lengths[used],
+                cache.response_lengths[used],
+                pairs=job.recipe.batch_pairs,
+                budget=self._costs.budget,
+                overhead=self._costs.overhead,
+                ranks=ranks.world,
+            )
 
     def prepare(self, pairs: Integers, weights: np.ndarray) -> Prepared:
         """Lay out a set of pairs and build this rank's batches.
@@ -141,6 +153,8 @@ class Computation:
         self,
         prepared: Prepared,
         scale: float | None = None,
+        *,
+        gradients: GradientSums | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> Sums:
         """Loss of a set of pairs, summed over ranks.
@@ -151,6 +165,7 @@ class Computation:
             prepared: the pairs.
             scale: factor of the loss in the backward pass, which adds this rank's share of the
                 gradient to the parameters, which have none yet; None: no backward pass.
+            gradients: starts to sum the gradients over ranks; None: they are not summed.
             meanwhile: work of the CPU to do while a GPU computes.
 
         Raises:
@@ -158,13 +173,15 @@ class Computation:
         """
         if prepared.costs != self._costs:
             prepared = self.prepare(prepared.pairs, prepared.weights)
-        loss = self._computed(prepared.batches, scale)
+        loss = self._computed(prepared.batches, scale, gradients)
         if meanwhile is not None:
             meanwhile()
         while self._ranks.any(loss is None):
+            if gradients is not None:
+                gradients.discard()
             self._take_smaller_micro_batches(prepared)
             prepared = self.prepare(prepared.pairs, prepared.weights)
-            loss = self._computed(prepared.batches, scale)
+            loss = self._computed(prepared.batches, scale, gradients)
         assert loss is not None
         pairs, shared, layout = prepared.pairs, prepared.shared, prepared.layout
         fed = self._cache.prompt_lengths[pairs].sum() + self._cache.response_lengths[pairs].sum()
@@ -177,11 +194,23 @@ class Computation:
             padding=1 - float(fed - shared * len(pairs)) / computed,
         )
 
-    def _computed(self, batches: list[Batch], scale: float | None) -> torch.Tensor | None:
+    def _computed(
+        self, batches: list[Batch], scale: float | None, gradients: GradientSums | None
+    ) -> torch.Tensor | None:
         """This rank's share of the loss; None if the memory was too small."""
+        loss = self._added_up(batches, scale, gradients)
+        if gradients is not None:
+            gradients.start_all()
+        return loss
+
+    def _added_up(
+        self, batches: list[Batch], scale: float | None, gradients: GradientSums | None
+    ) -> torch.Tensor | None:
         loss = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
         try:
-            for batch in batches:
+            for number, batch in enumerate(batches, start=1):
+                if gradients is not None and number == len(batches):
+                    gradients.begin_last_pass()
                 loss += self._pass(batch, scale)
         except torch.OutOfMemoryError:
             return None
@@ -235,13 +264,14 @@ class Computation:
             return layout.padded_tokens
 
         shares = self._ranks.world if job.recipe.shard_optimizer else 1
-        moments = 2 * sum(4 * p.numel() for p in self._model.parameters()) // shares
+        trained = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
+        moments = 2 * 4 * trained // shares
         costs = measure_costs(compute, self._ranks.device, moments, work / "micro_batches.json")
         self._model.train(training)
         return costs
 
     def _on_device(self, batch: Batch) -> Batch:
-        device = self._ranks.device
+        device = self._model.device  # in a proof the CPU, if the GPU can't hold the model in fp32
         return batch.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -267,6 +297,7 @@ class Computation:
             ranks,
             packed=way == "packed",
             overhead=costs.overhead,
+            row_shapes=self._row_shapes,
         )
         return shared, layout
 
@@ -292,7 +323,7 @@ class Computation:
         The first pass raises if the way fails in training mode.
         """
         self._model.train()
-        with torch.enable_grad():
+        with torch.enable_grad(), trainable_embeddings(self._model):
             self.log_likelihoods(pairs[:1], way)
         self._model.eval()
         return self.log_likelihoods(pairs, way)

@@ -23,12 +23,16 @@ from lamini.files import (
     write_jsonl,
 )
 from lamini.forward.proof import Choice
+from lamini.jobs.commits import HUB_COMMITS, commits_read
 from lamini.prompt_formats import render_prompt
+from lamini.students.adapters import save_adapter
 from lamini.students.pretrained import save_model
 from lamini.students.token_cache import TokenCache
-from lamini.training.facts import InitialWeights, TrainingFacts
+from lamini.training.facts import AdapterFacts, InitialWeights, TrainingFacts
 from lamini.training.job import TrainingJob
-from lamini.training.pairs import Selection
+from lamini.training.kept_epoch import best_row, kept_facts
+from lamini.training.metrics import StepMetrics, held_out_losses
+from lamini.training.pairs import Selection, StepPlan
 
 logger = logging.getLogger("lamini")
 METRICS = "metrics.jsonl"
@@ -36,6 +40,9 @@ LEFT_OUT = "left_out.jsonl"
 _CHAT = """`tokenizer.apply_chat_template(messages, add_generation_prompt=True)` gives its tokens as
 in training, for the last message, which must be the user's. Earlier turns and system messages are
 left out: the model has seen none."""
+_OWN_CHAT = """`tokenizer.apply_chat_template(messages, add_generation_prompt=True)` gives its
+tokens as in training, for one message of the user. The model has seen no earlier turns, and no
+other system message than that of this prompt."""
 _NO_CHAT = """The tokenizer has no chat template: tokenise the prompt as a text, with the tokens
 that the tokenizer adds."""
 
@@ -44,7 +51,7 @@ def export_model(
     job: TrainingJob,
     model: Any,
     tokenizer: Any,
-    metrics: list[dict[str, Any]],
+    metrics: list[StepMetrics],
     facts: TrainingFacts,
     *,
     left_out: list[dict[str, Any]],
@@ -54,7 +61,7 @@ def export_model(
 
     Args:
         job: settings of the run.
-        model: the trained model.
+        model: the trained model (`adapter.export_form`).
         tokenizer: its tokenizer, with the chat template.
         metrics: rows of `metrics.jsonl`.
         facts: facts of the run (`run_facts`).
@@ -67,11 +74,21 @@ def export_model(
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        save_model(model, tokenizer, folder)
-        write_jsonl(folder / METRICS, metrics)
+        if _is_adapter(job):
+            save_adapter(model, tokenizer, folder)
+        else:
+            save_model(model, tokenizer, folder)
+        StepMetrics.write_rows(folder / METRICS, metrics)
         write_jsonl(folder / LEFT_OUT, left_out)
         with atomic_writer(folder / "README.md") as handle:
-            handle.write(model_card(job, facts, chat_template=bool(tokenizer.chat_template)))
+            handle.write(
+                model_card(
+                    job,
+                    facts,
+                    chat_template=bool(tokenizer.chat_template),
+                    chat_prompt=_chat_prompt(tokenizer) if job.chat else None,
+                )
+            )
         return write_folder_manifest(folder, facts.as_json())
     except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -83,56 +100,80 @@ def export_model(
 
 def run_facts(
     job: TrainingJob,
-    metrics: list[dict[str, Any]],
+    metrics: list[StepMetrics],
     cache: TokenCache,
     selection: Selection,
     choice: Choice,
+    *,
+    adapter: AdapterFacts | None = None,
 ) -> TrainingFacts:
     """Facts of a run for its manifest and model card: first and last losses, counts, data."""
     steps = metrics[1:]
-    skipped = sum(row["gradient_norm"] is None for row in steps)  # None: the norm was not finite
-    measured = [row["held_out_loss"] for row in metrics if row["held_out_loss"] is not None]
-    start = job.initialization
+    measured = held_out_losses(metrics)
+    first, last = steps[0].loss, steps[-1].loss
+    assert first is not None and last is not None  # only the row of step 0 has no loss
+    kept = best_row(metrics) if job.recipe.keep == "best" else None
+    after = kept.held_out_loss if kept else measured[-1] if measured else None
+    start, planned = job.initialization, StepPlan(selection.training, job.recipe).steps
     return TrainingFacts(
         model=job.model,
         initialization=InitialWeights(path=start.path, revision=start.revision),
         steps=len(steps),
-        steps_skipped=skipped,
-        loss_first=steps[0]["loss"],
-        loss_last=steps[-1]["loss"],
+        steps_skipped=sum(row.skipped for row in steps),
+        loss_first=first,
+        loss_last=last,
         held_out_before=measured[0] if measured else None,
-        held_out_after=measured[-1] if measured else None,
+        held_out_after=after,
         pairs_used=len(selection.training),
         pairs_held_out=len(selection.held_out),
         pairs_left_out=selection.counts(),
-        supervised_tokens=sum(row["supervised_tokens"] for row in steps),
-        tokens=sum(row["tokens"] for row in steps),
+        supervised_tokens=sum(row.supervised_tokens or 0 for row in steps),
+        tokens=sum(row.tokens or 0 for row in steps),
         dataset_sha256=cache.facts["dataset_sha256"],
+        **kept_facts(metrics, job.recipe, planned),
         **choice.facts(),
+        **({"adapter": adapter} if adapter else {}),
+        **({HUB_COMMITS: commits} if (commits := commits_read()) else {}),
     )
 
 
-def model_card(job: TrainingJob, facts: TrainingFacts, *, chat_template: bool) -> str:
+def _chat_prompt(tokenizer: Any) -> str:
+    """Prompt that the tokenizer's chat template gives for `{instruction}`."""
+    message = {"role": "user", "content": "{instruction}"}
+    text: str = tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+    return text
+
+
+def model_card(
+    job: TrainingJob,
+    facts: TrainingFacts,
+    *,
+    chat_template: bool,
+    chat_prompt: str | None = None,
+) -> str:
     """Text of the model folder's `README.md`.
 
     Args:
         job: settings of the run.
         facts: facts of the run (`run_facts`).
         chat_template: whether the tokenizer has a chat template.
+        chat_prompt: prompt of `prompt_format: chat`; null: another prompt format.
     """
+    prompt = chat_prompt or render_prompt(job.prompt_format, "{instruction}")
+    template = _CHAT if chat_template else _NO_CHAT
     recipe = job.recipe.result_params().items()
-    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe if key != "version")
+    settings = "\n".join(f"| {key} | {_cell(value)} |" for key, value in recipe if key != "version")
     left_out = sum(facts.pairs_left_out.values())
     return f"""---
 base_model: {job.initialization.path}
-library_name: transformers
+library_name: {"peft" if _is_adapter(job) else "transformers"}
 pipeline_tag: {"text-generation" if _causal(job) else "text2text-generation"}
 language: en
 license: other
 license_name: that-of-the-base-model-and-the-data
 ---
 
-# {job.name}
+# {job.name or job.model}
 
 {job.initialization.path} fine-tuned on instruction-response pairs as LaMini-LM is
 ([arXiv 2304.14402](https://arxiv.org/abs/2304.14402), section 4.1).
@@ -140,10 +181,10 @@ license_name: that-of-the-base-model-and-the-data
 ## Prompt
 
 ```
-{render_prompt(job.prompt_format, "{instruction}")}
+{prompt}
 ```
-
-{_CHAT if chat_template else _NO_CHAT}
+{_loading(job)}
+{_OWN_CHAT if chat_prompt else template}
 
 ## Training
 
@@ -153,7 +194,7 @@ license_name: that-of-the-base-model-and-the-data
 | pairs held out | {facts.pairs_held_out:,} |
 | pairs left out | {left_out:,} (`left_out.jsonl`) |
 | optimiser steps | {facts.steps:,} |
-| of them skipped, as fp16 overflowed | {facts.steps_skipped:,} |
+| of them skipped, as fp16 overflowed | {facts.steps_skipped:,} |{_kept(facts)}{_adapter(facts)}
 | loss of the first and the last step | {facts.loss_first} → {facts.loss_last} |
 | held-out loss before and after | {facts.held_out_before} → {facts.held_out_after} |
 | computed by | `{facts.way}`{_refused(facts)} |
@@ -185,10 +226,57 @@ what models trained on its answers are used for.
 """
 
 
+def _cell(value: Any) -> str:
+    """A setting's value in the table; of a group of settings their names and values."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(part)}" for name, part in value.items())
+    return str(value)
+
+
 def _refused(facts: TrainingFacts) -> str:
     """Reasons why faster ways of computation were refused."""
     reasons = (facts.refused_ways or {}).items()
     return "".join(f"; not by `{way}`, which {reason}" for way, reason in reasons)
+
+
+def _kept(facts: TrainingFacts) -> str:
+    """Rows on the kept epoch and the early stop; empty with the default recipe."""
+    rows = []
+    if facts.kept_step is not None:
+        kept = f"epoch {facts.kept_epoch:g} (step {facts.kept_step:,}), the lowest held-out loss"
+        rows.append(f"weights kept | of {kept}")
+    if facts.steps_planned is not None:
+        early = f"early, as the held-out loss did not fall; planned: {facts.steps_planned:,} steps"
+        rows.append(f"stopped | {early if facts.stopped_early else 'after the last step'}")
+    return "".join(f"\n| {row} |" for row in rows)
+
+
+def _adapter(facts: TrainingFacts) -> str:
+    """Row on the adapter; empty if all weights were trained."""
+    if facts.adapter is None:
+        return ""
+    trained, frozen = facts.adapter.parameters_trained, facts.adapter.parameters_frozen
+    modules = ", ".join(facts.adapter.modules)
+    return (
+        f"\n| weights trained | a LoRA adapter of {trained:,} parameters in {modules}; the"
+        f" {frozen:,} others as in the base model |"
+    )
+
+
+def _is_adapter(job: TrainingJob) -> bool:
+    return job.recipe.lora is not None and job.recipe.lora.export == "adapter"
+
+
+def _loading(job: TrainingJob) -> str:
+    """How to load a folder with an adapter alone; empty for a whole model."""
+    if not _is_adapter(job):
+        return ""
+    kind = "CausalLM" if _causal(job) else "Seq2SeqLM"
+    return f"""
+This folder has a LoRA adapter only: `peft.AutoPeftModelFor{kind}.from_pretrained` of it also loads
+the base model. If the tokenizer has more tokens than the base model, call its
+`resize_token_embeddings(len(tokenizer))` before: the new tokens get the mean of the others.
+"""
 
 
 def _causal(job: TrainingJob) -> bool:

@@ -12,6 +12,17 @@ class InitialWeights(JsonFile):
     """Commit or tag on the hub."""
 
 
+class AdapterFacts(JsonFile):
+    """Size of a LoRA adapter (`training.adapter`)."""
+
+    parameters_trained: int
+    """Parameters of the adapter."""
+    parameters_frozen: int
+    """Parameters of the model without its adapter."""
+    modules: list[str]
+    """Last parts of the names of the modules with an adapter."""
+
+
 class TrainingFacts(JsonFile):
     """Content of `results/checkpoints/{model}/final/manifest.json`, without its list of files.
 
@@ -23,6 +34,14 @@ class TrainingFacts(JsonFile):
     initialization: InitialWeights
     steps: int
     """Number of optimizer steps."""
+    steps_planned: int | None = None
+    """Number of steps without an early stop; null: the recipe has no `patience`."""
+    kept_step: int | None = None
+    """Step of the exported weights (`keep: best`); null: the last one."""
+    kept_epoch: float | None = None
+    """Epoch that ends with `kept_step`."""
+    adapter: AdapterFacts | None = None
+    """Null: all weights were trained."""
     steps_skipped: int | None = None
     """Steps that changed no weight, because fp16 overflowed; null in manifests of earlier
     versions."""
@@ -31,6 +50,7 @@ class TrainingFacts(JsonFile):
     held_out_before: float | None
     """Loss on the held-out pairs; null without held-out pairs."""
     held_out_after: float | None
+    """The same loss with the exported weights."""
     pairs_used: int
     pairs_held_out: int
     pairs_left_out: dict[str, int]
@@ -40,7 +60,15 @@ class TrainingFacts(JsonFile):
     tokens: int
     """Number of tokens without padding, over all steps."""
     dataset_sha256: str
+    hub_commits: dict[str, str | None] | None = None
+    """Commits of the initial model and tokenizer (`lamini.jobs.commits`); null: none is from the
+    hub."""
     way: str | None = None
     """Way of computation (`lamini.forward.proof`); null in manifests of earlier versions."""
     refused_ways: dict[str, str] | None = None
     """Reason of refusal of each faster way; null: none was refused."""
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the run ended early, because the held-out loss did not fall any more."""
+        return self.steps_planned is not None and self.steps < self.steps_planned

@@ -1,4 +1,4 @@
-"""Data of GPU models, and an estimate of training time from them.
+"""Data of GPU models, and the time that training takes on them by these data.
 
 Sources: the vendor's data sheets. Peaks are of dense 16-bit matrix products with sums in fp32.
 """
@@ -39,16 +39,37 @@ time of its matrix products, times the bandwidth. GPT-2-124M: 119,350 tokens in 
 107,914 tokens in 0.679 s. T5's attention reads and writes a matrix of position biases.
 """
 
+_LAUNCH_SECONDS = 10e-6
+"""Time of the CPU to start one kernel, the slower of the usual 5 to 10 microseconds."""
+_KERNELS: dict[Architecture, float] = {"decoder-only": 800, "encoder-decoder": 2600}
+"""Kernels of a micro-batch, forward and backward, of a model with GPT-2's 124.4M parameters, as
+counted by benchmarks/kernel_counts.py. The number grows with the layers: about the square root of
+the parameters."""
+
+
+def gpu_by_name(name: str) -> Gpu | None:
+    """Data sheet of a GPU, by its driver's device name; None if the GPU is not listed."""
+    return next((gpu for card, gpu in GPUS.items() if card in name), None)
+
 
 def gpu_peak(name: str) -> float | None:
     """Peak of a GPU in FLOP/s, by its driver's device name; None if the GPU is not listed."""
-    return next((gpu.peak for card, gpu in GPUS.items() if card in name), None)
+    gpu = gpu_by_name(name)
+    return gpu.peak if gpu else None
 
 
 def training_seconds(
-    gpu: Gpu, architecture: Architecture, parameters: int, tokens: float, flops: float
+    gpu: Gpu,
+    architecture: Architecture,
+    parameters: int,
+    tokens: float,
+    flops: float,
+    *,
+    micro_batches: int = 1,
 ) -> float:
-    """Estimated seconds of training on one GPU.
+    """Estimated GPU-seconds of training: of the GPU's work, or of starting the kernels if longer.
+
+    The exchange of gradients among several GPUs is left out.
 
     Args:
         gpu: the GPU model.
@@ -56,9 +77,12 @@ def training_seconds(
         parameters: its number of parameters.
         tokens: prompt and response tokens.
         flops: floating-point operations for these tokens, forward and backward.
+        micro_batches: number of micro-batches of all steps and GPUs.
     """
     traffic = tokens * _TRAFFIC[architecture] * width_times_layers(parameters)
-    return flops / (_MATRIX_SHARE * gpu.peak) + traffic / gpu.bandwidth
+    work = flops / (_MATRIX_SHARE * gpu.peak) + traffic / gpu.bandwidth
+    kernels = _KERNELS[architecture] * (parameters / 124.4e6) ** 0.53
+    return max(work, micro_batches * kernels * _LAUNCH_SECONDS)
 
 
 def width_times_layers(parameters: int) -> float:

@@ -14,11 +14,15 @@ from lamini.log import Progress as ProgressLog
 from lamini.students.token_cache import TokenCache
 from lamini.training.checkpoints import Checkpoints, Progress
 from lamini.training.computation import Computation, Prepared
+from lamini.training.gradients import GradientSums
 from lamini.training.interrupts import StopSignals
 from lamini.training.job import TrainingJob
+from lamini.training.kept_epoch import best_row, stops_early
+from lamini.training.metrics import StepMetrics
 from lamini.training.optimization import LossScale, Optimizer, learning_rate
 from lamini.training.pairs import Selection, StepPlan, pair_weights
 from lamini.training.ranks import Ranks
+from lamini.training.step_clock import run_clock
 from lamini.training.telemetry import Telemetry
 
 logger = logging.getLogger("lamini")
@@ -67,11 +71,13 @@ class Trainer:
         self.choice, self.precision = self._computation.choice, self._computation.precision
         self._scale = LossScale(enabled=self.precision == "fp16")
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._optimizer = Optimizer(self._parameters, job.recipe, ranks)
+        self._gradients = GradientSums(self._parameters, ranks, sharded=job.recipe.shard_optimizer)
+        self._optimizer = Optimizer(self._gradients, job.recipe)
         self._checkpoints = Checkpoints(work, fingerprint, ranks)
         self._telemetry = Telemetry(work, model, job.architecture, ranks)
+        self._clock = run_clock(job, model, cache, selection.training, ranks=ranks, work=work)
 
-    def run(self) -> list[dict[str, Any]]:
+    def run(self) -> list[StepMetrics]:
         """Train to the end and return the rows of `metrics.jsonl`.
 
         Raises:
@@ -81,36 +87,46 @@ class Trainer:
         with StopSignals() as signals:
             progress = self._begin()
             saved_step, saved_at = progress.step, time.monotonic()
-            log = ProgressLog(self.plan.steps, "steps", progress.step, self._telemetry.line)
+            log = ProgressLog(
+                self.plan.steps,
+                "steps",
+                progress.step,
+                self._telemetry.line,
+                self._clock.seconds,
+            )
             with log:
-                while progress.step < self.plan.steps:
+                while not self._ended(progress):
                     row = self.step(progress.step)
+                    self._clock.tick()
                     if self.plan.ends_epoch(progress.step):
-                        row["held_out_loss"] = self.held_out_loss()
+                        row = row.model_copy(update={"held_out_loss": self.held_out_loss()})
                     progress.metrics.append(row)
                     progress.step += 1
                     self._telemetry.record(row)
                     log.advance()
                     stop = self._ranks.any(signals.received is not None)
                     due = time.monotonic() - saved_at > 60 * self._recipe.save_minutes
-                    if stop or self._ranks.any(due) or progress.step == self.plan.steps:
+                    if row.held_out_loss is not None:
+                        due |= self._best_step(progress) == progress.step
+                    ended = self._ended(progress)
+                    if stop or self._ranks.any(due) or ended:
                         self._save(progress)
                         saved_step, saved_at = progress.step, time.monotonic()
-                    if stop and progress.step < self.plan.steps:
+                    if stop and not ended:
                         raise StopRequested(
                             f"stopped after step {saved_step} of {self.plan.steps}, which is"
                             " saved; run the same command to resume"
                         )
         self._telemetry.close()
-        # Rows loaded from a checkpoint have sorted keys.
-        return [{column: row[column] for column in _COLUMNS} for row in progress.metrics]
+        self._keep_best(progress)
+        return progress.metrics
 
     def clean_up(self) -> None:
         """Delete the checkpoints; call after the result is written."""
         if self._ranks.first:
             self._checkpoints.remove()
 
-    def step(self, step: int) -> dict[str, Any]:
+    def step(self, step: int) -> StepMetrics:
         """Run one optimiser step and return its row of metrics.
 
         Args:
@@ -128,7 +144,10 @@ class Trainer:
         pairs = prepared.pairs
         supervised = self._cache.response_lengths[pairs]
         sums = self._computation.sums(
-            prepared, self._scale.value, lambda: self._prepare_ahead(step + 1)
+            prepared,
+            self._scale.value,
+            gradients=self._gradients,
+            meanwhile=lambda: self._prepare_ahead(step + 1),
         )
         rate = learning_rate(self._recipe, step, self.plan.steps)
         norm = self._update(rate)
@@ -138,18 +157,18 @@ class Trainer:
             int(supervised.sum()),
             time.monotonic() - started,
         )
-        return {
-            "step": step + 1,
-            "epoch": _rounded((step + 1) / self.plan.steps_per_epoch),
-            "loss": _rounded(sums.loss),
-            "held_out_loss": None,
-            "learning_rate": rate,
-            "gradient_norm": _rounded(norm) if np.isfinite(norm) else None,
-            "pairs": len(pairs),
-            "supervised_tokens": int(supervised.sum()),
-            "tokens": sums.tokens,
-            "padding_share": _rounded(sums.padding),
-        }
+        return StepMetrics(
+            step=step + 1,
+            epoch=_rounded((step + 1) / self.plan.steps_per_epoch),
+            loss=_rounded(sums.loss),
+            held_out_loss=None,
+            learning_rate=rate,
+            gradient_norm=_rounded(norm) if np.isfinite(norm) else None,
+            pairs=len(pairs),
+            supervised_tokens=int(supervised.sum()),
+            tokens=sums.tokens,
+            padding_share=_rounded(sums.padding),
+        )
 
     def held_out_loss(self) -> float | None:
         """Mean loss per supervised token of the held-out pairs, nats; None without such pairs."""
@@ -160,7 +179,8 @@ class Trainer:
         weights = np.full(len(pairs), 1.0 / self._cache.response_lengths[pairs].sum())
         with torch.no_grad():
             sums = self._computation.sums(self._computation.prepare(pairs, weights))
-        return _rounded(sums.loss)
+        # The same bytes on all ranks: the kept epoch and the early stop depend on it.
+        return float(self._ranks.share(_rounded(sums.loss)))
 
     def _prepared(self, step: int) -> Prepared:
         if self._ahead is not None and self._ahead[0] == step:
@@ -179,17 +199,40 @@ class Trainer:
         if progress is not None:
             self._scale.load_state(progress.scale)
             return progress
-        first = dict.fromkeys(_COLUMNS) | {
-            "step": 0,
-            "epoch": 0.0,
-            "held_out_loss": self.held_out_loss(),
-        }
+        first = StepMetrics.untrained(self.held_out_loss())
         return Progress(step=0, metrics=[first], scale=self._scale.state())
+
+    def _ended(self, progress: Progress) -> bool:
+        return progress.step == self.plan.steps or stops_early(progress.metrics, self._recipe)
+
+    def _best_step(self, progress: Progress) -> int | None:
+        """Step of the weights to keep so far; None if the last ones are kept."""
+        best = best_row(progress.metrics) if self._recipe.keep == "best" else None
+        return best.step if best else None
 
     def _save(self, progress: Progress) -> None:
         progress.scale = self._scale.state()
-        ended = progress.step == self.plan.steps
-        self._checkpoints.save(progress, self._parameters, None if ended else self._optimizer)
+        optimizer = None if self._ended(progress) else self._optimizer
+        best = self._best_step(progress)
+        self._checkpoints.save(progress, self._parameters, optimizer, best)
+
+    def _keep_best(self, progress: Progress) -> None:
+        """Replace the weights by those of the best epoch if the recipe keeps them; log both."""
+        best = self._best_step(progress)
+        if best is not None and best != progress.step:
+            self._checkpoints.load_best(self._parameters)
+        if not self._ranks.first:
+            return
+        if progress.step < self.plan.steps:
+            logger.info(
+                "stopped early after step %d of %d: %d held-out losses in a row are not below the"
+                " lowest one",
+                progress.step,
+                self.plan.steps,
+                self._recipe.patience,
+            )
+        if best is not None:
+            logger.info("kept: the weights of step %d, with the lowest held-out loss", best)
 
     def _check(self, step: int, loss: float, norm: float) -> None:
         """Raise a LaminiError if training diverges; log a skipped step."""
@@ -214,11 +257,10 @@ class Trainer:
             )
 
     def _update(self, rate: float) -> float:
-        """Sum the gradient over ranks, clip and apply it; returns its norm before clipping."""
-        parameters = list(self._parameters.values())
-        self._ranks.sum_gradients(parameters)
-        self._scale.undo(parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self._recipe.max_gradient_norm)
+        """Clip and apply the gradient, summed over ranks; returns its norm before clipping."""
+        self._gradients.wait()
+        self._scale.undo(piece.tensor for piece in self._gradients.pieces)
+        norm = self._gradients.clip(self._recipe.max_gradient_norm)
         # The sum is the same on all ranks, so all take the same branch.
         finite = bool(torch.isfinite(norm))
         if finite:
@@ -226,23 +268,8 @@ class Trainer:
         elif not self._scale.enabled:
             return float(norm)
         self._scale.adapt(finite)
-        for parameter in parameters:
-            parameter.grad = None
+        self._gradients.clear()
         return float(norm)
-
-
-_COLUMNS = (
-    "step",
-    "epoch",
-    "loss",
-    "held_out_loss",
-    "learning_rate",
-    "gradient_norm",
-    "pairs",
-    "supervised_tokens",
-    "tokens",
-    "padding_share",
-)
 
 
 def _rounded(value: float) -> float:

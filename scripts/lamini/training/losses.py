@@ -88,12 +88,14 @@ def _after_prefix(model: Any, batch: Batch) -> torch.Tensor:
         return _rows(model, batch)
     prefix = batch.inputs["prefix_ids"]
     cache = model.base_model(input_ids=prefix, use_cache=True).past_key_values
+    # With frozen embeddings (an adapter), keys and values of the first layer may have no gradient.
+    starts = torch.is_grad_enabled() and model.get_input_embeddings().weight.requires_grad
     for layer in cache.layers:
         if not isinstance(layer, DynamicLayer):
             raise ValueError(f"its cache has layers of type {type(layer).__name__}")
         keys, values = layer.keys, layer.values
         assert keys is not None and values is not None  # filled by the prefix
-        if torch.is_grad_enabled() and not keys.requires_grad:
+        if starts and not keys.requires_grad:
             raise ValueError("its cache stops the gradient")
         layer.keys = keys.expand(len(ids), -1, -1, -1)
         layer.values = values.expand(len(ids), -1, -1, -1)

@@ -52,7 +52,7 @@ class Measurement:
 
 
 def measure_costs(
-    compute: Callable[[int], int], device: torch.device, reserved: int, file: Path
+    compute: Callable[[int], int], device: torch.device, reserved: int, file: Path | None = None
 ) -> MicroBatchCosts:
     """Measure the costs on a GPU, or read those that an earlier attempt of the run measured.
 
@@ -61,10 +61,11 @@ def measure_costs(
             number with padding.
         device: the GPU.
         reserved: memory that the run will need besides, in bytes (the optimiser's state).
-        file: file with the measured costs; a resumed run then has the same micro-batches.
+        file: file with the measured costs; a resumed run then has the same micro-batches. None:
+            they are not kept.
     """
     card = torch.cuda.get_device_name(device)
-    if file.exists():
+    if file is not None and file.exists():
         kept = read_json(file)
         if kept["card"] == card:
             return MicroBatchCosts(kept["budget"], kept["overhead"])
@@ -78,10 +79,11 @@ def measure_costs(
         except torch.OutOfMemoryError:
             large //= 2
     costs = derive_costs(measured, free - reserved)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, {"card": card, **asdict(costs)})
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"card": card, **asdict(costs)})
     logger.info(
-        "%s: micro-batches of up to %s tokens; the fixed cost of one equals %s tokens",
+        "%s: batches of up to %s tokens; the fixed cost of one equals %s tokens",
         card,
         f"{costs.budget:,}",
         f"{costs.overhead:,}",

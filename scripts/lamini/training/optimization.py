@@ -2,14 +2,14 @@
 
 Weights, gradients and optimiser state are fp32; matrix products may be bf16 or fp16.
 
-With `shard_optimizer` each rank keeps the moments of its share of the parameters, updates these
-parameters and sends them to the other ranks. Memory per rank is 8 bytes per parameter divided by
-the number of ranks. The state is stored by parameter name, so a run may resume with another number
-of ranks.
+With `shard_optimizer` each rank keeps the moments of the pieces of the weights that it updates
+(`gradients`): 8 bytes per parameter divided by the number of ranks. The state is stored by
+parameter name and place in the parameter, so a run may resume with another number of ranks.
 """
 
 import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from types import MethodType
 from typing import Any
@@ -17,11 +17,10 @@ from typing import Any
 import torch
 
 from lamini.settings.students import Recipe
-from lamini.students.numerics import Precision
-from lamini.training.ranks import Ranks
+from lamini.students.numerics import DTYPES, Precision
+from lamini.training.gradients import GradientSums, Piece
 
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-_SHORT = {"bf16": torch.bfloat16, "fp16": torch.float16}
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -46,84 +45,87 @@ class Optimizer:
     """AdamW with a learning rate per step.
 
     Args:
-        parameters: the model's trainable parameters by name.
+        gradients: the weights that this rank updates, and their gradients.
         recipe: settings of AdamW.
-        ranks: the processes of the run.
     """
 
-    def __init__(
-        self, parameters: dict[str, torch.nn.Parameter], recipe: Recipe, ranks: Ranks
-    ) -> None:
-        self._parameters, self._ranks = parameters, ranks
-        shares = ranks.world if recipe.shard_optimizer else 1
-        self._owners = _assign(parameters, shares)
-        self.sharded = shares > 1
-        mine = [n for n in parameters if not self.sharded or self._owners[n] == ranks.rank]
-        decayed = [parameters[n] for n in mine if _is_decayed(n, parameters[n])]
-        others = [parameters[n] for n in mine if not _is_decayed(n, parameters[n])]
+    def __init__(self, gradients: GradientSums, recipe: Recipe) -> None:
+        self._gradients, self.sharded = gradients, gradients.sharded
+        decay: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+        for piece in gradients.pieces:
+            decay[piece.is_decayed].append(piece.tensor)
         groups = [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": decay[True], "weight_decay": recipe.weight_decay},
+            {"params": decay[False], "weight_decay": 0.0},
         ]
         self._adam = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
+            groups,
             lr=recipe.learning_rate,
             betas=recipe.adam_betas,
             eps=recipe.adam_epsilon,
-            fused=ranks.device.type == "cuda",
+            fused=gradients.device.type == "cuda",
         )
-        self._mine = mine
 
     def step(self, learning_rate: float) -> None:
-        """Update the parameters; every rank holds the gradients summed over all ranks."""
+        """Update the weights by the gradients summed over ranks; all ranks then have all weights.
+
+        Args:
+            learning_rate: rate of this step.
+        """
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
         self._adam.step()
         if self.sharded:
-            for name, parameter in self._parameters.items():
-                self._ranks.send(parameter.data, self._owners[name])
+            self._gradients.share_weights()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """State of this rank on the CPU, with keys `{moment}/{parameter}`."""
+        """State of this rank on the CPU, with keys `{moment}/{parameter}/{first element}`."""
         return {
-            f"{moment}/{name}": self._adam.state[self._parameters[name]][moment].detach().cpu()
-            for name in self._mine
-            if self._parameters[name] in self._adam.state
-            for moment in _MOMENTS
+            f"{moment}/{piece.name}/{piece.start}": found[moment].detach().cpu()
+            for piece in self._gradients.pieces
+            if (found := self._adam.state.get(piece.tensor))
+            for moment in MOMENTS
         }
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Load a state, saved by any number of ranks, that contains at least this rank's share."""
-        for name in self._mine:
-            parameter = self._parameters[name]
-            self._adam.state[parameter] = {
+        """Load a state, saved by any number of ranks, that contains at least this rank's pieces."""
+        saved = SavedMoments(state)
+        fused = bool(self._adam.param_groups[0]["fused"])
+        for piece in self._gradients.pieces:
+            tensor = piece.tensor
+            self._adam.state[tensor] = {
+                "exp_avg": saved.part("exp_avg", piece).to(tensor.device),
+                "exp_avg_sq": saved.part("exp_avg_sq", piece).to(tensor.device),
                 # AdamW keeps `step` on the CPU unless it is fused.
-                moment: state[f"{moment}/{name}"].to(
-                    parameter.device if moment != "step" or self._fused() else "cpu"
-                )
-                for moment in _MOMENTS
+                "step": saved.step(piece).to(tensor.device if fused else "cpu"),
             }
 
-    def _fused(self) -> bool:
-        return bool(self._adam.param_groups[0]["fused"])
 
+class SavedMoments:
+    """Moments of whole parameters, from the pieces that all ranks of a run saved.
 
-def _is_decayed(name: str, parameter: torch.nn.Parameter) -> bool:
-    """Whether weight decay applies: not to biases, T5's relative position biases, norm weights.
-
-    transformers' Trainer does the same.
+    Args:
+        state: states of all ranks in one dictionary (`Optimizer.state`).
     """
-    return parameter.ndim > 1 and "bias" not in name
 
+    def __init__(self, state: dict[str, torch.Tensor]) -> None:
+        self._state = state
+        self._starts: dict[str, list[int]] = defaultdict(list)
+        for key in state:
+            moment_and_name, _, start = key.rpartition("/")
+            self._starts[moment_and_name].append(int(start))
 
-def _assign(parameters: dict[str, torch.nn.Parameter], shares: int) -> dict[str, int]:
-    """Rank that owns each parameter: largest first, to the rank with the fewest elements so far."""
-    loads = [0] * shares
-    owners = {}
-    for name in sorted(parameters, key=lambda name: (-parameters[name].numel(), name)):
-        owners[name] = loads.index(min(loads))
-        loads[owners[name]] += parameters[name].numel()
-    return owners
+    def part(self, moment: str, piece: Piece) -> torch.Tensor:
+        """A moment of a piece, in the piece's shape."""
+        starts = sorted(self._starts[f"{moment}/{piece.name}"])
+        parts = [self._state[f"{moment}/{piece.name}/{start}"].flatten() for start in starts]
+        whole = torch.cat(parts)
+        return whole[piece.start : piece.start + piece.tensor.numel()].view_as(piece.tensor)
+
+    def step(self, piece: Piece) -> torch.Tensor:
+        """Number of updates; the same for all pieces of a parameter."""
+        start = self._starts[f"step/{piece.name}"][0]
+        return self._state[f"step/{piece.name}/{start}"]
 
 
 def autocast(
@@ -132,7 +134,7 @@ def autocast(
     """Context for matrix products in `precision`; torch keeps sensitive operations in fp32."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=_SHORT[precision])
+    return torch.autocast(device.type, dtype=DTYPES[precision])
 
 
 class LossScale:
@@ -158,7 +160,7 @@ class LossScale:
         self.skipped_in_a_row = 0
         self._steps = 0
 
-    def undo(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+    def undo(self, parameters: Iterable[torch.Tensor]) -> None:
         """Divide the gradients by the scale."""
         if self.enabled:
             for parameter in parameters:

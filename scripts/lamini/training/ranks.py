@@ -8,7 +8,6 @@ variables: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, set by `ac
 import datetime
 import logging
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from torch import distributed
 from lamini.errors import LaminiError
 
 logger = logging.getLogger("lamini")
-_BUCKET_ELEMENTS = 25_000_000
 # A rank may wait long for another rank's held-out loss or checkpoint. The launcher detects a dead
 # rank, so a long timeout is safe.
 _TIMEOUT = datetime.timedelta(hours=2)
@@ -60,23 +58,6 @@ class Ranks:
             return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
-    def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Sum the gradients over all ranks, in place, in buckets."""
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        if self.world == 1:
-            return
-        bucket: list[torch.Tensor] = []
-        for parameter in parameters:
-            assert parameter.grad is not None
-            bucket.append(parameter.grad)
-            if sum(gradient.numel() for gradient in bucket) >= _BUCKET_ELEMENTS:
-                _sum_bucket(bucket)
-                bucket = []
-        if bucket:
-            _sum_bucket(bucket)
-
     def share(self, value: Any) -> Any:
         """Rank 0's value, on all ranks."""
         if self.world == 1:
@@ -84,11 +65,6 @@ class Ranks:
         box = [value]
         distributed.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
-
-    def send(self, tensor: torch.Tensor, source: int) -> None:
-        """Broadcast `tensor` from rank `source` to all ranks, in place."""
-        if self.world > 1:
-            distributed.broadcast(tensor, src=source)
 
     def wait(self) -> None:
         """Wait until all ranks reach this call (barrier)."""
@@ -99,14 +75,6 @@ class Ranks:
         """Leave the process group."""
         if self.world > 1:
             distributed.destroy_process_group()
-
-
-def _sum_bucket(gradients: list[torch.Tensor]) -> None:
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(flat)
-    parts = flat.split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
 
 
 def _device(gpus: int, local_rank: int) -> torch.device:

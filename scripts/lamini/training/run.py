@@ -8,8 +8,9 @@ import torch
 
 from lamini.errors import LaminiError
 from lamini.forward.own import position_limits, start_token
-from lamini.students.numerics import switch_off_faulty_kernels
+from lamini.students.numerics import choose_precision, switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
+from lamini.training.adapter import adapter_facts, export_form, train_adapter_only
 from lamini.training.export import export_model, keep_finished, run_facts
 from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
@@ -37,11 +38,15 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
         LaminiError: on bad input, before any expensive work, or when training fails.
     """
     cache = TokenCache(tokenized)
+    # Once, at the start: if the user edits code now, the result is still that of the old code.
+    fingerprint = job.fingerprint(tokenized)
     selection = select_pairs(cache, job.recipe)
     ranks = Ranks(gpus)
     try:
         prepare_torch(job.recipe.seed, ranks.device)
         model, tokenizer = load_initialization(job)
+        precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
+        train_adapter_only(job, model, precision)
         if len(tokenizer) != cache.facts["vocabulary"]:
             raise LaminiError(
                 f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
@@ -57,21 +62,23 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
             selection=selection,
             work=output / "work",
             ranks=ranks,
-            fingerprint=job.fingerprint(tokenized),
+            fingerprint=fingerprint,
         )
         _log_start(job, trainer, model, ranks)
         metrics = trainer.run()
         if ranks.first:
             export_model(
                 job,
-                model.to("cpu"),
+                export_form(job, model),
                 tokenizer,
                 metrics,
-                run_facts(job, metrics, cache, selection, trainer.choice),
+                run_facts(
+                    job, metrics, cache, selection, trainer.choice, adapter=adapter_facts(model)
+                ),
                 left_out=selection.left_out,
                 folder=output / "final",
             )
-            keep_finished(output, job.fingerprint(tokenized))
+            keep_finished(output, fingerprint)
             trainer.clean_up()
         ranks.wait()
     finally:
@@ -116,10 +123,13 @@ def _log_start(job: TrainingJob, trainer: Trainer, model: torch.nn.Module, ranks
     if not ranks.first:
         return
     steps = trainer.plan.steps
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     logger.info(
-        "%s: %s parameters, %d steps of %d pairs, on %d x %s in %s",
+        "%s: %s parameters%s, %s%d steps of %d pairs, on %d x %s in %s",
         job.model,
         f"{sum(p.numel() for p in model.parameters()):,}",
+        f", {trained:,} of them trained" if job.recipe.lora else "",
+        "at most " * (job.recipe.patience is not None),
         steps,
         job.recipe.batch_pairs,
         ranks.world,

@@ -11,28 +11,32 @@ from typing import Any, Self
 from lamini.errors import SettingsError
 from lamini.workflow.checks import check_files
 from lamini.workflow.names import one_of
-from lamini.workflow.params import RuleParams
 from lamini.workflow.resources import Resources, growing
 
 __all__ = ["Workflow", "growing", "one_of"]
 
 
-class Workflow(RuleParams, Resources):
+class Workflow(Resources):
     """Interface of the rules to the configuration."""
 
     @classmethod
-    def from_snakemake(cls, config: Mapping[str, Any]) -> Self:
-        """Construct the workflow, and check the files that the configuration names.
+    def from_snakemake(cls, config: Mapping[str, Any], check: bool) -> Self:
+        """Construct the workflow; with `check` (not in a job's process), check the files that the
+        configuration names, and print what takes no part in the run.
 
         Raises:
             WorkflowError: if the configuration is invalid; Snakemake then ends with the message,
                 without a traceback.
         """
         from snakemake.exceptions import WorkflowError
+        from snakemake.logging import logger
 
         try:
             flow = cls(config)
-            check_files(flow)
+            if check:
+                check_files(flow)
         except SettingsError as error:
             raise WorkflowError(str(error)) from None
+        for note in flow.left_out if check else ():
+            logger.warning(f"Not in this run: {note}")
         return flow

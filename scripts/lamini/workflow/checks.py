@@ -4,21 +4,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lamini.errors import LaminiError, SettingsError
+from lamini.evaluation.metric_names import metric_names
+from lamini.files import read_jsonl
+from lamini.human_evaluation.selection import choose_instructions
 from lamini.settings.teacher import InstructionTemplate
-from lamini.user_files import files_of
-from lamini.workflow.inputs import Inputs
+from lamini.user_files import files_of, is_user_file
+from lamini.workflow.resources import Resources
 
 
-def check_files(flow: Inputs) -> None:
-    """Check that prompt templates, task definitions and custom rules exist and are valid.
+def check_files(flow: Resources) -> None:
+    """Check that input files exist, and that templates, tasks, studies and partitions are valid.
 
     Raises:
         SettingsError: names every setting with a missing or invalid file, and the remedy.
     """
     missing = [path for path in flow.config.custom_rules if not Path(path).is_file()]
     problems = [
+        *_missing_files(flow),
         *_wrong_templates(flow),
         *_wrong_tasks(flow),
+        *_wrong_studies(flow),
+        *_wrong_partitions(flow),
+        *_wrong_chat_templates(flow),
         *(f"custom_rules: {path}: no such file" for path in missing),
     ]
     if problems:
@@ -26,7 +33,26 @@ def check_files(flow: Inputs) -> None:
         raise SettingsError("\n".join(["the configuration is wrong:", *lines]))
 
 
-def _wrong_templates(flow: Inputs) -> Iterator[str]:
+def _missing_files(flow: Resources) -> Iterator[str]:
+    """User-provided inputs that do not exist; Snakemake would not name their setting."""
+    config = flow.config
+    named: dict[str, str | None] = {}
+    if config.dataset == "published":
+        named |= dict.fromkeys(["published.local.path"], next(iter(flow.published_files), None))
+    else:
+        for source in flow.active_sources:
+            named[f"sources.{source}.seeds.local.path"] = next(iter(flow.seed_files(source)), None)
+        if any(flow.topics(source) for source in flow.generated_sources):
+            named["topics.dump"] = config.topics.dump
+    named["answers.instructions"] = config.answers.instructions
+    for name in flow.studies:
+        named[f"human_evaluation.studies.{name}.exclude"] = flow.study(name).exclude
+    for key, path in named.items():
+        if path and is_user_file(path) and not Path(path).exists():
+            yield f"{key}: {path}: no such file or folder"
+
+
+def _wrong_templates(flow: Resources) -> Iterator[str]:
     for source in flow.generated_sources:
         prompt = flow.instruction_requests(source).prompt
         if prompt == InstructionTemplate():  # the paper's, checked by the tests
@@ -44,13 +70,67 @@ def _wrong_templates(flow: Inputs) -> Iterator[str]:
             yield f"{key}.prompt: {error}"
 
 
-def _wrong_tasks(flow: Inputs) -> Iterator[str]:
-    for name in flow.config.evaluated_tasks:
-        folder = flow.config.tasks[name].include_path
-        if folder is None:
+def _wrong_chat_templates(flow: Resources) -> Iterator[str]:
+    for name in sorted({flow.config.models[model].tokenizer for model in flow.evaluated_models}):
+        try:
+            chat = flow.chat_template(name)
+        except SettingsError as error:
+            yield str(error)
             continue
-        files = [file for file in files_of(folder) if file.suffix == ".yaml"]
-        if not Path(folder).is_dir():
-            yield f"tasks.{name}.include_path: {folder}: no such folder"
-        elif not any(name.encode() in file.read_bytes() for file in files):
-            yield f"tasks.{name}.include_path: no .yaml file in {folder} has `task: {name}`"
+        if chat is None or chat.template is not None:
+            continue
+        from lamini.workflow.chat_files import lacks_template  # loads the hub's client
+
+        place = flow.tokenizer_location(name)
+        if lacks_template(place):
+            yield (
+                f"tokenizers.{name}: {place.path} has no chat template; set `chat.template` to a"
+                " file with one, for example the chat_template.jinja of the family's instruct model"
+            )
+
+
+def _wrong_tasks(flow: Resources) -> Iterator[str]:
+    for name in flow.config.evaluated_tasks:
+        task = flow.config.tasks[name]
+        folder = task.include_path
+        if folder is not None:
+            files = [file for file in files_of(folder) if file.suffix == ".yaml"]
+            if not Path(folder).is_dir():
+                yield f"tasks.{name}.include_path: {folder}: no such folder"
+                continue
+            if not any(name.encode() in file.read_bytes() for file in files):
+                yield f"tasks.{name}.include_path: no .yaml file in {folder} has `task: {name}`"
+                continue
+        measured = metric_names(name, folder)
+        if measured and task.metric not in measured:
+            yield (
+                f"tasks.{name}.metric: the task does not measure {task.metric}; it has"
+                f" {', '.join(sorted(measured))}"
+            )
+
+
+def _wrong_studies(flow: Resources) -> Iterator[str]:
+    """Numbers of instructions and annotators that do not fit the file of the instructions."""
+    path = Path(flow.config.answers.instructions)
+    for name in flow.studies if path.is_file() else ():
+        study = flow.study(name)
+        if study.kind == "dataset" or (study.exclude and not Path(study.exclude).is_file()):
+            continue
+        try:
+            rows = list(read_jsonl(path))
+            exclude = [study.exclude] if study.exclude else []
+            chosen, _ = choose_instructions(rows, exclude, flow.study_params(name))
+        except (LaminiError, KeyError):  # wrong rows; `generate_answers` names them
+            continue
+        if study.annotators > len(chosen):
+            yield (
+                f"human_evaluation.studies.{name}.annotators: {study.annotators} are too many for"
+                f" {len(chosen)} instructions; each annotator needs at least one"
+            )
+
+
+def _wrong_partitions(flow: Resources) -> Iterator[str]:
+    try:
+        _ = flow.partition_gpus
+    except SettingsError as error:
+        yield str(error)

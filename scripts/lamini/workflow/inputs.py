@@ -12,6 +12,7 @@ from lamini.settings.params import Location
 from lamini.settings.students import Weights
 from lamini.user_files import files_of, rule_inputs
 from lamini.workflow.names import Names
+from lamini.workflow.weights import user_weights_digest
 
 
 class Inputs(Names):
@@ -151,8 +152,11 @@ class Inputs(Names):
 
     def rating_files(self, study: str) -> list[str]:
         """Finished rating files that are in a study's folder now."""
-        folder = self.study(study).ratings or f"config/ratings/{study}"
-        return sorted(str(path) for path in Path(folder).glob("*.json"))
+        return sorted(str(path) for path in Path(self.rating_folder(study)).glob("*.json"))
+
+    def rating_folder(self, study: str) -> str:
+        """Folder of a study's finished rating files."""
+        return self.study(study).ratings or f"config/ratings/{study}"
 
     @cached_property
     def evaluated_files(self) -> list[str]:
@@ -172,13 +176,15 @@ class Inputs(Names):
         definition = self.config.models[model]
         if definition.role == "student" and self.config.checkpoints == "released":
             assert definition.published_as is not None  # checked by the settings
-            return Location(path=definition.published_as, revision="main")
+            return Location(
+                path=definition.published_as, revision=definition.published_revision or "main"
+            )
         if definition.role == "student":
             return Location(path=paths.CHECKPOINT.format(model=model))
         weights = weights_of(definition.weights)
         if weights.hub:
             return Location(path=weights.hub.repo, revision=weights.hub.revision)
-        return Location(path=weights.folder or paths.PRETRAINED.format(model=model))
+        return _local(weights.folder or paths.PRETRAINED.format(model=model))
 
     def tokenizer_location(self, tokenizer: str) -> Location:
         """Location of a tokenizer."""
@@ -187,7 +193,11 @@ class Inputs(Names):
             return Location(path=definition.hub.repo, revision=definition.hub.revision)
         if definition.model:
             return self.model_location(definition.model)
-        return Location(path=definition.folder or paths.TOKENIZER.format(tokenizer=tokenizer))
+        return _local(definition.folder or paths.TOKENIZER.format(tokenizer=tokenizer))
+
+
+def _local(path: str) -> Location:
+    return Location(path=path, digest=user_weights_digest(path))
 
 
 def weights_of(weights: Weights | None) -> Weights:

@@ -8,12 +8,15 @@ from typing import Any
 from lamini.settings import Config, load_settings
 from lamini.settings.human_evaluation import Study
 from lamini.settings.sources import Source
+from lamini.settings.taking_part import only_taking_part
 from lamini.settings.teacher import InstructionRequests, Sampling, Teacher
 from lamini.workflow.weights import with_weights
 
 
 class Names:
     """The configuration, and the names of its sources, mixtures, models, tasks and studies.
+
+    `left_out` has one note per setting with models or sources that take no part in the run.
 
     Args:
         config: Snakemake's merged `config`.
@@ -24,8 +27,9 @@ class Names:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         loaded = load_settings(config)
+        taking_part, self.left_out = only_taking_part(loaded)
         teacher = with_weights(loaded.teacher)
-        self.config: Config = loaded.model_copy(update={"teacher": teacher})
+        self.config: Config = taking_part.model_copy(update={"teacher": teacher})
 
     @cached_property
     def wildcards(self) -> dict[str, str]:
@@ -53,9 +57,12 @@ class Names:
 
     @cached_property
     def used_mixtures(self) -> list[str]:
-        """Mixtures that a configured student, a study or the analysis needs."""
+        """Mixtures that a student, a study, the analysis or a trained tokenizer needs."""
         used = [self.config.models[student].mixture for student in self.config.students]
         used += [*map(self.study_mixture, self.studies), self.analysed_mixture]
+        models = (self.config.models[model] for model in self.evaluated_models)
+        trained = (self.config.tokenizers[model.tokenizer].train for model in models)
+        used += [train.mixture for train in trained if train]
         mixtures = [self.config.mixtures[name] for name in used]
         used += [m.decontamination.mixture for m in mixtures if m.decontamination]
         return list(dict.fromkeys(used))

@@ -1,12 +1,16 @@
 """Builds the params of each rule (`lamini.settings.params`) from the configuration."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from lamini.errors import SettingsError
 from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings import params
+from lamini.settings.students import Chat
 from lamini.user_files import user_files_digest
 from lamini.workflow.inputs import Inputs, weights_of
+from lamini.workflow.weights import user_weights_digest
 
 
 class RuleParams(Inputs):
@@ -99,9 +103,21 @@ class RuleParams(Inputs):
         return params.MeasureDataset(
             tokenizer=analysis.tokenizer,
             mattr_window=analysis.mattr_window,
+            mattr_tokens=analysis.mattr_tokens,
+            mattr_lower_case=analysis.mattr_lower_case,
             mattr_texts=analysis.mattr_texts,
             version=analysis.version,
             **dict(self.token_count_params(mixture, analysis.tokenizer)),
+            seed=self.config.seed,
+        )
+
+    def mattr_reading_params(self) -> params.MeasureMattrReadings:
+        """Params of rule `measure_mattr_readings`."""
+        analysis = self.config.analysis
+        return params.MeasureMattrReadings(
+            mattr_window=analysis.mattr_window,
+            tokenizer_location=self.tokenizer_location(analysis.tokenizer),
+            version=analysis.version,
             seed=self.config.seed,
         )
 
@@ -131,7 +147,6 @@ class RuleParams(Inputs):
         return params.ProjectEmbeddings(
             panels=embeddings.panels,
             perplexity=embeddings.perplexity,
-            replicates=embeddings.replicates,
             version=embeddings.version,
             seed=self.config.seed,
         )
@@ -147,6 +162,15 @@ class RuleParams(Inputs):
     def funnel_params(self) -> params.CountFunnel:
         """Params of rule `count_funnel`."""
         return params.CountFunnel(**dict(self.config.analysis.funnel))
+
+    def detector_params(self) -> params.MeasureDetectors:
+        """Params of rule `measure_detectors`."""
+        analysis = self.config.analysis
+        return params.MeasureDetectors(
+            language_score=analysis.funnel.language_score,
+            model=analysis.verbs.model,
+            files=user_files_digest([analysis.detector_samples]),
+        )
 
     def verb_params(self) -> params.CountVerbs:
         """Params of rule `count_verbs`."""
@@ -177,8 +201,29 @@ class RuleParams(Inputs):
             architecture=definition.architecture,
             build=build,
             tokenizer=self.tokenizer_location(definition.tokenizer) if random else None,
+            digest=user_weights_digest(build.path) if build.path else None,
             seed=self.config.seed,
         )
+
+    def chat_template(self, tokenizer: str) -> params.ChatTemplate | None:
+        """Chat template of a tokenizer; None for other prompt formats.
+
+        Raises:
+            SettingsError: if its file is missing.
+        """
+        definition = self.config.tokenizers[tokenizer]
+        if definition.prompt_format != "chat":
+            return None
+        chat = definition.chat or Chat()
+        template = None
+        if chat.template is not None:
+            try:
+                template = Path(chat.template).read_text(encoding="utf-8")
+            except OSError:
+                raise SettingsError(
+                    f"tokenizers.{tokenizer}.chat.template: {chat.template}: no such file"
+                ) from None
+        return params.ChatTemplate(template=template, system=chat.system, options=chat.options)
 
     def tokenized_params(self, tokenizer: str) -> params.TokenizePairs:
         """Params of rule `tokenize_pairs`."""
@@ -186,6 +231,7 @@ class RuleParams(Inputs):
         return params.TokenizePairs(
             tokenizer=self.tokenizer_location(tokenizer),
             prompt_format=definition.prompt_format,
+            chat=self.chat_template(tokenizer),
             pad_token=definition.pad_token,
         )
 
@@ -196,12 +242,11 @@ class RuleParams(Inputs):
         tokenizer = self.config.tokenizers[definition.tokenizer]
         return params.TrainModel(
             model=model,
-            name=definition.name,
             architecture=definition.architecture,
-            family=definition.family,
             initialization=self.model_location(definition.initialization),
             tokenizer=self.tokenizer_location(definition.tokenizer),
             prompt_format=tokenizer.prompt_format,
+            chat=self.chat_template(definition.tokenizer),
             pad_token=tokenizer.pad_token,
             recipe=self.config.recipe(model),
         )
@@ -214,14 +259,16 @@ class RuleParams(Inputs):
         """The recipe's `speed_params` as one command-line argument."""
         return json.dumps(self.config.recipe(model).speed_params())
 
-    def asked_model_params(self, model: str) -> params.AskedModel:
+    def evaluated_model_params(self, model: str) -> params.EvaluatedModel:
         """Location, architecture and prompt format of a model, for evaluation and answers."""
         definition = self.config.models[model]
         tokenizer = self.config.tokenizers[definition.tokenizer]
-        return params.AskedModel(
+        wrapped = self.config.is_wrapped(model)
+        return params.EvaluatedModel(
             model=model,
             architecture=definition.architecture,
-            prompt_format=tokenizer.prompt_format if self.config.is_wrapped(model) else None,
+            prompt_format=tokenizer.prompt_format if wrapped else None,
+            chat=self.chat_template(definition.tokenizer) if wrapped else None,
             **dict(self.model_location(model)),
         )
 
@@ -236,7 +283,7 @@ class RuleParams(Inputs):
             "precision": self.config.evaluation_precision(model),
         }
         return params.EvaluateModel(
-            model=self.asked_model_params(model),
+            model=self.evaluated_model_params(model),
             tasks={task: self.config.tasks[task] for task in self.batches[batch]},
             evaluation=self.config.evaluation.model_copy(update=own),
             files=user_files_digest([*self.task_files(batch), *self.definition_files(batch)]),
@@ -245,7 +292,7 @@ class RuleParams(Inputs):
     def answer_params(self, model: str) -> params.GenerateAnswers:
         """Params of rule `generate_answers`."""
         return params.GenerateAnswers(
-            model=self.asked_model_params(model),
+            model=self.evaluated_model_params(model),
             answers=self.config.answers,
             files=user_files_digest([self.config.answers.instructions]),
             seed=self.config.seed,
@@ -268,7 +315,10 @@ class RuleParams(Inputs):
         """Params of rule `make_rating_sheets_{study}`."""
         definition = self.study(study)
         return params.MakeRatingSheets(
-            study=study, kind=definition.kind, version=definition.version
+            study=study,
+            kind=definition.kind,
+            protocol=self.config.rating_protocol,
+            version=definition.version,
         )
 
     def judge_params(self, study: str) -> params.JudgeItems:
@@ -279,6 +329,7 @@ class RuleParams(Inputs):
             study=study,
             model=self.teacher_of("human_eval", study).model,
             judge=judge,
+            protocol=self.config.rating_protocol,
             seed_requests=self.config.teacher.seed_requests,
             seed=self.config.seed,
         )

@@ -1,15 +1,29 @@
 """Resources of jobs (threads, GPUs, minutes, memory), by model size and attempt number."""
 
 from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
 
+import yaml
+
+from lamini.errors import SettingsError
+from lamini.settings.students import Lora
 from lamini.teacher_backends import CLIENT_MEMORY_MB, kind_of
-from lamini.workflow.names import Names
+from lamini.workflow.training_time import TrainingTime
 
 MAX_MINUTES = 2880
 """Longest time limit, two days: common on clusters; see config/profiles/slurm/partitions.yaml."""
+PARTITIONS = Path("config/profiles/slurm/partitions.yaml")
+"""The site's partitions, in the format of Snakemake's executor for SLURM."""
+MAX_GROWTH = 3
+"""The attempt from which on a retry gets no more memory or time than the one before. Jobs are also
+tried again after they were cancelled or preempted, or when a node fails; such attempts must never
+need more memory than a node has."""
+_LONGER = 1.5
+"""Time limit of a training, relative to its estimated time."""
 
 
-class Resources(Names):
+class Resources(TrainingTime):
     """Threads, GPUs, minutes and memory of jobs."""
 
     def teacher_threads(self) -> int:
@@ -26,7 +40,8 @@ class Resources(Names):
         """Main memory of a job with requests to the teacher, in MiB; it grows with each retry."""
         teacher = self.config.teacher
         live = teacher.mode == "live"
-        return attempt * (kind_of(teacher).memory_mb(teacher) if live else CLIENT_MEMORY_MB)
+        megabytes = kind_of(teacher).memory_mb(teacher) if live else CLIENT_MEMORY_MB
+        return round(megabytes * growth(attempt))
 
     def teacher_minutes(self, minutes: int, attempt: int) -> int:
         """Time limit in minutes of a job with requests to the teacher; it grows with each retry.
@@ -40,7 +55,7 @@ class Resources(Names):
             return MAX_MINUTES
         server = teacher.server if teacher.backend == "local" else None
         billions = (server.parameters or 0) / 1e9 / max(server.gpus, 1) if server else 0.0
-        return min(round(minutes * max(1.0, billions / 30) * attempt), MAX_MINUTES)
+        return min(round(minutes * max(1.0, billions / 30) * growth(attempt)), MAX_MINUTES)
 
     def model_threads(self, model: str) -> int:
         """Threads of a job that runs a model; below 20M parameters a second one gains nothing."""
@@ -48,14 +63,39 @@ class Resources(Names):
 
     def evaluation_minutes(self, model: str, attempt: int) -> int:
         """Time limit in minutes of evaluating a batch of tasks; it grows with the model's size."""
-        return round((60 + 60 * self.config.models[model].parameters / 1e9) * attempt)
+        return round((60 + 60 * self.config.models[model].parameters / 1e9) * growth(attempt))
 
     def node_gpus(self, model: str) -> int:
-        """GPUs per node of a training job; default: 1, from 400M parameters 4, from a billion 8."""
+        """GPUs per node of a training job.
+
+        Default: 1, from 400M parameters 4, from a billion 8, and no more than a node of the site
+        has; 1 if the recipe trains an adapter (`lora`), as the memory of one is enough.
+        """
         definition = self.config.models[model]
         if definition.gpus is not None:
             return definition.gpus
-        return 1 if definition.parameters < 400e6 else 4 if definition.parameters < 1e9 else 8
+        large = 0 if self._lora(model) else definition.parameters
+        wanted = 1 if large < 400e6 else 4 if large < 1e9 else 8
+        return min(wanted, self.config.site.node_gpus or self.partition_gpus or wanted)
+
+    @cached_property
+    def partition_gpus(self) -> int | None:
+        """Largest `max_gpu` of the partitions; None without a file of partitions or a limit.
+
+        Raises:
+            SettingsError: if the file is wrong; names it.
+        """
+        if not PARTITIONS.is_file():
+            return None
+        try:
+            partitions = yaml.safe_load(PARTITIONS.read_text(encoding="utf-8"))["partitions"]
+            limits = [int(limit["max_gpu"]) for limit in partitions.values() if "max_gpu" in limit]
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise SettingsError(
+                f"{PARTITIONS}: `partitions` must have limits by name of the partition, such as"
+                f" `gpu: {{max_gpu: 8}}` ({type(error).__name__}: {error})"
+            ) from None
+        return max(filter(None, limits), default=None)
 
     def training_gpus(self, model: str) -> int:
         """Total number of GPUs of a training job, over all nodes."""
@@ -86,35 +126,52 @@ class Resources(Names):
     def training_minutes(self, model: str, attempt: int) -> int:
         """Time limit of a training job in minutes; a retry resumes and gets more time.
 
-        Estimated for V100s at a third of their peak, with the paper's 2.58M pairs and 5 epochs. The
-        limit never exceeds `MAX_MINUTES`: a longer training continues in the retry.
+        Half as much again as the estimated time (`make plan`) of all epochs, also if the recipe
+        allows an early stop; at least an hour. The limit never exceeds `MAX_MINUTES`: a longer
+        training continues in the retry.
         """
-        hours_per_billion = 100.0
-        billions = self.config.models[model].parameters / 1e9
-        needed = 60 * hours_per_billion * billions / self.training_gpus(model)
-        return min(round(max(60.0, 1.5 * needed) * attempt), MAX_MINUTES)
+        needed = 60 * self.training_hours(model, self.training_gpus(model))
+        return min(round(max(60.0, _LONGER * needed) * growth(attempt)), MAX_MINUTES)
 
     def training_memory(self, model: str, attempt: int) -> int:
         """Main memory per node of a training job, in MiB.
 
         On a CPU, main memory holds weights, gradients and Adam's two moments in fp32, and half as
-        much again for activations. On GPUs, each process loads the weights through main memory (at
+        much again for activations; for an adapter, the frozen weights, and again at the export. On
+        GPUs, each process loads the weights through main memory (at
         most two copies), and torch with CUDA takes about 3 GB.
         """
         megabytes = self.config.models[model].parameters / 2**20
         processes = self.node_gpus(model) * (3000 + 8 * megabytes)
-        return round(max(3000 + 24 * megabytes, processes) * (1 + 0.5 * (attempt - 1)))
+        on_cpu = (12 if self._lora(model) else 24) * megabytes
+        return round(max(3000 + on_cpu, processes) * growth(attempt, 0.5))
+
+    def _lora(self, model: str) -> Lora | None:
+        """The adapter that a student's recipe trains; None for other models."""
+        student = self.config.models[model].role == "student"
+        return self.config.recipe(model).lora if student else None
 
     def model_memory(self, model: str, bytes_per_parameter: int, attempt: int) -> int:
-        """Main memory in MiB of a job that loads a model; a retry gets half as much again."""
+        """Main memory in MiB of a job that loads a model; a retry gets half as much again.
+
+        For a model that is exported as adapter, with the base model in fp32.
+        """
         parameters = self.config.models[model].parameters
-        return round((3000 + parameters * bytes_per_parameter / 2**20) * (1 + 0.5 * (attempt - 1)))
+        lora = self._lora(model)
+        if lora is not None and lora.export == "adapter":
+            bytes_per_parameter += 4
+        return round((3000 + parameters * bytes_per_parameter / 2**20) * growth(attempt, 0.5))
+
+
+def growth(attempt: int, step: float = 1) -> float:
+    """Factor of an attempt's resources: 1, and `step` more for each retry, up to `MAX_GROWTH`."""
+    return 1 + step * (min(attempt, MAX_GROWTH) - 1)
 
 
 def growing(amount: int) -> Callable[[object, int], int]:
-    """A rule's resource that is `amount` times the attempt number."""
+    """A rule's resource that is `amount` times the growth of the attempt."""
 
     def resource(wildcards: object, attempt: int) -> int:
-        return amount * attempt
+        return round(amount * growth(attempt))
 
     return resource

@@ -85,13 +85,16 @@ class CodeWatch:
         workflow: Snakemake's workflow with all rules. Digests are compared in the main process
             only, not in the processes of jobs.
         recompute: whether expensive results may be recomputed.
+
+    Attributes:
+        families: family of each rule of the pipeline, by the rule's name.
     """
 
     def __init__(self, workflow: Any, recompute: bool) -> None:
         self._workflow, self._recompute = workflow, recompute
-        self._families = {rule.name: name for rule in workflow.rules if (name := family_of(rule))}
+        self.families = {rule.name: name for rule in workflow.rules if (name := family_of(rule))}
         self._expensive = {
-            self._families.get(rule.name)
+            self.families.get(rule.name)
             for rule in workflow.rules
             if set(EXPENSIVE) & set(rule.resources)
         }
@@ -99,11 +102,11 @@ class CodeWatch:
         self._now: dict[str, RuleCode] = {}
         self._changed: set[str] = set()
         if workflow.is_main_process:
-            for family in sorted(set(self._families.values())):
+            for family in sorted(set(self.families.values())):
                 self._compare(family)
             save_cache()
         for rule in workflow.rules:
-            known = self._known.get(self._families.get(rule.name, ""))
+            known = self._known.get(self.families.get(rule.name, ""))
             if known and known.code:
                 rule.set_params(code=known.code)
 
@@ -112,7 +115,7 @@ class CodeWatch:
         assert now.code is not None
         known = self._known.get(family)
         if known is None:
-            found = _has_results({family, *(r for r, f in self._families.items() if f == family)})
+            found = _has_results({family, *(r for r, f in self.families.items() if f == family)})
             self._known[family] = RuleCode(None, {}, [now.code]) if found else now
         elif now.code not in (known.code, *known.accepted):
             self._changed.add(family)
@@ -131,7 +134,7 @@ class CodeWatch:
 
         before = read_code()
         undecided = set() if self._recompute else self._changed & self._expensive
-        planned = {self._families.get(job.rule.name) for job in self._workflow.dag.needrun_jobs()}
+        planned = {self.families.get(job.rule.name) for job in self._workflow.dag.needrun_jobs()}
         if stale := sorted(undecided & planned):
             rules = " ".join(stale)
             changes = [f"  {rule}: {_edited(before[rule], self._now[rule])}" for rule in stale]

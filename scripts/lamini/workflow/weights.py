@@ -1,9 +1,11 @@
-"""Identity of a local teacher's weights, as part of the model's name.
+"""Identity of local weights: of a teacher, of reference models and of tokenizers.
 
-The name is in the body of each request, so the request key depends on the weights: the ledgers'
-answers of other weights are not reused, and results name the weights that answered.
+For the teacher it is part of the model's name. The name is in the body of each request, so the
+request key depends on the weights: the ledgers' answers of other weights are not reused, and
+results name the weights that answered. For other models and tokenizers it is one of the params.
 """
 
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from lamini.errors import LaminiError
 from lamini.files import resolve_path
 from lamini.settings.teacher import Teacher
-from lamini.user_files import files_of
+from lamini.user_files import files_of, is_user_file
 
 _DIGITS = 12
 """Hex digits of a commit or digest in the name; a label is whole."""
@@ -29,7 +31,7 @@ def with_weights(teacher: Teacher) -> Teacher:
     server = teacher.server
     if teacher.backend != "local" or server is None:
         return teacher
-    identity = server.revision or _digest(server.model_path)
+    identity = server.revision or weights_digest(server.model_path)
     if identity is None:
         return teacher
     digest = re.fullmatch(r"[0-9a-f]{32,}", identity)
@@ -39,8 +41,11 @@ def with_weights(teacher: Teacher) -> Teacher:
     return teacher.model_copy(update={"model": name, "prices": prices})
 
 
-def _digest(model_path: str) -> str | None:
-    """Digest of a file, or of all files in a folder: names, sizes and evenly spaced blocks."""
+def weights_digest(model_path: str) -> str | None:
+    """Digest of a file, or of all files in a folder: names, sizes and evenly spaced blocks.
+
+    None: there is no such file or folder on this machine.
+    """
     try:
         root = resolve_path(model_path)
     except LaminiError:  # the package is not installed
@@ -54,6 +59,12 @@ def _digest(model_path: str) -> str | None:
         digest.update(f"{name}\0{size}\0".encode())
         _add_blocks(digest, file, size)
     return digest.hexdigest()
+
+
+@functools.cache  # of the process: many jobs read the same weights
+def user_weights_digest(path: str) -> str | None:
+    """`weights_digest` of a user-provided path; None for outputs of rules and files of packages."""
+    return weights_digest(path) if is_user_file(path) else None
 
 
 def _add_blocks(digest: hashlib.blake2b, file: Path, size: int) -> None:

@@ -22,13 +22,14 @@ from lamini.teacher.backends.base import Backend
 from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.commit import Committer
 from lamini.teacher.completions import Completion
+from lamini.teacher.connections import OneReplyConnector
 from lamini.teacher.dispatch import Dispatcher, PendingRequest
 from lamini.teacher.endpoints import SHORTEST_SECRET, Target, external_targets
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.money import Budget, running_jobs
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import Answer, Spend, body_digest
-from lamini.teacher.rows import answer_of_row, discarded_fields, ledger_row
+from lamini.teacher.rows import answer_of_row, ledger_row
 from lamini.teacher.verdicts import Verdicts
 
 logger = logging.getLogger("lamini")
@@ -161,11 +162,11 @@ class LiveBackend(Backend):
         self._targets = self.find_targets()
         self._session = aiohttp.ClientSession(
             loop=self._loop,
-            connector=aiohttp.TCPConnector(limit=0, loop=self._loop),
+            connector=OneReplyConnector(self._loop),
             cookie_jar=aiohttp.DummyCookieJar(loop=self._loop),
             timeout=aiohttp.ClientTimeout(
-                total=self.settings.timeout, sock_connect=min(30.0, self.settings.timeout)
-            ),
+                total=None, sock_connect=min(30.0, self.settings.timeout)
+            ),  # the dispatcher ends late requests
         )
         self._loop.call_later(SHARE_SECONDS, self._count_jobs)
         return Dispatcher(
@@ -203,7 +204,8 @@ class LiveBackend(Backend):
             pending.attempts,
             pending.sent_at,
             asked=self.settings.model,
-        ) | discarded_fields(pending.discarded)
+            discarded=pending.discarded,
+        )
         self._committer.put(row_line(row), (pending, answer_of_row(row, cached=False)))
 
     def _committed(self, done: list[tuple[PendingRequest, Answer]]) -> None:

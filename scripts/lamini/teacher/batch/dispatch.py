@@ -33,12 +33,12 @@ from lamini.teacher.verdicts import REMEDY, Verdicts
 logger = logging.getLogger("lamini")
 
 _SETTLE_SECONDS = 15.0  # until the API lists a batch whose creation got no reply
-_MOST_DOWNLOADS = 10  # downloads of result files that lack lines
+_MAX_DOWNLOADS = 10  # downloads of result files that lack lines
 _ENDED = ("completed", "expired", "cancelled")
 _TOO_MANY_TOKENS = "token_limit_exceeded"
 _TOKEN_LIMIT = re.compile(r"[Ll]imit: ([\d,]+)")
 _LONGEST_WAIT = 1800.0  # seconds between attempts while the API's queue is full
-_MOST_REFUSALS = 3  # refusals of the only open batch, after which it counts as too large
+_MAX_REFUSALS = 3  # refusals of the only open batch, after which it counts as too large
 
 
 class BatchDispatcher:
@@ -269,7 +269,7 @@ class BatchDispatcher:
         if "token" in reasons:  # not the limit of batches per hour
             limit = _TOKEN_LIMIT.search(reasons)
             most = float(limit[1].replace(",", "")) if limit else most
-            if not self.open and self._refusals >= _MOST_REFUSALS:
+            if not self.open and self._refusals >= _MAX_REFUSALS:
                 most = min(most, record.prompt_tokens / 2)
         logger.warning("the API's queue is full, waiting: %s", reasons)
         if record.prompt_tokens > most and record.requests > 1:
@@ -291,7 +291,7 @@ class BatchDispatcher:
         harvest = await take_in(self._service, reply, batch.bodies, verdicts)
         batch.downloads += 1
         if not harvest.whole:
-            if batch.downloads < _MOST_DOWNLOADS:
+            if batch.downloads < _MAX_DOWNLOADS:
                 raise RetryableError(f"batch {reply.id}: its result files are incomplete")
             logger.warning(
                 "batch %s: its result files are incomplete; missing requests are sent again",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from openai.types import Batch
 
@@ -10,7 +9,7 @@ from lamini.errors import LaminiError
 from lamini.teacher.batch.lines import completion_of_line, read_output
 from lamini.teacher.batch.service import BatchService
 from lamini.teacher.completions import Completion
-from lamini.teacher.ledger import Ledger, row_line
+from lamini.teacher.ledger import Ledger, LedgerRow, row_line
 from lamini.teacher.replies import PromptRefused, RetryableError
 from lamini.teacher.rows import ledger_row
 from lamini.teacher.verdicts import Verdicts
@@ -90,7 +89,7 @@ def keep_answers(
     bodies: Mapping[str, str],
     *,
     asked: str,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[LedgerRow]:
     """Append a batch's answers that are not in the ledger yet.
 
     A killed job may have written some of them before.
@@ -116,8 +115,8 @@ def keep_answers(
                 attempt,
                 float(batch.created_at),
                 asked=asked,
+                batch=batch.id,
             )
-            | {"batch": batch.id}
             for key in new[start : start + _ROWS_AT_ONCE]
         ]
         ledger.append([row_line(row) for row in rows])

@@ -1,0 +1,63 @@
+"""Check that no id occurs twice within a source; later files refer to pairs by source and id."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from lamini.errors import LaminiError
+
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+
+
+class UniqueIds:
+    """The ids of one source after another, as 8-byte hashes: shards of any size fit in memory."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[tuple[Path, Hashes]]] = {}
+
+    def add(self, path: Path, source: str, ids: pa.ChunkedArray) -> None:
+        """Add the ids of a shard.
+
+        Raises:
+            LaminiError: an id occurs twice in the shard.
+        """
+        names = pl.Series(pl.from_arrow(ids))
+        if len(twice := names.filter(names.is_duplicated())):
+            raise LaminiError(_message(twice[0], path, path))
+        self._parts.setdefault(source, []).append((path, names.hash().to_numpy()))
+
+    def colliding(self) -> dict[str, list[Path]]:
+        """Per source, the shards that have an id with the hash of an id of another shard."""
+        found = {}
+        for source, parts in self._parts.items():
+            hashes = np.concatenate([part for _, part in parts])
+            values, counts = np.unique(hashes, return_counts=True)
+            if len(values) < len(hashes):
+                twice = values[counts > 1]
+                found[source] = [path for path, part in parts if np.isin(part, twice).any()]
+        return found
+
+
+def check_shards(path_ids: dict[Path, pa.ChunkedArray]) -> None:
+    """Compare the ids of shards one by one.
+
+    Args:
+        path_ids: ids of each shard.
+
+    Raises:
+        LaminiError: two shards have the same id.
+    """
+    first: dict[str, Path] = {}
+    for path, ids in path_ids.items():
+        for name in ids.to_pylist():
+            if name in first:
+                raise LaminiError(_message(name, first[name], path))
+            first[name] = path
+
+
+def _message(name: str, first: Path, second: Path) -> str:
+    where = f"twice in {first}" if first == second else f"in {first} and in {second}"
+    return f"{second}: id {name} occurs {where}; ids are unique in a source: remake the shards"

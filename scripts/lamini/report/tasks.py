@@ -1,0 +1,71 @@
+"""The scores of each task for the report: a summary per group of models, and a row per model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lamini import paths
+from lamini.catalogue.params import ReportParams
+from lamini.report.overview import task_rows
+from lamini.tables.task_tables import TaskRow
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskPart:
+    """One task on the page."""
+
+    name: str
+    anchor: str
+    summaries: list[TaskRow]
+    """Of the students, and of the reference models."""
+    table: dict[str, Any]
+    """The rows of the table `task_scores` (JSON) of this task, without the task's name."""
+    links: list[dict[str, str]]
+    """Links of each row by their text, relative to the page."""
+
+
+def task_parts(
+    by_task: Mapping[str, Any], scores: dict[str, Any], params: ReportParams
+) -> list[TaskPart]:
+    """The tasks in the order of the tables.
+
+    Args:
+        by_task: table `by_task` (JSON).
+        scores: table `task_scores` (JSON).
+        params: keys of the models and tasks, and whether samples were written.
+    """
+    grouped: dict[str, list[list[Row]]] = {}
+    for row in scores["rows"]:
+        grouped.setdefault(row[0]["value"], []).append(row[1:])
+    summaries = task_rows(by_task)
+    rest = {key: scores[key][1:] for key in ("columns", "numeric", "marked")}
+    return [
+        TaskPart(
+            name=task,
+            anchor=task_anchor(task, params),
+            summaries=[row for row in summaries if row.task == task],
+            table=scores | rest | {"rows": rows, "name": f"task_scores-{params.task_keys[task]}"},
+            links=[_links(row[0]["value"], task, params) for row in rows],
+        )
+        for task, rows in grouped.items()
+    ]
+
+
+def task_anchor(task: str, params: ReportParams) -> str:
+    """HTML id of a task, by its name."""
+    return f"task-{params.task_keys[task]}"
+
+
+def _links(model: str, task: str, params: ReportParams) -> dict[str, str]:
+    place = {"model": params.model_keys[model], "task": params.task_keys[task]}
+    links = {"score": paths.EVALUATION}
+    if params.samples:
+        links["prompts and answers"] = paths.SAMPLES
+    return {text: from_page(path.format(**place)) for text, path in links.items()}
+
+
+def from_page(path: str) -> str:
+    """Path of a result, relative to the folder of the report."""
+    return path.replace(f"{paths.RESULTS}/", "../", 1)

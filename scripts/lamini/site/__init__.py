@@ -1,0 +1,1 @@
+"""Check of a SLURM site before the first run: `make check-site`."""

@@ -1,0 +1,77 @@
+"""The file formats of a table: CSV, Markdown, LaTeX, and JSON for the report."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lamini.files import atomic_writer, write_json
+from lamini.tables.latex import write_latex
+from lamini.tables.table import Cell, TitledTable
+
+
+def write_table(table: TitledTable, outputs: dict[str, str | Path]) -> None:
+    """Write a table in each requested file format.
+
+    Args:
+        table: the table.
+        outputs: paths by file format: "csv", "md", "tex", "json".
+    """
+    writers = {"csv": _write_csv, "md": _write_markdown, "tex": write_latex, "json": _write_json}
+    for form, path in outputs.items():
+        writers[form](table, Path(path))
+
+
+def _write_csv(table: TitledTable, path: Path) -> None:
+    with atomic_writer(path) as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(table.columns)
+        for row in table.rows:
+            writer.writerow([_raw(cell) for cell in row])
+
+
+def _raw(cell: Cell) -> str:
+    """Number with its shown decimals, without separators or marks; empty if missing."""
+    if cell.value is None:
+        return ""
+    return cell.value if isinstance(cell.value, str) else f"{cell.value:.{cell.digits}f}"
+
+
+def _write_markdown(table: TitledTable, path: Path) -> None:
+    numeric = table.numeric_columns()
+    lines = [f"**{table.heading}**", ""]
+    lines.append(_markdown_row(table.columns))
+    lines.append("|" + "|".join("--:" if number else ":--" for number in numeric) + "|")
+    for row in table.rows:
+        texts = [cell.text(table.mark) for cell in row]
+        lines.append(
+            _markdown_row([f"**{t}**" if c.bold else t for t, c in zip(texts, row, strict=True)])
+        )
+    for note in table.all_notes():
+        lines += ["", note]
+    with atomic_writer(path) as handle:
+        handle.write("\n".join(lines) + "\n")
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    escaped = (t.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for t in texts)
+    return "| " + " | ".join(escaped) + " |"
+
+
+def _write_json(table: TitledTable, path: Path) -> None:
+    write_json(
+        path,
+        {
+            "name": table.name,
+            "heading": table.heading,
+            "columns": table.columns,
+            "numeric": table.numeric_columns(),
+            "rows": [[_json_cell(cell, table.mark) for cell in row] for row in table.rows],
+            "notes": table.all_notes(),
+        },
+    )
+
+
+def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
+    return asdict(cell) | {"text": cell.text(mark), "interval_text": cell.interval_text()}

@@ -1,0 +1,45 @@
+"""Whether a tokenizer comes with a chat template, from its files and without loading it."""
+
+import json
+from pathlib import Path
+
+from lamini.paths import is_result
+from lamini.settings.params import Location
+
+_CONFIG, _TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
+
+
+def lacks_template(place: Location) -> bool:
+    """Whether it is certain that a tokenizer has no chat template.
+
+    Files of the hub that are not in its cache yet are downloaded; they have a few kB. If the hub
+    can't be reached, the first job that needs the template reports its absence.
+
+    Args:
+        place: folder, hub id, or the folder of a model that the pipeline builds. Built models have
+            no chat template: random ones none, and those of GGUF files lose theirs.
+    """
+    if is_result(place.path):
+        return True
+    found = [_file(place, name) for name in (_TEMPLATE, _CONFIG)]
+    if found[0] is not None:
+        return False
+    if found[1] is None:
+        return Path(place.path).is_dir()
+    return not json.loads(found[1].read_bytes()).get("chat_template")
+
+
+def _file(place: Location, name: str) -> Path | None:
+    """A file of a folder or of the hub; None if it does not exist or can't be read now."""
+    if Path(place.path).is_dir():
+        file = Path(place.path) / name
+        return file if file.is_file() else None
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(place.path, name, revision=place.revision)
+    if cached is not None:  # a path, or the sign that the repository has no such file
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        return Path(hf_hub_download(place.path, name, revision=place.revision))
+    except Exception:  # the hub's client raises dozens of types
+        return None
