@@ -1,11 +1,13 @@
 """A local teacher that is a command: it starts, answers, and leaves no process behind."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from lamini.teacher.server import check_local
 
 HERE = Path(__file__).parent
 STAND_IN = str(HERE / "stand_in_server.py")
+MARK = "LAMINI_STARTED_BY_TEST"
 
 
 def settings(*more: str, **server: object) -> Teacher:
@@ -49,12 +52,15 @@ def questions(count: int) -> list[Request]:
 
 
 def processes() -> list[psutil.Process]:
-    """The stand-in, its own process, and the process that watches over them."""
+    """What this test started and still runs: the stand-in, its own process, and their watcher.
+
+    Other test processes of the machine start the same programs at the same time.
+    """
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if STAND_IN in line or "engine-of-" in line or "lamini.teacher.serve" in line:
-            found.append(process)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == os.environ[MARK]:
+                found.append(process)
     return found
 
 
@@ -66,7 +72,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(MARK, uuid.uuid4().hex)
     yield
     assert wait_until(lambda: not processes()), processes()
 
