@@ -20,6 +20,7 @@ from lamini.status.graph import write_jobs
 from lamini.terminal.run_ends import tell_plan, tell_result, tell_targets
 from lamini.user_files import rule_inputs
 from lamini.workflow import growing, one_of, place
+from lamini.workflow.broken_nodes import avoid_broken_nodes
 from lamini.workflow.recorded import RecordWatch
 from lamini.workflow.rule_code import CodeWatch
 from lamini.workflow.rule_logs import name_logs
@@ -28,6 +29,7 @@ from lamini.workflow.teacher_check import check_teacher
 min_version("9.27")
 place.check_place(workflow)
 place.show_package_to_conda(workflow)
+place.submit_patiently(workflow)
 
 
 report: "rules/captions/workflow.rst"
@@ -71,6 +73,7 @@ records = RecordWatch(workflow)
 
 
 onstart:
+    avoid_broken_nodes(workflow)
     watch.begin()
     records.begin()
     check_teacher(workflow, flow)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import Cluster
+from runs import Run, wait_until
 
 from checkouts import Checkout, check_out
 from lamini.site import checks
@@ -88,16 +89,77 @@ def test_wrong_partitions_are_named(cluster: Cluster, site: Checkout) -> None:
     assert compared(site, FITTING) == []
 
 
-def test_a_limit_of_submitted_jobs_is_named(cluster: Cluster) -> None:
-    assert problems(checks.check_submit_limits(100)) == []
+@contextmanager
+def submit_limit(cluster: Cluster, jobs: int) -> Iterator[None]:
+    """A limit of submitted jobs for each user, for a while."""
     modify = ("sacctmgr", "--immediate", "modify", "qos", "normal", "set")
-    cluster.run(*modify, "MaxSubmitJobsPerUser=2")
+    cluster.run(*modify, f"MaxSubmitJobsPerUser={jobs}")
     try:
-        (problem,) = problems(checks.check_submit_limits(100))
+        yield
     finally:
         cluster.run(*modify, "MaxSubmitJobsPerUser=-1")
-    assert problem.startswith("QOS normal allows 2 submitted jobs per user, `jobs` in profile.yaml")
-    assert problem.endswith("set `jobs: 2` there")
+
+
+def test_a_limit_of_submitted_jobs_is_named(cluster: Cluster) -> None:
+    (fitting,) = checks.check_submit_limits(100)
+    assert fitting.kind == "ok"
+    with submit_limit(cluster, 2):
+        (found,) = checks.check_submit_limits(100)
+    assert found.kind == "note"
+    assert found.text.startswith("QOS normal allows 2 submitted jobs per user, `jobs` in profile.y")
+    assert "set `jobs: 2` there" in found.text
+
+
+SMALL_JOBS = """
+rule small_job:
+    output:
+        "results/small/{number}",
+    log:
+        "results/logs/small_job/{number}.log",
+    shell:
+        "sleep 1; echo {wildcards.number} > {output}"
+"""
+
+
+@pytest.fixture
+def small_jobs(site: Checkout, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Settings of a run with a rule of trivial jobs: results/small/{number}."""
+    (site.folder / "config/small.smk").write_text(SMALL_JOBS)
+    _write(site, FITTING)
+    monkeypatch.setenv("LAMINI_SUBMIT_SECONDS", "0.5")
+    return {"custom_rules": ["config/small.smk"]}
+
+
+def test_a_limit_of_submitted_jobs_costs_no_attempt(
+    cluster: Cluster, site: Checkout, small_jobs: dict[str, object]
+) -> None:
+    """SLURM refuses all but two of six jobs: they are submitted later, each once."""
+    targets = [f"results/small/{number}" for number in range(6)]
+    with submit_limit(cluster, 2):
+        run = Run(site, *targets, options=("--retries", "0"), overlay=small_jobs)
+        text = run.wait(300)
+    assert len(run.jobs) == len(set(run.jobs)) == 6
+    assert "SubmitJob" not in text
+    assert [(site.folder / path).read_text() for path in targets] == [f"{n}\n" for n in range(6)]
+
+
+def test_the_status_has_jobs_in_the_queue_with_slurms_reason(
+    cluster: Cluster, site: Checkout, small_jobs: dict[str, object]
+) -> None:
+    with changed(cluster, "PartitionName=cpu State=DOWN", "PartitionName=cpu State=UP"):
+        run = Run(site, "results/small/9", overlay=small_jobs)
+        wait_until(lambda: run.jobs, 120, f"a submitted job:\n{run.text}")
+        text = ""
+
+        def reason() -> bool:
+            nonlocal text
+            text = site.run(sys.executable, "-m", "lamini.status").stdout
+            return "PartitionDown" in text
+
+        wait_until(reason, 60, "SLURM's reason")
+    run.wait(300)
+    assert f"PartitionDown: small_job 9 (SLURM job {run.jobs[0]})" in text
+    assert "cannot start so: the administrators must bring the nodes back" in text
 
 
 def test_jobs_that_no_node_can_run_are_named(cluster: Cluster, site: Checkout) -> None:
@@ -118,17 +180,36 @@ def test_jobs_that_no_node_can_run_are_named(cluster: Cluster, site: Checkout) -
     }
 
 
-def test_a_node_without_the_environment_is_named(cluster: Cluster, tmp_path: Path) -> None:
-    environment = Path(sys.prefix)
+@pytest.fixture
+def broken(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
+    """A node whose jobs do not see the environment."""
     (tmp_path / "empty").mkdir()
     cluster.stop_node("c1")
-    cluster.start_node("c1", hides=environment, shows=tmp_path / "empty")
+    cluster.start_node("c1", hides=Path(sys.prefix), shows=tmp_path / "empty")
     try:
         cluster.wait_for_idle_nodes()
-        (problem,) = problems(checks.check_node("cpu", "--nodelist=c1"))
-        assert problem.startswith(f"cpu: a node cannot run {sys.executable} (")
+        yield "c1"
     finally:
         cluster.stop_node("c1")
         cluster.start_node("c1")
         cluster.wait_for_idle_nodes()
-    assert problems(checks.check_node("cpu", "--nodelist=c1")) == []
+
+
+def test_a_node_without_the_environment_is_named(cluster: Cluster, broken: str) -> None:
+    (problem,) = problems(checks.check_node("cpu", f"--nodelist={broken}"))
+    assert problem.startswith(f"cpu: a node cannot run {sys.executable} (")
+    assert problems(checks.check_node("cpu", "--nodelist=c2")) == []
+
+
+def test_a_node_without_the_environment_gets_no_more_jobs(
+    cluster: Cluster, broken: str, site: Checkout, small_jobs: dict[str, object]
+) -> None:
+    """The broken node would take each job at once; after its second failure it gets none."""
+    targets = [f"results/small/{number}" for number in range(20, 26)]
+    run = Run(site, *targets, options=("--retries", "4"), overlay=small_jobs)
+    text = run.wait(300)
+    assert f"Node {broken} gets no more jobs of this run" in text
+    failed = [job for job in cluster.jobs() if job["id"] in run.jobs and job["state"] == "FAILED"]
+    # Those that were submitted before the second failure was seen may have failed there, too.
+    assert 2 <= len(failed) <= 6
+    assert all((site.folder / path).exists() for path in targets)

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards
 
 from lamini.command import read_config
 from lamini.errors import LaminiError
 from lamini.paths import JOBS_FILE
 from lamini.settings import load_settings
 from lamini.status.__main__ import main
-from lamini.status.graph import Job, ask_snakemake, read_jobs
+from lamini.status.graph import Job, ask_snakemake, read_jobs, with_plan
+from lamini.status.queue import queue_name, remedy
 from lamini.status.states import job_states, read_tail
 from lamini.teacher import ShardReport
 from lamini.teacher.ledger import Ledger, row_line
@@ -137,6 +139,93 @@ def test_marks_that_a_killed_run_left_are_no_running_jobs(jobs):
     assert [s.state for s in job_states([job, long], Path())] == ["running", "running"]
     Path(".snakemake/locks/0.input.lock").unlink()
     assert [s.state for s in job_states([job, long], Path())] == ["waiting", "waiting"]
+
+
+def slurm_says(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """A `squeue` with these lines."""
+    (folder / "bin").mkdir()
+    write(folder / "bin/queue", "".join(f"{line}\n" for line in lines))
+    program = write(folder / "bin/squeue", f"#!/bin/sh\ncat {folder}/bin/queue\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}/bin", prepend=os.pathsep)
+
+
+def test_queued_jobs_stand_with_slurms_reason(capsys, jobs, tmp_path, monkeypatch):
+    names = ("gpt-774m", "gpt-1.5b", "t5-61m", "t5-223m", "t5-738m")
+    trainings = [jobs[f"train_model lamini-{name}"] for name in names]
+    mark_running(*(path for job in trainings for path in job.outputs))
+    shard = jobs["count_tokens d_all/bert"]
+    mark_running(*shard.outputs)
+    comment = "rule_train_model_wildcards_lamini"
+    slurm_says(
+        tmp_path,
+        monkeypatch,
+        f"7|PENDING|(Priority)|{comment}-gpt-774m|{tmp_path}",
+        f"8|PENDING|(PartitionTimeLimit)|{comment}-gpt-1.5b|{tmp_path}",
+        f"9|PENDING|(ReqNodeNotAvail, UnavailableNodes:g1)|{comment}-t5-61m|{tmp_path}",
+        f"10|RUNNING|g2|{comment}-t5-223m|{tmp_path}",
+        f"11|PENDING|(JobHeldUser)|{comment}-t5-738m|/home/another/run",
+        f"12|PENDING|(Priority)|rule_count_tokens_wildcards_d_all_bert|{tmp_path}",
+        "13|PENDING|(Priority)|(null)|/",
+    )
+    text = status(capsys)
+    # 15 = 2 running (one of them not known to SLURM) + 3 queued + 10 waiting
+    assert rows(text)["train_model"] == ["0", "15", "2", "3", "10"]
+    section = text[text.index("In SLURM's queue (4)") : text.index("Running (2)")]
+    assert section.rstrip().splitlines()[1:] == [
+        "  PartitionTimeLimit: train_model lamini-gpt-1.5b (SLURM job 8)",
+        "    cannot start so: its time limit is above the site's: correct max_runtime in"
+        " partitions.yaml, or lower `runtime` of the rule",
+        "  ReqNodeNotAvail, UnavailableNodes:g1: train_model lamini-t5-61m (SLURM job 9)",
+        "    cannot start so: the administrators must bring the nodes back; or choose another"
+        " partition",
+        "  Priority: count_tokens d_all/bert (SLURM job 12),"
+        " train_model lamini-gpt-774m (SLURM job 7)",
+    ]
+    assert "  train_model lamini-t5-223m: starting on g2, for " in text
+    assert "  train_model lamini-t5-738m: in the queue or starting, for " in text
+
+
+def test_a_slurm_job_is_found_by_the_comment_that_the_executor_writes(planned):
+    def comments(workflow) -> set[str]:
+        """As in the executor's `run_job`."""
+        jobs = [job for job in workflow.dag.jobs if job.output]
+        return {
+            f"{job.rule.name}_wildcards_{wildcards}" if wildcards else job.rule.name
+            for job, wildcards in ((job, get_job_wildcards(job)) for job in jobs)
+        }
+
+    written = with_plan([], {}, comments)
+    names = {name.replace("_wildcards_", "_", 1) for name in written}
+    assert {queue_name(job) for job in planned} == names and len(names) == len(planned)
+
+
+@pytest.mark.parametrize(
+    ("reason", "start"),
+    [
+        ("QOSMaxWallDurationPerJobLimit", "its time limit"),
+        ("AssocMaxWallDurationPerJobLimit", "its time limit"),
+        ("QOSMaxCpuPerJobLimit", "it asks for more"),
+        ("QOSMaxGRESPerJob", "it asks for more"),
+        ("BadConstraints", "it asks for more"),
+        ("InvalidQOS", "set `slurm_account`"),
+        ("JobHeldUser", "release it"),
+        ("QOSMaxJobsPerUserLimit", ""),
+        ("AssocGrpGRES", ""),
+        ("Resources", ""),
+        ("Priority", ""),
+        ("None", ""),
+    ],
+)
+def test_reasons_that_do_not_end_by_themselves_have_a_remedy(reason, start):
+    assert remedy(reason)[: len(start)] == start and bool(remedy(reason)) == bool(start)
+
+
+def test_without_an_answer_of_slurm_the_files_count(capsys, jobs, tmp_path, monkeypatch):
+    mark_running(*jobs["train_model lamini-t5-61m"].outputs)
+    slurm_says(tmp_path, monkeypatch)
+    write(tmp_path / "bin/squeue", "#!/bin/sh\nexit 1\n")
+    assert rows(status(capsys))["train_model"] == ["0", "15", "1", "14"]
 
 
 def test_spending_counts_reports_open_ledgers_and_running_jobs(capsys):

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from lamini import slurm
 from lamini.errors import LaminiError
+from lamini.slurm import QueuedJob
 
 MAX_WAIT_SECONDS = 180.0
-_STATES = "pending,configuring,running,completing,suspended"
 
 
 def end_predecessors(logger: logging.Logger) -> None:
@@ -44,29 +44,30 @@ def end_predecessors(logger: logging.Logger) -> None:
         time.sleep(1)
 
 
-def predecessors(queue: Iterable[str], job: int) -> list[int]:
+def predecessors(queue: Iterable[QueuedJob], job: int) -> list[int]:
     """SLURM job IDs of older jobs with the same comment and working folder as `job`.
 
     Args:
-        queue: lines `number|comment|folder`.
+        queue: unfinished jobs of this user.
         job: SLURM job ID of this job.
     """
-    rows = [line.strip().split("|", 2) for line in queue]
-    facts = {int(number): rest for number, *rest in rows if number.isdigit()}
-    own = facts.get(job, [""])
+    facts = {int(each.number): each for each in queue if each.number.isdigit()}
+    own = facts.get(job)
     # Snakemake's executor writes rule and wildcards into the comment: `rule_...`.
-    if not own[0].startswith("rule_"):
+    if own is None or not own.comment.startswith("rule_"):
         return []
-    return [number for number, rest in facts.items() if number < job and rest == own]
+    place = (own.comment, own.folder)
+    return [
+        number
+        for number, each in facts.items()
+        if number < job and (each.comment, each.folder) == place
+    ]
 
 
-def _queue(logger: logging.Logger) -> list[str]:
+def _queue(logger: logging.Logger) -> list[QueuedJob]:
     """This user's unfinished SLURM jobs; empty, with a warning, if SLURM does not answer."""
     try:
-        answer = slurm.ask(
-            "squeue", "--me", "--noheader", f"--states={_STATES}", "--format=%i|%k|%Z"
-        )
+        return slurm.own_queue()
     except LaminiError as error:
         logger.warning("%s; cannot search for older SLURM jobs with the same output", error)
         return []
-    return answer.splitlines()

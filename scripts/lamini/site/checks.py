@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from getpass import getuser
 from pathlib import Path
 
 from snakemake_executor_plugin_slurm.partitions import Partition
@@ -17,7 +16,7 @@ from lamini.errors import LaminiError
 from lamini.paths import RESULTS
 from lamini.site.jobs import Submission, refused
 from lamini.site.partitions import SitePartition, differences
-from lamini.slurm import ask
+from lamini.slurm import ask, submit_limits
 
 _COMMANDS = ("sbatch", "scontrol", "sinfo", "squeue", "srun")
 _NODE_SECONDS = 180
@@ -93,36 +92,19 @@ def check_submit_limits(jobs: int) -> Iterator[Finding]:
         yield Finding("note", "no sacctmgr here: limits of submitted jobs are not checked")
         return
     try:
-        limits = dict(_submit_limits())
+        limits = dict(submit_limits())
     except LaminiError as error:
         yield Finding("note", f"limits of submitted jobs are not checked: {error}")
         return
     low = {name: limit for name, limit in limits.items() if limit < jobs}
     for name, limit in low.items():
         yield Finding(
-            "problem",
-            f"{name} allows {limit} submitted jobs per user, `jobs` in profile.yaml is {jobs}: each"
-            f" further job fails; set `jobs: {limit}` there",
+            "note",
+            f"{name} allows {limit} submitted jobs per user, `jobs` in profile.yaml is {jobs}:"
+            f" the run waits while so many are submitted; set `jobs: {limit}` there",
         )
     if not low:
         yield Finding("ok", f"{jobs} submitted jobs are within the limits of accounts and QOS")
-
-
-def _submit_limits() -> Iterator[tuple[str, int]]:
-    """Limits of submitted jobs, by account and by QOS that the user may have."""
-    table = ("--noheader", "--parsable2", "show")
-    mine = f"user={getuser()}"
-    own = ask("sacctmgr", *table, "associations", mine, "format=account,maxsubmit,qos")
-    allowed: set[str] = set()
-    for line in own.splitlines():
-        account, limit, qos = line.split("|")
-        allowed |= set(filter(None, qos.split(",")))
-        if limit:
-            yield f"account {account}", int(limit)
-    for line in ask("sacctmgr", *table, "qos", "format=name,maxsubmitpu").splitlines():
-        name, limit = line.split("|")
-        if limit and (name in allowed or not allowed):
-            yield f"QOS {name}", int(limit)
 
 
 def check_submissions(submissions: Sequence[Submission]) -> Iterator[Finding]:

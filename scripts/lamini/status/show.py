@@ -6,6 +6,7 @@ from pathlib import Path
 from lamini.log import format_seconds
 from lamini.settings.teacher import Teacher
 from lamini.status.graph import Job
+from lamini.status.queue import queue_text
 from lamini.status.requests import Rates, current_rates, spending_by_rule
 from lamini.status.states import State, seconds_since
 from lamini.status.training import SavedTraining, saved_trainings
@@ -31,6 +32,9 @@ def status_text(states: Sequence[State], results: Path, teacher: Teacher) -> str
     total = sum_usage(usages)
     parts = [
         _stages(states, total),
+        queue_text(
+            [(each.job, each.slurm) for each in states if each.slurm and each.state == "queued"]
+        ),
         _running([state for state in states if state.state == "running"]),
         _trainings(saved_trainings(results)),
         _teacher(spending_by_rule(results, teacher), current_rates(results), teacher),
@@ -99,7 +103,9 @@ def _cost_row(
 
 
 def _stages(states: Sequence[State], total: Total) -> str:
-    names = ("done", "running", "failed", "waiting")
+    # Without SLURM no job is known to be queued.
+    queued = ("queued",) if any(state.state == "queued" for state in states) else ()
+    names = ("done", "running", *queued, "failed", "waiting")
     rules: dict[str, dict[str, int]] = {}
     for state in states:
         counts = rules.setdefault(state.job.rule, dict.fromkeys(names, 0))
@@ -111,7 +117,7 @@ def _stages(states: Sequence[State], total: Total) -> str:
         rows.append([rule, counts["done"], sum(counts.values()), *shown, eta])
     sums = [sum(counts[name] for counts in rules.values()) for name in names]
     rows.append(["in all", sums[0], len(states), *(count or None for count in sums[1:]), None])
-    header = ("stage", "done", "planned", "running", "failed", "waiting", "estimated time left")
+    header = ("stage", "done", "planned", *names[1:], "estimated time left")
     return text_table(header, rows)
 
 
@@ -119,7 +125,8 @@ def _eta(counts: dict[str, int], used: Total | None) -> str | None:
     """Estimated time left of a running stage: jobs left times the finished jobs' mean time."""
     if not counts["running"] or used is None or not used.jobs:
         return None
-    left = counts["running"] / 2 + counts["waiting"] + counts["failed"]
+    to_come = sum(counts.get(name, 0) for name in ("queued", "waiting", "failed"))
+    left = counts["running"] / 2 + to_come
     return format_seconds(left * used.seconds / used.jobs / counts["running"])
 
 
@@ -132,7 +139,9 @@ def _running(states: Sequence[State]) -> str:
         log = state.log if state.log and state.log.modified >= (state.marked or 0.0) else None
         if log is None:
             waited = format_seconds(seconds_since(state.marked or 0.0))
-            lines.append(f"  {state.job.name}: in the queue or starting, for {waited}")
+            # Of a job outside SLURM, or one that SLURM has just forgotten, no more is known.
+            how = f"starting on {state.slurm.reason}" if state.slurm else "in the queue or starting"
+            lines.append(f"  {state.job.name}: {how}, for {waited}")
         else:
             age = format_seconds(seconds_since(log.modified))
             lines.append(f"  {state.job.name}: {log.last[:_WIDTH]} ({age} ago)")

@@ -1,4 +1,4 @@
-"""State of each job (done, running, failed), from outputs, Snakemake's marker files and logs."""
+"""State of each job, from outputs, Snakemake's marker files, logs, and SLURM's queue."""
 
 import base64
 import re
@@ -6,7 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamini.slurm import QueuedJob
 from lamini.status.graph import Job
+from lamini.status.queue import queue_name, slurm_queue
 
 _TAIL_BYTES = 1 << 16
 _RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) ", re.MULTILINE)
@@ -30,12 +32,14 @@ class State:
 
     job: Job
     state: str
-    """`done`, `running` (also: in a cluster's queue), `failed` (the end of the log has an error),
+    """`done`, `running`, `queued` (pending in SLURM), `failed` (the end of the log has an error),
     or `waiting`."""
     log: LogTail | None
     """Log of a running or failed job."""
     marked: float | None = None
     """Time at which Snakemake started or submitted a running job, in seconds since the epoch."""
+    slurm: QueuedJob | None = None
+    """The SLURM job of a running or queued job."""
 
 
 def job_states(jobs: list[Job], root: Path) -> list[State]:
@@ -46,13 +50,16 @@ def job_states(jobs: list[Job], root: Path) -> list[State]:
         root: the folder that contains `results/` and `.snakemake/`.
     """
     markers = incomplete_markers(root / ".snakemake")
-    return [_state(job, root, markers) for job in jobs]
+    queue = slurm_queue(root) if markers else {}
+    return [_state(job, root, markers, queue) for job in jobs]
 
 
-def _state(job: Job, root: Path, markers: dict[str, float]) -> State:
+def _state(job: Job, root: Path, markers: dict[str, float], queue: dict[str, QueuedJob]) -> State:
     marked = [markers[path] for path in job.outputs if path in markers]
     if marked:
-        return State(job, "running", read_tail(root / job.log), min(marked))
+        slurm = queue.get(queue_name(job))
+        state = "queued" if slurm and slurm.state == "PENDING" else "running"
+        return State(job, state, read_tail(root / job.log), min(marked), slurm)
     if all((root / path).exists() for path in job.outputs):
         return State(job, "done", None)
     log = read_tail(root / job.log)

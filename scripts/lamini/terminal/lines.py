@@ -29,6 +29,7 @@ _TARGETS = "docs/targets.md has the targets; a source, model or task must be par
 _STOPPED = "At least one job did not complete successfully."
 # Snakemake's and the SLURM executor's messages that repeat what is known or has its own line.
 _OMITTED = (
+    "Activating conda environment",
     "Assuming unrestricted shared filesystem usage",
     "Auto-selected partition",
     "Building DAG of jobs",

@@ -1,10 +1,11 @@
-"""Place of a run: its folder, the use as a module of another workflow, conda environments."""
+"""Place of a run: its folder, use as a module of another workflow, conda environments, SLURM."""
 
 import os
 import shlex
 from pathlib import Path
 from typing import Any
 
+from lamini import slurm
 from lamini.command import CONFIG_FILES
 from lamini.paths import JOBS_FILE, PROJECT, RESULTS, of_project
 
@@ -60,3 +61,10 @@ def show_package_to_conda(workflow: Any) -> None:
     if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
         paths = [str(PROJECT / "scripts"), os.environ.get("PYTHONPATH")]
         shell.prefix(f"export PYTHONPATH={shlex.quote(':'.join(filter(None, paths)))}; ")
+
+
+def submit_patiently(workflow: Any) -> None:
+    """Let the executor find scripts/slurm/sbatch, which waits and avoids nodes, before SLURM's."""
+    if workflow.is_main_process and slurm.is_here():
+        own = str(PROJECT / "scripts/slurm")
+        os.environ["PATH"] = os.pathsep.join([own, os.environ["PATH"]])
