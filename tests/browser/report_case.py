@@ -175,7 +175,8 @@ class ReportCase:
         """Six of RTE's examples share a run of words with the dataset, one of them a short one."""
         tasks = self.flow.config.evaluated_tasks
         mixture = self.flow.analysed_mixture
-        self._csv("contamination", ["task", "instruction_source"], [[t, mixture] for t in tasks])
+        searched = [[t, mixture, str(self.flow.config.tasks[t].examples)] for t in tasks]
+        self._csv("contamination", ["task", "instruction_source", "examples"], searched)
         rows = [("rte", place, 13 if place else 8, 1) for place in range(6)]
         frame = pl.DataFrame(rows, HIT_EXAMPLES.names, orient="row")
         frame.write_parquet(self.analysis / "contaminated_examples.parquet")

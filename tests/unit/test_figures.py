@@ -27,7 +27,8 @@ from lamini.figures.style import (
     symbol_text,
     text_colour,
 )
-from lamini.report.charts import score_chart
+from lamini.report.charts import learning_chart, length_chart, score_chart
+from lamini.symbols import pieces
 from lamini.training.metrics import StepMetrics
 
 PAPER = Path(__file__).parents[2] / "config/paper"
@@ -155,6 +156,31 @@ def test_model_ratings_are_sorted_best_first_with_one_row_per_model_in_both_pane
     assert len(ticks[0]) == 19
 
 
+def test_ranks_are_among_the_models_of_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    kept = Axes.text
+    monkeypatch.setattr(
+        Axes, "text", lambda a, x, y, t, **k: (texts.append(t), kept(a, x, y, t, **k))[1]
+    )
+    rated = {"m1": "BC", "m2": "CB", "m3": "A", "m4": "D", "m5": ""}
+    path = _ratings([("", m, "machine", level) for m, levels in rated.items() for level in levels])
+    names = ["LLaMA-7B", "GPT-2-xl", "Own", "LaMini-T5-738M", "T5-large"]
+    params = {"names": dict(zip(rated, names, strict=True))}
+    published = str(PAPER / "human_evaluation_models.csv")
+    rows = _draw("6", {"ratings": path, "published": published}, params)
+    # "Own" has no published ratings, and T5-large none of this run.
+    ranks = {(row["model"], row["score"]): row["rank"] for row in rows if row["rank"]}
+    assert ranks == {
+        ("LLaMA-7B", "ours"): "1",
+        ("GPT-2-xl", "ours"): "1",
+        ("LaMini-T5-738M", "ours"): "3",
+        ("LLaMA-7B", "published"): "2",
+        ("GPT-2-xl", "published"): "3",
+        ("LaMini-T5-738M", "published"): "1",
+    }
+    assert [text for text in texts if "→" in text] == ["1 → 2", "1 → 3", "3 → 1"] * 2
+
+
 def test_scores_show_the_published_models_and_ours() -> None:
     rows = _scores()
     ours = [row for row in rows if row["score"] == "ours"]
@@ -176,8 +202,8 @@ def test_a_base_model_of_this_run_replaces_the_published_one() -> None:
     assert found == [("published", ""), ("ours", "base")]
     chart = score_chart({"data": "5-a.csv"}, ReportParams.model_construct())
     small = [one for one in chart["panels"][0]["series"] if one["small"]]
-    assert {"T5, base models, ours (enc-dec)", "T5, base models, published (enc-dec)"} <= {
-        one["name"] for one in small
+    assert {("T5", "base models, ours"), ("T5", "base models, published")} <= {
+        (one["name"], one["kind"]) for one in small
     }
     named = [label for one in small for label in one["labels"]]
     assert named.count("T5-small") == 1
@@ -206,6 +232,19 @@ def test_symbols_have_hat_and_index_and_other_names_stay() -> None:
     assert symbol_text("X\u0302_t,SI") == r"$\hat{X}_{\mathrm{t,SI}}$"
     assert symbol_text("D_P3") == r"$D_{\mathrm{P3}}$"
     assert symbol_text("Cooking (5 $)") == r"Cooking (5 \$)"
+    assert pieces("X\u0302_SI alpaca") == [("X\u0302", "SI"), (" alpaca", "")]
+    assert pieces("D_ALL: of Y_P3") == [("D", "ALL"), (": of Y", "P3")]
+    assert pieces("d_all") == [("d_all", "")] and pieces("") == [("", "")]
+
+
+def test_the_page_names_lines_with_hat_and_index() -> None:
+    _lengths()
+    chart = length_chart({"data": "lengths-a.csv"}, ReportParams.model_construct(symbols=SYMBOLS))
+    assert [series["shown"] for panel in chart["panels"] for series in panel["series"]] == [
+        [("D\u0302", "A")],
+        [("D\u0302", "A")],
+        [("D", "P3")],
+    ]
 
 
 def _lightness(colour: str) -> float:
@@ -242,9 +281,26 @@ def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.Monk
     assert found == {"Mine": "examples, precision", "Other": "examples", "Third": "examples"}
     assert labels[0]["xlabel"] == "parameters\n≠ not measured as the others: examples, precision"
     chart = score_chart({"data": "5-a.csv"}, ReportParams.model_construct())
-    series = {one["name"]: one["labels"] for one in chart["panels"][0]["series"]}
-    assert series["mine-GPT, ours (dec)"] == ["Mine ≠ examples, precision"]
+    (panel,) = chart["panels"]
+    series = {(one["name"], one["kind"]): one["labels"] for one in panel["series"]}
+    assert series["mine-GPT", "ours"] == ["Mine ≠ examples, precision"]
+    assert panel["levels"] == [
+        {"y": 58.3, "published": True, "label": "LLaMA-7B: published 58.3", "place": 0},
+        {"y": 62.3, "published": True, "label": "Alpaca-7B: published 62.3", "place": 1},
+    ]
     assert chart["hint"].endswith("≠ says what was not measured as for the others.")
+
+
+def test_a_reference_model_has_one_label_on_the_page_above_its_lines() -> None:
+    rows = ["model,family,architecture,parameters,score,average,drawn,unlike"]
+    rows += ["A,F,f,7e9,published,60.25,line,", "A,F,f,7e9,ours,59.5,line,examples"]
+    Path("5.csv").write_text("\n".join(rows) + "\n")
+    chart = score_chart({"data": "5.csv"}, ReportParams.model_construct())
+    label = "A: ours 59.5 ≠ examples, published 60.2"
+    assert chart["panels"][0]["levels"] == [
+        {"y": 59.5, "published": False, "label": "", "place": 0},
+        {"y": 60.25, "published": True, "label": label, "place": 0},
+    ]
 
 
 def test_learning_curves() -> None:
@@ -256,6 +312,12 @@ def test_learning_curves() -> None:
     StepMetrics.write_rows("metrics.jsonl", rows)
     params = {"students": [student("s", "S")]}
     drawn = _draw("learning_curves", {"metrics": ["metrics.jsonl"]}, params)
+    named = ReportParams.model_construct(student_keys=["s"], students=["S"])
+    chart = learning_chart({"data": "learning_curves-a.csv"}, named)
+    assert [(one["name"], one["kind"], one["points"]) for one in chart["panels"][0]["series"]] == [
+        ("S", "training", [[1, 2.9], [2, 2.5]]),
+        ("S", "held out", [[0, 3.0], [2, 2.6]]),
+    ]
     assert [list(row.values()) for row in drawn] == [
         ["s", "0", "", "3.0"],
         ["s", "1", "2.9", ""],
@@ -271,11 +333,15 @@ def test_metrics_without_a_column_are_refused() -> None:
         _draw("learning_curves", {"metrics": ["metrics.jsonl"]}, {"students": [student("s", "S")]})
 
 
-def test_lengths() -> None:
+def _lengths() -> list[dict[str, str]]:
     lines = ["instruction_source,text,tokens_from,samples", "alpaca,instruction,0,0"]
     lines += ["alpaca,instruction,1,3", "alpaca,response,0,1", "original_p3,response,4,4"]
     Path("lengths.csv").write_text("\n".join(lines) + "\n")
-    rows = _draw("lengths", {"lengths": "lengths.csv"}, {"symbols": SYMBOLS})
+    return _draw("lengths", {"lengths": "lengths.csv"}, {"symbols": SYMBOLS})
+
+
+def test_lengths() -> None:
+    rows = _lengths()
     assert [float(row["percent"]) for row in rows] == [0, 100, 100, 100]
 
 

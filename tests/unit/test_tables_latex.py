@@ -56,6 +56,7 @@ def few() -> TitledTable:
     [
         ("D\N{COMBINING CIRCUMFLEX ACCENT}_P3", r"$\widehat{D}_{\mathrm{P3}}$"),
         ("X\N{COMBINING CIRCUMFLEX ACCENT}_t,SI", r"$\widehat{X}_{\mathrm{t,SI}}$"),
+        ("D_Cook", r"$D_{\mathrm{Cook}}$"),
         ("D_ALL: pairs", r"$D_{\mathrm{ALL}}$: pairs"),
         ("D\N{COMBINING CIRCUMFLEX ACCENT}", r"$\widehat{D}$"),
         ("d_all", r"d\_all"),

@@ -109,7 +109,7 @@ HUMAN_EVALUATION = Section(
         ),
         FigureEntry(
             "6",
-            title="Ratings of the models' answers to the user-oriented instructions.",
+            title="Ratings of the models' answers to the user-oriented instructions, with ranks.",
             builder="lamini.figures.ratings:draw_model_ratings",
             inputs=lambda run: (
                 {"ratings": run.rated("models", paths.RATINGS)}

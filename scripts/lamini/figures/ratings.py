@@ -1,6 +1,7 @@
 """Figures 4 and 6: ratings A to D as stacked bars, for the dataset and for the models."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -53,6 +54,8 @@ def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -
 def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing:
     """Figure 6: models sorted by their ratings, ours beside the published, one model per row.
 
+    Between the panels are the ranks of each model in both, among the models that both have.
+
     Args:
         inputs: `ratings` (CSV), `published` (CSV: model, rate_a ... rate_d).
         params: display names of the models.
@@ -66,6 +69,8 @@ def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing
         }
     )
     names = list(dict.fromkeys([*ours, *published]))
+    common = [name for name in ours if ours[name].total() and name in published]
+    ranks = [_ranks(bars, common) for bars in (ours, published)]
     figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 1.1 + 0.2 * len(names)), sharey=True)
     for axis, bars, title in (
         (axes[0], ours, f"this run,\n{shown.label}"),
@@ -74,10 +79,14 @@ def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing
         _stack(axis, {name: bars.get(name, Counter()) for name in names})
         axis.set_title(title)
     axes[0].invert_yaxis()  # of both
+    _write_ranks(axes[1], names, *ranks)
     _legend(figure)
-    data = [["ours", n, *(b[level] for level in LEVELS)] for n, b in ours.items()]
-    data += [["published", n, *(b[level] for level in LEVELS)] for n, b in published.items()]
-    return Drawing(figure, ["score", "model", *_columns()], data)
+    data = [
+        [score, name, *(bar[level] for level in LEVELS), rank.get(name, "")]
+        for score, bars, rank in zip(("ours", "published"), (ours, published), ranks, strict=True)
+        for name, bar in bars.items()
+    ]
+    return Drawing(figure, ["score", "model", *_columns(), "rank"], data)
 
 
 def _count(rows: list[dict[str, str]], subject: str, part: str | None = None) -> Counter[str]:
@@ -87,12 +96,34 @@ def _count(rows: list[dict[str, str]], subject: str, part: str | None = None) ->
 
 def _sorted(bars: Bars) -> Bars:
     """Sort by the share of A, then of A and B, then of A to C; highest first."""
+    return {name: bars[name] for name in sorted(bars, key=lambda name: _order(bars[name]))}
 
-    def key(name: str) -> tuple[float, ...]:
-        total = max(bars[name].total(), 1)
-        return tuple(-sum(bars[name][level] for level in LEVELS[: n + 1]) / total for n in range(3))
 
-    return {name: bars[name] for name in sorted(bars, key=key)}
+def _order(counts: Counter[str]) -> tuple[float, ...]:
+    """Key of a model's place: the negative shares of A, of A and B, and of A to C."""
+    total = max(counts.total(), 1)
+    return tuple(-sum(counts[level] for level in LEVELS[: n + 1]) / total for n in range(3))
+
+
+def _ranks(bars: Bars, names: Sequence[str]) -> dict[str, int]:
+    """Rank of each of some models among them, from 1; models with equal shares have one rank."""
+    orders = sorted(_order(bars[name]) for name in names)
+    return {name: orders.index(_order(bars[name])) + 1 for name in names}
+
+
+def _write_ranks(
+    axis: Axes, names: Sequence[str], ours: Mapping[str, int], published: Mapping[str, int]
+) -> None:
+    """Write the ranks of this run and the published ones, left of a panel: "2 → 5"."""
+    style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": SMALL_TYPE}
+    style["transform"] = axis.get_yaxis_transform()
+    for place, name in enumerate(names):
+        if name in ours:
+            equal = ours[name] == published[name]
+            text = f"{ours[name]} → {published[name]}"
+            axis.text(-0.03, place, text, color="#777777" if equal else "black", **style)
+    if ours:
+        axis.text(-0.03, -1, "rank", color="#777777", **style)
 
 
 def _stack(axis: Axes, bars: Bars) -> None:

@@ -1,7 +1,6 @@
 """Common style of all figures, and reproducible figure files (same bytes in each run)."""
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from lamini.files import atomic_writer
+from lamini.symbols import symbol_parts
 
 PAGE_WIDTH = 6.9
 """Width of a two-column page, in inches."""
@@ -29,7 +29,6 @@ COLOURS = ("#0D0887", "#EB7852", "#9A179B", "#FBB32F", "#5B02A3", "#CB4678")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 RATING_COLOURS = {"A": "#0B3C6F", "B": "#4C8DBF", "C": "#F0B27A", "D": "#FBE3D0"}
 """From dark to light, so that the order of the levels is also seen in greyscale."""
-_SYMBOL = re.compile("([A-Z])(\N{COMBINING CIRCUMFLEX ACCENT}?)_([\\w,]+)")
 DEMO_LINE = "embedded demo: not a reproduction of the paper"
 
 plt.rcParams.update(
@@ -74,9 +73,9 @@ def symbol_text(symbol: str) -> str:
 
     Any other name, such as `Cooking`, is shown as it is.
     """
-    if not (found := _SYMBOL.fullmatch(symbol)):
+    if not (parts := symbol_parts(symbol)):
         return symbol.replace("$", r"\$")
-    letter, hat, index = found.groups()
+    letter, hat, index = parts
     base = rf"\hat{{{letter}}}" if hat else letter
     return rf"${base}_{{\mathrm{{{index}}}}}$"
 

@@ -5,6 +5,7 @@
   const SYMBOLS = ["circle", "triangle", "rect", "diamond", "roundRect"];
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const NARROW = 640;
+  const LABEL = 240; // width of a label of a reference model
 
   const size = (n) => (n >= 1e9 ? `${n / 1e9}B` : n >= 1e6 ? `${Math.round(n / 1e5) / 10}M` : `${n}`);
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -31,13 +32,20 @@
     return found;
   };
 
+  // The nodes of a series' name: its pieces, each with its subscript.
+  const named = (series) => series.shown.flatMap(([text, index]) => {
+    const below = document.createElement("sub");
+    below.textContent = index;
+    return index ? [text, below] : [text];
+  });
+
   const bubble = (series, chart) => (params) => {
     const tip = document.createElement("div");
     tip.className = "tip";
     const [x, y] = params.value;
     const label = series.labels[params.dataIndex];
     const strong = document.createElement("strong");
-    strong.textContent = series.name;
+    strong.append(...named(series), series.kind ? `, ${series.kind}` : "");
     tip.append(strong, document.createElement("br"));
     if (label) tip.append(label, document.createElement("br"));
     if (chart.kind === "lines") {
@@ -66,13 +74,19 @@
     };
   };
 
-  const levels = (panel, place) => ({
+  const levels = (panel, place, width) => ({
     name: "reference models", type: "line", xAxisIndex: place, yAxisIndex: place, data: [], animation: false,
     markLine: {
       silent: true, symbol: "none", animation: false,
-      lineStyle: { color: style("--quiet"), type: "dashed" },
-      label: { position: "insideStartTop", color: style("--quiet"), formatter: "{b}", fontSize: 11 },
-      data: panel.levels.map((level) => ({ name: level.name, yAxis: level.y })),
+      // Labels of two models stand beside each other, so that they cannot cover each other.
+      data: panel.levels.map((level) => ({
+        yAxis: level.y,
+        lineStyle: { color: style("--quiet"), type: "dashed", opacity: level.published ? 0.5 : 1 },
+        label: {
+          position: "insideStartTop", offset: [width < NARROW ? 0 : level.place * LABEL, 0], formatter: level.label,
+          color: style("--quiet"), opacity: 1, fontSize: 11,
+        },
+      })),
     },
   });
 
@@ -137,7 +151,7 @@
       yAxis: chart.panels.map((_, n) => ({ ...axis(chart.y, n, all[n], colours), nameGap: 36 })),
       series: chart.panels.flatMap((panel, n) => [
         ...panel.series.map((series) => drawn(series, found.get(series), chart, n)),
-        ...(panel.levels?.length ? [levels(panel, n)] : []),
+        ...(panel.levels?.length ? [levels(panel, n, width)] : []),
       ]),
     };
   };
@@ -160,18 +174,24 @@
     return svg;
   };
 
-  // A button for each name, which hides its series and shows them again.
+  // A button for each name, which hides its series and shows them again; its swatch is the plainest.
   const legend = (box, chart, instance, found) => {
-    const named = new Map(chart.panels.flatMap((panel) => panel.series.map((s) => [s.name, s])));
-    box.replaceChildren(...[...named].map(([name, series]) => {
+    const shown = new Map();
+    const plain = (series) => !(series.hollow || series.small);
+    for (const s of chart.panels.flatMap((panel) => panel.series)) {
+      if (!shown.has(s.name) || (plain(s) && !plain(shown.get(s.name)))) shown.set(s.name, s);
+    }
+    box.replaceChildren(...[...shown].map(([name, series]) => {
       const button = document.createElement("button");
       button.type = "button";
       button.setAttribute("aria-pressed", "true");
-      button.append(swatch(series, found.get(series)), name);
+      const label = document.createElement("span");
+      label.append(...named(series));
+      button.append(swatch(series, found.get(series)), label);
       button.addEventListener("click", () => {
-        const shown = button.getAttribute("aria-pressed") !== "true";
-        button.setAttribute("aria-pressed", String(shown));
-        instance.dispatchAction({ type: shown ? "legendSelect" : "legendUnSelect", name });
+        const pressed = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(pressed));
+        instance.dispatchAction({ type: pressed ? "legendSelect" : "legendUnSelect", name });
       });
       return button;
     }));

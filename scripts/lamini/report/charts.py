@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from lamini.catalogue.params import ReportParams
+from lamini.symbols import pieces
 from lamini.tables.footnotes import NOT_COMPARABLE
 from lamini.tables.published import number, read_csv
 
@@ -40,7 +41,7 @@ def projection_chart(inputs: Inputs, params: ReportParams) -> Chart:
             symbol = params.symbols[source].replace("D", "X", 1)
             series.append(
                 {
-                    "name": f"{symbol} {source.replace('_', ' ')}",
+                    **_named(f"{symbol} {source.replace('_', ' ')}"),
                     "points": [[round(r["x"], 2), round(r["y"], 2)] for r in shown],
                     "labels": [_shorten(r["instruction"]) for r in shown],
                 }
@@ -59,13 +60,16 @@ def projection_chart(inputs: Inputs, params: ReportParams) -> Chart:
 def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
     """Figure 5: one named dot per model, small for base models; reference models as lines.
 
+    The lines of a family have one name. A reference model has one label with its scores.
+
     Args:
         inputs: `data` (CSV: model, family, architecture, parameters, score, average, drawn,
             unlike).
         params: not used.
     """
     series: dict[tuple[str, str, str], Series] = {}
-    levels, unlike = [], False
+    levels: dict[str, list[dict[str, Any]]] = {}
+    unlike = False
     for row in read_csv(inputs["data"]):
         score = number(row["average"])
         if score is None or not row["drawn"]:
@@ -73,19 +77,19 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
         mark = f" {NOT_COMPARABLE} {row['unlike']}" if row["unlike"] else ""
         unlike |= bool(mark)
         if row["drawn"] == "line":
-            levels.append({"name": f"{row['model']}, {row['score']}{mark}", "y": score})
+            level = {"y": score, "published": row["score"] == "published"}
+            level["name"] = f"{row['score']} {score:.1f}{mark}"
+            levels.setdefault(row["model"], []).append(level)
             continue
-        dashed = row["architecture"] == "decoder-only"
-        kind = "dec" if dashed else "enc-dec"
         base = row["drawn"] == "base"
-        name = f"{row['family']}, {'base models, ' if base else ''}{row['score']} ({kind})"
         one = series.setdefault(
             (row["family"], row["drawn"], row["score"]),
             {
-                "name": name,
+                **_named(row["family"]),
                 "group": row["family"],
+                "kind": f"{'base models, ' if base else ''}{row['score']}",
                 "hollow": row["score"] == "published",
-                "dashed": dashed,
+                "dashed": row["architecture"] == "decoder-only",
                 "small": base,
                 "points": [],
                 "labels": [],
@@ -99,16 +103,29 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
             one[key] = [one[key][n] for n in order]
     return {
         "kind": "lines",
-        "panels": [{"title": "", "series": list(series.values()), "levels": levels}],
+        "panels": [{"title": "", "series": list(series.values()), "levels": _labelled(levels)}],
         "x": {"name": "parameters", "log": True, "sizes": True},
         "y": {"name": "average score"},
-        "hint": "Point at a dot for its model; press a name in the legend to hide a line."
+        "hint": "Marks of this run are filled, published ones hollow, base models' small; lines of"
+        " decoder-only models are dashed. Point at a mark for its model; press a name to hide its"
+        " lines."
         + (f" {NOT_COMPARABLE} says what was not measured as for the others." if unlike else ""),
     }
 
 
+def _labelled(levels: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Lines of the reference models; the highest of each model has the label of all."""
+    lines = []
+    for place, (model, found) in enumerate(levels.items()):
+        found.sort(key=lambda level: level["published"])
+        label = f"{model}: {', '.join(level.pop('name') for level in found)}"
+        top = max(found, key=lambda level: level["y"])
+        lines += [one | {"label": label if one is top else "", "place": place} for one in found]
+    return lines
+
+
 def learning_chart(inputs: Inputs, params: ReportParams) -> Chart:
-    """Learning curves of all students in one panel.
+    """Learning curves of all students in one panel; both lines of a student have one name.
 
     Args:
         inputs: `data` (CSV: model, step, loss, held_out_loss).
@@ -125,15 +142,16 @@ def learning_chart(inputs: Inputs, params: ReportParams) -> Chart:
     series = []
     for key, (training, held_out) in curves.items():
         name = names.get(key, key)
-        series.append(_curve(f"{name}, training", name, _evenly(training, SHOWN_STEPS)))
+        series.append(_curve(name, _evenly(training, SHOWN_STEPS)) | {"kind": "training"})
         if held_out:
-            series.append(_curve(f"{name}, held out", name, held_out) | {"dashed": True})
+            series.append(_curve(name, held_out) | {"kind": "held out", "dashed": True})
     return {
         "kind": "lines",
         "panels": [{"title": "", "series": series}],
         "x": {"name": "step"},
         "y": {"name": "loss, nats per token"},
-        "hint": "Losses compare within a tokenizer only. Press a name to hide its line.",
+        "hint": "Training losses are solid, held-out losses dashed. Losses compare within a"
+        " tokenizer only. Press a name to hide its lines.",
     }
 
 
@@ -148,7 +166,7 @@ def length_chart(inputs: Inputs, params: ReportParams) -> Chart:
     for row in read_csv(inputs["data"]):
         source = row["instruction_source"]
         name = params.symbols.get(source, source)
-        one = panels.setdefault(row["text"], {}).setdefault(source, _curve(name, name, []))
+        one = panels.setdefault(row["text"], {}).setdefault(source, _curve(name, []))
         one["points"].append([int(row["tokens_from"]), round(float(row["percent"]), 2)])
     return {
         "kind": "lines",
@@ -162,8 +180,13 @@ def length_chart(inputs: Inputs, params: ReportParams) -> Chart:
     }
 
 
-def _curve(name: str, group: str, points: list[list[float]]) -> Series:
-    return {"name": name, "group": group, "points": points, "labels": []}
+def _curve(name: str, points: list[list[float]]) -> Series:
+    return {**_named(name), "group": name, "points": points, "labels": []}
+
+
+def _named(name: str) -> Series:
+    """The name of a series, and how it is shown: pieces with their subscripts."""
+    return {"name": name, "shown": pieces(name)}
 
 
 def _evenly(rows: Sequence[Any], wanted: int) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from lamini import symbols
 from lamini.report import overview, stages
 from lamini.tables.table import MISSING
 
@@ -42,7 +43,15 @@ def _code(text: str) -> Markup:
 
 def _breakable(heading: str) -> Markup:
     """Heading with optional line breaks before capitals inside a word: Open|Book|QA."""
-    return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", heading))
+    return Markup("<wbr>").join(map(_symbols, re.split(r"(?<=[a-z])(?=[A-Z])", heading)))
+
+
+def _symbols(text: str) -> Markup:
+    """HTML of a text with the paper's symbols, such as X_SI; its copy is the text itself."""
+    return Markup().join(
+        Markup("{}<sub><span>_</span>{}</sub>").format(part, index) if index else escape(part)
+        for part, index in symbols.pieces(text)
+    )
 
 
 def _text(name: str) -> Markup:
@@ -63,6 +72,7 @@ def _environment() -> jinja2.Environment:
         "breakable": _breakable,
         "code": _code,
         "shown": shown,
+        "symbols": _symbols,
         "verdict": overview.verdict,
     }
     return environment

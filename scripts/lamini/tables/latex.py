@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
+from lamini import symbols
 from lamini.files import atomic_writer
 from lamini.tables.table import Cell, TitledTable
 
@@ -63,8 +64,7 @@ _PLAIN = frozenset("–—‘’“”„‹›…•€™†‡ŒœŸ") | {chr
 _GREEK = re.compile("[Α-Ωα-ω]")
 _LIKE_LATIN = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧ", "ABEZHIKMNOPTX", strict=True)) | {"ο": "o"}
 _SPECIAL = re.compile(
-    r"\b([A-Z])(\N{COMBINING CIRCUMFLEX ACCENT}?)_((?:t,)?[A-Z][A-Z0-9]*)\b"
-    r"|([A-Z])\N{COMBINING CIRCUMFLEX ACCENT}"
+    symbols.PATTERN + r"|([A-Z])\N{COMBINING CIRCUMFLEX ACCENT}"
     r"|`([^`]+)`"
 )
 """Names of the paper's sets, such as D̂_P3 and X_SI, and code."""

@@ -1,0 +1,26 @@
+"""The paper's symbols of its sets of texts, such as D\u0302_P3 and X_SI: letter, hat and index.
+
+Figures, LaTeX and the report's pages show the hat as mathematics and the index as a subscript. A
+source of one's own may have any other name, which is shown as it is.
+"""
+
+import re
+
+PATTERN = r"\b([A-Z])(\N{COMBINING CIRCUMFLEX ACCENT}?)_((?:t,)?[A-Z]\w*)"
+"""Regular expression with the groups letter, hat and index."""
+_SYMBOL = re.compile(PATTERN)
+
+
+def symbol_parts(symbol: str) -> tuple[str, str, str] | None:
+    """Letter, hat (or "") and index, if the whole text is a symbol."""
+    found = _SYMBOL.fullmatch(symbol)
+    return (found[1], found[2], found[3]) if found else None
+
+
+def pieces(text: str) -> list[tuple[str, str]]:
+    """Pieces of a text, each with its subscript or "": of "X_SI sets", X with SI, and " sets"."""
+    found, end = [], 0
+    for match in _SYMBOL.finditer(text):
+        found.append((text[end : match.start()] + match[1] + match[2], match[3]))
+        end = match.end()
+    return [*found, (text[end:], "")] if text[end:] or not found else found
