@@ -21,6 +21,7 @@ from lamini.terminal.run_ends import tell_plan, tell_result, tell_targets
 from lamini.user_files import rule_inputs
 from lamini.workflow import growing, one_of, place
 from lamini.workflow.broken_nodes import avoid_broken_nodes
+from lamini.workflow.content_checks import check_ratings
 from lamini.workflow.recorded import RecordWatch
 from lamini.workflow.rule_code import CodeWatch
 from lamini.workflow.rule_logs import name_logs
@@ -76,6 +77,7 @@ onstart:
     avoid_broken_nodes(workflow)
     watch.begin()
     records.begin()
+    check_ratings(workflow, flow)
     check_teacher(workflow, flow)
     write_jobs(workflow)  # for `make status`
     write_plan(workflow, watch.families)  # for the jobs

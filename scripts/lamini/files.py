@@ -3,6 +3,7 @@
 Every artifact is written to a temporary file in the same folder, flushed to disk, and renamed.
 """
 
+import codecs
 import contextlib
 import hashlib
 import importlib.util
@@ -113,10 +114,11 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         raise LaminiError(f"{path}: no such file")
     with open(path, "rb") as handle:
         for number, line in enumerate(handle, start=1):
-            if not line.strip():
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if not text.strip():
                 continue
             try:
-                row = orjson.loads(line)
+                row = orjson.loads(text)
             except orjson.JSONDecodeError as error:
                 raise LaminiError(f"{path}:{number}: not valid JSON ({error})") from error
             if not isinstance(row, dict):

@@ -135,7 +135,11 @@ def test_no_file_is_ignored_or_read_twice(tmp_path: Path) -> None:
         ("a.jsonl.gz", gzip.compress(b"{}\n" * 9, mtime=0)[:-9], r"a\.jsonl\.gz: damaged"),
         ("a.jsonl.zst", b"no zstd", r"a\.jsonl\.zst: damaged"),
         ("a.jsonl", b'{"instruction": "\\ud800"}', r"a\.jsonl: row 1 is not a JSON object: JSON"),
-        ("a.json", b'[{"instruction": "\\ud800"}]', r"a\.json: not valid JSON \("),
+        (
+            "a.json",
+            b'[{"instruction": "\\ud800"}]',
+            r"^a\.json, line 1: not valid JSON: no low surrogate in string; correct it$",
+        ),
         ("a.json", b"{}", r"a\.json: expected a JSON list"),
         ("a.arrow", b"no arrow", r"a\.arrow: not readable as published pairs"),
     ],

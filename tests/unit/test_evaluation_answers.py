@@ -114,8 +114,11 @@ def test_sampling_depends_only_on_the_seed(evaluated: EvaluatedModel) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "a", "instruction": " ", "instances": []}', "row 1: instruction_empty"),
-        ('{"instruction": "Sing", "instances": []}', "row 1: id None"),
+        (
+            '{"id": "a", "instruction": " ", "instances": []}',
+            "wrong.jsonl, line 1: `instruction` is empty; correct it",
+        ),
+        ('{"instruction": "Sing", "instances": []}', "line 1: has no text `id`"),
         ("", "has no instructions"),
     ],
 )

@@ -365,7 +365,11 @@ def test_the_hub_is_streamed_by_subset(prepare, tmp_path):
     [
         ("missing.jsonl", None, "no such file"),
         ("seeds.json", b"{}", "expected a JSON list"),
-        ("seeds.json", b"[", "not valid JSON"),
+        (
+            "seeds.json",
+            b"[",
+            "seeds.json, line 1, column 2: not valid JSON: Expecting value; correct",
+        ),
         ("seeds.parquet", b"PAR1", "not a readable Parquet"),
         ("seeds.txt", b"x", "this form is not read; convert it to"),
         ("seeds.jsonl", b'{"a": 1}\n', "none of 1 rows gives a prompt"),

@@ -13,7 +13,7 @@ from lamini.files import write_json, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, make_item, read_items
 from lamini.human_evaluation.organise import Study, take_in
-from lamini.human_evaluation.rating_files import FORMAT, read_ratings
+from lamini.human_evaluation.rating_files import FORMAT, rating_problems, read_ratings
 from lamini.human_evaluation.shown import read_shown
 from lamini.settings.params import CollectRatings
 
@@ -99,47 +99,115 @@ def without(field: str) -> Callable[[File], Any]:
     return damage
 
 
+ASK = "request the unchanged file that the page exported"
+REEXPORT = "open the file in the current page with Import, check what is left, and export again"
+# The damage, and the message without the file's name. {0}, {1}: ids of the first items.
 DAMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
-    "cut off": (lambda f: json.dumps(f)[:90], r"a\.json: not valid JSON .*; request the unch"),
-    "another kind of file": (lambda f: [1, 2], r"a\.json: is no export of a rating sheet"),
-    "newer format": (lambda f: f | {"format": "ratings/9"}, r"has format 'ratings/9', but"),
-    "seconds that are no number": (change_rating(0, seconds="1"), r"`seconds` is of another type"),
-    "no ratings": (lambda f: f | {"ratings": None}, r"a\.json: lacks `ratings`; request the"),
-    "other study": (lambda f: f | {"study": "dataset"}, r"is of study 'dataset', but among"),
+    "cut off": (
+        lambda f: json.dumps(f, indent=1).partition("[")[0] + "[",
+        f", line 5, column 14: not valid JSON: Expecting value; {ASK}",
+    ),
+    "another encoding": (
+        lambda f: json.dumps(f, indent=1).replace('""', '"\u00e9"', 1).encode("latin-1"),
+        f", line 10: byte 0xe9 is not UTF-8; {ASK}",
+    ),
+    "UTF-16": (
+        lambda f: json.dumps(f).encode("utf-16"),
+        f": the text is in UTF-16, and not in UTF-8; {ASK}",
+    ),
+    "another kind of file": (
+        lambda f: [1, 2],
+        f": is no export of a rating sheet (no field `format`); {ASK}",
+    ),
+    "newer format": (
+        lambda f: f | {"format": "ratings/9"},
+        f": has format 'ratings/9', but 'lamini-ratings/2' is expected; {ASK}",
+    ),
+    "no ratings": (lambda f: f | {"ratings": None}, f": lacks `ratings`; {ASK}"),
+    "other study": (
+        lambda f: f | {"study": "dataset"},
+        ": is of study 'dataset', but among the rating files of 'models'; move it",
+    ),
     "unknown annotator": (
         lambda f: f | {"annotator": "annotator_9"},
-        r"unknown annotator 'annotator_9'; the study has annotator_1, annotator_2",
+        ": unknown annotator 'annotator_9'; the study has annotator_1, annotator_2",
     ),
-    "other annotator": (
-        lambda f: f | {"annotator": "annotator_2"},
-        r"item \w+: is assigned to annotator_1, not to",
+    "seconds that are no number": (
+        change_rating(0, seconds="1"),
+        f": rating 1 (item {{0}}): `seconds` is of another type; {ASK}",
     ),
-    "unknown item": (change_rating(0, item="0" * 12), r"item 0{12}: the study has no such item"),
-    "other version": (change_rating(1, digest="0" * 16), r"item \w+: was rated for another"),
-    "no such level": (change_rating(0, rating="E"), r"item \w+: rating 'E' is none of A, B, C, D"),
-    "level of another kind": (change_rating(0, rating=["A"]), r"rating \['A'\] is none of A"),
-    "missing field": (without("digest"), r"item \w+: lacks `digest`"),
+    "item that is no text": (
+        change_rating(0, item=5),
+        f": rating 1 (item 5): item 5 is no text; {ASK}",
+    ),
+    "no such level": (
+        change_rating(1, rating="E"),
+        ": rating 2 (item {1}): rating 'E' is none of A, B, C, D, null; correct it",
+    ),
+    "level of another kind": (
+        change_rating(0, rating=["A"]),
+        ": rating 1 (item {0}): rating ['A'] is none of A, B, C, D, null; correct it",
+    ),
+    "missing field": (without("digest"), f": rating 1 (item {{0}}): lacks `digest`; {ASK}"),
+    "missing id": (without("item"), f": rating 1: lacks `item`; {ASK}"),
     "rated twice": (
         lambda f: f | {"ratings": [*f["ratings"], f["ratings"][0]]},
-        r"item \w+ is rated twice by annotator_1; keep the newer",
+        ": rating 5 (item {0}): is rated twice by annotator_1; keep the newer one",
     ),
-    "comment that is no text": (change_rating(0, comment=3), r"item \w+: comment 3 is no text"),
+    "comment that is no text": (
+        change_rating(0, comment=3),
+        ": rating 1 (item {0}): comment 3 is no text; correct it",
+    ),
     "rating that is no object": (
         lambda f: f | {"ratings": ["A"]},
-        r"rating 1: expected an object, found 'A'",
+        ": rating 1: expected an object, found 'A'",
+    ),
+}
+"""Faults that are known without the items, so before the first job."""
+OF_ITEMS: dict[str, tuple[Callable[[File], Any], str]] = {
+    "other annotator": (
+        lambda f: f | {"annotator": "annotator_2", "ratings": f["ratings"][:1]},
+        ": rating 1 (item {0}): is assigned to annotator_1, not to annotator_2",
+    ),
+    "unknown item": (
+        change_rating(0, item="0" * 12),
+        ": rating 1 (item 000000000000): the study has no such item (was a model or instruction"
+        f" removed?); {REEXPORT}",
+    ),
+    "other version": (
+        change_rating(1, digest="0" * 16),
+        ": rating 2 (item {1}): was rated for another version of its text (0000000000000000);"
+        f" {REEXPORT}",
     ),
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
+def _write(name: str, content: Any) -> None:
+    if not isinstance(content, str | bytes):
+        content = json.dumps(content)
+    Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.mark.parametrize("name", DAMAGES | OF_ITEMS)
 def test_a_damaged_file_is_refused_by_name(name: str, items: list[Item]) -> None:
-    damage, message = DAMAGES[name]
-    damaged = damage(export(items, "annotator_1", by_subject("A", "B")))
-    Path("a.json").write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
-    with pytest.raises(LaminiError, match=message) as raised:
+    damage, message = (DAMAGES | OF_ITEMS)[name]
+    good = export(items, "annotator_1", by_subject("A", "B"))
+    ids = [row["item"] for row in good["ratings"]]
+    _write("a.json", damage(good))
+    with pytest.raises(LaminiError) as raised:
         collect("a.json")
-    assert "a.json" in str(raised.value)
+    problem = f"a.json{message.format(*ids)}"
+    assert str(raised.value) == f"study models, problems in rating files: 1\n  {problem}"
     assert not Path("ratings.csv").exists()
+    early = [problem] if name in DAMAGES else []
+    assert rating_problems(["a.json"], SETTINGS) == early
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_no_fault(items: list[Item]) -> None:
+    text = json.dumps(export(items, "annotator_1", by_subject("A", "B")), indent=1)
+    Path("a.json").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert rating_problems(["a.json"], SETTINGS) == []
+    assert len(read_ratings(["a.json"], items, SETTINGS)) == 4
 
 
 def test_all_problems_of_all_files_are_said_at_once(items: list[Item]) -> None:
@@ -148,15 +216,19 @@ def test_all_problems_of_all_files_are_said_at_once(items: list[Item]) -> None:
     write_json("same.json", first)
     write_json("again.json", export(items, "annotator_1", by_subject("C", "D")))
     write_json("other.json", first | {"study": "dataset"})
-    Path("text.json").write_bytes(b"\xff\xfe")
+    Path("text.json").write_bytes(b"\xff{}")
     with pytest.raises(LaminiError) as raised:
         read_ratings(
             ["a.json", "same.json", "again.json", "other.json", "text.json"], items, SETTINGS
         )
-    message = str(raised.value)
-    assert "study models, problems in rating files: 6" in message
-    assert message.count("again.json: item") == 4 and "here and in a.json" in message
-    assert "other.json: is of study" in message and "text.json: not valid JSON" in message
+    twice = "is rated here and in a.json by annotator_1; keep the newer one"
+    ids = [row["item"] for row in first["ratings"]]
+    assert str(raised.value).splitlines() == [
+        "study models, problems in rating files: 6",
+        *(f"  again.json: rating {n} (item {item}): {twice}" for n, item in enumerate(ids, 1)),
+        "  other.json: is of study 'dataset', but among the rating files of 'models'; move it",
+        f"  text.json, line 1: byte 0xff is not UTF-8; {ASK}",
+    ]
 
 
 def test_the_newer_rating_of_a_person_counts(items: list[Item]) -> None:

@@ -84,7 +84,9 @@ def test_wrong_choices_are_explained() -> None:
     with pytest.raises(LaminiError, match=r"studies\.models\.instructions: 3 are requested.*only"):
         choose_instructions(instructions("a", "b"), [], settings(instructions=3))
     Path("exclude.csv").write_text("id,covered_by,reason\ntask_7,summarization,x\n")
-    with pytest.raises(LaminiError, match=r"exclude\.csv:2: there is no instruction 'task_7'"):
+    with pytest.raises(
+        LaminiError, match=r"exclude\.csv, line 2: there is no instruction 'task_7'"
+    ):
         choose_instructions(instructions("a"), ["exclude.csv"], settings())
     Path("exclude.csv").write_text("number\n7\n")
     with pytest.raises(LaminiError, match="needs the columns"):

@@ -204,7 +204,12 @@ def test_a_damaged_file_of_the_configuration_is_named_with_its_line(lines) -> No
         (["-C", "a.b.c=1"], "--config 'a={b: {c: 1}}'"),
         (["--config", "seed"], "--config seed: write it as KEY=VALUE"),
         (["--config", "seed=1", "teacher={mode: replay}", "--configfile", "good.yaml"], None),
-        (["results/a", "--profile", "demo", "--configfile"], None),
+        (["results/a", "--cores", "1", "--configfile"], None),
+        (["--profile", "own", "--configfile", "good.yaml"], None),
+        (["--profile", "own", "-n"], "tab.yaml, line 1, column 1: not valid YAML: found character"),
+        (["--profile", "own/profile.yaml"], "tab.yaml, line 1, column 1: not valid YAML: found"),
+        (["--workflow-profile", "own"], "tab.yaml, line 1, column 1: not valid YAML: found"),
+        (["--profile", "lost"], "no.yaml: no such file; run this in the project's folder"),
     ],
 )
 def test_arguments_of_the_configuration_are_checked_before_snakemake_reads_them(
@@ -215,6 +220,10 @@ def test_arguments_of_the_configuration_are_checked_before_snakemake_reads_them(
     Path("tab.yaml").write_text("\tseed: 1\n")
     Path("good.yaml").write_text("seed: 1\n")
     Path("list.yaml").write_text("[1]\n")
+    for profile, overlay in (("own", "tab.yaml"), ("lost", "no.yaml")):
+        Path(profile).mkdir()
+        Path(profile, "profile.yaml").write_text(f"configfile: [good.yaml, {overlay}]\ncores: 1\n")
+    Path("Snakefile").touch()
     monkeypatch.setattr(sys, "argv", ["/bin/snakemake", *arguments])
     if message is None:
         plugin.LogHandlerSettings()

@@ -19,9 +19,9 @@ from lamini.evaluation.models import (
     model_identity,
     prompt_format_of,
 )
+from lamini.evaluation.user_instructions import read_instructions
 from lamini.evaluation.wrapper import Prompt, fit_prompts
-from lamini.files import derive_seed, read_jsonl, sha256_file, write_jsonl
-from lamini.generation.seeds import BadRow, prompt_of
+from lamini.files import derive_seed, sha256_file, write_jsonl
 from lamini.jobs.unfinished import work_key
 from lamini.log import Progress
 from lamini.prompt_formats import text_format
@@ -59,7 +59,7 @@ def generate_answers(
     evaluated = settings.model
     speed = {"tokens_per_batch": tokens_per_batch} if tokens_per_batch else {}
     chosen = settings.answers.model_copy(update=speed)
-    rows = _read_instructions(Path(instructions))
+    rows = read_instructions(Path(instructions))
     inputs = model_identity(evaluated), sha256_file(instructions)
     made_from = work_key("generate_answers", settings.as_params(), *inputs)
     work = Path(answers).parent / "work" / Path(answers).name
@@ -75,35 +75,6 @@ def generate_answers(
             seed=settings.seed,
         )
     write_jsonl(answers, (_answer(row, done[row["id"]], evaluated) for row in rows))
-
-
-def _read_instructions(path: Path) -> list[Row]:
-    """Read the instructions with their inputs.
-
-    Raises:
-        LaminiError: names the row without an instruction, or with a missing or repeated id.
-    """
-    rows: list[Row] = []
-    known: set[str] = set()
-    for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            instruction = prompt_of(row, "self_instruct")
-        except BadRow as reason:
-            raise LaminiError(f"{path}: row {number}: {reason}; correct it") from None
-        identifier = row.get("id")
-        if not isinstance(identifier, str) or identifier in known:
-            raise LaminiError(f"{path}: row {number}: id {identifier!r} is missing or repeated")
-        known.add(identifier)
-        rows.append(
-            {
-                "id": identifier,
-                "motivation_app": str(row.get("motivation_app", "")),
-                "instruction": instruction,
-            }
-        )
-    if not rows:
-        raise LaminiError(f"{path}: has no instructions")
-    return rows
 
 
 def _answer(row: Row, answer: Row, evaluated: EvaluatedModel) -> Row:

@@ -4,6 +4,7 @@ Metadata and hidden folders are no data. A file that may be data but cannot be r
 so are two files that may have the same rows: nothing is ignored silently, and nothing read twice.
 """
 
+import contextlib
 import gzip
 import io
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import orjson
 import zstandard
 
 from lamini.errors import LaminiError
+from lamini.user_text import BOM, json_fault
 
 if TYPE_CHECKING:
     import pyarrow
@@ -82,34 +84,53 @@ def json_values(path: Path) -> Iterator[Any]:
     Raises:
         LaminiError: a JSON file is not a list, or a packed file is damaged.
     """
-    try:
-        with _opened(path) as handle:
-            if ".jsonl" in (kind_of(path) or ""):
-                yield from _lines(handle)
-                return
+    if has_lines(path):
+        for _, line in numbered_lines(path):
             try:
-                rows = orjson.loads(handle.read().removeprefix(b"\xef\xbb\xbf"))
+                yield orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                raise LaminiError(f"{path}: not valid JSON ({error})") from error
-    except (gzip.BadGzipFile, EOFError, zstandard.ZstdError) as error:
-        raise LaminiError(f"{path}: damaged ({error}); download it again") from error
+                yield error
+        return
+    with _opened(path) as handle:
+        content = handle.read()
+    try:
+        rows = orjson.loads(content.removeprefix(BOM))
+    except orjson.JSONDecodeError as error:
+        raise LaminiError(json_fault(content, path, error)) from error
     if not isinstance(rows, list):
         raise LaminiError(f"{path}: expected a JSON list of rows")
     yield from rows
 
 
-def _lines(handle: IO[bytes]) -> Iterator[Any]:
-    for number, line in enumerate(handle):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
-        if not text.strip():
-            continue
-        try:
-            yield orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            yield error
+def has_lines(path: Path) -> bool:
+    """Whether a file of JSON has a row per line."""
+    return ".jsonl" in (kind_of(path) or "")
 
 
-def _opened(path: Path) -> IO[bytes]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines of a JSONL file that are not blank, with their numbers from 1, packed or not.
+
+    Raises:
+        LaminiError: a packed file is damaged.
+    """
+    with _opened(path) as handle:
+        for number, line in enumerate(handle, start=1):
+            text = line.removeprefix(BOM) if number == 1 else line
+            if text.strip():
+                yield number, text.rstrip(b"\r\n")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The unpacked content of a file; a damaged pack is a `LaminiError`."""
+    try:
+        with _unpacked(path) as handle:
+            yield handle
+    except (gzip.BadGzipFile, EOFError, zstandard.ZstdError) as error:
+        raise LaminiError(f"{path}: damaged ({error}); download it again") from error
+
+
+def _unpacked(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return gzip.open(path)  # type: ignore[return-value]
     if path.suffix == ".zst":

@@ -78,6 +78,24 @@ class BadRow(Exception):
     """A row gives no prompt; the message is the reason, from a small fixed set."""
 
 
+_IN_WORDS = {
+    "not_an_object": "expected an object with columns",
+    "instances_not_a_list": "`instances` is no list of objects",
+    "too_long": "longer than `seeds.max_characters`",
+}
+
+
+def reason_in_words(reason: str, row: Any) -> str:
+    """The reason of a `BadRow`, such as `no_input`, with the columns of the row."""
+    if reason in _IN_WORDS:
+        return _IN_WORDS[reason]
+    if reason.startswith("no_"):
+        columns = ", ".join(map(str, row))[:200] or "none"
+        return f"has no column `{reason.removeprefix('no_')}`; it has {columns}"
+    column, _, what = reason.rpartition("_")
+    return f"`{column.removesuffix('_not')}` is {'empty' if what == 'empty' else 'no text'}"
+
+
 def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
     """Yield every row of a collection, in a fixed order.
 
@@ -115,13 +133,18 @@ def _subset(row: Any, default: str) -> str:
 def _rows_of_file(path: Path, form: str) -> Iterator[Any]:
     """The rows of one file; None for a JSONL line that is not valid JSON."""
     if path.suffix in TABLES:
-        yield from _rows_of_table(path, form)
+        yield from rows_of_table(path, form)
     else:
         for row in json_values(path):
             yield None if isinstance(row, orjson.JSONDecodeError) else row
 
 
-def _rows_of_table(path: Path, form: str) -> Iterator[Any]:
+def rows_of_table(path: Path, form: str) -> Iterator[Any]:
+    """The rows of a Parquet or Arrow file, with the columns that a format reads.
+
+    Raises:
+        LaminiError: the file is damaged, or its columns do not match the format.
+    """
     import pyarrow
 
     try:

@@ -3,7 +3,6 @@
 Nothing needs a server: pages and files travel by mail or on a stick.
 """
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from statistics import median
 from lamini import paths
 from lamini.errors import LaminiError
 from lamini.human_evaluation.items import Item, read_items
-from lamini.human_evaluation.rating_files import Rating, read_file, read_ratings
+from lamini.human_evaluation.rating_files import ASK_AGAIN, Rating, read_file, read_ratings
 from lamini.settings.params import CollectRatings
 from lamini.text_table import text_table
+from lamini.user_text import parse_json
 
 MAIL = """Subject: Rating {texts} short texts ({study})
 
@@ -109,9 +109,9 @@ def take_in(studies: Mapping[str, Study], files: Iterable[Path]) -> list[str]:
     done = []
     for path in files:
         try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise LaminiError(f"{path}: not a rating file ({error})") from error
+            content = parse_json(path.read_bytes(), path, remedy=ASK_AGAIN)
+        except OSError as error:
+            raise LaminiError(f"{path}: cannot be read ({error.strerror})") from error
         name = content.get("study") if isinstance(content, dict) else None
         if not isinstance(name, str) or name not in studies:
             raise LaminiError(

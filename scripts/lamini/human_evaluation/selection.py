@@ -6,6 +6,7 @@ separately.
 """
 
 import csv
+import io
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write
 from lamini.human_evaluation.assignment import annotator_names, assign_groups
 from lamini.human_evaluation.items import Item, Part, make_item
 from lamini.settings.params import SelectItems
+from lamini.user_text import decoded
 
 Row = dict[str, Any]
 
@@ -190,14 +192,16 @@ def choose_instructions(
 def _exclusions(paths: list[str], known: set[str]) -> set[str]:
     excluded: set[str] = set()
     for path in paths:
-        with open(path, encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle)
-            if reader.fieldnames is None or "id" not in reader.fieldnames:
-                raise LaminiError(f"{path}: needs the columns id, covered_by and reason")
-            for line, row in enumerate(reader, start=2):
-                if row["id"] not in known:
-                    raise LaminiError(f"{path}:{line}: there is no instruction {row['id']!r}")
-                excluded.add(row["id"])
+        reader = csv.DictReader(io.StringIO(decoded(Path(path).read_bytes(), path), newline=""))
+        if reader.fieldnames is None or "id" not in reader.fieldnames:
+            raise LaminiError(f"{path}: needs the columns id, covered_by and reason")
+        for row in reader:
+            if row["id"] not in known:
+                raise LaminiError(
+                    f"{path}, line {reader.line_num}: there is no instruction {row['id']!r};"
+                    " correct the id, or remove the line"
+                )
+            excluded.add(row["id"])
     return excluded
 
 

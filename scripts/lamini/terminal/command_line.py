@@ -1,12 +1,13 @@
-"""Check of Snakemake's arguments `--configfile` and `--config`, before Snakemake reads them.
+"""Check of what `--configfile` and `--config` name, before Snakemake reads it.
 
-Its own message about a damaged file has neither name nor line, and others are tracebacks.
+The arguments may also be in a profile. Snakemake's message about a damaged file has neither name
+nor line, and others are tracebacks.
 """
 
-import argparse
+import contextlib
+import io
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from lamini.command import read_yaml
 from lamini.errors import LaminiError
@@ -15,24 +16,24 @@ _KEY = re.compile(r"[A-Za-z_][\w-]*\w$")
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Check the overlays and single settings of a command line.
+    """Check the overlays and single settings of a command line and of its profiles.
 
     Args:
-        arguments: those of `snakemake`; others than `--configfile` and `--config` are ignored.
+        arguments: those of `snakemake`.
 
     Raises:
         LaminiError: names the file with line and column, or the setting, and the remedy.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--configfile", "--configfiles", nargs="+", default=[], type=Path)
-    parser.add_argument("--config", "-C", nargs="*", default=[])
+    from snakemake.cli import parse_args
+
     try:
-        parsed, _ = parser.parse_known_args(arguments)
+        with contextlib.redirect_stderr(io.StringIO()):  # it has told the profiles already
+            _, parsed = parse_args(list(arguments))
     except SystemExit:  # Snakemake has a message for a missing value
         return
-    for path in parsed.configfile:
+    for path in parsed.configfile or ():
         read_yaml(path)
-    for assignment in parsed.config:
+    for assignment in parsed.config or ():
         key, equals, value = assignment.partition("=")
         if not equals:
             raise LaminiError(f"--config {assignment}: write it as KEY=VALUE")

@@ -31,12 +31,13 @@ class Workflow(Resources):
         from snakemake.exceptions import WorkflowError
         from snakemake.logging import logger
 
+        notes: list[str] = []
         try:
             flow = cls(config)
             if check:
-                check_files(flow)
+                notes = [*flow.left_out, *check_files(flow)]
         except SettingsError as error:
             raise WorkflowError(str(error)) from None
-        for note in flow.left_out if check else ():
+        for note in notes:
             logger.warning(f"Not in this run: {note}")
         return flow

@@ -1,29 +1,41 @@
-"""Checks of the files that the configuration names; run before any job starts."""
+"""Checks of the files that the configuration names; run before any job starts.
+
+The contents of the users' files are checked in `lamini.workflow.content_checks`.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from lamini.errors import LaminiError, SettingsError
 from lamini.evaluation.metric_names import metric_names
-from lamini.files import read_jsonl
-from lamini.human_evaluation.selection import choose_instructions
 from lamini.settings.teacher import InstructionTemplate
 from lamini.user_files import files_of, is_user_file
+from lamini.workflow.content_checks import (
+    wrong_rating_files,
+    wrong_seed_files,
+    wrong_studies,
+)
 from lamini.workflow.resources import Resources
 
 
-def check_files(flow: Resources) -> None:
-    """Check that input files exist, and that templates, tasks, studies and partitions are valid.
+def check_files(flow: Resources) -> list[str]:
+    """Check that input files exist, and that they, tasks, studies and partitions are valid.
+
+    Returns:
+        What the run leaves out of the users' files.
 
     Raises:
         SettingsError: names every setting with a missing or invalid file, and the remedy.
     """
     missing = [path for path in flow.config.custom_rules if not Path(path).is_file()]
+    wrong_seeds, left_out = wrong_seed_files(flow)
     problems = [
         *_missing_files(flow),
+        *wrong_seeds,
+        *wrong_studies(flow),
+        *wrong_rating_files(flow),
         *_wrong_templates(flow),
         *_wrong_tasks(flow),
-        *_wrong_studies(flow),
         *_wrong_partitions(flow),
         *_wrong_chat_templates(flow),
         *(f"custom_rules: {path}: no such file" for path in missing),
@@ -31,6 +43,7 @@ def check_files(flow: Resources) -> None:
     if problems:
         lines = dict.fromkeys(f"  {problem}" for problem in problems)
         raise SettingsError("\n".join(["the configuration is wrong:", *lines]))
+    return left_out
 
 
 def _missing_files(flow: Resources) -> Iterator[str]:
@@ -106,26 +119,6 @@ def _wrong_tasks(flow: Resources) -> Iterator[str]:
             yield (
                 f"tasks.{name}.metric: the task does not measure {task.metric}; it has"
                 f" {', '.join(sorted(measured))}"
-            )
-
-
-def _wrong_studies(flow: Resources) -> Iterator[str]:
-    """Numbers of instructions and annotators that do not fit the file of the instructions."""
-    path = Path(flow.config.answers.instructions)
-    for name in flow.studies if path.is_file() else ():
-        study = flow.study(name)
-        if study.kind == "dataset" or (study.exclude and not Path(study.exclude).is_file()):
-            continue
-        try:
-            rows = list(read_jsonl(path))
-            exclude = [study.exclude] if study.exclude else []
-            chosen, _ = choose_instructions(rows, exclude, flow.study_params(name))
-        except (LaminiError, KeyError):  # wrong rows; `generate_answers` names them
-            continue
-        if study.annotators > len(chosen):
-            yield (
-                f"human_evaluation.studies.{name}.annotators: {study.annotators} are too many for"
-                f" {len(chosen)} instructions; each annotator needs at least one"
             )
 
 
