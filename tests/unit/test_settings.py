@@ -105,7 +105,11 @@ def test_the_demo_is_a_valid_overlay() -> None:
         ("sources.alpaca.shards", 50_001, "sources.alpaca.shards:"),
         ("sources.alpaca.shards", 5000, None),
         ("students", ["lamini-t5-62m"], "unknown model 'lamini-t5-62m'"),
-        ("students", ["lamini-t5-62m"], "; did you mean `lamini-t5-61m` or `lamini-t5-223m`?"),
+        (
+            "students",
+            ["lamini-t5-62m"],
+            "'lamini-t5-62m'; did you mean `lamini-t5-61m` or `lamini-t5-223m`? (defined under `",
+        ),
         ("students", ["t5-small"], "t5-small has role reference, not student"),
         ("evaluated_tasks", ["rte2"], "unknown task 'rte2'"),
         (

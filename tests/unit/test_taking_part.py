@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 
 from lamini.catalogue import Catalogue
 from lamini.command import read_config
+from lamini.errors import SettingsError
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,24 @@ def test_the_analysed_mixture_is_that_of_the_students(monkeypatch: pytest.Monkey
     assert _catalogue(own | {"models": student, "students": ["lamini-t5-61m"]}).mixture == "own"
     student = {"lamini-t5-61m": {"mixture": "d_all_decontaminated"}}
     assert _catalogue({"models": student, "students": ["lamini-t5-61m"]}).mixture == "d_all"
+
+
+def test_a_mixture_of_ones_own_needs_no_edit_of_a_decontaminated_one_that_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    changes = yaml.safe_load(
+        """
+        mixtures: {d_all: {sources: [cooking]}}
+        sources:
+          cooking:
+            {symbol: C, samples: 9, shards: 1, seeds: {format: jsonl, local: {path: a.jsonl}}}
+        """
+    )
+    flow = _catalogue(changes).flow
+    assert flow.active_sources == ["cooking"] and flow.used_mixtures == ["d_all"]
+    with pytest.raises(SettingsError, match="d_all has no source of d_all_decontaminated"):
+        _catalogue(changes | {"models": {"lamini-t5-61m": {"mixture": "d_all_decontaminated"}}})
 
 
 def test_a_decontaminated_mixture_follows_its_base(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -352,6 +352,7 @@ def test_a_decontamination_that_cannot_be_is_refused(
     paper["mixtures"]["clean"] = paper["mixtures"]["d_all_decontaminated"] | {
         "decontamination": decontamination
     }
+    paper["models"]["lamini-t5-61m"]["mixture"] = "clean"
     with pytest.raises(SettingsError, match=message):
         Workflow(paper)
 

@@ -209,9 +209,9 @@ def _unknown_names(config: Config) -> list[str]:
     use("report.reference_lines", "models", config.report.reference_lines)
     use("report.acceptance", "models", config.report.acceptance)
     return [
-        f"{key}: unknown {kind[:-1]} {name!r}; defined under `{kind}`: "
-        f"{', '.join(sorted(getattr(config, kind)))}{_HINTS.get(kind, '')}"
-        f"{did_you_mean(name, getattr(config, kind))}"
+        f"{key}: unknown {kind[:-1]} {name!r}{did_you_mean(name, getattr(config, kind))}"
+        f" (defined under `{kind}`: {', '.join(sorted(getattr(config, kind)))}"
+        f"{_HINTS.get(kind, '')})"
         for key, kind, name in uses
         if name not in getattr(config, kind)
     ]
@@ -255,6 +255,10 @@ def _wrong_mixtures(config: Config) -> list[str]:
     too_short = f"must be at least {shortest}, the smallest of `analysis.contamination.ngrams`"
     if config.analysis.funnel.shared_words < shortest:
         problems.append(f"analysis.funnel.shared_words: {too_short}")
+    models = (config.models[student] for student in config.students if student in config.models)
+    used = {config.analysis.mixture, *(model.mixture for model in models)}
+    used |= {study.mixture for study in config.human_evaluation.studies.values()}
+    used |= {each.train.mixture for each in config.tokenizers.values() if each.train}
     for name, mixture in config.mixtures.items():
         wanted = mixture.decontamination
         base = config.mixtures.get(wanted.mixture) if wanted else None
@@ -263,7 +267,7 @@ def _wrong_mixtures(config: Config) -> list[str]:
         key = f"mixtures.{name}.decontamination"
         if base.decontamination:
             problems.append(f"{key}.mixture: {wanted.mixture} is itself decontaminated")
-        if not set(mixture.sources) & set(base.sources):
+        if name in used and not set(mixture.sources) & set(base.sources):
             problems.append(f"{key}.mixture: {wanted.mixture} has no source of {name}")
         if wanted.words < shortest:
             problems.append(f"{key}.words: {too_short}")

@@ -68,7 +68,10 @@ def _study(config: Config, name: str, notes: list[str]) -> Study | None:
 
 
 def _mixture(config: Config, name: str, notes: list[str]) -> Mixture:
-    """A mixture; a decontaminated one has no source that its base mixture lacks."""
+    """A mixture; a decontaminated one has no source that its base mixture lacks.
+
+    One that shares no source with its base is not used (`Config` checks that), and stays.
+    """
     mixture = config.mixtures[name]
     if mixture.decontamination is None:
         return mixture
@@ -81,7 +84,7 @@ def _mixture(config: Config, name: str, notes: list[str]) -> Mixture:
             f" (not in {mixture.decontamination.mixture})"
         )
     kept = [source for source in mixture.sources if source in base]
-    return mixture.model_copy(update={"sources": kept})
+    return mixture.model_copy(update={"sources": kept}) if kept else mixture
 
 
 def _panels(config: Config, notes: list[str]) -> list[tuple[str, str]]:
