@@ -29,13 +29,13 @@ def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
                 text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
                 text_cell(row["instruction_source"]),
                 Cell(number(row["samples"]), ours=True),
-                text_cell(_millions(theirs.get("samples_millions"))),
+                _published_count(theirs.get("samples_millions")),
                 Cell(number(row["instruction_tokens"]), ours=True),
-                text_cell(_millions(theirs.get("instruction_tokens_millions"))),
+                _published_count(theirs.get("instruction_tokens_millions")),
                 *with_margin(row, "instruction", "mean_tokens"),
                 Cell(number(theirs.get("instruction_mean_tokens")), digits=2),
                 Cell(number(row["response_tokens"]), ours=True),
-                text_cell(_millions(theirs.get("response_tokens_millions"))),
+                _published_count(theirs.get("response_tokens_millions")),
                 *with_margin(row, "response", "mean_tokens"),
                 Cell(number(theirs.get("response_mean_tokens")), digits=2),
             ]
@@ -44,12 +44,16 @@ def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
         columns=[
             "Dataset",
             "Source",
-            *("Samples", "published"),
-            *("Instruction tokens", "published", "Mean length", "±", "published"),
-            *("Response tokens", "published", "Mean length", "±", "published"),
+            *("Samples", "published samples"),
+            *("Instruction tokens", "published tokens", "Mean length", "±", "published length"),
+            *("Response tokens", "published tokens", "Mean length", "±", "published length"),
         ],
         rows=rows,
-        notes=[f"Lengths are in tokens of the tokenizer `{params.tokenizer}`.", INTERVALS],
+        notes=[
+            f"Lengths are in tokens of the tokenizer `{params.tokenizer}`; published numbers of"
+            " samples and tokens are rounded to 10,000.",
+            INTERVALS,
+        ],
     )
 
 
@@ -131,8 +135,9 @@ def published_key(row: dict[str, str], params: SourceParams) -> str:
     return "" if row["instruction_source"] == params.mixture else row["instruction_source"]
 
 
-def _millions(text: str | None) -> str | None:
-    return f"{text}M" if text else None
+def _published_count(millions: str | None) -> Cell:
+    found = number(millions)
+    return Cell(None if found is None else round(found * 1e6))
 
 
 INTERVALS = "±: half the 95 % interval in which the mean of as many other texts, drawn alike, lies."
