@@ -1,6 +1,7 @@
-"""A model hub on loopback: the part of Hugging Face's HTTP interface that uploads and pins use.
+"""A model hub on loopback: the part of Hugging Face's HTTP interface that the product uses.
 
-It keeps what is committed, as the real one would show it, and the rights that a token has.
+It keeps what is committed, as the real one would show it, and the rights that a token has. Reading
+of repositories is in `hub_files`.
 """
 
 import base64
@@ -11,10 +12,10 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote
+
+from hub_files import LFS_ENDINGS, Reply, Snapshots
 
 TOKEN = "hf_token_of_the_test"
-LFS_ENDINGS = (".parquet", ".safetensors", ".bin")
 
 
 @dataclass
@@ -25,10 +26,8 @@ class Hub:
     """Files by path, by repository (`datasets/lab/name` or `lab/name`)."""
     private: dict[str, bool] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    commits: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Commit of each branch, and of each commit that exists, by public repository."""
-    gated: set[str] = field(default_factory=set)
-    """Repositories that nobody with the request's token may read."""
+    public: Snapshots = field(default_factory=Snapshots)
+    """Repositories that can be read."""
     large: dict[str, bytes] = field(default_factory=dict)
     """Contents of large files by their SHA-256."""
 
@@ -42,15 +41,19 @@ class Hub:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, method: str, path: str, body: bytes, token: str) -> tuple[int, Any]:
-        """Status and JSON of one request."""
-        path = path.partition("?")[0]
+    def answer(self, method: str, url: str, body: bytes, token: str, asked_range: str) -> Reply:
+        """Answer to one request."""
+        path = url.partition("?")[0]
         self.requests.append(f"{method} {path}")
+        if (reply := self.public.reply(method, url, body, asked_range)) is not None:
+            return reply
+        status, value = self._to_write(path, body, token)
+        return Reply(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _to_write(self, path: str, body: bytes, token: str) -> tuple[int, Any]:
+        """Status and JSON of a request that uploads use."""
         if path.startswith("/large/"):
             return self._store(path.rpartition("/")[2], body)
-        if found := re.fullmatch(r"/api/(models|datasets)/(.+)/revision/(.+)", path):
-            prefix = "datasets/" if found[1] == "datasets" else ""
-            return self._information(f"{prefix}{found[2]}", unquote(found[3]))
         if token != f"Bearer {TOKEN}":
             return 401, {"error": "Invalid username or password."}
         if path == "/api/repos/create":
@@ -71,30 +74,6 @@ class Hub:
         if found[3] == "commit":
             return self._commit(repository, body)
         return 200, {"files": [_mode(file) for file in json.loads(body)["files"]]}
-
-    def _information(self, repository: str, revision: str) -> tuple[int, Any]:
-        """Information on a repository; the hub's codes of errors are in a header."""
-        if repository in self.gated:
-            return 403, {"error": "Access is restricted.", "code": "GatedRepo"}
-        if repository not in self.commits:
-            return 401, {"error": "Repository not found", "code": "RepoNotFound"}
-        if (commit := self.commits[repository].get(revision)) is None:
-            return 404, {"error": f"Invalid rev id: {revision}", "code": "RevisionNotFound"}
-        day = f"20{10 + int(commit[0], 16)}-01-02T03:04:05.000Z"
-        name = repository.removeprefix("datasets/")
-        return 200, {
-            "_id": "621ffdc036468d709f174328",
-            "id": name,
-            "sha": commit,
-            "lastModified": day,
-            "private": False,
-            "gated": False,
-            "disabled": False,
-            "downloads": 1,
-            "likes": 1,
-            "tags": [],
-            "siblings": [{"rfilename": "config.json"}],
-        }
 
     def _store(self, digest: str, body: bytes) -> tuple[int, Any]:
         if hashlib.sha256(body).hexdigest() != digest:
@@ -134,18 +113,17 @@ class Hub:
         class Handler(BaseHTTPRequestHandler):
             def _reply(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                token = self.headers.get("Authorization", "")
-                status, value = hub.answer(self.command, self.path, body, token)
-                content = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                if "code" in value:
-                    self.send_header("X-Error-Code", value["code"])
-                self.send_header("Content-Length", str(len(content)))
+                token, asked = (self.headers.get(k, "") for k in ("Authorization", "Range"))
+                reply = hub.answer(self.command, self.path, body, token, asked)
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.content)))
                 self.end_headers()
-                self.wfile.write(content)
+                if self.command != "HEAD":
+                    self.wfile.write(reply.content)
 
-            do_GET = do_POST = do_PUT = _reply
+            do_GET = do_HEAD = do_POST = do_PUT = _reply
 
             def log_message(self, *_: object) -> None:
                 """Say nothing on standard error."""

@@ -99,11 +99,11 @@ def test_a_repository_has_one_revision(paper: Config) -> None:
 
 
 def test_states_of_revisions_on_the_hub(hub: Hub) -> None:
-    hub.commits = {
+    hub.public.commits = {
         MODEL: {"main": NEW, NEW: NEW, OLD: OLD},
         DATASET: {"main": NEW, "refs/convert/parquet": OLD},
     }
-    hub.gated = {"lab/gated"}
+    hub.public.gated = {"lab/gated"}
     expected = {
         reading(MODEL, NEW): "current",
         reading(MODEL, OLD): f"moved: main is {NEW} of 2015-01-02, the pin is of 2010-01-02",
@@ -134,8 +134,8 @@ def _command(hub: Hub | None, tmp_path: Path, *arguments: str) -> subprocess.Com
 def test_the_command_prints_a_table_and_fails_for_no_repository(tmp_path: Path) -> None:
     gpt2 = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
     with Hub() as hub:
-        hub.commits["openai-community/gpt2"] = {"main": gpt2, gpt2: gpt2}
-        hub.commits["datasets/EleutherAI/race"] = {"main": NEW}
+        hub.public.commits["openai-community/gpt2"] = {"main": gpt2, gpt2: gpt2}
+        hub.public.commits["datasets/EleutherAI/race"] = {"main": NEW}
         done = _command(hub, tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [line.split(maxsplit=4) for line in done.stdout.splitlines()]
@@ -160,7 +160,7 @@ def test_without_a_network_the_pins_are_still_listed(tmp_path: Path) -> None:
 
 
 def test_a_branch_is_read_at_its_commit_and_a_commit_asks_nobody(hub: Hub) -> None:
-    hub.commits = {MODEL: {"main": NEW}, DATASET: {"refs/convert/parquet": OLD}}
+    hub.public.commits = {MODEL: {"main": NEW}, DATASET: {"refs/convert/parquet": OLD}}
     assert commit_to_read("lab/model", None) == NEW
     assert commit_to_read("lab/data", "refs/convert/parquet", "dataset") == OLD
     requests = list(hub.requests)
@@ -176,7 +176,7 @@ def test_a_branch_is_read_at_its_commit_and_a_commit_asks_nobody(hub: Hub) -> No
 def test_without_a_network_the_cached_commit_is_read(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.commits = {MODEL: {"main": NEW}}
+    hub.public.commits = {MODEL: {"main": NEW}}
     commit_to_read("lab/model", "main")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert commit_to_read("lab/model", "main") == NEW
@@ -195,7 +195,7 @@ def test_the_record_of_a_job_names_the_commits(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lamini.jobs.run.start_job", lambda *_: None)
-    hub.commits = {MODEL: {"main": NEW}}
+    hub.public.commits = {MODEL: {"main": NEW}}
     commits._read["lab/earlier@main"] = OLD  # of another job in this process
 
     def evaluate_model(*, evals: Path) -> dict[str, Any]:
