@@ -23,7 +23,12 @@ Rows = list[dict[str, Any]]
 _CHOICES = {"text": Sequence(TEXT), "label": Sequence(TEXT)}
 _ENTAILMENT = ClassLabel(names=["entailment", "neutral", "contradiction"])
 _COLUMNS: dict[str, dict[str, Any]] = {
-    "allenai/openbookqa": {"id": TEXT, "question_stem": TEXT, "choices": _CHOICES, "answerKey": TEXT},
+    "allenai/openbookqa": {
+        "id": TEXT,
+        "question_stem": TEXT,
+        "choices": _CHOICES,
+        "answerKey": TEXT,
+    },
     "allenai/ai2_arc": {"id": TEXT, "question": TEXT, "choices": _CHOICES, "answerKey": TEXT},
     "allenai/sciq": dict.fromkeys(
         ("question", "distractor3", "distractor1", "distractor2", "correct_answer", "support"), TEXT
@@ -191,11 +196,12 @@ def _p3() -> Files:
             }
             for n, row in enumerate(rows)
         ]
-        for split, part in {"train": full, "validation": full[:1]}.items():
-            files[f"{name}/{split}/0000.parquet"] = parquet(part, columns)
-    # A part of a configuration above 5 GB.
+        files[f"{name}/train/0000.parquet"] = parquet(full, columns)
+        files[f"{name}/validation/0000.parquet"] = parquet(full[:1], columns)
+    # A configuration above 5 GB, of which the hub converted a part; and one without `train`.
     first = next(iter(p3_subsets()))
     files[f"{first}/partial-train/0000.parquet"] = files.pop(f"{first}/train/0000.parquet")
+    files["axg_can_you_infer/test/0000.parquet"] = files[f"{first}/validation/0000.parquet"]
     return files
 
 
@@ -209,7 +215,9 @@ def _flan() -> Files:
     """FLAN: a JSONL file per task and split; the card names no files."""
     files = {"README.md": _card({"language": ["en"], "task_categories": ["other"]})}
     for task, rows in flan_tasks().items():
-        named = [{"inputs": r["inputs"], "targets": r.get("targets", ""), "task": task} for r in rows]
+        named = [
+            {"inputs": r["inputs"], "targets": r.get("targets", ""), "task": task} for r in rows
+        ]
         for split, part in {"train": named, "validation": named[:1], "test": named[:1]}.items():
             lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in part)
             files[f"{split}/{task}_10templates_{split}.jsonl"] = lines.encode()
@@ -266,5 +274,3 @@ def parquet(rows: Rows, columns: Mapping[str, Any]) -> bytes:
 
 def _card(fields: Mapping[str, Any]) -> bytes:
     return f"---\n{yaml.safe_dump(dict(fields), sort_keys=False)}---\n\nA stand-in.\n".encode()
-
-

@@ -189,7 +189,9 @@ def _llama(repo: str) -> Files:
     weights = {name: value.half() for name, value in random_weights(repo, config).items()}
     for layer in range(2):
         weights[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.ones(8)
-    files = _in_shards(weights, 2, "model", "safetensors", lambda part: save(part, {"format": "pt"}))
+    files = _in_shards(
+        weights, 2, "model", "safetensors", lambda part: save(part, {"format": "pt"})
+    )
     return {**_common(config), **tokenizers.llama(), **files}
 
 
@@ -210,7 +212,9 @@ def _qwen2(repo: str) -> Files:
         "torch_dtype": "bfloat16",
     }
     weights = {name: value.bfloat16() for name, value in random_weights(repo, config).items()}
-    files = _in_shards(weights, 4, "model", "safetensors", lambda part: save(part, {"format": "pt"}))
+    files = _in_shards(
+        weights, 4, "model", "safetensors", lambda part: save(part, {"format": "pt"})
+    )
     return {**_common(config), **tokenizer, **files}
 
 
@@ -259,7 +263,11 @@ def _mpnet(repo: str) -> Files:
     }
     torch.manual_seed(0)
     weights = MPNetModel(MPNetConfig(**config)).state_dict()
-    kinds = (("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Normalize", "Normalize"))
+    kinds = (
+        ("0", "", "Transformer"),
+        ("1", "1_Pooling", "Pooling"),
+        ("2", "2_Normalize", "Normalize"),
+    )
     modules = [
         {"idx": int(n), "name": n, "path": path, "type": f"sentence_transformers.models.{kind}"}
         for n, path, kind in kinds

@@ -60,7 +60,9 @@ def _byte_level(words: str | None, special: list[str], size: int = 600) -> Token
 def _bpe_files(tokenizer: Tokenizer) -> Files:
     made = json.loads(tokenizer.to_str())
     vocabulary = made["model"]["vocab"] | {t["content"]: t["id"] for t in made["added_tokens"]}
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in made["model"]["merges"]]
+    merges = [
+        merge if isinstance(merge, str) else " ".join(merge) for merge in made["model"]["merges"]
+    ]
     return {
         "vocab.json": json.dumps(vocabulary, ensure_ascii=False).encode(),
         "merges.txt": "\n".join(["#version: 0.2", *merges, ""]).encode(),

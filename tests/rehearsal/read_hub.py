@@ -1,16 +1,17 @@
 """Reads with the pipeline's own code what a configuration names on the hub, and prints what it got.
 
-    python tests/rehearsal/read_hub.py KIND [--configfile FILE]
+    python tests/rehearsal/read_hub.py KIND... [--configfile FILE]
 
 A process of its own, because the hub's client reads its address (HF_ENDPOINT) when it is imported.
-The JSON on standard output has `read` (by name) and `commits`, those that a job would record.
+The JSON on standard output has what was read by kind, and `commits`, those that a job would record.
 """
 
+import argparse
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,9 @@ from lamini.workflow import Workflow
 LINE = "Count 1234567 apples!"
 
 
-def digest(model: Any) -> str:
-    """SHA-256 of a model's weights in fp32, without what a rule of its class computes."""
-    found = hashlib.sha256()
-    for name, value in sorted(model.named_parameters()):
-        found.update(name.encode() + value.detach().float().numpy().tobytes())
-    return found.hexdigest()
+def digest(tensor: torch.Tensor) -> str:
+    """Digest of a tensor's values in fp32."""
+    return hashlib.sha256(tensor.detach().float().numpy().tobytes()).hexdigest()[:16]
 
 
 def tokenizers(flow: Workflow) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def tokenizers(flow: Workflow) -> dict[str, Any]:
 
 
 def models(flow: Workflow) -> dict[str, Any]:
-    """Digest of the weights of each evaluated model, and the size of its tokenizer."""
+    """Class, size of the tokenizer and digests of the weights of each evaluated model."""
     from lamini.evaluation.models import load_model
 
     found = {}
@@ -57,7 +55,8 @@ def models(flow: Workflow) -> dict[str, Any]:
         asked = flow.evaluated_model_params(model)
         settings = flow.evaluation_params(model, next(iter(flow.batches)))
         loaded, tokenizer = load_model(asked, "fp32", torch.device("cpu"), settings.evaluation)
-        found[model] = [digest(loaded), type(loaded).__name__, len(tokenizer)]
+        weights = sorted(digest(value) for value in loaded.parameters())
+        found[model] = [type(loaded).__name__, len(tokenizer), weights]
     return found
 
 
@@ -111,7 +110,9 @@ def embeddings(flow: Workflow) -> dict[str, Any]:
     settings = flow.config.analysis.embeddings
     model = load_model(settings.model, settings.revision)
     vector = embed(model, [LINE])[0]
-    return {settings.model: [len(vector), model.max_seq_length, round(float(np.linalg.norm(vector)), 4)]}
+    return {
+        settings.model: [len(vector), model.max_seq_length, round(float(np.linalg.norm(vector)), 4)]
+    }
 
 
 def published(flow: Workflow) -> dict[str, Any]:
@@ -131,7 +132,10 @@ KINDS: dict[str, Callable[[Workflow], dict[str, Any]]] = {
 }
 
 if __name__ == "__main__":
-    kind, *files = sys.argv[1:]
-    flow = Workflow(read_config(files[1:], []))
-    read = KINDS[kind](flow)
-    print(json.dumps({"read": read, "commits": commits_read()}))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="+", choices=KINDS)
+    parser.add_argument("--configfile", nargs="*", type=Path, default=[])
+    asked = parser.parse_args()
+    flow = Workflow(read_config(asked.configfile, []))
+    read = {kind: KINDS[kind](flow) for kind in asked.kinds}
+    print(json.dumps({**read, "commits": commits_read()}))

@@ -9,7 +9,7 @@ import fnmatch
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -35,10 +35,18 @@ OPTIONAL = (
     "video_preprocessor_config.json",
     "model.safetensors",
     "model.safetensors.index.json",
+    "pytorch_model.bin",
     "2_Normalize/config.json",
     "data",
 )
 """Files and folders that clients try in each repository, whether it has them or not."""
+
+_REPOSITORY = r"([\w.-]+/[\w.-]+)"
+_FILE = re.compile(rf"/(datasets/)?{_REPOSITORY}/resolve/([^/]+)/(.+)")
+_KINDS = "revision|tree|paths-info"
+_INTERFACE = re.compile(
+    rf"/api/(models|datasets)/{_REPOSITORY}(?:/({_KINDS})(?:/([^/]+)(?:/(.+))?)?)?"
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ class Snapshots:
     """Repositories that nobody with the request's token may read."""
     refused: list[str] = field(default_factory=list)
     """Requests for repositories, revisions and files that the hub does not have."""
+    store: str = ""
+    """Address of the store of large files. Its host is another than the hub's, as in reality:
+    clients take a redirect on the same host for a renamed repository."""
     _large: dict[str, bytes] = field(default_factory=dict)
 
     def add(
@@ -84,24 +95,28 @@ class Snapshots:
         path, _, query = url.partition("?")
         if path.startswith("/stored/"):
             return _part_of(self._large[path.rpartition("/")[2]], asked_range)
-        if found := re.fullmatch(r"/(datasets/)?([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", path):
-            repository, revision = f"{found[1] or ''}{found[2]}", unquote(found[3])
-            return self._resolve(method, repository, revision, unquote(found[4]), asked_range)
-        pattern = r"/api/(models|datasets)/([\w.-]+/[\w.-]+)(?:/(revision|tree|paths-info|refs)(?:/([^/]+)(?:/(.+))?)?)?"
-        if method not in ("GET", "POST") or not (found := re.fullmatch(pattern, path)):
+        if found := _FILE.fullmatch(path):
+            repository, commit = self._asked(found[1] or "", found[2], found[3])
+            if isinstance(commit, Reply):
+                return commit
+            return self._content(repository, commit, unquote(found[4]), asked_range)
+        if method not in ("GET", "POST") or not (found := _INTERFACE.fullmatch(path)):
             return None
-        repository = f"{'datasets/' if found[1] == 'datasets' else ''}{found[2]}"
-        revision, inside = unquote(found[4] or "main"), unquote(found[5] or "")
-        commit = self._commit(repository, revision)
+        prefix = "datasets/" if found[1] == "datasets" else ""
+        repository, commit = self._asked(prefix, found[2], found[4] or "main")
         if isinstance(commit, Reply):
             return commit
-        if found[3] == "refs":
-            return _json([])
-        if found[3] == "tree":
-            return self._tree(repository, commit, inside, "recursive=true" in query.lower())
-        if found[3] == "paths-info":
-            return self._paths_info(repository, commit, parse_qs(body.decode())["paths"])
-        return self._information(repository, commit)
+        recursive = "recursive=true" in query.lower()
+        kinds = {
+            "tree": lambda: self._tree(repository, commit, unquote(found[5] or ""), recursive),
+            "paths-info": lambda: self._paths_info(repository, commit, parse_qs(body.decode())),
+        }
+        return kinds.get(found[3], lambda: self._information(repository, commit))()
+
+    def _asked(self, prefix: str, name: str, revision: str) -> tuple[str, str | Reply]:
+        """The repository of a request, and the commit or a refusal."""
+        repository = f"{prefix}{name}"
+        return repository, self._commit(repository, unquote(revision))
 
     def _commit(self, repository: str, revision: str) -> str | Reply:
         if repository in self.gated:
@@ -133,12 +148,7 @@ class Snapshots:
             }
         )
 
-    def _resolve(
-        self, method: str, repository: str, revision: str, path: str, asked_range: str
-    ) -> Reply:
-        commit = self._commit(repository, revision)
-        if isinstance(commit, Reply):
-            return commit
+    def _content(self, repository: str, commit: str, path: str, asked_range: str) -> Reply:
         content = self.files.get(f"{repository}@{commit}", {}).get(path)
         if content is None:
             return self._no_entry(repository, commit, path)
@@ -149,7 +159,7 @@ class Snapshots:
         digest = hashlib.sha256(content).hexdigest()
         self._large[digest] = content
         headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(content))}
-        return Reply(302, b"", {**headers, "Location": f"/stored/{digest}"})
+        return Reply(302, b"", {**headers, "Location": f"{self.store}/stored/{digest}"})
 
     def _no_entry(self, repository: str, commit: str, path: str) -> Reply:
         if not any(fnmatch.fnmatch(path, name) for name in OPTIONAL):
@@ -176,7 +186,8 @@ class Snapshots:
         ]
         return _json(sorted(entries, key=lambda entry: str(entry["path"])))
 
-    def _paths_info(self, repository: str, commit: str, paths: Iterable[str]) -> Reply:
+    def _paths_info(self, repository: str, commit: str, form: dict[str, Any]) -> Reply:
+        paths = form["paths"]
         files = self.files.get(f"{repository}@{commit}", {})
         folders = {parent for path in files for parent in _parents(path)}
         entries = [_entry(path, files[path]) for path in paths if path in files]

@@ -34,8 +34,8 @@ from lamini.generation.data_files import (
     table_schema,
     without_kind,
 )
-from lamini.jobs.commits import commit_to_read
-from lamini.settings.sources import HubData, SeedData
+from lamini.generation.hub_seeds import HubSeeds
+from lamini.settings.sources import SeedData
 
 if TYPE_CHECKING:
     import pyarrow
@@ -115,12 +115,11 @@ def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
                 yield SeedRow(_subset(row, bare.name), number, row, place)
     else:
         assert seeds.hub is not None
-        commit = commit_to_read(seeds.hub.repo, seeds.hub.revision, "dataset")
-        hub = seeds.hub.model_copy(update={"revision": commit})  # one commit for all subsets
-        for subset in _hub_subsets(hub):
+        hub = HubSeeds(seeds.hub)
+        for subset in hub.subsets():
             rows = _rows_of_hub(hub, subset, seeds.format, limit)
             for number, row in enumerate(rows, start=1):
-                name = subset or hub.repo.rpartition("/")[2]
+                name = subset or seeds.hub.repo.rpartition("/")[2]
                 yield SeedRow(_subset(row, name), number, row, name)
 
 
@@ -223,46 +222,12 @@ def _log_once(message: str) -> None:
     logger.info(message)
 
 
-def _hub_subsets(hub: HubData) -> list[str | None]:
-    """Names of the configurations to read; None for a dataset's default configuration."""
-    if hub.subsets is not None:
-        return list(hub.subsets)
-    from datasets import get_dataset_config_names
-
-    names = sorted(_from_hub(hub, get_dataset_config_names, hub.repo, revision=hub.revision))
-    kept = [n for n in names if not any(re.search(p, n) for p in hub.exclude_subsets)]
-    return [None] if kept == ["default"] else kept
-
-
-def _rows_of_hub(hub: HubData, subset: str | None, form: str, limit: int | None) -> Iterator[Any]:
-    """Stream the rows of one configuration."""
-    from datasets import load_dataset
-
-    rows = _from_hub(
-        hub,
-        load_dataset,
-        hub.repo,
-        name=subset,
-        split=hub.split,
-        revision=hub.revision,
-        streaming=True,
-    )
+def _rows_of_hub(hub: HubSeeds, subset: str | None, form: str, limit: int | None) -> Iterator[Any]:
+    rows = hub.rows(subset)
     if rows.features is not None:  # None for JSON, where each row has its own columns
-        place = f"{hub.repo} ({subset or 'default'})"
+        place = f"{hub.data.repo} ({subset or 'default'})"
         rows = rows.select_columns(_columns_read(rows.features.arrow_schema, form, place))
     yield from rows if limit is None else rows.take(limit)
-
-
-def _from_hub(hub: HubData, call: Any, *arguments: Any, **options: Any) -> Any:
-    """Call the hub; every error is raised as a `LaminiError` with a remedy."""
-    try:
-        return call(*arguments, **options)
-    except Exception as error:
-        raise LaminiError(
-            f"{hub.repo} at revision {hub.revision}: cannot be read from the hub"
-            f" ({type(error).__name__}: {error!s:.300}); check `seeds.hub`, or set local files"
-            " in `seeds.local`"
-        ) from error
 
 
 def prompt_of(row: Any, form: str) -> str:

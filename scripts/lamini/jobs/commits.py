@@ -5,6 +5,7 @@ the repository, reads that commit, and records it.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +35,9 @@ def commit_to_read(
         return revision
     from huggingface_hub import HfApi
 
+    # For weights in PyTorch's files, transformers would in the background read the branch `main`,
+    # and ask a public service to propose safetensors files to the repository.
+    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
     wanted = revision or "main"
     try:
         commit = HfApi().resolve_revision(repo, repo_type=kind, revision=wanted).resolved
