@@ -10,6 +10,7 @@ import functools
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamini.errors import LaminiError
@@ -75,6 +76,8 @@ class HubSeeds:
         """Files of the split by configuration, in the hub's own conversion; None: it is none."""
         from huggingface_hub import HfApi
 
+        if Path(self.data.repo).exists():  # a folder, which `datasets` reads like a repository
+            return None
         options = {"repo_type": "dataset", "revision": self.data.revision}
         paths = self._from_hub(HfApi().list_repo_files, self.data.repo, **options)
         matches = [_CONVERTED.fullmatch(path) for path in paths if path.endswith(".parquet")]
