@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from lamini.command import read_config
 from lamini.settings.teacher import Teacher
+from lamini.workflow import Workflow
 from lamini.workflow.weights import with_weights
 
+ROOT = Path(__file__).parents[2]
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
@@ -27,6 +30,15 @@ def name(path: Path | str, **server: object) -> str:
 def test_a_commit_is_cut_and_a_label_is_whole() -> None:
     assert name("a/m", revision=COMMIT) == "m@0123456789ab"
     assert name("a/b", revision="a-label-of-my-own") == "m@a-label-of-my-own"
+
+
+@pytest.mark.parametrize("overlay", [None, *sorted((ROOT / "config/overlays").glob("*.yaml"))])
+def test_a_job_accepts_the_teacher_that_was_planned(overlay: Path | None) -> None:
+    flow = Workflow(read_config([overlay] if overlay else [], []))
+    for folder in ("instructions", "pairs", "human_eval"):
+        for source in flow.config.sources:
+            planned = flow.teacher_of(folder, source)
+            assert Teacher.model_validate(planned.as_params()) == planned
 
 
 def test_an_endpoint_of_others_has_the_plain_name() -> None:

@@ -324,8 +324,11 @@ class Teacher(Settings):
         if self.backend != "local" or self.server is None:
             return
         weights, remedy = self.server.model_path, "set `backend: external` for a server of others"
-        pinned = re.fullmatch(r"[0-9a-f]{40}", self.server.revision or "")
-        if pinned and self.model not in (weights, weights.rpartition("/")[2]):
+        revision = self.server.revision or ""
+        # In a job, the name has the identity of the weights (`lamini.workflow.weights`).
+        name, _, identity = self.model.partition("@")
+        served = name in (weights, weights.rpartition("/")[2]) and revision.startswith(identity)
+        if re.fullmatch(r"[0-9a-f]{40}", revision) and not served:
             yield (
                 f"`model` is {self.model}, but backend `local` serves {weights}: {remedy}, or"
                 " `server.model_path` and `server.revision`"
