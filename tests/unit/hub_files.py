@@ -94,7 +94,7 @@ class Snapshots:
         """Answer to a request; None: it is none of those for reading files."""
         path, _, query = url.partition("?")
         if path.startswith("/stored/"):
-            return _part_of(self._large[path.rpartition("/")[2]], asked_range)
+            return part_of(self._large[path.rpartition("/")[2]], asked_range)
         if found := _FILE.fullmatch(path):
             repository, commit = self._asked(found[1] or "", found[2], found[3])
             if isinstance(commit, Reply):
@@ -154,7 +154,7 @@ class Snapshots:
             return self._no_entry(repository, commit, path)
         headers = {"X-Repo-Commit": commit, "ETag": f'"{_git_id(content)}"'}
         if not path.endswith(LFS_ENDINGS):
-            answer = _part_of(content, asked_range)
+            answer = part_of(content, asked_range)
             return Reply(answer.status, answer.content, {**answer.headers, **headers})
         digest = hashlib.sha256(content).hexdigest()
         self._large[digest] = content
@@ -219,7 +219,7 @@ def _json(value: Any) -> Reply:
     return Reply(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
 
-def _part_of(content: bytes, asked_range: str) -> Reply:
+def part_of(content: bytes, asked_range: str) -> Reply:
     """The content, or the bytes of a range such as `bytes=100-` or `bytes=0-99`."""
     headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
     found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked_range)
