@@ -11,7 +11,7 @@ endif
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help docs accept-code install install-teacher demo pins test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models
+.PHONY: help docs accept-code install install-teacher demo pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -119,6 +119,9 @@ test-unit: install  ## run the tests of single modules (part of `make test`)
 
 test-slurm: install  ## run the tests on a real SLURM, which root starts here (part of `make test`)
 	$(OFFLINE) pytest tests/slurm
+
+rehearsal: install  ## rehearse the paper's run, small, on a SLURM that root starts here, with stand-ins of the hub and vLLM
+	python tests/rehearsal/rehearse.py --cluster $(or $(FOLDER),/tmp/lamini-rehearsal)
 
 test-vllm: install .venv-vllm/installed  ## test a real vLLM on the CPU as local teacher (about 6 minutes)
 	$(OFFLINE) pytest tests/vllm

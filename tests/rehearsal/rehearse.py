@@ -1,10 +1,11 @@
 """Rehearsal of the paper's run: its configuration, with sizes reduced by `config/rehearsal.yaml`.
 
-    python tests/rehearsal/rehearse.py [--profile slurm] [--configfile MORE] FOLDER [-- OPTIONS]
+    python tests/rehearsal/rehearse.py [--cluster] [--configfile MORE] FOLDER [-- OPTIONS]
 
 The hub, the web server of the dumps, vLLM and the annotators are stand-ins on this machine; all
 else is the product. It copies the checkout to FOLDER/project, runs Snakemake to the end, lets the
-annotators rate, runs Snakemake again, and prints a table of the jobs.
+annotators rate, runs Snakemake again, and prints a table of the jobs. With `--cluster` it is
+`snakemake --profile slurm` on a SLURM that is started for it (needs root); else it runs here.
 """
 
 import argparse
@@ -19,11 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "unit")]
+sys.path[:0] = [str(HERE.parent / name) for name in ("rehearsal", "unit", "slurm", "")]
 
 import yaml  # noqa: E402
 from annotators import rate_all  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from configuration import PAPER  # noqa: E402
 from job_table import job_table  # noqa: E402
+from packages import install_packages  # noqa: E402
 from paper_hub import paper_hub  # noqa: E402
 from web import Web, files  # noqa: E402
 
@@ -83,12 +87,14 @@ def rehearsal(
     Raises:
         AssertionError: at the end, if something was asked of a stand-in that it does not have.
     """
-    project = check_out(folder / "project")
+    project = Checkout(folder / "project")
+    if not project.folder.exists():  # else an interrupted rehearsal goes on
+        check_out(project.folder)
     vllm = project.folder / ".venv-teacher/bin/vllm"
     vllm.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "stand_in_vllm.py", vllm)
     overlays = [OVERLAY, *more, ADDRESSES]
-    with Web(files()) as web:
+    with Web(files(), _earlier_port(project.folder / ADDRESSES)) as web:
         (project.folder / ADDRESSES).write_text(yaml.safe_dump(web.overlay()))
         with contextlib.chdir(project.folder):
             config = Workflow(read_config([Path(file) for file in overlays], [])).config
@@ -104,18 +110,46 @@ def rehearsal(
             assert (hub.public.refused, web.refused) == ([], [])
 
 
+@contextlib.contextmanager
+def _cluster(folder: Path) -> Iterator[None]:
+    """A SLURM on this machine, whose nodes are as large as the paper's jobs need.
+
+    Raises:
+        SystemExit: it cannot be started here; the message says why.
+    """
+    if reason := install_packages():
+        sys.exit(reason)
+    cluster = Cluster(folder, PAPER)
+    try:
+        cluster.start()
+        yield
+    finally:
+        cluster.stop()
+
+
+def _earlier_port(addresses: Path) -> int:
+    """Port of the web server in an earlier run of a folder; 0: there was none."""
+    if not addresses.exists():
+        return 0
+    first = next(iter(yaml.safe_load(addresses.read_text())["downloads"].values()))
+    return int(first["url"].split(":")[2].partition("/")[0])
+
+
 def main() -> int:
     """Run a rehearsal; returns Snakemake's exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--profile", help="of Snakemake; default: the local executor")
-    parser.add_argument("--cores", default="2")
+    parser.add_argument("--cluster", action="store_true", help="on a SLURM of its own")
+    parser.add_argument("--cores", default="2", help="without --cluster")
     parser.add_argument("--configfile", action="append", default=[])
     parser.add_argument("--once", action="store_true", help="without the annotators' part")
     parser.add_argument("options", nargs="*", help="more of Snakemake's, after --")
     asked = parser.parse_args()
-    options = ["--profile", asked.profile] if asked.profile else ["--cores", asked.cores]
-    with rehearsal(asked.folder.resolve(), [*options, *asked.options], asked.configfile) as made:
+    folder = asked.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    how = ["--profile", "slurm"] if asked.cluster else ["--cores", asked.cores]
+    place = _cluster(folder / "slurm") if asked.cluster else contextlib.nullcontext()
+    with place, rehearsal(folder, [*how, *asked.options], asked.configfile) as made:
         code = made.run()
         if code == 0 and not asked.once:
             print(f"{made.rate()} ratings", flush=True)

@@ -41,14 +41,20 @@ def files() -> dict[str, bytes]:
 
 
 class Web:
-    """The server, running in a thread between `with` and its end."""
+    """The server, running in a thread between `with` and its end.
 
-    def __init__(self, contents: Mapping[str, bytes]) -> None:
+    Args:
+        contents: files by name.
+        port: 0: any. Another address is another setting, so a continued run needs the same.
+    """
+
+    def __init__(self, contents: Mapping[str, bytes], port: int = 0) -> None:
         self.contents = contents
         self.refused: list[str] = []
+        self._port = port
 
     def __enter__(self) -> "Web":
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from configuration import NODES, PORTS, containment, write_configuration
+from configuration import NODES, PORTS, SMALL, Sizes, containment, write_configuration
 
 ETC = Path("/etc/slurm")
 """Where SLURM looks for its configuration. The executor strips SLURM_CONF, so it must lie there."""
@@ -32,10 +32,12 @@ class Cluster:
 
     Args:
         folder: gets configuration, state and logs.
+        sizes: of its nodes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sizes: Sizes = SMALL) -> None:
         self.folder = folder
+        self._sizes = sizes
         self.containment = containment()
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._lock: int | None = None
@@ -54,7 +56,7 @@ class Cluster:
         except BlockingIOError:
             raise ClusterError("another test cluster runs on this machine") from None
         _end(_marked())
-        self._link(write_configuration(self.folder))
+        self._link(write_configuration(self.folder, self._sizes))
         self._start_munge()
         self._start_accounting()
         self.start_controller()

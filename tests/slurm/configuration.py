@@ -15,7 +15,7 @@ NODES = (*CPU_NODES, *GPU_NODES)
 GPUS = 2
 """Of each GPU node."""
 FIRST_PORT = 16817
-_TTY_MAJOR, _FIRST_TTY = 4, 60
+_TTY_MAJOR, _FIRST_TTY = 4, 56
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,22 @@ class Ports:
 
 
 PORTS = Ports()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What SLURM believes that the nodes have; small ones keep several jobs waiting."""
+
+    cpu_cores: int = 2
+    gpu_cores: int = 2
+    memory: int = 40_000
+    """Of each node, in MiB."""
+    gpus: int = GPUS
+    """Of each GPU node."""
+
+
+SMALL, PAPER = Sizes(), Sizes(gpu_cores=16, memory=512_000, gpus=8)
+"""Of the tests; of nodes on which every job of the paper's configuration fits."""
 
 
 def containment() -> str:
@@ -47,16 +63,16 @@ def containment() -> str:
     return "cgroup/v1" if writable else "none"
 
 
-def write_configuration(folder: Path) -> dict[str, Path]:
+def write_configuration(folder: Path, sizes: Sizes = SMALL) -> dict[str, Path]:
     """Write all files below `folder`; returns the files that SLURM reads, by name."""
     for name in ("etc", "log", "run", "state", "spool"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name).chmod(0o755)
     kind = containment()
     files = {
-        "slurm.conf": _slurm(folder, kind),
+        "slurm.conf": _slurm(folder, kind, sizes),
         "slurmdbd.conf": _slurmdbd(folder),
-        "gres.conf": _gres(folder),
+        "gres.conf": _gres(folder, sizes.gpus),
         "cgroup.conf": _cgroup(),
     }
     paths = {name: folder / "etc" / name for name in files}
@@ -70,7 +86,7 @@ def write_configuration(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _slurm(folder: Path, kind: str) -> str:
+def _slurm(folder: Path, kind: str, sizes: Sizes) -> str:
     host = socket.gethostname().partition(".")[0]
     if kind == "none":
         contain = (
@@ -79,7 +95,7 @@ def _slurm(folder: Path, kind: str) -> str:
         )
     else:
         contain = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup"
-    first, size = PORTS.nodes, "CPUs=2 RealMemory=40000 State=UNKNOWN"
+    first, memory = PORTS.nodes, f"RealMemory={sizes.memory} State=UNKNOWN"
     return f"""# Made by tests/slurm/configuration.py.
 ClusterName=lamini
 SlurmctldHost={host}(127.0.0.1)
@@ -127,9 +143,10 @@ AccountingStorageHost=localhost
 AccountingStoragePort={PORTS.accounting}
 AccountingStorageTRES=gres/gpu
 {contain}
-NodeName=c[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{first + 1}] {size}
-NodeName=g[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first + 2}-{first + 3}] {size} \
-Gres=gpu:{GPUS}
+NodeName=c[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{first + 1}] \
+CPUs={sizes.cpu_cores} {memory}
+NodeName=g[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first + 2}-{first + 3}] \
+CPUs={sizes.gpu_cores} {memory} Gres=gpu:{sizes.gpus}
 PartitionName=cpu Nodes=c[1-2] Default=YES DefMemPerCPU=500 MaxTime=2880 PriorityTier=1
 PartitionName=gpu Nodes=g[1-2] DefMemPerCPU=500 MaxTime=2880 PriorityTier=1
 PartitionName=urgent Nodes=g[1-2] DefMemPerCPU=500 MaxTime=2880 PriorityTier=10
@@ -151,13 +168,13 @@ StorageLoc=slurm_acct_db
 """
 
 
-def _gres(folder: Path) -> str:
+def _gres(folder: Path, gpus: int) -> str:
     """GPUs must be distinct character devices; unused terminals take their place."""
-    for number in range(GPUS):
+    for number in range(gpus):
         device = folder / f"run/gpu{number}"
         if not device.exists():
             os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(_TTY_MAJOR, _FIRST_TTY + number))
-    return f"AutoDetect=off\nNodeName=g[1-2] Name=gpu File={folder}/run/gpu[0-{GPUS - 1}]\n"
+    return f"AutoDetect=off\nNodeName=g[1-2] Name=gpu File={folder}/run/gpu[0-{gpus - 1}]\n"
 
 
 def _cgroup() -> str:
