@@ -11,7 +11,7 @@ endif
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help docs accept-code install install-teacher demo pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models
+.PHONY: help docs accept-code install install-teacher demo sweep-demo pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -49,6 +49,11 @@ demo: install   ## run the whole pipeline on the embedded demo data
 	@python -m lamini.lock results/.running sh -ec '\
 	  $(OFFLINE) snakemake --profile demo --unlock --quiet all; \
 	  $(OFFLINE) snakemake --profile demo'
+
+sweep-demo: install  ## run the demo with a small sweep: two sizes of the data, with two seeds each
+	@mkdir -p results
+	@python -m lamini.lock results/.running sh -ec '\
+	  $(OFFLINE) snakemake --profile demo --configfile config/demo.yaml config/examples/sweep.yaml'
 
 # CONFIGFILE=config/demo.yaml overlays the paper's configuration.
 plan: install   ## show the expected costs of a run: requests, dollars, GPU-hours, memory

@@ -126,7 +126,10 @@ rule dataset:
 rule models:
     """Checkpoints of all students."""
     input:
-        expand(paths.CHECKPOINT_MANIFEST, model=flow.trained_students),
+        expand(
+            paths.CHECKPOINT_MANIFEST,
+            model=[*flow.trained_students, *flow.sweep_students],
+        ),
 
 
 rule evals:
@@ -137,6 +140,7 @@ rule evals:
             model=flow.evaluated_models,
             task=flow.config.evaluated_tasks,
         ),
+        [path for sweep in flow.config.sweeps for path in flow.sweep_evals(sweep)],
 
 
 rule figures:

@@ -82,11 +82,12 @@ rule train_model:
         initialization=lambda w: flow.model_input(
             flow.config.models[w.model].initialization
         ),
+        dataset=lambda w: [ancient(path) for path in flow.sampled_dataset(w.model)],
     output:
         manifest=paths.CHECKPOINT_MANIFEST,
         metrics=paths.METRICS,
     wildcard_constraints:
-        model=one_of(flow.config.students),
+        model=one_of([*flow.config.students, *flow.sweep_students]),
     priority: 1
     conda:
         "../envs/train.yaml"
@@ -109,7 +110,7 @@ rule train_model:
         folder=lambda w: flow.tokenized(w.model, paths.TOKENIZED),
     shell:
         "python -m lamini.training --settings {params.settings:q} --speed {params.speed:q}"
-        " --name {params.name:q} --tokenized {params.folder:q} --output "
+        " --name {params.name:q} --tokenized {params.folder:q} --dataset {input.dataset:q} --output "
         + paths.STUDENT.format(model="{wildcards.model}")
         + " --read {input:q} --written {output:q}"
         " --nodes {resources.nodes} --gpus {resources.node_gpus} --threads {threads} --log {log:q}"

@@ -107,7 +107,7 @@ models:
   my-gguf:
     <<: *own
     weights: {build: {kind: gguf, path: "package:a/b.gguf"}}
-recipes: {decoder_only: {keep: best, patience: 3}}
+recipes: {decoder_only: {keep: best, patience: 3, samples: 0.5, held_out_seed: 5}}
 topics: {dump: config/demo/category.sql.gz}
 answers: {instructions: config/demo/user_oriented_instructions.jsonl}
 evaluated_tasks: [rte, record]

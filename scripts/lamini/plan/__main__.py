@@ -12,6 +12,7 @@ from lamini.paths import RESULTS
 from lamini.plan.requests import planned_requests
 from lamini.plan.show import students_text, teacher_text
 from lamini.plan.students import planned_students
+from lamini.plan.sweeps import sweep_text
 from lamini.teacher.money import Spending, find_ledgers, ledger_spending
 from lamini.workflow import Workflow
 from lamini.workflow.teacher_check import teacher_lines
@@ -46,6 +47,9 @@ def _show(flow: Workflow) -> None:
         print(*teacher_lines(flow, wanted), sep="\n")
     print()
     print(students_text(list(planned_students(flow, RESULTS))))
+    for name in flow.config.sweeps:
+        print()
+        print(sweep_text(flow, name, RESULTS))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def _gpu_hours(
     for gpu in GPU_MODELS:
         seconds = serving_seconds(GPUS[gpu.name], server, prompt, completion)
         fits = fits_on(gpu.memory_gb, server)
-        hours.append(_hours((seconds + starts) / 3600) if fits and seconds is not None else None)
+        hours.append(
+            hours_text((seconds + starts) / 3600) if fits and seconds is not None else None
+        )
     return hours
 
 
@@ -115,7 +117,7 @@ def _servers(jobs: int, server: LocalServer) -> str:
     if server.parameters is None:
         return "teacher.server.parameters is not set: GPU-hours are unknown."
     each = "1 GPU" if server.gpus == 1 else f"{server.gpus} GPUs"
-    starts = _hours(jobs * server.gpus * START_SECONDS / 3600)
+    starts = hours_text(jobs * server.gpus * START_SECONDS / 3600)
     return (
         f"{jobs:,} jobs start a server on {each}: {starts} of these hours."
         " GPU-hours are estimated; run one shard first, and see `make cost`."
@@ -161,14 +163,14 @@ def students_text(plans: Sequence[StudentPlan]) -> str:
             plan.work.steps,
             short_count(plan.work.tokens),
             f"{plan.work.flops:.2e}",
-            *(_hours(plan.hours(gpu)) for gpu in GPU_MODELS),
+            *(hours_text(plan.hours(gpu)) for gpu in GPU_MODELS),
             plan.basis,
         ]
         for plan in plans
     ]
     flops = sum(plan.work.flops for plan in plans)
     sums = [sum(plan.hours(gpu) for plan in plans) for gpu in GPU_MODELS]
-    hours = [_hours(total) for total in sums]
+    hours = [hours_text(total) for total in sums]
     prices = [f"${n * gpu.dollars:,.0f}" for n, gpu in zip(sums, GPU_MODELS, strict=True)]
     tokens = sum(plan.work.tokens for plan in plans)
     rows.append(["total", None, None, short_count(tokens), f"{flops:.2e}", *hours, ""])
@@ -202,7 +204,8 @@ def _early_stops(plans: Sequence[StudentPlan]) -> list[str]:
     return [f"{stop}: {', '.join(names)}."] if names else []
 
 
-def _hours(hours: float) -> str:
+def hours_text(hours: float) -> str:
+    """Hours with one decimal."""
     return f"{hours:,.1f}" if hours >= 0.05 else "<0.1"
 
 

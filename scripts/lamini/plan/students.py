@@ -123,9 +123,14 @@ def planned_students(flow: Workflow, results: Path) -> Iterator[StudentPlan]:
         results: folder of results; its token caches and measured steps replace estimates.
     """
     for student in flow.trained_students:
-        yield StudentPlan(
-            model=student,
-            work=flow.training_work(student, results),
-            gpus=flow.training_gpus(student),
-            measured=flow.step_time(student, results),
-        )
+        yield student_plan(flow, student, results)
+
+
+def student_plan(flow: Workflow, student: str, results: Path) -> StudentPlan:
+    """Plan of one student, as `planned_students` gives it."""
+    return StudentPlan(
+        model=student,
+        work=flow.training_work(student, results),
+        gpus=flow.training_gpus(student),
+        measured=flow.step_time(student, results),
+    )

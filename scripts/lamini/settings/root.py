@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from lamini.settings.base import Name, Settings, Version, did_you_mean
 from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
@@ -12,6 +18,7 @@ from lamini.settings.human_evaluation import HumanEvaluation, RatingProtocol
 from lamini.settings.site import Site
 from lamini.settings.sources import Download, Source, Topics
 from lamini.settings.students import PAPER_FAMILIES, Model, Recipe, Tokenizer, with_inherited
+from lamini.settings.sweeps import Point, Sweep, sweep_points, swept_model
 from lamini.settings.teacher import StageModel, Teacher
 
 
@@ -59,6 +66,9 @@ class Config(Settings):
     checkpoints: Literal["trained", "released"] = "trained"
     """`trained`: train the students; `released`: evaluate the released checkpoints of the students
     (`published_as` of each) instead, without training."""
+    sweeps: Annotated[dict[Name, Sweep], Field(exclude_if=lambda sweeps: not sweeps)] = {}
+    """Students trained on several sizes of the data, with several seeds: how much data is enough,
+    and how large the chance is."""
     references: list[Name]
     """Reference models that are evaluated."""
     tasks: dict[Name, Task]
@@ -84,12 +94,38 @@ class Config(Settings):
         return with_inherited(models) if isinstance(models, Mapping) else models
 
     @model_validator(mode="after")
+    def _with_sweeps(self) -> "Config":
+        """Define the students of the sweeps, so that they can be named like all others."""
+        swept: dict[str, Model] = {}
+        for name in self.sweeps:
+            recipes = self._recipes(self.sweeps[name].students)
+            for point in self.points(name):
+                if point.key != point.student:
+                    model = self.models[point.student]
+                    swept[point.key] = swept_model(point, model, recipes[point.student])
+        if taken := sorted(swept.keys() & self.models.keys()):
+            raise ValueError(f"models.{taken[0]}: this is the name of a sweep's student; rename it")
+        return self.model_copy(update={"models": self.models | swept}) if swept else self
+
+    @model_serializer(mode="wrap")
+    def _without_swept(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The settings as a user writes them: without the definitions that sweeps add."""
+        written: dict[str, Any] = handler(self)
+        swept = {point.key for name in self.sweeps for point in self.points(name)}
+        added = swept - {student for sweep in self.sweeps.values() for student in sweep.students}
+        if added and "models" in written:
+            models = written["models"].items()
+            written["models"] = {name: model for name, model in models if name not in added}
+        return written
+
+    @model_validator(mode="after")
     def _check_references(self) -> "Config":
         problems = [
             *_unknown_names(self),
             *_wrong_models(self),
             *_wrong_mixtures(self),
             *_wrong_studies(self),
+            *_wrong_sweeps(self),
             *_wrong_teachers(self),
         ]
         if problems:
@@ -102,6 +138,29 @@ class Config(Settings):
         assert definition.recipe is not None
         base = self.recipes[definition.recipe].model_dump()
         return Recipe.model_validate(base | definition.recipe_changes)
+
+    def _recipes(self, students: Iterable[str]) -> dict[str, Recipe]:
+        """Recipes of those names that are students with a valid recipe."""
+        found = {}
+        for name in students:
+            model = self.models.get(name)
+            if model and model.role == "student" and model.recipe in self.recipes:
+                try:
+                    found[name] = self.recipe(name)
+                except ValueError:  # `_wrong_models` tells it
+                    continue
+        return found
+
+    def points(self, sweep: str) -> list[Point]:
+        """The students of a sweep, by student, mixture, size and seed."""
+        settings = self.sweeps[sweep]
+        return sweep_points(settings, self.models, self._recipes(settings.students))
+
+    @property
+    def sweep_students(self) -> list[str]:
+        """Students of all sweeps that are not among `students`, each once."""
+        keys = (point.key for sweep in self.sweeps for point in self.points(sweep))
+        return [key for key in dict.fromkeys(keys) if key not in self.students]
 
     def is_wrapped(self, model: str) -> bool:
         """Whether requests to the model use its tokenizer's prompt format.
@@ -191,6 +250,10 @@ def _unknown_names(config: Config) -> list[str]:
         use(f"models.{name}.initialization", "models", model.initialization)
         use(f"models.{name}.recipe", "recipes", model.recipe)
         use(f"models.{name}.mixture", "mixtures", model.mixture)
+    for name, sweep in config.sweeps.items():
+        use(f"sweeps.{name}.students", "models", sweep.students)
+        use(f"sweeps.{name}.mixtures", "mixtures", sweep.mixtures)
+        use(f"sweeps.{name}.tasks", "tasks", sweep.tasks)
     use("students", "models", config.students)
     use("references", "models", config.references)
     use("evaluated_tasks", "tasks", config.evaluated_tasks)
@@ -245,6 +308,31 @@ def _wrong_studies(config: Config) -> list[str]:
                 f"human_evaluation.studies.{name}.annotators: {study.annotators} are too many for"
                 f" {instructions} instructions; each annotator needs at least one"
             )
+    return problems
+
+
+def _wrong_sweeps(config: Config) -> list[str]:
+    """Errors in sweeps: models that are not trained, tasks that are not evaluated."""
+    problems = []
+    for name, sweep in config.sweeps.items():
+        problems += [
+            f"sweeps.{name}.students: {student} has role reference, not student"
+            for student in sweep.students
+            if student in config.models and config.models[student].role == "reference"
+        ]
+        problems += [
+            f"sweeps.{name}.students: the recipe of {student} has `samples` already; the sizes of a"
+            " sweep take its place"
+            for student, recipe in config._recipes(sweep.students).items()
+            if recipe.samples is not None
+        ]
+        problems += [
+            f"sweeps.{name}.tasks: {task} is not in `evaluated_tasks`"
+            for task in sweep.tasks or []
+            if task in config.tasks and task not in config.evaluated_tasks
+        ]
+        if config.checkpoints == "released":
+            problems.append(f"sweeps.{name}: needs `checkpoints: trained`, as it trains students")
     return problems
 
 

@@ -214,8 +214,17 @@ class Recipe(Settings):
     train all weights."""
     save_minutes: Annotated[float, Field(gt=0)] = 30.0
     """Minutes between two resumable checkpoints."""
+    samples: Annotated[
+        Annotated[float, Field(gt=0, lt=1)] | None,
+        Field(exclude_if=lambda share: share is None),
+    ] = None
+    """Share of the training pairs of each source to train on, drawn with the seed; a smaller share
+    is part of a larger one. null: all pairs."""
     seed: int = 42
-    """Seed of the order of pairs, the held-out pairs, dropout and the initial adapter."""
+    """Seed of the order of pairs, the held-out pairs, the pairs of `samples`, dropout and the
+    initial adapter."""
+    held_out_seed: Annotated[int | None, Field(exclude_if=lambda seed: seed is None)] = None
+    """Seed of the held-out pairs; null: `seed`."""
     version: Version = 1
 
     @model_validator(mode="after")

@@ -77,7 +77,8 @@ def _mixture(config: Config, name: str, notes: list[str]) -> Mixture:
         return mixture
     base = config.mixtures[mixture.decontamination.mixture].sources
     left_out = [source for source in mixture.sources if source not in base]
-    used = any(config.models[student].mixture == name for student in config.students)
+    trained = [*config.students, *config.sweep_students]
+    used = any(config.models[student].mixture == name for student in trained)
     if left_out and used:
         notes.append(
             f"mixtures.{name}.sources: without {', '.join(left_out)}"

@@ -95,7 +95,7 @@ def _train(job: TrainingJob, parsed: argparse.Namespace) -> int:
     from lamini.training.run import train_student
 
     stop_before_time_limit()
-    train_student(job, parsed.tokenized, parsed.output, parsed.gpus)
+    train_student(job, parsed.tokenized, parsed.output, parsed.gpus, dataset=parsed.dataset)
     return 0
 
 
@@ -105,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", default="{}", help="settings of the speed, as JSON")
     parser.add_argument("--name", default="", help="title of the model card (default: the model)")
     parser.add_argument("--tokenized", required=True, type=Path, help="folder of the token cache")
+    parser.add_argument(
+        "--dataset", nargs="?", type=Path, help="the dataset, to train on a share of its pairs"
+    )
     parser.add_argument("--output", required=True, type=Path, help="folder for final/ and work/")
     parser.add_argument("--read", nargs="*", default=[], help="inputs, for provenance")
     parser.add_argument("--written", nargs="*", default=[], help="outputs, for provenance")

@@ -28,7 +28,7 @@ from lamini.prompt_formats import render_prompt
 from lamini.students.adapters import save_adapter
 from lamini.students.pretrained import save_model
 from lamini.students.token_cache import TokenCache
-from lamini.training.facts import AdapterFacts, InitialWeights, TrainingFacts
+from lamini.training.facts import AdapterFacts, InitialWeights, SampleFacts, TrainingFacts
 from lamini.training.job import TrainingJob
 from lamini.training.kept_epoch import best_row, kept_facts
 from lamini.training.metrics import StepMetrics, held_out_losses
@@ -106,6 +106,7 @@ def run_facts(
     choice: Choice,
     *,
     adapter: AdapterFacts | None = None,
+    sample: SampleFacts | None = None,
 ) -> TrainingFacts:
     """Facts of a run for its manifest and model card: first and last losses, counts, data."""
     steps = metrics[1:]
@@ -133,6 +134,7 @@ def run_facts(
         **kept_facts(metrics, job.recipe, planned),
         **choice.facts(),
         **({"adapter": adapter} if adapter else {}),
+        **({"sample": sample} if sample else {}),
         **({HUB_COMMITS: commits} if (commits := commits_read()) else {}),
     )
 
@@ -190,7 +192,7 @@ license_name: that-of-the-base-model-and-the-data
 
 | | |
 |---|---|
-| pairs trained on | {facts.pairs_used:,} |
+| pairs trained on | {facts.pairs_used:,}{_sampled(facts)} |
 | pairs held out | {facts.pairs_held_out:,} |
 | pairs left out | {left_out:,} (`left_out.jsonl`) |
 | optimiser steps | {facts.steps:,} |
@@ -237,6 +239,15 @@ def _refused(facts: TrainingFacts) -> str:
     """Reasons why faster ways of computation were refused."""
     reasons = (facts.refused_ways or {}).items()
     return "".join(f"; not by `{way}`, which {reason}" for way, reason in reasons)
+
+
+def _sampled(facts: TrainingFacts) -> str:
+    """The share of the training pairs and its sources; empty if all were used."""
+    if facts.sample is None:
+        return ""
+    sample = facts.sample
+    sources = ", ".join(f"{name} {count:,}" for name, count in sample.pairs_by_source.items())
+    return f", a share of {sample.share:g} drawn with seed {sample.seed} ({sources})"
 
 
 def _kept(facts: TrainingFacts) -> str:

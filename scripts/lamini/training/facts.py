@@ -23,6 +23,19 @@ class AdapterFacts(JsonFile):
     """Last parts of the names of the modules with an adapter."""
 
 
+class SampleFacts(JsonFile):
+    """The share of the training pairs that was trained on (`training.samples`)."""
+
+    share: float
+    """Share of each source's training pairs."""
+    seed: int
+    """Seed of the draw; a smaller share of the same seed is part of it."""
+    pairs_not_sampled: int
+    """Number of training pairs that are not in the share."""
+    pairs_by_source: dict[str, int]
+    """Number of pairs in the share, by source."""
+
+
 class TrainingFacts(JsonFile):
     """Content of `results/checkpoints/{model}/final/manifest.json`, without its list of files.
 
@@ -42,6 +55,8 @@ class TrainingFacts(JsonFile):
     """Epoch that ends with `kept_step`."""
     adapter: AdapterFacts | None = None
     """Null: all weights were trained."""
+    sample: SampleFacts | None = None
+    """Null: all training pairs were used."""
     steps_skipped: int | None = None
     """Steps that changed no weight, because fp16 overflowed; null in manifests of earlier
     versions."""

@@ -16,15 +16,18 @@ from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
 from lamini.training.optimization import learning_rate
-from lamini.training.pairs import Selection, select_pairs
+from lamini.training.pairs import Selection
 from lamini.training.ranks import Ranks
+from lamini.training.samples import chosen_pairs
 
 logger = logging.getLogger("lamini")
 _FEW_STEPS = 10
 """Up to this number of steps, a first step with learning rate 0 causes a warning."""
 
 
-def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) -> None:
+def train_student(
+    job: TrainingJob, tokenized: Path, output: Path, gpus: int, *, dataset: Path | None = None
+) -> None:
     """Train a student; resume from its last checkpoint if there is one.
 
     Args:
@@ -32,6 +35,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
         tokenized: folder of the token cache.
         output: folder for `work/` (checkpoints, TensorBoard) and, at the end, `final/`.
         gpus: number of GPUs of this machine that may be used.
+        dataset: the tokenised dataset; needed to train on a share of its pairs (`samples`).
 
     Raises:
         StopRequested: after a stop signal; the state is saved and `final/` is not written.
@@ -40,7 +44,7 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
     cache = TokenCache(tokenized)
     # Once, at the start: if the user edits code now, the result is still that of the old code.
     fingerprint = job.fingerprint(tokenized)
-    selection = select_pairs(cache, job.recipe)
+    selection, sample = chosen_pairs(cache, job.recipe, dataset)
     ranks = Ranks(gpus)
     try:
         prepare_torch(job.recipe.seed, ranks.device)
@@ -73,7 +77,13 @@ def train_student(job: TrainingJob, tokenized: Path, output: Path, gpus: int) ->
                 tokenizer,
                 metrics,
                 run_facts(
-                    job, metrics, cache, selection, trainer.choice, adapter=adapter_facts(model)
+                    job,
+                    metrics,
+                    cache,
+                    selection,
+                    trainer.choice,
+                    adapter=adapter_facts(model),
+                    sample=sample,
                 ),
                 left_out=selection.left_out,
                 folder=output / "final",

@@ -84,7 +84,8 @@ def _wrong_templates(flow: Resources) -> Iterator[str]:
 
 
 def _wrong_chat_templates(flow: Resources) -> Iterator[str]:
-    for name in sorted({flow.config.models[model].tokenizer for model in flow.evaluated_models}):
+    models = [*flow.evaluated_models, *flow.sweep_students]
+    for name in sorted({flow.config.models[model].tokenizer for model in models}):
         try:
             chat = flow.chat_template(name)
         except SettingsError as error:

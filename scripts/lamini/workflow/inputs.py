@@ -126,6 +126,18 @@ class Inputs(Names):
         definition = self.config.models[model]
         return pattern.format(mixture=definition.mixture, tokenizer=definition.tokenizer)
 
+    def sampled_dataset(self, model: str) -> list[str]:
+        """The dataset of a student that trains on a share of it; empty for other students."""
+        if self.config.recipe(model).samples is None:
+            return []
+        return [paths.DATASET.format(mixture=self.config.models[model].mixture)]
+
+    def sweep_evals(self, sweep: str) -> list[str]:
+        """Evaluation results of a sweep's students."""
+        tasks = self.sweep_tasks(sweep)
+        points = self.config.points(sweep)
+        return [paths.EVALUATION.format(model=p.key, task=t) for p in points for t in tasks]
+
     def study_inputs(self, study: str) -> dict[str, Any]:
         """Inputs of a study: the models' answers, or the dataset and its manifest."""
         from snakemake.io import ancient

@@ -40,9 +40,10 @@ class Names:
             "shard": r"\d{4}",
             "mixture": one_of(self.config.mixtures),
             "tokenizer": one_of(self.config.tokenizers),
-            "model": one_of([*self.evaluated_models, *self.built_models]),
+            "model": one_of([*self.evaluated_models, *self.sweep_students, *self.built_models]),
             "task": one_of(self.config.evaluated_tasks),
             "study": one_of(self.studies),
+            "sweep": one_of(self.config.sweeps),
         }
 
     @cached_property
@@ -56,11 +57,17 @@ class Names:
         return self.config.students if self.config.checkpoints == "trained" else []
 
     @cached_property
+    def sweep_students(self) -> list[str]:
+        """Students of the sweeps, except those among `students`."""
+        return self.config.sweep_students
+
+    @cached_property
     def used_mixtures(self) -> list[str]:
         """Mixtures that a student, a study, the analysis or a trained tokenizer needs."""
-        used = [self.config.models[student].mixture for student in self.config.students]
+        students = [*self.config.students, *self.sweep_students]
+        used = [self.config.models[student].mixture for student in students]
         used += [*map(self.study_mixture, self.studies), self.analysed_mixture]
-        models = (self.config.models[model] for model in self.evaluated_models)
+        models = (self.config.models[m] for m in [*self.evaluated_models, *self.sweep_students])
         trained = (self.config.tokenizers[model.tokenizer].train for model in models)
         used += [train.mixture for train in trained if train]
         mixtures = [self.config.mixtures[name] for name in used]
@@ -155,6 +162,12 @@ class Names:
         if not writing:
             return answering
         return f"{', '.join(writing)} (instructions) and {answering} (responses)"
+
+    def sweep_tasks(self, sweep: str) -> list[str]:
+        """Tasks on which a sweep's students are evaluated, in the order of `evaluated_tasks`."""
+        wanted = self.config.sweeps[sweep].tasks
+        evaluated = self.config.evaluated_tasks
+        return evaluated if wanted is None else [task for task in evaluated if task in wanted]
 
     def study(self, name: str) -> Study:
         """Settings of one study."""

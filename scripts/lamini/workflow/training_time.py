@@ -34,6 +34,9 @@ class TrainingTime(DatasetParams):
         definition, recipe = self.config.models[model], self.config.recipe(model)
         counted = _counted(within(results, self.tokenized(model, TOKENIZED)), recipe)
         pairs, prompt, response = counted or self._estimated(model, recipe)
+        if recipe.samples is not None:  # of each source the same share, so about that of the tokens
+            pairs = max(round(recipe.samples * pairs), 1)
+            prompt, response = recipe.samples * prompt, recipe.samples * response
         return TrainingWork(
             architecture=definition.architecture,
             parameters=definition.parameters,
@@ -84,13 +87,17 @@ class TrainingTime(DatasetParams):
 def _counted(folder: Path, recipe: Recipe) -> tuple[int, float, float] | None:
     """Numbers of training pairs, prompt and response tokens of a recipe, from a token cache.
 
-    None if there is no token cache, or none that the recipe can train on.
+    Of all pairs, also if the recipe takes a share of them: all shares use one count. None if there
+    is no token cache, or none that the recipe can train on.
     """
     from lamini.students.token_cache import MANIFEST
 
     manifest = folder / MANIFEST
+    common = {"samples": None, "seed": recipe.seed, "held_out_seed": None}
+    if recipe.held_out_seed is not None:
+        common["seed"] = recipe.held_out_seed
     try:
-        return _count(folder, recipe, manifest.stat().st_mtime_ns)
+        return _count(folder, recipe.model_copy(update=common), manifest.stat().st_mtime_ns)
     except (OSError, LaminiError):  # the training itself reports a wrong cache
         return None
 
