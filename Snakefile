@@ -60,6 +60,7 @@ include: "rules/dataset.smk"
 include: "rules/analysis.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/sweeps.smk"
 include: "rules/human_evaluation.smk"
 include: "rules/report.smk"
 

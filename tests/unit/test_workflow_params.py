@@ -65,6 +65,9 @@ CHOSEN: dict[Place, Any] = {
     ("downloads", "seed_tasks.jsonl", "sha256"): "0" * 64,
     ("teacher", "endpoints"): [Endpoint().model_dump()],  # of other backends than the default one
     ("models", "my-gpt2", "weights", "build", "config"): {"model_type": "gpt_neo"},
+    ("sweeps", "sizes", "students"): ["lamini-t5-223m"],
+    ("sweeps", "sizes", "tasks"): ["record"],
+    ("sweeps", "whole", "mixtures"): ["all"],
     ("tokenizers", "own", "train", "mixture"): "clean",
     ("tokenizers", "own", "train", "kind"): "t5",
     ("tasks", "rte", "data", "config"): "other",
@@ -117,6 +120,9 @@ evaluation:
 tasks:
   rte: {data: {sha256: "0"}, include_path: config/demo/flan}
   record: {data: {sha256: "0"}}
+sweeps:
+  sizes: &sweep {students: [lamini-t5-61m], samples: [0.1, 0.5], seeds: [1, 2], tasks: [rte]}
+  whole: {<<: *sweep, samples: [1.0], mixtures: [d_all, clean], tasks: null}
 human_evaluation:
   protocol: paper
   studies:
@@ -152,6 +158,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "tokenized_params": [("own",), ("gpt2",)],
     "training_params": [("lamini-gpt-124m",), ("lamini-t5-61m",)],
     "evaluated_model_params": [("lamini-gpt-124m",), ("gpt2",)],
+    "sweep_params": [("sizes",), ("whole",)],
     "mirror_params": [("rte",), ("record",)],
     "evaluation_params": [("lamini-gpt-124m", "others"), ("gpt2", "others")],
     "answer_params": [("lamini-gpt-124m",), ("gpt2",)],
@@ -245,6 +252,7 @@ ONE_OF_EACH = {
     "studies": ("dataset",),
     "models": ("lamini-gpt-124m", "gpt2", "my-gpt2", "my-gguf"),
     "downloads": ("seed_tasks.jsonl",),
+    "sweeps": ("sizes", "whole"),
 }
 WITHOUT_PARAMS = {
     "models.*.evaluation_gpus",
@@ -259,6 +267,8 @@ WITHOUT_PARAMS = {
     "recipes.*.save_minutes",
     "recipes.*.shard_optimizer",
     "recipes.*.tokens_per_micro_batch",
+    "sweeps.*.error",
+    "sweeps.*.seed_deviation",  # both of the plan alone
     "teacher.down_after",
     "teacher.jobs",
     "teacher.max_attempts",

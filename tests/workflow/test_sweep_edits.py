@@ -71,6 +71,11 @@ def test_an_edited_sweep_plans_its_new_students_alone(checkout: Checkout) -> Non
         write(checkout, edited(config, edit))
         targets = {(target, "") for target in ("models", "evals") if models}
         assert checkout.planned_jobs(*RUN) - targets == jobs(models), edit
+    table = "results/tables/table_sweep_renamed.csv"  # of the last edit
+    assert checkout.planned_jobs(table, *RUN[2:]) == {
+        ("fit_sweep", "sweep=renamed"),
+        ("make_table", "table=sweep_renamed"),
+    }
 
 
 def finish(checkout: Checkout) -> None:

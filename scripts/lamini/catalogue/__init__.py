@@ -5,8 +5,9 @@ ones. A new one needs an entry in its section's module and a builder function. A
 raises an error when Snakemake reads the Snakefile.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamini import paths
 from lamini.catalogue.costs import COSTS
@@ -17,15 +18,45 @@ from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
 from lamini.catalogue.models import MODELS
 from lamini.catalogue.params import CrateParams, LineageParams, ReportParams
 from lamini.catalogue.run import Run
+from lamini.catalogue.sweeps import sweep_entry, sweep_section, swept
+from lamini.errors import LaminiError
 from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
 
 SECTIONS = (DATASET, MODELS, EVALUATION, HUMAN_EVALUATION, COSTS)
-"""Sections of the report, in order."""
+"""Sections of the report that every run may have, in order."""
 TABLES = by_name(entry for section in SECTIONS for entry in section.tables)
 FIGURES = by_name(entry for section in SECTIONS for entry in section.figures)
+
+
+def table_entry(name: str) -> Entry:
+    """Entry of a table, also of one that is named after a sweep."""
+    return TABLES.get(name) or _of_sweep("table", name)
+
+
+def figure_entry(name: str) -> Entry:
+    """Entry of a figure, also of one that is named after a sweep."""
+    return FIGURES.get(name) or _of_sweep("figure", name)
+
+
+def _of_sweep(kind: Literal["table", "figure"], name: str) -> Entry:
+    found = sweep_entry(kind, name)
+    if found is None:
+        raise LaminiError(f"{kind} {name!r}: not in lamini.catalogue")
+    return found
+
+
+def all_sections(tables: Iterable[str]) -> list[Section]:
+    """Sections of a report with these tables: those of every run, and that of the sweeps."""
+    names = swept(tables)
+    if not names:
+        return [*SECTIONS]
+    place = SECTIONS.index(EVALUATION) + 1
+    return [*SECTIONS[:place], sweep_section(names), *SECTIONS[place:]]
+
+
 CODE = ("Snakefile", "CITATION.cff")
 """Source files that the RO-Crate describes."""
 
@@ -67,7 +98,7 @@ class Catalogue(Run):
         super().__init__(flow)
         found = [
             Item(entry, section, self)
-            for section in SECTIONS
+            for section in (*SECTIONS, sweep_section(self.config.sweeps))
             for entry in (*section.tables, *section.figures)
             if entry.when(self)
         ]

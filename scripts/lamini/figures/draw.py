@@ -4,7 +4,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from lamini.catalogue import FIGURES
+from lamini.catalogue import figure_entry
 from lamini.catalogue.params import ItemParams
 from lamini.figures.style import Drawing, save_drawing
 
@@ -20,6 +20,6 @@ def draw_figure(
         settings: common params, and the params of the entry's builder.
         outputs: paths by file format: "pdf", "png", "csv".
     """
-    builder = resolve_name(FIGURES[figure].builder)
+    builder = resolve_name(figure_entry(figure).builder)
     drawing: Drawing = builder(inputs, settings.of_builder(builder))
     save_drawing(drawing, outputs, settings.reproduction)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lamini.catalogue import SECTIONS
+from lamini.catalogue import all_sections
 from lamini.command import read_yaml
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json
@@ -127,7 +127,7 @@ def write_comparison(first: Path, second: Path, page: Path) -> None:
                 if any(entry.name in run.tables for run in runs)
             ],
         }
-        for section in SECTIONS
+        for section in all_sections({name: None for run in runs for name in run.tables})
     ]
     text = render(
         "compare.html.jinja",

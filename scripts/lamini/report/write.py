@@ -9,7 +9,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from lamini.catalogue import FIGURES, SECTIONS, TABLES
+from lamini.catalogue import all_sections, figure_entry, table_entry
 from lamini.catalogue.entries import Entry
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params import ReportParams
@@ -91,15 +91,15 @@ def _table(path: str, table: Facts, lineage: Lineage) -> Facts:
     The mark of the demo stands at the table and at its columns, not at each number.
     """
     name = _name(path)
-    marked = take_marks(table)
+    entry, marked = table_entry(name), take_marks(table)
     return table | {
         "anchor": f"table-{name}",
         "making": stages.making(path, lineage),
         "intervals": any(cell["interval_text"] for row in table["rows"] for cell in row),
         "marked": marked,
         "choices": _choices(table),
-        "builder": TABLES[name].builder_name,
-        "files": {form: from_page(file) for form, file in _files(TABLES[name], "csv", "tex", "md")},
+        "builder": entry.builder_name,
+        "files": {form: from_page(file) for form, file in _files(entry, "csv", "tex", "md")},
     }
 
 
@@ -117,7 +117,7 @@ def _sections(tables: Facts, figures: Facts) -> list[Facts]:
             "tables": [tables[entry.name] for entry in section.tables if entry.name in tables],
             "figures": [figures[entry.name] for entry in section.figures if entry.name in figures],
         }
-        for section in SECTIONS
+        for section in all_sections(tables)
     ]
 
 
@@ -125,7 +125,7 @@ def _figures(inputs: dict[str, Any], params: ReportParams, lineage: Lineage) -> 
     """Figures by name: caption, embedded image, chart, data and provenance."""
     figures = {}
     for path, data in zip(listed(inputs["figures"]), listed(inputs["data"]), strict=True):
-        entry = FIGURES[_name(path)]
+        entry = figure_entry(_name(path))
         chart = resolve_name(entry.chart) if entry.chart else None
         rows = read_csv(data)
         figures[entry.name] = {

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lamini.settings.base import Settings
+from lamini.settings.base import Settings, Version
 from lamini.settings.dataset import (
     Contamination,
     Deduplication,
@@ -307,6 +307,26 @@ class TrainModel(Settings):
     def as_params(self) -> dict[str, Any]:
         """All fields, except the recipe's fields of speed and safety."""
         return super().as_params() | {"recipe": self.recipe.result_params()}
+
+
+class SweepPoint(Settings):
+    """A student of a sweep (`lamini.settings.sweeps.Point`)."""
+
+    model: str
+    """Its name in the configuration."""
+    student: str
+    mixture: str
+    samples: float
+    seed: int
+
+
+class FitSweep(Settings):
+    """Params of rule `fit_sweep`."""
+
+    points: list[SweepPoint]
+    tasks: list[str]
+    """Evaluated tasks; empty: only the held-out loss is fitted."""
+    version: Version
 
 
 class MirrorTaskData(TaskData):

@@ -4,7 +4,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from lamini.catalogue import TABLES
+from lamini.catalogue import table_entry
 from lamini.catalogue.params import ItemParams
 from lamini.tables.formats import write_table
 from lamini.tables.table import Table, TitledTable
@@ -21,7 +21,7 @@ def make_table(
         settings: common params, and the params of the entry's builder.
         outputs: paths by file format: "csv", "md", "tex", "json".
     """
-    entry = TABLES[table]
+    entry = table_entry(table)
     builder = resolve_name(entry.builder)
     content: Table = builder(inputs, settings.of_builder(builder))
     title = entry.title.format(**content.title_values)

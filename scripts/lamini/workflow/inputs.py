@@ -132,6 +132,11 @@ class Inputs(Names):
             return []
         return [paths.DATASET.format(mixture=self.config.models[model].mixture)]
 
+    def sweep_manifests(self, sweep: str) -> list[str]:
+        """Manifests of a sweep's students, in the order of its points."""
+        points = self.config.points(sweep)
+        return [paths.CHECKPOINT_MANIFEST.format(model=point.key) for point in points]
+
     def sweep_evals(self, sweep: str) -> list[str]:
         """Evaluation results of a sweep's students."""
         tasks = self.sweep_tasks(sweep)

@@ -1,0 +1,122 @@
+"""Score or held-out loss against the size of the data: a panel per student, a dot per seed."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from lamini.catalogue.params import SweepFigureParams
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
+from lamini.sweeps.facts import LawFacts, SweepFacts
+
+_AXES = {"score": "score, mean of tasks", "held_out_loss": "held-out loss, nats per token"}
+_COLUMNS = ["student", "mixture", "kind", "samples", "seed", "pairs", "value", "low", "high"]
+
+
+def draw_sweep(inputs: dict[str, Any], params: SweepFigureParams) -> Drawing:
+    """Draw the trainings, the fitted laws with their bands, and the predicted largest sizes.
+
+    Args:
+        inputs: `fitted` (JSON of the sweep).
+        params: names of the students and of the mixtures, and the measure.
+    """
+    facts = SweepFacts.read(inputs["fitted"])
+    students = list(params.students)
+    columns = min(3, len(students))
+    lines = math.ceil(len(students) / columns)
+    figure, axes = subplots(
+        lines,
+        columns,
+        figsize=(PAGE_WIDTH, 0.5 + 1.9 * lines),
+        squeeze=False,
+        sharex=True,
+        # Losses compare within a tokenizer only.
+        sharey=params.measure == "score",
+    )
+    data: list[list[Any]] = []
+    for axis, student in zip(axes.flat, students, strict=False):
+        mixtures = dict.fromkeys(t.mixture for t in facts.trained if t.student == student)
+        for number, mixture in enumerate(mixtures):
+            data += _draw_one(axis, facts, params, (student, mixture), number)
+        axis.set(title=params.students[student], xscale="log")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(_AXES[params.measure])
+    shown = axes.flat[: len(students)]
+    for axis in axes.flat[len(students) :]:
+        axis.set_visible(False)
+    for place in range(columns):
+        lowest = max(line for line in range(lines) if line * columns + place < len(students))
+        axes[lowest, place].set_xlabel("training pairs")
+        axes[lowest, place].xaxis.set_tick_params(labelbottom=True)
+    _legend(figure, shown)
+    return Drawing(figure, _COLUMNS, data)
+
+
+def _draw_one(
+    axis: Any, facts: SweepFacts, params: SweepFigureParams, group: tuple[str, str], number: int
+) -> list[list[Any]]:
+    """Draw one student on one mixture; returns the rows of the data."""
+    colour = COLOURS[number % len(COLOURS)]
+    label = f"{group[1]}, " if params.several_mixtures else ""
+    trained = [
+        (t, value)
+        for t in facts.trained
+        if (t.student, t.mixture) == group and (value := getattr(t, params.measure)) is not None
+    ]
+    axis.plot(
+        [t.pairs for t, _ in trained],
+        [value for _, value in trained],
+        linestyle="",
+        marker=MARKERS[number % len(MARKERS)],
+        markersize=3.5,
+        color=colour,
+        alpha=0.8,
+        markeredgewidth=0,
+        label=f"{label}a seed",
+    )
+    rows = [
+        [*group, "training", t.samples, t.seed, t.pairs, value, None, None] for t, value in trained
+    ]
+    for law in facts.laws:
+        if ((law.student, law.mixture), law.measure) == (group, params.measure):
+            rows += _draw_law(axis, law, colour, label)
+    return rows
+
+
+def _draw_law(axis: Any, law: LawFacts, colour: str, label: str) -> list[list[Any]]:
+    pairs, values, lows, highs = zip(*law.curve, strict=True)
+    axis.plot(pairs, values, color=colour, linewidth=1, label=f"{label}fitted law")
+    axis.fill_between(
+        pairs, lows, highs, color=colour, alpha=0.18, linewidth=0, label=f"{label}95 % interval"
+    )
+    group = [law.student, law.mixture]
+    rows: list[list[Any]] = [[*group, "law", None, None, *point] for point in law.curve]
+    if (back := law.held_back) is not None:
+        low, high = back.interval
+        # Beside the dots, which it would hide.
+        axis.errorbar(
+            [back.pairs * 1.12],
+            [back.predicted],
+            yerr=[[back.predicted - low], [high - back.predicted]],
+            fmt="_",
+            color="#555555",
+            linewidth=0.9,
+            capsize=2,
+            markersize=5,
+            label=f"{label}predicted by the smaller sizes",
+        )
+        rows.append(
+            [*group, "predicted", back.samples, None, back.pairs, back.predicted, low, high]
+        )
+    return rows
+
+
+def _legend(figure: Any, axes: Iterable[Any]) -> None:
+    """One legend below all panels, with each label once."""
+    found = {
+        label: handle
+        for axis in axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        found.values(), found.keys(), loc="outside lower center", ncols=min(4, len(found))
+    )

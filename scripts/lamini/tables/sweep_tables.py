@@ -1,0 +1,187 @@
+"""Tables of a sweep: scores by size, the law of size, and which student beats which."""
+
+from lamini.catalogue.params import SweepTableParams
+from lamini.evaluation.comparison import LEVEL
+from lamini.sweeps.facts import HeldBack, SweepFacts
+from lamini.tables.footnotes import Footnotes
+from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
+
+_DIGITS = {"score": 1, "held_out_loss": 3}
+_MEASURES = {"score": "score", "held_out_loss": "held-out loss"}
+
+
+def sweep_table(inputs: Inputs, params: SweepTableParams) -> Table:
+    """Score and held-out loss of each student at each size.
+
+    Args:
+        inputs: `fitted` (JSON of the sweep).
+        params: names of the students and of the mixtures.
+    """
+    facts = SweepFacts.read(inputs["fitted"])
+    rows = [
+        [
+            text_cell(params.label((size.student, size.mixture))),
+            Cell(100 * size.samples, digits=_share_digits(size.samples), suffix=" %"),
+            Cell(round(size.pairs), ours=True),
+            Cell(size.seeds),
+            Cell(size.score, ours=True, digits=1, interval=size.interval),
+            Cell(size.seed_deviation, ours=True, digits=2),
+            Cell(size.example_error, ours=True, digits=2),
+            Cell(size.held_out_loss, ours=True, digits=3),
+            Cell(size.loss_deviation, ours=True, digits=3),
+        ]
+        for size in facts.sizes
+    ]
+    return Table(
+        columns=[
+            "Student",
+            "Size",
+            "Pairs",
+            "Seeds",
+            "Score",
+            "Between seeds",
+            "By examples",
+            "Held-out loss",
+            "Loss between seeds",
+        ],
+        rows=rows,
+        notes=[
+            "Size: share of the training pairs, the same of each source; a smaller one is part of a"
+            " larger one of the same seed.",
+            f"Score: mean of {len(facts.tasks)} tasks and all seeds, with its 95 % interval from a"
+            " mixed model of seeds and examples. Between seeds: standard deviation of the score,"
+            " from all sizes of a student. By examples: standard error from the choice of the"
+            " examples. A seed draws the pairs of a size, their order and the dropout.",
+            "Held-out loss: nats per supervised token; compare within a tokenizer and a mixture.",
+        ],
+    )
+
+
+def law_table(inputs: Inputs, params: SweepTableParams) -> Table:
+    """The fitted law of each student, and the largest size as the smaller ones predict it.
+
+    Args:
+        inputs: `fitted` (JSON of the sweep).
+        params: names of the students and of the mixtures.
+    """
+    facts = SweepFacts.read(inputs["fitted"])
+    rows = [
+        [
+            text_cell(params.label((law.student, law.mixture))),
+            text_cell(_MEASURES[law.measure]),
+            text_cell(f"{law.a:.4g}"),
+            text_cell(f"{law.b:.4g}"),
+            text_cell(f"{law.c:.3g}"),
+            Cell(law.deviation, ours=True, digits=_DIGITS[law.measure] + 1),
+            *_held_back(law.held_back, _DIGITS[law.measure]),
+        ]
+        for law in facts.laws
+    ]
+    held = [law.held_back for law in facts.laws if law.held_back]
+    inside = sum(_is_inside(back) for back in held)
+    return Table(
+        columns=[
+            "Student",
+            "Measure",
+            "a",
+            "b",
+            "c",
+            "Around the law",
+            "Largest size: predicted",
+            "Measured",
+            "Within",
+        ],
+        rows=rows,
+        summary=f"The largest size lies within the interval that the smaller ones predict in"
+        f" {inside} of {len(held)} laws."
+        if held
+        else "The sweep has too few sizes to predict one from the others.",
+        notes=[
+            "Law: a + b n^-c, n in training pairs, fitted by least squares to all trainings."
+            " Around the law: standard deviation of a training.",
+            "Predicted: by the law of the smaller sizes alone, with the 95 % interval of the mean"
+            " of the seeds on the same examples (profile likelihood; seeds are taken to differ as"
+            " much at all sizes).",
+        ],
+    )
+
+
+def _held_back(back: HeldBack | None, digits: int) -> list[Cell]:
+    if back is None:
+        return [Cell(None)] * 3
+    return [
+        Cell(back.predicted, ours=True, digits=digits, interval=back.interval),
+        Cell(back.measured, ours=True, digits=digits),
+        text_cell("yes" if _is_inside(back) else "no"),
+    ]
+
+
+def _is_inside(back: HeldBack) -> bool:
+    return back.interval[0] <= back.measured <= back.interval[1]
+
+
+def _share_digits(share: float) -> int:
+    """Decimals of a share in percent."""
+    return len(f"{100 * share:.10g}".partition(".")[2])
+
+
+def compared_table(inputs: Inputs, params: SweepTableParams) -> Table:
+    """All students of one mixture against each other, and the mixtures of one student.
+
+    Args:
+        inputs: `fitted` (JSON of the sweep).
+        params: names of the students and of the mixtures.
+    """
+    facts = SweepFacts.read(inputs["fitted"])
+    footnotes = Footnotes("the second student")
+    rows = []
+    for pair in facts.compared:
+        names = [params.label(group) for group in (pair.first, pair.second)]
+        beats = pair.p_holm is not None and pair.p_holm < LEVEL
+        rows.append(
+            [
+                *map(text_cell, names),
+                Cell(
+                    pair.difference,
+                    ours=True,
+                    digits=1,
+                    bold=beats,
+                    signed=True,
+                    suffix=footnotes.suffix(" against ".join(names), pair.differing),
+                ),
+                text_cell(signed_interval(pair.interval)),
+                Cell(pair.p_value, ours=True, digits=4),
+                Cell(pair.p_holm, ours=True, digits=4),
+                Cell(pair.seed_deviation, ours=True, digits=2),
+                Cell(pair.example_error, ours=True, digits=2),
+            ]
+        )
+    tested = [pair for pair in facts.compared if pair.p_holm is not None]
+    beating = sum(pair.p_holm < LEVEL for pair in tested if pair.p_holm is not None)
+    largest = max(size.samples for size in facts.sizes)
+    return Table(
+        columns=[
+            "First",
+            "Second",
+            "Difference",
+            "95 % interval",
+            "p",
+            "p (Holm)",
+            "Between seeds",
+            "By examples",
+        ],
+        rows=rows,
+        summary=f"At the largest size ({100 * largest:g} %), the first beats the second in"
+        f" {beating} of {len(tested)} comparisons."
+        if tested
+        else "One seed says nothing of chance: no comparison is tested.",
+        notes=[
+            "p and interval: mixed model with seeds and examples as random factors, seeds paired,"
+            " their variance from all sizes; a difference in bold is larger than both kinds of"
+            " chance explain.",
+            f"p (Holm): corrected for the {len(tested)} comparisons of this table.",
+            "Between seeds: standard deviation of the difference. By examples: its standard error"
+            " from the choice of the examples.",
+            *footnotes.notes(),
+        ],
+    )

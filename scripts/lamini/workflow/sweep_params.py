@@ -1,0 +1,19 @@
+"""Params of the rule that fits a sweep."""
+
+from dataclasses import asdict
+
+from lamini.settings import params
+from lamini.workflow.dataset_params import DatasetParams
+
+
+class SweepParams(DatasetParams):
+    """Params of rule `fit_sweep`."""
+
+    def sweep_params(self, sweep: str) -> params.FitSweep:
+        """Params of rule `fit_sweep`."""
+        points = [asdict(point) for point in self.config.points(sweep)]
+        return params.FitSweep(
+            points=[params.SweepPoint(**{"model": p.pop("key"), **p}) for p in points],
+            tasks=self.sweep_tasks(sweep),
+            version=self.config.sweeps[sweep].version,
+        )
