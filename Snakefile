@@ -62,6 +62,7 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/sweeps.smk"
 include: "rules/human_evaluation.smk"
+include: "rules/exports.smk"
 include: "rules/report.smk"
 
 
@@ -99,6 +100,7 @@ localrules:
     dataset,
     models,
     evals,
+    exports,
     figures,
     report,
     acceptance,
@@ -142,6 +144,12 @@ rule evals:
             task=flow.config.evaluated_tasks,
         ),
         [path for sweep in flow.config.sweeps for path in flow.sweep_evals(sweep)],
+
+
+rule exports:
+    """Exported files of the students of `exports.models`, and their checks."""
+    input:
+        flow.export_checks.values(),
 
 
 rule figures:

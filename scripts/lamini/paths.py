@@ -71,6 +71,11 @@ CHECKPOINT = f"{STUDENT}/final"
 CHECKPOINT_MANIFEST = f"{CHECKPOINT}/manifest.json"
 METRICS = f"{CHECKPOINT}/metrics.jsonl"
 
+# Students as files for llama.cpp and CTranslate2, and the checks of these files.
+GGUF = "results/exports/{model}/{model}.{type}.gguf"
+CONVERTED_MANIFEST = "results/exports/{model}/{model}.{type}.ctranslate2/manifest.json"
+EXPORT_CHECK = "results/exports/{model}/{type}.json"
+
 # Evaluation, answers and ratings.
 TASK_DATA = "results/task_data/{path}.jsonl"
 EVALUATION = "results/evals/{model}/{task}.json"

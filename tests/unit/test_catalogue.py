@@ -130,7 +130,9 @@ def test_every_builder_takes_inputs_and_params(entry: Entry) -> None:
 
 def test_an_entry_hands_over_the_class_that_its_builder_takes() -> None:
     published = _catalogue("config/overlays/published.yaml")
-    runs = [_catalogue(), _catalogue("config/demo.yaml"), published]
+    settings = read_config([Path("config/demo.yaml")], ["exports={models: [lamini-demo-t5]}"])
+    exporting = Catalogue(Workflow(settings))
+    runs = [_catalogue(), _catalogue("config/demo.yaml"), published, exporting]
     items = [item for run in runs for item in (*run.tables.values(), *run.figures.values())]
     for item in items:
         builder, own = pkgutil.resolve_name(item.entry.builder), item.entry.params(item.catalogue)
@@ -192,6 +194,7 @@ def test_a_run_has_the_tables_of_its_parts() -> None:
     demo, herd = (_catalogue(f"config/{name}.yaml") for name in ("demo", "examples/herd"))
     assert {*TABLES} - {*demo.tables} == {
         "acceptance",
+        "exports",
         "mattr_readings",
         "rating_agreement",
         "reproduced_improvement",

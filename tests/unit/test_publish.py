@@ -16,6 +16,7 @@ from hub import TOKEN, Hub
 from score_cases import result
 
 from lamini.dataset.export import export_dataset
+from lamini.exports.results import ExportCheck
 from lamini.files import sha256_file, write_folder_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +137,45 @@ def test_an_upload_arrives_byte_by_byte_with_its_card(results: Path, hub: Hub) -
     assert "| ARC-Easy | acc_norm | 2,376 | 41.2 (39.2 to 43.2) | 30.0 (≠ precision" in card
     assert "## Contamination" in card
     assert "Number of responses by each model: m@01 (2), n (1,000)." in card
+
+
+def test_exported_files_are_taken_along_with_their_check(results: Path, hub: Hub) -> None:
+    folder = results / "exports/herd-llama"
+    folder.mkdir(parents=True)
+    gguf = folder / "herd-llama.q8_0.gguf"
+    gguf.write_bytes(b"GGUF" * 500_000)
+    ExportCheck(
+        model="herd-llama",
+        type="q8_0",
+        program="llama.cpp (xllamacpp 1)",
+        file=gguf.name,
+        sha256=sha256_file(gguf),
+        bytes=gguf.stat().st_size,
+        instructions=114,
+        tokens=8_000,
+        equal_tokens=7_950,
+        equal_answers=90,
+        equal_prompts=114,
+        task="arc_easy",
+        metric="acc_norm",
+        examples=2_376,
+        score=40.95,
+        checkpoint_score=41.25,
+        checkpoint_precision="bf16",
+        equal_examples=2_300,
+        shortened=0,
+    ).write(folder / "q8_0.json")
+    done = _publish(results, hub, *MODELS, "--upload")
+    assert done.returncode == 0, done.stderr
+    sent = hub.repositories["my-lab/herd-llama"]
+    assert sent["herd-llama.q8_0.gguf"] == gguf.read_bytes()
+    card = sent["README.md"].decode()
+    assert "Score: acc_norm on ARC-Easy" in card
+    assert "| herd-llama.q8_0.gguf | 2.0 | 99.38 | 90 of 114 | 41.0 | -0.3 |" in card
+    gguf.write_bytes(b"cut")
+    done = _publish(results, hub, *MODELS, "--upload")
+    assert done.returncode == 1
+    assert "herd-llama.q8_0.gguf: is not the file that" in done.stderr
 
 
 def test_errors_are_reported_before_anything_is_sent(results: Path, hub: Hub) -> None:

@@ -70,6 +70,8 @@ CHOSEN: dict[Place, Any] = {
     ("sweeps", "whole", "mixtures"): ["all"],
     ("tokenizers", "own", "train", "mixture"): "clean",
     ("tokenizers", "own", "train", "kind"): "t5",
+    ("exports", "gguf"): ["q8_0"],
+    ("exports", "ctranslate2"): ["float32"],
     ("tasks", "rte", "data", "config"): "other",
     ("tasks", "record", "data", "config"): "other",
     ("evaluation", "protocol"): "modern",
@@ -114,6 +116,7 @@ recipes: {decoder_only: {keep: best, patience: 3, samples: 0.5, held_out_seed: 5
 topics: {dump: config/demo/category.sql.gz}
 answers: {instructions: config/demo/user_oriented_instructions.jsonl}
 evaluated_tasks: [rte, record]
+exports: {models: [lamini-gpt-124m, lamini-t5-61m], task: rte}
 evaluation:
   {mirror: config/demo/tasks, limit: 9, max_encoder_tokens: 9,
    batches: {others: [rte], record: [record]}}
@@ -162,6 +165,9 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "mirror_params": [("rte",), ("record",)],
     "evaluation_params": [("lamini-gpt-124m", "others"), ("gpt2", "others")],
     "answer_params": [("lamini-gpt-124m",), ("gpt2",)],
+    "gguf_params": [("lamini-gpt-124m", "f16"), ("lamini-gpt-124m", "q8_0")],
+    "ctranslate2_params": [("lamini-t5-61m", "int8"), ("lamini-t5-61m", "float32")],
+    "export_check_params": [("lamini-gpt-124m", "f16"), ("lamini-t5-61m", "int8")],
     "study_params": [("dataset",), ("models",)],
     "sheet_params": [("dataset",), ("models",)],
     "judge_params": [("dataset",), ("models",)],

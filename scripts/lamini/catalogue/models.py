@@ -2,8 +2,16 @@
 
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.params import CollectionParams, TrainingParams
-from lamini.catalogue.run import published
+from lamini.catalogue.params import CollectionParams, ExportsParams, TrainingParams
+from lamini.catalogue.run import Run, published
+
+
+def _exports(run: Run) -> ExportsParams:
+    return ExportsParams(
+        models={model: run.config.models[model].name for model in run.flow.exported_types},
+        task=run.task_names[run.config.exported_task],
+    )
+
 
 MODELS = Section(
     "models",
@@ -28,6 +36,14 @@ MODELS = Section(
             inputs=lambda run: {"manifests": run.checkpoints(paths.CHECKPOINT_MANIFEST)},
             params=lambda run: TrainingParams(students=run.students),
             when=lambda run: run.trains,
+        ),
+        TableEntry(
+            "exports",
+            title="Exported files, compared with their checkpoints.",
+            builder="lamini.tables.export_table:exports_table",
+            inputs=lambda run: {"checks": list(run.flow.export_checks.values())},
+            params=_exports,
+            when=lambda run: run.flow.export_checks,
         ),
     ),
     figures=(

@@ -206,6 +206,15 @@ class TrainingParams(BuilderParams):
     students: list[Student]
 
 
+class ExportsParams(BuilderParams):
+    """Params of `exports_table`."""
+
+    models: dict[str, str]
+    """Display name of each exported student."""
+    task: str
+    """Display name of the task."""
+
+
 # --- Evaluation
 
 

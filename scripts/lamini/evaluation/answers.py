@@ -97,13 +97,8 @@ def _answer_missing(
     model, tokenizer = load_model(evaluated, precision, device)
     generator = Generator(evaluated.model, model, tokenizer, chosen.tokens_per_batch)
     missing = [row for row in rows if row["id"] not in done]
-    form = prompt_format_of(tokenizer, evaluated) or text_format("bare")
-    texts = [form.render(row["instruction"]) for row in missing]
-    try:
-        room = generator.room(chosen.max_new_tokens)
-        prompts = fit_prompts(tokenizer, texts, form, room)
-    except LaminiError as error:
-        raise LaminiError(f"answers.max_new_tokens, model {evaluated.model}: {error}") from None
+    new = chosen.max_new_tokens
+    prompts = answer_prompts(missing, generator, evaluated, new, "answers.max_new_tokens")
     seeds = [derive_seed("generate_answers", seed, evaluated.model, row["id"]) for row in missing]
     decoding = Decoding(chosen.max_new_tokens, chosen.temperature)
     work.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +114,30 @@ def _answer_missing(
                 kept.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
             kept.flush()
             progress.advance(len(batch))
+
+
+def answer_prompts(
+    rows: list[Row], generator: Generator, evaluated: EvaluatedModel, new: int, setting: str
+) -> list[Prompt]:
+    """Prompts of instructions, in the model's prompt format.
+
+    Args:
+        rows: the instructions (`read_instructions`).
+        generator: the loaded model.
+        evaluated: the model's prompt format.
+        new: number of new tokens that must have room after each prompt.
+        setting: name of this number in messages.
+
+    Raises:
+        LaminiError: if the model has too few positions.
+    """
+    tokenizer = generator.tokenizer
+    form = prompt_format_of(tokenizer, evaluated) or text_format("bare")
+    texts = [form.render(row["instruction"]) for row in rows]
+    try:
+        return fit_prompts(tokenizer, texts, form, generator.room(new))
+    except LaminiError as error:
+        raise LaminiError(f"{setting}, model {evaluated.model}: {error}") from None
 
 
 def _read_answer(prompt: Prompt, generated: Generated, tokenizer: Any) -> Row:

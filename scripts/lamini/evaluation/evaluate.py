@@ -79,9 +79,9 @@ def evaluate_model(
         pending[name] = build_task(name, tasks[name], evaluation.protocol, evaluation.mirror)
         check_examples(name, pending[name][0], tasks[name], evaluation.mirror, evaluation.limit)
     if pending:
-        language_model = _language_model(evaluated, evaluation)
+        loaded = language_model(evaluated, evaluation)
         for name, (task, facts) in pending.items():
-            result, samples = _run(language_model, name, task, facts, settings)
+            result, samples = run_task(loaded, name, task, facts, settings)
             if evaluation.samples:
                 _write_samples(_work_file(_samples_file(outputs[name])), samples)
             _save_finished(outputs[name], result, made_from)
@@ -91,7 +91,8 @@ def evaluate_model(
         write_json(output, read_json(_work_file(output))["result"])
 
 
-def _language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
+def language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
+    """Load a model as lm-eval's model (`harness.LaminiLM`)."""
     from lamini.evaluation.harness import LaminiLM
 
     model, tokenizer = load_model(evaluated, _precision(evaluation), choose_device(), evaluation)
@@ -106,10 +107,18 @@ def _language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
     )
 
 
-def _run(
+def run_task(
     language_model: Any, name: str, task: Any, facts: DataFacts, settings: EvaluateModel
 ) -> tuple[EvaluationResult, list[Row]]:
-    """Evaluate one task; return its result, and for each example the texts sent and the answers."""
+    """Evaluate one task; return its result, and for each example the texts sent and the answers.
+
+    Args:
+        language_model: the model (`language_model`).
+        name: key of the task.
+        task: the task of lm-eval (`tasks.build_task`).
+        facts: facts of its data.
+        settings: params of the rule.
+    """
     import lm_eval
 
     evaluated, evaluation, metric = settings.model, settings.evaluation, settings.tasks[name].metric

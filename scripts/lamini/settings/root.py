@@ -14,6 +14,7 @@ from pydantic import (
 from lamini.settings.base import Name, Settings, Version, did_you_mean
 from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
 from lamini.settings.evaluation import Answers, Evaluation, Task
+from lamini.settings.exports import Exports
 from lamini.settings.human_evaluation import HumanEvaluation, RatingProtocol
 from lamini.settings.site import Site
 from lamini.settings.sources import Download, Source, Topics
@@ -77,6 +78,7 @@ class Config(Settings):
     """Keys in `tasks`: the tasks of the run."""
     evaluation: Evaluation = Evaluation()
     answers: Answers
+    exports: Annotated[Exports, Field(exclude_if=lambda exports: exports == Exports())] = Exports()
     human_evaluation: HumanEvaluation = HumanEvaluation()
     report: Report
     custom_rules: Annotated[list[str], Field(exclude_if=lambda rules: not rules)] = []
@@ -126,6 +128,7 @@ class Config(Settings):
             *_wrong_mixtures(self),
             *_wrong_studies(self),
             *_wrong_sweeps(self),
+            *_wrong_exports(self),
             *_wrong_teachers(self),
         ]
         if problems:
@@ -202,6 +205,11 @@ class Config(Settings):
         return self.human_evaluation.protocol or default
 
     @property
+    def exported_task(self) -> str:
+        """Task on which exported files are scored: `exports.task`, or the first with accuracy."""
+        return self.exports.task or next(iter(_accuracy_tasks(self)))
+
+    @property
     def analysed_mixture(self) -> str:
         """The mixture that tables, figures and report show.
 
@@ -268,6 +276,8 @@ def _unknown_names(config: Config) -> list[str]:
     for name, study in config.human_evaluation.studies.items():
         use(f"human_evaluation.studies.{name}.models", "models", study.models)
         use(f"human_evaluation.studies.{name}.mixture", "mixtures", study.mixture)
+    use("exports.models", "models", config.exports.models)
+    use("exports.task", "tasks", config.exports.task)
     use("report.selected", "models", config.report.selected)
     use("report.reference_lines", "models", config.report.reference_lines)
     use("report.acceptance", "models", config.report.acceptance)
@@ -333,6 +343,38 @@ def _wrong_sweeps(config: Config) -> list[str]:
         ]
         if config.checkpoints == "released":
             problems.append(f"sweeps.{name}: needs `checkpoints: trained`, as it trains students")
+    return problems
+
+
+def _accuracy_tasks(config: Config) -> list[str]:
+    """Evaluated tasks with a metric of accuracy: their examples have choices."""
+    tasks = (task for task in config.evaluated_tasks if task in config.tasks)
+    return [task for task in tasks if config.tasks[task].metric in ("acc", "acc_norm")]
+
+
+def _wrong_exports(config: Config) -> list[str]:
+    """Errors in exports: models that are no students, or a task without accuracy."""
+    exports = config.exports
+    problems = [
+        f"exports.models: {name} has role {config.models[name].role}, not student"
+        for name in exports.models
+        if name in config.models and config.models[name].role != "student"
+    ]
+    if not exports.models:
+        return problems
+    for key, architecture in (("gguf", "decoder-only"), ("ctranslate2", "encoder-decoder")):
+        models = (name for name in exports.models if name in config.models)
+        alike = [name for name in models if config.models[name].architecture == architecture]
+        if alike and not getattr(exports, key):
+            problems.append(f"exports.{key}: empty, so nothing of {', '.join(alike)} is exported")
+    known = _accuracy_tasks(config)
+    if exports.task and exports.task not in known:
+        problems.append(
+            f"exports.task: {exports.task} is no evaluated task with metric acc or acc_norm; set"
+            f" one of {', '.join(known) or 'none'}"
+        )
+    elif not known:
+        problems.append("exports.models: need an evaluated task with metric acc or acc_norm")
     return problems
 
 

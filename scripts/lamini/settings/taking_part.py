@@ -41,6 +41,11 @@ def only_taking_part(config: Config) -> tuple[Config, list[str]]:
             }
         ),
     }
+    exports = config.exports
+    students = [name for name in exports.models if name in config.students]
+    if left_out := [name for name in exports.models if name not in students]:
+        notes.append(f"exports.models: without {', '.join(left_out)} (not in `students`)")
+    changes["exports"] = exports.model_copy(update={"models": students})
     panels = _panels(config, notes)
     embeddings = config.analysis.embeddings.model_copy(update={"panels": panels})
     changes["analysis"] = config.analysis.model_copy(update={"embeddings": embeddings})

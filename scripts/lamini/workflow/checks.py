@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lamini.errors import LaminiError, SettingsError
 from lamini.evaluation.metric_names import metric_names
+from lamini.exports.families import refusal
 from lamini.settings.teacher import InstructionTemplate
 from lamini.user_files import files_of, is_user_file
 from lamini.workflow.content_checks import (
@@ -15,6 +16,7 @@ from lamini.workflow.content_checks import (
     wrong_seed_files,
     wrong_studies,
 )
+from lamini.workflow.inputs import weights_of
 from lamini.workflow.resources import Resources
 
 
@@ -38,6 +40,7 @@ def check_files(flow: Resources) -> list[str]:
         *_wrong_tasks(flow),
         *_wrong_partitions(flow),
         *_wrong_chat_templates(flow),
+        *_wrong_exports(flow),
         *(f"custom_rules: {path}: no such file" for path in missing),
     ]
     if problems:
@@ -93,7 +96,7 @@ def _wrong_chat_templates(flow: Resources) -> Iterator[str]:
             continue
         if chat is None or chat.template is not None:
             continue
-        from lamini.workflow.chat_files import lacks_template  # loads the hub's client
+        from lamini.workflow.model_files import lacks_template  # loads the hub's client
 
         place = flow.tokenizer_location(name)
         if lacks_template(place):
@@ -101,6 +104,29 @@ def _wrong_chat_templates(flow: Resources) -> Iterator[str]:
                 f"tokenizers.{name}: {place.path} has no chat template; set `chat.template` to a"
                 " file with one, for example the chat_template.jinja of the family's instruct model"
             )
+
+
+def _wrong_exports(flow: Resources) -> Iterator[str]:
+    """Students of a type that can't be exported; a type that is not known yet is not refused."""
+    for name in flow.exported_types:
+        model = flow.config.models[name]
+        reason = refusal(kind, model.architecture) if (kind := _model_type(flow, name)) else None
+        if reason:
+            yield f"exports.models: {name}: {reason}; leave it out"
+
+
+def _model_type(flow: Resources, student: str) -> str | None:
+    """transformers' type of a student, from its family, its definition or the hub."""
+    if flow.config.models[student].family == "GPT-Neo":
+        return "gpt_neo"
+    initialization = flow.config.models[student].initialization
+    assert initialization is not None
+    build = weights_of(flow.config.models[initialization].weights).build
+    if build is not None:
+        return build.config.get("model_type")
+    from lamini.workflow.model_files import model_type  # loads the hub's client
+
+    return model_type(flow.model_location(initialization))
 
 
 def _wrong_tasks(flow: Resources) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 
 from lamini.settings import params
-from lamini.workflow.dataset_params import DatasetParams
+from lamini.workflow.exports import Exports
 
 
-class SweepParams(DatasetParams):
+class SweepParams(Exports):
     """Params of rule `fit_sweep`."""
 
     def sweep_params(self, sweep: str) -> params.FitSweep:

@@ -1,4 +1,4 @@
-"""Whether a tokenizer comes with a chat template, from its files and without loading it."""
+"""Facts of a model and its tokenizer from their files, without loading them."""
 
 import json
 from pathlib import Path
@@ -27,6 +27,12 @@ def lacks_template(place: Location) -> bool:
     if found[1] is None:
         return Path(place.path).is_dir()
     return not json.loads(found[1].read_bytes()).get("chat_template")
+
+
+def model_type(place: Location) -> str | None:
+    """`model_type` of a model's `config.json`; None if it can't be read now."""
+    file = _file(place, "config.json")
+    return None if file is None else json.loads(file.read_bytes()).get("model_type")
 
 
 def _file(place: Location, name: str) -> Path | None:

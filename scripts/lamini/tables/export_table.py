@@ -1,0 +1,56 @@
+"""The table of exported files: their sizes, equal greedy tokens, and the change of score."""
+
+from lamini.catalogue.params import ExportsParams
+from lamini.exports.results import ExportCheck
+from lamini.files import listed
+from lamini.tables.table import Cell, Inputs, Table, text_cell
+
+
+def exports_table(inputs: Inputs, params: ExportsParams) -> Table:
+    """One row per exported file.
+
+    Args:
+        inputs: `checks` (JSON of the checks, `ExportCheck`).
+        params: names of students and of the task.
+    """
+    checks = [ExportCheck.read(path) for path in listed(inputs["checks"])]
+    rows = [
+        [
+            text_cell(params.models[check.model]),
+            text_cell(check.type),
+            Cell(check.bytes / 1e6, ours=True, digits=1),
+            Cell(100 * check.token_share, ours=True, digits=2),
+            Cell(check.equal_answers, ours=True),
+            Cell(check.equal_prompts, ours=True),
+            Cell(check.score, ours=True, digits=1),
+            Cell(check.change, ours=True, digits=1, signed=True),
+        ]
+        for check in checks
+    ]
+    first = checks[0]
+    shortened = sorted({check.model for check in checks if check.shortened})
+    notes = [
+        f"Equal tokens (%): greedy tokens of the file that are those of the checkpoint, each after"
+        f" the checkpoint's tokens before it, on {first.instructions:,} instructions. Equal"
+        " answers, equal prompts: instructions with equal tokens only, and whose prompt the file's"
+        " own tokenizer splits alike (–: the file has none).",
+        f"Score: {first.metric} on {params.task}, and its change from the checkpoint's score.",
+        f"Run by {', '.join(sorted({check.program for check in checks}))}.",
+    ]
+    if shortened:
+        names = ", ".join(params.models[model] for model in shortened)
+        notes.append(f"{names}: the longest requests lost a token at their start in llama.cpp.")
+    return Table(
+        columns=[
+            "Student",
+            "Type",
+            "MB",
+            "Equal tokens",
+            "Equal answers",
+            "Equal prompts",
+            "Score",
+            "Change",
+        ],
+        rows=rows,
+        notes=notes,
+    )
