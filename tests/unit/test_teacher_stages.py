@@ -196,6 +196,18 @@ def test_a_job_asks_the_model_of_its_stage(monkeypatch):
     assert (row["model"], row["asked"]) == ("the-model", "answerer")
 
 
+def test_the_card_names_sources_with_several_answers():
+    made = flow("sources={alpaca: {answers_per_query: 4, best_answer: {by: judge}}}")
+    settings = made.mixture_params("d_all").as_params()
+    assert [*settings["several"]] == ["alpaca"]
+    del settings["files"], settings["licenses"]
+    text = made_text(dataset_manifest({"alpaca": {"models": {"m": 5}}}, settings=settings))
+    assert (
+        "The best of several responses was kept: alpaca (of 4, by the same model as judge)." in text
+    )
+    assert "several" not in flow().mixture_params("d_all").as_params()
+
+
 def test_report_and_card_name_both_models():
     assert Catalogue(flow()).report_params().teacher == "gpt-3.5-turbo"
     assert "writers" not in flow().mixture_params("d_all").as_params()

@@ -24,7 +24,7 @@ Params = dict[str, Any]
 Place = tuple[str | int, ...]
 
 KEPT = {"students", "references", "evaluated_tasks", "role", "batches", "report", "backend", "kind"}
-KEPT |= {"mode", "batch"}
+KEPT |= {"mode", "batch", "gguf", "ctranslate2"}
 """What decides which jobs there are, not what one of them computes."""
 NAMES = {"recipe", "mixture", "sources", "panels", "models", "tokenizer", "other_tokenizers"}
 NAMES |= {"initialization", "same_subset", "config"}
@@ -35,6 +35,7 @@ OTHER_WORDS = {
     "bare": "alpaca",
     "p3": "flan",
     "flan": "p3",
+    "judge": "agreement",
     "user": "assistant",
     "parts_in_order": "mean",
     "words_and_punctuation": "words",
@@ -70,8 +71,7 @@ CHOSEN: dict[Place, Any] = {
     ("sweeps", "whole", "mixtures"): ["all"],
     ("tokenizers", "own", "train", "mixture"): "clean",
     ("tokenizers", "own", "train", "kind"): "t5",
-    ("exports", "gguf"): ["q8_0"],
-    ("exports", "ctranslate2"): ["float32"],
+    ("exports", "task"): "record",
     ("tasks", "rte", "data", "config"): "other",
     ("tasks", "record", "data", "config"): "other",
     ("evaluation", "protocol"): "modern",
@@ -99,6 +99,8 @@ sources:
     seeds:
       {format: alpaca, hub: null, local: {path: config/demo/alpaca.json}, max_characters: 9,
        max_per_subset: 9, max_rows_per_subset: 9}
+    answers_per_query: 2
+    best_answer: {by: judge, judge: {max_characters: 999, extra_body: {a: x}}}
   generated_p3:
     seeds: {hub: {subsets: [a]}}
     generation: {requests: *requests}
@@ -165,9 +167,9 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "mirror_params": [("rte",), ("record",)],
     "evaluation_params": [("lamini-gpt-124m", "others"), ("gpt2", "others")],
     "answer_params": [("lamini-gpt-124m",), ("gpt2",)],
-    "gguf_params": [("lamini-gpt-124m", "f16"), ("lamini-gpt-124m", "q8_0")],
-    "ctranslate2_params": [("lamini-t5-61m", "int8"), ("lamini-t5-61m", "float32")],
-    "export_check_params": [("lamini-gpt-124m", "f16"), ("lamini-t5-61m", "int8")],
+    "gguf_params": [("lamini-gpt-124m", "f16"), ("gpt2", "q8_0")],
+    "ctranslate2_params": [("lamini-t5-61m", "int8"), ("t5-small", "float32")],
+    "export_check_params": [("lamini-gpt-124m", "f16"), ("t5-small", "int8")],
     "study_params": [("dataset",), ("models",)],
     "sheet_params": [("dataset",), ("models",)],
     "judge_params": [("dataset",), ("models",)],
@@ -262,7 +264,6 @@ ONE_OF_EACH = {
 }
 WITHOUT_PARAMS = {
     "models.*.evaluation_gpus",
-    "models.*.name",  # of tables, and of the model card
     "models.*.nodes",
     "models.*.parameters",  # resources of jobs
     "models.*.published_as",

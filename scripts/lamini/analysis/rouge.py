@@ -40,6 +40,16 @@ class RougeTexts:
         self._ends.append(ends + self._words)
         self._words += len(hashes)
 
+    def similarities(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """ROUGE-L (F-measure) of each pair of texts. Shape (texts, texts)."""
+        hashes = np.concatenate([*self._hashes, np.zeros(0, np.uint64)])
+        starts = np.concatenate(self._ends)
+        count = len(starts) - 1
+        if not len(hashes):
+            return np.zeros((count, count))
+        words = _numbered(hashes)
+        return _similarities(words, starts, np.full(words.max() + 1, -1, np.int32))
+
     def unrepeated(self, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Per text: whether its ROUGE-L with every earlier kept text is below `threshold`.
 
@@ -219,6 +229,23 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
         for word in mine:
             index.rows[word] = -1
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _similarities(words, starts, rows):  # type: ignore[no-untyped-def]
+    count = len(starts) - 1
+    similar = np.zeros((count, count))
+    for one in range(count):
+        mine = words[starts[one] : starts[one + 1]]
+        bits = _word_bits(mine, rows)
+        for other in range(count):
+            theirs = words[starts[other] : starts[other + 1]]
+            if len(mine) and len(theirs):
+                common = _common_subsequence(bits, theirs, rows)
+                similar[one, other] = 2 * common / (len(mine) + len(theirs))
+        for word in mine:
+            rows[word] = -1
+    return similar
 
 
 @numba.njit(cache=True, nogil=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lamini.files import derive_seed, read_jsonl, write_jsonl
+from lamini.generation.choice import choice_name, choose, groups_of, judged_pairs
 from lamini.generation.instructions import other_ledgers
 from lamini.generation.parsing import clean
 from lamini.generation.refusals import is_refusal
@@ -47,7 +48,8 @@ def generate_pairs(
         pairs: JSONL to write, with the ledger of the answers beside it, in the queries' order:
             `id`, `instruction`, `response`, `instruction_source`, `finish_reason`, `prompt_tokens`,
             `completion_tokens`, `model`, `request` (request key in the ledger), `flags` (any of
-            refusal, empty, truncated).
+            refusal, empty, truncated). Of several answers the best (`lamini.generation.choice`),
+            with the facts of the choice.
         report: JSON of counts to write; equal for sent requests and for answers from the ledger.
         shard: name of the shard, four digits.
         settings: the rule's params.
@@ -61,19 +63,39 @@ def generate_pairs(
     """
     ledger = ledger_path(pairs)
     total = sum(1 for _ in read_jsonl(queries))
-    requests = _requests(queries, settings)
+    several = settings.several
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     finish_reasons: Counter[str] = Counter()
     models: Counter[str] = Counter()
+    verdicts = 0
+
+    def candidates() -> Iterator[list[Row]]:
+        """The pairs of each query: one, or several to choose from."""
+        asked = session.ask(_requests(queries, settings))
+        answered = groups_of(asked, several.per_query if several else 1)
+        for query, answers in zip(read_jsonl(queries), answered, strict=True):
+            for answer in answers:
+                count_tokens(counts, answer)
+                finish_reasons[answer.finish_reason] += 1
+                models[answer.model] += 1
+            yield [_pair(query, answer) for answer in answers]
+
+    def chosen() -> Iterator[Row]:
+        nonlocal verdicts
+        if several is None:
+            yield from (row for (row,) in candidates())
+        elif several.by == "agreement":
+            yield from map(choose, candidates())
+        else:
+            for row, answers in judged_pairs(session, list(candidates()), settings):
+                verdicts += len(answers)
+                for answer in answers:
+                    count_tokens(counts, answer)
+                yield row
 
     def rows() -> Iterator[Row]:
-        asked = session.ask(requests)
-        for query, (_, answer) in zip(read_jsonl(queries), asked, strict=True):
-            row = _pair(query, answer)
-            count_tokens(counts, answer)
-            finish_reasons[answer.finish_reason] += 1
-            models[answer.model] += 1
+        for row in chosen():
             flags.update(row["flags"])
             progress.advance()
             yield row
@@ -94,33 +116,42 @@ def generate_pairs(
         shard=shard,
         wanted=total,
         accepted=total - flags["empty"],
-        requests=total,
+        requests=total * (several.per_query if several else 1) + verdicts,
         flags=flags,
         **counted_tokens(counts),
         finish_reasons=finish_reasons,
         asked_model=settings.model,
         models=models,
+        **({"choice": choice_name(several.per_query, several.by)} if several else {}),
     ).write(report)
     return {"ledger": str(ledger)}
 
 
 def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
-    """One request per query; its seed depends on the instruction, not on the position.
+    """The requests of each query, one after another; their seeds depend on the instruction, not on
+    the position.
 
-    So the request key stays equal when the number of shards changes.
+    So the request keys stay equal when the number of shards changes. The first request is the same
+    for any number of answers.
     """
     responses = settings.responses
     system = {"role": "system", "content": responses.system_message}
     for query in read_jsonl(queries):
         instruction = query["instruction"]
-        seed = None
-        if settings.seed_requests:
-            # 31 bits: accepted by every server.
-            seed = derive_seed("generate_pairs", settings.seed, instruction) >> 32
-        messages = [system, {"role": "user", "content": instruction}]
-        yield chat_request(
-            settings.model, messages, responses.sampling, seed, more_room=responses.more_room
-        )
+        for sample in range(settings.several.per_query if settings.several else 1):
+            seed = None
+            if settings.seed_requests:
+                place = [settings.seed, instruction, *([sample] if sample else [])]
+                # 31 bits: accepted by every server.
+                seed = derive_seed("generate_pairs", *place) >> 32
+            yield chat_request(
+                settings.model,
+                [system, {"role": "user", "content": instruction}],
+                responses.sampling,
+                seed,
+                sample=sample,
+                more_room=responses.more_room,
+            )
 
 
 def _pair(query: Row, answer: Answer) -> Row:

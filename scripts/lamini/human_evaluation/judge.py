@@ -13,7 +13,7 @@ from lamini.files import derive_seed, write_jsonl
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, Protocol
 from lamini.log import Progress
-from lamini.settings.human_evaluation import Judge
+from lamini.settings.human_evaluation import Judge, RatingProtocol
 from lamini.settings.params import JudgeItems
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher import Request, chat_request, ledger_path, open_teacher
@@ -104,12 +104,26 @@ def _clipped_characters(item: Item, most: int | None) -> int:
 
 
 def _requests(items: Sequence[Item], judge: Judge, settings: JudgeItems) -> Iterator[Request]:
-    sampling = Sampling(
-        temperature=judge.temperature, max_tokens=judge.max_tokens, extra_body=judge.extra_body
-    )
     for item in items:
         seed = None
         if settings.seed_requests:
             seed = derive_seed("judge_items", settings.seed, item.digest) >> 32
-        messages = judge_messages(item, judge, PROTOCOLS[settings.protocol])
-        yield chat_request(settings.model, messages, sampling, seed)
+        yield judge_request(item, judge, settings.protocol, settings.model, seed)
+
+
+def judge_request(
+    item: Item, judge: Judge, protocol: RatingProtocol, model: str, seed: int | None
+) -> Request:
+    """Request for the level of one item.
+
+    Args:
+        item: the item.
+        judge: settings of the judge.
+        protocol: wording of the levels.
+        model: the teacher's model name.
+        seed: sampling seed; null: none is sent.
+    """
+    sampling = Sampling(
+        temperature=judge.temperature, max_tokens=judge.max_tokens, extra_body=judge.extra_body
+    )
+    return chat_request(model, judge_messages(item, judge, PROTOCOLS[protocol]), sampling, seed)

@@ -1,8 +1,8 @@
 """Planned requests and tokens of each source and stage that sends requests to the teacher.
 
 Reports of finished shards hold measured numbers, which are extrapolated to the other shards of the
-stage. Without reports, the plan has one request per instruction to answer. For the generation of
-instructions, it assumes that every generated instruction is accepted.
+stage. Without reports, the plan has one request per answer to an instruction, and one per verdict.
+For the generation of instructions, it assumes that every generated instruction is accepted.
 """
 
 import csv
@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lamini.generation.choice import choice_name
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
 from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.paths import GENERATION, INSTRUCTION_REPORT, PAIR_REPORT, within
 from lamini.plan.tokens import Lengths, chat_tokens, estimated_tokens, published_lengths
+from lamini.settings.human_evaluation import Judge
 from lamini.settings.teacher import InstructionTemplate, Sampling
 from lamini.teacher import ShardReport
 from lamini.workflow import Workflow
@@ -111,13 +113,19 @@ def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePla
     responses, requests = flow.config.teacher.responses, flow.source(source).samples
     messages = [{"content": responses.system_message}, {"content": ""}]
     mean = _lengths_of(lengths, source)
+    answers = requests * flow.source(source).answers_per_query
+    best, verdicts, verdict_tokens = flow.source(source).best_answer, 0, 0.0
+    if answers > requests and best.by == "judge":  # a verdict on each answer
+        verdicts, verdict_tokens = answers, _verdict_tokens(flow, best.judge, mean)
     return StagePlan(
         source=source,
         stage="pairs",
         model=flow.teacher_of("pairs", source).model,
-        requests=requests,
-        prompt_tokens=requests * (chat_tokens(messages) + mean.instruction),
-        completion_tokens=requests * _capped(mean.response, responses.sampling),
+        requests=answers + verdicts,
+        prompt_tokens=answers * (chat_tokens(messages) + mean.instruction)
+        + verdicts * verdict_tokens,
+        completion_tokens=answers * _capped(mean.response, responses.sampling)
+        + verdicts * min(_VERDICT_TOKENS, best.judge.max_tokens),
         basis="estimated",
         jobs=flow.source(source).shards,
     )
@@ -128,11 +136,6 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
         definition = flow.study(study)
         judge = definition.judge
         assert judge is not None
-        item = make_item(
-            place=("", 0), group="", subject="", part="response", instruction="", text=""
-        )
-        protocol = PROTOCOLS[flow.config.rating_protocol]
-        fixed, mean = chat_tokens(judge_messages(item, judge, protocol)), _lengths_of(lengths, "")
         if definition.kind == "models":
             instructions = definition.instructions or 0
             requests = instructions * len(definition.models)
@@ -144,10 +147,17 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
             stage="verdicts",
             model=flow.teacher_of("human_eval", study).model,
             requests=requests,
-            prompt_tokens=requests * (fixed + mean.instruction + mean.response),
+            prompt_tokens=requests * _verdict_tokens(flow, judge, _lengths_of(lengths, "")),
             completion_tokens=float(requests * min(_VERDICT_TOKENS, judge.max_tokens)),
             basis="estimated" if requests else "not known before the instructions are read",
         )
+
+
+def _verdict_tokens(flow: Workflow, judge: Judge, mean: Lengths) -> float:
+    """Prompt tokens of a request for a verdict on a response."""
+    item = make_item(place=("", 0), group="", subject="", part="response", instruction="", text="")
+    protocol = PROTOCOLS[flow.config.rating_protocol]
+    return chat_tokens(judge_messages(item, judge, protocol)) + mean.instruction + mean.response
 
 
 def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan | None:
@@ -155,8 +165,12 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     source, stage = estimate.source, estimate.stage
     paths = [within(results, path) for path in flow.shard_files(_REPORTS[stage], source)]
     reports = [ShardReport.read(path) for path in paths if path.exists()]
-    # Reports of another teacher (the demo's, in the same folder) have other answer lengths.
-    found = [report for report in reports if report.asked_model == estimate.model]
+    # Reports of another teacher (the demo's, in the same folder) have other answer lengths, and
+    # those of another choice have other requests.
+    definition = flow.source(source)
+    several = definition.answers_per_query if stage == "pairs" else 1
+    wanted = (estimate.model, choice_name(several, definition.best_answer.by))
+    found = [report for report in reports if (report.asked_model, report.choice) == wanted]
     counts = _Counts(
         requests=sum(report.requests for report in found),
         prompt_tokens=sum(report.prompt_tokens for report in found),

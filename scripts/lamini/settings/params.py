@@ -101,6 +101,16 @@ class SelectQueries(Settings):
     version: int
 
 
+class SeveralAnswers(Settings):
+    """Several answers to each query, of which the best is kept."""
+
+    per_query: int
+    by: Literal["agreement", "judge"]
+    judge: Annotated[Judge | None, Field(exclude_if=lambda judge: judge is None)] = None
+    """Only for the choice by judge, as is `protocol`."""
+    protocol: Annotated[RatingProtocol | None, Field(exclude_if=lambda name: name is None)] = None
+
+
 class GeneratePairs(Settings):
     """Params of rule `generate_pairs`."""
 
@@ -110,6 +120,10 @@ class GeneratePairs(Settings):
     responses: ResponseRequests
     seed_requests: bool
     seed: int
+    several: Annotated[SeveralAnswers | None, Field(exclude_if=lambda several: several is None)] = (
+        None
+    )
+    """Omitted with one answer to each query."""
 
 
 Prices = dict[str, Price]
@@ -129,6 +143,8 @@ class MergedMixture(Mixture, _NamedMixture):
     writers: Annotated[list[str], Field(exclude_if=lambda models: not models)] = []
     """Models of the generated instructions, for the card; empty if the responses' model wrote
     them, too."""
+    several: Annotated[dict[str, SeveralAnswers], Field(exclude_if=lambda known: not known)] = {}
+    """Sources with several answers to each query, for the card."""
 
 
 class MergePairs(MergedMixture):

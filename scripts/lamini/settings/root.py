@@ -368,19 +368,19 @@ def _wrong_exports(config: Config) -> list[str]:
         if alike and not getattr(exports, key):
             problems.append(f"exports.{key}: empty, so nothing of {', '.join(alike)} is exported")
     known = _accuracy_tasks(config)
-    if exports.task and exports.task not in known:
+    if exports.task in config.tasks and exports.task not in known:
         problems.append(
             f"exports.task: {exports.task} is no evaluated task with metric acc or acc_norm; set"
             f" one of {', '.join(known) or 'none'}"
         )
-    elif not known:
+    elif exports.task is None and not known:
         problems.append("exports.models: need an evaluated task with metric acc or acc_norm")
     return problems
 
 
 def _wrong_mixtures(config: Config) -> list[str]:
     """Errors in funnel and decontamination: sources or hits that would be missing."""
-    problems = []
+    problems = _equal_answers(config)
     shortest = min(config.analysis.contamination.ngrams)
     too_short = f"must be at least {shortest}, the smallest of `analysis.contamination.ngrams`"
     if config.analysis.funnel.shared_words < shortest:
@@ -402,6 +402,17 @@ def _wrong_mixtures(config: Config) -> list[str]:
         if wanted.words < shortest:
             problems.append(f"{key}.words: {too_short}")
     return problems
+
+
+def _equal_answers(config: Config) -> list[str]:
+    """Errors in `answers_per_query`: greedy requests, whose answers are all equal."""
+    greedy = config.teacher.responses.sampling.temperature == 0
+    return [
+        f"sources.{name}.answers_per_query: {source.answers_per_query} answers at temperature 0 are"
+        " equal; raise teacher.responses.sampling.temperature"
+        for name, source in config.sources.items()
+        if greedy and source.answers_per_query > 1
+    ]
 
 
 def _wrong_models(config: Config) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lamini.settings.base import Settings, Version
+from lamini.settings.human_evaluation import Judge
 from lamini.settings.teacher import InstructionRequests
 
 MAX_SHARDS = 10_000
@@ -89,6 +90,17 @@ class InstructionGeneration(Settings):
     `endpoints` here, those of `teacher.instructions` apply."""
 
 
+class BestAnswer(Settings):
+    """How one of several answers to a query is chosen."""
+
+    by: Literal["agreement", "judge"] = "agreement"
+    """`agreement`: the answer that is most like the others (ROUGE-L); `judge`: the model of the
+    responses rates each answer by the levels of the human evaluation, and agreement decides
+    between equal levels. An answer that is no refusal, not empty and not truncated goes first."""
+    judge: Judge = Judge()
+    """For `judge`: settings of its requests."""
+
+
 class Source(Settings):
     """One of the seven subsets of D_ALL."""
 
@@ -102,6 +114,13 @@ class Source(Settings):
     """Seed prompts: examples for new instructions, or the instructions themselves."""
     generation: InstructionGeneration | None = None
     """Generation of new instructions; null: the teacher answers the seed prompts themselves."""
+    answers_per_query: Annotated[int, Field(ge=1, le=64, exclude_if=lambda count: count == 1)] = 1
+    """Number of the teacher's answers to each instruction, of which the best is kept; each is paid
+    for. With a larger number only the new ones are requested."""
+    best_answer: Annotated[BestAnswer, Field(exclude_if=lambda best: best == BestAnswer())] = (
+        BestAnswer()
+    )
+    """Choice of the answer, if `answers_per_query` is more than 1."""
     license: str | None = None
     """Licence of the prompts, for the dataset's card and datasheet; null: not known."""
     version: Version = 1

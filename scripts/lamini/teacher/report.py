@@ -30,5 +30,8 @@ class ShardReport(JsonFile):
     """Number of answers by finish reason."""
     asked_model: str
     """The model's name in the requests."""
+    choice: str = ""
+    """Choice among several answers to each query, such as `best of 4 by judge`; omitted with one
+    answer."""
     models: dict[str, int]
     """Number of answers by the model's name in the reply."""

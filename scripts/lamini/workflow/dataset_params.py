@@ -1,16 +1,38 @@
-"""Params of the rules that describe a finished dataset, and of its card."""
+"""Params of the rules that describe a finished dataset, and of the choice among answers."""
 
 from lamini.settings import params
 from lamini.workflow.params import RuleParams
 
 
 class DatasetParams(RuleParams):
-    """Params of the rules that describe a finished dataset, one method per rule."""
+    """Params of rules that need settings of several sections, one method per rule."""
 
     def mixture_params(self, mixture: str) -> params.MergePairs:
-        """Params of rules `merge_pairs` and `import_published`, with the licences for the card."""
+        """Params of rules `merge_pairs` and `import_published`, with facts for the card."""
         made = super().mixture_params(mixture)
-        return made.model_copy(update={"licenses": self._licenses(mixture)})
+        sources = made.sources if self.config.dataset == "generated" else []
+        known = {source: self._several(source) for source in sources}
+        several = {source: choice for source, choice in known.items() if choice}
+        update = {"licenses": self._licenses(mixture), "several": several}
+        return made.model_copy(update=update)
+
+    def pair_params(self, source: str) -> params.GeneratePairs:
+        """Params of rule `generate_pairs`, with the choice among several answers."""
+        return super().pair_params(source).model_copy(update={"several": self._several(source)})
+
+    def _several(self, source: str) -> params.SeveralAnswers | None:
+        """Number of answers to each query of a source, and their choice; None with one answer."""
+        definition = self.source(source)
+        if definition.answers_per_query == 1:
+            return None
+        best = definition.best_answer
+        judged = best.by == "judge"
+        return params.SeveralAnswers(
+            per_query=definition.answers_per_query,
+            by=best.by,
+            judge=best.judge if judged else None,
+            protocol=self.config.rating_protocol if judged else None,
+        )
 
     def description_params(self, mixture: str) -> params.DescribeDataset:
         """Params of rule `describe_dataset`."""

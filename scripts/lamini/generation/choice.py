@@ -1,0 +1,128 @@
+"""Several answers to each query, of which the best is kept.
+
+An answer without a flag (refusal, empty, truncated) goes before one with a flag. Then the teacher's
+verdicts decide, by the protocol of the human annotators, if they were requested; then agreement:
+the mean ROUGE-L of an answer with the others, as in minimum Bayes risk decoding (Kumar and Byrne
+2004, https://aclanthology.org/N04-1022); then the order of the answers. Verdicts are in the ledger
+of the answers, so choosing again costs nothing, and more answers cost only the new ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from lamini.files import derive_seed
+from lamini.human_evaluation.items import make_item
+from lamini.human_evaluation.judge import judge_request, read_verdict
+from lamini.human_evaluation.protocol import LEVELS
+from lamini.settings.params import GeneratePairs
+from lamini.teacher import Answer, Request, TeacherSession
+
+Row = dict[str, Any]
+
+
+def choice_name(per_query: int, by: str) -> str:
+    """Name of a choice in a shard's report; empty with one answer to each query."""
+    return f"best of {per_query} by {by}" if per_query > 1 else ""
+
+
+def groups_of(asked: Iterator[tuple[Request, Answer]], size: int) -> Iterator[list[Answer]]:
+    """The answers of each query; `asked` has `size` in a row for each."""
+    while group := [answer for _, answer in islice(asked, size)]:
+        yield group
+
+
+def choose(candidates: Sequence[Row], levels: Sequence[str | None] | None = None) -> Row:
+    """The best of several pairs of one query, with the facts of the choice.
+
+    Args:
+        candidates: pairs with `response` and `flags`, in the order of their requests.
+        levels: level of each pair; null: no verdict; None: not judged.
+
+    Returns:
+        The pair, and `answers` (number of candidates), `sample` (its index), `agreement` (0 to 1);
+        if judged, `level`.
+    """
+    agreements = agreements_of([row["response"] for row in candidates])
+
+    def rank(sample: int) -> tuple[bool, int, float, int]:
+        level = levels[sample] if levels else None
+        worst = len(LEVELS) if level is None else LEVELS.index(level)
+        return bool(candidates[sample]["flags"]), worst, -agreements[sample], sample
+
+    best = min(range(len(candidates)), key=rank)
+    facts = {"answers": len(candidates), "sample": best, "agreement": agreements[best]}
+    return {**candidates[best], **facts, **({"level": levels[best]} if levels else {})}
+
+
+def agreements_of(texts: Sequence[str]) -> list[float]:
+    """Mean ROUGE-L (F-measure, four decimals) of each text with the others; 1 for equal texts.
+
+    Texts in other scripts than Latin have no tokens in ROUGE; only equal ones agree.
+    """
+    from lamini.analysis.rouge import RougeTexts  # loads numba
+
+    together = RougeTexts()
+    together.add(list(texts))
+    similar = together.similarities()
+    agreements = []
+    for number, text in enumerate(texts):
+        others = [
+            1.0 if text == other else float(similar[number, place])
+            for place, other in enumerate(texts)
+            if place != number
+        ]
+        agreements.append(round(sum(others) / len(others), 4))
+    return agreements
+
+
+def verdict_requests(groups: Sequence[Sequence[Row]], settings: GeneratePairs) -> Iterator[Request]:
+    """Requests for a verdict on each candidate of `judged`, in order."""
+    for candidates in groups:
+        for sample in judged(candidates):
+            yield _verdict_request(candidates[sample], settings)
+
+
+def judged(candidates: Sequence[Row]) -> list[int]:
+    """Indices of the candidates that need a verdict: without flags, if their texts differ."""
+    whole = [sample for sample, row in enumerate(candidates) if not row["flags"]]
+    return whole if len({candidates[sample]["response"] for sample in whole}) > 1 else []
+
+
+def _verdict_request(pair: Row, settings: GeneratePairs) -> Request:
+    assert settings.several is not None
+    item = make_item(
+        place=(settings.source, settings.seed),
+        group=pair["id"],
+        subject="",
+        part="response",
+        instruction=pair["instruction"],
+        text=pair["response"],
+    )
+    seed = None
+    if settings.seed_requests:
+        seed = derive_seed("judge_answers", settings.seed, item.digest) >> 32
+    judge, protocol = settings.several.judge, settings.several.protocol
+    assert judge is not None and protocol is not None
+    return judge_request(item, judge, protocol, settings.model, seed)
+
+
+def judged_pairs(
+    session: TeacherSession, groups: Sequence[Sequence[Row]], settings: GeneratePairs
+) -> Iterator[tuple[Row, list[Answer]]]:
+    """The best pair of each query by the teacher's verdicts, and the verdicts' answers.
+
+    Args:
+        session: the session of the answers.
+        groups: candidates of each query.
+        settings: the rule's params.
+    """
+    verdicts = session.ask(verdict_requests(groups, settings))
+    for candidates in groups:
+        levels: list[str | None] = [None] * len(candidates)
+        answers = []
+        for sample in judged(candidates):
+            _, answer = next(verdicts)
+            levels[sample] = read_verdict(answer.text)
+            answers.append(answer)
+        yield choose(candidates, levels), answers
