@@ -352,7 +352,7 @@ def measure_host(student: Student, folder: Path) -> Host:
     laid_out = lay_out_step()
 
     trainer: Any = sides.our_trainer(student, student.model, pairs, folder, Ranks(0))
-    trainer._computation.sums = lambda *_: Sums(loss=1.0, tokens=1, padding=0.0)
+    trainer._computation.sums = lambda *_, **__: Sums(loss=1.0, tokens=1, padding=0.0)
     trainer._update = lambda rate: 1.0
     prepared = trainer._prepared(0)
 
