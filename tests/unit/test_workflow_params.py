@@ -270,6 +270,7 @@ WITHOUT_PARAMS = {
     "models.*.published_revision",
     "models.*.recommended",
     "published.hub",
+    "recipes.*.compile",
     "recipes.*.gradient_checkpointing",
     "recipes.*.save_minutes",
     "recipes.*.shard_optimizer",

@@ -137,7 +137,13 @@ class Weights(Settings):
 
 
 SPEED_AND_SAFETY = frozenset(
-    {"tokens_per_micro_batch", "save_minutes", "gradient_checkpointing", "shard_optimizer"}
+    {
+        "tokens_per_micro_batch",
+        "save_minutes",
+        "gradient_checkpointing",
+        "shard_optimizer",
+        "compile",
+    }
 )
 """Fields of a recipe that affect speed, memory and checkpointing, but not the trained weights. A
 change does not retrain a model; a stopped run resumes with the new values."""
@@ -200,6 +206,9 @@ class Recipe(Settings):
     """Recompute activations in the backward pass to save memory; changes speed and memory only."""
     shard_optimizer: bool = False
     """Shard the optimiser state over the GPUs, for models that otherwise do not fit."""
+    compile: Annotated[bool, Field(exclude_if=lambda compiled: not compiled)] = False
+    """Compile the transformer blocks (`torch.compile`), which needs a C++ compiler and minutes at
+    the start; changes speed only."""
     held_out_pairs: Annotated[int, Field(ge=0)] = 0
     """Number of pairs held out of training, chosen with the seed, to compute a validation loss."""
     keep: Annotated[Literal["last", "best"], Field(exclude_if=lambda keep: keep == "last")] = "last"

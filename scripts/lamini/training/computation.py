@@ -18,6 +18,7 @@ from lamini.students.numerics import choose_precision
 from lamini.students.token_cache import Integers, TokenCache
 from lamini.training.adapter import perturbed, trainable_embeddings
 from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
+from lamini.training.compilation import compile_blocks
 from lamini.training.fast_modules import align_head, fuse_activations
 from lamini.training.gradients import GradientSums
 from lamini.training.job import TrainingJob
@@ -110,7 +111,9 @@ class Computation:
                 protect_t5_from_overflow(model)
             if self.precision != "fp32" and ranks.device.type == "cuda":
                 align_head(model.get_output_embeddings())
-            candidates = ways_to_try(model, self.precision)
+            if job.recipe.compile:
+                compile_blocks(model, job.model)
+            candidates = ways_to_try(model, self.precision, compiled=job.recipe.compile)
             choice = reference.choose(
                 {way: functools.partial(self._tried, proven, way) for way in candidates},
                 None if self.precision == "fp32" else self._autocast,

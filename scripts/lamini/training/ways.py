@@ -24,8 +24,14 @@ from lamini.training.layout import ROW_TOKENS
 Way = Literal["flat", "shared_prefix", "packed", "rows", "alone"]
 
 
-def ways_to_try(model: Any, precision: Precision = "fp32") -> list[Way]:
-    """Ways to verify for a model in a precision, fastest first."""
+def ways_to_try(model: Any, precision: Precision = "fp32", *, compiled: bool = False) -> list[Way]:
+    """Ways to verify for a model in a precision, fastest first.
+
+    Args:
+        model: a Hugging Face model.
+        precision: number format of the run.
+        compiled: whether its blocks are compiled, which must not change a cache.
+    """
     if model.config.is_encoder_decoder:
         limits = [limit for limit in position_limits(model) if limit is not None]
         # A position beyond the model's limit causes a CUDA error that breaks the whole process.
@@ -33,7 +39,8 @@ def ways_to_try(model: Any, precision: Precision = "fp32") -> list[Way]:
         return ["packed", "rows", "alone"] if packs else ["rows", "alone"]
     # With gradient checkpointing a layer is recomputed in the backward pass, without the prefix's
     # keys.
-    shared: list[Way] = [] if model.is_activation_checkpointing else ["shared_prefix"]
+    caches = not (model.is_activation_checkpointing or compiled)
+    shared: list[Way] = ["shared_prefix"] if caches else []
     ways: list[Way] = [*shared, "rows", "alone"]
     flat = precision != "fp32" and has_kernel(model.device) and takes_flat_rows(model)
     return ["flat", *ways] if flat else ways

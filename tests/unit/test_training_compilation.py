@@ -1,0 +1,110 @@
+"""Compiled blocks of the paper's families: one graph, and the numbers of the model as it is."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch._dynamo.config
+from training_cases import architecture, tiny_cache, tiny_model, tiny_trainer
+
+from lamini.errors import LaminiError
+from lamini.students.token_cache import TokenCache
+from lamini.training.compilation import compile_blocks
+from lamini.training.ways import ways_to_try
+
+PAPER = ["t5", "t5-v1.1", "gpt2", "gpt-neo", "cerebras-gpt"]
+TODAY = ["llama"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> TokenCache:
+    return tiny_cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Graphs are captured and differentiated, and computed by torch's own kernels."""
+    own = torch.nn.Module.compile
+
+    def compile_eagerly(module: torch.nn.Module, **options: object) -> None:
+        own(module, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_eagerly)
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=8):
+        yield
+
+
+@pytest.mark.parametrize("name", PAPER + TODAY)
+def test_a_block_is_one_graph(name: str) -> None:
+    """A second graph of a block would bring back what compilation saves."""
+    model = tiny_model(name)
+    kinds = set(model._no_split_modules)
+    blocks = [module for module in model.modules() if type(module).__name__ in kinds]
+    calls: list[tuple[torch.nn.Module, tuple[object, ...], dict[str, object]]] = []
+    for block in blocks:
+        block.register_forward_pre_hook(
+            lambda block, args, kwargs: calls.append((block, args, kwargs)), with_kwargs=True
+        )
+    ids = torch.arange(2, 20)[None]
+    more = {} if architecture(name) == "decoder-only" else {"decoder_input_ids": ids[:, :7]}
+    model.train()(input_ids=ids, use_cache=False, **more)
+    assert len(calls) == len(blocks) == (4 if more else 2)
+    for block, args, kwargs in calls:
+        block._forward_pre_hooks.clear()
+        torch._dynamo.reset()
+        found = torch._dynamo.explain(block)(*args, **kwargs)
+        assert (found.graph_count, found.graph_break_count) == (1, 0), found.break_reasons
+
+
+@pytest.mark.usefixtures("without_compiler")
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+def test_a_run_has_the_losses_of_one_without(name: str, cache: TokenCache, tmp_path: Path) -> None:
+    """Also with dropout, whose numbers are the same."""
+    losses = []
+    for compiled in (False, True):
+        model = tiny_model(name, dropout=True)
+        trainer = tiny_trainer(model, cache, tmp_path / str(compiled), compile=compiled)
+        losses.append([trainer.step(step).loss for step in range(4)])
+    assert losses[1] == pytest.approx(losses[0], rel=2e-4)
+
+
+SLOW = pytest.mark.skipif(
+    "LAMINI_SLOW_TESTS" not in os.environ, reason="takes a minute; set LAMINI_SLOW_TESTS=1"
+)
+
+
+@pytest.mark.parametrize("name", ["gpt2", pytest.param("t5", marks=SLOW)])
+def test_with_the_compiler_losses_and_gradients_are_the_same(name: str, cache: TokenCache) -> None:
+    """Also dropout: it draws the same numbers."""
+    ids = torch.from_numpy(np.arange(2, 62).reshape(3, 20))
+    more = {} if architecture(name) == "decoder-only" else {"decoder_input_ids": ids[:, :7]}
+    found = []
+    for compiled in (False, True):
+        model = tiny_model(name, dropout=True).train()
+        if compiled:
+            torch._dynamo.reset()
+            assert compile_blocks(model, name) == (4 if more else 2)
+        torch.manual_seed(5)
+        logits = model(input_ids=ids, use_cache=False, **more).logits
+        logits.logsumexp(-1).sum().backward()
+        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        found.append({"logits": logits.detach()} | gradients)
+    assert found[0].keys() == found[1].keys()
+    for key, value in found[0].items():
+        torch.testing.assert_close(found[1][key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_a_compiled_model_shares_no_cache() -> None:
+    assert ways_to_try(tiny_model("gpt2"), compiled=True) == ["rows", "alone"]
+    assert ways_to_try(tiny_model("t5"), compiled=True) == ["packed", "rows", "alone"]
+
+
+def test_a_family_without_named_blocks_is_refused() -> None:
+    model = tiny_model("gpt2")
+    model._no_split_modules = None
+    with pytest.raises(LaminiError, match=r"name the blocks of gpt2.* set compile: false"):
+        compile_blocks(model, "my-student")
