@@ -11,7 +11,7 @@ endif
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help docs accept-code install install-teacher demo sweep-demo pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models
+.PHONY: help docs accept-code install install-teacher demo sweep-demo pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models image
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -169,6 +169,13 @@ docs: .venv-docs/installed  ## build the documentation as pages, and check all l
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check --no-deps -r docs/site/requirements.txt
 	touch $@
+
+# BUILDER is podman, docker or buildah; IMAGE is the name, BASE the image to start from.
+BUILDER ?= $(firstword $(foreach name,podman docker buildah,$(shell command -v $(name))))
+IMAGE ?= lamini:latest
+image:          ## build a container image from the lock file: IMAGE=lamini:latest
+	$(or $(BUILDER),$(error no podman, docker or buildah here)) build --file envs/Containerfile --tag $(IMAGE) \
+	  --build-arg COMMIT=$$(git rev-parse HEAD) $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_OPTIONS) .
 
 croissant: .venv-croissant/installed  ## validate the Croissant metadata of results/dataset with the format's library
 	@for file in $(wildcard results/dataset/*.croissant.json); do \

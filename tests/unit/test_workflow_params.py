@@ -270,7 +270,6 @@ WITHOUT_PARAMS = {
     "models.*.published_revision",
     "models.*.recommended",
     "published.hub",
-    "recipes.*.compile",
     "recipes.*.gradient_checkpointing",
     "recipes.*.save_minutes",
     "recipes.*.shard_optimizer",

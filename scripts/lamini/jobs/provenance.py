@@ -7,6 +7,7 @@ path of its job's record. Artifacts contain nothing that differs between identic
 
 import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -65,6 +66,8 @@ class JobRecord(TypedDict):
     packages: dict[str, str]
     """Versions by package."""
     python: str
+    image: NotRequired[str | None]
+    """Digest of the container image in which the job ran, as `LAMINI_IMAGE` says it."""
     facts: NotRequired[dict[str, Any]]
     """Additional facts of the rule, such as its ledger."""
 
@@ -128,6 +131,7 @@ def record_job(
         "code_digest": code_digest(rule),
         "packages": package_versions(),
         "python": platform.python_version(),
+        "image": os.environ.get("LAMINI_IMAGE"),
         "facts": dict(facts or {}),
     }
     place = JOB_RECORDS / f"{stable_hash(job)}.json"
@@ -173,7 +177,10 @@ def package_versions() -> dict[str, str]:
 
 @functools.cache
 def code_version() -> CodeFacts:
-    """Git commit of this package, its date, and whether files are modified."""
+    """Git commit of this package, its date, and whether files are modified.
+
+    An image has no history; its builder gives the commit (`LAMINI_COMMIT`).
+    """
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str | None:
@@ -188,4 +195,5 @@ def code_version() -> CodeFacts:
     commit, date = (git("show", "-s", "--format=%H %cs", "HEAD") or " ").split(" ")
     status = git("status", "--porcelain", "--", ".")
     modified = None if status is None else bool(status)
+    commit = commit or os.environ.get("LAMINI_COMMIT", "")
     return {"commit": commit or None, "date": date or None, "modified": modified}
