@@ -27,7 +27,7 @@ rule select_items:
 
 
 # One rule per study, because the number of pages (one per annotator) depends on the study.
-for study in flow.studies:
+for study in flow.peoples_studies:
 
     rule:
         name:

@@ -200,6 +200,7 @@ def test_a_run_has_the_tables_of_its_parts() -> None:
         "reproduced_improvement",
     }
     assert {*demo.tables} - {*herd.tables} == {
+        "judged_quality",
         "rating_comparisons",
         "rating_shares",
         "topic_coverage",

@@ -177,6 +177,12 @@ def test_work_is_shared_evenly(groups: int, annotators: int, share: float) -> No
     assert assigned != assign_groups(strata, names, share, seed=4)
 
 
+def test_without_annotators_every_text_is_the_judges_alone() -> None:
+    strata = {f"g{n}": "app" for n in range(5)}
+    assigned = assign_groups(strata, [], 0.0, seed=3)
+    assert assigned == dict.fromkeys(strata, ()) and list(assigned) != sorted(assigned)
+
+
 # The app of each of self-instruct's 252 user-oriented instructions, numbered as they first come:
 # all that the rule looks at.
 APPS_OF_252 = """

@@ -453,6 +453,19 @@ def test_budget_and_batch_price(capsys):
     assert "no requests" in shown(capsys, "dataset=published")
 
 
+def test_the_judge_of_a_sample_of_the_dataset_is_priced(capsys):
+    """Two requests for each pair, and at most two tokens of an answer."""
+    study = "{kind: dataset, annotators: 0, samples_per_source: 500, judge: {}}"
+    setting = f"human_evaluation={{studies: {{quality: {study}}}}}"
+    plan = requests(setting)["verdicts", "quality"]
+    assert plan.requests == 2 * 500 * 7 and plan.completion_tokens == 2 * plan.requests
+    price = flow().config.teacher.prices["gpt-3.5-turbo"]
+    dollars = (plan.prompt_tokens * price.prompt + plan.completion_tokens * price.completion) / 1e6
+    more = to_be_paid(shown(capsys, setting)) - to_be_paid(shown(capsys))
+    assert dollars > 1 and more == pytest.approx(dollars, abs=0.011)
+    assert ("verdicts", "quality") not in requests()
+
+
 def test_a_local_server_is_planned_in_gpu_hours(capsys):
     """The default teacher: its tokens at the card's speed, and three minutes per server."""
     assert main([]) == 0

@@ -173,6 +173,11 @@ def test_the_demo_is_a_valid_overlay() -> None:
         ),
         ("human_evaluation.studies.dataset.annotators", 141, "141 are too many for 140"),
         ("human_evaluation.studies.dataset.annotators", 140, None),
+        (
+            "human_evaluation.studies.dataset.annotators",
+            0,
+            "human_evaluation.studies.dataset: without `annotators`, a study needs a `judge`",
+        ),
     ],
 )
 def test_a_wrong_key_or_value_is_named(

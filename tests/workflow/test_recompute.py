@@ -69,7 +69,8 @@ def rated(*studies: str) -> Jobs:
 
 def collected(study: str) -> Jobs:
     """Jobs downstream of a change of a study's ratings."""
-    shown = tables("05", "06") | figures("6") if study == "models" else figures("4")
+    of_models = tables("05", "06") | figures("6")
+    shown = of_models if study == "models" else figures("4") | tables("judged_quality")
     shared = tables("rating_comparisons", "rating_shares")
     return jobs("collect_ratings", study=study) | shown | shared
 

@@ -7,6 +7,7 @@ from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.params import (
     DatasetRatingsParams,
     DisagreementParams,
+    JudgedQualityParams,
     LevelsParams,
     RatingsParams,
 )
@@ -25,6 +26,13 @@ def _rated_or_judged(run: Run) -> list[str]:
 def _rated_twice_or_judged(run: Run) -> bool:
     studies = run.config.human_evaluation.studies
     return any(studies[study].judge or studies[study].rated_twice for study in _rated(run))
+
+
+def _judged_quality(run: Run) -> JudgedQualityParams:
+    mixture = run.flow.study_mixture(run.judged_sample or "")
+    return JudgedQualityParams(
+        mixture=mixture, symbols=run.symbols, sources=run.config.mixtures[mixture].sources
+    )
 
 
 def _disagreement(name: str, ahead: Literal["students", "references"], title: str) -> TableEntry:
@@ -81,6 +89,14 @@ HUMAN_EVALUATION = Section(
             inputs=lambda run: {"summaries": run.summaries},
             params=lambda run: RatingsParams(names=run.symbols | run.rated_models),
             when=_rated_or_judged,
+        ),
+        TableEntry(
+            "judged_quality",
+            title="Quality of sampled pairs by the judge, per source.",
+            builder="lamini.tables.rating_tables:judged_quality_table",
+            inputs=lambda run: {"ratings": paths.RATINGS.format(study=run.judged_sample)},
+            params=_judged_quality,
+            when=lambda run: run.judged_sample,
         ),
         TableEntry(
             "rating_comparisons",

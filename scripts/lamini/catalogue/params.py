@@ -384,6 +384,13 @@ class RatingsParams(BuilderParams):
     """Display name of each rated model or source."""
 
 
+class JudgedQualityParams(SourceParams):
+    """Params of `judged_quality_table`."""
+
+    sources: list[str]
+    """The sampled sources, in the order of the table."""
+
+
 class LevelsParams(BuilderParams):
     """Params of `levels_table`."""
 

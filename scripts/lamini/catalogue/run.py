@@ -110,9 +110,15 @@ class Run:
         ]
 
     def study(self, kind: str) -> str | None:
-        """Name of the first study of a kind, "models" or "dataset"; None without one."""
-        studies = self.config.human_evaluation.studies
-        return next((name for name, study in studies.items() if study.kind == kind), None)
+        """Name of people's first study of a kind, "models" or "dataset"; None without one."""
+        studies = self.flow.peoples_studies
+        return next((name for name in studies if self.flow.study(name).kind == kind), None)
+
+    @property
+    def judged_sample(self) -> str | None:
+        """The study of pairs that shows their quality: one that the judge alone rates, if any."""
+        judged = [n for n in self.flow.judged_studies if self.flow.study(n).kind == "dataset"]
+        return min(judged, key=lambda name: name in self.flow.peoples_studies, default=None)
 
     @property
     def rated_models(self) -> dict[str, str]:

@@ -26,7 +26,7 @@ def _show(parsed: argparse.Namespace) -> None:
     flow = Workflow(read_config(parsed.configfile, parsed.config))
     studies = {
         name: Study(flow.rating_params(name), Path(flow.rating_folder(name)))
-        for name in flow.studies
+        for name in flow.peoples_studies
     }
     for line in take_in(studies, parsed.files):
         print(line)

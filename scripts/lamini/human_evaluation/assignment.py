@@ -23,7 +23,7 @@ def assign_groups(
 
     Args:
         strata: app or source of each group.
-        annotators: names of the annotators.
+        annotators: names of the annotators; none if the judge alone rates.
         rated_twice: share of the groups with a second annotator: the one with the fewest groups.
         seed: of the shuffles.
 
@@ -37,6 +37,9 @@ def assign_groups(
     groups = sorted(strata)
     draw.shuffle(groups)
     groups.sort(key=lambda group: rank[strata[group]])
+    if not annotators:
+        draw.shuffle(groups)
+        return dict.fromkeys(groups, ())
     first = {group: annotators[n % len(annotators)] for n, group in enumerate(groups)}
     load = Counter(first.values())
     assigned: dict[str, tuple[str, ...]] = {group: (name,) for group, name in first.items()}

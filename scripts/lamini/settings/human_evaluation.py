@@ -46,8 +46,9 @@ class Study(Settings):
     exclude: str | None = None
     """For `models`: CSV of reviewed exclusions (`id`, `covered_by`, `reason`): instructions that
     the downstream tasks already cover. Applied after `max_per_app`, as in section 4.2."""
-    annotators: Annotated[int, Field(gt=0)] = 8
-    """Number of human annotators; each gets a page and an equal share of the instructions."""
+    annotators: Annotated[int, Field(ge=0)] = 8
+    """Number of human annotators; each gets a page and an equal share of the instructions. 0: the
+    judge alone rates, for example the quality of a larger sample of the dataset."""
     rated_twice: Fraction = 0.0
     """Share of the instructions that a second annotator also rates, to measure agreement."""
     ratings: str | None = None
@@ -63,6 +64,8 @@ class Study(Settings):
     def _complete(self) -> "Study":
         if self.kind == "models" and not self.models:
             raise ValueError("kind `models` needs `models`")
+        if not self.annotators and self.judge is None:
+            raise ValueError("without `annotators`, a study needs a `judge`")
         if self.rated_twice and self.annotators < 2:
             raise ValueError("`rated_twice` needs at least two `annotators`")
         return self

@@ -3,12 +3,17 @@
 Ratings by people and by a judge model have separate rows; no row counts both together.
 """
 
-from lamini.catalogue.params import NoParams, RatingsParams
+from collections import defaultdict
+from collections.abc import Sequence
+
+from lamini.catalogue.params import JudgedQualityParams, NoParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
+from lamini.evaluation.results import wilson
 from lamini.files import listed
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.summary import Agreement, Estimate, RatingSummary
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.published import read_csv
+from lamini.tables.table import MISSING, Cell, Inputs, Table, text_cell
 
 INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
 
@@ -50,6 +55,55 @@ def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
         rows=rows,
         notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(summaries)],
     )
+
+
+def judged_quality_table(inputs: Inputs, params: JudgedQualityParams) -> Table:
+    """Levels that the judge gave to a sample of each source's instructions and responses.
+
+    Args:
+        inputs: `ratings` (CSV of the study).
+        params: the sampled sources.
+    """
+    verdicts: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    judges = set()
+    for row in read_csv(inputs["ratings"]):
+        if row["rater"] == "machine":
+            verdicts[row["subject"], row["part"]].append(row["rating"])
+            judges.add(row["annotator"])
+    return Table(
+        columns=[
+            *("Dataset", "Text", "Sampled", "Judged"),
+            *(head for level in LEVELS for head in (f"{level}, %", "from", "to")),
+        ],
+        rows=[
+            [
+                text_cell(params.symbols.get(source, source)),
+                text_cell(part),
+                *_levels(verdicts[source, part]),
+            ]
+            for source in params.sources
+            for part in ("instruction", "response")
+        ],
+        notes=[
+            f"Judge: {', '.join(sorted(judges)) or MISSING}, blind to the source. Not judged:"
+            " answers of the judge without a level.",
+            "Intervals: 95 %, Wilson's, of other samples; the judge's own errors are not in them"
+            " (`table_rating_agreement` compares it with people, if there are any).",
+        ],
+    )
+
+
+def _levels(ratings: Sequence[str]) -> list[Cell]:
+    """Number of verdicts, of those with a level, and the share of each level; – if not judged."""
+    judged = [rating for rating in ratings if rating in LEVELS]
+    cells = [_number(len(ratings) or None), _number(len(judged) if ratings else None)]
+    for level in LEVELS:
+        if not judged:
+            cells += [_number(None)] * 3
+            continue
+        share = judged.count(level) / len(judged)
+        cells += [_number(100 * value, 1) for value in (share, *wilson(share, len(judged)))]
+    return cells
 
 
 def rating_comparisons_table(inputs: Inputs, params: RatingsParams) -> Table:

@@ -101,6 +101,11 @@ class Names:
         return list(self.config.human_evaluation.studies)
 
     @cached_property
+    def peoples_studies(self) -> list[str]:
+        """Studies with annotators; the judge alone rates the others."""
+        return [name for name in self.studies if self.study(name).annotators]
+
+    @cached_property
     def built_models(self) -> list[str]:
         """Reference models whose weights the pipeline builds."""
         models = self.config.models.items()
