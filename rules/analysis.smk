@@ -129,6 +129,27 @@ rule find_contamination:
         "../scripts/find_contamination.py"
 
 
+rule find_paraphrases:
+    """Find instructions whose embeddings are near those of the downstream tasks' examples."""
+    input:
+        embeddings=paths.EMBEDDINGS,
+        examples=paths.CONTAMINATED_EXAMPLES,
+        data=rule_inputs(flow.evaluated_files),
+    output:
+        paraphrases=paths.PARAPHRASES,
+        pairs=paths.PARAPHRASE_PAIRS,
+    conda:
+        "../envs/eval.yaml"
+    threads: 4
+    resources:
+        runtime=growing(120),
+        mem_mb=growing(8000),
+    params:
+        settings=flow.paraphrase_params().as_params(),
+    script:
+        "../scripts/find_paraphrases.py"
+
+
 rule find_near_duplicates:
     """Find near-duplicate instructions with MinHash."""
     input:

@@ -38,6 +38,7 @@ def test_the_plan_of_the_paper_has_every_job(checkout: Checkout) -> None:
         "project_embeddings": 1,
         "find_contamination": 1,
         "find_near_duplicates": 1,
+        "find_paraphrases": 1,
         "count_funnel": 1,
         "count_verbs": 1,
         "scan_personal_data": 1,

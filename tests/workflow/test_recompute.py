@@ -114,6 +114,7 @@ ANALYSIS = (
     "embed_instructions",
     "project_embeddings",
     "find_contamination",
+    "find_paraphrases",
     "find_near_duplicates",
     "count_funnel",
     "count_verbs",
@@ -130,6 +131,7 @@ ANALYSIS_TABLES = (
     "neighbourhoods",
     "personal_data",
     "contamination",
+    "paraphrases",
     "near_duplicates",
     "funnel",
 )
@@ -200,7 +202,8 @@ CASES: dict[str, tuple[dict[str, Any], Jobs]] = {
         {"analysis": {"embeddings": {"samples": 100}}},
         jobs("embed_instructions", mixture="d_all")
         | jobs("project_embeddings", mixture="d_all")
-        | tables("semantic_diversity", "neighbourhoods")
+        | jobs("find_paraphrases", mixture="d_all")
+        | tables("semantic_diversity", "neighbourhoods", "paraphrases")
         | figures("3")
         | CONFIG,
     ),

@@ -103,6 +103,20 @@ def _duplicate_notes(run: Run) -> list[str]:
     ]
 
 
+def _paraphrase_notes(run: Run) -> list[str]:
+    embeddings = run.config.analysis.embeddings
+    sources = dict.fromkeys(source for panel in run.panels for source in panel)
+    pairs = paths.PARAPHRASE_PAIRS.format(mixture=run.mixture)
+    return [
+        f"Cosine similarity of embeddings by `{embeddings.model}`, of the texts of an example with"
+        f" {run.config.analysis.paraphrases.min_words} words or more and of the instructions that"
+        f" Figure 3 samples (at most {embeddings.samples:,} of each source:"
+        f" {', '.join(sources)}).",
+        "Without shared words: found here, and not in the table of shared words. A similar text may"
+        f" be of the same subject only: `{pairs}` has the nearest pairs, to be read.",
+    ]
+
+
 def _neighbourhood_notes(run: Run) -> list[str]:
     embeddings = run.config.analysis.embeddings
     return [
@@ -239,6 +253,14 @@ DATASET = Section(
             builder="lamini.tables.dataset_tables:contamination_table",
             inputs=lambda run: run.analysis(analysis=paths.CONTAMINATION),
             params=_contamination,
+        ),
+        _plain(
+            "paraphrases",
+            "Evaluated examples by the similarity of their nearest training instruction.",
+            paths.PARAPHRASES,
+            notes=_paraphrase_notes,
+            digits=2,
+            when=lambda run: run.panels,
         ),
         _plain(
             "semantic_diversity",

@@ -130,6 +130,25 @@ class Contamination(Settings):
     version: Version = 2
 
 
+class Paraphrases(Settings):
+    """Training instructions whose meaning is near that of evaluated examples, by the embeddings of
+    Figure 3."""
+
+    thresholds: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [
+        0.8,
+        0.9,
+        0.95,
+    ]
+    """Cosine similarities of the nearest instruction from which examples are counted."""
+    examples_per_task: Annotated[int, Field(gt=0)] | None = 1000
+    """Maximum number of searched examples per task, drawn with the seed; null: all."""
+    min_words: Annotated[int, Field(gt=0)] = 8
+    """Texts of an example with fewer words are not compared: names and labels are near many."""
+    quoted: Annotated[int, Field(ge=0)] = 20
+    """Nearest pairs of each task that are written out."""
+    version: Version = 1
+
+
 class Funnel(Settings):
     """Thresholds of the dataset funnel, whose filters are applied one after another."""
 
@@ -182,6 +201,7 @@ class Analysis(Settings):
     source, `shuffled` for the whole dataset."""
     embeddings: Embeddings
     contamination: Contamination = Contamination()
+    paraphrases: Paraphrases = Paraphrases()
     duplicates: Duplicates = Duplicates()
     funnel: Funnel = Funnel()
     verbs: Verbs = Verbs()

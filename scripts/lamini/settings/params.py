@@ -19,6 +19,7 @@ from lamini.settings.dataset import (
     MattrTexts,
     MattrTokens,
     Mixture,
+    Paraphrases,
     PersonalData,
     Published,
     Verbs,
@@ -262,6 +263,18 @@ class FindContamination(Settings):
     tasks: dict[str, TaskData]
     mirror: str | None
     files: UserFilesDigest
+
+
+class FindParaphrases(Paraphrases):
+    """Params of rule `find_paraphrases`."""
+
+    model: str
+    """The model of the embeddings."""
+    revision: str | None
+    tasks: dict[str, TaskData]
+    mirror: str | None
+    files: UserFilesDigest
+    seed: int
 
 
 class TrainTokenizer(Settings):

@@ -44,6 +44,20 @@ class DatasetParams(RuleParams):
         known = {name: self.source(name).license for name in sources}
         return {name: text for name, text in known.items() if text}
 
+    def paraphrase_params(self) -> params.FindParaphrases:
+        """Params of rule `find_paraphrases`."""
+        analysis = self.config.analysis
+        compared = self.contamination_params()
+        return params.FindParaphrases(
+            **dict(analysis.paraphrases),
+            model=analysis.embeddings.model,
+            revision=analysis.embeddings.revision,
+            tasks=compared.tasks,
+            mirror=compared.mirror,
+            files=compared.files,
+            seed=self.config.seed,
+        )
+
     def personal_data_params(self) -> params.ScanPersonalData:
         """Params of rule `scan_personal_data`."""
         return params.ScanPersonalData(**dict(self.config.analysis.personal_data))
