@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dataset_cases import dataset_manifest
 from hypothesis import given, settings
@@ -18,12 +19,14 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
+from lamini.analysis import columns
 from lamini.analysis.mattr_readings import measure_mattr_readings
 from lamini.analysis.quality import COLUMNS, Quality
 from lamini.analysis.statistics import TokenSums, measure_dataset
 from lamini.analysis.token_counts import count_tokens
 from lamini.analysis.tokens import TokenCounter
 from lamini.errors import LaminiError
+from lamini.generation.data_files import table_batches
 from lamini.settings.params import (
     CountTokens,
     Location,
@@ -283,3 +286,28 @@ def test_duplicates_are_those_of_a_plain_search(
         assert found[source]["duplicate_instructions"] == own
         assert found[source]["duplicates_of_other_sources"] == foreign
         assert found[source]["duplicate_pairs"] == repeated
+
+
+@pytest.mark.parametrize("reader", ["of pairs", "of seeds", "of embeddings"])
+def test_memory_of_reading_does_not_grow_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    """Of a file of 4 MB that cannot be packed, less than half is ever in memory."""
+    path = tmp_path / "large.parquet"
+    random = np.random.default_rng(0)
+    texts = [random.bytes(2000).hex() for _ in range(2000)]
+    table = pa.table({"instruction": texts, "instruction_source": ["a"] * len(texts)})
+    pq.write_table(table, path, row_group_size=50, compression="zstd")
+    assert 4_000_000 < path.stat().st_size < 5_000_000
+    del table
+    monkeypatch.setattr(columns, "ROWS_AT_ONCE", 50)
+    batches = {
+        "of pairs": (batch for _, batch in columns.read_batches(path, ["instruction"])),
+        "of seeds": table_batches(path, ["instruction"], 50),
+        "of embeddings": columns.parquet_file(path).iter_batches(50),
+    }[reader]
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    for batch in batches:
+        rows += len(batch)
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert rows == 2000 and most < 2_000_000

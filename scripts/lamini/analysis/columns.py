@@ -17,6 +17,14 @@ Row = Sequence[str | float | None]
 """Cells of a CSV row, in the order of the columns."""
 
 
+def parquet_file(path: str | Path) -> pq.ParquetFile:
+    """A Parquet file that is read in batches, with memory that does not grow with it.
+
+    By default, pyarrow keeps the packed columns that it has read until the file is closed.
+    """
+    return pq.ParquetFile(path, pre_buffer=False)
+
+
 def read_batches(
     dataset: str | Path, columns: Sequence[str], manifest: str | Path | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -33,7 +41,7 @@ def read_batches(
     facts = None if manifest is None else DatasetManifest.read(manifest)
     names = [*columns, *({"instruction_source"} - set(columns))]
     try:
-        file = pq.ParquetFile(dataset)
+        file = parquet_file(dataset)
         if missing := set(names) - set(file.schema_arrow.names):
             raise LaminiError(f"{dataset}: no column {', '.join(sorted(missing))}; merge it again")
         if facts and file.metadata.num_rows != facts.rows:

@@ -50,6 +50,6 @@ def export_dataset(
 
 
 def _rows(dataset: str | Path, progress: Progress) -> Iterator[dict[str, Any]]:
-    for batch in pq.ParquetFile(dataset).iter_batches(ROWS_AT_ONCE):
+    for batch in pq.ParquetFile(dataset, pre_buffer=False).iter_batches(ROWS_AT_ONCE):
         yield from batch.to_pylist()
         progress.advance(len(batch))

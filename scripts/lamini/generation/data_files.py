@@ -156,7 +156,9 @@ def table_batches(path: Path, columns: Sequence[str], rows: int) -> "Iterator[py
     import pyarrow.parquet
 
     if path.suffix == ".parquet":
-        yield from pyarrow.parquet.ParquetFile(path).iter_batches(rows, columns=list(columns))
+        # By default, pyarrow keeps what it has read until the file is closed.
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False)
+        yield from file.iter_batches(rows, columns=list(columns))
         return
     with _arrow(path) as reader:
         numbers = range(getattr(reader, "num_record_batches", 0))
