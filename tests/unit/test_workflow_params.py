@@ -158,6 +158,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "personal_data_params": [()],
     "description_params": [("clean",)],
     "contamination_params": [()],
+    "paraphrase_params": [()],
     "tokenizer_params": [("own",)],
     "build_params": [("my-gpt2",), ("my-gguf",)],
     "tokenized_params": [("own",), ("gpt2",)],

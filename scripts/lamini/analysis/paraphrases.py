@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from lamini.analysis.columns import parquet_file
 from lamini.analysis.embeddings import TEXTS_AT_ONCE, Vectors, are_cut, embed, load_model
 from lamini.analysis.examples import Examples, read_examples
 from lamini.analysis.words import Integers, word_hashes
@@ -83,7 +83,7 @@ def find_paraphrases(
     model = load_model(settings.model, settings.revision).to("cpu")
     queries = _embedded(model, [found.texts[text] for text in used])
     nearest = Nearest(queries)
-    file = pq.ParquetFile(embeddings)
+    file = parquet_file(embeddings)
     with Progress(file.metadata.num_rows, "instructions") as progress:
         for batch in file.iter_batches(TEXTS_AT_ONCE, columns=["embedding"]):
             nearest.compare(_vectors(batch.column(0)))
@@ -145,7 +145,7 @@ def _vectors(column: pa.Array) -> Vectors:
 def _unit(vectors: Vectors) -> Vectors:
     """The vectors with unit length; a zero vector stays, and is similar to none."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
 
 
 class Nearest:
@@ -181,7 +181,7 @@ def _rows(found: Examples, best: pl.DataFrame, thresholds: list[float]) -> Itera
     sizes = dict(zip(found.tasks, np.diff(found.firsts).tolist(), strict=True))
     for task, size in [*sizes.items(), (_ALL, found.count)]:
         own = best if task == _ALL else best.filter(pl.col("task") == task)
-        median = own["similarity"].median()
+        median = float(np.median(own["similarity"].to_numpy())) if len(own) else None
         for threshold in thresholds:
             near = own.filter(pl.col("similarity") >= threshold - _EQUAL)
             share = len(near) / len(own) if len(own) else None
@@ -199,12 +199,14 @@ def _quoted(
     found: Examples, best: pl.DataFrame, embeddings: str | Path, most: int
 ) -> Iterator[dict[str, Any]]:
     """The nearest pairs of each task, highest similarity first."""
+    if not most:
+        return
     chosen = best.group_by("task", maintain_order=True).head(most)
     wanted = chosen["row"].unique().sort().to_numpy()
     instructions: dict[int, dict[str, Any]] = {}
     start = 0
     columns = ["id", "instruction_source", "instruction"]
-    for batch in pq.ParquetFile(embeddings).iter_batches(TEXTS_AT_ONCE, columns=columns):
+    for batch in parquet_file(embeddings).iter_batches(TEXTS_AT_ONCE, columns=columns):
         here = wanted[(wanted >= start) & (wanted < start + len(batch))]
         rows = batch.take(pa.array(here - start)).to_pylist()
         instructions |= dict(zip(here.tolist(), rows, strict=True))

@@ -11,6 +11,7 @@ from lamini.catalogue.params import (
     LengthsParams,
     MattrReadingsParams,
     NearDuplicateCurveParams,
+    ParaphrasesParams,
     PlainParams,
     ProjectionParams,
     StatisticsParams,
@@ -103,18 +104,16 @@ def _duplicate_notes(run: Run) -> list[str]:
     ]
 
 
-def _paraphrase_notes(run: Run) -> list[str]:
-    embeddings = run.config.analysis.embeddings
-    sources = dict.fromkeys(source for panel in run.panels for source in panel)
-    pairs = paths.PARAPHRASE_PAIRS.format(mixture=run.mixture)
-    return [
-        f"Cosine similarity of embeddings by `{embeddings.model}`, of the texts of an example with"
-        f" {run.config.analysis.paraphrases.min_words} words or more and of the instructions that"
-        f" Figure 3 samples (at most {embeddings.samples:,} of each source:"
-        f" {', '.join(sources)}).",
-        "Without shared words: found here, and not in the table of shared words. A similar text may"
-        f" be of the same subject only: `{pairs}` has the nearest pairs, to be read.",
-    ]
+def _paraphrases(run: Run) -> ParaphrasesParams:
+    analysis = run.config.analysis
+    return ParaphrasesParams(
+        tasks=run.task_names,
+        model=analysis.embeddings.model,
+        samples=analysis.embeddings.samples,
+        sources=list(dict.fromkeys(source for panel in run.panels for source in panel)),
+        min_words=analysis.paraphrases.min_words,
+        pairs=paths.PARAPHRASE_PAIRS.format(mixture=run.mixture),
+    )
 
 
 def _neighbourhood_notes(run: Run) -> list[str]:
@@ -254,12 +253,12 @@ DATASET = Section(
             inputs=lambda run: run.analysis(analysis=paths.CONTAMINATION),
             params=_contamination,
         ),
-        _plain(
+        TableEntry(
             "paraphrases",
-            "Evaluated examples by the similarity of their nearest training instruction.",
-            paths.PARAPHRASES,
-            notes=_paraphrase_notes,
-            digits=2,
+            title="Evaluated examples by the similarity of their nearest training instruction.",
+            builder="lamini.tables.paraphrase_table:paraphrases_table",
+            inputs=lambda run: run.analysis(analysis=paths.PARAPHRASES),
+            params=_paraphrases,
             when=lambda run: run.panels,
         ),
         _plain(

@@ -149,6 +149,22 @@ class ContaminationParams(SourceParams):
     """Display name of each task."""
 
 
+class ParaphrasesParams(BuilderParams):
+    """Params of `paraphrases_table`."""
+
+    tasks: dict[str, str]
+    """Name of each task."""
+    model: str
+    """Model of the embeddings."""
+    samples: int
+    """Maximum number of instructions per source."""
+    sources: list[str]
+    """Sources whose instructions are compared."""
+    min_words: int
+    pairs: str
+    """File of the nearest pairs."""
+
+
 class PlainParams(BuilderParams):
     """Params of `plain_table`."""
 

@@ -77,7 +77,7 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
         mark = f" {NOT_COMPARABLE} {row['unlike']}" if row["unlike"] else ""
         unlike |= bool(mark)
         if row["drawn"] == "line":
-            level = {"y": score, "published": row["score"] == "published"}
+            level: dict[str, Any] = {"y": score, "published": row["score"] == "published"}
             level["name"] = f"{row['score']} {score:.1f}{mark}"
             levels.setdefault(row["model"], []).append(level)
             continue

@@ -137,7 +137,6 @@ class Paraphrases(Settings):
     thresholds: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = [
         0.8,
         0.9,
-        0.95,
     ]
     """Cosine similarities of the nearest instruction from which examples are counted."""
     examples_per_task: Annotated[int, Field(gt=0)] | None = 1000
