@@ -380,6 +380,13 @@ def test_pointing_at_a_dot_shows_its_instruction_as_text(
     assert "<img src=x onerror=" in tip.text
     assert page.run("return window.hacked") is None
     legend = page.driver.find_element(By.CSS_SELECTOR, "#figure-3 .legend button")
+    assert legend.text.replace("\n", "") == "X\u0302SI self instruct without topic"
+    assert legend.find_element(By.TAG_NAME, "sub").text == "SI"
+    names = page.run(
+        "return [...document.querySelectorAll('#figure-5 .legend button, #figure-learning_curves"
+        " .legend button')].map((b) => b.textContent)"
+    )
+    assert len(names) == len(set(names)) == 5 + 15, "a name per family, and one per student"
     before = page.run(PAINTED)[0]
     legend.send_keys(Keys.ENTER)
     assert legend.get_attribute("aria-pressed") == "false"
