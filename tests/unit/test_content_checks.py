@@ -14,6 +14,7 @@ from lamini.command import read_config
 from lamini.errors import LaminiError, SettingsError
 from lamini.evaluation.user_instructions import read_instructions
 from lamini.files import read_jsonl, write_json, write_jsonl
+from lamini.generation import seed_check
 from lamini.generation.seed_check import SeedFaults, check_seeds
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.rating_files import FORMAT
@@ -122,6 +123,16 @@ def test_the_first_part_of_a_large_file_is_checked() -> None:
     assert len(found.left_out) == 6
     assert found.left_out[-1] == f"... and {2**17 - 5} more"
     assert faults("seeds.json", b"[" + b"1," * 2**20) == SeedFaults()
+
+
+def test_of_many_files_the_first_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("folder").mkdir()
+    for name in "abc":
+        pq.write_table(pa.table({"instruction": [" "]}), f"folder/{name}.parquet")
+    monkeypatch.setattr(seed_check, "_ALL_BYTES", Path("folder/a.parquet").stat().st_size + 1)
+    assert faults("folder") == SeedFaults(
+        left_out=[f"folder/{n}.parquet, row 1: `instruction` is empty; correct it" for n in "ab"]
+    )
 
 
 def test_the_instructions_of_a_study_are_checked_line_by_line() -> None:

@@ -1,8 +1,8 @@
 """Check of local seed files before the first job: what is refused, and which rows are left out.
 
-The first MiB of each file is read, at most 16 MiB in all, so that the check takes no second. A JSON
-list that is larger is not checked, as it has no first part. `prepare_prompts` reads all rows and
-counts those that it leaves out.
+The first MiB of each file is read, of a table the first 4096 rows, and of a collection the first 16
+MiB, so that the check takes no second. A JSON list that is larger is not checked, as it has no
+first part. `prepare_prompts` reads all rows and counts those that it leaves out.
 """
 
 from collections.abc import Iterator
@@ -92,6 +92,9 @@ def _rows(files: list[Path], seeds: SeedData) -> Iterator[_Row | None]:
     left = _ALL_BYTES
     for path in files:
         budget = min(left, HASHED_BYTES)
+        if budget <= 0:
+            yield None
+            return
         if path.suffix in TABLES:
             found = _of_table(path, seeds.format)
         elif has_lines(path):
