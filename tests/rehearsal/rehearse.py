@@ -71,6 +71,17 @@ class Rehearsal:
         self.seconds.append(time.monotonic() - began)
         return done.returncode
 
+    def run_in_one_process(self) -> subprocess.CompletedProcess[str]:
+        """Run all jobs without Snakemake's executor, which starts a process for each."""
+        return subprocess.run(
+            [sys.executable, str(HERE / "one_process.py"), *self.overlays],
+            cwd=self.project.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def rate(self) -> int:
         """Let the annotators rate all studies; returns the number of ratings."""
         root = self.project.folder
