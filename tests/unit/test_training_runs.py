@@ -60,6 +60,30 @@ def test_loss_falls_and_the_folder_is_complete(finished: dict[str, Path], name: 
 
 
 @pytest.mark.slow
+def test_a_share_of_the_pairs_is_trained_on_and_told(
+    bench: Bench, finished: dict[str, Path], tmp_path: Path
+) -> None:
+    log = bench.run("gpt2", tmp_path, samples=0.5, seed=3, held_out_seed=42, epochs=1)
+    facts, whole = (read_json(run / "final/manifest.json") for run in (tmp_path, finished["gpt2"]))
+    used = whole["pairs_used"] // 2 + whole["pairs_used"] % 2
+    assert facts["pairs_used"] == used
+    assert facts["sample"] == {
+        "share": 0.5,
+        "seed": 3,
+        "pairs_not_sampled": whole["pairs_used"] - used,
+        "pairs_by_source": {"alpaca": used},
+    }
+    assert "sample" not in whole
+    # The same held-out pairs and initial weights, so the same loss before training.
+    assert facts["held_out_before"] == whole["held_out_before"]
+    assert f"{used} of {whole['pairs_used']} training pairs sampled" in log
+    card = (tmp_path / "final/README.md").read_text()
+    assert (
+        f"| pairs trained on | {used}, a share of 0.5 drawn with seed 3 (alpaca {used}) |" in card
+    )
+
+
+@pytest.mark.slow
 def test_a_run_is_recorded_with_its_inputs_and_outputs(
     bench: Bench, finished: dict[str, Path]
 ) -> None:

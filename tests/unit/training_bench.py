@@ -91,7 +91,9 @@ class Bench:
         """The rule's command line; log and records are written to the run's output folder."""
         settings = json.dumps(self.settings(name, **changes))
         tokenized = self.folder / "tokenized" / name
-        places = ["--tokenized", str(tokenized), "--output", str(output), "--log", str(LOG)]
+        sampled = [str(self.folder / "data.parquet")] if changes.get("samples") else []
+        places = ["--tokenized", str(tokenized), "--dataset", *sampled]
+        places += ["--output", str(output), "--log", str(LOG)]
         inputs = [tokenized / "manifest.json", self.folder / "models" / name / "manifest.json"]
         files = ["--read", *map(str, inputs), "--written", *OUTPUTS]
         return ["--settings", settings, *places, *files]

@@ -41,7 +41,8 @@ def _jobs(workflow: Any) -> dict[str, SimpleNamespace]:
 
 def test_every_rule_has_its_functions_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    found = with_plan([Path("config/demo.yaml")], {}, _jobs)
+    found = with_plan([Path("config/demo.yaml"), Path("config/examples/sweep.yaml")], {}, _jobs)
+    assert "fit_sweep" in found
     assert len(found) > 30
     for job in found.values():
         function = _function(job.script)

@@ -1,5 +1,6 @@
 """A sweep that is changed trains the students that it adds, and nothing else."""
 
+from collections import Counter
 from copy import deepcopy
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from checkouts import Checkout
 
 pytestmark = pytest.mark.slow
-OVERLAY = "overlay.yaml"
+EXAMPLE, OVERLAY = "config/examples/sweep.yaml", "overlay.yaml"
 T5, GPT, SMOL = "lamini-demo-t5", "lamini-demo-gpt2", "lamini-smollm2-135m"
 RUN = ("models", "evals", "--profile", "demo", "--configfile", "config/demo.yaml", OVERLAY)
 
@@ -56,7 +57,7 @@ EXPECTED = {
 
 
 def test_an_edited_sweep_plans_its_new_students_alone(checkout: Checkout) -> None:
-    config = yaml.safe_load((checkout.folder / "config/examples/sweep.yaml").read_text())
+    config = yaml.safe_load((checkout.folder / EXAMPLE).read_text())
     write(checkout, config)
     planned = checkout.planned_jobs(*RUN)
     trained = {wildcards for rule, wildcards in planned if rule == "train_model"}
@@ -76,6 +77,14 @@ def test_an_edited_sweep_plans_its_new_students_alone(checkout: Checkout) -> Non
         ("fit_sweep", "sweep=renamed"),
         ("make_table", "table=sweep_renamed"),
     }
+
+
+def test_the_demo_with_a_sweep_has_its_tables_and_figures(checkout: Checkout) -> None:
+    demo = checkout.plan("--profile", "demo")
+    swept = checkout.plan("--profile", "demo", "--configfile", "config/demo.yaml", EXAMPLE)
+    more = {"train_model": 8, "evaluate_suite": 8, "fit_sweep": 1, "make_table": 3}
+    assert swept - demo == Counter(more | {"draw_figure": 2})
+    assert not demo - swept
 
 
 def finish(checkout: Checkout) -> None:
