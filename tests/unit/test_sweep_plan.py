@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from sweep_cases import Simulated, write_files
 
 from lamini.plan.__main__ import main
 from lamini.sweeps.design import expected_error, parts
+from lamini.sweeps.facts import SweepFacts
 
 pytestmark = pytest.mark.usefixtures("empty_project")
 SIZES = (0.03, 0.1, 0.3, 1.0)
@@ -70,6 +72,20 @@ def test_the_cheapest_exact_part_is_named(
         "A law of size needs 3 sizes or more."
     )
     assert _plan(capsys, tmp_path, seeds=[1])[-1] == "A law of size needs one more seed or size."
+
+
+def test_measured_chance_replaces_the_assumed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lines = _plan(capsys, tmp_path, samples=list(SIZES), error=1.0)
+    assert "±0.87 points; assumed: seeds differ by 0.5" in lines[-1]
+    files = write_files({("lamini-t5-61m", "d_all"): Simulated(deviation=0.05)})
+    (tmp_path / "results/sweeps").mkdir(parents=True)
+    (law, _) = SweepFacts.read(files.fit("results/sweeps/sizes.json")).laws
+    line = _plan(capsys, tmp_path, samples=list(SIZES), error=1.0)[-1]
+    error = expected_error(SIZES, 2, 1.0, law.deviation, law.c)
+    assert error > 1 and f"all of it: ±{error:.2g} points; measured: seeds differ by" in line
+    assert f"by {law.deviation:.2g} points (standard deviation), the score follows" in line
 
 
 def test_the_expected_error_is_that_of_repeated_fits() -> None:

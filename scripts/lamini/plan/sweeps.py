@@ -1,11 +1,14 @@
 """GPU-hours of each sweep by size and seed, and the cheapest part of it that is exact enough."""
 
 from pathlib import Path
+from statistics import fmean
 
+from lamini.paths import SWEEP, within
 from lamini.plan.show import hours_text
 from lamini.plan.students import GPU_MODELS, StudentPlan, student_plan
 from lamini.settings.sweeps import Sweep
 from lamini.sweeps.design import EXPONENT, PARAMETERS, parts
+from lamini.sweeps.facts import SweepFacts
 from lamini.text_table import text_table
 from lamini.workflow import Workflow
 
@@ -43,7 +46,7 @@ def sweep_text(flow: Workflow, name: str, results: Path) -> str:
             " GPU-hours of one seed by size:",
             text_table(header, rows),
             *([f"Not counted, as `students` has them too: {', '.join(own)}."] if own else []),
-            _cheapest(flow, name, sweep, plans),
+            _cheapest(flow, name, sweep, plans, results),
         ]
     )
 
@@ -53,7 +56,9 @@ def _hours(plans: list[StudentPlan]) -> list[float]:
     return [sum(plan.hours(gpu) for plan in plans) for gpu in GPU_MODELS]
 
 
-def _cheapest(flow: Workflow, name: str, sweep: Sweep, plans: dict[str, StudentPlan]) -> str:
+def _cheapest(
+    flow: Workflow, name: str, sweep: Sweep, plans: dict[str, StudentPlan], results: Path
+) -> str:
     """The cheapest part that tells the score at the largest size as exactly as wanted."""
     if len(sweep.samples) < PARAMETERS:
         return f"A law of size needs {PARAMETERS} sizes or more."
@@ -63,20 +68,17 @@ def _cheapest(flow: Workflow, name: str, sweep: Sweep, plans: dict[str, StudentP
         size: sum(plans[p.key].hours(gpu) for p in points if p.samples == size) / len(sweep.seeds)
         for size in sweep.samples
     }
-    found = list(parts(hours, len(sweep.seeds), sweep.seed_deviation))
+    deviation, exponent, basis = _chance(name, sweep, results)
+    found = list(parts(hours, len(sweep.seeds), deviation, exponent))
     if not found:
         return "A law of size needs one more seed or size."
-    assumed = (
-        f"assumed: seeds differ by {sweep.seed_deviation:g} points (standard deviation;"
-        f" sweeps.{name}.seed_deviation), the score follows a + b n^-{EXPONENT:g}"
-    )
     whole = max(found, key=lambda part: (len(part.sizes), part.seeds))
     enough = [part for part in found if part.error <= sweep.error]
     wanted = f"±{sweep.error:g} points"
     if not enough:
         return (
             f"No part of the sweep tells the score at the largest size within {wanted} (95 %); all"
-            f" of it: ±{whole.error:.2g} points. {assumed.capitalize()}."
+            f" of it: ±{whole.error:.2g} points; {basis}."
         )
     best = min(enough, key=lambda part: (part.hours, part.error))
     sizes = ", ".join(f"{size:g}" for size in best.sizes)
@@ -84,5 +86,33 @@ def _cheapest(flow: Workflow, name: str, sweep: Sweep, plans: dict[str, StudentP
         f"Cheapest part that tells the score at the largest size within {wanted} (95 %): sizes"
         f" {sizes} with {best.seeds} {'seed' if best.seeds == 1 else 'seeds'},"
         f" {hours_text(best.hours)} of {hours_text(whole.hours)} {gpu.name}-hours,"
-        f" ±{best.error:.2g} points; {assumed}."
+        f" ±{best.error:.2g} points; {basis}."
+    )
+
+
+def _chance(name: str, sweep: Sweep, results: Path) -> tuple[float, float, str]:
+    """Deviation between seeds, exponent of the law, and where both are from.
+
+    Those of the fitted sweep, means over its students; before it is fitted, assumptions.
+    """
+    fitted = within(results, SWEEP, sweep=name)
+    laws = SweepFacts.read(fitted).laws if fitted.is_file() else []
+    scores = [law for law in laws if law.measure == "score"]
+    if scores:
+        deviation, exponent = fmean(x.deviation for x in scores), fmean(x.c for x in scores)
+        return (
+            deviation,
+            exponent,
+            (
+                f"measured: seeds differ by {deviation:.2g} points (standard deviation), the score"
+                f" follows a + b n^-{exponent:.2g}"
+            ),
+        )
+    return (
+        sweep.seed_deviation,
+        EXPONENT,
+        (
+            f"assumed: seeds differ by {sweep.seed_deviation:g} points (standard deviation;"
+            f" sweeps.{name}.seed_deviation), the score follows a + b n^-{EXPONENT:g}"
+        ),
     )
