@@ -24,6 +24,7 @@ from lamini.command import read_config
 from lamini.errors import LaminiError
 from lamini.evaluation.results import EvaluationResult
 from lamini.figures.sweeps import draw_sweep
+from lamini.report import write
 from lamini.sweeps.facts import SweepFacts
 from lamini.tables.sweep_tables import compared_table, law_table, sweep_table
 from lamini.tables.table import Table
@@ -98,6 +99,8 @@ def test_tables_show_the_facts(files: Files) -> None:
     scores = sweep_table({"fitted": path}, _params())
     assert _column(scores, "Student")[:1] == ["Small, all"]
     assert _column(scores, "Score") == [size.score for size in facts.sizes]
+    low, high = facts.sizes[0].interval or (0, 0)
+    assert _column(scores, "95 % interval")[0] == f"{low:.1f} to {high:.1f}"
     assert [row[1].text() for row in scores.rows[:5]] == ["1 %", "4 %", "10 %", "30 %", "100 %"]
     laws = law_table({"fitted": path}, _params())
     assert _column(laws, "Measure") == ["score", "held-out loss"] * 4
@@ -124,7 +127,7 @@ def test_without_tasks_the_loss_alone_is_fitted(
     a, b, c = facts.laws[0].a, facts.laws[0].b, facts.laws[0].c
     assert (a + b * 25_000**-c) == pytest.approx(1.9 + 9 * 25_000**-0.25, abs=0.02)
     scores = sweep_table({"fitted": path}, _params(several=False))
-    assert [cell.text() for cell in scores.rows[0]][:7] == ["Small", "1 %", "2,500", "3", *"–––"]
+    assert [cell.text() for cell in scores.rows[0]][:8] == ["Small", "1 %", "2,500", "3", *"––––"]
 
 
 def test_one_seed_and_two_sizes_show_what_is_missing(
@@ -218,6 +221,13 @@ def test_a_sweep_has_its_own_tables_and_figures_and_no_other_changes(
     assert {figure_entry(name) for name in FIGURES} == {*FIGURES.values()}
     with pytest.raises(LaminiError, match="table 'other': not in"):
         table_entry("other")
+    shown = write._sections({"sweep_x": "scores", "law_x": "laws"}, {"loss_x": "losses"})
+    (of_sweeps,) = [section for section in shown if section["tables"]]
+    assert (of_sweeps["heading"], of_sweeps["tables"], of_sweeps["figures"]) == (
+        "Sweeps",
+        ["scores", "laws"],
+        ["losses"],
+    )
     places = [section.identifier for section in all_sections(after.tables)]
     assert places.index("sweeps") == places.index(EVALUATION.identifier) + 1
     assert all_sections(before.tables) == [*SECTIONS]

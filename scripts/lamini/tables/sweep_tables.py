@@ -21,10 +21,11 @@ def sweep_table(inputs: Inputs, params: SweepTableParams) -> Table:
     rows = [
         [
             text_cell(params.label((size.student, size.mixture))),
-            Cell(100 * size.samples, digits=_share_digits(size.samples), suffix=" %"),
+            Cell(round(100 * size.samples, 10), digits=_share_digits(size.samples), suffix=" %"),
             Cell(round(size.pairs), ours=True),
             Cell(size.seeds),
-            Cell(size.score, ours=True, digits=1, interval=size.interval),
+            Cell(size.score, ours=True, digits=1),
+            _interval(size.interval, 1),
             Cell(size.seed_deviation, ours=True, digits=2),
             Cell(size.example_error, ours=True, digits=2),
             Cell(size.held_out_loss, ours=True, digits=3),
@@ -39,6 +40,7 @@ def sweep_table(inputs: Inputs, params: SweepTableParams) -> Table:
             "Pairs",
             "Seeds",
             "Score",
+            "95 % interval",
             "Between seeds",
             "By examples",
             "Held-out loss",
@@ -48,7 +50,7 @@ def sweep_table(inputs: Inputs, params: SweepTableParams) -> Table:
         notes=[
             "Size: share of the training pairs, the same of each source; a smaller one is part of a"
             " larger one of the same seed.",
-            f"Score: mean of {len(facts.tasks)} tasks and all seeds, with its 95 % interval from a"
+            f"Score: mean of {len(facts.tasks)} tasks and all seeds; its interval is that of a"
             " mixed model of seeds and examples. Between seeds: standard deviation of the score,"
             " from all sizes of a student. By examples: standard error from the choice of the"
             " examples. A seed draws the pairs of a size, their order and the dropout.",
@@ -88,6 +90,7 @@ def law_table(inputs: Inputs, params: SweepTableParams) -> Table:
             "c",
             "Around the law",
             "Largest size: predicted",
+            "95 % interval",
             "Measured",
             "Within",
         ],
@@ -108,12 +111,17 @@ def law_table(inputs: Inputs, params: SweepTableParams) -> Table:
 
 def _held_back(back: HeldBack | None, digits: int) -> list[Cell]:
     if back is None:
-        return [Cell(None)] * 3
+        return [Cell(None)] * 4
     return [
-        Cell(back.predicted, ours=True, digits=digits, interval=back.interval),
+        Cell(back.predicted, ours=True, digits=digits),
+        _interval(back.interval, digits),
         Cell(back.measured, ours=True, digits=digits),
         text_cell("yes" if _is_inside(back) else "no"),
     ]
+
+
+def _interval(ends: tuple[float, float] | None, digits: int) -> Cell:
+    return text_cell(None if ends is None else " to ".join(f"{end:.{digits}f}" for end in ends))
 
 
 def _is_inside(back: HeldBack) -> bool:
