@@ -19,7 +19,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
-from lamini.exports.check import check_export, equal_tokens
+from lamini.exports.check import FileScorer, check_export, equal_tokens
 from lamini.exports.ctranslate2_folder import export_ctranslate2
 from lamini.exports.gguf_model import check_exportable, export_gguf, named_tensors, write_gguf
 from lamini.exports.gguf_tokenizer import read_vocabulary
@@ -304,6 +304,26 @@ def test_equal_tokens_are_counted_after_the_checkpoints_tokens(tmp_path: Path) -
             equal_tokens(llama, prompt, [tokenizer.eos_token_id], [tokenizer.eos_token_id, end])
             == 1
         )
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_a_request_that_fills_all_positions_loses_its_first_token(
+    name: str, tmp_path: Path
+) -> None:
+    tokenizer = gpt2_tokenizer()
+    changes = {} if name == "gpt2" else {"max_position_embeddings": 128}
+    model = small_model(name, tokenizer, **changes)
+    write_gguf(model, tokenizer, tmp_path / "m.gguf", "f16", "Small")
+    tokens = torch.randint(0, 50_000, (129,), generator=torch.Generator().manual_seed(2)).numpy()
+    requests = [TokenRequest(tokens[: n - 2], tokens[n - 2 : n]) for n in (129, 128, 40)]
+    shorter = [TokenRequest(tokens[1:127], tokens[127:129]), *requests[1:]]
+    scorer = FileScorer(lambda room: LlamaCpp(tmp_path / "m.gguf", room), 128)
+    found = scorer.score(requests, lambda _: None)
+    wanted = Scorer(model).score(shorter)
+    assert [likelihood for likelihood, _ in found] == pytest.approx(
+        [w for w, _ in wanted], abs=0.05
+    )
+    assert scorer.shortened == 1
 
 
 @pytest.fixture(params=["gpt2", "t5"])
