@@ -51,9 +51,7 @@ class HubSeeds:
             options = {"revision": self.data.revision}
             names = sorted(self._from_hub(get_dataset_config_names, self.data.repo, **options))
         excluded = self.data.exclude_subsets
-        kept: list[str | None] = [
-            name for name in names if not any(re.search(p, name) for p in excluded)
-        ]
+        kept: list[str | None] = [n for n in names if not any(re.search(p, n) for p in excluded)]
         return [None] if kept == ["default"] else kept
 
     def rows(self, subset: str | None) -> "IterableDataset":
