@@ -9,6 +9,7 @@ from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.sweeps.facts import LawFacts, SweepFacts
 
 _AXES = {"score": "score, mean of tasks", "held_out_loss": "held-out loss, nats per token"}
+_LABELS = ("fitted law", "its 95 % interval", "largest size, predicted by the smaller ones")
 _COLUMNS = ["student", "mixture", "kind", "samples", "seed", "pairs", "value", "low", "high"]
 
 
@@ -56,7 +57,6 @@ def _draw_one(
 ) -> list[list[Any]]:
     """Draw one student on one mixture; returns the rows of the data."""
     colour = COLOURS[number % len(COLOURS)]
-    label = f"{group[1]}, " if params.several_mixtures else ""
     trained = [
         (t, value)
         for t in facts.trained
@@ -71,38 +71,40 @@ def _draw_one(
         color=colour,
         alpha=0.8,
         markeredgewidth=0,
-        label=f"{label}a seed",
+        label=f"{group[1]}, a seed" if params.several_mixtures else "a seed",
     )
     rows = [
         [*group, "training", t.samples, t.seed, t.pairs, value, None, None] for t, value in trained
     ]
     for law in facts.laws:
         if ((law.student, law.mixture), law.measure) == (group, params.measure):
-            rows += _draw_law(axis, law, colour, label)
+            rows += _draw_law(axis, law, number)
     return rows
 
 
-def _draw_law(axis: Any, law: LawFacts, colour: str, label: str) -> list[list[Any]]:
+def _draw_law(axis: Any, law: LawFacts, number: int) -> list[list[Any]]:
+    """Draw the law of one mixture, the `number`-th of its panel; returns the rows of the data."""
+    colour = COLOURS[number % len(COLOURS)]
+    # The legend explains lines and bars once; the dots tell the mixtures.
+    line, band, bar = _LABELS if number == 0 else (None,) * 3
     pairs, values, lows, highs = zip(*law.curve, strict=True)
-    axis.plot(pairs, values, color=colour, linewidth=1, label=f"{label}fitted law")
-    axis.fill_between(
-        pairs, lows, highs, color=colour, alpha=0.18, linewidth=0, label=f"{label}95 % interval"
-    )
+    axis.plot(pairs, values, color=colour, linewidth=1, label=line)
+    axis.fill_between(pairs, lows, highs, color=colour, alpha=0.18, linewidth=0, label=band)
     group = [law.student, law.mixture]
     rows: list[list[Any]] = [[*group, "law", None, None, *point] for point in law.curve]
     if (back := law.held_back) is not None:
         low, high = back.interval
-        # Beside the dots, which it would hide.
+        # Beside the dots, which it would hide, and beside other mixtures.
         axis.errorbar(
-            [back.pairs * 1.12],
+            [back.pairs * 1.12 ** (number + 1)],
             [back.predicted],
             yerr=[[back.predicted - low], [high - back.predicted]],
             fmt="_",
-            color="#555555",
+            color=colour,
             linewidth=0.9,
             capsize=2,
             markersize=5,
-            label=f"{label}predicted by the smaller sizes",
+            label=bar,
         )
         rows.append(
             [*group, "predicted", back.samples, None, back.pairs, back.predicted, low, high]
@@ -117,6 +119,11 @@ def _legend(figure: Any, axes: Iterable[Any]) -> None:
         for axis in axes
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
+    seeds = {label: handle for label, handle in found.items() if label not in _LABELS}
+    ordered = seeds | {label: found[label] for label in _LABELS if label in found}
     figure.legend(
-        found.values(), found.keys(), loc="outside lower center", ncols=min(4, len(found))
+        ordered.values(),
+        ordered.keys(),
+        loc="outside lower center",
+        ncols=4 if len(ordered) <= 4 else 3,
     )
