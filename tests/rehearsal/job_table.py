@@ -38,7 +38,10 @@ class _Log:
 
 
 def job_table(folder: Path) -> str:
-    """Table of a checkout's runs: per rule jobs done, submitted, failed, repeated, and minutes."""
+    """Table of a checkout's runs: per rule jobs done, submitted, failed, repeated, and minutes.
+
+    The minutes are those from submission to end, in a queue included.
+    """
     total: dict[str, Rule] = defaultdict(Rule)
     for path in sorted((folder / ".snakemake/log").glob("*.log")):
         for name, rule in read_log(path.read_text(errors="replace")).items():
