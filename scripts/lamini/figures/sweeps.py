@@ -7,8 +7,10 @@ from typing import Any
 from lamini.catalogue.params import SweepFigureParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.sweeps.facts import LawFacts, SweepFacts
+from lamini.text_table import short_count
 
 _AXES = {"score": "score, mean of tasks", "held_out_loss": "held-out loss, nats per token"}
+_MOST_TICKS = 6
 _LABELS = ("fitted law", "its 95 % interval", "largest size, predicted by the smaller ones")
 _COLUMNS = ["student", "mixture", "kind", "samples", "seed", "pairs", "value", "low", "high"]
 
@@ -39,6 +41,11 @@ def draw_sweep(inputs: dict[str, Any], params: SweepFigureParams) -> Drawing:
         for number, mixture in enumerate(mixtures):
             data += _draw_one(axis, facts, params, (student, mixture), number)
         axis.set(title=params.students[student], xscale="log")
+    # One tick of each size, whose pairs may differ a little between tokenizers.
+    sizes = sorted({t.samples: t.pairs for t in facts.trained}.values())
+    ticks = sizes[:: math.ceil(len(sizes) / _MOST_TICKS)]
+    axes[0, 0].set_xticks(ticks, map(short_count, ticks))  # of all panels, which share the axis
+    axes[0, 0].set_xticks([], minor=True)
     for axis in axes[:, 0]:
         axis.set_ylabel(_AXES[params.measure])
     shown = axes.flat[: len(students)]
@@ -113,7 +120,7 @@ def _draw_law(axis: Any, law: LawFacts, number: int) -> list[list[Any]]:
 
 
 def _legend(figure: Any, axes: Iterable[Any]) -> None:
-    """One legend below all panels, with each label once."""
+    """One legend above all panels, with each label once."""
     found = {
         label: handle
         for axis in axes
@@ -124,6 +131,6 @@ def _legend(figure: Any, axes: Iterable[Any]) -> None:
     figure.legend(
         ordered.values(),
         ordered.keys(),
-        loc="outside lower center",
+        loc="outside upper center",
         ncols=4 if len(ordered) <= 4 else 3,
     )

@@ -50,13 +50,21 @@ def sweep_table(inputs: Inputs, params: SweepTableParams) -> Table:
         notes=[
             "Size: share of the training pairs, the same of each source; a smaller one is part of a"
             " larger one of the same seed.",
-            f"Score: mean of {len(facts.tasks)} tasks and all seeds; its interval is that of a"
-            " mixed model of seeds and examples. Between seeds: standard deviation of the score,"
-            " from all sizes of a student. By examples: standard error from the choice of the"
-            " examples. A seed draws the pairs of a size, their order and the dropout.",
+            *_score_notes(facts),
             "Held-out loss: nats per supervised token; compare within a tokenizer and a mixture.",
         ],
     )
+
+
+def _score_notes(facts: SweepFacts) -> list[str]:
+    if not facts.tasks:
+        return ["A seed draws the pairs of a size, their order and the dropout."]
+    return [
+        f"Score: mean of {len(facts.tasks)} tasks and all seeds; its interval is that of a"
+        " mixed model of seeds and examples. Between seeds: standard deviation of the score,"
+        " from all sizes of a student. By examples: standard error from the choice of the"
+        " examples. A seed draws the pairs of a size, their order and the dropout.",
+    ]
 
 
 def law_table(inputs: Inputs, params: SweepTableParams) -> Table:
@@ -101,7 +109,8 @@ def law_table(inputs: Inputs, params: SweepTableParams) -> Table:
         else "The sweep has too few sizes to predict one from the others.",
         notes=[
             "Law: a + b n^-c, n in training pairs, fitted by least squares to all trainings."
-            " Around the law: standard deviation of a training.",
+            " c is at least 0.01, where the law is nearly a + b log n, and at most 3. Around the"
+            " law: standard deviation of a training.",
             "Predicted: by the law of the smaller sizes alone, with the 95 % interval of the mean"
             " of the seeds on the same examples (profile likelihood; seeds are taken to differ as"
             " much at all sizes).",
