@@ -98,6 +98,22 @@ def test_live_api_and_batches_judge_a_share_of_refusals_alike(
             assert sum(a.finish_reason == "context_length" for a in answers) == refused
 
 
+@pytest.mark.parametrize("refused", [range(9), range(31, 40), range(10, 19)])
+def test_a_share_of_refusals_is_judged_in_any_order(tmp_path, refused) -> None:
+    """Also if judging begins with an answer, the fortieth reply. It is kept, as it is paid."""
+    ledger = tmp_path / "a.ledger.jsonl"
+
+    def fault(prompt: str, attempt: int) -> str | None:
+        return "400 context_length_exceeded" if int(prompt) in refused else None
+
+    with FakeEndpoint(fault=fault) as endpoint:
+        settings = teacher_settings(endpoint, max_concurrency=1)
+        with pytest.raises(LaminiError, match=r"refused 9 of 40 prompts.*max_refused_share"):
+            ask_all(settings, ledger, 40)
+    kept = [row["finish_reason"] for row in read_ledger(ledger)]
+    assert kept.count("stop") == 31
+
+
 def test_a_broken_answer_is_asked_for_once_more_and_both_are_paid(tmp_path) -> None:
     """Prompt 3 is broken once, prompt 5 always; each reply costs 15 tokens."""
     ledger = tmp_path / "a.ledger.jsonl"

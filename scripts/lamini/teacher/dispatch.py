@@ -301,6 +301,10 @@ class Dispatcher:
         undecided, self._undecided = self._undecided, []
         for waiting, refusal in undecided:
             self._take_refusal(waiting, refusal)
+        try:
+            self._verdicts.judge()
+        except LaminiError as error:
+            self._fail(error)
 
     def _take_refusal(self, pending: PendingRequest, refusal: PromptRefused) -> None:
         """Keep a refused prompt's row, send it once more, or stop the client."""

@@ -37,6 +37,8 @@ class Verdicts:
     refused: int = 0
     waiting: int = 0
     """Refusals that wait for the first good answer."""
+    last: PromptRefused | None = None
+    """The last refusal of a prompt."""
 
     def good(self) -> None:
         """Count a good answer."""
@@ -66,10 +68,19 @@ class Verdicts:
                 " `context_length`, `content_filter` or `refused`, and counted",
                 refusal,
             )
-        if self.too_many:
+        self.last = refusal
+        self.judge()
+        return True
+
+    def judge(self) -> None:
+        """Judge the share of refusals; call it after an answer, too, which may be the 40th judged.
+
+        Raises:
+            LaminiError: when they are too many.
+        """
+        if self.last is not None and self.too_many:
             judged = self.refused + self.answered
             raise LaminiError(
-                f"the endpoint refused {self.refused} of {judged} prompts, last: {refusal.error};"
+                f"the endpoint refused {self.refused} of {judged} prompts, last: {self.last.error};"
                 f" {REMEDY}"
             )
-        return True
