@@ -92,7 +92,7 @@ def test_a_stopped_job_resumes_after_its_last_finished_task(
     evaluated: EvaluatedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, computed = _settings(evaluated, ["rte", "wic", "sst2"], samples=True), []
-    right = module._run
+    right = module.run_task
 
     def stopping(model: Any, name: str, *others: Any) -> Any:
         if name == "sst2" and computed == ["rte", "wic"]:
@@ -101,7 +101,7 @@ def test_a_stopped_job_resumes_after_its_last_finished_task(
         computed.append(name)
         return right(model, name, *others)
 
-    monkeypatch.setattr(module, "_run", stopping)
+    monkeypatch.setattr(module, "run_task", stopping)
     with pytest.raises(KeyboardInterrupt):
         _run(settings)
     evals = Path("results/evals")
@@ -247,8 +247,8 @@ def test_without_a_hub_the_error_names_the_remedy(
 def test_the_benchmark_of_the_start_replaces_only_what_ends_it() -> None:
     text = (Path(__file__).parents[2] / "benchmarks/bench_evaluation.py").read_text()
     program = text.partition('START = """')[2].partition('"""')[0]
-    assert re.findall(r"^(\S+) = (?!EvaluateModel)", program, re.MULTILINE) == ["evaluate._run"]
-    assert callable(module._run)
+    assert re.findall(r"^(\S+) = (?!EvaluateModel)", program, re.MULTILINE) == ["evaluate.run_task"]
+    assert callable(module.run_task)
 
 
 def test_unusable_models_are_refused_with_the_remedy(

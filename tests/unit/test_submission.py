@@ -156,7 +156,9 @@ def test_a_node_is_avoided_after_two_jobs_that_did_not_begin(
     ]
 
 
-def test_without_slurm_it_says_so(site: Path) -> None:
+def test_without_slurm_it_says_so(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "bin/sbatch").unlink()
+    (site / "bin/python3").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", f"{WAITING.parent}:{site}/bin")
     done = submit(0, "")
     assert (done.returncode, done.stderr.strip()) == (1, "sbatch: no such program")
