@@ -14,6 +14,7 @@ DEMO_SECONDS = 3000
 """The first test that needs the finished demo also runs it."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Raise the timeout of tests that need the finished demo; divide the tests among processes.
 
