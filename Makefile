@@ -117,7 +117,7 @@ publish-models: install  ## publish students: NAMESPACE=my-lab (a dry run withou
 # The tests with Snakemake, browsers or clusters wait more than they compute. Those of a file, and all
 # those with the cluster, run in one process, see tests/conftest.py.
 test: check test-unit  ## run everything that CI runs
-	$(OFFLINE) pytest --numprocesses 2 --dist loadgroup --ignore tests/unit --ignore tests/scripts
+	$(OFFLINE) pytest --numprocesses 2 --dist loadfile --ignore tests/unit --ignore tests/scripts
 
 test-unit: install  ## run the tests of single modules (part of `make test`)
 	$(OFFLINE) OMP_NUM_THREADS=1 pytest --numprocesses 2 tests/unit tests/scripts

@@ -5,8 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from checkouts import Checkout, check_out
 
@@ -14,18 +16,26 @@ DEMO_SECONDS = 3000
 """The first test that needs the finished demo also runs it."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Raise the timeout of tests that need the finished demo; divide the tests among processes.
+class OneProcessForAFile(LoadScopeScheduling):
+    """The tests of a file run in one process, and so do all those with the cluster.
 
-    The tests of a file run in one process, and so do all those with the cluster, as the machine has
-    one SLURM.
+    The machine has one SLURM.
     """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "slurm" if file.startswith("tests/slurm/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """With `--dist loadfile`, divide the tests as above."""
+    return OneProcessForAFile(config, log) if config.option.dist == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Raise the timeout of tests that need the finished demo."""
     for item in items:
-        parts = item.path.relative_to(Path(__file__).parent).parts
-        item.add_marker(
-            pytest.mark.xdist_group("slurm" if parts[0] == "slurm" else "/".join(parts))
-        )
         if "finished_demo" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(DEMO_SECONDS))
 

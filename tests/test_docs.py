@@ -34,6 +34,7 @@ BASES = ("", "config/demo.yaml", "config/examples/herd.yaml")
 NOT_RUN = re.compile(r" not run: \S.+")
 OF_THE_MACHINE = {
     *(".venv-teacher/bin/vllm", "git", "rsync", "squeue"),
+    *("apptainer", "podman"),
     *("less", "cd", "mkdir", "cp", "export", "."),
 }
 """Programs that are not the project's; of their lines nothing is checked but the name."""

@@ -5,6 +5,7 @@ configuration, with Snakemake on a SLURM of its own.
 """
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def test_a_few_of_each_kind_run_from_the_downloads_to_the_report(tmp_path: Path)
         results = made.project.folder / "results"
         for file in results.glob("human_eval/*/ratings.csv"):
             file.unlink()  # new rating files are seen in the records of Snakemake's executor
+        for folder in ("tables", "figures", "report"):
+            shutil.rmtree(results / folder)
         second = made.run_in_one_process()
         assert second.returncode == 0, second.stderr[-4000:]
     assert "train_model" in first.stderr

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from checkouts import ROOT, Checkout
+from lamini.human_evaluation.rating_files import FORMAT
 
 pytestmark = pytest.mark.slow
 Jobs = set[tuple[str, str]]
@@ -306,11 +307,12 @@ def test_one_more_task(finished_demo: Checkout) -> None:
     expected = (
         jobs("evaluate_arc_easy", model=(*STUDENTS, "demo-t5", "demo-gpt2", "smollm2-135m"))
         | jobs("find_contamination", mixture="d_all")
+        | jobs("find_paraphrases", mixture="d_all")
         | jobs("count_funnel", mixture="d_all")
         | SCORES
         | jobs("describe_dataset", mixture="d_all")
         | tables("04", "08", "09", "10", "11", "12", "13", "reproduction")
-        | tables("contamination", "funnel")
+        | tables("contamination", "funnel", "paraphrases")
         | figures("5")
         | CONFIG
     )
@@ -321,7 +323,8 @@ def test_a_rating_file(finished_demo: Checkout) -> None:
     folder = finished_demo.folder / "config/ratings/models"
     folder.mkdir(parents=True)
     try:
-        (folder / "annotator_1.json").write_text(json.dumps({"study": "models"}))
+        rated = {"format": FORMAT, "study": "models", "annotator": "annotator_1", "ratings": []}
+        (folder / "annotator_1.json").write_text(json.dumps(rated))
         expected = collected("models") | tables("rating_agreement") | END
         check(plan(finished_demo, {}), expected)
     finally:
