@@ -42,9 +42,9 @@ def test_ten_times_the_paper_is_planned_in_a_minute(checkout: Checkout) -> None:
     overlay = checkout.folder / "ten_times.yaml"
     overlay.write_text(yaml.safe_dump(_ten_times(ROOT / "config")))
     environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(checkout.folder / "scripts")}
+    planning = ("snakemake", "-n", "--quiet", "rules", "--configfile", overlay.name)
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED]
-        + ["snakemake", "-n", "--quiet", "rules", "--configfile", overlay.name],
+        [sys.executable, "-c", MEASURED, *planning],
         cwd=checkout.folder,
         env=environment,
         capture_output=True,
