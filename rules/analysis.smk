@@ -140,7 +140,7 @@ rule find_paraphrases:
         pairs=paths.PARAPHRASE_PAIRS,
     conda:
         "../envs/eval.yaml"
-    threads: 4
+    threads: 2
     resources:
         runtime=growing(120),
         mem_mb=growing(8000),
