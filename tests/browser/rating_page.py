@@ -92,6 +92,18 @@ class Page:
             lambda _: path.name in self.text("said") + self.text("warning")
         )
 
+    def go(self, url: str) -> None:
+        """Open an address, and wait until its document and scripts are there.
+
+        On a busy machine chromedriver can return while the page before is still shown.
+        """
+        self.driver.get(url)
+        WebDriverWait(self.driver, 60).until(
+            lambda driver: (
+                self.run("return [location.href, document.readyState]") == [url, "complete"]
+            )
+        )
+
     def wait_for(self, identifier: str, text: str) -> None:
         """Wait until an element shows a text."""
         WebDriverWait(self.driver, 20).until(lambda _: text in self.text(identifier))
@@ -125,8 +137,9 @@ def page_opener(tmp_path: Path) -> Iterator[Callable[..., Page]]:
             options.add_experimental_option("mobileEmulation", {"deviceMetrics": PHONE})
         chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
         opened.append(chrome)
-        chrome.get(url)
-        return Page(chrome, downloads)
+        page = Page(chrome, downloads)
+        page.go(url)
+        return page
 
     try:
         yield open_one

@@ -80,7 +80,7 @@ def _open(open_page: Callable[..., Page], path: Path, width: int = 1280) -> Page
     if width >= 600:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    page.driver.get(path.as_uri())
+    page.go(path.as_uri())
     return page
 
 
@@ -192,7 +192,7 @@ def test_the_report_opens_with_the_result(case: ReportCase, open_page: Callable[
     assert block.find_element(By.TAG_NAME, "output").text == "1 of 225 rows"
 
     # The address of a task opens it.
-    page.driver.get(Path("results/report/index.html").absolute().as_uri() + "#task-rte")
+    page.go(Path("results/report/index.html").absolute().as_uri() + "#task-rte")
     task = page.driver.find_element(By.ID, "task-rte")
     assert task.get_attribute("open") and task.find_element(By.TAG_NAME, "table").is_displayed()
     assert len(task.find_elements(By.CSS_SELECTOR, "tbody tr")) == MODELS
@@ -245,8 +245,8 @@ def test_answers_of_all_models_stand_side_by_side(
     page.driver.find_element(By.ID, "shown").send_keys("reference")
     roles = [case.flow.config.models[m].role for m in case.catalogue.rated_models]
     assert len(page.run(heads)) == roles.count("reference")
-    page.driver.get(f"{path.as_uri()}#user_7")
-    page.driver.refresh()
+    page.go("about:blank")
+    page.go(f"{path.as_uri()}#user_7")
     assert page.text("instruction") == "Instruction 7."
     page.click("next")
     page.wait_for("kind", "9 of 114: Mail")  # the browser tells the page of the address later
@@ -426,7 +426,7 @@ def test_an_edited_number_changes_only_its_cell(
     finally:
         path.write_text(kept)
         case.table("01")
-    page.driver.get(edited.as_uri())
+    page.go(edited.as_uri())
     after = page.run(CELLS)
     assert before.keys() == after.keys()
     changed = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
