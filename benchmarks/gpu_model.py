@@ -29,10 +29,11 @@ from training_inputs import Student, make_student, write_pairs
 from lamini.settings.students import Architecture
 from lamini.students.token_cache import Integers
 from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
+from lamini.training.compilation import blocks_of
 from lamini.training.computation import Sums
 from lamini.training.gpus import GPUS, Gpu
 from lamini.training.layout import MicroBatch, choose_shapes, lay_out, lay_out_flat
-from lamini.training.losses import token_losses
+from lamini.training.losses import Likelihoods, token_losses
 from lamini.training.micro_batches import Measurement, MicroBatchCosts, derive_costs
 from lamini.training.ranks import Ranks
 from lamini.training.telemetry import MatmulWork
@@ -62,7 +63,8 @@ BARS = {
     "h100_t5_small": 0.15,
     "host_work": 1.0,
 }
-"""Least predicted utilisation of one GPU by the worst student of a group, at 10 microseconds."""
+"""Least predicted utilisation of one GPU by the worst student of a group, compiled if that is
+faster, at 10 microseconds."""
 MEASURED = {
     ("lamini-gpt-124m", 1024): 473_000,
     ("lamini-gpt-124m", 256): 407_000,
@@ -94,9 +96,18 @@ class Model:
         config: its Hugging Face configuration.
         lengths: of the pairs.
         way: way of computation; None: the fastest one on a GPU.
+        compiled: whether its recipe says `compile: true`.
     """
 
-    def __init__(self, config: dict[str, Any], lengths: Lengths, way: Way | None = None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        lengths: Lengths,
+        way: Way | None = None,
+        *,
+        compiled: bool = False,
+    ) -> None:
+        self._compiled = compiled
         whole = meta_model(config)
         self.causal = not whole.config.is_encoder_decoder
         self.architecture: Architecture = "decoder-only" if self.causal else "encoder-decoder"
@@ -104,7 +115,7 @@ class Model:
         self.tensors = len(list(whole.parameters()))
         self.work = MatmulWork(whole, self.architecture)
         with as_on_gpu():
-            self.way: Way = way or ways_to_try(whole, "bf16")[0]
+            self.way: Way = way or ways_to_try(whole, "bf16", compiled=compiled)[0]
         self._layers = whole.config.num_hidden_layers
         few = 2 if "attention_types" in config else 1  # GPT-Neo has layers of two kinds in turn
         self._few = few, 2 * few
@@ -119,10 +130,10 @@ class Model:
         model = meta_model(config)
         tokens, batch = _meta_batch(self._lengths, size, self.way)
 
-        def loss() -> torch.Tensor:
-            return (token_losses(model, batch, self.way) * batch.weights).sum()
+        def loss(likelihoods: Likelihoods) -> torch.Tensor:
+            return (token_losses(model, batch, self.way, likelihoods) * batch.weights).sum()
 
-        return tokens, count(loss)
+        return tokens, count(loss, blocks_of(model) if self._compiled else None)
 
     def value(self, tokens: float, value: Value) -> float:
         """A value of the counts, for a micro-batch of so many tokens and all layers."""
@@ -373,10 +384,13 @@ def _least_seconds(work: Callable[[], object]) -> float:
 
 
 def _group(student: str) -> str | None:
-    """Bar of a student: `gpt` from 124M parameters, `t5_base` and larger, `t5_small`."""
+    """Bar of a student: `gpt` (GPT-2 and Cerebras-GPT from 124M parameters), `t5_base`, `t5_small`.
+
+    GPT-Neo has none: its attention in transformers is written without torch's kernels.
+    """
     if "t5" in student:
         return "t5_small" if student.endswith(("61m", "77m")) else "t5_base"
-    return None if student.endswith("111m") else "gpt"
+    return None if "neo" in student or student.endswith("111m") else "gpt"
 
 
 def utilisation(
@@ -399,7 +413,11 @@ def utilisation(
             step = lengths[kind]
             now = Model(config, step)
             old = now if kind == "t5" else Model(config, step, "shared_prefix")
-            row: list[object] = [name, now.way, round(old.kernels), round(now.kernels)]
+            # GPT-Neo has no flat row; compiled, it has no shared prefix either, and is not counted.
+            fast = None if now.way == "shared_prefix" else Model(config, step, compiled=True)
+            models = [now, fast] if fast else [now]
+            row: list[object] = [name, now.way]
+            row += [round(model.kernels) for model in (old, *models)] + ["–"] * (2 - len(models))
             row.append(_padding(now, step))
             for card in ("A100", "H100"):
                 for ranks in (1, 8):
@@ -410,18 +428,25 @@ def utilisation(
                     shown = []
                     for launch in LAUNCHES:
                         shown.append(predict(old, step, card, launch, host=serial, sizes=cut))
-                    for launch in LAUNCHES:
-                        laid_out = now.layout(now.costs(card, launch), ranks)
-                        sizes = [[batch.padded_tokens for batch in share] for share in laid_out]
-                        made = predict(now, step, card, launch, host=hosts[kind], sizes=sizes)
-                        shown.append(made)
-                    row += [_range(shown[:2]), _range(shown[2:])]
+                    made = []
+                    for model in models:
+                        for launch in LAUNCHES:
+                            laid_out = model.layout(model.costs(card, launch), ranks)
+                            sizes = [[batch.padded_tokens for batch in share] for share in laid_out]
+                            predicted = predict(
+                                model, step, card, launch, host=hosts[kind], sizes=sizes
+                            )
+                            shown.append(predicted)
+                        made.append(predicted)
+                    row += [_range(shown[:2]), _range(shown[2:4])]
+                    row.append(_range(shown[4:]) if fast else "–")
                     if ranks == 1:
-                        waits[f"{name} {card}"] = made.waiting
+                        best = max(made, key=lambda one: one.utilisation)
+                        waits[f"{name} {card}"] = best.waiting
                         group = _group(name)
                         if group:
                             key = f"{card.lower()}_{group}"
-                            ratios[key] = min(ratios.get(key, math.inf), made.utilisation)
+                            ratios[key] = min(ratios.get(key, math.inf), best.utilisation)
             rows.append(row)
             print("  counted:", *row, file=sys.stderr, flush=True)
             for pairs in (1024, 256):
@@ -465,8 +490,8 @@ def _print(
     waits: dict[str, float],
 ) -> None:
     cards = [f"{card} x{n}" for card in ("A100", "H100") for n in (1, 8)]
-    heading = ["student", "way", "kernels before", "now", "micro-batches, padding"]
-    heading += [f"{card} {when}" for card in cards for when in ("before", "now")]
+    heading = ["student", "way", "kernels before", "now", "compiled", "micro-batches, padding"]
+    heading += [f"{card} {when}" for card in cards for when in ("before", "now", "compiled")]
     print("\nPredicted utilisation, with 10 to 5 microseconds per kernel:")
     print_table(heading, rows)
     for kind, host in hosts.items():

@@ -7,7 +7,7 @@ kernel that takes a mask. The layers of a model are alike, so models with few la
 the rest is extrapolated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from compiled_counts import Kernel, as_compiled, compiler_for_meta, run_block_as_compiled
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -23,6 +24,7 @@ from torch.utils.flop_counter import flop_registry
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lamini.forward import flat
+from lamini.forward.own import log_likelihoods
 from lamini.students.pretrained import separate_head
 from lamini.training.fast_modules import align_head, fuse_activations
 
@@ -73,6 +75,7 @@ class _Counting(TorchDispatchMode):
         super().__init__()
         self.counts = Counts()
         self._alive = 0
+        self._paused = False
         self._storages: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def __torch_dispatch__(
@@ -80,18 +83,39 @@ class _Counting(TorchDispatchMode):
     ) -> Any:
         result = function(*args, **(kwargs or {}))
         name = function._schema.name.removeprefix("aten::")
+        if self._paused:
+            return result
         if not (function.is_view or name.startswith(_WITHOUT_KERNEL)):
             tensors = [t for t in tree_leaves((args, kwargs, result)) if _has_data(t)]
             moved = sum(_touched(t) for t in tensors)
             product = flop_registry.get(function.overloadpacket)
             flops = product(*args, **(kwargs or {}), out_val=result) if product else 0
-            kernels = _KERNELS.get(name, 1)
-            self.counts.flops += [flops / kernels] * kernels
-            self.counts.bytes += [moved / kernels] * kernels
-        for tensor in tree_leaves(result):
+            self._add(name, flops, moved)
+        self._follow_all(result)
+        return result
+
+    def _add(self, name: str, flops: float, moved: float) -> None:
+        kernels = _KERNELS.get(name, 1)
+        self.counts.flops += [flops / kernels] * kernels
+        self.counts.bytes += [moved / kernels] * kernels
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    def add_graph(self, kernels: Sequence[Kernel], results: Any) -> None:
+        for kernel in kernels:
+            self._add(kernel.name, kernel.flops, kernel.bytes)
+        self._follow_all(results)
+
+    def _follow_all(self, results: Any) -> None:
+        for tensor in tree_leaves(results):
             if _has_data(tensor):
                 self._follow(tensor.untyped_storage())
-        return result
 
     def _follow(self, storage: Any) -> None:
         if storage in self._storages:
@@ -145,6 +169,15 @@ class _AsOnGpu(TorchFunctionMode):
                 return _attention(*args, **kwargs)
         return function(*args, **kwargs)
 
+    @contextmanager
+    def fresh(self) -> Iterator[None]:
+        """The same for a block that is traced: it casts its weights itself."""
+        outer, self._cast_weights = self._cast_weights, {}
+        try:
+            yield
+        finally:
+            self._cast_weights = outer
+
     def _cast(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
             return value
@@ -188,6 +221,11 @@ def _attention(
     )[0]
 
 
+def _log_likelihoods(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """As `log_likelihoods`, whose gradient torch does not trace on the device `meta`."""
+    return logits.float().log_softmax(-1).gather(1, tokens[:, None])[:, 0]
+
+
 @contextmanager
 def as_on_gpu() -> Iterator[None]:
     """Let the code of training choose what it chooses on a GPU with flash attention."""
@@ -217,16 +255,27 @@ def meta_model(config: dict[str, Any]) -> Any:
     return model
 
 
-def count(compute: Callable[[], torch.Tensor]) -> Counts:
+def count(
+    loss: Callable[[Callable[..., Any]], torch.Tensor], blocks: Sequence[torch.nn.Module] | None
+) -> Counts:
     """Count the kernels of a micro-batch.
 
     Args:
-        compute: computes its loss from tensors on the device `meta`.
+        loss: computes the loss from tensors on the device `meta`, with the function given for the
+            log-likelihoods.
+        blocks: transformer blocks that are compiled, as the log-likelihoods then are; None:
+            nothing is compiled.
     """
     counting = _Counting()
-    with as_on_gpu(), counting:
-        with _AsOnGpu():
-            loss = compute()
+    as_gpu = _AsOnGpu()
+    likelihoods: Callable[..., Any] = log_likelihoods
+    if blocks is not None:
+        likelihoods = as_compiled(_log_likelihoods, as_gpu.fresh, counting)
+        for block in blocks:
+            run_block_as_compiled(block, as_gpu.fresh, counting)
+    with as_on_gpu(), compiler_for_meta(), counting:
+        with as_gpu:
+            computed = loss(likelihoods)
         counting.counts.forward = len(counting.counts.flops)
-        loss.backward()
+        computed.backward()
     return counting.counts

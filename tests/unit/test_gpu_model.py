@@ -31,7 +31,7 @@ def test_the_configurations_have_the_students_parameters(student: str) -> None:
 def test_products_and_bytes_of_a_layer() -> None:
     layer = torch.nn.Linear(64, 32, bias=False, device="meta")
     states = _zeros(10, 64)
-    counts = count(lambda: layer(states).float().sum())
+    counts = count(lambda _: layer(states).float().sum(), None)
     # The product, and in the backward pass that of the weight's gradient.
     product = 2 * 10 * 64 * 32
     assert [flops for flops in counts.flops if flops] == [product, product]
@@ -44,9 +44,47 @@ def test_products_and_bytes_of_a_layer() -> None:
 
 def test_views_start_no_kernel_and_repeated_elements_count_once() -> None:
     weight = torch.nn.Parameter(_zeros(1, 32))
-    counts = count(lambda: torch.sum(weight.expand(1000, 32).transpose(0, 1) + 1))
+    counts = count(lambda _: torch.sum(weight.expand(1000, 32).transpose(0, 1) + 1), None)
     assert counts.forward == 2
     assert counts.bytes[0] == 4 * (32 + 32 * 1000)
+
+
+class _Pointwise(torch.nn.Module):
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(states * 2 + 1)
+
+
+def test_a_compiled_block_is_one_kernel_each_way() -> None:
+    size = 4 * 1000 * 64
+    found = []
+    for compiled in (False, True):
+        block, states = _Pointwise(), _zeros(1000, 64).requires_grad_()
+        counts = count(
+            lambda _, block=block, states=states: block(states).sum(), [block] if compiled else None
+        )
+        found.append(counts)
+    plain, fused = found
+    # Product, sum and hyperbolic tangent; the last kernel is the sum of the test.
+    assert plain.bytes[: plain.forward] == [2 * size, 2 * size, 2 * size, size]
+    assert fused.bytes[: fused.forward] == [2 * size, size]
+    assert fused.bytes[-1] == 3 * size, "reads the result and its gradient, writes a gradient"
+
+
+def test_compiled_layers_have_the_products_of_the_plain_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpu_model, "SIZES", (1024, 2048))
+    config = {"model_type": "gpt2", "n_embd": 64, "n_head": 2, "n_layer": 3}
+    plain, fused = (Model(config, LENGTHS, compiled=compiled) for compiled in (False, True))
+    assert (plain.way, fused.way) == ("flat", "flat")
+    for tokens in (1024, 2048):
+        flops = [model.value(tokens, lambda c: sum(c.flops)) for model in (plain, fused)]
+        assert flops[1] == pytest.approx(flops[0])
+        moved = [model.value(tokens, lambda c: sum(c.bytes)) for model in (plain, fused)]
+        assert moved[1] < moved[0]
+    whole = fused._count(config, 2048)[1]
+    assert fused.value(2048, lambda c: len(c.flops)) == pytest.approx(len(whole.flops))
+    assert fused.value(2048, lambda c: sum(c.bytes)) == pytest.approx(sum(whole.bytes))
 
 
 def test_kernels_take_the_time_of_their_products_or_of_their_bytes() -> None:

@@ -1,5 +1,6 @@
 """Compiled blocks of the paper's families: one graph, and the numbers of the model as it is."""
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch._dynamo.config
 from training_cases import architecture, tiny_cache, tiny_model, tiny_trainer
 
 from lamini.errors import LaminiError
+from lamini.forward.own import log_likelihoods
 from lamini.students.token_cache import TokenCache
-from lamini.training.compilation import compile_blocks
+from lamini.training.compilation import blocks_of, compile_blocks, compiled_log_likelihoods
 from lamini.training.ways import ways_to_try
 
 PAPER = ["t5", "t5-v1.1", "gpt2", "gpt-neo", "cerebras-gpt"]
@@ -33,6 +35,8 @@ def without_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         own(module, backend="aot_eager", **options)
 
     monkeypatch.setattr(torch.nn.Module, "compile", compile_eagerly)
+    whole = torch.compile
+    monkeypatch.setattr(torch, "compile", functools.partial(whole, backend="aot_eager"))
     torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=8):
         yield
@@ -42,8 +46,7 @@ def without_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_block_is_one_graph(name: str) -> None:
     """A second graph of a block would bring back what compilation saves."""
     model = tiny_model(name)
-    kinds = set(model._no_split_modules)
-    blocks = [module for module in model.modules() if type(module).__name__ in kinds]
+    blocks = blocks_of(model)
     calls: list[tuple[torch.nn.Module, tuple[object, ...], dict[str, object]]] = []
     for block in blocks:
         block.register_forward_pre_hook(
@@ -96,6 +99,20 @@ def test_with_the_compiler_losses_and_gradients_are_the_same(name: str, cache: T
     assert found[0].keys() == found[1].keys()
     for key, value in found[0].items():
         torch.testing.assert_close(found[1][key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_the_compiled_loss_is_that_of_the_model() -> None:
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 300, (17,), generator=generator)
+    found = []
+    for likelihoods in (log_likelihoods, compiled_log_likelihoods()):
+        logits = torch.randn(17, 300, generator=generator.manual_seed(4)).requires_grad_()
+        values = likelihoods(logits, labels)
+        (values * torch.arange(17)).sum().backward()
+        found.append((values.detach(), logits.grad))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+    found_graphs = torch._dynamo.explain(log_likelihoods)(logits, labels)
+    assert (found_graphs.graph_count, found_graphs.graph_break_count) == (1, 0)
 
 
 def test_a_compiled_model_shares_no_cache() -> None:

@@ -13,17 +13,18 @@ import numpy as np
 import torch
 
 from lamini.errors import LaminiError
+from lamini.forward.own import log_likelihoods
 from lamini.forward.proof import Reference, proof_tokens
 from lamini.students.numerics import choose_precision
 from lamini.students.token_cache import Integers, TokenCache
 from lamini.training.adapter import perturbed, trainable_embeddings
 from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
-from lamini.training.compilation import compile_blocks
+from lamini.training.compilation import compile_blocks, compiled_log_likelihoods
 from lamini.training.fast_modules import align_head, fuse_activations
 from lamini.training.gradients import GradientSums
 from lamini.training.job import TrainingJob
 from lamini.training.layout import MicroBatch, choose_shapes, lay_out, lay_out_flat
-from lamini.training.losses import token_losses
+from lamini.training.losses import Likelihoods, token_losses
 from lamini.training.micro_batches import CPU_COSTS, MicroBatchCosts, measure_costs
 from lamini.training.optimization import autocast, protect_t5_from_overflow
 from lamini.training.ranks import Ranks
@@ -101,6 +102,7 @@ class Computation:
         self._architecture, self._start_token = job.architecture, start_token
         self._name, self._costs = job.model, CPU_COSTS
         self._row_shapes: Integers | None = None
+        self._likelihoods: Likelihoods = log_likelihoods
         self.precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
         proven = pairs_to_prove(cache, used, proof_tokens(model))
         sample = [(cache.prompt(int(p)), cache.response(int(p))) for p in proven]
@@ -113,6 +115,7 @@ class Computation:
                 align_head(model.get_output_embeddings())
             if job.recipe.compile:
                 compile_blocks(model, job.model)
+                self._likelihoods = compiled_log_likelihoods()
             candidates = ways_to_try(model, self.precision, compiled=job.recipe.compile)
             choice = reference.choose(
                 {way: functools.partial(self._tried, proven, way) for way in candidates},
@@ -223,7 +226,7 @@ class Computation:
         """Loss of a micro-batch, after its backward pass."""
         batch = self._on_device(batch)
         with self._autocast():
-            losses = token_losses(self._model, batch, self._way)
+            losses = token_losses(self._model, batch, self._way, self._likelihoods)
         part = (losses * batch.weights).sum()
         if scale is not None:
             (part * scale).backward()
@@ -346,7 +349,9 @@ class Computation:
             batch = self._batch(pairs, np.ones(len(pairs)), micro_batch, shared, way)
             order = [pair for row in micro_batch.rows for pair in row]
             lengths = [int(self._cache.response_lengths[pairs[pair]]) for pair in order]
-            losses = token_losses(self._model, self._on_device(batch), way).split(lengths)
+            losses = token_losses(
+                self._model, self._on_device(batch), way, self._likelihoods
+            ).split(lengths)
             found |= {pair: -part for pair, part in zip(order, losses, strict=True)}
         return [found[pair] for pair in range(len(pairs))]
 

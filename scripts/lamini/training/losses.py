@@ -4,6 +4,7 @@ The output head is a third of a small model's work, so it is applied only to sup
 The hidden states are computed in the micro-batch's way (`ways`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,14 +17,20 @@ from lamini.forward.states import head_logits, last_states
 from lamini.training.batches import Batch
 from lamini.training.ways import Way
 
+Likelihoods = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Log-probability of each token from logits and tokens."""
 
-def token_losses(model: Any, batch: Batch, way: Way) -> torch.Tensor:
+
+def token_losses(
+    model: Any, batch: Batch, way: Way, likelihoods: Likelihoods = log_likelihoods
+) -> torch.Tensor:
     """Loss of each supervised token in nats, fp32. Shape (S,).
 
     Args:
         model: a Hugging Face model with a language-model head.
         batch: the micro-batch, laid out for `way`.
         way: way of computation.
+        likelihoods: `log_likelihoods`, or the same compiled.
     """
     if way == "alone":
         logits = _own_logits(model, batch)
@@ -31,7 +38,7 @@ def token_losses(model: Any, batch: Batch, way: Way) -> torch.Tensor:
         compute = _STATES[way]
         states = compute(model, batch).flatten(0, 1)
         logits = head_logits(model, states[batch.positions])
-    return -log_likelihoods(logits, batch.labels)
+    return -likelihoods(logits, batch.labels)
 
 
 def _own_logits(model: Any, batch: Batch) -> torch.Tensor:
