@@ -13,6 +13,7 @@ from lamini.catalogue import Catalogue
 from lamini.catalogue.evaluation import acceptance_params
 from lamini.command import add_config_arguments, read_config, run_command
 from lamini.errors import LaminiError
+from lamini.files import listed
 from lamini.tables.acceptance_table import Judgement, judge_scores, summary
 from lamini.text_table import text_table
 from lamini.workflow import Workflow
@@ -37,11 +38,13 @@ def _judge(catalogue: Catalogue) -> None:
     table = catalogue.tables.get("acceptance")
     if table is None:
         raise LaminiError("report.acceptance: no evaluated model is listed; nothing to compare")
-    inputs = table.inputs
-    for path in inputs["evals"]:
-        if not Path(path).is_file():
+    files = {name: [Path(path) for path in listed(of)] for name, of in table.inputs.items()}
+    for path in files["evals"]:
+        if not path.is_file():
             raise LaminiError(f"{path}: no such file; run `snakemake acceptance` first")
-    judgements = list(judge_scores(inputs, acceptance_params(catalogue)))
+    judgements = [
+        *judge_scores(files["evals"], files["published"][0], acceptance_params(catalogue))
+    ]
     others = [j for j in judgements if j.verdict != "accepted"]
     if others:
         header = ("Model", "Task", "Verdict", "Ours", "Authors'", "Changed examples")

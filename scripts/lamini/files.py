@@ -19,6 +19,9 @@ import orjson
 
 from lamini.errors import LaminiError, disk_full
 
+Files = Path | list[Path]
+"""A named input or output of a rule: a file, or a list of files."""
+
 
 def listed(paths: str | Iterable[str] | None) -> list[str]:
     """Named input of a rule as a list; Snakemake passes one file as a string, no file as None."""

@@ -8,7 +8,6 @@ Files below `results/` are outputs of rules, and Snakemake compares them in its 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from lamini.paths import is_result
 
@@ -22,7 +21,7 @@ def is_user_file(path: str) -> bool:
     return not (is_result(path) or path.startswith("package:"))
 
 
-def rule_inputs(paths: Iterable[str]) -> list[Any]:
+def rule_inputs(paths: Iterable[str]) -> list[str]:
     """Inputs of a rule: user-provided files as `ancient`; outputs of rules unchanged; files of
     packages left out."""
     from snakemake.io import ancient

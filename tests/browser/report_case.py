@@ -61,37 +61,34 @@ class ReportCase:
     def table(self, name: str) -> None:
         """Make one table from its inputs."""
         table = self.catalogue.tables[name]
-        inputs = table.inputs
-        if table.entry.last:
-            inputs = inputs | {"made": []}
+        inputs = {**table.inputs, **({"made": []} if table.entry.last else {})}
         outputs = _outputs(table)
-        make_table(name, inputs, ItemParams.model_validate(table.params), outputs)
+        make_table(name, _files(inputs), ItemParams.model_validate(table.params), outputs)
         _record("make_table", table.params, inputs, outputs)
 
     def figure(self, name: str) -> None:
         """Draw one figure from its inputs."""
         figure = self.catalogue.figures[name]
         outputs = _outputs(figure)
-        draw_figure(name, figure.inputs, ItemParams.model_validate(figure.params), outputs)
+        draw_figure(name, _files(figure.inputs), ItemParams.model_validate(figure.params), outputs)
         _record("draw_figure", figure.params, figure.inputs, outputs)
 
     def report(self, page: str) -> Path:
         """Collect the lineage, and write the report."""
-        tables = [f"results/tables/table_{name}.json" for name in TABLES]
-        pictures = [f"results/figures/figure_{name}.png" for name in FIGURES]
-        lineage = "results/report/lineage.json"
-        collect_lineage(inputs={"tables": tables, "figures": pictures}, lineage=lineage)
-        inputs = self.catalogue.report_inputs() | {
+        tables = [Path(f"results/tables/table_{name}.json") for name in TABLES]
+        pictures = [Path(f"results/figures/figure_{name}.png") for name in FIGURES]
+        collect_lineage(tables=tables, figures=pictures, lineage="results/report/lineage.json")
+        inputs = _files(self.catalogue.report_inputs()) | {
             "tables": tables,
             "figures": pictures,
-            "data": [path.replace(".png", ".csv") for path in pictures],
+            "data": [path.with_suffix(".csv") for path in pictures],
             "summaries": [],
             "topics": [],
         }
         output = Path(f"results/report/{page}.html")
         settings = self.catalogue.report_params().model_copy(update={"studies": []})
         answers = output.with_name("answers.html")
-        write_report(inputs=inputs, settings=settings, page=output, answers_page=answers)
+        write_report(**inputs, settings=settings, page=output, answers_page=answers)
         return output.absolute()
 
     def make_all(self) -> Path:
@@ -198,6 +195,14 @@ class ReportCase:
 
     def _csv(self, name: str, heading: list[str], rows: Iterable[list[str]]) -> None:
         _write_csv(self.analysis / f"{name}.csv", heading, rows)
+
+
+def _files(inputs: Mapping[str, str | list[str]]) -> dict[str, Any]:
+    """Named inputs of a rule, as its function gets them."""
+    return {
+        name: Path(files) if isinstance(files, str) else [*map(Path, files)]
+        for name, files in inputs.items()
+    }
 
 
 def _outputs(item: Item) -> dict[str, str | Path]:

@@ -96,7 +96,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
             write_jsonl(f"{model}.jsonl", rows)
             answers.append(f"{model}.jsonl")
         select_items(
-            inputs={"answers": answers, "exclude": [settings.exclude]},
+            answers=[Path(path) for path in answers],
+            exclude=[Path(settings.exclude)],
+            dataset=[],
             rated="items.jsonl",
             key="key.json",
             funnel="funnel.json",

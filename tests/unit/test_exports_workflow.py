@@ -130,7 +130,7 @@ def test_the_table_has_share_and_loss_of_each_file(tmp_path: Path) -> None:
             score=score,
         ).write(paths[-1])
     params = ExportsParams(models={"small": "Small"}, task="RTE")
-    table = exports_table({"checks": paths}, params)
+    table = exports_table(paths, params)
     assert [[cell.text() for cell in row] for row in table.rows] == [
         ["Small", "f16", "2.5", "100.00", "100", "113", "55.0", "+0.0"],
         ["Small", "q4_k_m", "2.5", "92.50", "100", "113", "53.2", "-1.8"],

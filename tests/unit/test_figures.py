@@ -200,7 +200,7 @@ def test_a_base_model_of_this_run_replaces_the_published_one() -> None:
     rows = _draw("5", {"evals": evals, "published": str(PAPER / "eval_results.csv")}, params)
     found = [(row["score"], row["drawn"]) for row in rows if row["model"] == "T5-small"]
     assert found == [("published", ""), ("ours", "base")]
-    chart = score_chart({"data": "5-a.csv"}, ReportParams.model_construct())
+    chart = score_chart(Path("5-a.csv"), ReportParams.model_construct())
     small = [one for one in chart["panels"][0]["series"] if one["small"]]
     assert {("T5", "base models, ours"), ("T5", "base models, published")} <= {
         (one["name"], one["kind"]) for one in small
@@ -239,7 +239,9 @@ def test_symbols_have_hat_and_index_and_other_names_stay() -> None:
 
 def test_the_page_names_lines_with_hat_and_index() -> None:
     _lengths()
-    chart = length_chart({"data": "lengths-a.csv"}, ReportParams.model_construct(symbols=SYMBOLS))
+    chart = length_chart(
+        data=Path("lengths-a.csv"), params=ReportParams.model_construct(symbols=SYMBOLS)
+    )
     assert [series["shown"] for panel in chart["panels"] for series in panel["series"]] == [
         [("D\u0302", "A")],
         [("D\u0302", "A")],
@@ -280,7 +282,7 @@ def test_scores_that_were_measured_otherwise_are_marked(monkeypatch: pytest.Monk
     # Two of three are in bf16 and have 12 examples; all three should have the published 277.
     assert found == {"Mine": "examples, precision", "Other": "examples", "Third": "examples"}
     assert labels[0]["xlabel"] == "parameters\n≠ not measured as the others: examples, precision"
-    chart = score_chart({"data": "5-a.csv"}, ReportParams.model_construct())
+    chart = score_chart(Path("5-a.csv"), ReportParams.model_construct())
     (panel,) = chart["panels"]
     series = {(one["name"], one["kind"]): one["labels"] for one in panel["series"]}
     assert series["mine-GPT", "ours"] == ["Mine ≠ examples, precision"]
@@ -295,7 +297,7 @@ def test_a_reference_model_has_one_label_on_the_page_above_its_lines() -> None:
     rows = ["model,family,architecture,parameters,score,average,drawn,unlike"]
     rows += ["A,F,f,7e9,published,60.25,line,", "A,F,f,7e9,ours,59.5,line,examples"]
     Path("5.csv").write_text("\n".join(rows) + "\n")
-    chart = score_chart({"data": "5.csv"}, ReportParams.model_construct())
+    chart = score_chart(Path("5.csv"), ReportParams.model_construct())
     label = "A: ours 59.5 ≠ examples, published 60.2"
     assert chart["panels"][0]["levels"] == [
         {"y": 59.5, "published": False, "label": "", "place": 0},
@@ -313,7 +315,7 @@ def test_learning_curves() -> None:
     params = {"students": [student("s", "S")]}
     drawn = _draw("learning_curves", {"metrics": ["metrics.jsonl"]}, params)
     named = ReportParams.model_construct(student_keys=["s"], students=["S"])
-    chart = learning_chart({"data": "learning_curves-a.csv"}, named)
+    chart = learning_chart(Path("learning_curves-a.csv"), named)
     assert [(one["name"], one["kind"], one["points"]) for one in chart["panels"][0]["series"]] == [
         ("S", "training", [[1, 2.9], [2, 2.5]]),
         ("S", "held out", [[0, 3.0], [2, 2.6]]),

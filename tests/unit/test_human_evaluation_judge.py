@@ -114,9 +114,16 @@ def test_a_sample_of_the_dataset_is_judged_without_people(
         for word in ("Good", "Bad", "Odd")
     ]
     pl.DataFrame(rows).write_parquet("data.parquet")
-    inputs = {"dataset": "data.parquet", "manifest": "none"}
     settings = flow.study_params("quality").model_copy(update={"samples_per_source": 3})
-    select_items(inputs=inputs, rated="r.jsonl", key="k.json", funnel="f.json", settings=settings)
+    select_items(
+        answers=[],
+        exclude=[],
+        dataset=[Path("data.parquet")],
+        rated="r.jsonl",
+        key="k.json",
+        funnel="f.json",
+        settings=settings,
+    )
     assert {tuple(row["annotators"]) for row in read_jsonl("r.jsonl")} == {()}
 
     def write(body: dict) -> tuple[str, str]:

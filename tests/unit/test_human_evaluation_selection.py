@@ -50,9 +50,14 @@ def settings(**changes: Any) -> SelectItems:
     return SelectItems.model_validate(values | changes)
 
 
-def select(inputs: dict[str, Any], **changes: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def select(
+    inputs: dict[str, list[str]], **changes: Any
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    files = {name: [*map(Path, paths)] for name, paths in inputs.items()}
     select_items(
-        inputs=inputs,
+        answers=files.get("answers", []),
+        exclude=files.get("exclude", []),
+        dataset=files.get("dataset", []),
         rated="items.jsonl",
         key="key.json",
         funnel="funnel.json",
@@ -144,8 +149,7 @@ def test_each_source_gives_pairs_whose_parts_are_rated_apart() -> None:
         for n in range(9)
     ]
     pl.DataFrame(rows).write_parquet("data.parquet")
-    Path("manifest.json").write_text("{}")
-    inputs = {"dataset": "data.parquet", "manifest": "manifest.json"}
+    inputs = {"dataset": ["data.parquet"]}
     items, key = select(inputs, kind="dataset", study="dataset")
     counts = Counter((key[item["item"]]["subject"], item["part"]) for item in items)
     assert set(counts.values()) == {3} and len(counts) == 4

@@ -103,10 +103,10 @@ def test_a_function_gets_what_its_rule_declares() -> None:
         """A function that takes all named files."""
 
     assert arguments(_job(), draw_figure) == {
-        "inputs": {"prompts": "results/prompts/a.jsonl", "unused": ["config/seeds"]},
+        "inputs": {"prompts": Path("results/prompts/a.jsonl"), "unused": [Path("config/seeds")]},
         "outputs": {
-            "shards": ["results/queries/0.jsonl", "results/queries/1.jsonl"],
-            "funnel": "results/f",
+            "shards": [Path("results/queries/0.jsonl"), Path("results/queries/1.jsonl")],
+            "funnel": Path("results/f"),
         },
     }
 

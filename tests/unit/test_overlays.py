@@ -186,7 +186,7 @@ def test_tables_of_training_are_left_out_and_those_of_scores_kept():
 )
 def test_table_3_tells_where_the_weights_are_from(name, expected):
     item = Catalogue(flow(name)).tables["03"]
-    table = collection_table(item.inputs, item.entry.params(item.catalogue))
+    table = collection_table(Path(item.inputs["published"]), item.entry.params(item.catalogue))
     assert [row[-1].value for row in table.rows] == [expected] * 15
 
 

@@ -57,7 +57,7 @@ def _edit(artifact: str, **changes: Any) -> None:
 
 
 def _lineage(table: str = TABLE) -> dict[str, Any]:
-    collect_lineage(inputs={"tables": table, "figures": []}, lineage="results/report/lineage.json")
+    collect_lineage(tables=[Path(table)], figures=[], lineage="results/report/lineage.json")
     found: dict[str, Any] = read_json("results/report/lineage.json")
     return found
 
@@ -134,17 +134,14 @@ def test_the_crate_is_a_workflow_run_crate() -> None:
     _lineage()
     Path("results/report/index.html").write_text("<!doctype html>")
     Path("results/run_config.yaml").write_text(yaml.safe_dump({"seed": 42}))
-    inputs = {
-        "lineage": "results/report/lineage.json",
-        "report": "results/report/index.html",
-        "config": "results/run_config.yaml",
-        "snakefile": str(ROOT / "Snakefile"),
-        "citation": str(ROOT / "CITATION.cff"),
-    }
     written = []
     for _ in range(2):
         write_crate(
-            inputs=inputs,
+            lineage=Path("results/report/lineage.json"),
+            report=Path("results/report/index.html"),
+            config=Path("results/run_config.yaml"),
+            snakefile=ROOT / "Snakefile",
+            citation=ROOT / "CITATION.cff",
             settings=CrateParams(title="Run", files=None, version=1),
             metadata="results/ro-crate-metadata.json",
             workflow="results/workflow/Snakefile",

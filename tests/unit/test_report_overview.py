@@ -22,7 +22,7 @@ from lamini.report.overview import (
 )
 from lamini.tables.cost_table import CostRow
 from lamini.tables.reproduction_table import ReproductionRow
-from lamini.tables.table import summary_of
+from lamini.tables.table_file import summary_of
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
 

@@ -58,7 +58,7 @@ def _run_of_the_paper(scores_of: dict[str, str]) -> tuple[list[str], list[dict[s
 
 def test_the_yardsticks_are_computed_from_the_papers_own_numbers() -> None:
     """Of 225 scores the initialisations would have 114 within; another student 31.7 %."""
-    paper = Paper.read(PUBLISHED)
+    paper = Paper.read(Path(PUBLISHED["published"]), Path(PUBLISHED["collection"]))
     evals, models = _run_of_the_paper({student: student for student in paper.initializations})
     params = {"models": models, "tasks": {task: task for task in _paper_tasks()}}
     rows, text, _ = made_table("reproduction", PUBLISHED | {"evals": evals}, params)
@@ -160,7 +160,11 @@ def test_improvements_are_compared_with_the_papers() -> None:
     assert "1 of 2 published improvements over the initialisation match ours (50 %)" in text
     # Shifted to 0, the interval of RTE contains -0.7, and the interval of SST excludes 5.8.
     assert "By the same count 1 would match if nothing had been trained" in text
-    paper, others, matching = Paper.read(PUBLISHED), 0, 0
+    paper, others, matching = (
+        Paper.read(Path(PUBLISHED["published"]), Path(PUBLISHED["collection"])),
+        0,
+        0,
+    )
     for task, after in (("RTE", falling), ("SST", rising)):
         found = compare(before, after, 1)
         theirs = paper.improvement("LaMini-T5-61M", task)

@@ -96,20 +96,20 @@ def test_students_of_one_mixture_and_mixtures_of_one_student_are_compared(files:
 def test_tables_show_the_facts(files: Files) -> None:
     path = files.fit()
     facts = SweepFacts.read(path)
-    scores = sweep_table({"fitted": path}, _params())
+    scores = sweep_table(path, _params())
     assert _column(scores, "Student")[:1] == ["Small, all"]
     assert _column(scores, "Score") == [size.score for size in facts.sizes]
     low, high = facts.sizes[0].interval or (0, 0)
     assert _column(scores, "95 % interval")[0] == f"{low:.1f} to {high:.1f}"
     assert [row[1].text() for row in scores.rows[:5]] == ["1 %", "4 %", "10 %", "30 %", "100 %"]
-    laws = law_table({"fitted": path}, _params())
+    laws = law_table(path, _params())
     assert _column(laws, "Measure") == ["score", "held-out loss"] * 4
     inside = _column(laws, "Within").count("yes")
     assert laws.summary == (
         "The largest size lies within the interval that the smaller ones predict in"
         f" {inside} of 8 laws."
     )
-    compared = compared_table({"fitted": path}, _params())
+    compared = compared_table(path, _params())
     bold = [row[2].bold for row in compared.rows]
     assert bold == [(pair.p_holm or 1) < 0.05 for pair in facts.compared]
     assert compared.summary == (
@@ -126,7 +126,7 @@ def test_without_tasks_the_loss_alone_is_fitted(
     assert ([law.measure for law in facts.laws], facts.compared) == (["held_out_loss"], [])
     a, b, c = facts.laws[0].a, facts.laws[0].b, facts.laws[0].c
     assert (a + b * 25_000**-c) == pytest.approx(1.9 + 9 * 25_000**-0.25, abs=0.02)
-    scores = sweep_table({"fitted": path}, _params(several=False))
+    scores = sweep_table(path, _params(several=False))
     assert [cell.text() for cell in scores.rows[0]][:8] == ["Small", "1 %", "2,500", "3", *"––––"]
 
 
@@ -136,10 +136,10 @@ def test_one_seed_and_two_sizes_show_what_is_missing(
     monkeypatch.chdir(tmp_path)
     one = {group: Simulated(seeds=1) for group in list(DRAWN)[:2]}
     path = write_files(one).fit()
-    compared = compared_table({"fitted": path}, _params())
+    compared = compared_table(path, _params())
     assert compared.summary == "One seed says nothing of chance: no comparison is tested."
     assert _column(compared, "p") == [None]
-    laws = law_table({"fitted": path}, _params())
+    laws = law_table(path, _params())
     assert set(_column(laws, "Within")) <= {"yes", "no"}
     few = write_files(one)
     kept = [n for n, point in enumerate(few.settings.points) if point.samples in (0.1, 1.0)]
@@ -149,7 +149,7 @@ def test_one_seed_and_two_sizes_show_what_is_missing(
         few.evals,
         few.settings.model_copy(update={"points": points}),
     )
-    laws = law_table({"fitted": two.fit()}, _params())
+    laws = law_table(two.fit(), _params())
     assert (laws.rows, laws.summary) == (
         [],
         "The sweep has too few sizes to predict one from the others.",
@@ -161,7 +161,7 @@ def test_other_examples_are_refused_and_other_conditions_are_marked(files: Files
     result = EvaluationResult.read(changed)
     for path in (p for p in files.evals if p.startswith("evals/large")):
         EvaluationResult.read(path).model_copy(update={"precision": "bf16"}).write(path)
-    compared = compared_table({"fitted": files.fit()}, _params())
+    compared = compared_table(files.fit(), _params())
     differences = [row[2].suffix for row in compared.rows]
     assert differences.count("≠") == 2
     assert "precision fp32 against bf16 (Large, all against Small, all" in compared.notes[-1]
@@ -175,7 +175,7 @@ def test_other_examples_are_refused_and_other_conditions_are_marked(files: Files
 def test_the_figure_draws_every_training_and_every_law(files: Files, measure: str) -> None:
     path = files.fit()
     params = SweepFigureParams(students=NAMES, several_mixtures=True, measure=measure)
-    drawing = draw_sweep({"fitted": path}, params)
+    drawing = draw_sweep(path, params)
     facts = SweepFacts.read(path)
     rows = [dict(zip(drawing.columns, row, strict=True)) for row in drawing.rows]
     trained = [row for row in rows if row["kind"] == "training"]
@@ -238,7 +238,7 @@ def test_the_figures_data_can_be_read(files: Files, tmp_path: Path) -> None:
 
     params = SweepFigureParams(students=NAMES, several_mixtures=True, measure="score")
     outputs = {form: tmp_path / f"f.{form}" for form in ("pdf", "png", "csv")}
-    save_drawing(draw_sweep({"fitted": files.fit()}, params), outputs, reproduction=True)
+    save_drawing(draw_sweep(files.fit(), params), outputs, reproduction=True)
     rows = list(csv.DictReader((tmp_path / "f.csv").open()))
     assert {row["kind"] for row in rows} == {"training", "law", "predicted"}
     assert len([row for row in rows if row["kind"] == "training"]) == 4 * len(SIZES) * 3

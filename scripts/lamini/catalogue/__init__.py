@@ -17,7 +17,7 @@ from lamini.catalogue.evaluation import EVALUATION
 from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
 from lamini.catalogue.models import MODELS
 from lamini.catalogue.params import CrateParams, LineageParams, ReportParams
-from lamini.catalogue.run import Run
+from lamini.catalogue.run import RuleFiles, Run
 from lamini.catalogue.sweeps import sweep_entry, sweep_section, swept
 from lamini.errors import LaminiError
 from lamini.user_files import rule_inputs, user_files_digest
@@ -70,10 +70,10 @@ class Item:
     catalogue: "Catalogue"
 
     @property
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> RuleFiles:
         """Named input files of its builder."""
         made = {"made": self.catalogue.data_of_others(self)} if self.entry.last else {}
-        return made | self.entry.inputs(self.catalogue)
+        return {**made, **self.entry.inputs(self.catalogue)}
 
     @property
     def params(self) -> dict[str, Any]:
@@ -128,23 +128,23 @@ class Catalogue(Run):
             for path in other.entry.files("csv")
         ]
 
-    def report_inputs(self) -> dict[str, Any]:
+    def report_inputs(self) -> RuleFiles:
         """Named inputs of the report."""
         return {
             "tables": self.table_files("json"),
             "figures": self.figure_files("png"),
             "data": self.figure_files("csv"),
-            **(self.analysis(projection=paths.PROJECTION) if self.panels else {}),
+            "projection": [paths.PROJECTION.format(mixture=self.mixture)] if self.panels else [],
             "lineage": paths.LINEAGE,
             "config": paths.RUN_CONFIG,
             **self.analysis(manifest=paths.DATASET_MANIFEST),
             "summaries": self.summaries,
             "topics": [paths.TOPIC_FUNNEL] if self.has_topics else [],
             "answers": [paths.ANSWERS.format(model=model) for model in self.rated_models],
-            **({"ratings": self.rated("models", paths.RATINGS)} if self.rated_models else {}),
+            "ratings": [self.rated("models", paths.RATINGS)] if self.rated_models else [],
         }
 
-    def lineage_inputs(self) -> dict[str, Any]:
+    def lineage_inputs(self) -> RuleFiles:
         """Named inputs of the lineage: all tables and figures."""
         return {"tables": self.table_files("json"), "figures": self.figure_files("png")}
 
@@ -152,7 +152,7 @@ class Catalogue(Run):
     def _code(self) -> list[str]:
         return [paths.of_project(name) for name in CODE]
 
-    def crate_inputs(self) -> dict[str, Any]:
+    def crate_inputs(self) -> RuleFiles:
         """Named inputs of the RO-Crate; `snakefile` and `citation` are part of the repository."""
         snakefile, citation = rule_inputs(self._code)
         return {

@@ -1,14 +1,12 @@
 """Report section: costs of the run."""
 
-from typing import Any
-
 from lamini import paths
 from lamini.catalogue.entries import Section, TableEntry
 from lamini.catalogue.params import CostByModelParams, CostBySourceParams
-from lamini.catalogue.run import Run
+from lamini.catalogue.run import RuleFiles, Run
 
 
-def _generation(run: Run) -> dict[str, Any]:
+def _generation(run: Run) -> RuleFiles:
     return {"generation": paths.GENERATION} if run.generated else {}
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from lamini import paths
 from lamini.catalogue.params import BuilderParams, NoParams
-from lamini.catalogue.run import Run
+from lamini.catalogue.run import RuleFiles, Run
 from lamini.errors import LaminiError
 
 
@@ -33,7 +33,7 @@ class Entry:
     """Caption without the number; `{value}` is a placeholder for a value of the data."""
     builder: str
     """`module:function` that builds it from inputs and params."""
-    inputs: Callable[[Run], dict[str, Any]]
+    inputs: Callable[[Run], RuleFiles]
     """Named input files of the builder."""
     params: Callable[[Run], BuilderParams] = lambda run: NoParams()
     """Params of the builder: everything that it depends on, except the inputs."""

@@ -1,8 +1,8 @@
 """View of the configuration for the catalogue: models, studies, paths, published numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lamini import paths
 from lamini.catalogue.paper import PAPER, PAPER_TEACHER
@@ -11,6 +11,10 @@ from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
     from lamini.workflow import Workflow
+
+
+RuleFiles = Mapping[str, str | list[str]]
+"""Named inputs of a rule: a path, or a list of paths."""
 
 
 class Run:
@@ -150,7 +154,7 @@ class Run:
         return [paths.RATING_SUMMARY.format(study=study) for study in self.flow.studies]
 
 
-def published(name: str, **others: str) -> dict[str, Any]:
+def published(name: str, **others: str) -> dict[str, str]:
     """Files of the published numbers as inputs; part of the repository, so `ancient`."""
     names = {"published": name, **others}
     files = rule_inputs(f"{PAPER}/{file}.csv" for file in names.values())

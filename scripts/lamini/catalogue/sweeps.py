@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
 from lamini.catalogue.params import SweepFigureParams, SweepTableParams
-from lamini.catalogue.run import Run
+from lamini.catalogue.run import RuleFiles, Run
 
 SWEEP, LAW, COMPARED, LOSS = "sweep_", "law_", "compared_", "loss_"
 """Start of the names of a sweep's tables and figures."""
@@ -46,7 +46,7 @@ def sweep_entry(kind: Literal["table", "figure"], item: str) -> TableEntry | Fig
     return None
 
 
-def _inputs(name: str) -> Callable[[Run], dict[str, Any]]:
+def _inputs(name: str) -> Callable[[Run], RuleFiles]:
     return lambda run: {"fitted": paths.SWEEP.format(sweep=name)}
 
 

@@ -1,26 +1,25 @@
 """Learning curves: training loss per step, and held-out loss at the steps that measured it."""
 
 import math
-from typing import Any
+from pathlib import Path
 
 from lamini.catalogue.params import TrainingParams
 from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.training.metrics import StepMetrics
 
 
-def draw_learning_curves(inputs: dict[str, Any], params: TrainingParams) -> Drawing:
+def draw_learning_curves(metrics: list[Path], params: TrainingParams) -> Drawing:
     """One panel per student.
 
     Args:
-        inputs: `metrics` (JSONL files, in the order of the students).
+        metrics: JSONL files, in the order of the students.
         params: the students.
     """
-    paths = [inputs["metrics"]] if isinstance(inputs["metrics"], str) else list(inputs["metrics"])
-    columns = min(3, len(paths))
-    lines = math.ceil(len(paths) / columns)
+    columns = min(3, len(metrics))
+    lines = math.ceil(len(metrics) / columns)
     figure, axes = subplots(lines, columns, figsize=(PAGE_WIDTH, 0.4 + 1.9 * lines), squeeze=False)
     data = []
-    for axis, path, student in zip(axes.flat, paths, params.students, strict=False):
+    for axis, path, student in zip(axes.flat, metrics, params.students, strict=False):
         rows = StepMetrics.read_rows(path)
         trained = [(row.step, row.loss) for row in rows if row.loss is not None]
         held_out = [(row.step, row.held_out_loss) for row in rows if row.held_out_loss is not None]
@@ -38,6 +37,6 @@ def draw_learning_curves(inputs: dict[str, Any], params: TrainingParams) -> Draw
         axis.set(title=student.name, xlabel="step", ylabel="loss, nats per token")
         axis.legend()
         data += [[student.key, row.step, row.loss, row.held_out_loss] for row in rows]
-    for axis in axes.flat[len(paths) :]:
+    for axis in axes.flat[len(metrics) :]:
         axis.set_visible(False)
     return Drawing(figure, ["model", "step", "loss", "held_out_loss"], data)

@@ -1,7 +1,7 @@
 """Length distributions of instructions and responses in tokens, per source."""
 
 from collections import defaultdict
-from typing import Any
+from pathlib import Path
 
 from lamini.catalogue.params import LengthsParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots, symbol_text
@@ -10,15 +10,15 @@ from lamini.tables.published import read_csv
 _TEXTS = ("instruction", "response")
 
 
-def draw_lengths(inputs: dict[str, Any], params: LengthsParams) -> Drawing:
+def draw_lengths(lengths: Path, params: LengthsParams) -> Drawing:
     """One panel for instructions and one for responses; one line per source.
 
     Args:
-        inputs: `lengths` (CSV of `measure_dataset`).
+        lengths: CSV of `measure_dataset`.
         params: symbols of the sources.
     """
     curves: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for row in read_csv(inputs["lengths"]):
+    for row in read_csv(lengths):
         key = (row["text"], row["instruction_source"])
         curves[key].append((int(row["tokens_from"]), int(row["samples"])))
     figure, axes = subplots(1, len(_TEXTS), figsize=(PAGE_WIDTH, 2.6), sharey=True, squeeze=False)

@@ -1,6 +1,6 @@
 """Share of near-duplicate instructions at each threshold of similarity, per source."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,21 +13,22 @@ _ROUNDING = 1e-6
 """Similarities are stored as float32."""
 
 
-def draw_near_duplicates(inputs: dict[str, Any], params: NearDuplicateCurveParams) -> Drawing:
+def draw_near_duplicates(
+    near_duplicates: Path, counts: Path, params: NearDuplicateCurveParams
+) -> Drawing:
     """One line per source, from the run's threshold to 1 (all shingles equal).
 
     The originals are those of the run's threshold: a text that is a near-duplicate there is no
     original for a higher threshold, so that the shares of higher thresholds are lower bounds.
 
     Args:
-        inputs: `near_duplicates` (Parquet with similarities), `counts` (CSV per source).
+        near_duplicates: Parquet with similarities.
+        counts: CSV of the instructions per source.
         params: threshold of the run, name of the mixture, symbols of the sources.
     """
-    similar = pl.read_parquet(
-        inputs["near_duplicates"], columns=["instruction_source", "similarity"]
-    )
-    counts = pl.read_csv(inputs["counts"])
-    totals = dict(counts.select("instruction_source", "instructions").iter_rows())
+    similar = pl.read_parquet(near_duplicates, columns=["instruction_source", "similarity"])
+    per_source = pl.read_csv(counts).select("instruction_source", "instructions")
+    totals = dict(per_source.iter_rows())
     thresholds = [*np.arange(params.threshold, 1 - _STEP / 2, _STEP).round(4).tolist(), 1.0]
     figure, axes = subplots(1, 1, figsize=(PAGE_WIDTH, 2.6), squeeze=False)
     axis, data = axes[0][0], []

@@ -1,5 +1,6 @@
 """Figure 3: t-SNE of instruction embeddings, two sources per panel."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,16 +12,16 @@ _LEGEND_DOT = 26
 """Area of the dots in the legend, in square points."""
 
 
-def draw_projection(inputs: dict[str, Any], params: ProjectionParams) -> Drawing:
+def draw_projection(projection: Path, neighbourhoods: Path, params: ProjectionParams) -> Drawing:
     """Draw the panels side by side.
 
     Args:
-        inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y), and
-            `neighbourhoods` (CSV: one row per panel, in the same order).
+        projection: Parquet with panel, instruction_source, instruction, x, y.
+        neighbourhoods: CSV with one row per panel, in the same order.
         params: panels, and symbols of the sources.
     """
-    points = pl.read_parquet(inputs["projection"])
-    kept = pl.read_csv(inputs["neighbourhoods"]).to_dicts()
+    points = pl.read_parquet(projection)
+    kept = pl.read_csv(neighbourhoods).to_dicts()
     panels = params.panels
     figure, axes = subplots(
         1, len(panels), figsize=(PAGE_WIDTH, PAGE_WIDTH / len(panels)), squeeze=False

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,14 +27,14 @@ _EDGE: dict[str, Any] = {"edgecolor": "#555555", "linewidth": 0.4}
 """An edge, as the lightest level is nearly white."""
 
 
-def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -> Drawing:
+def draw_dataset_ratings(ratings: Path, params: DatasetRatingsParams) -> Drawing:
     """Figure 4: instructions and responses of each subset, in two panels.
 
     Args:
-        inputs: `ratings` (CSV: part, subject, rater, rating ...).
+        ratings: CSV with part, subject, rater, rating ...
         params: symbols of the sources.
     """
-    shown = read_shown(inputs["ratings"])
+    shown = read_shown(ratings)
     figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
     data = []
     for axis, part in zip(axes, ("instruction", "response"), strict=True):
@@ -51,30 +52,31 @@ def draw_dataset_ratings(inputs: dict[str, Any], params: DatasetRatingsParams) -
     return Drawing(figure, ["part", "subset", *_columns()], data)
 
 
-def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing:
+def draw_model_ratings(ratings: Path, published: Path, params: RatingsParams) -> Drawing:
     """Figure 6: models sorted by their ratings, ours beside the published, one model per row.
 
     Between the panels are the ranks of each model in both, among the models that both have.
 
     Args:
-        inputs: `ratings` (CSV), `published` (CSV: model, rate_a ... rate_d).
+        ratings: CSV of the study.
+        published: CSV with model, rate_a ... rate_d.
         params: display names of the models.
     """
-    shown = read_shown(inputs["ratings"])
+    shown = read_shown(ratings)
     ours = _sorted({name: _count(shown.rows, subject=key) for key, name in params.names.items()})
-    published = _sorted(
+    theirs = _sorted(
         {
             row["model"]: Counter({level: int(row[f"rate_{level.lower()}"]) for level in LEVELS})
-            for row in read_csv(inputs["published"])
+            for row in read_csv(published)
         }
     )
-    names = list(dict.fromkeys([*ours, *published]))
-    common = [name for name in ours if ours[name].total() and name in published]
-    ranks = [_ranks(bars, common) for bars in (ours, published)]
+    names = list(dict.fromkeys([*ours, *theirs]))
+    common = [name for name in ours if ours[name].total() and name in theirs]
+    ranks = [_ranks(bars, common) for bars in (ours, theirs)]
     figure, axes = subplots(1, 2, figsize=(PAGE_WIDTH, 1.1 + 0.2 * len(names)), sharey=True)
     for axis, bars, title in (
         (axes[0], ours, f"this run,\n{shown.label}"),
-        (axes[1], published, "published,\nrated by people"),
+        (axes[1], theirs, "published,\nrated by people"),
     ):
         _stack(axis, {name: bars.get(name, Counter()) for name in names})
         axis.set_title(title)
@@ -83,7 +85,7 @@ def draw_model_ratings(inputs: dict[str, Any], params: RatingsParams) -> Drawing
     _legend(figure)
     data = [
         [score, name, *(bar[level] for level in LEVELS), rank.get(name, "")]
-        for score, bars, rank in zip(("ours", "published"), (ours, published), ranks, strict=True)
+        for score, bars, rank in zip(("ours", "published"), (ours, theirs), ranks, strict=True)
         for name, bar in bars.items()
     ]
     return Drawing(figure, ["score", "model", *_columns(), "rank"], data)

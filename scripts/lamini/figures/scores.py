@@ -1,6 +1,7 @@
 """Figure 5: average score against model size, of students, their base models and references."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ _LEVEL = (0, (1, 1))
 Row = dict[str, Any]
 
 
-def draw_scores(inputs: dict[str, Any], params: FigureOfScoresParams) -> Drawing:
+def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams) -> Drawing:
     """Plot our scores (filled) and the published ones (hollow); reference models as lines.
 
     Small marks and dotted lines are base models: of this run, or the published if it has none of
@@ -38,10 +39,11 @@ def draw_scores(inputs: dict[str, Any], params: FigureOfScoresParams) -> Drawing
     (students), `base`, `line` (references), or not at all.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV).
+        published: CSV of published scores.
+        evals: evaluation results.
         params: models, reference lines and tasks.
     """
-    rows = [*_published(inputs["published"]), *_ours(inputs["evals"], params)]
+    rows = [*_published(published), *_ours(evals, params)]
     measured = {row["model"] for row in rows if row["score"] == "ours"}
     for row in rows:
         if (row["drawn"], row["score"]) == ("base", "published") and row["model"] in measured:
@@ -63,7 +65,7 @@ def draw_scores(inputs: dict[str, Any], params: FigureOfScoresParams) -> Drawing
     return Drawing(figure, columns, [[row[c] for c in columns] for row in rows])
 
 
-def _published(path: str) -> list[Row]:
+def _published(path: Path) -> list[Row]:
     """Rows of the published students, base models and 7B models."""
     scores = published_scores(path)
     units = {"M": 1e6, "B": 1e9}

@@ -1,7 +1,7 @@
 """Common style of all figures, and reproducible figure files (same bytes in each run)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def text_colour(background: str | tuple[float, float, float]) -> str:
     return "black" if luminance > 0.179 else "white"
 
 
-def save_drawing(drawing: Drawing, outputs: dict[str, str | Path], reproduction: bool) -> None:
+def save_drawing(drawing: Drawing, outputs: Mapping[str, str | Path], reproduction: bool) -> None:
     """Write a figure and its data.
 
     Args:

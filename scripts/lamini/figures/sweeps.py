@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from lamini.catalogue.params import SweepFigureParams
@@ -15,14 +16,14 @@ _LABELS = ("fitted law", "its 95 % interval", "largest size, predicted by the sm
 _COLUMNS = ["student", "mixture", "kind", "samples", "seed", "pairs", "value", "low", "high"]
 
 
-def draw_sweep(inputs: dict[str, Any], params: SweepFigureParams) -> Drawing:
+def draw_sweep(fitted: Path, params: SweepFigureParams) -> Drawing:
     """Draw the trainings, the fitted laws with their bands, and the predicted largest sizes.
 
     Args:
-        inputs: `fitted` (JSON of the sweep).
+        fitted: JSON of the sweep.
         params: names of the students and of the mixtures, and the measure.
     """
-    facts = SweepFacts.read(inputs["fitted"])
+    facts = SweepFacts.read(fitted)
     students = list(params.students)
     columns = min(3, len(students))
     lines = math.ceil(len(students) / columns)

@@ -1,7 +1,7 @@
 """Most frequent verbs of the instructions and their objects, as in self-instruct's Figure 3."""
 
 from collections import Counter
-from typing import Any
+from pathlib import Path
 
 from matplotlib.colors import to_rgb
 
@@ -16,20 +16,20 @@ _MIN_LABEL_SHARE, _MIN_INNER_SHARE = 0.0095, 0.018
 """Minimum share of the circle for a label of the outer and inner ring: the height of a word."""
 
 
-def draw_verbs(inputs: dict[str, Any], params: VerbsParams) -> Drawing:
+def draw_verbs(verbs: Path, params: VerbsParams) -> Drawing:
     """Draw both rings for all sources together.
 
     Args:
-        inputs: `verbs` (CSV of `count_verbs`).
+        verbs: CSV of `count_verbs`.
         params: the mixture.
     """
-    rows = [r for r in read_csv(inputs["verbs"]) if r["instruction_source"] == params.mixture]
+    rows = [r for r in read_csv(verbs) if r["instruction_source"] == params.mixture]
     pairs = {(r["verb"], r["noun"]): int(r["instructions"]) for r in rows if r["noun"]}
-    verbs: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for (verb, _), count in pairs.items():
-        verbs[verb] += count
+        totals[verb] += count
     inner, outer = [], []
-    for order, verb in enumerate(sorted(verbs, key=lambda v: (-verbs[v], v))[:VERBS]):
+    for order, verb in enumerate(sorted(totals, key=lambda v: (-totals[v], v))[:VERBS]):
         nouns = sorted((n for v, n in pairs if v == verb), key=lambda n: (-pairs[verb, n], n))
         colour = to_rgb(COLOURS[order % len(COLOURS)])
         shown = [(verb, noun, pairs[verb, noun], colour) for noun in nouns[:NOUNS]]

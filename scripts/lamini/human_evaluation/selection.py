@@ -9,7 +9,7 @@ import csv
 import io
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ class Text:
 
 def select_items(
     *,
-    inputs: Mapping[str, Any],
+    answers: list[Path],
+    exclude: list[Path],
+    dataset: list[Path],
     rated: str | Path,
     key: str | Path,
     funnel: str | Path,
@@ -50,8 +52,9 @@ def select_items(
     """Write the blinded items of a study, in the order in which they are shown, and their key.
 
     Args:
-        inputs: `answers` (one file per model, in the order of `settings.models`) and `exclude`
-            (one CSV, or none); or `dataset` (Parquet) with its `manifest`.
+        answers: of a study of models: one file per model, in the order of `settings.models`.
+        exclude: CSV of the excluded ids, or none.
+        dataset: of a study of pairs: the Parquet file.
         rated: JSONL to write, see `lamini.human_evaluation.items.Item`.
         key: JSON to write: subject, stratum and source id of each item.
         funnel: JSON to write: number of instructions left after each step of the selection.
@@ -62,11 +65,9 @@ def select_items(
             are too few instructions or pairs.
     """
     if settings.kind == "models":
-        exclude = [str(path) for path in inputs["exclude"]]
-        answers = [Path(path) for path in inputs["answers"]]
         texts, stages = answer_texts(answers, exclude, settings)
     else:
-        texts, stages = dataset_texts(inputs["dataset"], settings)
+        texts, stages = dataset_texts(dataset[0], settings)
     blinded, unblinding = blind(texts, settings)
     write_jsonl(rated, (item.as_row() for item in blinded))
     write_json(key, unblinding)
@@ -118,7 +119,7 @@ def blind(texts: Iterable[Text], settings: SelectItems) -> tuple[list[Item], dic
 
 
 def answer_texts(
-    answers: list[Path], exclude: list[str], settings: SelectItems
+    answers: list[Path], exclude: Sequence[str | Path], settings: SelectItems
 ) -> tuple[list[Text], list[Row]]:
     """Answers of all models to the chosen instructions, and the funnel of the selection."""
     by_model = {model: _by_id(path) for model, path in zip(settings.models, answers, strict=True)}
@@ -148,7 +149,7 @@ def answer_texts(
 
 
 def choose_instructions(
-    rows: list[Row], exclude: list[str], settings: SelectItems
+    rows: list[Row], exclude: Sequence[str | Path], settings: SelectItems
 ) -> tuple[list[Row], list[Row]]:
     """Select instructions (section 4.2): at most `max_per_app` per app, except excluded ones.
 
@@ -189,10 +190,12 @@ def choose_instructions(
     return [left[n] for n in chosen], [{"stage": s, "left": n} for s, n in counts.items()]
 
 
-def _exclusions(paths: list[str], known: set[str]) -> set[str]:
+def _exclusions(paths: Sequence[str | Path], known: set[str]) -> set[str]:
     excluded: set[str] = set()
     for path in paths:
-        reader = csv.DictReader(io.StringIO(decoded(Path(path).read_bytes(), path), newline=""))
+        reader = csv.DictReader(
+            io.StringIO(decoded(Path(path).read_bytes(), str(path)), newline="")
+        )
         if reader.fieldnames is None or "id" not in reader.fieldnames:
             raise LaminiError(f"{path}: needs the columns id, covered_by and reason")
         for row in reader:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lamini.files import Files
 from lamini.jobs.commits import HUB_COMMITS, commits_read, forget_commits
 from lamini.jobs.gpus import take_gpus
 from lamini.jobs.planned import check_planned
@@ -65,8 +66,8 @@ def job_name(log: str) -> str:
 def arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
     """Keyword arguments of a rule's function, found by the names of its parameters.
 
-    `inputs` and `outputs` are all named input or output files of the rule, as strings. Any other
-    parameter is an input or output file or list of files (as `Path`), a param, or a wildcard.
+    `inputs` and `outputs` are all named input or output files of the rule. Any other parameter is
+    one of them, a param, or a wildcard. Files are `lamini.files.Files`.
     pydantic validates params and wildcards against the parameter's annotation.
 
     Args:
@@ -86,7 +87,7 @@ def _argument(snakemake: Any, parameter: inspect.Parameter, place: str) -> Any:
     name = parameter.name
     if name in ("inputs", "outputs"):
         files = snakemake.input if name == "inputs" else snakemake.output
-        return {key: _text(value) for key, value in files.items()}
+        return {key: _paths(value) for key, value in files.items()}
     parts = {kind: dict(getattr(snakemake, kind).items()) for kind in _KINDS}
     found = {kind: part[name] for kind, part in parts.items() if name in part}
     if len(found) != 1:
@@ -100,9 +101,5 @@ def _argument(snakemake: Any, parameter: inspect.Parameter, place: str) -> Any:
     return TypeAdapter(parameter.annotation).validate_python(value)
 
 
-def _text(value: Any) -> str | list[str]:
-    return str(value) if isinstance(value, str) else [str(path) for path in value]
-
-
-def _paths(value: Any) -> Path | list[Path]:
+def _paths(value: Any) -> Files:
     return Path(value) if isinstance(value, str) else [Path(path) for path in value]

@@ -5,24 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from lamini.catalogue.params import ReportParams
-from lamini.files import atomic_writer, listed, read_jsonl
+from lamini.files import atomic_writer, read_jsonl
 from lamini.report.environment import render, script_json
 from lamini.tables.published import read_csv
 
 Rated = dict[tuple[str, str], dict[str, list[str]]]
 
 
-def write_answers(inputs: dict[str, Any], params: ReportParams, page: str | Path) -> int:
+def write_answers(
+    answers: Iterable[Path], ratings: Path | None, params: ReportParams, page: str | Path
+) -> int:
     """Write the page; returns the number of instructions.
 
     Args:
-        inputs: `answers` (JSONL of each rated model, in the order of `params.rated`), `ratings`
-            (CSV of the study; missing without a study of models).
+        answers: JSONL of each rated model, in the order of `params.rated`.
+        ratings: CSV of the study; None without a study of models.
         params: params of the report.
         page: the HTML file.
     """
-    files = listed(inputs.get("answers"))
-    instructions = _instructions(files, inputs.get("ratings"))
+    instructions = _instructions(answers, ratings)
     data = {
         "models": [model.model_dump() for model in params.rated],
         "instructions": instructions,
@@ -35,7 +36,7 @@ def write_answers(inputs: dict[str, Any], params: ReportParams, page: str | Path
     return len(instructions)
 
 
-def _instructions(files: Iterable[str], ratings: str | None) -> list[dict[str, Any]]:
+def _instructions(files: Iterable[Path], ratings: Path | None) -> list[dict[str, Any]]:
     """Instructions of the study in the order of the files, each with one answer per model."""
     rated = _rated(ratings) if ratings else {}
     wanted = {identifier for identifier, _ in rated}
@@ -53,12 +54,12 @@ def _instructions(files: Iterable[str], ratings: str | None) -> list[dict[str, A
                     },
                 )
                 answer = {"text": row["response"], "cut": row["truncated"]}
-                levels = rated.get((row["id"], Path(file).stem))
+                levels = rated.get((row["id"], file.stem))
                 one["answers"].append(answer | ({"levels": levels} if levels else {}))
     return list(found.values())
 
 
-def _rated(path: str) -> Rated:
+def _rated(path: Path) -> Rated:
     """Levels by instruction and model, then by rater; empty lists before anybody has rated."""
     levels: Rated = {}
     for row in read_csv(path):

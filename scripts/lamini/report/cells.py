@@ -1,11 +1,39 @@
-"""Cells of tables (JSON) as the pages show them."""
+"""Tables as the pages show them."""
 
-from typing import Any
+from typing import TypedDict
 
+from lamini.report.stages import Making
 from lamini.tables.table import DEMO_MARK
+from lamini.tables.table_file import TableFile
 
 
-def take_marks(table: dict[str, Any]) -> list[bool]:
+class Choice(TypedDict):
+    """A filter for the rows of a table: the values of one of its columns."""
+
+    place: int
+    """Number of the column, from 0."""
+    column: str
+    values: list[str]
+
+
+class ShownTable(TableFile):
+    """A table with what the report shows of it."""
+
+    anchor: str
+    """HTML id."""
+    making: Making
+    intervals: bool
+    """Whether a cell has an interval."""
+    marked: list[bool]
+    """Per column: whether its numbers have the mark of the demo."""
+    choices: list[Choice]
+    builder: str
+    """Name of its builder."""
+    files: dict[str, str]
+    """Its files by format, relative to the page."""
+
+
+def take_marks(table: TableFile) -> list[bool]:
     """Take the demo's mark from the numbers; returns which columns had it."""
     marked = [False] * len(table["columns"])
     for row in table["rows"]:

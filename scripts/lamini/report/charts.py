@@ -1,12 +1,13 @@
 """Interactive figures of the report, from the same files as the printed figures.
 
 A chart is plain data: panels with series of points; `charts.js` converts it to ECharts options.
-Each function here takes the report's inputs (with `data`, the CSV of its figure) and params.
+Each function here takes the CSV of its figure (or `projection`) and the report's params.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -16,21 +17,28 @@ from lamini.tables.footnotes import NOT_COMPARABLE
 from lamini.tables.published import number, read_csv
 
 Chart = dict[str, Any]
-Inputs = dict[str, Any]
 Series = dict[str, Any]
 SHOWN_CHARACTERS = 180
 SHOWN_STEPS = 250
 """Maximum number of points of a learning curve; a longer curve is thinned evenly."""
 
 
-def projection_chart(inputs: Inputs, params: ReportParams) -> Chart:
+class _Level(NamedTuple):
+    """Average score of a reference model, drawn as a line."""
+
+    name: str
+    score: float
+    published: bool
+
+
+def projection_chart(projection: Path, params: ReportParams) -> Chart:
     """Figure 3: one dot per instruction, labelled with its text.
 
     Args:
-        inputs: `projection` (Parquet: panel, instruction_source, instruction, x, y).
+        projection: Parquet with panel, instruction_source, instruction, x, y.
         params: panels, symbols of the sources, and maximum number of dots per source.
     """
-    points = pl.read_parquet(inputs["projection"])
+    points = pl.read_parquet(projection)
     panels, thinned = [], False
     for order, sources in enumerate(params.panels):
         series = []
@@ -57,28 +65,27 @@ def projection_chart(inputs: Inputs, params: ReportParams) -> Chart:
     }
 
 
-def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
+def score_chart(data: Path, params: ReportParams) -> Chart:
     """Figure 5: one named dot per model, small for base models; reference models as lines.
 
     The lines of a family have one name. A reference model has one label with its scores.
 
     Args:
-        inputs: `data` (CSV: model, family, architecture, parameters, score, average, drawn,
-            unlike).
+        data: CSV with model, family, architecture, parameters, score, average, drawn, unlike.
         params: not used.
     """
     series: dict[tuple[str, str, str], Series] = {}
-    levels: dict[str, list[dict[str, Any]]] = {}
+    levels: dict[str, list[_Level]] = {}
     unlike = False
-    for row in read_csv(inputs["data"]):
+    for row in read_csv(data):
         score = number(row["average"])
         if score is None or not row["drawn"]:
             continue
         mark = f" {NOT_COMPARABLE} {row['unlike']}" if row["unlike"] else ""
         unlike |= bool(mark)
         if row["drawn"] == "line":
-            level: dict[str, Any] = {"y": score, "published": row["score"] == "published"}
-            level["name"] = f"{row['score']} {score:.1f}{mark}"
+            name = f"{row['score']} {score:.1f}{mark}"
+            level = _Level(name, score, published=row["score"] == "published")
             levels.setdefault(row["model"], []).append(level)
             continue
         base = row["drawn"] == "base"
@@ -113,27 +120,35 @@ def score_chart(inputs: Inputs, params: ReportParams) -> Chart:
     }
 
 
-def _labelled(levels: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _labelled(levels: dict[str, list[_Level]]) -> list[Series]:
     """Lines of the reference models; the highest of each model has the label of all."""
     lines = []
     for place, (model, found) in enumerate(levels.items()):
-        found.sort(key=lambda level: level["published"])
-        label = f"{model}: {', '.join(level.pop('name') for level in found)}"
-        top = max(found, key=lambda level: level["y"])
-        lines += [one | {"label": label if one is top else "", "place": place} for one in found]
+        found.sort(key=lambda level: level.published)
+        label = f"{model}: {', '.join(level.name for level in found)}"
+        top = max(found, key=lambda level: level.score)
+        lines += [
+            {
+                "y": one.score,
+                "published": one.published,
+                "label": label if one is top else "",
+                "place": place,
+            }
+            for one in found
+        ]
     return lines
 
 
-def learning_chart(inputs: Inputs, params: ReportParams) -> Chart:
+def learning_chart(data: Path, params: ReportParams) -> Chart:
     """Learning curves of all students in one panel; both lines of a student have one name.
 
     Args:
-        inputs: `data` (CSV: model, step, loss, held_out_loss).
+        data: CSV with model, step, loss, held_out_loss.
         params: keys and names of the students.
     """
     names = dict(zip(params.student_keys, params.students, strict=True))
     curves: dict[str, tuple[list[list[float]], list[list[float]]]] = defaultdict(lambda: ([], []))
-    for row in read_csv(inputs["data"]):
+    for row in read_csv(data):
         training, held_out = curves[row["model"]]
         for points, column in ((training, "loss"), (held_out, "held_out_loss")):
             loss = number(row[column])
@@ -155,15 +170,15 @@ def learning_chart(inputs: Inputs, params: ReportParams) -> Chart:
     }
 
 
-def length_chart(inputs: Inputs, params: ReportParams) -> Chart:
+def length_chart(data: Path, params: ReportParams) -> Chart:
     """Lengths of instructions and responses, one panel each.
 
     Args:
-        inputs: `data` (CSV: text, instruction_source, tokens_from, samples, percent).
+        data: CSV with text, instruction_source, tokens_from, samples, percent.
         params: symbols of the sources.
     """
     panels: dict[str, dict[str, Series]] = {}
-    for row in read_csv(inputs["data"]):
+    for row in read_csv(data):
         source = row["instruction_source"]
         name = params.symbols.get(source, source)
         one = panels.setdefault(row["text"], {}).setdefault(source, _curve(name, []))

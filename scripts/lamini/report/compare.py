@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from lamini.catalogue import all_sections
 from lamini.command import read_yaml
@@ -23,12 +23,12 @@ from lamini.tables.average_tables import AverageRow
 from lamini.tables.cost_table import CostRow
 from lamini.tables.rows import headings
 from lamini.tables.table import MISSING
+from lamini.tables.table_file import FileCell, TableFile
 
-Facts = dict[str, Any]
 Key = tuple[str, ...]
 Column = tuple[str, int]
 """Heading of a column, and the number of equal headings before it."""
-Cells = dict[Column, Facts]
+Cells = dict[Column, FileCell]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
     """Tables and configuration of a finished run."""
 
     folder: Path
-    tables: dict[str, Facts]
+    tables: dict[str, TableFile]
     settings: dict[str, str] | None
     """Settings by their path with dots; None without the file of the configuration."""
 
@@ -50,7 +50,7 @@ class Run:
         pattern = within(folder, TABLE, table="*").with_suffix(".json")
         tables = {}
         for path in sorted(pattern.parent.glob(pattern.name)):
-            table = read_json(path)
+            table: TableFile = read_json(path)
             take_marks(table)
             tables[table["name"]] = table
         if not tables:
@@ -162,14 +162,22 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 # --- Tables
 
 
-def merge(name: str, first: Facts | None, second: Facts | None) -> Merged:
+def merge(name: str, first: TableFile | None, second: TableFile | None) -> Merged:
     """One table of both runs; columns and rows of the first come first."""
-    tables = [table or {"columns": [], "rows": [], "numeric": []} for table in (first, second)]
+    none: TableFile = {
+        "name": name,
+        "heading": "",
+        "columns": [],
+        "numeric": [],
+        "rows": [],
+        "notes": [],
+    }
+    tables = [table or none for table in (first, second)]
     columns = list(dict.fromkeys(key for table in tables for key in _columns(table)))
     lengths = [_unique_columns(table["rows"]) for table in tables]
     rows = [_rows(table, max(lengths)) for table in tables]
     keys = dict.fromkeys(key for each in rows for key in each)
-    heading = (first or second or {})["heading"]
+    heading = next(table["heading"] for table in (first, second) if table)
     only = "" if first and second else ("A" if first else "B")
     numeric = {
         key: True
@@ -188,7 +196,7 @@ def merge(name: str, first: Facts | None, second: Facts | None) -> Merged:
     )
 
 
-def _columns(table: Facts) -> list[Column]:
+def _columns(table: TableFile) -> list[Column]:
     seen: Counter[str] = Counter()
     found = []
     for heading in table["columns"]:
@@ -197,7 +205,7 @@ def _columns(table: Facts) -> list[Column]:
     return found
 
 
-def _unique_columns(rows: list[list[Facts]]) -> int:
+def _unique_columns(rows: list[list[FileCell]]) -> int:
     """Smallest number of first columns that distinguish all rows; all columns if none does."""
     width = len(rows[0]) if rows else 1
     for count in range(1, width):
@@ -206,7 +214,7 @@ def _unique_columns(rows: list[list[Facts]]) -> int:
     return width
 
 
-def _rows(table: Facts, count: int) -> dict[Key, Cells]:
+def _rows(table: TableFile, count: int) -> dict[Key, Cells]:
     """Cells by column of each row; the key is the text of its first columns."""
     found: dict[Key, Cells] = {}
     for number, row in enumerate(table["rows"]):
@@ -225,7 +233,7 @@ def _row(columns: Iterable[Column], first: Cells | None, second: Cells | None) -
     return Row(cells)
 
 
-def _cell(first: Facts | None, second: Facts | None) -> Compared:
+def _cell(first: FileCell | None, second: FileCell | None) -> Compared:
     one, other = (MISSING if cell is None else cell["text"] for cell in (first, second))
     text = one if one == other else f"{one} → {other}"
     value = None
@@ -275,7 +283,15 @@ _TILES: tuple[tuple[str, int, Callable[[Run], float | None]], ...] = (
 )
 
 
-def _tile(name: str, digits: int, first: float | None, second: float | None) -> Facts:
+class _Tile(TypedDict):
+    """A number of both runs on the first screen."""
+
+    name: str
+    values: list[str]
+    difference: str
+
+
+def _tile(name: str, digits: int, first: float | None, second: float | None) -> _Tile:
     return {
         "name": name,
         "values": [shown(value, digits) for value in (first, second)],

@@ -8,9 +8,9 @@ only files below its root, so files outside it (such as `config/`) are listed by
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import yaml
+from pydantic import BaseModel
 from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
@@ -21,7 +21,6 @@ from lamini.files import atomic_writer, write_json
 from lamini.jobs.provenance import provenance_path
 from lamini.report.lineage_file import Artifact, Lineage
 
-Facts = dict[str, Any]
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
@@ -42,24 +41,50 @@ FORMATS = {
 
 
 def write_crate(
-    *, inputs: dict[str, Any], settings: CrateParams, metadata: str | Path, workflow: str | Path
+    *,
+    lineage: Path,
+    report: Path,
+    config: Path,
+    snakefile: Path,
+    citation: Path,
+    settings: CrateParams,
+    metadata: str | Path,
+    workflow: str | Path,
 ) -> None:
     """Write the crate's metadata, and a copy of the Snakefile as the crate's workflow.
 
     Args:
-        inputs: `lineage` (JSON), `report` (HTML), `config` (YAML), `snakefile`, `citation` (CFF).
+        lineage: JSON of the lineage.
+        report: HTML of the report.
+        config: YAML of the resolved configuration.
+        snakefile: the workflow.
+        citation: `CITATION.cff`.
         settings: params of the rule.
         metadata: `ro-crate-metadata.json` in the crate's root, the results folder.
         workflow: path of the Snakefile's copy, below that root.
     """
-    with open(inputs["snakefile"], "rb") as source, atomic_writer(workflow, "wb") as target:
+    with open(snakefile, "rb") as source, atomic_writer(workflow, "wb") as target:
         shutil.copyfileobj(source, target)
     root = Path(metadata).parent
-    citation = yaml.safe_load(Path(inputs["citation"]).read_text(encoding="utf-8"))
-    crate = Crate(root, Lineage.read(inputs["lineage"]), citation)
+    cited = Citation.model_validate(yaml.safe_load(citation.read_text(encoding="utf-8")))
+    crate = Crate(root, Lineage.read(lineage), cited)
     main = crate.add_workflow(Path(workflow), settings.title)
-    crate.add_run(main, inputs["config"], inputs["report"])
+    crate.add_run(main, str(config), str(report))
     write_json(metadata, crate.metadata())
+
+
+class Author(BaseModel):
+    """An author in `CITATION.cff`."""
+
+    name: str
+
+
+class Citation(BaseModel):
+    """The fields of `CITATION.cff` that a crate repeats."""
+
+    title: str
+    license: str
+    authors: list[Author]
 
 
 class Crate:
@@ -68,18 +93,18 @@ class Crate:
     Args:
         root: the results folder.
         lineage: the run's lineage.
-        citation: content of `CITATION.cff`.
+        citation: what `CITATION.cff` says.
     """
 
-    def __init__(self, root: Path, lineage: Lineage, citation: Facts) -> None:
+    def __init__(self, root: Path, lineage: Lineage, citation: Citation) -> None:
         self._root, self._lineage, self._citation = root, lineage, citation
         self._crate = ROCrate(version="1.1")
         dates = [code.date for code in lineage.code if code.date]
         self._crate.root_dataset["datePublished"] = max(dates, default=UNKNOWN_DATE)
 
-    def metadata(self) -> Facts:
+    def metadata(self) -> dict[str, object]:
         """The JSON-LD document."""
-        found: Facts = json.loads(json.dumps(self._crate.metadata.generate()))
+        found: dict[str, object] = json.loads(json.dumps(self._crate.metadata.generate()))
         return found
 
     def add_workflow(self, snakefile: Path, title: str) -> Entity:
@@ -91,10 +116,10 @@ class Crate:
             main=True,
             lang="snakemake",
             lang_version=self._version("snakemake"),
-            properties={"name": self._citation["title"]},
+            properties={"name": self._citation.title},
         )
-        authors = [self._add(a["name"], "Organization") for a in self._citation["authors"]]
-        licence = f"https://spdx.org/licenses/{self._citation['license']}"
+        authors = [self._add(author.name, "Organization") for author in self._citation.authors]
+        licence = f"https://spdx.org/licenses/{self._citation.license}"
         main.append_to("creator", authors)
         main["license"] = licence
         main["version"] = __version__
@@ -107,7 +132,7 @@ class Crate:
         ]
         dataset = self._crate.root_dataset
         dataset["name"] = title
-        dataset["description"] = f"A run of {self._citation['title']}: tables, figures and report."
+        dataset["description"] = f"A run of {self._citation.title}: tables, figures and report."
         dataset["license"] = licence
         dataset.append_to("conformsTo", profiles)
         return main
@@ -239,7 +264,7 @@ class Crate:
     def _add(self, name: str, kind: str) -> Entity:
         return self._entity(f"#{name.replace(' ', '-').lower()}", kind, {"name": name})
 
-    def _entity(self, identifier: str, kind: str, properties: Facts) -> Entity:
+    def _entity(self, identifier: str, kind: str, properties: dict[str, object]) -> Entity:
         """Contextual entity of this identifier; created at the first call."""
         entity = self._crate.get(identifier)
         if entity is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamini.files import listed, sha256_file, stable_hash
+from lamini.files import sha256_file, stable_hash
 from lamini.jobs.provenance import Record, read_record
 from lamini.paths import is_result
 from lamini.report.lineage_file import Artifact, CodeVersion, LedgerFile, Lineage, Product
@@ -20,14 +20,15 @@ _PARTS = ("source", "model", "mixture", "study")
 """Settings that name the part of a run; stage versions are compared within one part."""
 
 
-def collect_lineage(*, inputs: dict[str, Any], lineage: str | Path) -> None:
+def collect_lineage(*, tables: list[Path], figures: list[Path], lineage: str | Path) -> None:
     """Follow the records of all tables and figures, and write the lineage.
 
     Args:
-        inputs: `tables` (JSON), `figures` (PNG).
+        tables: JSON files.
+        figures: PNG files.
         lineage: JSON of `Lineage` to write.
     """
-    products = [str(path) for paths in inputs.values() for path in listed(paths)]
+    products = [str(path) for path in (*tables, *figures)]
     records = read_records(products)
     shared = SharedFacts()
     artifacts = {path: shared.artifact(record) for path, record in sorted(records.items())}

@@ -1,8 +1,7 @@
 """The first screen: the result, agreement with the paper, and costs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
 
 from lamini.human_evaluation.summary import RatingSummary
 from lamini.tables.average_tables import AverageRow
@@ -13,9 +12,9 @@ from lamini.tables.evaluation_tables import average
 from lamini.tables.reproduction_table import ALL as ALL_FAMILIES
 from lamini.tables.reproduction_table import GROUPS, ReproductionRow
 from lamini.tables.rows import known_sum, read_rows
+from lamini.tables.table_file import TableFile, number_of
 from lamini.tables.task_tables import TaskRow
 
-Table = Mapping[str, Any]
 SIZES = ((100, "under 100M"), (300, "100M to 300M"), (1000, "300M to 1B"), (3000, "1B to 3B"))
 """Classes of sizes: upper end in millions of parameters, and name."""
 LARGEST = "3B and more"
@@ -42,7 +41,7 @@ class Result:
     """Best student of each class of sizes, by the name of the class."""
 
 
-def result(averages: Table) -> Result:
+def result(averages: TableFile) -> Result:
     """The result, from the table `averages` (JSON)."""
     fixed = len(fields(AverageRow))
     lines = [
@@ -58,7 +57,7 @@ def result(averages: Table) -> Result:
         gained=sum(gain > 0 for gain in gains),
         with_base=len(gains),
         distances={
-            heading: average(more[place]["value"] for _, more in students)
+            heading: average(number_of(more[place]) for _, more in students)
             for place, heading in enumerate(averages["columns"][fixed:])
         },
         published=average(row.published for row in rows),
@@ -66,9 +65,9 @@ def result(averages: Table) -> Result:
     )
 
 
-def _averages(table: Table) -> list[AverageRow]:
+def _averages(table: TableFile) -> list[AverageRow]:
     fixed = len(fields(AverageRow))
-    return read_rows(AverageRow, {"rows": [line[:fixed] for line in table["rows"]]})
+    return read_rows(AverageRow, (line[:fixed] for line in table["rows"]))
 
 
 def _best(rows: list[AverageRow]) -> dict[str, AverageRow]:
@@ -84,9 +83,9 @@ def _best(rows: list[AverageRow]) -> dict[str, AverageRow]:
     return found
 
 
-def task_rows(by_task: Table) -> list[TaskRow]:
+def task_rows(by_task: TableFile) -> list[TaskRow]:
     """Rows of the table `by_task` (JSON)."""
-    return read_rows(TaskRow, by_task)
+    return read_rows(TaskRow, by_task["rows"])
 
 
 def differing_tasks(rows: Iterable[TaskRow]) -> list[TaskRow]:
@@ -100,9 +99,9 @@ def differing_tasks(rows: Iterable[TaskRow]) -> list[TaskRow]:
     return sorted(outside, key=lambda row: -abs(row.difference or 0))
 
 
-def agreement(reproduction: Table) -> dict[str, list[ReproductionRow]]:
+def agreement(reproduction: TableFile) -> dict[str, list[ReproductionRow]]:
     """Rows of the table `reproduction` (JSON) with compared scores, as `all` and `families`."""
-    rows = [row for row in read_rows(ReproductionRow, reproduction) if row.compared]
+    rows = [row for row in read_rows(ReproductionRow, reproduction["rows"]) if row.compared]
     every = [row for row in rows if row.family == ALL_FAMILIES]
     return {"all": every, "families": [row for row in rows if row not in every]}
 
@@ -130,9 +129,9 @@ class Asked:
     dollars: float | None
 
 
-def asked(generation: Table) -> Asked:
+def asked(generation: TableFile) -> Asked:
     """Totals of the table `generation` (JSON)."""
-    rows = read_rows(GenerationRow, generation)
+    rows = read_rows(GenerationRow, generation["rows"])
     return Asked(
         requests=known_sum(row.requests for row in rows),
         prompt_tokens=known_sum(row.prompt_tokens for row in rows),
@@ -141,9 +140,9 @@ def asked(generation: Table) -> Asked:
     )
 
 
-def costs(cost: Table) -> CostRow:
+def costs(cost: TableFile) -> CostRow:
     """Total row (all rules) of the table `cost` (JSON)."""
-    return next(row for row in read_rows(CostRow, cost) if row.rule == ALL_RULES)
+    return next(row for row in read_rows(CostRow, cost["rows"]) if row.rule == ALL_RULES)
 
 
 def summary_line(summary: RatingSummary) -> str:

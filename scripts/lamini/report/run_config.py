@@ -1,14 +1,13 @@
 """The resolved configuration of a run: every setting, defaults included."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from lamini.files import atomic_writer
 
 
-def write_run_config(*, config: str | Path, settings: dict[str, Any]) -> None:
+def write_run_config(*, config: str | Path, settings: dict[str, object]) -> None:
     """Write the configuration as YAML.
 
     Args:

@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lamini.paths import RESULTS
 from lamini.report.lineage_file import Artifact, LedgerFile, Lineage
@@ -118,7 +118,7 @@ def _named(rule: str, made: list[str]) -> str:
     return f"{rule}: {made[0].removeprefix(f'{RESULTS}/')}{more}"
 
 
-def shown_settings(settings: dict[str, Any]) -> str:
+def shown_settings(settings: Mapping[str, object]) -> str:
     """Settings as indented JSON, for the page."""
     return json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True)
 

@@ -1,15 +1,13 @@
 """The scores of each task for the report: a summary per group of models, and a row per model."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lamini import paths
 from lamini.catalogue.params import ReportParams
+from lamini.report.cells import ShownTable
 from lamini.report.overview import task_rows
+from lamini.tables.table_file import FileCell, TableFile
 from lamini.tables.task_tables import TaskRow
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -20,15 +18,13 @@ class TaskPart:
     anchor: str
     summaries: list[TaskRow]
     """Of the students, and of the reference models."""
-    table: dict[str, Any]
+    table: ShownTable
     """The rows of the table `task_scores` (JSON) of this task, without the task's name."""
     links: list[dict[str, str]]
     """Links of each row by their text, relative to the page."""
 
 
-def task_parts(
-    by_task: Mapping[str, Any], scores: dict[str, Any], params: ReportParams
-) -> list[TaskPart]:
+def task_parts(by_task: TableFile, scores: ShownTable, params: ReportParams) -> list[TaskPart]:
     """The tasks in the order of the tables.
 
     Args:
@@ -36,18 +32,24 @@ def task_parts(
         scores: table `task_scores` (JSON).
         params: keys of the models and tasks, and whether samples were written.
     """
-    grouped: dict[str, list[list[Row]]] = {}
+    grouped: dict[str, list[list[FileCell]]] = {}
     for row in scores["rows"]:
-        grouped.setdefault(row[0]["value"], []).append(row[1:])
+        grouped.setdefault(str(row[0]["value"]), []).append(row[1:])
     summaries = task_rows(by_task)
-    rest = {key: scores[key][1:] for key in ("columns", "numeric", "marked")}
     return [
         TaskPart(
             name=task,
             anchor=task_anchor(task, params),
             summaries=[row for row in summaries if row.task == task],
-            table=scores | rest | {"rows": rows, "name": f"task_scores-{params.task_keys[task]}"},
-            links=[_links(row[0]["value"], task, params) for row in rows],
+            table={
+                **scores,
+                "name": f"task_scores-{params.task_keys[task]}",
+                "columns": scores["columns"][1:],
+                "numeric": scores["numeric"][1:],
+                "marked": scores["marked"][1:],
+                "rows": rows,
+            },
+            links=[_links(str(row[0]["value"]), task, params) for row in rows],
         )
         for task, rows in grouped.items()
     ]

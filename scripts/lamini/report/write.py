@@ -5,96 +5,149 @@ library are embedded, so the page needs no network.
 """
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TypedDict
 
 from lamini.catalogue import all_sections, figure_entry, table_entry
+from lamini.catalogue.builders import call_builder
 from lamini.catalogue.entries import Entry
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params import ReportParams
 from lamini.dataset.manifest import DatasetManifest
-from lamini.files import atomic_writer, listed, read_json
+from lamini.files import Files, atomic_writer, read_json
 from lamini.human_evaluation.summary import RatingSummary
 from lamini.report import overview, stages
 from lamini.report.answers import write_answers
-from lamini.report.cells import take_marks
+from lamini.report.cells import Choice, ShownTable, take_marks
+from lamini.report.charts import Chart
 from lamini.report.environment import render, script_json
 from lamini.report.lineage_file import Lineage
 from lamini.report.tasks import from_page, task_anchor, task_parts
 from lamini.tables.published import read_csv
-from lamini.tables.table import summary_of
+from lamini.tables.table_file import TableFile, summary_of
 
-Facts = dict[str, Any]
 SHOWN_ROWS = 120
 """Maximum number of rows of a figure's data table, which is for readers who cannot see it."""
 
 
+class ShownFigure(TypedDict):
+    """A figure with what the page shows of it."""
+
+    name: str
+    anchor: str
+    caption: str
+    image: str
+    """PNG in base64."""
+    chart: Chart | None
+    rows: list[dict[str, str]]
+    count: int
+    """Number of rows of its data."""
+    data: str
+    files: dict[str, str]
+    """Its files by format, relative to the page."""
+    making: stages.Making
+
+
+class ShownSection(TypedDict):
+    """A section of the page, with the tables and figures of the run."""
+
+    id: str
+    heading: str
+    lead: str
+    tables: list[ShownTable]
+    figures: list[ShownFigure]
+
+
 def write_report(
-    *, inputs: dict[str, Any], settings: ReportParams, page: str | Path, answers_page: str | Path
+    *,
+    tables: list[Path],
+    figures: list[Path],
+    data: list[Path],
+    projection: list[Path],
+    lineage: Path,
+    config: Path,
+    manifest: Path,
+    summaries: list[Path],
+    topics: list[Path],
+    answers: list[Path],
+    ratings: list[Path],
+    settings: ReportParams,
+    page: str | Path,
+    answers_page: str | Path,
 ) -> None:
     """Write the HTML pages.
 
     Args:
-        inputs: `tables` (JSON), `figures` (PNG), `data` (CSV of the figures), `projection`
-            (Parquet), `lineage` (JSON), `config` (YAML), `manifest` (JSON of the dataset),
-            `summaries` (JSON of the studies), `topics` (JSON of the topic funnel, or none),
-            `answers` (JSONL of the rated models) and `ratings` (CSV), or none.
+        tables: JSON files of the tables.
+        figures: PNG files of the figures.
+        data: CSV files of the figures, in the same order.
+        projection: Parquet of Figure 3, or none.
+        lineage: JSON of the lineage.
+        config: YAML of the resolved configuration.
+        manifest: JSON of the dataset.
+        summaries: JSON of each study, in the order of `settings.studies`.
+        topics: JSON of the topic funnel, or none.
+        answers: JSONL of each rated model, in the order of `settings.rated`.
+        ratings: CSV of the study of models, or none.
         settings: params of the rule.
         page: the HTML file of the report.
         answers_page: the HTML file with the answers side by side, which the report links to.
     """
-    lineage = Lineage.read(inputs["lineage"])
-    tables = {
-        _name(path): _table(path, read_json(path), lineage) for path in listed(inputs["tables"])
-    }
-    figures = _figures(inputs, settings, lineage)
-    by_task = overview.task_rows(tables["by_task"])
+    making = Lineage.read(lineage)
+    shown = {_name(path): _table(path, making) for path in tables}
+    drawn = [
+        _figure(*files, projection, settings, making) for files in zip(figures, data, strict=True)
+    ]
+    by_task = overview.task_rows(shown["by_task"])
     text = render(
         "page.html.jinja",
         params=settings,
         paper_teacher=PAPER_TEACHER,
-        sections=_sections(tables, figures),
-        result=overview.result(tables["averages"]),
+        sections=_sections(shown, {figure["name"]: figure for figure in drawn}),
+        result=overview.result(shown["averages"]),
         differing=overview.differing_tasks(by_task),
         anchors={row.task: task_anchor(row.task, settings) for row in by_task},
         compared=any(row.compared for row in by_task),
-        tasks=task_parts(tables["by_task"], tables["task_scores"], settings),
-        cleaned=tables["clean_scores"]["anchor"] if "clean_scores" in tables else None,
-        agreement=overview.agreement(tables["reproduction"]),
-        acceptance=summary_of(tables.get("acceptance")),
-        improvements=summary_of(tables.get("reproduced_improvement")),
-        costs=overview.costs(tables["cost"]),
-        asked=overview.asked(tables["generation"]) if "generation" in tables else None,
-        manifest=DatasetManifest.read(inputs["manifest"]),
-        topics=[read_json(path) for path in listed(inputs["topics"])],
+        tasks=task_parts(shown["by_task"], shown["task_scores"], settings),
+        cleaned=shown["clean_scores"]["anchor"] if "clean_scores" in shown else None,
+        agreement=overview.agreement(shown["reproduction"]),
+        acceptance=summary_of(shown.get("acceptance")),
+        improvements=summary_of(shown.get("reproduced_improvement")),
+        costs=overview.costs(shown["cost"]),
+        asked=overview.asked(shown["generation"]) if "generation" in shown else None,
+        manifest=DatasetManifest.read(manifest),
+        topics=[read_json(path) for path in topics],
         summaries={
             study: overview.summary_line(RatingSummary.read(path))
-            for study, path in zip(settings.studies, listed(inputs["summaries"]), strict=True)
+            for study, path in zip(settings.studies, summaries, strict=True)
         },
-        answered=write_answers(inputs, settings, answers_page),
+        answered=write_answers(answers, next(iter(ratings), None), settings, answers_page),
         answers_page=Path(answers_page).name,
-        lineage=lineage,
-        stages=stages.stages(lineage),
-        settings_names=stages.settings_names(lineage),
-        marks=stages.marks(lineage),
-        config=Path(inputs["config"]).read_text(encoding="utf-8"),
-        charts=script_json({n: f["chart"] for n, f in figures.items() if f["chart"]}),
+        lineage=making,
+        stages=stages.stages(making),
+        settings_names=stages.settings_names(making),
+        marks=stages.marks(making),
+        config=config.read_text(encoding="utf-8"),
+        charts=script_json({f["name"]: f["chart"] for f in drawn if f["chart"]}),
     )
     with atomic_writer(page) as handle:
         handle.write(text)
 
 
-def _table(path: str, table: Facts, lineage: Lineage) -> Facts:
+def _table(path: Path, lineage: Lineage) -> ShownTable:
     """A table (JSON) with what the page shows of it.
 
     The mark of the demo stands at the table and at its columns, not at each number.
     """
+    table: TableFile = read_json(path)
     name = _name(path)
     entry, marked = table_entry(name), take_marks(table)
-    return table | {
+    return {
+        **table,
         "anchor": f"table-{name}",
-        "making": stages.making(path, lineage),
+        "making": stages.making(str(path), lineage),
         "intervals": any(cell["interval_text"] for row in table["rows"] for cell in row),
         "marked": marked,
         "choices": _choices(table),
@@ -107,7 +160,9 @@ def _files(entry: Entry, *forms: str) -> list[tuple[str, str]]:
     return list(zip(forms, entry.files(*forms), strict=True))
 
 
-def _sections(tables: Facts, figures: Facts) -> list[Facts]:
+def _sections(
+    tables: Mapping[str, ShownTable], figures: Mapping[str, ShownFigure]
+) -> list[ShownSection]:
     """Sections of the page, with the tables and figures of this run."""
     return [
         {
@@ -121,31 +176,34 @@ def _sections(tables: Facts, figures: Facts) -> list[Facts]:
     ]
 
 
-def _figures(inputs: dict[str, Any], params: ReportParams, lineage: Lineage) -> dict[str, Facts]:
-    """Figures by name: caption, embedded image, chart, data and provenance."""
-    figures = {}
-    for path, data in zip(listed(inputs["figures"]), listed(inputs["data"]), strict=True):
-        entry = figure_entry(_name(path))
-        chart = resolve_name(entry.chart) if entry.chart else None
-        rows = read_csv(data)
-        figures[entry.name] = {
-            "name": entry.name,
-            "anchor": f"figure-{entry.name}",
-            "caption": entry.heading(entry.title),
-            "image": base64.b64encode(Path(path).read_bytes()).decode("ascii"),
-            "chart": chart(inputs | {"data": data}, params) if chart else None,
-            "rows": rows if len(rows) <= SHOWN_ROWS else [],
-            "count": len(rows),
-            "data": data,
-            "files": {f: from_page(file) for f, file in _files(entry, "csv", "png", "pdf")},
-            "making": stages.making(path, lineage),
-        }
-    return figures
+def _figure(
+    image: Path, data: Path, projection: list[Path], params: ReportParams, lineage: Lineage
+) -> ShownFigure:
+    entry = figure_entry(_name(image))
+    chart = None
+    if entry.chart:
+        files: dict[str, Files] = {"data": data}
+        if projection:
+            files["projection"] = projection[0]
+        chart = call_builder(resolve_name(entry.chart), files, params)
+    rows = read_csv(data)
+    return {
+        "name": entry.name,
+        "anchor": f"figure-{entry.name}",
+        "caption": entry.heading(entry.title),
+        "image": base64.b64encode(image.read_bytes()).decode("ascii"),
+        "chart": chart,
+        "rows": rows if len(rows) <= SHOWN_ROWS else [],
+        "count": len(rows),
+        "data": str(data),
+        "files": {form: from_page(file) for form, file in _files(entry, "csv", "png", "pdf")},
+        "making": stages.making(str(image), lineage),
+    }
 
 
-def _choices(table: Facts) -> list[Facts]:
+def _choices(table: TableFile) -> list[Choice]:
     """Filters for the rows of a long table: its text columns with few distinct values."""
-    found: list[Facts] = []
+    found: list[Choice] = []
     if len(table["rows"]) < 12:
         return found
     for place, column in enumerate(table["columns"]):
@@ -156,5 +214,5 @@ def _choices(table: Facts) -> list[Facts]:
     return found
 
 
-def _name(path: str) -> str:
-    return Path(path).stem.partition("_")[2]
+def _name(path: Path) -> str:
+    return path.stem.partition("_")[2]

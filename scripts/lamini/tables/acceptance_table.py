@@ -7,12 +7,13 @@ error is larger than the effect of most changes of a prompt, so it would hide th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamini.catalogue.params import AcceptanceParams
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import Cell, Table, text_cell
 
 MAX_EXAMPLES = 2
 MAX_POINTS = 0.5
@@ -58,15 +59,18 @@ class Judgement:
         return "accepted" if abs(self.difference) <= allowed + _ROUNDING else "rejected"
 
 
-def judge_scores(inputs: Inputs, params: AcceptanceParams) -> Iterator[Judgement]:
+def judge_scores(
+    evals: list[Path], published: Path, params: AcceptanceParams
+) -> Iterator[Judgement]:
     """Judge every score of the input models, model by model.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
+        evals: evaluation results.
+        published: CSV of the authors' scores.
         params: models and tasks.
     """
-    results = read_scores(inputs["evals"])
-    theirs = {(row["model"], row["task"]): row["score"] for row in read_csv(inputs["published"])}
+    results = read_scores(evals)
+    theirs = {(row["model"], row["task"]): row["score"] for row in read_csv(published)}
     for model in params.models:
         for task, title in params.tasks.items():
             result = results[model.key][task]
@@ -84,14 +88,15 @@ def judge_scores(inputs: Inputs, params: AcceptanceParams) -> Iterator[Judgement
             )
 
 
-def acceptance_table(inputs: Inputs, params: AcceptanceParams) -> Table:
+def acceptance_table(evals: list[Path], published: Path, params: AcceptanceParams) -> Table:
     """Verdict on every score, and on all scores together.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV of the authors' scores).
+        evals: evaluation results.
+        published: CSV of the authors' scores.
         params: models and tasks.
     """
-    judgements = list(judge_scores(inputs, params))
+    judgements = list(judge_scores(evals, published, params))
     rows = []
     for model in params.models:
         own = [judgement for judgement in judgements if judgement.model == model.name]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from lamini.tables.evaluation_tables import (
 from lamini.tables.published import published_scores
 from lamini.tables.reproduction_table import GROUPS
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Cell, Inputs, Table
+from lamini.tables.table import Cell, Table
 
 MILLION = 1e6
 
@@ -39,15 +40,16 @@ class AverageRow:
     difference: float | None = column("Ours less published", digits=1, signed=True)
 
 
-def averages_table(inputs: Inputs, params: AveragesParams) -> Table:
+def averages_table(evals: list[Path], published: Path, params: AveragesParams) -> Table:
     """Average of each evaluated model, its gain, its distances, and the published average.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV of published scores).
+        evals: evaluation results.
+        published: CSV of published scores.
         params: models, the base model of each student, reference models, and tasks.
     """
-    results = read_scores(inputs["evals"])
-    published = _published_averages(inputs["published"], params.tasks.values())
+    results = read_scores(evals)
+    theirs = _published_averages(published, params.tasks.values())
     names = {model.key: model.name for model in params.models}
     means = {key: average(r.score for r in _ordered(results[key], params)) for key in names}
     lines = [key for key in params.reference_lines if key in names]
@@ -55,7 +57,7 @@ def averages_table(inputs: Inputs, params: AveragesParams) -> Table:
     for model in params.models:
         base = params.bases.get(model.key)
         start, of_start = (names[base], means[base]) if base else (None, None)
-        made = _row(model, start, of_start, means[model.key], published)
+        made = _row(model, start, of_start, means[model.key], theirs)
         shown = cells(made)
         shown[3] = replace(
             shown[3], interval=average_interval(_ordered(results[model.key], params))
@@ -98,7 +100,7 @@ def _row(
     )
 
 
-def _published_averages(path: str, tasks: Iterable[str]) -> dict[str, float | None]:
+def _published_averages(path: Path, tasks: Iterable[str]) -> dict[str, float | None]:
     """Published average of each model over the tasks of this run."""
     names = list(tasks)
     return {

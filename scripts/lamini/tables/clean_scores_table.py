@@ -6,6 +6,7 @@ same in another way, as everything that was learned from them is missing.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lamini.catalogue.params import CleanScoresParams
 from lamini.evaluation.comparison import Comparison, compare
@@ -14,7 +15,7 @@ from lamini.evaluation.results import EvaluationResult
 from lamini.files import derive_seed
 from lamini.tables.contaminated import Searched, mean_score, searched_examples, values_of
 from lamini.tables.evaluation_tables import average, read_scores
-from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
+from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 _COLUMNS = [
     *("Model", "Baseline", "Task", "Examples", "Sharing"),
@@ -23,18 +24,19 @@ _COLUMNS = [
 ]
 
 
-def clean_scores_table(inputs: Inputs, params: CleanScoresParams) -> Table:
+def clean_scores_table(
+    evals: list[Path], contamination: Path, examples: Path, params: CleanScoresParams
+) -> Table:
     """Each model against its baseline, on all examples and without those that share words.
 
     Args:
-        inputs: `evals` (JSON files), `examples` (Parquet of the sharing examples), `contamination`
-            (CSV of the analysis).
+        evals: evaluation results.
+        contamination: CSV of the analysis.
+        examples: Parquet of the sharing examples.
         params: models with their baselines, tasks, and the minimum length of a shared run.
     """
-    results = read_scores(inputs["evals"])
-    searched = searched_examples(
-        inputs["contamination"], inputs["examples"], params.mixture, params.words
-    )
+    results = read_scores(evals)
+    searched = searched_examples(contamination, examples, params.mixture, params.words)
     rows = []
     for pair in params.pairs:
         names = [text_cell(pair.student.name), text_cell(pair.baseline.name)]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -25,7 +26,7 @@ class Searched:
 
 
 def searched_examples(
-    contamination: str, examples: str, mixture: str, words: int
+    contamination: Path, examples: Path, mixture: str, words: int
 ) -> dict[str, Searched]:
     """The searched examples by task.
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamini.catalogue.params import CostByModelParams, CostBySourceParams
 from lamini.paths import RESULTS
@@ -10,7 +11,7 @@ from lamini.status.requests import RULES
 from lamini.status.usage import Usage, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings, known_sum
-from lamini.tables.table import Inputs, Table
+from lamini.tables.table import Table
 
 STEPS = {
     "train_model": "training",
@@ -46,16 +47,15 @@ class ModelCostRow:
     memory: float | None = column("Peak memory, GiB", digits=1)
 
 
-def cost_by_source_table(inputs: Inputs, params: CostBySourceParams) -> Table:
+def cost_by_source_table(generation: Path, params: CostBySourceParams) -> Table:
     """Requests, tokens and dollars of each source, and the hours of the jobs that sent requests.
 
     Args:
-        inputs: `made` (files that must be finished before costs are summed), `generation` (CSV of
-            requests and dollars; missing when the published dataset is used).
+        generation: CSV of requests and dollars.
         params: sources of the run.
     """
     asked: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in read_csv(inputs["generation"]) if "generation" in inputs else []:
+    for row in read_csv(generation):
         if row["stage"] in RULES:
             asked[row["source"]].append(row)
     used = _by_part(read_usage(RESULTS)[0], set(RULES.values()))
@@ -87,11 +87,10 @@ def cost_by_source_table(inputs: Inputs, params: CostBySourceParams) -> Table:
     )
 
 
-def cost_by_model_table(inputs: Inputs, params: CostByModelParams) -> Table:
+def cost_by_model_table(params: CostByModelParams) -> Table:
     """Hours of training, evaluation and answers of each model.
 
     Args:
-        inputs: `made` (files that must be finished before costs are summed).
         params: models of the run, and the rules that evaluate.
     """
     rules = {**STEPS, **dict.fromkeys(params.evaluation_rules, "evaluation")}

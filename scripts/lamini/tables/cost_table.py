@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamini.catalogue.params import NoParams
 from lamini.paths import RESULTS
@@ -9,7 +10,7 @@ from lamini.status.requests import RULES
 from lamini.status.usage import Total, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Inputs, Table
+from lamini.tables.table import Table
 
 ALL = "All"
 
@@ -27,17 +28,16 @@ class CostRow:
     dollars: float | None = column("US$", digits=2)
 
 
-def cost_table(inputs: Inputs, params: NoParams) -> Table:
+def cost_table(params: NoParams, generation: Path | None = None) -> Table:
     """Jobs, hours, peak memory and dollars by rule, from the benchmark files of finished jobs.
 
     Args:
-        inputs: `made` (files that must be finished before costs are summed), `generation` (CSV of
-            requests and dollars; missing when the published dataset is used).
         params: not used.
+        generation: CSV of requests and dollars; None when the published dataset is used.
     """
     usages, unreadable = read_usage(RESULTS)
     total = sum_usage(usages)
-    dollars = _dollars(inputs.get("generation"))
+    dollars = _dollars(generation)
     rows = [
         _row(rule, used, dollars.get(rule))
         for rule, used in sorted(total.rules.items(), key=lambda item: -item[1].seconds)
@@ -60,7 +60,7 @@ def _row(rule: str, used: Total, dollars: float | None) -> CostRow:
     return CostRow(rule, used.jobs, *hours, used.memory_mib / 1024, dollars)
 
 
-def _dollars(path: str | None) -> dict[str, float]:
+def _dollars(path: Path | None) -> dict[str, float]:
     """Dollars by rule."""
     spent: dict[str, float] = defaultdict(float)
     for row in read_csv(path) if path else []:

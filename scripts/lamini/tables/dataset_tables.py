@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamini.catalogue.params import (
     ContaminationParams,
@@ -15,15 +16,15 @@ from lamini.catalogue.params import (
 from lamini.evaluation.results import wilson
 from lamini.tables.published import number, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import MISSING, Cell, Inputs, Table, text_cell
+from lamini.tables.table import MISSING, Cell, Table, text_cell
 
 
-def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
+def statistics_table(published: Path, statistics: Path, params: StatisticsParams) -> Table:
     """Table 1: samples, tokens and mean lengths of each source, ours and published."""
-    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
+    by_source = {row["instruction_source"]: row for row in read_csv(published)}
     rows = []
-    for row in read_csv(inputs["statistics"]):
-        theirs = published.get(published_key(row, params), {})
+    for row in read_csv(statistics):
+        theirs = by_source.get(published_key(row, params), {})
         rows.append(
             [
                 text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
@@ -57,18 +58,18 @@ def statistics_table(inputs: Inputs, params: StatisticsParams) -> Table:
     )
 
 
-def tokenizers_table(inputs: Inputs, params: TokenizersParams) -> Table:
+def tokenizers_table(published: Path, counts: list[Path], params: TokenizersParams) -> Table:
     """Table 1's mean lengths with several tokenizers, and their difference from the published.
 
     The difference depends on the tokenizer alone only if the dataset is the published one.
     """
-    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
-    counted = [read_csv(path) for path in inputs["counts"]]
+    by_source = {row["instruction_source"]: row for row in read_csv(published)}
+    counted = [read_csv(path) for path in counts]
     rows: list[list[Cell]] = []
     distances: list[list[float]] = [[] for _ in counted]
     errors: list[list[float | None]] = [[] for _ in counted]
     for lines in zip(*counted, strict=True):
-        theirs = published.get(published_key(lines[0], params), {})
+        theirs = by_source.get(published_key(lines[0], params), {})
         for text in ("instruction", "response"):
             target = number(theirs.get(f"{text}_mean_tokens"))
             cells = [
@@ -143,9 +144,9 @@ def _published_count(millions: str | None) -> Cell:
 INTERVALS = "±: half the 95 % interval in which the mean of as many other texts, drawn alike, lies."
 
 
-def contamination_table(inputs: Inputs, params: ContaminationParams) -> Table:
+def contamination_table(analysis: Path, params: ContaminationParams) -> Table:
     """Words shared with evaluated examples: examples per task, and pairs per task and source."""
-    records = read_csv(inputs["analysis"])
+    records = read_csv(analysis)
     sizes = params.ngrams
     rows = []
     for task in dict.fromkeys(record["task"] for record in records):
@@ -214,10 +215,10 @@ class GenerationRow:
     dollars: float | None = column("US$", digits=2)
 
 
-def generation_table(inputs: Inputs, params: NoParams) -> Table:
+def generation_table(generation: Path, params: NoParams) -> Table:
     """Requests, accepted and rejected texts, tokens and dollars, per source and stage."""
     rows = []
-    for row in read_csv(inputs["generation"]):
+    for row in read_csv(generation):
         if row["stage"] not in ("instructions", "pairs"):
             continue
         rate = number(row["parse_rate"])
@@ -252,11 +253,11 @@ def _counted(row: dict[str, str], prefix: str) -> str | None:
     return ", ".join(named) or None
 
 
-def plain_table(inputs: Inputs, params: PlainParams) -> Table:
+def plain_table(analysis: Path, params: PlainParams, errors: Path | None = None) -> Table:
     """All columns of an analysis CSV, with readable headings and numeric cells."""
-    records = read_csv(inputs["analysis"])
+    records = read_csv(analysis)
     columns = list(records[0]) if records else params.columns
-    notes = [*params.notes, *_error_notes(inputs, params)]
+    notes = [*params.notes, *_error_notes(errors, params)]
     return Table(
         columns=[name.replace("_", " ").capitalize() for name in columns],
         rows=[[_cell(record[name], params.digits) for name in columns] for record in records],
@@ -264,11 +265,11 @@ def plain_table(inputs: Inputs, params: PlainParams) -> Table:
     )
 
 
-def _error_notes(inputs: Inputs, params: PlainParams) -> list[str]:
+def _error_notes(errors: Path | None, params: PlainParams) -> list[str]:
     """The measured errors of the detectors whose counts a table shows."""
-    if not params.detectors:
+    if errors is None:
         return []
-    measured = {row["detector"]: row for row in read_csv(inputs["errors"])}
+    measured = {row["detector"]: row for row in read_csv(errors)}
     shown = (
         f"{name}: precision {_share(measured[key], 'precision')},"
         f" recall {_share(measured[key], 'recall')}"
@@ -277,7 +278,7 @@ def _error_notes(inputs: Inputs, params: PlainParams) -> list[str]:
     return [f"Detectors on labelled rows, in %, with 95 % intervals. {'; '.join(shown)}."]
 
 
-def detectors_table(inputs: Inputs, params: NoParams) -> Table:
+def detectors_table(errors: Path, params: NoParams) -> Table:
     """The errors of the detectors (`lamini.analysis.detectors`)."""
     rows = [
         [
@@ -288,7 +289,7 @@ def detectors_table(inputs: Inputs, params: NoParams) -> Table:
             ),
             *(text_cell(_share(row, value)) for value in ("precision", "recall")),
         ]
-        for row in read_csv(inputs["errors"])
+        for row in read_csv(errors)
     ]
     return Table(
         columns=["Detected", "Rows", "Labelled", "Found", "Right", "Precision, %", "Recall, %"],

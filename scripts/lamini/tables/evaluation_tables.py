@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from lamini.catalogue.params import ScoresParams, TasksParams
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.evaluation.results import EvaluationResult
-from lamini.files import listed
 from lamini.tables.footnotes import NOT_COMPARABLE, Footnotes
 from lamini.tables.published import published_models, published_scores
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import Cell, Table, text_cell
 
 Scores = dict[str, EvaluationResult]
 Interval = tuple[float, float]
 
 
-def read_scores(paths: Iterable[str]) -> dict[str, Scores]:
+def read_scores(paths: Iterable[str | Path]) -> dict[str, Scores]:
     """Evaluation results by model and task."""
     results: dict[str, Scores] = {}
     for path in paths:
@@ -32,16 +32,17 @@ def average(scores: Iterable[float | None]) -> float | None:
     return math.fsum(value for value in values if value is not None) / len(values)
 
 
-def scores_table(inputs: Inputs, params: ScoresParams) -> Table:
+def scores_table(published: Path, params: ScoresParams, evals: Sequence[Path] = ()) -> Table:
     """Table of scores: per model our score, the published score, and the difference.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV of published scores).
+        published: CSV of published scores.
         params: our models, published models and tasks of the table.
+        evals: evaluation results of our models.
     """
-    results = read_scores(listed(inputs.get("evals")))
-    published = published_scores(inputs["published"])
-    sizes = {m["model"]: m["params"] for m in published_models(inputs["published"])}
+    results = read_scores(evals)
+    paper = published_scores(published)
+    sizes = {m["model"]: m["params"] for m in published_models(published)}
     ours = {model.name: model for model in params.models}
     usual = {
         name: usual_facts(results[model.key][key] for model in ours.values())
@@ -53,8 +54,8 @@ def scores_table(inputs: Inputs, params: ScoresParams) -> Table:
         Footnotes("the published score"),
     )
     rows: list[list[Cell]] = []
-    for model in [*(n for n in ours if n not in published), *params.published_models]:
-        theirs = published.get(model)
+    for model in [*(n for n in ours if n not in paper), *params.published_models]:
+        theirs = paper.get(model)
         if model in ours:
             scores = {name: results[ours[model].key][key] for key, name in params.tasks.items()}
             size = sizes.get(model) or _size(ours[model].parameters)
@@ -65,7 +66,7 @@ def scores_table(inputs: Inputs, params: ScoresParams) -> Table:
         if model in ours and theirs is not None:
             rows.append(_differences(model, sizes[model], scores, theirs, against_paper))
     notes = ["Average is the unweighted mean of the tasks."]
-    if not any(model in published for model in ours):
+    if not any(model in paper for model in ours):
         notes.append("None of the paper's models took part in this run; theirs are as published.")
     else:
         notes.append("° the published score lies within the 95 % interval of ours.")
@@ -169,9 +170,9 @@ def _difference(
     )
 
 
-def tasks_table(inputs: Inputs, params: TasksParams) -> Table:
+def tasks_table(params: TasksParams, evals: Sequence[Path] = ()) -> Table:
     """Table 8: tasks, metrics, published sizes, and number of examples evaluated in this run."""
-    results = read_scores(listed(inputs.get("evals")))
+    results = read_scores(evals)
     evaluated = next(iter(results.values()), {})
     names = {"acc": "accuracy", "acc_norm": "accuracy, length-normalised", "f1": "F1"}
     rows = [

@@ -1,19 +1,20 @@
 """The table of exported files: their sizes, equal greedy tokens, and the change of score."""
 
+from pathlib import Path
+
 from lamini.catalogue.params import ExportsParams
 from lamini.exports.results import ExportCheck
-from lamini.files import listed
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import Cell, Table, text_cell
 
 
-def exports_table(inputs: Inputs, params: ExportsParams) -> Table:
+def exports_table(checks: list[Path], params: ExportsParams) -> Table:
     """One row per exported file.
 
     Args:
-        inputs: `checks` (JSON of the checks, `ExportCheck`).
+        checks: JSON files of the checks.
         params: names of students and of the task.
     """
-    checks = [ExportCheck.read(path) for path in listed(inputs["checks"])]
+    found = [ExportCheck.read(path) for path in checks]
     rows = [
         [
             text_cell(params.models[check.model]),
@@ -25,17 +26,17 @@ def exports_table(inputs: Inputs, params: ExportsParams) -> Table:
             Cell(check.score, ours=True, digits=1),
             Cell(check.change, ours=True, digits=1, signed=True),
         ]
-        for check in checks
+        for check in found
     ]
-    first = checks[0]
-    shortened = sorted({check.model for check in checks if check.shortened})
+    first = found[0]
+    shortened = sorted({check.model for check in found if check.shortened})
     notes = [
         f"Equal tokens (%): greedy tokens of the file that are those of the checkpoint, each after"
         f" the checkpoint's tokens before it, on {first.instructions:,} instructions. Equal"
         " answers, equal prompts: instructions with equal tokens only, and whose prompt the file's"
         " own tokenizer splits alike (–: the file has none).",
         f"Score: {first.metric} on {params.task}, and its change from the checkpoint's score.",
-        f"Run by {', '.join(sorted({check.program for check in checks}))}.",
+        f"Run by {', '.join(sorted({check.program for check in found}))}.",
     ]
     if shortened:
         names = ", ".join(params.models[model] for model in shortened)

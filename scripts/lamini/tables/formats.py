@@ -1,17 +1,16 @@
 """The file formats of a table: CSV, Markdown, LaTeX, and JSON for the report."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lamini.files import atomic_writer, write_json
 from lamini.tables.latex import write_latex
 from lamini.tables.table import Cell, TitledTable
+from lamini.tables.table_file import FileCell, TableFile
 
 
-def write_table(table: TitledTable, outputs: dict[str, str | Path]) -> None:
+def write_table(table: TitledTable, outputs: Mapping[str, str | Path]) -> None:
     """Write a table in each requested file format.
 
     Args:
@@ -60,18 +59,26 @@ def _markdown_row(texts: Sequence[str]) -> str:
 
 
 def _write_json(table: TitledTable, path: Path) -> None:
-    write_json(
-        path,
-        {
-            "name": table.name,
-            "heading": table.heading,
-            "columns": table.columns,
-            "numeric": table.numeric_columns(),
-            "rows": [[_json_cell(cell, table.mark) for cell in row] for row in table.rows],
-            "notes": table.all_notes(),
-        },
-    )
+    content: TableFile = {
+        "name": table.name,
+        "heading": table.heading,
+        "columns": table.columns,
+        "numeric": table.numeric_columns(),
+        "rows": [[_json_cell(cell, table.mark) for cell in row] for row in table.rows],
+        "notes": table.all_notes(),
+    }
+    write_json(path, content)
 
 
-def _json_cell(cell: Cell, mark: str) -> dict[str, Any]:
-    return asdict(cell) | {"text": cell.text(mark), "interval_text": cell.interval_text()}
+def _json_cell(cell: Cell, mark: str) -> FileCell:
+    return {
+        "value": cell.value,
+        "ours": cell.ours,
+        "digits": cell.digits,
+        "bold": cell.bold,
+        "signed": cell.signed,
+        "suffix": cell.suffix,
+        "interval": cell.interval,
+        "text": cell.text(mark),
+        "interval_text": cell.interval_text(),
+    }

@@ -1,18 +1,19 @@
 """Tables 5, 6 and 7: rating levels, and the answers with the largest differences in rating."""
 
 from collections import defaultdict
+from pathlib import Path
 
 from lamini.catalogue.params import DisagreementParams, LevelsParams
 from lamini.files import read_jsonl
 from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.human_evaluation.shown import read_shown
 from lamini.human_evaluation.statistics import value
-from lamini.tables.table import Inputs, Table, text_cell
+from lamini.tables.table import Table, text_cell
 
 SHOWN_CHARACTERS = 400
 
 
-def levels_table(inputs: Inputs, params: LevelsParams) -> Table:
+def levels_table(params: LevelsParams) -> Table:
     """Table 7: the four rating levels, in the words of Appendix C or in ours."""
     protocol = PROTOCOLS[params.protocol]
     origin = "After Appendix C of the paper, which follows self-instruct's protocol; our words."
@@ -33,30 +34,31 @@ def levels_table(inputs: Inputs, params: LevelsParams) -> Table:
     )
 
 
-def disagreement_table(inputs: Inputs, params: DisagreementParams) -> Table:
+def disagreement_table(ratings: Path, rated: Path, params: DisagreementParams) -> Table:
     """Tables 5 and 6: the instruction with the largest gap between both sides' mean ratings.
 
     Args:
-        inputs: `ratings` (CSV), `rated` (JSONL of the rated items).
+        ratings: CSV of the ratings.
+        rated: JSONL of the rated items.
         params: the rated models, and the side with the higher ratings.
     """
-    shown = read_shown(inputs["ratings"])
+    shown = read_shown(ratings)
     groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for row in shown.rows:
         groups[row["group"]][row["subject"]].append(row)
     best = max(groups, key=lambda g: (_lead(groups[g], params), g), default=None)
-    items = {item["item"]: item for item in read_jsonl(inputs["rated"])}
+    items = {item["item"]: item for item in read_jsonl(rated)}
     rows, instruction = [], "no ratings yet"
     for subject in params.students + params.references:
-        rated = groups[best].get(subject, []) if best is not None else []
-        for row in rated[:1]:
+        found = groups[best].get(subject, []) if best is not None else []
+        for row in found[:1]:
             item = items[row["item"]]
             instruction = item["instruction"]
             rows.append(
                 [
                     text_cell(params.names[subject]),
                     text_cell(_shorten(item["text"])),
-                    text_cell("/".join(sorted(r["rating"] for r in rated))),
+                    text_cell("/".join(sorted(r["rating"] for r in found))),
                 ]
             )
     return Table(

@@ -1,5 +1,7 @@
 """Significance tests of the students' improvements over their initializations (ours only)."""
 
+from pathlib import Path
+
 from lamini.catalogue.params import ImprovementParams
 from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
 from lamini.evaluation.facts import differing, measured_facts, same_examples
@@ -8,18 +10,19 @@ from lamini.files import derive_seed
 from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import number, read_csv
-from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
+from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 
-def improvement_table(inputs: Inputs, params: ImprovementParams) -> Table:
+def improvement_table(evals: list[Path], contamination: Path, params: ImprovementParams) -> Table:
     """Each student against its initialization (`baseline`), task by task.
 
     Args:
-        inputs: `evals` (JSON files), `contamination` (CSV of the analysis).
+        evals: evaluation results.
+        contamination: CSV of the analysis.
         params: students with their initializations, tasks, and the meaning of contamination.
     """
-    results = read_scores(inputs["evals"])
-    shares = _contaminated(inputs["contamination"], params)
+    results = read_scores(evals)
+    shares = _contaminated(contamination, params)
     footnotes = Footnotes("the baseline")
     measured = []
     for pair in params.pairs:
@@ -92,7 +95,7 @@ def _difference(compared: Comparison | None, corrected: float | None, mark: str)
     ]
 
 
-def _contaminated(path: str, params: ImprovementParams) -> dict[str, float | None]:
+def _contaminated(path: Path, params: ImprovementParams) -> dict[str, float | None]:
     """Percentage of contaminated examples, by task."""
     shares: dict[str, float | None] = {}
     for row in read_csv(path):

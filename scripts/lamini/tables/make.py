@@ -1,17 +1,19 @@
 """Building the files of a table, by its name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
 from lamini.catalogue import table_entry
+from lamini.catalogue.builders import call_builder
 from lamini.catalogue.params import ItemParams
+from lamini.files import Files
 from lamini.tables.formats import write_table
 from lamini.tables.table import Table, TitledTable
 
 
 def make_table(
-    table: str, inputs: dict[str, Any], settings: ItemParams, outputs: dict[str, str | Path]
+    table: str, inputs: Mapping[str, Files], settings: ItemParams, outputs: Mapping[str, str | Path]
 ) -> None:
     """Build one table and write its files.
 
@@ -23,7 +25,7 @@ def make_table(
     """
     entry = table_entry(table)
     builder = resolve_name(entry.builder)
-    content: Table = builder(inputs, settings.of_builder(builder))
+    content: Table = call_builder(builder, inputs, settings.of_builder(builder))
     title = entry.title.format(**content.title_values)
     titled = TitledTable(
         **vars(content),

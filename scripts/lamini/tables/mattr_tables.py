@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
 from lamini.catalogue.params import DiversityParams, MattrReadingsParams
 from lamini.tables.dataset_tables import INTERVALS, published_key, with_margin
 from lamini.tables.published import number, read_csv
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import Cell, Table, text_cell
 
 _TOKENS = {
     "words_and_punctuation": "words and punctuation marks",
@@ -30,12 +31,12 @@ _SHORT = {
 }
 
 
-def diversity_table(inputs: Inputs, params: DiversityParams) -> Table:
+def diversity_table(published: Path, diversity: Path, params: DiversityParams) -> Table:
     """Table 2: MATTR of instructions and responses, ours and published."""
-    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
+    by_source = {row["instruction_source"]: row for row in read_csv(published)}
     rows = []
-    for row in read_csv(inputs["diversity"]):
-        theirs = published.get(published_key(row, params), {})
+    for row in read_csv(diversity):
+        theirs = by_source.get(published_key(row, params), {})
         rows.append(
             [
                 text_cell(params.symbols.get(row["instruction_source"], "D_ALL")),
@@ -63,7 +64,7 @@ def diversity_table(inputs: Inputs, params: DiversityParams) -> Table:
     )
 
 
-def mattr_readings_table(inputs: Inputs, params: MattrReadingsParams) -> Table:
+def mattr_readings_table(published: Path, readings: Path, params: MattrReadingsParams) -> Table:
     """MATTR of each source in all readings, below the published values.
 
     The last columns compare a reading with the published values. D_ALL above its sources: D_ALL
@@ -71,14 +72,14 @@ def mattr_readings_table(inputs: Inputs, params: MattrReadingsParams) -> Table:
     Difference: mean absolute difference of the sources from the published values; ±: half the width
     of its 95 % confidence interval.
     """
-    published = {row["instruction_source"]: row for row in read_csv(inputs["published"])}
-    records = read_csv(inputs["readings"])
+    by_source = {row["instruction_source"]: row for row in read_csv(published)}
+    records = read_csv(readings)
     measured = {record["instruction_source"] for record in records}
     sources = [source for source in params.sources if source in measured]
     rows: list[list[Cell]] = []
     notes = []
     for text in ("instruction", "response"):
-        target = _Published(published, sources, text)
+        target = _Published(by_source, sources, text)
         names = [text_cell(text), text_cell("published"), text_cell(None), text_cell(None)]
         rows.append([*names, *target.cells(), Cell(None), Cell(None)])
         differences = {}

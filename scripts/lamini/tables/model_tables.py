@@ -1,23 +1,24 @@
 """Table 3 (the collection), and the table of training losses."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from lamini.catalogue.params import CollectionParams, TrainingParams
-from lamini.files import listed
 from lamini.tables.published import read_csv
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import Cell, Table, text_cell
 from lamini.training.facts import TrainingFacts
 
 
-def collection_table(inputs: Inputs, params: CollectionParams) -> Table:
+def collection_table(published: Path, params: CollectionParams) -> Table:
     """Table 3: students, initializations and learning rates; the paper's students first.
 
     Args:
-        inputs: `published` (CSV of the paper's students).
+        published: CSV of the paper's students.
         params: the students, and whether this run trains them.
     """
     made = "trained" if params.trained else "released checkpoint"
     ours = {model.name: model for model in params.students}
+    students = read_csv(published)
     rows = [
         [
             text_cell(row["name"] + ("*" if row["recommended"] == "yes" else "")),
@@ -26,9 +27,9 @@ def collection_table(inputs: Inputs, params: CollectionParams) -> Table:
             text_cell(row["learning_rate"]),
             text_cell(made if row["name"] in ours else "not in this run"),
         ]
-        for row in read_csv(inputs["published"])
+        for row in students
     ]
-    published = {row["name"] for row in read_csv(inputs["published"])}
+    of_paper = {row["name"] for row in students}
     rows += [
         [
             text_cell(model.name),
@@ -38,7 +39,7 @@ def collection_table(inputs: Inputs, params: CollectionParams) -> Table:
             text_cell(f"{made}; not of the paper"),
         ]
         for model in ours.values()
-        if model.name not in published and (kind := model.architecture)
+        if model.name not in of_paper and (kind := model.architecture)
     ]
     return Table(
         columns=["Name", "Architecture", "Initialization", "Learning rate", "This run"],
@@ -47,15 +48,15 @@ def collection_table(inputs: Inputs, params: CollectionParams) -> Table:
     )
 
 
-def training_table(inputs: Inputs, params: TrainingParams) -> Table:
+def training_table(manifests: list[Path], params: TrainingParams) -> Table:
     """Losses before and after training, and the amount of training data.
 
     Args:
-        inputs: `manifests` (JSON of the checkpoints, in the order of the students).
+        manifests: manifests of the checkpoints, in the order of the students.
         params: the students.
     """
     rows, notes = [], list[str]()
-    for student, path in zip(params.students, listed(inputs["manifests"]), strict=True):
+    for student, path in zip(params.students, manifests, strict=True):
         facts = TrainingFacts.read(path)
         notes += _recipe_notes(student.name, facts)
         left_out = sum(facts.pairs_left_out.values())

@@ -1,20 +1,22 @@
 """Table of evaluated examples by the similarity of their nearest training instruction."""
 
+from pathlib import Path
+
 from lamini.catalogue.params import ParaphrasesParams
 from lamini.tables.published import number, read_csv
-from lamini.tables.table import Cell, Inputs, Table, text_cell
+from lamini.tables.table import Cell, Table, text_cell
 
 _SHOWN = ("found", "percent", "percent_low", "percent_high", "without_shared_words")
 
 
-def paraphrases_table(inputs: Inputs, params: ParaphrasesParams) -> Table:
+def paraphrases_table(analysis: Path, params: ParaphrasesParams) -> Table:
     """Examples per task, and those whose nearest instruction reaches each threshold.
 
     Args:
-        inputs: `analysis` (CSV of `find_paraphrases`).
+        analysis: CSV of `find_paraphrases`.
         params: names of the tasks, and what was compared.
     """
-    records = read_csv(inputs["analysis"])
+    records = read_csv(analysis)
     thresholds = list(dict.fromkeys(record["similarity_from"] for record in records))
     rows = []
     for task in dict.fromkeys(record["task"] for record in records):

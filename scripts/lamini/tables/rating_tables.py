@@ -5,27 +5,27 @@ Ratings by people and by a judge model have separate rows; no row counts both to
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from lamini.catalogue.params import JudgedQualityParams, NoParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
 from lamini.evaluation.results import wilson
-from lamini.files import listed
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.summary import Agreement, Estimate, RatingSummary
 from lamini.tables.published import read_csv
-from lamini.tables.table import MISSING, Cell, Inputs, Table, text_cell
+from lamini.tables.table import MISSING, Cell, Table, text_cell
 
 INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
 
 
-def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
+def rating_shares_table(summaries: list[Path], params: RatingsParams) -> Table:
     """Counts per level, share of A, and mean rating, per model or source, and part.
 
     Args:
-        inputs: `summaries` (JSON, one for each study).
+        summaries: summaries of the ratings, one for each study.
         params: display names.
     """
-    summaries = _summaries(inputs)
+    studies = _read(summaries)
     rows = [
         [
             text_cell(params.names.get(row.subject, row.subject)),
@@ -35,7 +35,7 @@ def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
             *_estimate(row.shares.A, 1, times=100),
             *_estimate(row.mean, 2),
         ]
-        for summary in summaries
+        for summary in studies
         for rater, shares in summary.shares.labelled
         for row in shares
     ]
@@ -53,20 +53,20 @@ def rating_shares_table(inputs: Inputs, params: RatingsParams) -> Table:
             "to",
         ],
         rows=rows,
-        notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(summaries)],
+        notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(studies)],
     )
 
 
-def judged_quality_table(inputs: Inputs, params: JudgedQualityParams) -> Table:
+def judged_quality_table(ratings: Path, params: JudgedQualityParams) -> Table:
     """Levels that the judge gave to a sample of each source's instructions and responses.
 
     Args:
-        inputs: `ratings` (CSV of the study).
+        ratings: CSV of the study.
         params: the sampled sources.
     """
     verdicts: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     judges = set()
-    for row in read_csv(inputs["ratings"]):
+    for row in read_csv(ratings):
         if row["rater"] == "machine":
             verdicts[row["subject"], row["part"]].append(row["rating"])
             judges.add(row["annotator"])
@@ -106,17 +106,17 @@ def _levels(ratings: Sequence[str]) -> list[Cell]:
     return cells
 
 
-def rating_comparisons_table(inputs: Inputs, params: RatingsParams) -> Table:
+def rating_comparisons_table(summaries: list[Path], params: RatingsParams) -> Table:
     """Pairwise comparisons of models, on the instructions where both are rated.
 
     Args:
-        inputs: `summaries` (JSON, one for each study).
+        summaries: summaries of the ratings, one for each study.
         params: display names.
     """
-    summaries = _summaries(inputs)
+    studies = _read(summaries)
     compared = [
         (rater, row)
-        for summary in summaries
+        for summary in studies
         for rater, comparisons in summary.comparisons.labelled
         for row in comparisons
     ]
@@ -153,20 +153,20 @@ def rating_comparisons_table(inputs: Inputs, params: RatingsParams) -> Table:
             " 0.05.",
             f"p (Holm): p corrected for the {len(compared)} comparisons of this table by Holm's"
             " method; bold where it is below 0.05.",
-            *_partial(summaries),
+            *_partial(studies),
         ],
     )
 
 
-def rating_agreement_table(inputs: Inputs, params: NoParams) -> Table:
+def rating_agreement_table(summaries: list[Path], params: NoParams) -> Table:
     """Agreement between two people on texts rated twice, and between people and the judge.
 
     Args:
-        inputs: `summaries` (JSON, one for each study).
+        summaries: summaries of the ratings, one for each study.
         params: not used.
     """
-    summaries, rows = _summaries(inputs), []
-    for summary in summaries:
+    studies, rows = _read(summaries), []
+    for summary in studies:
         if people := summary.annotator_agreement:
             rows.append(_agreement(summary.study, "two people", people.items, people))
         if judge := summary.judge_agreement:
@@ -182,12 +182,12 @@ def rating_agreement_table(inputs: Inputs, params: NoParams) -> Table:
             "Kappa (quadratic weights)",
         ],
         rows=rows,
-        notes=["No coefficient is defined where all ratings are equal.", *_partial(summaries)],
+        notes=["No coefficient is defined where all ratings are equal.", *_partial(studies)],
     )
 
 
-def _summaries(inputs: Inputs) -> list[RatingSummary]:
-    return [RatingSummary.read(path) for path in listed(inputs["summaries"])]
+def _read(summaries: list[Path]) -> list[RatingSummary]:
+    return [RatingSummary.read(path) for path in summaries]
 
 
 def _agreement(study: str, between: str, texts: int, found: Agreement) -> list[Cell]:

@@ -10,6 +10,7 @@ students, because their scores are not expected to be the paper's.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params import ReproducedImprovementParams, ReproductionParams
@@ -21,7 +22,7 @@ from lamini.tables.evaluation_tables import Interval, read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
+from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 Published = Mapping[str, Mapping[str, float]]
 ALL = "All"
@@ -89,12 +90,10 @@ class Paper:
     """Name of the initialization, by name of the student."""
 
     @classmethod
-    def read(cls, inputs: Inputs) -> "Paper":
-        """Read the inputs `published` (CSV of scores) and `collection` (CSV of Table 3)."""
-        initializations = {
-            row["name"]: row["initialization"] for row in read_csv(inputs["collection"])
-        }
-        return cls(published_scores(inputs["published"]), initializations)
+    def read(cls, published: Path, collection: Path) -> "Paper":
+        """Read the CSV files of the published scores and of Table 3."""
+        initializations = {row["name"]: row["initialization"] for row in read_csv(collection)}
+        return cls(published_scores(published), initializations)
 
     def others(self, student: str) -> Iterator[str]:
         """All other students of the paper."""
@@ -105,15 +104,18 @@ class Paper:
         return self.scores[student][task] - self.scores[self.initializations[student]][task]
 
 
-def reproduction_table(inputs: Inputs, params: ReproductionParams) -> Table:
+def reproduction_table(
+    published: Path, collection: Path, params: ReproductionParams, evals: Sequence[Path] = ()
+) -> Table:
     """Number of compared and of agreeing scores, by family and role, and in total.
 
     Args:
-        inputs: `evals` (JSON files; missing if no model is in the paper), `published` (CSV of
-            scores), `collection` (CSV of the students).
+        published: CSV of the published scores.
+        collection: CSV of the paper's students.
         params: models of the run that are in the paper, and tasks.
+        evals: evaluation results of the models.
     """
-    results, paper = read_scores(inputs.get("evals", ())), Paper.read(inputs)
+    results, paper = read_scores(evals), Paper.read(published, collection)
     groups: dict[tuple[str, str], AgreementCounts] = {}
     members: dict[tuple[str, str], set[str]] = {}
     footnotes = Footnotes("the published scores")
@@ -201,7 +203,9 @@ def _row(
     )
 
 
-def reproduced_improvement_table(inputs: Inputs, params: ReproducedImprovementParams) -> Table:
+def reproduced_improvement_table(
+    evals: list[Path], published: Path, collection: Path, params: ReproducedImprovementParams
+) -> Table:
     """Each student's improvement over its initialization, ours and the paper's, task by task.
 
     The interval is that of our improvement, from the examples on which student and baseline differ.
@@ -210,10 +214,12 @@ def reproduced_improvement_table(inputs: Inputs, params: ReproducedImprovementPa
     and its baseline, so the interval is too wide rather than too narrow.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV of scores), `collection` (CSV of students).
+        evals: evaluation results.
+        published: CSV of the published scores.
+        collection: CSV of the paper's students.
         params: students with their initializations, and tasks.
     """
-    results, paper = read_scores(inputs["evals"]), Paper.read(inputs)
+    results, paper = read_scores(evals), Paper.read(published, collection)
     counts, rows, footnotes = AgreementCounts(), [], Footnotes("the published scores")
     judged = params.another_teacher is None
     for pair in params.pairs:

@@ -1,11 +1,12 @@
 """Table rows as dataclasses, so that other code reads them by field and not by heading."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
 from lamini.tables.table import Cell
+from lamini.tables.table_file import FileCell
 
 Row = TypeVar("Row")
 
@@ -35,11 +36,11 @@ def known_sum(values: Iterable[float | None]) -> float | None:
     return math.fsum(known) if known else None
 
 
-def read_rows(row: type[Row], table: Mapping[str, Any]) -> list[Row]:
+def read_rows(row: type[Row], lines: Iterable[Iterable[FileCell]]) -> list[Row]:
     """Rows of a table that was built with `headings` and `cells`.
 
     Args:
         row: the row's dataclass.
-        table: the table's JSON.
+        lines: rows of the table's file.
     """
-    return [row(*(cell["value"] for cell in line)) for line in table["rows"]]
+    return [row(*(cell["value"] for cell in line)) for line in lines]

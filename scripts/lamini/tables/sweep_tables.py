@@ -1,23 +1,25 @@
 """Tables of a sweep: scores by size, the law of size, and which student beats which."""
 
+from pathlib import Path
+
 from lamini.catalogue.params import SweepTableParams
 from lamini.evaluation.comparison import LEVEL
 from lamini.sweeps.facts import HeldBack, SweepFacts
 from lamini.tables.footnotes import Footnotes
-from lamini.tables.table import Cell, Inputs, Table, signed_interval, text_cell
+from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 _DIGITS = {"score": 1, "held_out_loss": 3}
 _MEASURES = {"score": "score", "held_out_loss": "held-out loss"}
 
 
-def sweep_table(inputs: Inputs, params: SweepTableParams) -> Table:
+def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
     """Score and held-out loss of each student at each size.
 
     Args:
-        inputs: `fitted` (JSON of the sweep).
+        fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    facts = SweepFacts.read(inputs["fitted"])
+    facts = SweepFacts.read(fitted)
     rows = [
         [
             text_cell(params.label((size.student, size.mixture))),
@@ -67,14 +69,14 @@ def _score_notes(facts: SweepFacts) -> list[str]:
     ]
 
 
-def law_table(inputs: Inputs, params: SweepTableParams) -> Table:
+def law_table(fitted: Path, params: SweepTableParams) -> Table:
     """The fitted law of each student, and the largest size as the smaller ones predict it.
 
     Args:
-        inputs: `fitted` (JSON of the sweep).
+        fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    facts = SweepFacts.read(inputs["fitted"])
+    facts = SweepFacts.read(fitted)
     rows = [
         [
             text_cell(params.label((law.student, law.mixture))),
@@ -142,14 +144,14 @@ def _share_digits(share: float) -> int:
     return len(f"{100 * share:.10g}".partition(".")[2])
 
 
-def compared_table(inputs: Inputs, params: SweepTableParams) -> Table:
+def compared_table(fitted: Path, params: SweepTableParams) -> Table:
     """All students of one mixture against each other, and the mixtures of one student.
 
     Args:
-        inputs: `fitted` (JSON of the sweep).
+        fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    facts = SweepFacts.read(inputs["fitted"])
+    facts = SweepFacts.read(fitted)
     footnotes = Footnotes("the second student")
     rows = []
     for pair in facts.compared:

@@ -4,12 +4,9 @@ Cells measured by this run are distinguished from published ones. A run that doe
 paper (the demo) marks each of its numbers.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Inputs = dict[str, Any]
-"""Named input files of a table's builder."""
 MISSING = "–"
 DEMO_MARK = "†"
 DEMO_NOTE = (
@@ -122,11 +119,6 @@ class TitledTable(Table):
             and not any(isinstance(v, str) for v in values)
             for values in columns
         ]
-
-
-def summary_of(table: Mapping[str, Any] | None) -> str | None:
-    """Summary of a table (JSON) that has a summary; None without the table."""
-    return None if table is None else table["notes"][0]
 
 
 def text_cell(value: Any) -> Cell:

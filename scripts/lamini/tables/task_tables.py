@@ -1,7 +1,9 @@
 """Scores by task: ours, the paper's, the difference with its known reasons, and the scores on
 examples that share no long run of words with the dataset."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lamini.catalogue.params import ScoredModel, TaskFacts, TaskScoresParams
 from lamini.evaluation.facts import differing_names, measured_facts, published_facts
@@ -12,7 +14,7 @@ from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.reproduction_table import GROUPS, replication_notes
 from lamini.tables.rows import cells, column, headings
-from lamini.tables.table import Inputs, Table
+from lamini.tables.table import Table
 
 NONE_KNOWN = "nothing known"
 OVER_ALL = "Means are over all models of the group; published values and differences are over those"
@@ -56,25 +58,48 @@ class TaskRow:
     clean_mean: float | None = column("Mean without them", digits=1)
 
 
-def task_scores_table(inputs: Inputs, params: TaskScoresParams) -> Table:
+def task_scores_table(
+    *,
+    evals: list[Path],
+    published: Path,
+    tasks: Path,
+    contamination: Path,
+    contaminated: Path,
+    params: TaskScoresParams,
+) -> Table:
     """One row per task and model.
 
     Args:
-        inputs: `evals` (JSON files), `published` (CSV of published scores), `tasks` (CSV of the
-            paper's tasks), `contamination` (CSV), `contaminated` (Parquet of examples).
+        evals: evaluation results.
+        published: CSV of published scores.
+        tasks: CSV of the paper's tasks.
+        contamination: CSV of the analysis.
+        contaminated: Parquet of the examples that share words with the dataset.
         params: models, tasks, and what counts as contaminated.
     """
-    rows = [row for group in _measured(inputs, params) for row in group.rows]
+    searched = searched_examples(contamination, contaminated, params.mixture, params.words)
+    groups = _measured(evals, published, tasks, searched, params)
+    rows = [row for group in groups for row in group.rows]
     return Table(
         columns=headings(TaskScoreRow), rows=[cells(row) for row in rows], notes=_notes(params)
     )
 
 
-def by_task_table(inputs: Inputs, params: TaskScoresParams) -> Table:
-    """One row per task and group of models; inputs and params as for `task_scores_table`."""
+def by_task_table(
+    *,
+    evals: list[Path],
+    published: Path,
+    tasks: Path,
+    contamination: Path,
+    contaminated: Path,
+    params: TaskScoresParams,
+) -> Table:
+    """One row per task and group of models; files and params as for `task_scores_table`."""
+    searched = searched_examples(contamination, contaminated, params.mixture, params.words)
+    groups = _measured(evals, published, tasks, searched, params)
     return Table(
         columns=headings(TaskRow),
-        rows=[cells(_summary(group, params)) for group in _measured(inputs, params)],
+        rows=[cells(_summary(group, params)) for group in groups],
         notes=[f"{OVER_ALL} that are in the paper.", *_notes(params)],
     )
 
@@ -89,13 +114,16 @@ class _Group:
     rows: list[TaskScoreRow]
 
 
-def _measured(inputs: Inputs, params: TaskScoresParams) -> list[_Group]:
-    results = read_scores(inputs["evals"])
-    published = published_scores(inputs["published"])
-    metrics = {row["dataset"]: row["metric"] for row in read_csv(inputs["tasks"])}
-    searched = searched_examples(
-        inputs["contamination"], inputs["contaminated"], params.mixture, params.words
-    )
+def _measured(
+    evals: list[Path],
+    published: Path,
+    tasks: Path,
+    searched: Mapping[str, Searched],
+    params: TaskScoresParams,
+) -> list[_Group]:
+    results = read_scores(evals)
+    scores = published_scores(published)
+    metrics = {row["dataset"]: row["metric"] for row in read_csv(tasks)}
     groups = []
     for key, task in params.tasks.items():
         for role in GROUPS:
@@ -103,7 +131,7 @@ def _measured(inputs: Inputs, params: TaskScoresParams) -> list[_Group]:
             rows = []
             for model in models:
                 result = results[model.key][key]
-                theirs = published.get(model.name, {}).get(task.name)
+                theirs = scores.get(model.name, {}).get(task.name)
                 reasons = _reasons(result, metrics.get(task.name))
                 rows.append(
                     _row(

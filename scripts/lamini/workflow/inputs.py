@@ -2,7 +2,6 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from lamini import paths
 from lamini.evaluation.data import mirror_path
@@ -143,7 +142,7 @@ class Inputs(Names):
         points = self.config.points(sweep)
         return [paths.EVALUATION.format(model=p.key, task=t) for p in points for t in tasks]
 
-    def study_inputs(self, study: str) -> dict[str, Any]:
+    def study_inputs(self, study: str) -> dict[str, list[str]]:
         """Inputs of a study: the models' answers, or the dataset and its manifest."""
         from snakemake.io import ancient
 
@@ -151,11 +150,13 @@ class Inputs(Names):
         if definition.kind == "models":
             exclude = [definition.exclude] if definition.exclude else []
             answers = [paths.ANSWERS.format(model=model) for model in definition.models]
-            return {"answers": answers, "exclude": rule_inputs(exclude)}
+            return {"answers": answers, "exclude": rule_inputs(exclude), "dataset": []}
         mixture = self.study_mixture(study)
         return {
-            "manifest": paths.DATASET_MANIFEST.format(mixture=mixture),
-            "dataset": ancient(paths.DATASET.format(mixture=mixture)),
+            "answers": [],
+            "exclude": [],
+            "manifest": [paths.DATASET_MANIFEST.format(mixture=mixture)],
+            "dataset": [ancient(paths.DATASET.format(mixture=mixture))],
         }
 
     def rating_sheets(self, study: str) -> list[str]:
