@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 import orjson
 
@@ -97,7 +97,7 @@ def read_json(path: str | Path) -> Any:
         raise LaminiError(f"{path}: not valid JSON ({error}); restore or remake it") from error
 
 
-def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, object]]) -> int:
     """Write a JSONL file atomically; returns the number of rows."""
     count = 0
     with atomic_writer(path, "wb") as handle:
@@ -175,7 +175,14 @@ def copy_file(source: str | Path, target: str | Path) -> None:
         shutil.copyfileobj(original, handle)
 
 
-def damage_of(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | None:
+class FileFacts(TypedDict):
+    """A file in the manifest of its folder."""
+
+    bytes: int
+    sha256: str
+
+
+def damage_of(folder: Path, files: Mapping[str, FileFacts]) -> str | None:
     """Compare the files of a folder with its manifest; returns the first difference, or None.
 
     Args:
@@ -193,14 +200,14 @@ def damage_of(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | Non
     return None
 
 
-def write_folder_manifest(folder: str | Path, facts: dict[str, Any]) -> Path:
+def write_folder_manifest(folder: str | Path, facts: Mapping[str, object]) -> Path:
     """Write `manifest.json` into a finished folder: size and SHA-256 of its files, and `facts`.
 
     The manifest is written last, so its presence proves that the folder is complete.
     """
     folder = Path(folder)
     path = folder / "manifest.json"
-    files = {
+    files: dict[str, FileFacts] = {
         str(item.relative_to(folder)): {"bytes": item.stat().st_size, "sha256": sha256_file(item)}
         for item in sorted(folder.rglob("*"))
         if item.is_file() and item != path and not item.name.startswith(".")

@@ -6,10 +6,9 @@ Run it before publishing, after a copy to another machine, or when a file system
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lamini.command import run_command
 from lamini.errors import LaminiError
@@ -76,18 +75,18 @@ def _compare(path: Path, found: Verification) -> None:
     elif not record.is_file():
         found.unrecorded += 1
     else:
-        _compare_file(path, {"sha256": read_json(record)["sha256"]}, path, found)
+        _compare_file(path, read_json(record)["sha256"], path, found)
     if path.name == _MANIFEST and str(path) not in found.problems:
         for name, facts in read_json(path).get("files", {}).items():
             # Declared files of the folder have a record of their own.
             if not provenance_path(path.parent / name).is_file():
-                _compare_file(path.parent / name, facts, path, found)
+                _compare_file(path.parent / name, facts["sha256"], path, found)
 
 
-def _compare_file(path: Path, facts: Mapping[str, Any], output: Path, found: Verification) -> None:
+def _compare_file(path: Path, sha256: str, output: Path, found: Verification) -> None:
     if not path.is_file():
         problem = "is missing"
-    elif sha256_file(path) != facts["sha256"]:
+    elif sha256_file(path) != sha256:
         problem = "has another checksum"
     else:
         found.files += 1

@@ -5,7 +5,7 @@ cache still returns the file's first version.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,7 @@ def _from_hub(data: TaskData) -> "Dataset":
         ) from error
 
 
-def _check_columns(rows: list[dict[str, Any]], place: str) -> None:
+def _check_columns(rows: Sequence[Mapping[str, object]], place: str) -> None:
     """Refuse a row without a column of the first row: the task would fail or score it wrongly."""
     columns = set(rows[0])
     for number, row in enumerate(rows, start=1):

@@ -167,7 +167,7 @@ class Generator:
         choosing: Sequence[Choosing] = (),
         *,
         stop: Sequence[str] = (),
-        others: Mapping[str, Any] | None = None,
+        others: Mapping[str, object] | None = None,
         interruption: Interruption | None = None,
     ) -> list[list[int]]:
         """New tokens after each prompt, including the end token; more may follow it.
@@ -210,7 +210,7 @@ class Generator:
         most: int,
         choosing: Sequence[Choosing] = (),
         stopping: Sequence[StoppingCriteria] = (),
-        others: Mapping[str, Any] | None = None,
+        others: Mapping[str, object] | None = None,
     ) -> Any:
         """Output of transformers' `generate` with our settings only."""
         of_the_model = self.model.generation_config

@@ -1,7 +1,7 @@
 """Figure 3: t-SNE of instruction embeddings, two sources per panel."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -53,7 +53,7 @@ def draw_projection(projection: Path, neighbourhoods: Path, params: ProjectionPa
     return Drawing(figure, columns, points.select(columns).rows())
 
 
-def _settings(kept: dict[str, Any]) -> str:
+def _settings(kept: Mapping[str, float]) -> str:
     """Letter of a panel, settings of its layout, and what that keeps of the neighbourhood."""
     return (
         f"({kept['panel']})  t-SNE, perplexity {kept['perplexity']:.3g}, cosine distance, PCA start"

@@ -221,7 +221,7 @@ def _wrong_rating(row: Any, known: Mapping[str, Item] | None, annotator: str) ->
     return wrong
 
 
-def _wrong_item(row: Mapping[str, Any], item: Item | None, annotator: str) -> str | None:
+def _wrong_item(row: Mapping[str, object], item: Item | None, annotator: str) -> str | None:
     """Problem of a rating with the item that it rates; None: no problem."""
     if item is None:
         return f"the study has no such item (was a model or instruction removed?); {_REEXPORT}"

@@ -58,7 +58,7 @@ def write_plan(workflow: Any, families: Mapping[str, str]) -> None:
 
 
 def check_planned(
-    rule: str, output: str, settings: Mapping[str, Any], inputs: Iterable[str]
+    rule: str, output: str, settings: Mapping[str, object], inputs: Iterable[str]
 ) -> None:
     """Check that a job does what was planned when its run started; call it before any work.
 
@@ -102,7 +102,7 @@ def check_planned(
 
 
 def changed_settings(
-    before: Mapping[str, Any], after: Mapping[str, Any], place: str = ""
+    before: Mapping[str, object], after: Mapping[str, object], place: str = ""
 ) -> Iterator[str]:
     """Differing settings, each as `recipe.epochs 5 is 8 now`."""
     for key in sorted(before.keys() | after.keys()):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamini.files import copy_file, damage_of, read_json, sha256_file, stable_hash
+from lamini.files import FileFacts, copy_file, damage_of, read_json, sha256_file, stable_hash
 from lamini.jobs.code import code_digest
 from lamini.jobs.provenance import provenance_path, read_record
 from lamini.jobs.settings import comparable_settings
@@ -59,7 +59,7 @@ def forget_previous() -> None:
 
 def take_previous(
     rule: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     inputs: Mapping[str, str],
     outputs: Iterable[str | Path],
     log: str | Path,
@@ -105,7 +105,7 @@ def previous_output(rule: str, output: str | Path) -> Path | None:
 
 
 def _is_same(
-    rule: str, settings: Mapping[str, Any], inputs: Mapping[str, str], outputs: Sequence[Path]
+    rule: str, settings: Mapping[str, object], inputs: Mapping[str, str], outputs: Sequence[Path]
 ) -> bool:
     """Whether the record of the previous outputs has these settings and inputs, and this code."""
     inside = all(path.is_relative_to(RESULTS) for path in outputs)
@@ -147,7 +147,7 @@ def _is_whole(output: Path) -> bool:
         return False
 
 
-def _undeclared(folder: Path, files: Mapping[str, Any]) -> dict[str, Any]:
+def _undeclared(folder: Path, files: Mapping[str, FileFacts]) -> dict[str, FileFacts]:
     return {name: facts for name, facts in files.items() if not _previous(folder / name).is_file()}
 
 

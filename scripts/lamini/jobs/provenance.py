@@ -99,10 +99,10 @@ def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
 def record_job(
     *,
     rule: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     inputs: Mapping[str, str],
     outputs: Iterable[str | Path],
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Write the record of a job, and the record of each artifact that it made.
 
@@ -155,12 +155,11 @@ def read_record(artifact: str | Path) -> Record | None:
     return record
 
 
-def _seed(settings: Mapping[str, Any]) -> int | None:
+def _seed(settings: Mapping[str, object]) -> int | None:
     """Seed of a job's sampling: `seed` in its settings or in a section of them (the recipe)."""
-    if "seed" in settings:
-        return settings["seed"]
-    inner = (value for value in settings.values() if isinstance(value, Mapping))
-    return next((value["seed"] for value in inner if "seed" in value), None)
+    sections = [settings, *(part for part in settings.values() if isinstance(part, Mapping))]
+    seed = next((section["seed"] for section in sections if "seed" in section), None)
+    return seed if isinstance(seed, int) else None
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from lamini.jobs.settings import recorded_settings
 from lamini.jobs.start import start_job
 from lamini.paths import LOGS
 
-Facts = Mapping[str, Any]
+Facts = Mapping[str, object]
 _KINDS = ("input", "output", "params", "wildcards")
 
 

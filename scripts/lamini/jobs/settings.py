@@ -20,7 +20,7 @@ def recorded_settings(params: Any) -> dict[str, Any]:
     return found
 
 
-def comparable_settings(rule: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def comparable_settings(rule: str, settings: Mapping[str, object]) -> dict[str, object]:
     """Recorded settings without labels of earlier versions.
 
     Args:

@@ -18,7 +18,7 @@ from lamini.settings.root import Config
 __all__ = ["Config", "load_settings"]
 
 
-def load_settings(config: Mapping[str, Any]) -> Config:
+def load_settings(config: Mapping[str, object]) -> Config:
     """Validate the whole configuration.
 
     Args:
@@ -36,7 +36,7 @@ def load_settings(config: Mapping[str, Any]) -> Config:
         raise SettingsError("\n".join(["the configuration is wrong:", *lines])) from None
 
 
-def _explain_missing(found: list[Any], config: Mapping[str, Any]) -> Iterator[str]:
+def _explain_missing(found: list[Any], config: Mapping[str, object]) -> Iterator[str]:
     """One line per section that lacks keys; a section of a new name is perhaps misspelt."""
     lacking: dict[tuple[Any, ...], list[str]] = {}
     for item in found:

@@ -257,7 +257,7 @@ INHERITED = ("architecture", "family", "parameters", "tokenizer")
 """Fields that a student inherits from its initialization."""
 
 
-def with_inherited(models: Mapping[str, Any]) -> dict[str, Any]:
+def with_inherited(models: Mapping[str, object]) -> dict[str, Any]:
     """Fill in the fields that students inherit from their initialization.
 
     Args:
@@ -268,7 +268,9 @@ def with_inherited(models: Mapping[str, Any]) -> dict[str, Any]:
     """
     filled, problems = dict(models), []
     for name, model in models.items():
-        initialization = model.get("initialization") if isinstance(model, Mapping) else None
+        if not isinstance(model, Mapping):
+            continue
+        initialization = model.get("initialization")
         if initialization is None:
             continue
         reference = models.get(initialization) if isinstance(initialization, str) else None

@@ -57,7 +57,7 @@ def read_jobs() -> list[Job]:
     return [Job(**job) for job in jobs]
 
 
-def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[Job]:
+def ask_snakemake(configfiles: Sequence[Path], config: dict[str, object]) -> list[Job]:
     """Jobs of a configuration in pipeline order, from Snakemake.
 
     Args:
@@ -72,7 +72,7 @@ def ask_snakemake(configfiles: Sequence[Path], config: dict[str, Any]) -> list[J
 
 def with_plan(
     configfiles: Sequence[Path],
-    config: dict[str, Any],
+    config: dict[str, object],
     read: Callable[[Any], T],
     resources: "ResourceSettings | None" = None,
 ) -> T:

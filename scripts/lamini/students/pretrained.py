@@ -8,6 +8,7 @@ import copy
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def add_rows(model: Any, vocabulary: int) -> None:
 
 
 def random_model(
-    fields: dict[str, Any], architecture: str, tokenizer_location: Location, seed: int
+    fields: Mapping[str, object], architecture: str, tokenizer_location: Location, seed: int
 ) -> tuple[Any, Any]:
     """A model with seeded random weights, and its tokenizer.
 

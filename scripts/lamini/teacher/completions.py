@@ -124,7 +124,7 @@ def is_completion(body: Any) -> bool:
     return isinstance(body, dict) and bool(body.keys() & {"choices", "usage"})
 
 
-def read_completion(body: dict[str, Any], headers: Mapping[str, str]) -> Completion:
+def read_completion(body: Mapping[str, object], headers: Mapping[str, str]) -> Completion:
     """Read the body of a completion; it may lack any field."""
     choice = _first(body.get("choices"))
     message = _mapping(choice.get("message"))
@@ -155,7 +155,7 @@ def read_completion(body: dict[str, Any], headers: Mapping[str, str]) -> Complet
     )
 
 
-def request_id(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
+def request_id(headers: Mapping[str, str], body: Mapping[str, object]) -> str:
     """The id of a request at the endpoint; "" if it has none."""
     return str(headers.get("x-request-id") or body.get("id") or "")
 

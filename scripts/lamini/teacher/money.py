@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json
@@ -73,9 +72,9 @@ def dollars(
     return live * price.batch_share if batch else live
 
 
-def most_tokens(payload: bytes, body: Mapping[str, Any]) -> tuple[float, float]:
+def most_tokens(payload: bytes, body: Mapping[str, object]) -> tuple[float, float]:
     """Estimated upper limits of a request's prompt and completion tokens."""
-    limits = [body[name] for name in TOKEN_LIMITS if isinstance(body.get(name), int)]
+    limits = [limit for name in TOKEN_LIMITS if isinstance(limit := body.get(name), int)]
     return len(payload) / _BYTES_PER_TOKEN, max(limits, default=_ANSWER_TOKENS)
 
 

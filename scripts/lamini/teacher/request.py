@@ -156,9 +156,9 @@ def chat_request(
     return Request(body, sample, again)
 
 
-def _raised(body: Mapping[str, Any], room: MoreRoom) -> dict[str, int]:
+def _raised(body: Mapping[str, object], room: MoreRoom) -> dict[str, int]:
     """The limits in a request's body that become higher, with their second values."""
     most = math.inf if room.most is None else room.most
-    limits = {name: body[name] for name in TOKEN_LIMITS if isinstance(body.get(name), int)}
+    limits = {n: limit for n in TOKEN_LIMITS if isinstance(limit := body.get(n), int)}
     higher = {name: int(min(limit * room.factor, most)) for name, limit in limits.items()}
     return {name: limit for name, limit in higher.items() if limit > limits[name]}

@@ -7,6 +7,7 @@ declared and stay.
 
 import logging
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 
 from lamini.errors import LaminiError
 from lamini.files import (
+    FileFacts,
     atomic_writer,
     copy_file,
     damage_of,
@@ -54,7 +56,7 @@ def export_model(
     metrics: list[StepMetrics],
     facts: TrainingFacts,
     *,
-    left_out: list[dict[str, Any]],
+    left_out: Sequence[Mapping[str, object]],
     folder: Path,
 ) -> Path:
     """Write `final/` and return the path of its manifest, which is written last.
@@ -318,7 +320,7 @@ def take_finished(output: Path, fingerprint: str) -> bool:
         return False
     facts = read_json(kept / "manifest.json")
     manifest = facts["result"]
-    if facts["made_from"] != fingerprint or not _complete(final, kept, manifest):
+    if facts["made_from"] != fingerprint or not _complete(final, kept, manifest["files"]):
         shutil.rmtree(kept)
         return False
     write_json(final / "manifest.json", manifest)
@@ -326,10 +328,10 @@ def take_finished(output: Path, fingerprint: str) -> bool:
     return True
 
 
-def _complete(final: Path, kept: Path, manifest: dict[str, Any]) -> bool:
+def _complete(final: Path, kept: Path, files: Mapping[str, FileFacts]) -> bool:
     """Restore the metrics; returns whether all files match the manifest."""
     try:
         copy_file(kept / METRICS, final / METRICS)
-        return damage_of(final, manifest["files"]) is None
+        return damage_of(final, files) is None
     except OSError:
         return False

@@ -6,7 +6,7 @@ change of a setting therefore recomputes only the results that depend on it.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 from lamini.errors import SettingsError
 from lamini.workflow.checks import check_files
@@ -20,7 +20,7 @@ class Workflow(Resources):
     """Interface of the rules to the configuration."""
 
     @classmethod
-    def from_snakemake(cls, config: Mapping[str, Any], check: bool) -> Self:
+    def from_snakemake(cls, config: Mapping[str, object], check: bool) -> Self:
         """Construct the workflow; with `check` (not in a job's process), check the files that the
         configuration names, and print what takes no part in the run.
 

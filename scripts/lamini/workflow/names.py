@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
 
 from lamini.settings import Config, load_settings
 from lamini.settings.human_evaluation import Study
@@ -25,7 +24,7 @@ class Names:
         SettingsError: if the configuration is invalid.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, object]) -> None:
         loaded = load_settings(config)
         taking_part, self.left_out = only_taking_part(loaded)
         teacher = with_weights(loaded.teacher)

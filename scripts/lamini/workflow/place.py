@@ -36,7 +36,7 @@ def check_place(workflow: Any) -> None:
         )
 
 
-def complete_config(workflow: Any, config: dict[str, Any]) -> None:
+def complete_config(workflow: Any, config: dict[str, object]) -> None:
     """Fill in what the `config` of a module lacks, from the run's or the project's config/.
 
     Snakemake then ignores the Snakefile's own `configfile:` lines.

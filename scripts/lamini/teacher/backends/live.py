@@ -10,8 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import aiohttp
 import uvloop
@@ -237,10 +236,11 @@ class LiveBackend(Backend):
     def _publish_failure(self) -> None:
         self.publish_failure(self._stopping)
 
-    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
         """Handle an exception in a callback of the event loop, which is always a bug."""
         error = context.get("exception")
-        self._fail(error or RuntimeError(str(context.get("message"))))
+        message = str(context.get("message"))
+        self._fail(error if isinstance(error, BaseException) else RuntimeError(message))
 
     def _log_bug(self, text: str) -> None:
         logger.error("the teacher's client failed: %s", self._scrubbed(text))

@@ -6,7 +6,7 @@ The format is that of the Batch API's guide. An input line has `custom_id` (here
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ def read_output(raw: bytes) -> tuple[dict[str, dict[str, Any]], bool]:
     return rows, whole
 
 
-def completion_of_line(address: str, row: dict[str, Any]) -> Completion:
+def completion_of_line(address: str, row: Mapping[str, object]) -> Completion:
     """The completion in one line of an output or error file.
 
     Raises:
