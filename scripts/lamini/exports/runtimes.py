@@ -7,9 +7,9 @@ difference between tokenizers is not mistaken for one between weights.
 import contextlib
 import http.client
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -48,7 +48,21 @@ class Runtime(Protocol):
         """
 
 
-class LlamaCpp:
+class _Closed(ABC):
+    """A context manager that is closed at its end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+class LlamaCpp(_Closed):
     """llama.cpp's server with a GGUF file; a context manager.
 
     Args:
@@ -87,15 +101,8 @@ class LlamaCpp:
         self._connection = http.client.HTTPConnection(address)
         self.context = context
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop the server."""
         self._connection.close()
         del self._server
 
@@ -160,7 +167,7 @@ class LlamaCpp:
         return list(reply["tokens"])
 
 
-class CTranslate2:
+class CTranslate2(_Closed):
     """CTranslate2 with a folder of an encoder-decoder; a context manager.
 
     Args:
@@ -185,15 +192,8 @@ class CTranslate2:
         for number, text in enumerate(texts):
             self._numbers.setdefault(text, number)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Release the file."""
         self._translator.unload_model()
 
     def _named(self, tokens: Sequence[int]) -> list[str]:
