@@ -68,7 +68,7 @@ def mattr_readings_table(published: Path, readings: Path, params: MattrReadingsP
     """MATTR of each source in all readings, below the published values.
 
     The last columns compare a reading with the published values. D_ALL above its sources: D_ALL
-    minus the sources' mean, weighted by their published tokens; it tells ways to join texts apart.
+    minus the sources' mean, weighted by their published tokens; it separates ways to join texts.
     Difference: mean absolute difference of the sources from the published values; ±: half the width
     of its 95 % confidence interval.
     """

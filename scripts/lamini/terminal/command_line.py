@@ -27,7 +27,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     from snakemake.cli import parse_args
 
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # it has told the profiles already
+        with contextlib.redirect_stderr(io.StringIO()):  # Snakemake has named the profiles already
             _, parsed = parse_args(list(arguments))
     except SystemExit:  # Snakemake has a message for a missing value
         return

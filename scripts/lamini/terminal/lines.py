@@ -207,7 +207,7 @@ class Lines:
         return "\n".join(lines)
 
     def _error(self, record: Any) -> str:
-        """An exception; a failed command is told with its job, which follows."""
+        """An exception; a failed command is shown with its job, which follows."""
         message = re.sub(r'(\n  File "[^\n]*", line \d+, in [^\n]*)+$', "", record.getMessage())
         if "CalledProcessError" in message:
             self._exception = message

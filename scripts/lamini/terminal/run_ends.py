@@ -1,4 +1,4 @@
-"""What the Snakefile tells the terminal: targets, the plan of a starting run, and its result."""
+"""What the Snakefile gives the terminal: targets, the plan of a starting run, and its result."""
 
 from collections import Counter
 from collections.abc import Iterable
