@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,7 @@ from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score
 
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
+from lamini.sweeps.two_levels import two_level_mean
 from lamini.tables.evaluation_tables import average_interval
 from lamini.tables.published import published_scores
 from lamini.tables.reproduction_table import Paper
@@ -219,7 +221,9 @@ def test_an_improvement_on_other_examples_is_not_tested() -> None:
 # --- Students compared with their initializations
 
 
-def _clean_scores(evals: list[str], examples: int) -> list[dict[str, str]]:
+def _clean_scores(
+    evals: list[str], examples: int, pair: dict[str, Any] = PAIR
+) -> list[dict[str, str]]:
     """The table for RTE and SST; rows 0 and 1 of RTE share 13 words, row 2 only 9."""
     sharing = {"task": ["rte", "rte", "rte", "sst2"], "example": [0, 1, 2, 3]}
     sharing |= {"words": [13, 20, 9, 12], "pairs": [1] * 4}
@@ -227,7 +231,7 @@ def _clean_scores(evals: list[str], examples: int) -> list[dict[str, str]]:
     lines = [f"{task},{mixture},{examples}" for task in TASKS for mixture in ("alpaca", "d_all")]
     Path("contamination.csv").write_text("\n".join(["task,instruction_source,examples", *lines]))
     inputs = {"evals": evals, "contamination": "contamination.csv", "examples": "examples.parquet"}
-    params = {"pairs": [PAIR], "tasks": TASKS, "mixture": "d_all", "words": 13}
+    params = {"pairs": [pair], "tasks": TASKS, "mixture": "d_all", "words": 13}
     return made_table("clean_scores", inputs, params)[0]
 
 
@@ -269,12 +273,14 @@ def test_a_task_of_sharing_examples_alone_has_no_score_without() -> None:
     assert rte["Difference, sharing"] == "50.0" and mean["Model, without"] == ""
 
 
-def _improvement(evals: list[str], tasks: dict[str, str] = TASKS) -> Any:
+def _improvement(
+    evals: list[str], tasks: dict[str, str] = TASKS, pair: dict[str, Any] = PAIR
+) -> Any:
     Path("contamination.csv").write_text(
         "task,instruction_source,comparable_examples,examples_13\n"
         "rte,alpaca,4,0\nrte,d_all,8,2\nsst2,d_all,0,0\n"
     )
-    params = {"pairs": [PAIR], "tasks": tasks, "mixture": "d_all", "words": 13}
+    params = {"pairs": [pair], "tasks": tasks, "mixture": "d_all", "words": 13}
     inputs = {"evals": evals, "contamination": "contamination.csv"}
     return made_table("improvement", inputs, params)
 
@@ -298,6 +304,104 @@ def test_improvements_are_corrected_for_their_number() -> None:
     )
     assert [row[5]["bold"] for row in cells] == [False, True, False]
     assert (wic["p"], wic["95 % interval"]) == ("1.0000", "-30.8 to +30.8")
+
+
+ONE_SEED = "how much another seed of a student's training would change is not in them"
+MIXED = "mixed model with seeds and examples as random factors"
+
+
+def _with_seeds(task: str, before: list[float], seeds: list[list[float]]) -> list[str]:
+    """Results of a baseline, and of trainings of its student at two sizes; the first is itself."""
+    names = ["lamini-t5-61m", *(f"swept{number}" for number in range(1, len(seeds)))]
+    return [
+        result_file(model, task, values=values)
+        for model, values in zip(["t5-small", *names], [before, *seeds], strict=True)
+    ]
+
+
+SWEPT = PAIR | {
+    "seeds": [
+        [("lamini-t5-61m", "t5-small"), ("swept1", "t5-small")],
+        [("swept2", "t5-small"), ("swept3", "t5-small")],
+    ]
+}
+
+
+def _drawn(examples: int = 40) -> tuple[list[float], list[list[float]]]:
+    """Right and wrong answers of a baseline and of four trainings, two at each of two sizes."""
+    draws = np.random.default_rng(3)
+    shares = (0.3, 0.75, 0.5, 0.6, 0.4)
+    before, *seeds = ((draws.random(examples) < share).astype(float).tolist() for share in shares)
+    return before, seeds
+
+
+def test_an_improvement_has_the_chance_of_seeds_where_a_sweep_measured_it() -> None:
+    before, seeds = _drawn()
+    evals = _with_seeds("rte", before, seeds) + _pair("sst2", before, seeds[0])
+    (rte, sst), text, _ = _improvement(evals, pair=SWEPT)
+    own, *others = (np.subtract(values, before)[None] for values in seeds)
+    sizes = [np.concatenate([own, others[0]]), np.concatenate(others[1:])]
+    expected = two_level_mean({"rte": own}, [{"rte": table} for table in sizes])
+    alone = compare(before, seeds[0], derive_seed("improvement", "sst2"))
+    assert expected.interval is not None and alone.interval is not None
+    for row, interval, p_value in (
+        (rte, expected.interval, expected.p_value),
+        (sst, alone.interval, alone.p_value),  # the sweep does not evaluate this task
+    ):
+        assert row["95 % interval"] == f"{interval[0]:+.1f} to {interval[1]:+.1f}"
+        assert row["p"] == f"{p_value:.4f}"
+        assert row["Difference"] == f"{100 * (np.mean(seeds[0]) - np.mean(before)):.1f}"
+    assert expected.interval[0] < alone.interval[0], "seeds are a second kind of chance"
+    assert MIXED in text and ONE_SEED not in text
+    evals = _pair("rte", before, seeds[0]) + _pair("sst2", before, seeds[0])
+    (once, _), text, _ = _improvement(evals)
+    low, high = compare(before, seeds[0], derive_seed("improvement", "rte")).interval or (0, 0)
+    assert once["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
+    assert ONE_SEED in text and MIXED not in text
+
+
+def test_trainings_on_other_examples_tell_nothing_of_seeds() -> None:
+    before, seeds = _drawn()
+    evals = _with_seeds("rte", before, seeds)
+    for model, values in zip(("swept1", "swept2"), seeds[1:], strict=False):
+        result_file(model, "rte", values=values, data={"sha256": "bb" * 32})
+    (rte,), _, _ = _improvement(evals, {"rte": "RTE"}, SWEPT)
+    low, high = compare(before, seeds[0], derive_seed("improvement", "rte")).interval or (0, 0)
+    assert rte["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
+
+
+def test_the_gain_in_the_average_has_the_chance_of_seeds_of_all_tasks() -> None:
+    before, seeds = _drawn()
+    evals = _with_seeds("rte", before, seeds) + _with_seeds("sst2", before[::-1], seeds)
+    models = [scored("lamini-t5-61m", "Student"), scored("t5-small", "Base", role="reference")]
+    params = {"models": models, "bases": {"lamini-t5-61m": "t5-small"}, "reference_lines": []}
+    params |= {"tasks": TASKS}
+    _, text, cells = made_table("averages", PUBLISHED | {"evals": evals}, params)
+    assert ONE_SEED in text
+    params |= {"seeds": {"lamini-t5-61m": SWEPT["seeds"]}}
+    _, swept, swept_cells = made_table("averages", PUBLISHED | {"evals": evals}, params)
+    assert MIXED in swept and ONE_SEED not in swept
+    tables = [
+        {
+            task: np.subtract(runs, start)
+            for task, start in (("rte", before), ("sst2", before[::-1]))
+        }
+        for runs in (seeds[:1], seeds[:2], seeds[2:])
+    ]
+    expected = two_level_mean(tables[0], tables[1:])
+    assert swept_cells[0][6]["interval"] == pytest.approx(list(expected.interval or ()))
+    assert swept_cells[0][6]["value"] == cells[0][6]["value"] == pytest.approx(expected.mean)
+    assert swept_cells[0][6]["interval"][0] < cells[0][6]["interval"][0]
+
+
+def test_scores_without_the_sharing_examples_have_the_chance_of_seeds() -> None:
+    before, seeds = _drawn()
+    evals = _with_seeds("rte", before, seeds) + _pair("sst2", before, before)
+    rte = _clean_scores(evals, 40, SWEPT)[0]
+    kept = [np.subtract(values, before)[2:] for values in seeds]  # rows 0 and 1 share words
+    sizes = [{"rte": np.array(runs)} for runs in (kept[:1], kept[:2], kept[2:])]
+    low, high = two_level_mean(sizes[0], sizes[1:]).interval or (0, 0)
+    assert rte["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
 
 
 @pytest.mark.parametrize(

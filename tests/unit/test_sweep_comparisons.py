@@ -94,6 +94,21 @@ def test_equal_students_beat_each_other_in_at_most_one_sweep_of_20(name: str) ->
     assert wrong / 500 <= 0.05, "without the lower freedom of further sizes it is about 0.05"
 
 
+@pytest.mark.parametrize("name", CHANCE)
+def test_one_training_is_compared_with_the_chance_of_its_seeds(name: str) -> None:
+    """A training that is as good as a model without seeds, as students and their baselines."""
+    generator, wrong = np.random.default_rng(7), 0
+    for _ in range(500):
+        (sizes,) = CHANCE[name].draw(generator, 1)
+        (fixed,) = Simulated(seeds=1, deviation=0.0).draw(generator, 1)
+        swept = _differences(sizes, [fixed[-1]] * len(sizes))
+        own = {task: table[:1] for task, table in swept[-1].items()}
+        found = two_level_mean(own, swept)
+        wrong += found.p_value is not None and found.p_value < 0.05
+        assert found.seed_deviation == two_level_mean(swept[-1], swept[:-1]).seed_deviation
+    assert wrong / 500 <= 0.05
+
+
 def test_examples_alone_call_chance_a_difference() -> None:
     """What the usual test of one run each says of equal students whose seeds differ."""
     generator, wrong = np.random.default_rng(6), 0

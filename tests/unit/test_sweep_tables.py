@@ -207,10 +207,23 @@ def test_a_sweep_has_its_own_tables_and_figures_and_no_other_changes(
         "law_losses",
     }
     assert {*after.figures} - {*before.figures} == {"sweep_sizes", "loss_sizes", "loss_losses"}
+    with_seeds = {"averages", "improvement", "clean_scores"}
     for name, item in before.tables.items():
         same = {**after.tables[name].inputs, "made": None}
-        assert same == {**item.inputs, "made": None}
-        assert after.tables[name].params == item.params
+        assert (same == {**item.inputs, "made": None}) == (name not in with_seeds)
+        assert (after.tables[name].params == item.params) == (name not in with_seeds)
+    student = "lamini-demo-t5"
+    swept = [[f"{student}.samples{share}.seed{seed}" for seed in (1, 2)] for share in ("1", "0.3")]
+    found = after.tables["improvement"]
+    (pair,) = (p for p in found.params["pairs"] if p["student"]["key"] == student)
+    assert [[key for key, _ in size] for size in pair["seeds"]] == [[student, *swept[0]], swept[1]]
+    assert {baseline for size in pair["seeds"] for _, baseline in size} == {"demo-t5"}
+    assert after.tables["averages"].params["seeds"] == {student: pair["seeds"]}
+    for name in with_seeds:
+        more = {*after.tables[name].inputs["evals"]} - {*before.tables[name].inputs["evals"]}
+        assert {path.split("/")[2] for path in more} == {key for size in swept for key in size}
+    others = [p for p in found.params["pairs"] if p["student"]["key"] != student]
+    assert others and not any("seeds" in other for other in others)
     item = after.tables["sweep_sizes"]
     assert item.inputs == {"fitted": "results/sweeps/sizes.json"}
     assert item.params["kind"] == "sweep"

@@ -31,10 +31,18 @@ def _improvements(run: Run) -> list[Pair]:
     """Students whose initialization is evaluated as well, with that initialization."""
     starts = {s: run.config.models[s].initialization or "" for s in run.config.students}
     return [
-        Pair(student=run.named(student), baseline=run.named(start))
+        _pair(run, student, start)
         for student, start in starts.items()
         if start in run.config.references
     ]
+
+
+def _pair(run: Run, student: str, baseline: str) -> Pair:
+    return Pair(
+        student=run.named(student),
+        baseline=run.named(baseline),
+        seeds=run.seed_runs(student, baseline),
+    )
 
 
 def _reproduced_improvements(run: Run) -> list[Pair]:
@@ -48,8 +56,12 @@ def _reproduced_improvements(run: Run) -> list[Pair]:
 
 def _evals_of_pairs(run: Run, pairs: Iterable[Pair]) -> list[str]:
     """Evaluation results of the students and initializations of all pairs, each once."""
+    pairs = list(pairs)
     models = (model for pair in pairs for model in (pair.student, pair.baseline))
-    return run.evals(dict.fromkeys(model.key for model in models))
+    return [
+        *run.evals(dict.fromkeys(model.key for model in models)),
+        *run.seed_evals(pair.seeds for pair in pairs),
+    ]
 
 
 def _improvement(run: Run) -> ImprovementParams:
@@ -70,7 +82,7 @@ def _clean_pairs(run: Run) -> list[Pair]:
         if mixture.decontamination and mixture.decontamination.mixture == run.mixture
     }
     twins = [
-        Pair(student=run.named(student), baseline=run.named(twin))
+        _pair(run, student, twin)
         for student in run.config.students
         for twin in run.config.students
         if models[student].initialization == models[twin].initialization
@@ -122,6 +134,7 @@ def _averages(run: Run) -> AveragesParams:
         bases={pair.student.key: pair.baseline.key for pair in _improvements(run)},
         reference_lines=run.config.report.reference_lines,
         tasks=run.task_names,
+        seeds={pair.student.key: pair.seeds for pair in _improvements(run) if pair.seeds},
     )
 
 
@@ -192,9 +205,13 @@ EVALUATION = Section(
             "averages",
             title="Average score of each model, its gain over its base, and distances.",
             builder="lamini.tables.average_tables:averages_table",
-            inputs=lambda run: (
-                {"evals": run.evals(run.flow.evaluated_models)} | published("eval_results")
-            ),
+            inputs=lambda run: {
+                "evals": [
+                    *run.evals(run.flow.evaluated_models),
+                    *run.seed_evals(pair.seeds for pair in _improvements(run)),
+                ],
+                **published("eval_results"),
+            },
             params=_averages,
         ),
         _by_task("by_task", "Each task: ours, the paper's, and what is known of the difference."),

@@ -8,9 +8,9 @@ load.
 
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class BuilderParams(BaseModel):
@@ -83,11 +83,18 @@ class Student(NamedModel):
     learning_rate: float
 
 
+SeedRuns = list[list[tuple[str, str]]]
+"""Trainings of a student with several seeds, by size of the data: key of each, and the key of the
+model that it is compared with."""
+
+
 class Pair(BuilderParams):
     """A student and its initialization."""
 
     student: NamedModel
     baseline: NamedModel
+    seeds: Annotated[SeedRuns, Field(exclude_if=lambda runs: not runs)] = []
+    """The sweeps' trainings of the student; empty if no sweep has several seeds of it."""
 
 
 # --- Dataset
@@ -267,6 +274,8 @@ class AveragesParams(BuilderParams):
     """Keys of the reference models to which distances are shown."""
     tasks: dict[str, str]
     """Display name of each task."""
+    seeds: Annotated[dict[str, SeedRuns], Field(exclude_if=lambda seeds: not seeds)] = {}
+    """The sweeps' trainings of each student against its initialization, by student."""
 
 
 class TaskScoresParams(BuilderParams):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lamini import paths
 from lamini.catalogue.paper import PAPER, PAPER_TEACHER
-from lamini.catalogue.params import CommonParams, NamedModel, ScoredModel, Student
+from lamini.catalogue.params import CommonParams, NamedModel, ScoredModel, SeedRuns, Student
 from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.
@@ -139,6 +139,46 @@ class Run:
         """Evaluation results of models on all evaluated tasks."""
         tasks = self.config.evaluated_tasks
         return [paths.EVALUATION.format(model=m, task=t) for m in models for t in tasks]
+
+    def seed_runs(self, student: str, baseline: str) -> SeedRuns:
+        """Trainings of a student with several seeds, on its own mixture, beside its baseline.
+
+        A baseline that is a student stands with the training of the same size and seed.
+        """
+        runs, others = self._trainings(student), self._trainings(baseline)
+        trained = baseline in self.config.students
+        found = [
+            [
+                (key, others.get(samples, {}).get(seed, "") if trained else baseline)
+                for seed, key in seeds.items()
+            ]
+            for samples, seeds in sorted(runs.items(), reverse=True)
+        ]
+        paired = [[pair for pair in size if pair[1]] for size in found]
+        return [size for size in paired if len(size) > 1]
+
+    def _trainings(self, student: str) -> dict[float, dict[int, str]]:
+        """Keys of a student's trainings on its own mixture, by size and seed; itself included."""
+        if not self.config.sweeps or student not in self.config.students:
+            return {}
+        model, recipe = self.config.models[student], self.config.recipe(student)
+        found = {recipe.samples or 1.0: {recipe.seed: student}}
+        for point in (point for sweep in self.config.sweeps for point in self.config.points(sweep)):
+            if (point.student, point.mixture) == (student, model.mixture):
+                found.setdefault(point.samples, {})[point.seed] = point.key
+        return found
+
+    def seed_evals(self, runs: Iterable[SeedRuns]) -> list[str]:
+        """Evaluation results of the sweeps' trainings, on the tasks of their sweeps."""
+        wanted = {key for sizes in runs for size in sizes for pair in size for key in pair}
+        swept = {
+            paths.EVALUATION.format(model=point.key, task=task): None
+            for sweep in self.config.sweeps
+            for point in self.config.points(sweep)
+            for task in self.flow.sweep_tasks(sweep)
+            if point.key in wanted and point.key not in self.config.students
+        }
+        return list(swept)
 
     def checkpoints(self, pattern: str) -> list[str]:
         """One file of every student's checkpoint."""

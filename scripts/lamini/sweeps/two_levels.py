@@ -31,11 +31,11 @@ class TwoLevelMean:
 
     mean: float
     interval: tuple[float, float] | None
-    """95 % interval; None with one seed, or if all values are equal."""
+    """95 % interval; None without several seeds of a size, or if all values are equal."""
     p_value: float | None
     """Two-sided p-value of a mean of 0; None without an interval."""
     seed_deviation: float | None
-    """Standard deviation between the seeds of all sizes; None with one seed."""
+    """Standard deviation between the seeds of all sizes; None without several seeds of a size."""
     example_error: float
     """Standard error of the mean from the choice of examples."""
 
@@ -44,7 +44,7 @@ def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMea
     """Mean of values with seeds and examples as sources of chance.
 
     Args:
-        values: by task.
+        values: by task; with one seed, the variance between seeds is that of the others.
         others: values at other sizes, for the variance between seeds.
     """
     from scipy.special import stdtr, stdtrit
@@ -53,13 +53,14 @@ def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMea
     tasks, seeds = len(tables), len(tables[0])
     mean = math.fsum(float(table.mean()) for table in tables) / tasks
     examples = sum(_by_examples(table) for table in tables) / tasks**2
-    if seeds == 1:
-        return TwoLevelMean(mean, None, None, None, math.sqrt(examples))
-    freedom, squares = 0, 0.0
+    sizes, freedom, squares = 0, 0, 0.0
     for size in (values, *others):
         of_seeds = 100 * np.mean([np.asarray(table).mean(axis=1) for table in size.values()], 0)
         squares += float(((of_seeds - of_seeds.mean()) ** 2).sum())
         freedom += len(of_seeds) - 1
+        sizes += len(of_seeds) > 1
+    if freedom == 0:
+        return TwoLevelMean(mean, None, None, None, math.sqrt(examples))
     between = squares / freedom
     # Both variances hold that of seed and example together, which counts once.
     both = sum(_of_both(table) for table in tables) / tasks**2
@@ -68,7 +69,7 @@ def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMea
     p_value, interval = None, None
     if variance > 0:
         # Of a mean of squares that correlate by CORRELATION**2.
-        of_seeds_freedom = freedom / (1 + len(others) * CORRELATION**2)
+        of_seeds_freedom = freedom / (1 + (sizes - 1) * CORRELATION**2)
         least = min(table.shape[1] for table in tables) - 1
         divisor = (between / seeds) ** 2 / of_seeds_freedom + (own**2 / least if least else 0.0)
         effective = variance**2 / divisor  # Satterthwaite's degrees of freedom
@@ -86,9 +87,9 @@ def _by_examples(table: np.ndarray[Any, np.dtype[Any]]) -> float:
 
 
 def _of_both(table: np.ndarray[Any, np.dtype[Any]]) -> float:
-    """Variance of a task's mean from what an example does with one seed alone."""
+    """Variance of a task's mean from what an example does with one seed alone; 0 if unknown."""
     seeds, count = table.shape
-    if count < 2:
+    if min(seeds, count) < 2:
         return 0.0
     left = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
     return float((left**2).sum()) / ((seeds - 1) * (count - 1)) / (seeds * count)

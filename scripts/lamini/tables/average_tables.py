@@ -1,7 +1,7 @@
 """Averages over all tasks: each model's gain over its base model and distance to references."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from lamini.catalogue.params import AveragesParams, ScoredModel
 from lamini.evaluation.facts import same_examples
 from lamini.evaluation.results import NORMAL_95, EvaluationResult
+from lamini.tables.chance import chance_notes, with_seeds
 from lamini.tables.evaluation_tables import (
     Interval,
     Scores,
@@ -63,8 +64,7 @@ def averages_table(evals: list[Path], published: Path, params: AveragesParams) -
             shown[3], interval=average_interval(_ordered(results[model.key], params))
         )
         if base:
-            pair = (_ordered(results[key], params) for key in (base, model.key))
-            shown[6] = replace(shown[6], interval=gain_interval(*pair))
+            shown[6] = replace(shown[6], interval=_gain_interval(results, base, model.key, params))
         distances = [_less(means[model.key], means[k]) if k != model.key else None for k in lines]
         rows.append([*shown, *(Cell(d, ours=True, digits=1, signed=True) for d in distances)])
     return Table(
@@ -74,6 +74,7 @@ def averages_table(evals: list[Path], published: Path, params: AveragesParams) -
             "Average is the unweighted mean of the tasks, as in the paper.",
             "Gain: the student's average minus that of the model that it started from. Its interval"
             " is that of the differences example by example; – where the examples differ.",
+            *chance_notes(params.seeds.get(student, []) for student in params.bases),
             "Distance: the average minus that of the reference model.",
         ],
     )
@@ -115,6 +116,17 @@ def _less(value: float | None, other: float | None) -> float | None:
 
 def _ordered(scores: Scores, params: AveragesParams) -> list[EvaluationResult]:
     return [scores[task] for task in params.tasks]
+
+
+def _gain_interval(
+    results: Mapping[str, Scores], base: str, student: str, params: AveragesParams
+) -> Interval | None:
+    """Interval of a student's gain, with the chance of seeds if sweeps have several."""
+    seeds = params.seeds.get(student, [])
+    mean = with_seeds(results, (student, base), seeds, list(params.tasks))
+    if mean is not None and mean.interval is not None:
+        return mean.interval
+    return gain_interval(*(_ordered(results[key], params) for key in (base, student)))
 
 
 def gain_interval(

@@ -8,11 +8,12 @@ same in another way, as everything that was learned from them is missing.
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamini.catalogue.params import CleanScoresParams
-from lamini.evaluation.comparison import Comparison, compare
+from lamini.catalogue.params import CleanScoresParams, Pair
+from lamini.evaluation.comparison import Comparison
 from lamini.evaluation.facts import same_examples
 from lamini.evaluation.results import EvaluationResult
 from lamini.files import derive_seed
+from lamini.tables.chance import Results, chance_notes, compare_pair
 from lamini.tables.contaminated import Searched, mean_score, searched_examples, values_of
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
@@ -48,8 +49,8 @@ def clean_scores_table(
             means.append(scores)
             if found is None or found:
                 shown = [Cell(both[0].examples, ours=True), _count(found)]
-                cells = _score_cells(scores, _compared(task, both, found, keep=False))
-                alone = _compared(task, both, found, keep=True)
+                cells = _score_cells(scores, _compared(results, pair, task, found, keep=False))
+                alone = _compared(results, pair, task, found, keep=True)
                 last = Cell(alone.difference if alone else None, ours=True, digits=1, signed=True)
                 rows.append([*names, text_cell(title), *shown, *cells, last])
         mean = _score_cells([average(column) for column in zip(*means, strict=True)], None)
@@ -65,6 +66,7 @@ def clean_scores_table(
             "A difference that is larger with the sharing examples than without them is what"
             " reading them in training may have brought. A baseline of the same start that was"
             " trained on a decontaminated mixture has not read them.",
+            *chance_notes(pair.seeds for pair in params.pairs),
             "–: the evaluated examples are not those that were searched, or none is left.",
         ],
     )
@@ -87,15 +89,18 @@ def _scores(result: EvaluationResult, sharing: frozenset[int] | None) -> list[fl
 
 
 def _compared(
-    task: str, both: Sequence[EvaluationResult], sharing: frozenset[int] | None, *, keep: bool
+    results: Results, pair: Pair, task: str, sharing: frozenset[int] | None, *, keep: bool
 ) -> Comparison | None:
     """Comparison on the sharing examples (`keep`) or on the others; None without any."""
     if sharing is None:
         return None
-    first, second = (values_of(result, sharing, keep=keep) for result in both)
-    if not first:
+
+    def kept(result: EvaluationResult) -> list[float]:
+        return values_of(result, sharing, keep=keep)
+
+    if not kept(results[pair.student.key][task]):
         return None
-    return compare(second, first, derive_seed("clean_scores", task, keep))
+    return compare_pair(results, pair, task, derive_seed("clean_scores", task, keep), kept)
 
 
 def _score_cells(scores: Sequence[float | None], compared: Comparison | None) -> list[Cell]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from lamini.catalogue.params import ScoresParams, TasksParams
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.evaluation.results import EvaluationResult
+from lamini.tables.chance import one_seed_note
 from lamini.tables.footnotes import NOT_COMPARABLE, Footnotes
 from lamini.tables.published import published_models, published_scores
 from lamini.tables.table import Cell, Table, text_cell
@@ -65,7 +66,7 @@ def scores_table(published: Path, params: ScoresParams, evals: Sequence[Path] = 
             rows.append(_row(model, sizes[model], "published", values))
         if model in ours and theirs is not None:
             rows.append(_differences(model, sizes[model], scores, theirs, against_paper))
-    notes = ["Average is the unweighted mean of the tasks."]
+    notes = ["Average is the unweighted mean of the tasks.", one_seed_note()]
     if not any(model in paper for model in ours):
         notes.append("None of the paper's models took part in this run; theirs are as published.")
     else:

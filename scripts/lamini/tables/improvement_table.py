@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lamini.catalogue.params import ImprovementParams
-from lamini.evaluation.comparison import LEVEL, Comparison, compare, holm
-from lamini.evaluation.facts import differing, measured_facts, same_examples
-from lamini.evaluation.results import EvaluationResult
+from lamini.evaluation.comparison import LEVEL, Comparison, holm
+from lamini.evaluation.facts import differing, measured_facts
 from lamini.files import derive_seed
+from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import number, read_csv
@@ -30,7 +30,7 @@ def improvement_table(evals: list[Path], contamination: Path, params: Improvemen
             before, after = (results[m.key][task] for m in (pair.baseline, pair.student))
             facts = differing(measured_facts(before), measured_facts(after))
             mark = footnotes.suffix(f"{pair.student.name}, {title}", facts)
-            compared = _compare(task, before, after)
+            compared = compare_pair(results, pair, task, derive_seed("improvement", task))
             measured.append((pair, task, title, before, after, compared, mark))
     tested = [compared.p_value for *_, compared, _ in measured if compared]
     corrected = iter(holm(tested))
@@ -59,8 +59,10 @@ def improvement_table(evals: list[Path], contamination: Path, params: Improvemen
         ],
         rows=rows,
         notes=[
-            "p: exact McNemar test where an example is right or wrong, else a permutation of signs."
-            " The interval belongs to this test: it leaves out 0 exactly where p is below 0.05.",
+            "p: exact McNemar test where an example is right or wrong, else a permutation of signs;"
+            " with several seeds, that of a mixed model. The interval belongs to this test: it"
+            " leaves out 0 exactly where p is below 0.05.",
+            *chance_notes(pair.seeds for pair in params.pairs),
             f"p (Holm): p corrected for the {len(tested)} comparisons of this table by Holm's"
             " method; bold where it is below 0.05.",
             f"Contaminated: examples that share {params.words} words in a row with a pair of the"
@@ -68,13 +70,6 @@ def improvement_table(evals: list[Path], contamination: Path, params: Improvemen
             *footnotes.notes(),
         ],
     )
-
-
-def _compare(task: str, before: EvaluationResult, after: EvaluationResult) -> Comparison | None:
-    """Comparison of two results; None if their examples differ."""
-    if not same_examples(before, after):
-        return None
-    return compare(before.values, after.values, derive_seed("improvement", task))
 
 
 def _difference(compared: Comparison | None, corrected: float | None, mark: str) -> list[Cell]:

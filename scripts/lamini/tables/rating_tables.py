@@ -12,6 +12,7 @@ from lamini.evaluation.comparison import LEVEL, holm
 from lamini.evaluation.results import wilson
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.summary import Agreement, Estimate, RatingSummary
+from lamini.tables.chance import one_seed_note
 from lamini.tables.published import read_csv
 from lamini.tables.table import MISSING, Cell, Table, text_cell
 
@@ -153,6 +154,7 @@ def rating_comparisons_table(summaries: list[Path], params: RatingsParams) -> Ta
             " 0.05.",
             f"p (Holm): p corrected for the {len(compared)} comparisons of this table by Holm's"
             " method; bold where it is below 0.05.",
+            one_seed_note("instructions"),
             *_partial(studies),
         ],
     )

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params import ReproducedImprovementParams, ReproductionParams
-from lamini.evaluation.comparison import Comparison, compare
-from lamini.evaluation.facts import differing, measured_facts, published_facts, same_examples
+from lamini.evaluation.comparison import Comparison
+from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
+from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import Interval, read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import published_scores, read_csv
@@ -228,10 +229,9 @@ def reproduced_improvement_table(
             if title not in paper.scores[student.name]:
                 continue
             after, before = results[student.key][task], results[baseline.key][task]
-            theirs, compared = paper.improvement(student.name, title), None
-            if same_examples(before, after):
-                seed = derive_seed("improvement", task)
-                compared = compare(before.values, after.values, seed)
+            theirs = paper.improvement(student.name, title)
+            compared = compare_pair(results, pair, task, derive_seed("improvement", task))
+            if compared is not None:
                 _count_improvement(counts, paper, student.name, title, compared)
             facts = [
                 fact
@@ -261,6 +261,7 @@ def reproduced_improvement_table(
         notes=[
             "Match: the interval of the difference of both improvements contains 0. It is that of"
             " our improvement, example by example; the published one has none.",
+            *chance_notes(pair.seeds for pair in params.pairs),
             SEED_NOTE,
             *replication_notes(params.another_teacher),
             *footnotes.notes(),

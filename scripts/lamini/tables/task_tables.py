@@ -9,6 +9,7 @@ from lamini.catalogue.params import ScoredModel, TaskFacts, TaskScoresParams
 from lamini.evaluation.facts import differing_names, measured_facts, published_facts
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.average_tables import MILLION
+from lamini.tables.chance import one_seed_note
 from lamini.tables.contaminated import Searched, mean_score, searched_examples, values_of
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import published_scores, read_csv
@@ -222,5 +223,6 @@ def _notes(params: TaskScoresParams) -> list[str]:
         f" `{params.mixture}`.",
         "Measured differently: what is known to differ from the paper. The paper does not publish"
         " its software and precision, so a difference can have other causes.",
+        one_seed_note(),
         *replication_notes(params.another_teacher),
     ]
