@@ -5,7 +5,8 @@ or `build_model`.
 Outputs: a token cache per mixture and tokenizer, the final checkpoint of each student. Training
 keeps its own checkpoints in `work/` next to the final one, which no rule declares.
 
-Training takes the longest, so training and the jobs before it start first (`priority`).
+Training takes the longest, so training and the jobs before it start first (`priority`); the trainings
+of a sweep start last, as there can be hundreds of them.
 """
 
 
@@ -88,7 +89,7 @@ rule train_model:
         metrics=paths.METRICS,
     wildcard_constraints:
         model=one_of([*flow.config.students, *flow.sweep_students]),
-    priority: 1
+    priority: lambda w: flow.training_priority(w.model)
     conda:
         "../envs/train.yaml"
     threads: lambda w: flow.training_threads(w.model)
@@ -100,6 +101,8 @@ rule train_model:
         tasks=lambda w: flow.training_shape(w.model)["tasks"],
         tasks_per_gpu=lambda w: flow.training_shape(w.model)["tasks_per_gpu"],
         mpi=lambda w: flow.training_shape(w.model)["mpi"],
+        sweep=lambda w: flow.sweep_trainings(w.model),
+        slurm_extra=lambda w: flow.training_submission(w.model),
         runtime=lambda w, attempt: flow.training_minutes(w.model, attempt),
         mem_mb=lambda w, attempt: flow.training_memory(w.model, attempt),
     params:

@@ -19,6 +19,8 @@ MAX_GROWTH = 3
 """The attempt from which on a retry gets no more memory or time than the one before. Jobs are also
 tried again after they were cancelled or preempted, or when a node fails; such attempts must never
 need more memory than a node has."""
+SWEEP_NICE = 10_000
+"""How far SLURM moves the trainings of sweeps back in its queue."""
 _LONGER = 1.5
 """Time limit of a training, relative to its estimated time."""
 
@@ -122,6 +124,18 @@ class Resources(TrainingTime):
             "tasks_per_gpu": 0 if several else None,
             "mpi": "srun" if several else None,
         }
+
+    def training_priority(self, model: str) -> int:
+        """Order of a training among ready jobs: before all other jobs, of a sweep after them."""
+        return -1 if model in self.sweep_students else 1
+
+    def sweep_trainings(self, model: str) -> int:
+        """1 for a training of a sweep, which the profile limits, else 0."""
+        return int(model in self.sweep_students)
+
+    def training_submission(self, model: str) -> str | None:
+        """Options of `sbatch` for a training: of a sweep, SLURM starts it after other jobs."""
+        return f"--nice={SWEEP_NICE}" if model in self.sweep_students else None
 
     def training_minutes(self, model: str, attempt: int) -> int:
         """Time limit of a training job in minutes; a retry resumes and gets more time.
