@@ -11,7 +11,7 @@ endif
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help docs accept-code install install-teacher demo sweep-demo pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models image
+.PHONY: help docs accept-code install install-teacher demo sweep-demo sweep-toys pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models image
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -54,6 +54,14 @@ sweep-demo: install  ## run the demo with a small sweep: two sizes of the data, 
 	@mkdir -p results
 	@python -m lamini.lock results/.running sh -ec '\
 	  $(OFFLINE) snakemake --profile demo --configfile config/demo.yaml config/examples/sweep.yaml'
+
+# Only what the sweep needs: its data, 24 trainings and their scores, its tables and figures.
+TOYS := $(foreach name,sweep law compared,results/tables/table_$(name)_toys.csv) \
+  $(foreach name,sweep loss,results/figures/figure_$(name)_toys.png)
+sweep-toys: install  ## run the sweep of docs/sweeps.md: four sizes, three seeds, two toy students (about 40 minutes)
+	@mkdir -p results
+	@python -m lamini.lock results/.running sh -ec '\
+	  $(OFFLINE) snakemake $(TOYS) --profile demo --configfile config/demo.yaml config/examples/sweep_toys.yaml'
 
 # CONFIGFILE=config/demo.yaml overlays the paper's configuration.
 plan: install   ## show the expected costs of a run: requests, dollars, GPU-hours, memory

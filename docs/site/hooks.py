@@ -15,6 +15,7 @@ PUBLISHED = [
     "LICENSE",
     "docs/*.md",
     "docs/images/*",
+    "docs/files/*",
     "config/**/README.md",
     "config/examples/**/*",
     "tests/mutation/survivors.yaml",
