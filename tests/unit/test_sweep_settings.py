@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lamini.catalogue.run import Run
 from lamini.command import read_config
 from lamini.errors import SettingsError
 from lamini.settings import load_settings
@@ -81,6 +82,38 @@ def test_nothing_else_of_the_run_changes() -> None:
     for student in with_sweep.trained_students:
         assert with_sweep.training_json(student) == without.training_json(student)
         assert "samples" not in without.training_json(student)
+
+
+def test_a_training_of_a_sweep_lets_others_go_first() -> None:
+    made, key = flow(), "lamini-t5-61m.samples0.03.seed1"
+    assert [made.training_priority(m) for m in (key, *STUDENTS)] == [-1, 1, 1]
+    assert [made.sweep_trainings(m) for m in (key, *STUDENTS)] == [1, 0, 0]
+    assert [made.training_submission(m) for m in (key, *STUDENTS)] == ["--nice=10000", None, None]
+
+
+def test_twins_are_compared_seed_by_seed() -> None:
+    """A student and its twin of the decontaminated mixture, both trained with two seeds."""
+    twin = "lamini-t5-61m-clean"
+    config = settings(students=[STUDENTS[0], twin], samples=[0.3, 1.0])
+    changed = {"name": "Twin", "mixture": "d_all_decontaminated", "published_as": None}
+    config["models"] |= {twin: config["models"][STUDENTS[0]] | changed}
+    config["students"] = [*config["students"], twin]
+    run = Run(Workflow(config))
+    keys = [f"{{}}.samples{point}" for point in ("1.seed1", "0.3.seed1", "0.3.seed42")]
+    swept, smaller, other = ([key.format(m) for m in (STUDENTS[0], twin)] for key in keys)
+    assert [[*map(list, size)] for size in run.seed_runs(STUDENTS[0], twin)] == [
+        [[STUDENTS[0], twin], swept],
+        [smaller, other],
+    ]
+    evals = run.seed_evals([run.seed_runs(STUDENTS[0], twin)])
+    assert {path.split("/")[2] for path in evals} == {*swept, *smaller, *other}
+    assert len(evals) == 6 * 15
+    config["sweeps"]["sizes"]["students"] = STUDENTS[:1]
+    alone = Run(Workflow(config))
+    assert alone.seed_runs(STUDENTS[0], twin) == [], "one seed of the twin"
+    found = alone.seed_runs(STUDENTS[0], "t5-small")
+    assert [len(size) for size in found] == [2, 2]
+    assert {baseline for size in found for _, baseline in size} == {"t5-small"}
 
 
 def test_the_written_configuration_can_be_read_again() -> None:
