@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file, scored
 
+from lamini.catalogue.params import Pair
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.sweeps.two_levels import two_level_mean
-from lamini.tables.evaluation_tables import average_interval
+from lamini.tables.chance import chance_notes, compare_pair
+from lamini.tables.evaluation_tables import average_interval, read_scores
 from lamini.tables.published import published_scores
 from lamini.tables.reproduction_table import Paper
 
@@ -358,6 +360,21 @@ def test_an_improvement_has_the_chance_of_seeds_where_a_sweep_measured_it() -> N
     low, high = compare(before, seeds[0], derive_seed("improvement", "rte")).interval or (0, 0)
     assert once["95 % interval"] == f"{low:+.1f} to {high:+.1f}"
     assert ONE_SEED in text and MIXED not in text
+
+
+def test_notes_say_what_the_intervals_of_which_students_hold() -> None:
+    once, several = [], [[("a", "b"), ("c", "b")]]
+    alone = f"Intervals are of the examples alone: {ONE_SEED}."
+    assert chance_notes([once, once]) == [alone]
+    (mixed,) = chance_notes([several, several])
+    assert MIXED in mixed
+    assert chance_notes([several, once]) == [mixed, f"Other students: {alone}"]
+    before, seeds = _drawn()
+    _with_seeds("rte", before, seeds)
+    results = read_scores([f"evals/{m}/rte.json" for m in ("t5-small", "lamini-t5-61m", "swept1")])
+    for pair, test in ((PAIR, "McNemar"), (SWEPT, "mixed model")):
+        found = compare_pair(results, Pair.model_validate(pair), "rte", 1)
+        assert found is not None and found.test == test
 
 
 def test_trainings_on_other_examples_tell_nothing_of_seeds() -> None:

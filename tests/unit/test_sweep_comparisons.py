@@ -70,6 +70,29 @@ def test_tasks_count_the_same_and_other_sizes_give_the_variance_between_seeds() 
     assert pooled.mean == found.mean
 
 
+def test_tasks_of_few_seeds_and_examples_have_the_variance_of_all_mean_squares() -> None:
+    tables = {
+        "a": np.array([[0.0, 0.9, 0.1, 1.0, 0.2], [0.1, 1.0, 0.0, 0.8, 0.2]]),
+        "b": np.array([[0.0, 0.9], [0.2, 1.0]]),
+    }
+    found = two_level_mean(tables)
+    own, of_examples = 0.0, 0.0
+    for table in tables.values():
+        left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+        of_both = (left**2).sum() / (table.shape[1] - 1) / table.size
+        by_example = table.mean(axis=0).var(ddof=1) / table.shape[1]
+        of_examples += by_example / 4  # of a mean of two tasks
+        own += (by_example - of_both) / 4
+    at_seeds = np.mean([table.mean(axis=1) for table in tables.values()], axis=0)
+    between = at_seeds.var(ddof=1) / 2
+    freedom = (between + own) ** 2 / (between**2 + own**2)  # one seed and one example more
+    from scipy.stats import t
+
+    half = 100 * t.ppf(0.975, freedom) * math.sqrt(between + own)
+    assert found.interval == pytest.approx((found.mean - half, found.mean + half))
+    assert found.example_error == pytest.approx(100 * math.sqrt(of_examples))
+
+
 CHANCE = {
     "the usual": Simulated(),
     "large chance": Simulated(deviation=0.02),

@@ -78,6 +78,8 @@ def test_what_was_drawn_is_counted(cache: TokenCache, dataset: Path) -> None:
     assert sample is not None
     assert sample.pairs_by_source == {"a": 6, "b": 11, "c": 3}
     assert (sample.share, sample.pairs_not_sampled, len(selection.training)) == (0.5, 20, 20)
+    _, few = chosen_pairs(cache, recipe(samples=0.05, held_out_pairs=0), dataset)
+    assert few is not None and few.pairs_by_source == {"a": 1, "b": 1, "c": 0}
 
 
 def test_what_cannot_be_drawn_is_named(cache: TokenCache, dataset: Path, tmp_path: Path) -> None:
