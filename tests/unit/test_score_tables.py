@@ -14,7 +14,7 @@ from lamini.catalogue.params import Pair
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.sweeps.two_levels import two_level_mean
-from lamini.tables.chance import chance_notes, compare_pair
+from lamini.tables.chance import chance_notes, compare_pair, with_seeds
 from lamini.tables.evaluation_tables import average_interval, read_scores
 from lamini.tables.published import published_scores
 from lamini.tables.reproduction_table import Paper
@@ -375,6 +375,17 @@ def test_notes_say_what_the_intervals_of_which_students_hold() -> None:
     for pair, test in ((PAIR, "McNemar"), (SWEPT, "mixed model")):
         found = compare_pair(results, Pair.model_validate(pair), "rte", 1)
         assert found is not None and found.test == test
+
+
+def test_a_pair_of_other_examples_has_no_difference_whatever_its_seeds() -> None:
+    other = {"data": {"sha256": "bb" * 32}}
+    results = {
+        model: {"rte": result(model, "rte", values=[RIGHT, WRONG, RIGHT], **changes)}
+        for model, changes in (("a", {}), ("b", other), ("c", {}), ("d", {}), ("e", {}), ("f", {}))
+    }
+    seeds = [[("c", "d"), ("e", "f")]]
+    assert with_seeds(results, ("a", "b"), seeds, ["rte"]) is None
+    assert with_seeds(results, ("a", "d"), seeds, ["rte"]) is not None
 
 
 def test_trainings_on_other_examples_tell_nothing_of_seeds() -> None:

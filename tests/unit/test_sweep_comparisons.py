@@ -93,6 +93,25 @@ def test_tasks_of_few_seeds_and_examples_have_the_variance_of_all_mean_squares()
     assert found.example_error == pytest.approx(100 * math.sqrt(of_examples))
 
 
+def test_further_sizes_add_fewer_degrees_of_freedom_than_seeds() -> None:
+    from scipy.stats import t
+
+    # No example differs from another, so the only chance is that of three seeds at two sizes.
+    one, other = (np.repeat([[a], [b], [c]], 4, axis=1) for a, b, c in ((0, 1, 1), (1, 0, 0.5)))
+    found = two_level_mean({"a": one}, [{"a": other}])
+    between = 100**2 * (np.var([0, 1, 1], ddof=1) + np.var([1, 0, 0.5], ddof=1)) / 2
+    half = t.ppf(0.975, 4 / 1.25) * math.sqrt(between / 3)
+    assert found.interval == pytest.approx((200 / 3 - half, 200 / 3 + half))
+
+
+def test_a_task_of_one_example_has_no_chance_of_examples() -> None:
+    tables = {"a": np.array([[1.0], [1.0]]), "b": np.array([[0.0, 1, 1], [0.0, 1, 1]])}
+    found = two_level_mean(tables)
+    error = 100 * math.sqrt(np.var([0, 1, 1], ddof=1) / 3) / 2
+    assert (found.seed_deviation, found.example_error) == (0.0, pytest.approx(error))
+    assert found.interval is not None and found.p_value is not None
+
+
 CHANCE = {
     "the usual": Simulated(),
     "large chance": Simulated(deviation=0.02),

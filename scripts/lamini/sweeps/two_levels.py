@@ -71,7 +71,7 @@ def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMea
         # Of a mean of squares that correlate by CORRELATION**2.
         of_seeds_freedom = freedom / (1 + (sizes - 1) * CORRELATION**2)
         least = min(table.shape[1] for table in tables) - 1
-        divisor = (between / seeds) ** 2 / of_seeds_freedom + (own**2 / least if least else 0.0)
+        divisor = (between / seeds) ** 2 / of_seeds_freedom + own**2 / max(least, 1)
         effective = variance**2 / divisor  # Satterthwaite's degrees of freedom
         error = math.sqrt(variance)
         p_value = 2 * float(stdtr(effective, -abs(mean) / error))
