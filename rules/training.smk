@@ -69,7 +69,7 @@ rule tokenize_pairs:
         runtime=growing(120),
         mem_mb=growing(8000),
     params:
-        settings=lambda w: flow.tokenized_params(w.tokenizer).as_params(),
+        settings=lambda w: flow.tokenized_params(w.tokenizer, w.mixture).as_params(),
     script:
         "../scripts/tokenize_pairs.py"
 

@@ -244,9 +244,9 @@ def test_settings_refuse_chat_where_it_cannot_be(
     _tokenizer("zephyr").save_pretrained(tmp_path / "own")
     paper["tokenizers"]["gpt2"] = {"folder": "own", "prompt_format": "chat"}
     check_files(Workflow(paper))
-    params = Workflow(paper).tokenized_params("gpt2").as_params()
+    params = Workflow(paper).tokenized_params("gpt2", "d_all").as_params()
     assert params["chat"] == {"template": None, "system": None, "options": {}}
-    assert "chat" not in Workflow(paper).tokenized_params("t5").as_params()
+    assert "chat" not in Workflow(paper).tokenized_params("t5", "d_all").as_params()
     (tmp_path / "own/chat_template.jinja").unlink()
     with pytest.raises(SettingsError, match=r"own has no chat template; set `chat\.template`"):
         check_files(Workflow(paper))
@@ -257,7 +257,7 @@ def test_settings_refuse_chat_where_it_cannot_be(
     Path("own.jinja").write_text("text")
     check_files(Workflow(paper))
     flow, fixed = Workflow(paper), ChatTemplate(**chat | {"template": "text"})
-    assert flow.tokenized_params("gpt2").chat == fixed
+    assert flow.tokenized_params("gpt2", "d_all").chat == fixed
     assert flow.training_params("lamini-gpt-124m").chat == fixed
     assert flow.evaluated_model_params("lamini-gpt-124m").chat == fixed
     assert flow.evaluated_model_params("gpt2").chat is None

@@ -9,7 +9,7 @@ from lamini.errors import LaminiError
 from lamini.generation.pairs import response_flags
 from lamini.teacher.completions import Completion
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
-from lamini.teacher.thoughts import split_thoughts
+from lamini.thoughts import split_thoughts
 
 URL = "http://teacher/v1/chat/completions"
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}

@@ -62,6 +62,7 @@ CHOSEN: dict[Place, Any] = {
     ("analysis", "tokenizer"): "llama",
     ("analysis", "embeddings", "panels"): [["alpaca", "original_flan"]],
     ("mixtures", "clean", "sources"): ["alpaca"],
+    ("mixtures", "clean", "thinking"): "mask",
     ("mixtures", "clean", "decontamination", "mixture"): "all",
     ("downloads", "seed_tasks.jsonl", "sha256"): "0" * 64,
     ("teacher", "endpoints"): [Endpoint().model_dump()],  # of other backends than the default one
@@ -87,6 +88,7 @@ mixtures:
     sources: [alpaca, original_flan]
     exclude_flags: [refusal]
     decontamination: {mixture: d_all}
+    thinking: keep
 teacher:
   prices: {gpt-3.5-turbo: {prompt: 0.5, completion: 1.5}}
   instructions: &requests
@@ -161,7 +163,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "paraphrase_params": [()],
     "tokenizer_params": [("own",)],
     "build_params": [("my-gpt2",), ("my-gguf",)],
-    "tokenized_params": [("own",), ("gpt2",)],
+    "tokenized_params": [("own", "clean"), ("gpt2", "clean")],
     "training_params": [("lamini-gpt-124m",), ("lamini-t5-61m",)],
     "evaluated_model_params": [("lamini-gpt-124m",), ("gpt2",)],
     "sweep_params": [("sizes",), ("whole",)],

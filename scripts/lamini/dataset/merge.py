@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from lamini.dataset.card import write_card
 from lamini.dataset.manifest import DatasetManifest, SourceCounts
+from lamini.dataset.thinking import THOUGHTS
 from lamini.dataset.unique_ids import UniqueIds, check_shards
 from lamini.dataset.writer import SCHEMA, DatasetWriter, column_types
 from lamini.errors import LaminiError
@@ -26,6 +27,8 @@ from lamini.settings.dataset import Mixture
 from lamini.settings.params import MergedMixture, MergePairs
 
 logger = logging.getLogger("lamini")
+PAIRS = SCHEMA.append(THOUGHTS)
+"""Columns of the pair shards."""
 REQUIRED = ("instruction", "response", "instruction_source", "id")
 _READERS = 2
 _LARGEST = 1 << 31
@@ -190,7 +193,7 @@ def _read_ahead(shards: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, Path,
 
 
 def read_pairs(path: str | Path, source: str) -> pa.Table:
-    """The rows of one shard, sorted by id, with the columns of `SCHEMA`.
+    """The rows of one shard, sorted by id, with the columns of `PAIRS`.
 
     Raises:
         LaminiError: a row is not a pair of `source`; names file and row.
@@ -198,7 +201,7 @@ def read_pairs(path: str | Path, source: str) -> pa.Table:
     path = Path(path)
     size = path.stat().st_size if path.is_file() else 0
     if size == 0 and path.is_file():
-        return SCHEMA.empty_table()
+        return PAIRS.empty_table()
     if size >= _LARGEST:
         raise LaminiError(
             f"{path}: {size / 2**30:.1f} GiB, and a shard is read whole, up to 2 GiB;"
@@ -210,9 +213,9 @@ def read_pairs(path: str | Path, source: str) -> pa.Table:
             # One block, because a line must fit in a block.
             read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=size + 1),
             parse_options=pyarrow.json.ParseOptions(
-                explicit_schema=SCHEMA, unexpected_field_behavior="ignore"
+                explicit_schema=PAIRS, unexpected_field_behavior="ignore"
             ),
-        ).select(SCHEMA.names)
+        ).select(PAIRS.names)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         _name_bad_row(path, source)

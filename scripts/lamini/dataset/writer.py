@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from lamini.dataset.manifest import SourceCounts
 from lamini.dataset.personal_data import masked
+from lamini.dataset.thinking import joined, separated, unfinished
 from lamini.generation.normalization import text_key
 from lamini.settings.dataset import Mixture
 
@@ -83,8 +84,11 @@ class DatasetWriter:
 
         Args:
             source: name of the rows' source.
-            table: rows with the columns of `SCHEMA`, without nulls in the first four.
+            table: rows with the columns of `SCHEMA`, without nulls in the first four, and
+                optionally `thoughts`.
         """
+        if self._mixture.thinking is not None:
+            table = separated(table)
         counts = self.sources.setdefault(source, _no_counts())
         keep = np.ones(len(table), np.bool_)
         for reason, wrong in self._tests(source, table):
@@ -93,7 +97,9 @@ class DatasetWriter:
         if self._mixture.unique_instructions:
             keep = self._first_ones(table, keep, counts.dropped)
         kept = table if keep.all() else table.filter(pa.array(keep))
-        kept = self._masked(kept, counts)
+        if self._mixture.thinking in ("keep", "mask"):
+            kept = joined(kept)
+        kept = self._masked(kept.select(SCHEMA.names), counts)
         counts.read += len(table)
         counts.rows += len(kept)
         _count(counts.flags, pc.list_flatten(kept["flags"]))
@@ -117,8 +123,9 @@ class DatasetWriter:
 
     def _tests(self, source: str, table: pa.Table) -> list[tuple[str, Mask]]:
         """Masks of the excluded rows by reason; a row is counted for its first reason."""
+        tests = [] if self._mixture.thinking is None else [("no_answer", unfinished(table))]
         columns = () if self._keep_empty else ("instruction", "response")
-        tests = [(f"empty_{column}", is_empty(table[column])) for column in columns]
+        tests += [(f"empty_{column}", is_empty(table[column])) for column in columns]
         tests += [(flag, has_flag(table["flags"], flag)) for flag in self._mixture.exclude_flags]
         if self._contaminated is not None:
             hits = self._contaminated.get(source, pa.array([], pa.string()))

@@ -48,8 +48,8 @@ def generate_pairs(
         pairs: JSONL to write, with the ledger of the answers beside it, in the queries' order:
             `id`, `instruction`, `response`, `instruction_source`, `finish_reason`, `prompt_tokens`,
             `completion_tokens`, `model`, `request` (request key in the ledger), `flags` (any of
-            refusal, empty, truncated). Of several answers the best (`lamini.generation.choice`),
-            with the facts of the choice.
+            refusal, empty, truncated), and `thoughts` of a reasoning model. Of several answers the
+            best (`lamini.generation.choice`), with the facts of the choice.
         report: JSON of counts to write; equal for sent requests and for answers from the ledger.
         shard: name of the shard, four digits.
         settings: the rule's params.
@@ -156,6 +156,7 @@ def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
 
 def _pair(query: Row, answer: Answer) -> Row:
     response = clean(answer.text).strip()
+    thoughts = clean(answer.thoughts).strip()
     return {
         "id": query["id"],
         "instruction": query["instruction"],
@@ -167,6 +168,7 @@ def _pair(query: Row, answer: Answer) -> Row:
         "model": answer.model,
         "request": answer.key,
         "flags": response_flags(response, answer.finish_reason),
+        **({"thoughts": thoughts} if thoughts else {}),
     }
 
 

@@ -10,6 +10,7 @@ from lamini.settings.sources import HubData, LocalData
 MattrTokens = Literal["words_and_punctuation", "words", "subwords"]
 MattrTexts = Literal["mean", "concatenated", "shuffled", "parts_in_order"]
 PersonalKind = Literal["email", "phone", "url", "ip", "iban", "card", "ssn"]
+Thinking = Literal["keep", "mask", "strip"]
 PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
 """Kinds of personal data that are found by their form."""
 
@@ -72,6 +73,11 @@ class Mixture(Settings):
     ] = []
     """Write `[EMAIL]`, `[PHONE]`, ... in place of personal data of these kinds, in instructions and
     responses. Filters see the texts as they were."""
+    thinking: Annotated[Thinking | None, Field(exclude_if=lambda kind: kind is None)] = None
+    """Thoughts of a reasoning teacher, written `<think>`, thoughts, `</think>` before the answer.
+    `keep`: students are trained on them; `mask`: they are in the text, but only the answer is
+    trained on (decoder-only students); `strip`: they are removed. Null: generated responses have
+    none, and the released dataset's texts stay as they are."""
     license: str = "cc-by-nc-4.0"
     """Licence identifier of the hub for the dataset's card; default: the licence of the released
     data."""

@@ -22,6 +22,7 @@ from lamini.settings.dataset import (
     Paraphrases,
     PersonalData,
     Published,
+    Thinking,
     Verbs,
 )
 from lamini.settings.evaluation import Answers, Evaluation, Task, TaskData
@@ -318,6 +319,8 @@ class TokenizePairs(Settings):
     """Prompt format of the instructions (`lamini.prompt_formats`)."""
     chat: OnlyForChat = None
     pad_token: str | None
+    thinking: Annotated[Thinking | None, Field(exclude_if=lambda kind: kind is None)] = None
+    """The mixture's; null for `strip`, too, with which no response has thoughts."""
 
 
 class TrainModel(Settings):

@@ -125,6 +125,7 @@ class Config(Settings):
         problems = [
             *_unknown_names(self),
             *_wrong_models(self),
+            *_wrong_thinking(self),
             *_wrong_mixtures(self),
             *_wrong_studies(self),
             *_wrong_sweeps(self),
@@ -413,6 +414,30 @@ def _equal_answers(config: Config) -> list[str]:
         for name, source in config.sources.items()
         if greedy and source.answers_per_query > 1
     ]
+
+
+def _wrong_thinking(config: Config) -> list[str]:
+    """Errors in `thinking`: students that cannot be trained on the thoughts of their mixture."""
+    problems = []
+    for name in [*config.students, *config.sweep_students]:
+        model = config.models.get(name)
+        mixture = config.mixtures.get(model.mixture) if model else None
+        if model is None or mixture is None or mixture.thinking not in ("keep", "mask"):
+            continue
+        key = f"mixtures.{model.mixture}.thinking: {mixture.thinking}"
+        if mixture.thinking == "mask" and model.architecture != "decoder-only":
+            problems.append(
+                f"{key} is for decoder-only students, and {name} is {model.architecture}: its"
+                " thoughts cannot be read without being trained on; use keep or strip"
+            )
+        tokenizer = config.tokenizers.get(model.tokenizer)
+        options = tokenizer.chat.options if tokenizer and tokenizer.chat else {}
+        if options.get("enable_thinking") is False:
+            problems.append(
+                f"{key}, but the prompts of {name} turn thoughts off; remove"
+                f" tokenizers.{model.tokenizer}.chat.options.enable_thinking, or use strip"
+            )
+    return problems
 
 
 def _wrong_models(config: Config) -> list[str]:

@@ -8,6 +8,10 @@ to and with the generation prompt, must be the first ids of the whole conversati
 the template's text after a response must be its last ids. What is between them, with the end
 tokens, is supervised. A template for which this does not hold on test texts is refused; single
 pairs for which it does not hold are left out.
+
+A conversation of several turns gives one pair for each answer: its prompt is the conversation so
+far. So each answer is trained after the prompt that the student gets, also by templates that write
+earlier answers differently from the last one.
 """
 
 import dataclasses
@@ -19,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
+from lamini.conversations import Message, conversation_of, examples_of, turn
 from lamini.errors import LaminiError
 from lamini.prompt_formats import PromptFormat
 from lamini.settings.params import ChatTemplate
+from lamini.thoughts import TAGS, split_thoughts, with_thoughts
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend
@@ -34,19 +40,20 @@ TEST_TEXTS = (
 )
 """Instructions and responses on which a template is tested; the first two begin and end with
 different characters."""
+TEST_THOUGHTS = "A sea is asked for."
 INEXACT = "chat_template"
 """Reason to leave out a pair: its prompt's ids do not begin the ids of its conversation."""
 CONTROL_TOKEN = "control_token"
 """Reason to leave out a pair: its response has the text of a control token, such as `<|im_end|>`,
-which the template does not tell from a real one."""
+which the template does not tell from a real one; or an earlier answer of its conversation has."""
 
 
 @dataclass(frozen=True)
 class ChatPair:
-    """Token ids of one conversation of an instruction and a response."""
+    """Token ids of one answer and of the conversation before it."""
 
     prompt: list[int]
-    """System and user turn, and the generation prompt."""
+    """System turn, conversation, and the generation prompt; with masked thoughts, these too."""
     response: list[int]
     """Supervised: the assistant's turn with its end tokens."""
     problem: str | None
@@ -60,8 +67,10 @@ class ChatFormat(PromptFormat):
     tokenizer: Any
     template: str
     """The template, with system message and options written into it."""
+    ending: str = ""
+    """The template's text after a response."""
     closing: tuple[int, ...] = ()
-    """Ids of the template's text after a response."""
+    """Ids of `ending`."""
     ends: int = 0
     """Number of control tokens at the start of `closing`; the last of them ends a text."""
     opening_controls: int = 0
@@ -79,13 +88,41 @@ class ChatFormat(PromptFormat):
 
     def render(self, instruction: str) -> str:
         """Text of the whole prompt."""
-        return self._text(instruction, None)
+        return self._text([turn("user", instruction)], None)
 
     def tokenize(self, instructions: Sequence[str], responses: Sequence[str]) -> list[ChatPair]:
         """Token ids of pairs; both are those of `apply_chat_template`."""
-        prompts = self.ids([self._text(text, None) for text in instructions])
-        wholes = self.ids([self._text(*pair) for pair in zip(instructions, responses, strict=True)])
-        return [self._pair(*ids) for ids in zip(prompts, wholes, strict=True)]
+        pairs = zip(instructions, responses, strict=True)
+        return [pair for (pair,) in self.tokenize_turns([conversation_of(pair) for pair in pairs])]
+
+    def tokenize_turns(
+        self, conversations: Sequence[Sequence[Message]], *, masked: bool = False
+    ) -> list[list[ChatPair]]:
+        """Token ids of each answer of each conversation, with all that is before it as prompt.
+
+        Args:
+            conversations: messages, from a user turn to an answer.
+            masked: whether an answer's thoughts are in its prompt, so that they are not supervised.
+        """
+        examples = [list(examples_of(messages)) for messages in conversations]
+        every = [example for of_one in examples for example in of_one]
+        wholes = [self._text(*example) for example in every]
+        heads = [
+            self._before_answer(whole, response) if masked else None
+            for whole, (_, response) in zip(wholes, every, strict=True)
+        ]
+        pairs = map(
+            self._pair,
+            self.ids([self._text(history, None) for history, _ in every]),
+            self.ids(wholes),
+            [None if head is None else self.ids([head])[0] for head in heads],
+        )
+        return [_after_forged([next(pairs) for _ in of_one]) for of_one in examples]
+
+    def _before_answer(self, whole: str, response: str) -> str | None:
+        """A conversation's text up to the end of the last answer's thoughts; None without any."""
+        answer, thoughts = split_thoughts(response)
+        return whole.removesuffix(answer + self.ending) if thoughts else None
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of rendered texts."""
@@ -94,29 +131,33 @@ class ChatFormat(PromptFormat):
         encoded = backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [text.ids for text in encoded]
 
-    def _pair(self, prompt: list[int], whole: list[int]) -> ChatPair:
+    def _pair(self, prompt: list[int], whole: list[int], head: list[int] | None) -> ChatPair:
+        """The pair of a conversation; `head`: ids up to the end of thoughts that are masked."""
         last = len(whole) - len(self.closing)
+        begun = prompt if head is None else head
         exact = (
             whole[: len(prompt)] == prompt
-            and last >= len(prompt)
+            and whole[: len(begun)] == begun
+            and last >= len(begun) >= len(prompt)
             and tuple(whole[last:]) == self.closing
         )
         if not exact:
             return ChatPair(prompt, [self.end], INEXACT)
         controls = sum(token in self.controls for token in whole[len(prompt) : last])
         problem = None if controls == self.opening_controls else CONTROL_TOKEN
-        return ChatPair(prompt, whole[len(prompt) : last + self.ends], problem)
+        return ChatPair(begun, whole[len(begun) : last + self.ends], problem)
 
     @functools.cached_property
     def controls(self) -> frozenset[int]:
-        """Ids of the tokenizer's control tokens."""
+        """Ids of the tokenizer's control tokens; the tags of thoughts are none."""
         found = self.tokenizer.backend_tokenizer.get_added_tokens_decoder()
-        return frozenset(token for token, added in found.items() if added.special)
+        special = (token for token, added in found.items() if added.special)
+        return frozenset(token for token in special if found[token].content not in TAGS)
 
-    def _text(self, instruction: str, response: str | None, **variables: Any) -> str:
-        messages = [{"role": "user", "content": instruction}]
+    def _text(self, history: Sequence[Message], response: str | None, **variables: Any) -> str:
+        messages = [*history]
         if response is not None:
-            messages.append({"role": "assistant", "content": response})
+            messages.append(turn("assistant", response))
         text: str = self.tokenizer.apply_chat_template(
             messages,
             chat_template=self.template,
@@ -154,6 +195,52 @@ def chat_format(tokenizer: "TokenizersBackend", chat: ChatTemplate) -> ChatForma
             f"{name}: its chat template cannot be used: {error}; set `chat.template` to a file with"
             " a changed one, or change `chat.system` and `chat.options`"
         ) from None
+
+
+def _after_forged(pairs: list[ChatPair]) -> list[ChatPair]:
+    """The answers of one conversation; none after one with a forged control token is usable."""
+    forged = False
+    for number, pair in enumerate(pairs):
+        if forged:
+            pairs[number] = dataclasses.replace(pair, problem=CONTROL_TOKEN)
+        forged = forged or pair.problem == CONTROL_TOKEN
+    return pairs
+
+
+def check_conversations(form: ChatFormat, *, turns: bool, thoughts: bool) -> None:
+    """Test a template on what a mixture has beyond pairs.
+
+    Args:
+        form: the template as prompt format.
+        turns: whether there are conversations of several turns.
+        thoughts: whether there are answers with thoughts.
+
+    Raises:
+        LaminiError: names the tokenizer; the template cannot be used for training on them.
+    """
+    name = form.tokenizer.name_or_path
+    if turns:
+        texts = [text for pair in TEST_TEXTS for text in pair]
+        try:
+            (pairs,) = form.tokenize_turns([conversation_of(texts)])
+        except (TemplateError, TypeError, ValueError) as error:
+            raise LaminiError(f"{name}: its chat template refuses several turns: {error}") from None
+        wrong = next((n for n, pair in enumerate(pairs, start=1) if pair.problem), None)
+        if wrong:
+            raise LaminiError(
+                f"{name}: its chat template is not exact for several turns: the ids of the prompt"
+                f" of answer {wrong} do not begin the ids of the conversation; set `chat.template`"
+                " to a file with a changed one"
+            )
+    if thoughts:
+        asked = conversation_of([TEST_TEXTS[0][0], with_thoughts(TEST_THOUGHTS, "It is a test.")])
+        ((pair,),) = form.tokenize_turns([asked])
+        if pair.problem or TEST_THOUGHTS not in form.tokenizer.decode(pair.response):
+            raise LaminiError(
+                f"{name}: its chat template leaves out the thoughts of an answer, or its prompt"
+                " turns them off; set `chat.options` (such as `enable_thinking: true`) or"
+                " `chat.template`, or `thinking: strip` in the mixture"
+            )
 
 
 def export_chat(tokenizer: "TokenizersBackend", chat: ChatTemplate) -> None:
@@ -222,7 +309,7 @@ def _tested(bare: ChatFormat) -> ChatFormat:
     before, after = _common_prefix(prompts), _common_suffix(prompts)
     if prompts != [before + one + after, before + two + after]:
         raise ValueError("its prompt is not one text before and one after the instruction")
-    wholes = [bare._text(one, reply), bare._text(two, other)]
+    wholes = [bare._text([turn("user", one)], reply), bare._text([turn("user", two)], other)]
     ending = _common_suffix(wholes)
     if not all(
         whole.endswith(text + ending) for whole, text in zip(wholes, (reply, other), strict=True)
@@ -238,6 +325,7 @@ def _tested(bare: ChatFormat) -> ChatFormat:
         bare,
         before=before,
         after=after,
+        ending=ending,
         closing=tuple(closing),
         ends=ends,
         opening_controls=sum(t in controls for t in whole[len(prompt) : -len(closing)]),
@@ -254,11 +342,12 @@ def _tested(bare: ChatFormat) -> ChatFormat:
 
 def _check_clock(bare: ChatFormat) -> None:
     """Refuse a template that writes the date: the prompts would change from day to day."""
+    asked = [turn("user", "a")]
     try:
-        stopped = bare._text("a", None, strftime_now=None)
+        stopped = bare._text(asked, None, strftime_now=None)
     except TypeError:
         stopped = ""
-    if stopped != bare._text("a", None):
+    if stopped != bare._text(asked, None):
         raise ValueError(
             "it writes today's date into the prompt; fix it in `chat.options`, for example"
             ' `date_string: "26 Jul 2024"`'

@@ -1,10 +1,13 @@
 """The tokenised dataset on disk, shared by all models with the same tokenizer and prompt format.
 
 A folder with `tokens.bin` (token ids of all prompts and responses, concatenated), `boundaries.npy`
-(their offsets), `unusable.jsonl` (pairs with an empty response) and `manifest.json`. The arrays are
-memory-mapped: opening 2.58M pairs takes milliseconds, and reading a pair is one slice.
+(their offsets), `unusable.jsonl` (pairs with an empty response) and `manifest.json`. If the dataset
+has conversations, each of their answers is a pair, and `conversations.npy` has the dataset's row of
+each pair. The arrays are memory-mapped: opening 2.58M pairs takes milliseconds, and reading a pair
+is one slice.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from lamini.files import read_json
 
 TOKENS = "tokens.bin"
 BOUNDARIES = "boundaries.npy"
+CONVERSATIONS = "conversations.npy"
 UNUSABLE = "unusable.jsonl"
 MANIFEST = "manifest.json"
 Integers = npt.NDArray[np.int64]
@@ -51,9 +55,18 @@ class TokenCache:
         """Tokens of each prompt, special tokens included. Shape (pairs,)."""
         self.response_lengths: Integers = np.diff(self._boundaries)[1::2]
         """Tokens of each response, the end token included. Shape (pairs,)."""
+        self.dataset_rows = int(self.facts.get("conversations", self.facts["pairs"]))
+        """Number of rows of the dataset."""
 
     def __len__(self) -> int:
         return int(self.facts["pairs"])
+
+    @functools.cached_property
+    def conversations(self) -> Integers:
+        """Row of each pair in the dataset. Shape (pairs,)."""
+        if "conversations" not in self.facts:
+            return np.arange(len(self))
+        return np.load(self.folder / CONVERSATIONS).astype(np.int64)
 
     def prompt(self, pair: int) -> Integers:
         """Token ids of one prompt. Shape (tokens,)."""

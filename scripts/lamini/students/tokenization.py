@@ -2,7 +2,8 @@
 
 Prompt and response are tokenised separately, so that no BPE merge crosses their boundary: a prompt
 has the same tokens in training and at inference. With a chat template, the whole conversation is
-tokenised, and a pair whose prompt has other tokens in it is left out. Length limits belong to the
+tokenised, and a pair whose prompt has other tokens in it is left out. Masked thoughts are part of
+the prompt, which is not trained on. Length limits belong to the
 recipes and are applied in training, so that all models of a tokenizer share one cache.
 """
 
@@ -15,60 +16,94 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from lamini.conversations import conversation_of
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
 from lamini.log import Progress
 from lamini.settings.params import TokenizePairs
-from lamini.students.chat import ChatFormat, chat_format
+from lamini.students.chat import ChatFormat, chat_format, check_conversations
 from lamini.students.prompt_tokens import PromptTokenizer
-from lamini.students.token_cache import BOUNDARIES, TOKENS, UNUSABLE, Integers
+from lamini.students.token_cache import (
+    BOUNDARIES,
+    CONVERSATIONS,
+    TOKENS,
+    UNUSABLE,
+    Integers,
+)
 from lamini.students.tokenizers import load_tokenizer
+from lamini.thoughts import split_thoughts
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import TokenizersBackend
 
 logger = logging.getLogger("lamini")
 PAIRS_AT_ONCE = 1024
+MESSAGES = "messages"
+"""Column of the turns of conversations, in datasets that have some."""
 
 
 def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: TokenizePairs) -> None:
     """Tokenise all pairs of a mixture.
 
     Args:
-        dataset: Parquet file of the mixture (`instruction`, `response`, ...).
+        dataset: Parquet file of the mixture (`instruction`, `response`, ...; optionally
+            `messages`).
         manifest: path of the `manifest.json` to write; its folder gets the cache.
-        settings: tokenizer, padding token (added if the tokenizer has none) and prompt format.
+        settings: tokenizer, padding token (added if the tokenizer has none), prompt format, and
+            the mixture's `thinking`.
 
     Raises:
-        LaminiError: when every response is empty, or the chat template cannot be used.
+        LaminiError: when every response is empty, the chat template cannot be used, or there are
+            conversations and no chat template.
     """
     location = settings.tokenizer
     tokenizer = load_tokenizer(location.path, location.revision, pad_token=settings.pad_token)
-    pairs = pl.read_parquet(dataset, columns=["instruction", "response"])
+    there = pl.read_parquet_schema(dataset)
+    columns = [name for name in ("instruction", "response", MESSAGES) if name in there]
+    pairs = pl.read_parquet(dataset, columns=columns)
     folder = Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
     token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
     lengths: list[Integers] = []
     chat = None if settings.chat is None else chat_format(tokenizer, settings.chat)
     problems: dict[int, str] = {}
+    rows: list[int] = []
+    masked = settings.thinking == "mask"
+    if MESSAGES in columns and chat is None:
+        raise LaminiError(
+            f"{dataset}: has conversations, but tokenizer {location.path} has prompt_format:"
+            f" {settings.prompt_format}; they need prompt_format: chat"
+        )
+    if chat is not None:
+        thoughts = settings.thinking is not None
+        check_conversations(chat, turns=MESSAGES in columns, thoughts=thoughts)
     with atomic_writer(folder / TOKENS, "wb") as handle, Progress(len(pairs), "pairs") as progress:
         for part in (
-            _tokenized_parts(pairs, tokenizer, settings.prompt_format)
+            _tokenized_parts(pairs, tokenizer, settings.prompt_format, masked)
             if chat is None
-            else _conversations(pairs, chat, problems)
+            else _conversations(pairs, chat, problems, rows, masked)
         ):
             lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
             ids = itertools.chain.from_iterable(part)
             handle.write(np.fromiter(ids, token_type, int(lengths[-1].sum())).tobytes())
-            progress.advance(len(part) // 2)
+            progress.advance(min(PAIRS_AT_ONCE, len(pairs) - progress.done))
     boundaries = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
     with atomic_writer(folder / BOUNDARIES, "wb") as handle:
         np.save(handle, boundaries)
-    empty = (pairs["response"].str.strip_chars() == "").fill_null(True).arg_true().to_list()
-    if len(empty) == len(pairs):
+    count = (len(boundaries) - 1) // 2
+    no_text = (pairs["response"].str.strip_chars() == "").fill_null(True)
+    if MESSAGES in columns:
+        empty = np.flatnonzero(no_text.to_numpy()[rows]).tolist()
+        with atomic_writer(folder / CONVERSATIONS, "wb") as handle:
+            np.save(handle, np.array(rows, np.int64))
+    else:
+        empty = no_text.arg_true().to_list()
+        (folder / CONVERSATIONS).unlink(missing_ok=True)  # of an earlier dataset
+    if len(empty) == count:
         raise LaminiError(f"{dataset}: none of its {len(pairs)} pairs has a response")
     unusable = problems | dict.fromkeys(empty, "empty_response")
-    if len(unusable) == len(pairs):
+    if len(unusable) == count:
         raise LaminiError(f"{dataset}: the chat template fits none of its {len(pairs)} pairs")
     write_jsonl(
         folder / UNUSABLE, ({"pair": row, "reason": unusable[row]} for row in sorted(unusable))
@@ -85,7 +120,8 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     write_folder_manifest(
         folder,
         {
-            "pairs": len(pairs),
+            "pairs": count,
+            **({"conversations": len(pairs)} if MESSAGES in columns else {}),
             "unusable": len(unusable),
             "dataset_sha256": sha256_file(dataset),
             "prompt_format": settings.prompt_format,
@@ -102,7 +138,7 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
 
 
 def _tokenized_parts(
-    pairs: pl.DataFrame, tokenizer: "TokenizersBackend", prompt_format: str
+    pairs: pl.DataFrame, tokenizer: "TokenizersBackend", prompt_format: str, masked: bool
 ) -> Iterator[list[list[int]]]:
     """Token ids of prompt, response, prompt, response ..., `PAIRS_AT_ONCE` pairs per list.
 
@@ -116,6 +152,8 @@ def _tokenized_parts(
     for part in pairs.iter_slices(PAIRS_AT_ONCE):
         tokenized = prompts.tokenize(part["instruction"].fill_null("").to_list())
         responses = part["response"].fill_null("").to_list()
+        if masked:
+            tokenized, responses = _with_masked_thoughts(tokenized, responses, backend)
         backend.encode_special_tokens = True
         encoded = backend.encode_batch_fast(responses, add_special_tokens=False)
         yield [
@@ -126,25 +164,48 @@ def _tokenized_parts(
 
 
 def _conversations(
-    pairs: pl.DataFrame, chat: ChatFormat, problems: dict[int, str]
+    pairs: pl.DataFrame,
+    chat: ChatFormat,
+    problems: dict[int, str],
+    rows: list[int],
+    masked: bool,
 ) -> Iterator[list[list[int]]]:
-    """Token ids as `_tokenized_parts` gives them, from a chat template.
+    """Token ids as `_tokenized_parts` gives them, from a chat template: a pair for each answer.
 
     Args:
-        pairs: instructions and responses.
+        pairs: instructions and responses, or conversations.
         chat: the template.
-        problems: gets the reason of each pair that cannot be trained on, by its row.
+        problems: gets the reason of each pair that cannot be trained on, by its number.
+        rows: gets the row of each pair.
+        masked: whether thoughts are not trained on.
     """
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         part = pairs[start : start + PAIRS_AT_ONCE]
         texts = (part[column].fill_null("").to_list() for column in ("instruction", "response"))
-        tokenized = chat.tokenize(*texts)
-        problems |= {
-            start + row: pair.problem
-            for row, pair in enumerate(tokenized)
-            if pair.problem is not None
-        }
-        yield [ids for pair in tokenized for ids in (pair.prompt, pair.response)]
+        conversations = [conversation_of(pair) for pair in zip(*texts, strict=True)]
+        if MESSAGES in part.columns:
+            known = part[MESSAGES].to_list()
+            conversations = [a or b for a, b in zip(known, conversations, strict=True)]
+        tokenized = chat.tokenize_turns(conversations, masked=masked)
+        found = []
+        for row, answers in enumerate(tokenized, start=start):
+            for pair in answers:
+                if pair.problem is not None:
+                    problems[len(rows)] = pair.problem
+                rows.append(row)
+                found += [pair.prompt, pair.response]
+        yield found
+
+
+def _with_masked_thoughts(
+    prompts: list[list[int]], responses: list[str], backend: "Tokenizer"
+) -> tuple[list[list[int]], list[str]]:
+    """Prompts with the thoughts of the responses behind them, and the answers alone."""
+    answers = [split_thoughts(response)[0] for response in responses]
+    thoughts = [text.removesuffix(own) for text, own in zip(responses, answers, strict=True)]
+    backend.encode_special_tokens = True
+    encoded = backend.encode_batch_fast(thoughts, add_special_tokens=False)
+    return [[*ids, *more.ids] for ids, more in zip(prompts, encoded, strict=True)], answers
 
 
 def _ended(ids: list[int], end: int) -> list[int]:

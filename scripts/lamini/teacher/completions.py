@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from lamini.teacher.thoughts import split_thoughts
+from lamini.thoughts import split_thoughts
 
 GOOD_REASONS = frozenset(
     {

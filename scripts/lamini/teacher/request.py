@@ -57,6 +57,8 @@ class Answer:
     """Prompt and completion tokens of replies to this request that were paid for and discarded."""
     unused: "Answer | None" = None
     """The other answer to the same prompt, if there are two (setting `more_room`)."""
+    thoughts: str = ""
+    """Thoughts of a reasoning model, which are no part of the text."""
 
     @property
     def lacks_room(self) -> bool:

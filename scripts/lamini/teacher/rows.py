@@ -3,7 +3,7 @@
 from lamini.teacher.completions import Completion
 from lamini.teacher.ledger import LedgerRow
 from lamini.teacher.request import Answer, names_model
-from lamini.teacher.thoughts import split_thoughts
+from lamini.thoughts import split_thoughts
 
 
 def ledger_row(
@@ -63,9 +63,10 @@ def ledger_row(
 
 def answer_of_row(row: LedgerRow, *, cached: bool) -> Answer:
     """The answer of a ledger row; rows of earlier versions may contain thoughts in their text."""
+    text, thoughts = split_thoughts(row["text"])
     return Answer(
         key=row["key"],
-        text=split_thoughts(row["text"])[0],
+        text=text,
         finish_reason=row["finish_reason"],
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
@@ -79,4 +80,5 @@ def answer_of_row(row: LedgerRow, *, cached: bool) -> Answer:
             row.get("discarded_prompt_tokens", 0),
             row.get("discarded_completion_tokens", 0),
         ),
+        thoughts=row.get("thoughts", thoughts),
     )

@@ -39,6 +39,8 @@ class Selection:
 def select_pairs(cache: TokenCache, recipe: Recipe) -> Selection:
     """Exclude unusable pairs and draw the held-out pairs with the recipe's seed.
 
+    The answers of one conversation are all held out, or none of them.
+
     Raises:
         LaminiError: when no pair is left to train on.
     """
@@ -49,14 +51,16 @@ def select_pairs(cache: TokenCache, recipe: Recipe) -> Selection:
     for row in read_jsonl(cache.folder / UNUSABLE):
         reasons[row["pair"]] = row["reason"]
     usable = np.flatnonzero(reasons == "")
-    if len(usable) <= recipe.held_out_pairs:
+    conversations = cache.conversations[usable]
+    drawn = np.unique(conversations)
+    if len(drawn) <= recipe.held_out_pairs:
         raise LaminiError(
-            f"{cache.folder}: {len(usable)} of {len(cache)} pairs can be trained on, and"
+            f"{cache.folder}: {len(drawn)} of {cache.dataset_rows} pairs can be trained on, and"
             f" held_out_pairs is {recipe.held_out_pairs}: nothing is left; lower held_out_pairs or"
             " raise max_prompt_tokens and max_response_tokens"
         )
     generator = np.random.default_rng(derive_seed("held_out_pairs", recipe.seed))
-    shuffled = generator.permutation(usable)
+    held_out = np.isin(conversations, generator.permutation(drawn)[: recipe.held_out_pairs])
     left_out = [
         {
             "pair": int(pair),
@@ -67,8 +71,8 @@ def select_pairs(cache: TokenCache, recipe: Recipe) -> Selection:
         for pair in np.flatnonzero(reasons != "")
     ]
     selection = Selection(
-        training=np.sort(shuffled[recipe.held_out_pairs :]),
-        held_out=np.sort(shuffled[: recipe.held_out_pairs]),
+        training=usable[~held_out],
+        held_out=usable[held_out],
         left_out=left_out,
     )
     logger.info(

@@ -43,18 +43,20 @@ def chosen_pairs(
     if dataset is None:
         raise LaminiError(f"{cache.folder}: `samples` needs the dataset; give --dataset")
     codes, names = read_sources(dataset)
-    if len(codes) != len(cache):
+    if len(codes) != cache.dataset_rows:
         raise LaminiError(
-            f"{dataset}: {len(codes)} pairs, but {cache.folder} has {len(cache)}; run"
+            f"{dataset}: {len(codes)} pairs, but {cache.folder} has {cache.dataset_rows}; run"
             " tokenize_pairs again"
         )
-    training = share_of(everything.training, codes, recipe.samples, recipe.seed)
+    rows = cache.conversations[everything.training]
+    chosen = share_of(np.unique(rows), codes, recipe.samples, recipe.seed)
+    training = everything.training[np.isin(rows, chosen)]
     if len(training) == 0:
         raise LaminiError(
             f"{cache.folder}: a share of {recipe.samples:g} of {len(everything.training)} training"
             " pairs is none; raise `samples`"
         )
-    counts = np.bincount(codes[training], minlength=len(names)).tolist()
+    counts = np.bincount(codes[cache.conversations[training]], minlength=len(names)).tolist()
     facts = SampleFacts(
         share=recipe.samples,
         seed=recipe.seed,

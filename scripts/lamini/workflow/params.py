@@ -225,14 +225,16 @@ class RuleParams(Inputs):
                 ) from None
         return params.ChatTemplate(template=template, system=chat.system, options=chat.options)
 
-    def tokenized_params(self, tokenizer: str) -> params.TokenizePairs:
+    def tokenized_params(self, tokenizer: str, mixture: str) -> params.TokenizePairs:
         """Params of rule `tokenize_pairs`."""
         definition = self.config.tokenizers[tokenizer]
+        thinking = self.config.mixtures[mixture].thinking
         return params.TokenizePairs(
             tokenizer=self.tokenizer_location(tokenizer),
             prompt_format=definition.prompt_format,
             chat=self.chat_template(tokenizer),
             pad_token=definition.pad_token,
+            thinking=None if thinking == "strip" else thinking,
         )
 
     def training_params(self, model: str) -> params.TrainModel:

@@ -1,4 +1,4 @@
-"""Separation of a reasoning model's thoughts from its answer.
+"""Thoughts of a reasoning model: separated from its answer, or written before it.
 
 Servers with a reasoning parser return thoughts in a field of their own (`reasoning_content`).
 Others leave them in the text, before the answer. Forms, from the models' chat templates: tags
@@ -8,10 +8,14 @@ missing; `[THINK]` (Mistral); and the channels of gpt-oss.
 
 import re
 
+TAGS = ("<think>", "</think>")
+"""Tags around the thoughts that a student is trained on."""
 _NAMES = r"(think|thinking|thoughts?|reasoning|seed:think)"
 _OPENING = re.compile(rf"\s*[<\[]{_NAMES}[>\]]", re.IGNORECASE)
 _CLOSING = re.compile(rf"[<\[]/{_NAMES}[>\]]", re.IGNORECASE)
 _FINAL = re.compile(r"<\|channel\|>final\b.*?<\|message\|>|\Aanalysis.*?assistantfinal", re.DOTALL)
+_TAG = re.compile(rf"[<\[]/?{_NAMES}[>\]]", re.IGNORECASE)
+_CHANNEL = re.compile(r"<\|(?:start|channel)\|>[^<\n]*|<\|(?:end|return|message)\|>")
 _CHANNEL_MARKER = re.compile(r"<\|(?:end|return|start|channel|message)\|>")
 
 
@@ -45,3 +49,16 @@ def _final_channel(text: str) -> tuple[str, str]:
     start = finals[-1].end()
     end = _CHANNEL_MARKER.search(text, start)
     return text[start : end.start() if end else len(text)].strip(), text[: finals[-1].start()]
+
+
+def with_thoughts(thoughts: str, answer: str) -> str:
+    """An answer with thoughts before it, in one form: `<think>`, the thoughts, `</think>`, the
+    answer, as Qwen3's template writes them.
+
+    Args:
+        thoughts: with or without tags; tags inside are removed. Without text: the answer alone.
+        answer: text without thoughts.
+    """
+    bare = _CHANNEL.sub("", _TAG.sub("", thoughts)).strip()
+    opening, closing = TAGS
+    return f"{opening}\n{bare}\n{closing}\n\n{answer}" if bare else answer
