@@ -36,6 +36,7 @@ OTHER_WORDS = {
     "p3": "flan",
     "flan": "p3",
     "judge": "agreement",
+    "messages": "jsonl",
     "user": "assistant",
     "parts_in_order": "mean",
     "words_and_punctuation": "words",
@@ -64,6 +65,7 @@ CHOSEN: dict[Place, Any] = {
     ("mixtures", "clean", "sources"): ["alpaca"],
     ("mixtures", "clean", "thinking"): "mask",
     ("mixtures", "clean", "decontamination", "mixture"): "all",
+    ("teacher", "next_turns", "template"): "config/README.md",
     ("downloads", "seed_tasks.jsonl", "sha256"): "0" * 64,
     ("teacher", "endpoints"): [Endpoint().model_dump()],  # of other backends than the default one
     ("models", "my-gpt2", "weights", "build", "config"): {"model_type": "gpt_neo"},
@@ -84,6 +86,7 @@ ADDED = """
 deduplication: {rouge_l: 0.7, minhash: {}}
 mixtures:
   all: {sources: [alpaca, original_flan]}
+  talks: {sources: [talks]}
   clean:
     sources: [alpaca, original_flan]
     exclude_flags: [refusal]
@@ -96,6 +99,7 @@ teacher:
     demonstrations: [{role: user, content: hello}]
     prompt: {template: config/demo/README.md, opening: "[", closing: "]"}
   responses: {sampling: {top_p: 0.5, extra_body: {grammar: x}}}
+  next_turns: {template: config/demo/README.md, sampling: {top_p: 0.5, extra_body: {grammar: x}}}
 sources:
   alpaca:
     seeds:
@@ -106,6 +110,9 @@ sources:
   generated_p3:
     seeds: {hub: {subsets: [a]}}
     generation: {requests: *requests}
+  talks:
+    {symbol: t, samples: 9, shards: 1, turns: 2,
+     seeds: {format: messages, local: {path: config/demo/alpaca.json}}}
 tokenizers:
   own: {train: {kind: gpt2, vocabulary: 999}, prompt_format: alpaca, pad_token: x}
 models:
@@ -143,9 +150,9 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "topic_params": [()],
     "instruction_params": [("generated_p3", "0000"), ("self_instruct_with_topic", "0000")],
     "query_params": [("alpaca",), ("original_p3",)],
-    "pair_params": [("alpaca",), ("original_p3",)],
+    "pair_params": [("alpaca",), ("original_p3",), ("talks",)],
     "price_params": [()],
-    "mixture_params": [("clean",), ("all",)],
+    "mixture_params": [("clean",), ("all",), ("talks",)],
     "export_params": [("clean",), ("all",)],
     "analysis_params": [("clean",)],
     "mattr_reading_params": [()],
@@ -255,7 +262,7 @@ def test_every_leaf_of_the_params_follows_its_setting(
 
 
 ONE_OF_EACH = {
-    "sources": ("alpaca", "generated_p3"),
+    "sources": ("alpaca", "generated_p3", "talks"),
     "mixtures": ("clean",),
     "tasks": ("rte",),
     "tokenizers": ("own", "gpt2"),

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lamini.conversations import ROLES, texts_of
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer
@@ -26,7 +27,11 @@ def parquet_file(path: str | Path) -> pq.ParquetFile:
 
 
 def read_batches(
-    dataset: str | Path, columns: Sequence[str], manifest: str | Path | None = None
+    dataset: str | Path,
+    columns: Sequence[str],
+    manifest: str | Path | None = None,
+    *,
+    whole: bool = False,
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield (source, batch) in the dataset's order; all rows of a batch are from that source.
 
@@ -34,6 +39,8 @@ def read_batches(
         dataset: the mixture's Parquet file.
         columns: columns to read; `instruction_source` is always read as well.
         manifest: the dataset's manifest; None: rows and sources are not checked against it.
+        whole: of conversations, `instruction` and `response` are the texts of all user turns and
+            of all answers, with an empty line between them.
 
     Raises:
         LaminiError: when the file cannot be read, lacks a column, or does not match the manifest.
@@ -49,7 +56,9 @@ def read_batches(
                 f"{dataset}: has {file.metadata.num_rows} rows, {manifest} says {facts.rows};"
                 " merge it again"
             )
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
+        turns = ["messages"] if whole and "messages" in file.schema_arrow.names else []
+        for part in file.iter_batches(ROWS_AT_ONCE, columns=[*names, *turns]):
+            batch = _whole(part) if turns else part
             first = 0
             runs = pc.run_end_encode(batch.column("instruction_source"))
             for source, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
@@ -61,6 +70,20 @@ def read_batches(
         raise LaminiError(
             f"{dataset}: not a readable Parquet file ({error}); merge it again"
         ) from error
+
+
+def _whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with the texts of all turns."""
+    every = batch.column("messages").to_pylist()
+    columns = {name: batch.column(name) for name in batch.schema.names if name != "messages"}
+    for name, role in zip(("instruction", "response"), ROLES, strict=True):
+        first = columns[name].to_pylist()
+        texts = [
+            texts_of(turns, role) if turns else text
+            for turns, text in zip(every, first, strict=True)
+        ]
+        columns[name] = pa.array(texts, pa.string())
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

@@ -96,7 +96,7 @@ def find_contamination(
         pq.ParquetWriter(handle, HITS, compression="zstd") as writer,
         ThreadPoolExecutor(len(PARTS)) as pool,
     ):
-        for source, batch in read_batches(dataset, ["id", *PARTS], manifest):
+        for source, batch in read_batches(dataset, ["id", *PARTS], manifest, whole=True):
             found = pl.concat(pool.map(_search, [index] * len(PARTS), [batch] * len(PARTS), PARTS))
             if found.height:
                 writer.write_table(_hits(batch, source, found, evaluated, counts))

@@ -55,7 +55,7 @@ def measure_mattr_readings(
         for tokens, lower in kinds:
             cutter = mattr_cutter(tokens, counter, lower=lower)
             columns = {text: _Column(settings, cutter) for text in TEXTS}
-            for source, batch in read_batches(dataset, TEXTS, manifest):
+            for source, batch in read_batches(dataset, TEXTS, manifest, whole=True):
                 texts = (batch[text] for text in TEXTS)
                 deque(pool.map(_Column.add, columns.values(), repeat(source), texts), 0)
                 progress.advance(len(batch))

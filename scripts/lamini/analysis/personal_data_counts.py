@@ -45,7 +45,7 @@ def scan_personal_data(
     facts = DatasetManifest.read(manifest)
     counts: dict[tuple[str, str], Counter[str]] = {}
     with Progress(facts.rows, "pairs") as progress:
-        for source, batch in read_batches(dataset, TEXTS, manifest):
+        for source, batch in read_batches(dataset, TEXTS, manifest, whole=True):
             for text in TEXTS:
                 found = count_texts(batch[text])
                 for name in (source, facts.mixture):

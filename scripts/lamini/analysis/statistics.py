@@ -80,7 +80,7 @@ def measure_dataset(
     columns = [*TEXTS, "flags"]
     # Splitting and counting words releases the GIL, so there is one thread per column.
     with Progress(facts.rows, "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
-        for source, batch in read_batches(dataset, columns, manifest):
+        for source, batch in read_batches(dataset, columns, manifest, whole=True):
             for text in TEXTS:
                 counted = counter.count(batch[text])
                 tokens.add(source, text, counted)

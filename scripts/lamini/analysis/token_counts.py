@@ -29,7 +29,7 @@ def count_tokens(
     counter = TokenCounter(settings.tokenizer_location)
     tokens = TokenSums()
     with Progress(facts.rows, "pairs") as progress:
-        for source, batch in read_batches(dataset, TEXTS, manifest):
+        for source, batch in read_batches(dataset, TEXTS, manifest, whole=True):
             for text in TEXTS:
                 tokens.add(source, text, counter.count(batch[text]))
             progress.advance(len(batch))

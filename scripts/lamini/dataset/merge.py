@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from lamini.dataset.card import write_card
 from lamini.dataset.manifest import DatasetManifest, SourceCounts
 from lamini.dataset.thinking import THOUGHTS
+from lamini.dataset.turns import PAIR_MESSAGES
 from lamini.dataset.unique_ids import UniqueIds, check_shards
 from lamini.dataset.writer import SCHEMA, DatasetWriter, column_types
 from lamini.errors import LaminiError
@@ -27,7 +28,7 @@ from lamini.settings.dataset import Mixture
 from lamini.settings.params import MergedMixture, MergePairs
 
 logger = logging.getLogger("lamini")
-PAIRS = SCHEMA.append(THOUGHTS)
+PAIRS = SCHEMA.append(THOUGHTS).append(PAIR_MESSAGES)
 """Columns of the pair shards."""
 REQUIRED = ("instruction", "response", "instruction_source", "id")
 _READERS = 2
@@ -152,7 +153,7 @@ def finish_dataset(
         sha256=sha256_file(dataset),
         bytes=Path(dataset).stat().st_size,
         rows=rows,
-        schema=column_types(),
+        schema=column_types(about),
         settings=about,
         sources=sources,
         other_sources=other_sources,

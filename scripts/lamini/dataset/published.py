@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamini.conversations import problem_of
 from lamini.dataset.merge import contaminated_ids, finish_dataset
-from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter
+from lamini.dataset.turns import MESSAGES
+from lamini.dataset.writer import PUBLISHED_COLUMNS, DatasetWriter, schema_of
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, resolve_path
 from lamini.generation.data_files import (
@@ -38,6 +40,11 @@ from lamini.settings.sources import HubData
 logger = logging.getLogger("lamini")
 ROWS_AT_ONCE = 1 << 14
 _TEXTS = pa.schema([(name, pa.string()) for name in PUBLISHED_COLUMNS])
+
+
+def _schema(published: Published) -> pa.Schema:
+    """Columns that are read."""
+    return _TEXTS.append(MESSAGES) if published.messages else _TEXTS
 
 
 def import_published(
@@ -74,7 +81,7 @@ def import_published(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".published.") as spool:
         spools = {source: Path(spool) / source for source in settings.sources}
-        others = _split(_batches(published), spools)
+        others = _split(_batches(published), spools, _schema(published))
         missing = [source for source, path in spools.items() if not path.exists()]
         if missing:
             raise LaminiError(
@@ -96,7 +103,7 @@ def import_published(
             ) as writer,
         ):
             for source, path in spools.items():
-                for table in _complete(source, path):
+                for table in _complete(source, path, schema_of(settings)):
                     writer.add(source, table)
     finish_dataset(
         writer.sources,
@@ -109,26 +116,27 @@ def import_published(
 
 
 def _batches(published: Published) -> Iterator[pa.Table]:
-    """Yield the published rows in their order, with the three published columns."""
+    """Yield the published rows in their order, with the columns of `_schema`."""
+    schema = _schema(published)
     if published.hub is not None:
-        yield from _from_hub(published.hub)
+        yield from _from_hub(published.hub, schema)
         return
     assert published.local is not None
     for path in data_files(resolve_path(published.local.path)):
-        yield from _from_file(path)
+        yield from _from_file(path, schema)
 
 
-def _from_file(path: Path) -> Iterator[pa.Table]:
+def _from_file(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     try:
         if path.suffix in TABLES:
             there = table_schema(path).names
-            columns = [name for name in PUBLISHED_COLUMNS if name in there]
+            columns = [name for name in schema.names if name in there]
             for batch in table_batches(path, columns, ROWS_AT_ONCE):
-                yield _checked(pa.Table.from_batches([batch]), str(path), there)
+                yield _checked(pa.Table.from_batches([batch]), schema, str(path), there)
         else:
             for part in _parts(_json_rows(path)):
-                yield _checked(_table(part, path), str(path))
-    except pa.ArrowInvalid as error:
+                yield _checked(_table(part, path, schema), schema, str(path))
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise LaminiError(f"{path}: not readable as published pairs ({error})") from error
 
 
@@ -150,16 +158,19 @@ def _parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield part
 
 
-def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> pa.Table:
+def _table(rows: Sequence[Mapping[str, Any]], path: Path, schema: pa.Schema) -> pa.Table:
     for column in PUBLISHED_COLUMNS:
         # Null is an empty text, as in Parquet.
         texts = (row for row in rows if not isinstance(row.get(column, 0), str | None))
         if bad := next(texts, None):
             raise LaminiError(f"{path}: `{column}` must be text in every row, found {bad!r:.120}")
-    return pa.table({c: [row[c] for row in rows] for c in PUBLISHED_COLUMNS}, schema=_TEXTS)
+    columns: dict[str, Any] = {c: [row[c] for row in rows] for c in PUBLISHED_COLUMNS}
+    if MESSAGES.name in schema.names:
+        columns[MESSAGES.name] = _messages([row.get(MESSAGES.name) for row in rows], str(path))
+    return pa.table(columns, schema=schema)
 
 
-def _from_hub(hub: HubData) -> Iterator[pa.Table]:
+def _from_hub(hub: HubData, schema: pa.Schema) -> Iterator[pa.Table]:
     from datasets import load_dataset
 
     place = f"{hub.repo} at revision {hub.revision}"
@@ -167,7 +178,7 @@ def _from_hub(hub: HubData) -> Iterator[pa.Table]:
         commit = commit_to_read(hub.repo, hub.revision, "dataset")
         rows = load_dataset(hub.repo, split=hub.split, revision=commit, streaming=True)
         for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
-            yield _checked(batch, place)
+            yield _checked(batch, schema, place)
     except LaminiError:
         raise
     except Exception as error:  # the hub's client raises dozens of types
@@ -177,18 +188,21 @@ def _from_hub(hub: HubData) -> Iterator[pa.Table]:
         ) from error
 
 
-def _checked(table: pa.Table, place: str, there: Sequence[str] | None = None) -> pa.Table:
-    """The three columns as text; nulls become empty texts.
+def _checked(
+    table: pa.Table, schema: pa.Schema, place: str, there: Sequence[str] | None = None
+) -> pa.Table:
+    """The columns of a schema; nulls become empty texts, except in `messages`.
 
     Args:
         table: rows.
+        schema: the three texts, and `messages` if they are read.
         place: name of the data in messages.
         there: all columns of the data, if the table has only some of them.
 
     Raises:
         LaminiError: a column is missing or is not text.
     """
-    missing = [name for name in PUBLISHED_COLUMNS if name not in table.column_names]
+    missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         found = ", ".join(there or table.column_names)
         raise LaminiError(f"{place}: no column {', '.join(missing)}; it has {found}")
@@ -199,10 +213,24 @@ def _checked(table: pa.Table, place: str, there: Sequence[str] | None = None) ->
                 f"{place}: `{name}` must be text in every row, but its type is {kind}"
             )
     columns = [table[name].cast(pa.string()).fill_null("") for name in PUBLISHED_COLUMNS]
-    return pa.table(columns, schema=_TEXTS)
+    if MESSAGES.name in schema.names:
+        # Other columns of a message, such as tool calls, make it no conversation only if used.
+        columns.append(_messages(table[MESSAGES.name].to_pylist(), place))
+    return pa.table(columns, schema=schema)
 
 
-def _split(batches: Iterator[pa.Table], spools: Mapping[str, Path]) -> Counter[str]:
+def _messages(rows: list[Any], place: str) -> pa.Array:
+    """The conversations; those with a wrong form are empty lists, which are left out later."""
+    found = [row for row in rows if row is not None]
+    if any(not isinstance(row, list) for row in found):
+        raise LaminiError(f"{place}: `messages` must be a list of `role` and `content`, or null")
+    known = [row if row is None or problem_of(row) is None else [] for row in rows]
+    return pa.array(known, MESSAGES.type)
+
+
+def _split(
+    batches: Iterator[pa.Table], spools: Mapping[str, Path], schema: pa.Schema
+) -> Counter[str]:
     """Write each source's rows to its file; returns numbers of rows of all other sources."""
     others: Counter[str] = Counter()
     with contextlib.ExitStack() as stack, Progress(0, "published pairs") as progress:
@@ -215,14 +243,14 @@ def _split(batches: Iterator[pa.Table], spools: Mapping[str, Path]) -> Counter[s
                     others[source] += len(rows)
                     continue
                 if source not in writers:
-                    writer = pa.ipc.new_stream(spools[source], _TEXTS)
+                    writer = pa.ipc.new_stream(spools[source], schema)
                     writers[source] = stack.enter_context(writer)
                 writers[source].write_table(rows)
             progress.advance(len(batch))
     return others
 
 
-def _complete(source: str, spool: Path) -> Iterator[pa.Table]:
+def _complete(source: str, spool: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield one source's rows with all columns of a dataset, in the published order."""
     number = 0
     with pa.ipc.open_stream(spool) as reader:
@@ -230,11 +258,11 @@ def _complete(source: str, spool: Path) -> Iterator[pa.Table]:
             rows = len(batch)
             answers = batch.column("response").to_pylist()
             known = {
-                **{name: batch.column(name) for name in PUBLISHED_COLUMNS},
+                **{name: batch.column(name) for name in batch.schema.names},
                 "id": pa.array([f"{source}/{number + row}" for row in range(rows)]),
                 "flags": [["refusal"] if is_refusal(answer) else [] for answer in answers],
             }
             number += rows
             yield pa.table(
-                [known.get(f.name, pa.nulls(rows, f.type)) for f in SCHEMA], schema=SCHEMA
+                [known.get(f.name, pa.nulls(rows, f.type)) for f in schema], schema=schema
             )

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from lamini.dataset.manifest import SourceCounts
 from lamini.dataset.personal_data import masked
 from lamini.dataset.thinking import joined, separated, unfinished
+from lamini.dataset.turns import MESSAGES, no_conversations, written
 from lamini.generation.normalization import text_key
-from lamini.settings.dataset import Mixture
+from lamini.settings.params import MergedMixture
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 SCHEMA = pa.schema(
@@ -35,7 +36,7 @@ SCHEMA = pa.schema(
         ("request", pa.string()),
     ]
 )
-"""Columns of a dataset; the first three are the released dataset's."""
+"""Columns of a dataset without conversations; the first three are the released dataset's."""
 
 PUBLISHED_COLUMNS = ("instruction", "response", "instruction_source")
 ROW_GROUP = 1 << 16
@@ -59,7 +60,7 @@ class DatasetWriter:
     def __init__(
         self,
         handle: IO[bytes],
-        mixture: Mixture,
+        mixture: MergedMixture,
         contaminated: Mapping[str, pa.Array] | None = None,
         *,
         keep_empty: bool = False,
@@ -74,9 +75,14 @@ class DatasetWriter:
         """Counts by source."""
         self._pool = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
+        self._schema = schema_of(mixture)
         # Texts rarely repeat: a dictionary of them costs time and saves no space.
         self._writer = pq.ParquetWriter(
-            handle, SCHEMA, compression="zstd", compression_level=_LEVEL, use_dictionary=_REPETITIVE
+            handle,
+            self._schema,
+            compression="zstd",
+            compression_level=_LEVEL,
+            use_dictionary=_REPETITIVE,
         )
 
     def add(self, source: str, table: pa.Table) -> None:
@@ -85,7 +91,7 @@ class DatasetWriter:
         Args:
             source: name of the rows' source.
             table: rows with the columns of `SCHEMA`, without nulls in the first four, and
-                optionally `thoughts`.
+                optionally `thoughts`; also `messages`, if the dataset has conversations.
         """
         if self._mixture.thinking is not None:
             table = separated(table)
@@ -99,7 +105,7 @@ class DatasetWriter:
         kept = table if keep.all() else table.filter(pa.array(keep))
         if self._mixture.thinking in ("keep", "mask"):
             kept = joined(kept)
-        kept = self._masked(kept.select(SCHEMA.names), counts)
+        kept = self._masked(kept.select(self._schema.names), counts)
         counts.read += len(table)
         counts.rows += len(kept)
         _count(counts.flags, pc.list_flatten(kept["flags"]))
@@ -127,6 +133,8 @@ class DatasetWriter:
         columns = () if self._keep_empty else ("instruction", "response")
         tests += [(f"empty_{column}", is_empty(table[column])) for column in columns]
         tests += [(flag, has_flag(table["flags"], flag)) for flag in self._mixture.exclude_flags]
+        if MESSAGES.name in self._schema.names:
+            tests.append(("no_conversation", no_conversations(table)))
         if self._contaminated is not None:
             hits = self._contaminated.get(source, pa.array([], pa.string()))
             tests.append(("contaminated", np.asarray(pc.is_in(table["id"], value_set=hits))))
@@ -140,6 +148,10 @@ class DatasetWriter:
             place = table.schema.get_field_index(column)
             table = table.set_column(place, table.schema.field(column), texts)
             counts.masked = Counter(counts.masked) + Counter({column: changed})
+        if MESSAGES.name in self._schema.names:
+            table, changed = written(table, self._mixture.thinking, kinds)
+            if kinds:
+                counts.masked = Counter(counts.masked) + Counter({MESSAGES.name: changed})
         return table
 
     def _first_ones(self, table: pa.Table, keep: Mask, dropped: Counter[str]) -> Mask:
@@ -210,6 +222,13 @@ def _known(counter: Counter[str] | None, values: pa.ChunkedArray, rows: int) -> 
     return counter if counter or not rows else None
 
 
-def column_types() -> dict[str, str]:
+def schema_of(mixture: MergedMixture) -> pa.Schema:
+    """Columns of a mixture's dataset."""
+    published = mixture.published
+    has_conversations = mixture.turns or (published is not None and published.messages)
+    return SCHEMA.append(MESSAGES) if has_conversations else SCHEMA
+
+
+def column_types(mixture: MergedMixture) -> dict[str, str]:
     """Columns and their Arrow types, for the manifest."""
-    return {field.name: str(field.type) for field in SCHEMA}
+    return {field.name: str(field.type) for field in schema_of(mixture)}

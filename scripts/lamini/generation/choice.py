@@ -21,9 +21,10 @@ from lamini.teacher import Answer, Request, TeacherSession
 Row = dict[str, Any]
 
 
-def choice_name(per_query: int, by: str) -> str:
-    """Name of a choice in a shard's report; empty with one answer to each query."""
-    return f"best of {per_query} by {by}" if per_query > 1 else ""
+def choice_name(per_query: int, by: str, turns: int) -> str:
+    """Name of a choice and of several turns in a shard's report; empty with one of each."""
+    parts = [f"best of {per_query} by {by}"] if per_query > 1 else []
+    return ", ".join([*parts, *([f"{turns} turns"] if turns > 1 else [])])
 
 
 def groups_of(asked: Iterator[tuple[Request, Answer]], size: int) -> Iterator[list[Answer]]:

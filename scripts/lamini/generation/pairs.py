@@ -11,10 +11,12 @@ from typing import Any
 
 from lamini.files import derive_seed, read_jsonl, write_jsonl
 from lamini.generation.choice import choice_name, choose, groups_of, judged_pairs
+from lamini.generation.flags import response_flags
 from lamini.generation.instructions import other_ledgers
 from lamini.generation.parsing import clean
-from lamini.generation.refusals import is_refusal
+from lamini.generation.prompts import LATER_TURNS
 from lamini.generation.reports import PairReport
+from lamini.generation.turns import Conversations
 from lamini.log import Progress
 from lamini.settings.params import GeneratePairs
 from lamini.settings.teacher import Teacher
@@ -27,7 +29,6 @@ from lamini.teacher import (
     ledger_path,
     open_teacher,
 )
-from lamini.teacher.completions import REFUSAL, finished
 
 Row = dict[str, Any]
 
@@ -49,7 +50,8 @@ def generate_pairs(
             `id`, `instruction`, `response`, `instruction_source`, `finish_reason`, `prompt_tokens`,
             `completion_tokens`, `model`, `request` (request key in the ledger), `flags` (any of
             refusal, empty, truncated), and `thoughts` of a reasoning model. Of several answers the
-            best (`lamini.generation.choice`), with the facts of the choice.
+            best (`lamini.generation.choice`), with the facts of the choice. With turns, `messages`
+            (`lamini.generation.turns`), whose first two are `instruction` and `response`.
         report: JSON of counts to write; equal for sent requests and for answers from the ledger.
         shard: name of the shard, four digits.
         settings: the rule's params.
@@ -69,6 +71,14 @@ def generate_pairs(
     finish_reasons: Counter[str] = Counter()
     models: Counter[str] = Counter()
     verdicts = 0
+    ended: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
+    further = 0
+
+    def counted(answer: Answer) -> None:
+        count_tokens(counts, answer)
+        finish_reasons[answer.finish_reason] += 1
+        models[answer.model] += 1
 
     def candidates() -> Iterator[list[Row]]:
         """The pairs of each query: one, or several to choose from."""
@@ -76,9 +86,7 @@ def generate_pairs(
         answered = groups_of(asked, several.per_query if several else 1)
         for query, answers in zip(read_jsonl(queries), answered, strict=True):
             for answer in answers:
-                count_tokens(counts, answer)
-                finish_reasons[answer.finish_reason] += 1
-                models[answer.model] += 1
+                counted(answer)
             yield [_pair(query, answer) for answer in answers]
 
     def chosen() -> Iterator[Row]:
@@ -94,8 +102,21 @@ def generate_pairs(
                     count_tokens(counts, answer)
                 yield row
 
+    def with_turns() -> Iterator[Row]:
+        nonlocal further
+        if settings.turns is None:
+            yield from chosen()
+            return
+        talks = Conversations(session, settings, counted)
+        later = [query.get(LATER_TURNS, []) for query in read_jsonl(queries)]
+        rows = talks.extend(list(chosen()), later)
+        further = talks.requests
+        ended.update(talks.ended)
+        lengths.update(str(len(row["messages"]) // 2) for row in rows)
+        yield from rows
+
     def rows() -> Iterator[Row]:
-        for row in chosen():
+        for row in with_turns():
             flags.update(row["flags"])
             progress.advance()
             yield row
@@ -116,15 +137,22 @@ def generate_pairs(
         shard=shard,
         wanted=total,
         accepted=total - flags["empty"],
-        requests=total * (several.per_query if several else 1) + verdicts,
+        requests=total * (several.per_query if several else 1) + verdicts + further,
         flags=flags,
         **counted_tokens(counts),
         finish_reasons=finish_reasons,
         asked_model=settings.model,
         models=models,
-        **({"choice": choice_name(several.per_query, several.by)} if several else {}),
+        **({"choice": name} if (name := _choice_name(settings)) else {}),
+        **({"turns": lengths, "ended": ended} if settings.turns else {}),
     ).write(report)
     return {"ledger": str(ledger)}
+
+
+def _choice_name(settings: GeneratePairs) -> str:
+    several, turns = settings.several, settings.turns
+    per_query, by = (several.per_query, several.by) if several else (1, "")
+    return choice_name(per_query, by, turns.count if turns else 1)
 
 
 def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
@@ -170,16 +198,3 @@ def _pair(query: Row, answer: Answer) -> Row:
         "flags": response_flags(response, answer.finish_reason),
         **({"thoughts": thoughts} if thoughts else {}),
     }
-
-
-def response_flags(response: str, finish_reason: str) -> list[str]:
-    """Flags of a response: any of `refusal`, `empty`, `truncated`.
-
-    A response is truncated unless its finish reason is that of a whole answer.
-    """
-    flags = {
-        "refusal": finish_reason == REFUSAL or is_refusal(response),
-        "empty": not response,
-        "truncated": finish_reason != REFUSAL and not finished(finish_reason),
-    }
-    return [name for name, holds in flags.items() if holds]

@@ -17,11 +17,13 @@ import orjson
 from lamini.errors import LaminiError
 from lamini.files import derive_seed, write_jsonl
 from lamini.generation.reports import FunnelStage, PromptFunnel
-from lamini.generation.seeds import BadRow, prompt_of, read_seeds
+from lamini.generation.seeds import BadRow, later_turns_of, prompt_of, read_seeds
 from lamini.log import Progress
 from lamini.settings.params import PreparePrompts
 from lamini.settings.sources import SeedData
 
+LATER_TURNS = "later_turns"
+"""Field of the user turns of a conversation after the first, in prompts and queries."""
 _LISTED_REJECTS = 1000
 _PROGRESS_EVERY = 1000
 Row = dict[str, Any]
@@ -34,6 +36,8 @@ def prepare_prompts(
     settings: PreparePrompts,
 ) -> None:
     """Write a source's prompts as rows of `id`, `instruction` and `subset`, in reading order.
+
+    Conversations also have `later_turns`: the user turns after the first.
 
     Args:
         prompts: the JSONL to write.
@@ -116,7 +120,9 @@ def _read(
                 progress.advance(_PROGRESS_EVERY)
             try:
                 instruction = prompt_of(row, seeds.format)
-                if seeds.max_characters is not None and len(instruction) > seeds.max_characters:
+                later = later_turns_of(row, seeds.format)
+                length = len(instruction) + sum(map(len, later))
+                if seeds.max_characters is not None and length > seeds.max_characters:
                     raise BadRow("too_long")
             except BadRow as error:
                 rejected[str(error)] += 1
@@ -124,7 +130,8 @@ def _read(
                     places.append({"place": place, "row": number, "reason": str(error)})
                 continue
             counts["readable"] += 1
-            yield {"id": f"{place}:{number}", "instruction": instruction, "subset": subset}
+            found = {"id": f"{place}:{number}", "instruction": instruction, "subset": subset}
+            yield found | ({LATER_TURNS: later} if later else {})
         progress.total = counts["rows"]
         progress.advance(counts["rows"] - progress.done)
 

@@ -12,6 +12,7 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.deduplication import choose_unrepeated
+from lamini.generation.prompts import LATER_TURNS
 from lamini.generation.reports import FunnelStage, QueryFunnel
 from lamini.settings.params import SelectQueries
 
@@ -29,8 +30,8 @@ def select_queries(
 
     Args:
         instructions: instruction shards or prompts; of duplicates, the first one is kept.
-        queries: shards to write: `id`, `instruction`, `instruction_source`, `subset`. Their sizes
-            differ by at most one row.
+        queries: shards to write: `id`, `instruction`, `instruction_source`, `subset`, and
+            `later_turns` of conversations. Their sizes differ by at most one row.
         funnel: JSON to write with the numbers of rows that were read, and left by each filter.
         settings: the rule's params.
 
@@ -66,5 +67,6 @@ def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[
                     "instruction": row["instruction"],
                     "instruction_source": source,
                     "subset": row["subset"],
+                    **({LATER_TURNS: row[LATER_TURNS]} if LATER_TURNS in row else {}),
                 }
             number += 1

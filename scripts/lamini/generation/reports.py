@@ -1,6 +1,8 @@
 """Reports and funnels of the generation: counts by shard, and rows left after each filter."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from lamini.json_file import JsonFile
 from lamini.teacher import ShardReport
@@ -29,6 +31,10 @@ class PairReport(ShardReport):
 
     flags: dict[str, int]
     """Number of responses by flag."""
+    turns: Annotated[dict[str, int], Field(default_factory=dict)]
+    """Number of conversations by their number of user turns; omitted for pairs."""
+    ended: Annotated[dict[str, int], Field(default_factory=dict)]
+    """Number of conversations with fewer turns than wanted, by reason; omitted for pairs."""
 
 
 class FunnelStage(JsonFile):

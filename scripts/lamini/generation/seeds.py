@@ -9,10 +9,11 @@ Each collection has its own columns; `prompt_of` reads these:
 | `p3` | `inputs_pretokenized`, or `inputs` | the column's text |
 | `flan` | `inputs`, optionally `task` | the column's text |
 | `jsonl` | `instruction`, optionally `input` | `instruction:input` |
+| `messages` | `messages` | the first user turn; `later_turns_of` reads the others |
 
-All columns are text, except `instances`, a list of mappings. `task`, if it is text, is the row's
-subset. A table (Parquet, or from the hub) with a missing column or a wrong type is an error. In
-JSON, each row has its own columns and types, and wrong rows are counted as rejected.
+All columns are text, except `instances` and `messages`, lists of mappings. `task`, if it is text,
+is the row's subset. A table (Parquet, or from the hub) with a missing column or a wrong type is an
+error. In JSON, each row has its own columns and types, and wrong rows are counted as rejected.
 """
 
 import functools
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from lamini.conversations import problem_of
 from lamini.errors import LaminiError
 from lamini.files import resolve_path
 from lamini.generation.data_files import (
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lamini")
 SUBSET_COLUMN = "task"
+_LISTS = ("instances", "messages")
 _NO_INPUT = re.compile(
     r"(?:there is |this (?:task|instruction) (?:has|needs|requires) )?no[\W_]*"
     r"(?:(?:additional|further|specific|extra|other) )?inputs?"
@@ -82,6 +85,8 @@ _IN_WORDS = {
     "not_an_object": "expected an object with columns",
     "instances_not_a_list": "`instances` is no list of objects",
     "too_long": "longer than `seeds.max_characters`",
+    "not_a_conversation": "`messages` must alternate from a user turn on, each with a text, without"
+    " system and tool turns",
 }
 
 
@@ -176,7 +181,7 @@ def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
     read = [name for name in (*needed, *optional) if name in types]
     for name in read:
         if not _fits(name, types[name]):
-            wanted = "a list of structs" if name == "instances" else "text"
+            wanted = "a list of structs" if name in _LISTS else "text"
             raise LaminiError(
                 f"{place}: the column `{name}` has the type {types[name]!s:.200}, but the format"
                 f" `{form}` reads {wanted} there. Convert it, or choose another `seeds.format`"
@@ -194,6 +199,8 @@ def _columns_of(form: str, present: Container[str]) -> tuple[list[str], list[str
         return ["inputs_pretokenized" if "inputs_pretokenized" in present else "inputs"], []
     if form == "self_instruct":
         return ["instruction", "instances"], []
+    if form == "messages":
+        return ["messages"], []
     return ["instruction"], ["input"]
 
 
@@ -201,7 +208,7 @@ def _fits(name: str, kind: "pyarrow.DataType") -> bool:
     """Whether `prompt_of` can read a column of this type."""
     from pyarrow import types
 
-    if name == "instances":
+    if name in _LISTS:
         lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
         return any(is_kind(kind) for is_kind in lists) and types.is_struct(kind.value_type)
     return holds_text(kind) or (name == "input" and types.is_null(kind))
@@ -243,6 +250,8 @@ def prompt_of(row: Any, form: str) -> str:
     if form in ("p3", "flan"):
         (name,), _ = _columns_of(form, row)
         return _text(row, name)
+    if form == "messages":
+        return user_turns(row)[0]
     instruction = _text(row, "instruction")
     if form == "self_instruct":
         instances = row.get("instances")
@@ -250,6 +259,25 @@ def prompt_of(row: Any, form: str) -> str:
             raise BadRow("instances_not_a_list")
         return with_input(instruction, instances[0].get("input") if instances else None)
     return with_input(instruction, row.get("input"))
+
+
+def later_turns_of(row: Any, form: str) -> list[str]:
+    """The user turns of a row after the first; none in most formats. `prompt_of` checks the row."""
+    return user_turns(row)[1:] if form == "messages" else []
+
+
+def user_turns(row: Mapping[str, Any]) -> list[str]:
+    """The user turns of a row with `messages`, stripped.
+
+    Raises:
+        BadRow: they are no conversation.
+    """
+    if "messages" not in row:
+        raise BadRow("no_messages")
+    messages = row["messages"]
+    if problem_of(messages) is not None:
+        raise BadRow("not_a_conversation")
+    return [message["content"].strip() for message in messages[::2]]
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

@@ -239,6 +239,8 @@ def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text
         draw = random.Random(derive_seed("dataset_texts", settings.seed, source))
         chosen += [found["row"][n] for n in draw.sample(range(len(found)), wanted)]
     columns = ["row", "instruction", "response", "instruction_source"]
+    if "messages" in rows.collect_schema():
+        columns.append("messages")
     sampled = rows.filter(pl.col("row").is_in(chosen)).select(columns).collect()
     texts = [
         Text(
@@ -247,10 +249,17 @@ def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text
             subject=pair["instruction_source"],
             part=part,
             instruction=pair["instruction"],
-            text=pair[part],
+            text=shown_response(pair) if part == "response" else pair[part],
         )
         for pair in sampled.sort("row").iter_rows(named=True)
         for part in ("instruction", "response")
     ]
     counts = {"pairs": len(places), "sampled": len(chosen)}
     return texts, [{"stage": stage, "left": left} for stage, left in counts.items()]
+
+
+def shown_response(pair: Row) -> str:
+    """A response, and the later turns of its conversation with their roles."""
+    later = (pair.get("messages") or [])[2:]
+    named = (f"{each['role'].capitalize()}: {each['content']}" for each in later)
+    return "\n\n".join([pair["response"], *named])

@@ -10,13 +10,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lamini.conversations import conversation_of
 from lamini.generation.choice import choice_name
 from lamini.generation.prompt_template import PromptTemplate
+from lamini.generation.turns import NextTurnTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
 from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.paths import GENERATION, INSTRUCTION_REPORT, PAIR_REPORT, within
-from lamini.plan.tokens import Lengths, chat_tokens, estimated_tokens, published_lengths
+from lamini.plan.tokens import (
+    TOKENS_PER_MESSAGE,
+    Lengths,
+    chat_tokens,
+    estimated_tokens,
+    published_lengths,
+)
 from lamini.settings.human_evaluation import Judge
 from lamini.settings.teacher import InstructionTemplate, Sampling
 from lamini.teacher import ShardReport
@@ -25,6 +33,7 @@ from lamini.workflow import Workflow
 _REPORTS = {"instructions": INSTRUCTION_REPORT, "pairs": PAIR_REPORT}
 _TOPIC = "Some topic"
 _VERDICT_TOKENS = 2
+_EMPTY = conversation_of(["", ""])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +126,52 @@ def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePla
     best, verdicts, verdict_tokens = flow.source(source).best_answer, 0, 0.0
     if answers > requests and best.by == "judge":  # a verdict on each answer
         verdicts, verdict_tokens = answers, _verdict_tokens(flow, best.judge, mean)
+    further = _further_turns(flow, source, mean)
     return StagePlan(
         source=source,
         stage="pairs",
         model=flow.teacher_of("pairs", source).model,
-        requests=answers + verdicts,
+        requests=answers + verdicts + requests * further.requests,
         prompt_tokens=answers * (chat_tokens(messages) + mean.instruction)
-        + verdicts * verdict_tokens,
+        + verdicts * verdict_tokens
+        + requests * further.prompt_tokens,
         completion_tokens=answers * _capped(mean.response, responses.sampling)
-        + verdicts * min(_VERDICT_TOKENS, best.judge.max_tokens),
+        + verdicts * min(_VERDICT_TOKENS, best.judge.max_tokens)
+        + requests * further.completion_tokens,
         basis="estimated",
         jobs=flow.source(source).shards,
     )
+
+
+def _further_turns(flow: Workflow, source: str, mean: Lengths) -> "_Counts":
+    """Requests and tokens of one conversation after its first answer.
+
+    The user turns of seeds are not known before they are read, so the teacher writes all of them
+    here; each is as long as an instruction.
+    """
+    turns = flow.pair_params(source).turns
+    counts = _Counts()
+    if turns is None:
+        return counts
+    system = chat_tokens([{"content": flow.config.teacher.responses.system_message}])
+    question = chat_tokens([{"content": NextTurnTemplate(turns.template, "").render(_EMPTY)}])
+    asked, said = _capped(mean.instruction, turns.sampling), mean.response
+    for turn in range(1, turns.count):
+        before = mean.instruction + (turn - 1) * asked + turn * said  # the conversation so far
+        marks = TOKENS_PER_MESSAGE * 2 * turn
+        counts = _Counts(
+            requests=counts.requests + 2,
+            prompt_tokens=counts.prompt_tokens
+            + question
+            + system
+            + 2 * (before + marks)
+            + asked
+            + TOKENS_PER_MESSAGE,
+            completion_tokens=counts.completion_tokens
+            + asked
+            + _capped(said, flow.config.teacher.responses.sampling),
+        )
+    return counts
 
 
 def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan]:
@@ -169,7 +212,8 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     # those of another choice have other requests.
     definition = flow.source(source)
     several = definition.answers_per_query if stage == "pairs" else 1
-    wanted = (estimate.model, choice_name(several, definition.best_answer.by))
+    turns = definition.turns if stage == "pairs" else 1
+    wanted = (estimate.model, choice_name(several, definition.best_answer.by, turns))
     found = [report for report in reports if (report.asked_model, report.choice) == wanted]
     counts = _Counts(
         requests=sum(report.requests for report in found),
@@ -198,8 +242,8 @@ class _Counts:
     """Measured requests and tokens."""
 
     requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
 
 
 def _summary(results: Path, source: str, stage: str) -> _Counts:

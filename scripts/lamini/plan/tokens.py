@@ -11,7 +11,7 @@ from lamini.errors import LaminiError
 
 _PIECE = re.compile(r"\w+|[^\w\s]+|\n")
 # Tokens of a chat in addition to its texts: delimiters and role per message, start of the answer.
-_TOKENS_PER_MESSAGE = 4
+TOKENS_PER_MESSAGE = 4
 _TOKENS_OF_REPLY = 3
 
 
@@ -50,4 +50,4 @@ def chat_tokens(messages: Iterable[Mapping[str, str]]) -> int:
     """Estimated prompt tokens of a chat request."""
     texts = [message["content"] for message in messages]
     own = sum(map(estimated_tokens, texts))
-    return own + _TOKENS_PER_MESSAGE * len(texts) + _TOKENS_OF_REPLY
+    return own + TOKENS_PER_MESSAGE * len(texts) + _TOKENS_OF_REPLY

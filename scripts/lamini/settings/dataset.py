@@ -91,6 +91,9 @@ class Published(Settings):
     """Files of the dataset."""
     hub: HubData | None = None
     """Ignored if there is `local`."""
+    messages: Annotated[bool, Field(exclude_if=lambda read: not read)] = False
+    """Read the turns of conversations from the column `messages`, a list of `role` and `content`;
+    null for rows that are pairs. Students then need `prompt_format: chat`."""
 
     @model_validator(mode="before")
     @classmethod

@@ -30,7 +30,7 @@ from lamini.settings.exports import CTranslate2Type, ExportType, GgufType
 from lamini.settings.human_evaluation import Judge, RatingProtocol
 from lamini.settings.sources import Download, InstructionGeneration, SeedData, Topics
 from lamini.settings.students import Architecture, BuiltModel, Recipe, TrainedTokenizer
-from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests
+from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests, Sampling
 
 UserFilesDigest = str | None
 """Digest of the user-provided files that a rule reads (`lamini.user_files`); null: all input files
@@ -113,6 +113,16 @@ class SeveralAnswers(Settings):
     protocol: Annotated[RatingProtocol | None, Field(exclude_if=lambda name: name is None)] = None
 
 
+class Turns(Settings):
+    """Further turns of conversations."""
+
+    count: int
+    """Number of user turns of a conversation."""
+    template: str
+    """Jinja text of the prompt that asks for a user turn."""
+    sampling: Sampling
+
+
 class GeneratePairs(Settings):
     """Params of rule `generate_pairs`."""
 
@@ -126,6 +136,8 @@ class GeneratePairs(Settings):
         None
     )
     """Omitted with one answer to each query."""
+    turns: Annotated[Turns | None, Field(exclude_if=lambda turns: turns is None)] = None
+    """Omitted with one turn."""
 
 
 Prices = dict[str, Price]
@@ -147,6 +159,8 @@ class MergedMixture(Mixture, _NamedMixture):
     them, too."""
     several: Annotated[dict[str, SeveralAnswers], Field(exclude_if=lambda known: not known)] = {}
     """Sources with several answers to each query, for the card."""
+    turns: Annotated[dict[str, int], Field(exclude_if=lambda known: not known)] = {}
+    """Number of user turns of the sources with conversations."""
 
 
 class MergePairs(MergedMixture):

@@ -126,6 +126,7 @@ class Config(Settings):
             *_unknown_names(self),
             *_wrong_models(self),
             *_wrong_thinking(self),
+            *_wrong_conversations(self),
             *_wrong_mixtures(self),
             *_wrong_studies(self),
             *_wrong_sweeps(self),
@@ -159,6 +160,13 @@ class Config(Settings):
         """The students of a sweep, by student, mixture, size and seed."""
         settings = self.sweeps[sweep]
         return sweep_points(settings, self.models, self._recipes(settings.students))
+
+    def turns(self, mixture: str) -> dict[str, int]:
+        """Number of user turns of a mixture's sources with conversations; of none if it is read
+        from the released dataset."""
+        sources = self.mixtures[mixture].sources if self.dataset == "generated" else []
+        known = {name: self.sources[name].turns for name in sources if name in self.sources}
+        return {name: turns for name, turns in known.items() if turns > 1}
 
     @property
     def sweep_students(self) -> list[str]:
@@ -436,6 +444,26 @@ def _wrong_thinking(config: Config) -> list[str]:
             problems.append(
                 f"{key}, but the prompts of {name} turn thoughts off; remove"
                 f" tokenizers.{model.tokenizer}.chat.options.enable_thinking, or use strip"
+            )
+    return problems
+
+
+def _wrong_conversations(config: Config) -> list[str]:
+    """Errors of students that are trained on conversations without a chat template."""
+    problems = []
+    for name in [*config.students, *config.sweep_students]:
+        model = config.models.get(name)
+        tokenizer = config.tokenizers.get(model.tokenizer) if model else None
+        if model is None or tokenizer is None or model.mixture not in config.mixtures:
+            continue
+        turns = [f"sources.{source}.turns" for source in config.turns(model.mixture)]
+        if config.dataset == "published" and config.published and config.published.messages:
+            turns = ["published.messages"]
+        if turns and tokenizer.prompt_format != "chat":
+            problems.append(
+                f"{turns[0]}: {name} would be trained on conversations, which need a tokenizer with"
+                f" `prompt_format: chat`; tokenizers.{model.tokenizer} has"
+                f" {tokenizer.prompt_format}"
             )
     return problems
 

@@ -47,8 +47,10 @@ class HubData(Settings):
 class SeedData(Settings):
     """Location and column format of a source's seed prompts."""
 
-    format: Literal["self_instruct", "alpaca", "p3", "flan", "jsonl"]
-    """Column layout. `jsonl`: any rows with an `instruction` column and, optionally, `input`."""
+    format: Literal["self_instruct", "alpaca", "p3", "flan", "jsonl", "messages"]
+    """Column layout. `jsonl`: any rows with an `instruction` column and, optionally, `input`.
+    `messages`: a column of conversations, lists of `role` and `content`, of which the user turns
+    are read (`turns`)."""
     local: LocalData | None = None
     """Files; exactly one of `local` and `hub` is set."""
     hub: HubData | None = None
@@ -121,6 +123,10 @@ class Source(Settings):
         BestAnswer()
     )
     """Choice of the answer, if `answers_per_query` is more than 1."""
+    turns: Annotated[int, Field(ge=1, le=16, exclude_if=lambda turns: turns == 1)] = 1
+    """Number of user turns, each with the teacher's answer; more than 1 makes conversations. The
+    turns after the first are those of the seed (format `messages`); where it has none, the teacher
+    writes them (`teacher.next_turns`). Students then need `prompt_format: chat`."""
     license: str | None = None
     """Licence of the prompts, for the dataset's card and datasheet; null: not known."""
     version: Version = 1

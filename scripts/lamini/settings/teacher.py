@@ -190,6 +190,16 @@ class ResponseRequests(StageModel):
         return self
 
 
+class NextTurns(Settings):
+    """Requests for the next user turn of a conversation, to the model of the responses."""
+
+    template: str = "package:lamini/generation/next_turn_prompt.jinja"
+    """Jinja template with the variable `messages` (`role` and `content` of all turns so far); path
+    relative to the project's root."""
+    sampling: Sampling = Sampling(temperature=1.0, max_tokens=256)
+    """Sampling of the user turns."""
+
+
 class Price(Settings):
     """Price of a model in US dollars per million tokens."""
 
@@ -303,6 +313,10 @@ class Teacher(Settings):
     Null: no limit."""
     instructions: InstructionRequests = InstructionRequests()
     responses: ResponseRequests
+    next_turns: Annotated[NextTurns, Field(exclude_if=lambda turns: turns == NextTurns())] = (
+        NextTurns()
+    )
+    """User turns of sources with more than one of the `turns`."""
     seed_requests: bool = False
     """Send a `seed` with each request, for servers with reproducible sampling."""
 

@@ -31,7 +31,7 @@ class ShardReport(JsonFile):
     asked_model: str
     """The model's name in the requests."""
     choice: str = ""
-    """Choice among several answers to each query, such as `best of 4 by judge`; omitted with one
-    answer."""
+    """Choice among several answers to each query, and number of turns, such as `best of 4 by judge,
+    2 turns`; omitted with one of each."""
     models: dict[str, int]
     """Number of answers by the model's name in the reply."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from lamini.errors import LaminiError, SettingsError
 from lamini.evaluation.metric_names import metric_names
 from lamini.exports.families import refusal
+from lamini.files import resolve_path
 from lamini.settings.teacher import InstructionTemplate
 from lamini.user_files import files_of, is_user_file
 from lamini.workflow.content_checks import (
@@ -39,6 +40,7 @@ def check_files(flow: Resources) -> list[str]:
         *_wrong_templates(flow),
         *_wrong_tasks(flow),
         *_wrong_partitions(flow),
+        *_wrong_next_turns(flow),
         *_wrong_chat_templates(flow),
         *_wrong_exports(flow),
         *(f"custom_rules: {path}: no such file" for path in missing),
@@ -84,6 +86,25 @@ def _wrong_templates(flow: Resources) -> Iterator[str]:
             template.check(generation.examples_per_request, generation.topics_per_request)
         except LaminiError as error:
             yield f"{key}.prompt: {error}"
+
+
+def _wrong_next_turns(flow: Resources) -> Iterator[str]:
+    """A wrong template of the next user turn, if a source has several turns."""
+    if flow.config.dataset != "generated":
+        return
+    for source in flow.active_sources:
+        if flow.source(source).turns == 1:
+            continue
+        from lamini.generation.turns import NextTurnTemplate  # loads Jinja
+
+        place = flow.config.teacher.next_turns.template
+        try:
+            NextTurnTemplate(resolve_path(place).read_text(encoding="utf-8"), place)
+        except OSError:
+            yield f"teacher.next_turns.template: {place}: no such file"
+        except LaminiError as error:
+            yield f"teacher.next_turns.template: {error}"
+        return
 
 
 def _wrong_chat_templates(flow: Resources) -> Iterator[str]:

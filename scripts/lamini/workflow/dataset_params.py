@@ -1,5 +1,7 @@
 """Params of the rules that describe a finished dataset, and of the choice among answers."""
 
+from lamini.errors import SettingsError
+from lamini.files import resolve_path
 from lamini.settings import params
 from lamini.workflow.params import RuleParams
 
@@ -13,12 +15,31 @@ class DatasetParams(RuleParams):
         sources = made.sources if self.config.dataset == "generated" else []
         known = {source: self._several(source) for source in sources}
         several = {source: choice for source, choice in known.items() if choice}
-        update = {"licenses": self._licenses(mixture), "several": several}
+        turns = self.config.turns(mixture)
+        update = {"licenses": self._licenses(mixture), "several": several, "turns": turns}
         return made.model_copy(update=update)
 
     def pair_params(self, source: str) -> params.GeneratePairs:
-        """Params of rule `generate_pairs`, with the choice among several answers."""
-        return super().pair_params(source).model_copy(update={"several": self._several(source)})
+        """Params of rule `generate_pairs`, with the choice among several answers and the turns."""
+        update = {"several": self._several(source), "turns": self._turns(source)}
+        return super().pair_params(source).model_copy(update=update)
+
+    def _turns(self, source: str) -> params.Turns | None:
+        """Turns of a source's conversations; None with one turn.
+
+        Raises:
+            SettingsError: if the template is missing.
+        """
+        count, asked = self.source(source).turns, self.config.teacher.next_turns
+        if count == 1:
+            return None
+        try:
+            text = resolve_path(asked.template).read_text(encoding="utf-8")
+        except OSError:
+            raise SettingsError(
+                f"teacher.next_turns.template: {asked.template}: no such file"
+            ) from None
+        return params.Turns(count=count, template=text, sampling=asked.sampling)
 
     def _several(self, source: str) -> params.SeveralAnswers | None:
         """Number of answers to each query of a source, and their choice; None with one answer."""

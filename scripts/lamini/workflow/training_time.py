@@ -69,19 +69,27 @@ class TrainingTime(SweepParams):
         tokenizer = self.config.tokenizers[definition.tokenizer]
         sources = self.config.mixtures[definition.mixture].sources
         samples = {source: self.source(source).samples for source in sources}
-        count = sum(samples.values())
+        turns = {source: self.source(source).turns for source in sources}
+        conversations = sum(samples.values())
+        count = sum(n * turns[source] for source, n in samples.items())  # a pair for each answer
         ends = definition.architecture == "encoder-decoder"  # its prompts have an end token too
         if tokenizer.prompt_format == "chat":  # role markers, and the system message
             fixed = _CHAT_TOKENS + estimated_tokens((tokenizer.chat or Chat()).system or "")
         else:
             fixed = estimated_tokens(render_prompt(tokenizer.prompt_format, "")) + ends
-        prompt, response = (
-            sum(n * getattr(lengths.get(s, lengths[""]), part) for s, n in samples.items())
-            for part in ("instruction", "response")
+        prompt = response = 0.0
+        for source, n in samples.items():
+            mean, answers = lengths.get(source, lengths[""]), turns[source]
+            before = answers * (answers - 1) // 2  # earlier turns are in the later prompts
+            response += n * answers * mean.response
+            prompt += n * ((answers + before) * mean.instruction + before * mean.response)
+        trained = max(conversations - recipe.held_out_pairs, 1)
+        share = trained / conversations
+        return (
+            round(share * count),
+            share * (prompt + count * fixed),
+            share * (response + count),
         )
-        pairs = max(count - recipe.held_out_pairs, 1)
-        share = pairs / count
-        return pairs, share * (prompt + count * fixed), share * (response + count)
 
 
 def _counted(folder: Path, recipe: Recipe) -> tuple[int, float, float] | None:
