@@ -16,6 +16,9 @@ from writing_endpoint import WritingEndpoint
 
 from lamini.analysis.columns import read_batches
 from lamini.conversations import conversation_of, is_conversation, problem_of
+from lamini.dataset.card import COLUMNS
+from lamini.dataset.croissant import croissant
+from lamini.dataset.manifest import DatasetManifest
 from lamini.dataset.published import import_published
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
@@ -274,6 +277,13 @@ def test_a_dataset_with_conversations_has_one_more_column(tmp_path: Path) -> Non
         "Conversations of several user turns, which seeds or the teacher wrote: s (up to 2)."
         in card
     )
+    described = croissant(DatasetManifest.read(tmp_path / "mix.manifest.json"), COLUMNS, 0)
+    fields = {each["name"]: each for each in described["recordSet"][0]["field"]}
+    field = fields["messages"]
+    assert [part["source"]["transform"] for part in field["subField"]] == [
+        {"jsonPath": "role"},
+        {"jsonPath": "content"},
+    ]
     for whole, expected in (
         (False, ["Mail [EMAIL]", "Do thing 2."]),
         (True, ["Mail [EMAIL]\n\n<think>mine</think>?", "Do thing 2."]),

@@ -7,6 +7,7 @@ exported folder alike. `make croissant` checks it with the format's own library.
 from typing import Any
 
 from lamini.dataset.manifest import DatasetManifest
+from lamini.dataset.turns import MESSAGES
 from lamini.settings.dataset import PERSONAL_KINDS
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -111,12 +112,24 @@ def croissant(manifest: DatasetManifest, columns: dict[str, str], sensitive: int
 
 def _field(file: str, column: str, kind: str, description: str) -> dict[str, Any]:
     listed = kind.startswith("list<")
+    source = {"fileObject": {"@id": file}, "extract": {"column": column}}
     field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"pairs/{column}",
         "name": column,
         "description": description,
-        "dataType": "sc:Text" if listed else _TYPES[kind],
-        "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
     }
+    if column == MESSAGES.name:
+        field["subField"] = [
+            {
+                "@type": "cr:Field",
+                "@id": f"pairs/{column}/{part}",
+                "name": part,
+                "dataType": "sc:Text",
+                "source": source | {"transform": {"jsonPath": part}},
+            }
+            for part in ("role", "content")
+        ]
+    else:
+        field |= {"dataType": "sc:Text" if listed else _TYPES[kind], "source": source}
     return field | ({"repeated": True} if listed else {})

@@ -69,7 +69,7 @@ class TrainingTime(SweepParams):
         tokenizer = self.config.tokenizers[definition.tokenizer]
         sources = self.config.mixtures[definition.mixture].sources
         samples = {source: self.source(source).samples for source in sources}
-        turns = {source: self.source(source).turns for source in sources}
+        turns = dict.fromkeys(sources, 1) | self.config.turns(definition.mixture)
         conversations = sum(samples.values())
         count = sum(n * turns[source] for source, n in samples.items())  # a pair for each answer
         ends = definition.architecture == "encoder-decoder"  # its prompts have an end token too
