@@ -456,6 +456,21 @@ def test_students_of_conversations_need_a_chat_template() -> None:
         Config.model_validate(paper)
 
 
+def test_the_plan_of_a_training_counts_each_answer(tmp_path: Path) -> None:
+    paper = _config()
+    paper["students"] = ["lamini-gpt-124m"]
+    paper["human_evaluation"] = {}
+    paper["tokenizers"]["gpt2"] = {"folder": "own", "prompt_format": "chat"}
+    paper["mixtures"]["d_all"]["sources"] = ["alpaca"]
+    paper["recipes"]["decoder_only"]["held_out_pairs"] = 0
+    one = Workflow(paper).training_work("lamini-gpt-124m", tmp_path)
+    paper["sources"]["alpaca"]["turns"] = 3
+    three = Workflow(paper).training_work("lamini-gpt-124m", tmp_path)
+    assert three.pairs == 3 * one.pairs == 3 * paper["sources"]["alpaca"]["samples"]
+    # three prompts and answers, and the earlier turns once more before each later answer
+    assert 3 * one.tokens < three.tokens < 6 * one.tokens
+
+
 def test_the_plan_counts_all_turns(tmp_path: Path) -> None:
     paper = _config()
     before = {
