@@ -208,7 +208,7 @@ def test_groups_of_tasks_are_refused_with_their_members(monkeypatch: pytest.Monk
 
     index = lm_eval.tasks.TaskManager()
     monkeypatch.setattr(lm_eval.tasks, "TaskManager", lambda: index)
-    group = "in lm-eval this is a group of tasks with several data sets; use the tasks"
+    group = "in lm-eval this is a group of tasks with several data sets; name them and"
     for name, member in (("mmlu", "mmlu_stem"), ("glue", "cola")):
         with pytest.raises(LaminiError, match=rf"tasks\.{name}: {group} .*{member}"):
             _task(name)

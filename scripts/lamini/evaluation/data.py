@@ -42,30 +42,24 @@ class DataFacts:
 
 
 def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFacts]:
-    """Load the examples of one task.
+    """Load the examples of one task, or of all tasks of a group in their order.
 
     Args:
-        data: repository, configuration, split and revision of the dataset.
+        data: repository, configurations, split and revision of the dataset.
         mirror: folder of local copies; null: the hub.
 
     Raises:
         LaminiError: if the examples can't be read, or their SHA-256 differs from the settings.
     """
-    from datasets import Dataset
+    from datasets import concatenate_datasets
 
     place = place_of(data, mirror)
-    if mirror is None:
-        examples = _from_hub(data)
-    else:
-        rows = list(read_jsonl(place))
-        if not rows:
-            raise LaminiError(f"{place}: has no examples; restore the file, or download it again")
-        _check_columns(rows, place)
-        examples = Dataset.from_list(rows)
+    parts = [_read(part, mirror) for part in data.parts()]
+    examples = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
     facts = DataFacts(
         source="hub" if mirror is None else "mirror",
         repo=data.repo,
-        config=data.config,
+        config=", ".join(data.configs) if data.configs else data.config,
         split=data.split,
         revision=data.revision if mirror is None else None,
         rows=len(examples),
@@ -79,6 +73,19 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     return examples, facts
 
 
+def _read(data: TaskData, mirror: str | None) -> "Dataset":
+    from datasets import Dataset
+
+    if mirror is None:
+        return _from_hub(data)
+    place = place_of(data, mirror)
+    rows = list(read_jsonl(place))
+    if not rows:
+        raise LaminiError(f"{place}: has no examples; restore the file, or download it again")
+    _check_columns(rows, place)
+    return Dataset.from_list(rows)
+
+
 def mirror_path(data: TaskData) -> str:
     """Path of the examples, relative to the folder of a local mirror."""
     return f"{data.repo}/{data.config or 'default'}/{data.split}.jsonl"
@@ -86,6 +93,8 @@ def mirror_path(data: TaskData) -> str:
 
 def place_of(data: TaskData, mirror: str | None) -> str:
     """Name of the examples in messages; for a mirror also the path of the file."""
+    if data.configs is not None:
+        return f"{mirror or data.repo} ({data.repo}, {len(data.configs)} tasks, {data.split})"
     if mirror is None:
         return f"{data.repo} ({data.config or 'default'}, {data.split})"
     return f"{mirror}/{mirror_path(data)}"

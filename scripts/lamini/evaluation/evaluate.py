@@ -3,8 +3,10 @@
 import logging
 import math
 import numbers
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,11 @@ import zstandard
 
 from lamini.errors import LaminiError
 from lamini.evaluation.data import DataFacts
+from lamini.evaluation.lm_eval_files import (
+    group_of,
+    write_lm_eval_results,
+    write_lm_eval_samples,
+)
 from lamini.evaluation.models import (
     choose_device,
     load_model,
@@ -20,8 +27,8 @@ from lamini.evaluation.models import (
     model_identity,
     prompt_format_of,
 )
-from lamini.evaluation.results import EvaluationResult, summarize
-from lamini.evaluation.tasks import build_task, check_examples, missing_package
+from lamini.evaluation.results import EvaluationResult, MetricResult, PartResult, summarize
+from lamini.evaluation.tasks import build_tasks, check_tasks, missing_package
 from lamini.files import (
     atomic_writer,
     copy_file,
@@ -71,23 +78,30 @@ def evaluate_model(
     evaluation = settings.evaluation.model_copy(update=speed)
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
     made_from = work_key("evaluate_model", settings.as_params(), model_identity(evaluated))
-    pending: dict[str, tuple[Any, DataFacts]] = {}
+    pending: dict[str, tuple[dict[str, Any], DataFacts]] = {}
     for name, output in outputs.items():
         if _is_finished(output, made_from):
             logger.info("%s: finished by an earlier run", name)
             continue
-        pending[name] = build_task(name, tasks[name], evaluation.protocol, evaluation.mirror)
-        check_examples(name, pending[name][0], tasks[name], evaluation.mirror, evaluation.limit)
+        pending[name] = build_tasks(name, tasks[name], evaluation.protocol, evaluation.mirror)
+        check_tasks(pending[name][0], tasks[name], evaluation.mirror, evaluation.limit)
     if pending:
         loaded = language_model(evaluated, evaluation)
-        for name, (task, facts) in pending.items():
-            result, samples = run_task(loaded, name, task, facts, settings)
+        for name, (built, facts) in pending.items():
+            result, samples, measured = run_task(loaded, name, built, facts, settings)
             if evaluation.samples:
                 _write_samples(_work_file(_samples_file(outputs[name])), samples)
+            if evaluation.lm_eval_files:
+                results_file, samples_file = map(_work_file, _lm_eval_files(outputs[name]))
+                write_lm_eval_results(results_file, measured, evaluated.model)
+                write_lm_eval_samples(samples_file, measured)
             _save_finished(outputs[name], result, made_from)
     for output in outputs.values():
-        if evaluation.samples:
-            copy_file(_work_file(_samples_file(output)), _samples_file(output))
+        extra = [_samples_file(output)] if evaluation.samples else []
+        if evaluation.lm_eval_files:
+            extra += _lm_eval_files(output)
+        for file in extra:
+            copy_file(_work_file(file), file)
         write_json(output, read_json(_work_file(output))["result"])
 
 
@@ -108,44 +122,57 @@ def language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
 
 
 def run_task(
-    language_model: Any, name: str, task: Any, facts: DataFacts, settings: EvaluateModel
-) -> tuple[EvaluationResult, list[Row]]:
-    """Evaluate one task; return its result, and for each example the texts sent and the answers.
+    language_model: Any,
+    name: str,
+    tasks: dict[str, Any],
+    facts: DataFacts,
+    settings: EvaluateModel,
+) -> tuple[EvaluationResult, list[Row], dict[str, Any]]:
+    """Evaluate one task, or the tasks of a group.
 
     Args:
         language_model: the model (`language_model`).
         name: key of the task.
-        task: the task of lm-eval (`tasks.build_task`).
-        facts: facts of its data.
+        tasks: the tasks of lm-eval (`tasks.build_tasks`).
+        facts: facts of their data.
         settings: params of the rule.
+
+    Returns:
+        The result; for each example the texts sent and the answers; and what lm-eval returned.
     """
     import lm_eval
 
-    evaluated, evaluation, metric = settings.model, settings.evaluation, settings.tasks[name].metric
-    count = len(task.eval_docs)
-    logger.info("%s: %d examples", name, min(count, evaluation.limit or count))
+    evaluated, evaluation, wanted = settings.model, settings.evaluation, settings.tasks[name]
+    metric, chat = wanted.metric, evaluated.chat
+    counts = [min(len(t.eval_docs), evaluation.limit or sys.maxsize) for t in tasks.values()]
+    logger.info("%s: %d examples", name, sum(counts))
     before = language_model.encoder.truncated
+    metrics = [metric, *wanted.other_metrics]
     try:
         with np.errstate(divide="ignore", invalid="ignore"):  # a blank choice has length 0
             measured = lm_eval.evaluate(
-                language_model, {"tasks": {name: task}}, limit=evaluation.limit, bootstrap_iters=0
+                language_model,
+                {"tasks": tasks, "groups": group_of(name, tasks, metrics)},
+                limit=evaluation.limit,
+                bootstrap_iters=evaluation.replicates if evaluation.lm_eval_files else 0,
+                system_instruction=chat.system if chat else None,
+                apply_chat_template=chat is not None,
+                fewshot_as_multiturn=chat is not None and wanted.fewshot_as_multiturn,
             )
     except ImportError as error:
         raise missing_package(name, error) from error
-    samples = _first_filter(measured["samples"][name])
+    samples = _of_filter(name, measured["samples"], metric)
     sent = [
         [language_model.encoder.texts(*arguments[:2]) for arguments in sample["arguments"]]
         for sample in samples
     ]
     reasons: list[list[str | None]] = [[] for _ in samples]
-    if task.OUTPUT_TYPE != "generate_until":
+    first = next(iter(tasks.values()))
+    if first.OUTPUT_TYPE != "generate_until":
         unscorable = language_model.encoder.unscorable
         reasons = [[unscorable.get(texts) for texts in of_example] for of_example in sent]
         _check_likelihoods(name, samples, reasons)
-    values = [
-        _value(name, sample, metric, of_example)
-        for sample, of_example in zip(samples, reasons, strict=True)
-    ]
+    values = _values(name, samples, metric, reasons)
     unscored = [
         f"row {sample['doc_id'] + 1} ({reason})"
         for sample, of_example in zip(samples, reasons, strict=True)
@@ -165,6 +192,20 @@ def run_task(
         logger.warning("%s: the context of %d requests was truncated at its start", name, truncated)
     seed = derive_seed("evaluate_model", name)
     versions = package_versions()
+    more: dict[str, Any] = {}
+    if wanted.num_fewshot:
+        more["num_fewshot"] = wanted.num_fewshot
+    if wanted.other_metrics:
+        more["other_metrics"] = {
+            other: _metric_result(
+                _values(name, _of_filter(name, measured["samples"], other), other, reasons),
+                evaluation.replicates,
+                seed,
+            )
+            for other in wanted.other_metrics
+        }
+    if wanted.data.configs is not None:
+        more["parts"] = _parts(tasks, counts, values)
     result = EvaluationResult(
         model=evaluated.model,
         task=name,
@@ -172,7 +213,7 @@ def run_task(
         **summarize(values, evaluation.replicates, seed),
         examples=len(values),
         examples_published=settings.tasks[name].examples,
-        task_version=task.VERSION,
+        task_version=first.VERSION,
         requests_hash=stable_hash(sent),
         truncated=truncated,
         unscorable=len(unscored),
@@ -186,22 +227,53 @@ def run_task(
         model_revision=evaluated.revision,
         model_manifest_sha256=manifest_sha256(evaluated),
         packages={name: versions[name] for name in ("lm_eval", "torch", "transformers")},
+        **more,
     )
-    return result, [_sample(s, t, metric) for s, t in zip(samples, sent, strict=True)]
+    kept = [_sample(s, t, metric) for s, t in zip(samples, sent, strict=True)]
+    return result, kept, measured
 
 
 def _precision(evaluation: Evaluation) -> Precision:
     return choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
 
 
-def _first_filter(samples: Sequence[Row]) -> list[Row]:
-    """Samples in the order of the examples.
+def _of_filter(name: str, samples: Mapping[str, Sequence[Row]], metric: str) -> list[Row]:
+    """Samples in the order of the tasks and their examples, of the filter that a metric names.
 
-    If the task has several lm-eval filters, keep the samples of the first.
+    If a task has several lm-eval filters and the metric names none, those of the first are kept.
+
+    Raises:
+        LaminiError: if the task has no filter of this name.
     """
-    first = samples[0].get("filter") if samples else None
-    mine = (sample for sample in samples if sample.get("filter") == first)
-    return sorted(mine, key=lambda sample: sample["doc_id"])
+    kept: list[Row] = []
+    for of_task in samples.values():
+        filters = list(dict.fromkeys(sample["filter"] for sample in of_task))
+        wanted = metric.partition(",")[2] or filters[0]
+        if wanted not in filters:
+            raise LaminiError(
+                f"tasks.{name}: metric {metric}: the task has no filter {wanted}; it has"
+                f" {', '.join(filters)}"
+            )
+        mine = (sample for sample in of_task if sample["filter"] == wanted)
+        kept += sorted(mine, key=lambda sample: sample["doc_id"])
+    return kept
+
+
+def _metric_result(values: list[float], replicates: int, seed: int) -> MetricResult:
+    rounded = [round(value, 6) for value in values]
+    return MetricResult(**summarize(values, replicates, seed), values=rounded)
+
+
+def _parts(
+    tasks: Mapping[str, Any], counts: Sequence[int], values: Sequence[float]
+) -> dict[str, PartResult]:
+    """Score of each task of a group, times 100."""
+    ends = np.cumsum(counts)
+    starts = ends - np.array(counts)
+    return {
+        task: PartResult(examples=end - start, score=round(100 * mean(values[start:end]), 4))
+        for task, start, end in zip(tasks, starts, ends, strict=True)
+    }
 
 
 def _check_likelihoods(name: str, samples: list[Row], reasons: list[list[str | None]]) -> None:
@@ -214,6 +286,17 @@ def _check_likelihoods(name: str, samples: list[Row], reasons: list[list[str | N
                     " the model's weights are damaged, or the range of its precision is too small"
                     " (set `evaluation.precision: fp32`)"
                 )
+
+
+def _values(
+    name: str, samples: Sequence[Row], metric: str, reasons: Sequence[list[str | None]]
+) -> list[float]:
+    """Metric of each example."""
+    measured = metric.partition(",")[0]
+    return [
+        _value(name, sample, measured, of_example)
+        for sample, of_example in zip(samples, reasons, strict=True)
+    ]
 
 
 def _value(name: str, sample: Row, metric: str, reasons: list[str | None]) -> float:
@@ -252,12 +335,17 @@ def _sample(sample: Row, sent: list[tuple[str, str]], metric: str) -> Row:
         "sent": [{"context": context, "continuation": text} for context, text in sent],
         "answers": sample["filtered_resps"],
         "target": sample["target"],
-        metric: sample[metric],
+        metric: sample[metric.partition(",")[0]],
     }
 
 
 def _samples_file(output: Path) -> Path:
     return output.with_suffix(".samples.jsonl.zst")
+
+
+def _lm_eval_files(output: Path) -> list[Path]:
+    folder, task = output.parent / "lm_eval", output.stem
+    return [folder / f"results_{task}.json", folder / f"samples_{task}.jsonl"]
 
 
 def _write_samples(path: Path, samples: list[Row]) -> None:

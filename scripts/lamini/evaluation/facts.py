@@ -9,11 +9,12 @@ Facts = dict[str, str]
 
 
 def measured_facts(result: EvaluationResult) -> Facts:
-    """Protocol, precision, number of examples and SHA-256 of the data of an evaluation result."""
+    """Protocol, precision, numbers of examples and SHA-256 of the data of an evaluation result."""
     return {
         "protocol": result.protocol,
         "precision": result.precision,
         "examples": f"{result.examples:,}",
+        "solved examples": f"{result.num_fewshot or 0}",
         "data digest": result.data.sha256[:8],
     }
 

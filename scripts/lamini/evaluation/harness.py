@@ -1,12 +1,14 @@
 """Adapter of our scorer to lm-eval, registered as model `lamini`.
 
 lm-eval builds the requests and computes the metrics. This module wraps the contexts in the prompt
-format, tokenises them by the protocol, and scores them.
+format, tokenises them by the protocol, and scores them. A chat template is applied by lm-eval
+itself, through `apply_chat_template`, as description and solved examples are turns of their own.
 """
 
 import logging
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
@@ -17,6 +19,7 @@ from lamini.evaluation.requests import RequestEncoder, fill_unscorable
 from lamini.evaluation.text_tasks import generate_until
 from lamini.log import Progress
 from lamini.prompt_formats import PromptFormat
+from lamini.students.chat import ChatFormat
 
 logger = logging.getLogger("lamini")
 
@@ -61,6 +64,41 @@ class LaminiLM(HFLM):
         )
         self.name, self.tokens_per_batch = name, tokens_per_batch
         self.scorer = ProvenScorer(name, self.model, tokens_per_batch)
+        self._without_system = False
+
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        """Prompt of a conversation, as lm-eval's `hf` model has it.
+
+        A template that refuses system turns gets the conversation without them.
+        """
+        form = self.encoder.prompt_format
+        assert isinstance(form, ChatFormat)
+
+        def render(messages: list[dict[str, str]]) -> str:
+            text: str = self.tokenizer.apply_chat_template(
+                messages,
+                chat_template=form.template,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=not add_generation_prompt,
+            )
+            return text
+
+        try:
+            return render(chat_history)
+        except TemplateError:
+            turns = [message for message in chat_history if message["role"] != "system"]
+            if turns == chat_history:
+                raise
+            if not self._without_system:
+                self._without_system = True
+                logger.warning(
+                    "%s: its chat template refuses system turns; tasks lose their descriptions",
+                    self.name,
+                )
+            return render(turns)
 
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = False

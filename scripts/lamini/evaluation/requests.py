@@ -6,12 +6,10 @@
 | `modern` | tokenised as one text and split, as lm-eval does | the context with the end token |
 
 With a prompt format, the whole context is the instruction, and the continuation, with its leading
-space, follows `### Response:`. With a chat template, prompt and continuation are tokenised apart in
-both protocols, without further special tokens, and the continuation has no leading space: the
-prompt has its tokens of training, and lm-eval leaves out the space as well. If a context is too
-long, the start of the instruction is cut. A continuation without tokens, or one that leaves no room
-for a context, can't be scored. It is counted, and its log-likelihood is minus infinity, the least
-likely.
+space, follows `### Response:`. With a chat template, the context is a prompt that is rendered
+already (`harness`), and gets no further special tokens. If a context is too long, the start of the
+instruction is cut. A continuation without tokens, or one that leaves no room for a context, can't
+be scored. It is counted, and its log-likelihood is minus infinity, the least likely.
 """
 
 import math
@@ -64,10 +62,8 @@ class RequestEncoder:
 
     def texts(self, context: str, continuation: str) -> tuple[str, str]:
         """Texts to tokenise: the context in its prompt format, and the continuation."""
-        if self.prompt_format is not None:
+        if self.prompt_format is not None and not self._chat:
             context = self.prompt_format.render(context)
-        if self._chat:
-            continuation = continuation.removeprefix(" ")
         return context, continuation
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest | None]:
@@ -109,11 +105,11 @@ class RequestEncoder:
 
     @property
     def _joint(self) -> bool:
-        return self._causal and self.protocol == "modern" and not self._chat
+        return self._causal and self.protocol == "modern"
 
     def _apart(self, texts: list[tuple[str, str]]) -> list[tuple[Integers, Integers]]:
         paper = self.protocol == "paper"
-        if not paper and not self._chat:
+        if not paper:
             texts = [_move_spaces(*text) for text in texts]
         contexts = self._tokens([context for context, _ in texts], special=not self._causal)
         ended = paper and not self._causal
@@ -122,8 +118,9 @@ class RequestEncoder:
 
     def _jointly(self, texts: list[tuple[str, str]]) -> list[tuple[Integers, Integers]]:
         moved = [_move_spaces(*text) if text[0] else text for text in texts]
-        contexts = self._tokens([context for context, _ in moved if context], special=None)
-        whole = self._tokens([c + t for c, t in moved if c], special=None)
+        special = False if self._chat else None
+        contexts = self._tokens([context for context, _ in moved if context], special)
+        whole = self._tokens([c + t for c, t in moved if c], special)
         alone = self._tokens([t for c, t in moved if not c], special=False)
         pairs = []
         for context, continuation in moved:

@@ -6,6 +6,7 @@ from statistics import NormalDist
 from typing import TypedDict
 
 import numpy as np
+from pydantic import BaseModel
 
 from lamini.evaluation.bootstrap import percentile_interval, resampled_sums
 from lamini.evaluation.data import DataFacts
@@ -23,6 +24,23 @@ class Summary(TypedDict):
     """Null if all values are equal."""
     interval: tuple[float, float] | None
     """95 % confidence interval; null if the values do not determine one."""
+
+
+class MetricResult(BaseModel):
+    """Another metric of the task; score, error and interval are as in `Summary`."""
+
+    score: float
+    standard_error: float | None
+    interval: tuple[float, float] | None
+    values: list[float]
+    """Metric of each example. Shape (examples,)."""
+
+
+class PartResult(BaseModel):
+    """One task of a group."""
+
+    examples: int
+    score: float
 
 
 class EvaluationResult(JsonFile):
@@ -71,6 +89,13 @@ class EvaluationResult(JsonFile):
     """SHA-256 of the manifest of a model that the pipeline trained or built."""
     packages: dict[str, str]
     """Versions of the packages that scores depend on."""
+    num_fewshot: int | None = None
+    """Number of solved examples before each question; null: none."""
+    other_metrics: dict[str, MetricResult] | None = None
+    """Results of `tasks.{name}.other_metrics`, by metric; null: none are wanted."""
+    parts: dict[str, PartResult] | None = None
+    """Score of each task of a group, by its name in lm-eval, in the order of `values`; null: the
+    task is no group."""
 
 
 def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:

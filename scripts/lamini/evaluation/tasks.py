@@ -3,7 +3,7 @@
 import functools
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,12 @@ from lamini.evaluation.protocols import paper_definition
 from lamini.settings.evaluation import Task
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
 logger = logging.getLogger("lamini")
+FEWSHOT_SEED = 1234
+"""Seed of the choice of solved examples: the default of lm-eval's command line."""
 
 # Reading lm-eval's index of all tasks takes about 20 CPU seconds; these tasks do not need it.
 _DEFINITIONS = {
@@ -38,17 +41,45 @@ _DEFINITIONS = {
 }
 
 
+def build_tasks(
+    name: str, settings: Task, protocol: str, mirror: str | None
+) -> tuple[dict[str, "ConfigurableTask"], DataFacts]:
+    """Build the tasks of lm-eval that give one score: one task, or those of a group.
+
+    Args:
+        name: key of the task; the name of an own task, if it is no group.
+        settings: metrics, data, solved examples, and the folder of definitions.
+        protocol: `paper` or `modern`.
+        mirror: folder of local copies of the data; null: the hub.
+
+    Returns:
+        Tasks by their names in lm-eval, in the order of `data.configs`, and the facts of all their
+        examples.
+
+    Raises:
+        LaminiError: if a task does not exist, or an example does not fit it.
+    """
+    if settings.data.configs is None:
+        task, facts = build_task(name, settings, protocol, mirror)
+        return {name: task}, facts
+    _, facts = load_examples(settings.data, mirror)
+    tasks = {}
+    for member, data in zip(settings.data.configs.values(), settings.data.parts(), strict=True):
+        alone = settings.model_copy(update={"data": data})
+        tasks[member], _ = build_task(member, alone, protocol, mirror)
+    return tasks, facts
+
+
 def build_task(
     name: str, settings: Task, protocol: str, mirror: str | None
 ) -> tuple["ConfigurableTask", DataFacts]:
-    """Build an lm-eval task on its examples, zero-shot.
+    """Build an lm-eval task on its examples, and on the solved ones if it has any.
 
-    Only the evaluated split is read. lm-eval would also load the training split for few-shot
-    examples, which are not used here.
+    Only the splits that are used are read. lm-eval would always load the training split, too.
 
     Args:
         name: name of the task in lm-eval, or in the user's folder of definitions.
-        settings: metric, data, and the folder of definitions.
+        settings: metrics, data, solved examples, and the folder of definitions.
         protocol: `paper` or `modern`.
         mirror: folder of local copies of the data; null: the hub.
 
@@ -67,31 +98,93 @@ def build_task(
     examples, facts = load_examples(settings.data, mirror)
     place = place_of(settings.data, mirror)
     split = settings.data.split
-    try:
-        # lm-eval would repeat this at each access to the examples.
-        prepare = definition.pop("process_docs", None)
-        prepared = prepare(examples) if prepare else examples
-    except Exception as error:  # a definition raises errors of any type on unfit rows
-        raise _unfit(name, examples.column_names, place, error) from error
+    # lm-eval would repeat the preparation at each access to the examples.
+    prepare = definition.pop("process_docs", None)
+    splits = {split: _prepared(name, examples, prepare, place)}
+    splits |= _solved_examples(name, settings, definition, prepare, mirror)
     definition |= {
         "training_split": None,
         "validation_split": None,
-        "fewshot_split": None,
+        "fewshot_split": settings.fewshot_split,
         "test_split": split,
-        "num_fewshot": 0,
-        "custom_dataset": lambda **_: {split: prepared},
+        "num_fewshot": settings.num_fewshot,
+        "custom_dataset": lambda **_: splits,
     }
+    if settings.generation_kwargs:
+        changed = (definition.get("generation_kwargs") or {}) | settings.generation_kwargs
+        definition["generation_kwargs"] = changed
     if definition.get("output_type") == "loglikelihood_rolling":
         raise LaminiError(
             f"tasks.{name}: it measures the perplexity of whole texts, not a mean score of"
             " examples, which is not supported; leave it out"
         )
+    if settings.generation_kwargs and definition.get("output_type") != "generate_until":
+        raise LaminiError(
+            f"tasks.{name}.generation_kwargs: the task scores choices, and generates no texts;"
+            " delete this line"
+        )
     try:
-        return ConfigurableTask(config=definition), facts
+        task = ConfigurableTask(config=definition)
     except ImportError as error:
         raise missing_package(name, error) from error
     except Exception as error:
         raise _unfit(name, examples.column_names, place, error) from error
+    if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
+        does = "runs code that the model writes" if task.UNSAFE_CODE else "has images or sound"
+        raise LaminiError(f"tasks.{name}: it {does}, which is not supported; leave it out")
+    task.set_fewshot_seed(FEWSHOT_SEED)
+    return task, facts
+
+
+def _prepared(
+    name: str, examples: "Dataset", prepare: "Callable[[Dataset], Any] | None", place: str
+) -> Any:
+    """Examples after the definition's own preparation."""
+    try:
+        return prepare(examples) if prepare else examples
+    except Exception as error:  # a definition raises errors of any type on unfit rows
+        raise _unfit(name, examples.column_names, place, error) from error
+
+
+def _solved_examples(
+    name: str,
+    settings: Task,
+    definition: dict[str, Any],
+    prepare: "Callable[[Dataset], Any] | None",
+    mirror: str | None,
+) -> dict[str, Any]:
+    """Solved examples by split, prepared; the definition is changed to use them.
+
+    Raises:
+        LaminiError: if there are fewer of them than are set before each question.
+    """
+    own = definition.get("fewshot_config") or {}
+    if own:
+        definition["fewshot_config"] = own = {k: v for k, v in own.items() if k != "split"}
+        prepare = own.pop("process_docs", None) or prepare
+    wanted, data = settings.num_fewshot, settings.fewshot_data()
+    if not wanted:
+        return {}
+    if data is None:
+        fixed = own.get("samples")
+        if fixed is None:
+            raise LaminiError(
+                f"tasks.{name}.num_fewshot: the definition has no solved examples; set"
+                f" `fewshot_split` to a split of {settings.data.repo}, such as train"
+            )
+        found, splits, place = fixed() if callable(fixed) else fixed, {}, "the definition"
+    else:
+        place = place_of(data, mirror)
+        found = _prepared(name, load_examples(data, mirror)[0], prepare, place)
+        splits = {data.split: found}
+    # The evaluated example itself is not shown as solved, if both are of one split.
+    spare = int(settings.fewshot_split == settings.data.split)
+    if len(found) < wanted + spare:
+        raise LaminiError(
+            f"tasks.{name}.num_fewshot: {wanted} solved examples are too many; {place} has"
+            f" {len(found) - spare}"
+        )
+    return splits
 
 
 def _silence_libraries() -> None:
@@ -107,6 +200,32 @@ def _silence_libraries() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     lm_eval.api.task.tqdm = functools.partial(tqdm, disable=True)
+
+
+def check_tasks(
+    tasks: Mapping[str, "ConfigurableTask"], settings: Task, mirror: str | None, limit: int | None
+) -> None:
+    """Check tasks of `build_tasks` and their examples, before a model is loaded.
+
+    Raises:
+        LaminiError: names the row without choices, or with a label out of range, or the package
+            that is missing.
+    """
+    for (name, task), data in zip(tasks.items(), settings.data.parts(), strict=True):
+        check_examples(name, task, settings.model_copy(update={"data": data}), mirror, limit)
+        _check_metrics(name, task)
+
+
+def _check_metrics(name: str, task: "ConfigurableTask") -> None:
+    """Refuse a task whose metrics need a package that is missing; choices need none."""
+    if task.OUTPUT_TYPE != "generate_until":
+        return
+    try:
+        task.process_results(task.eval_docs[0], [""])
+    except ImportError as error:
+        raise missing_package(name, error) from error
+    except Exception as error:  # a metric may have no value for an empty text
+        logger.debug("%s: an empty text has no score (%s)", name, error)
 
 
 def check_examples(
@@ -222,8 +341,7 @@ def _definition_file(name: str) -> Path:
     if name in _DEFINITIONS:
         return folder / _DEFINITIONS[name]
     # A single file with `task: NAME` is the definition. Names built in other ways need the index.
-    named = re.compile(rf"^task:\s*[\"']?{re.escape(name)}[\"']?\s*$".encode(), re.MULTILINE)
-    found = [file for file in folder.rglob("*.yaml") if named.search(file.read_bytes())]
+    found = _named_definitions(folder).get(name, [])
     if len(found) == 1:
         return found[0]
     logger.info("%s: reading lm-eval's index of tasks", name)
@@ -234,6 +352,17 @@ def _definition_file(name: str) -> Path:
             f" set its folder as `tasks.{name}.include_path`"
         )
     return _file_of_task(name, index[name])
+
+
+@functools.cache
+def _named_definitions(folder: Path) -> dict[str, list[Path]]:
+    """Files with `task: NAME` by that name."""
+    named = re.compile(rb"^[\"']?task[\"']?:[ \t]*[\"']?([^\s\"']+)[\"']?\s*$", re.MULTILINE)
+    files: dict[str, list[Path]] = {}
+    for file in folder.rglob("*.yaml"):
+        for name in named.findall(file.read_bytes()):
+            files.setdefault(name.decode(errors="replace"), []).append(file)
+    return files
 
 
 def _user_definition_file(name: str, include_path: str) -> Path:
@@ -274,7 +403,8 @@ def _file_of_task(name: str, entry: Any) -> Path:
     if not isinstance(members, str | None):
         names = sorted(str(m.get("task", m) if isinstance(m, dict) else m) for m in members)
         raise LaminiError(
-            f"tasks.{name}: in lm-eval this is a group of tasks with several data sets; use the"
+            f"tasks.{name}: in lm-eval this is a group of tasks with several data sets; name them"
+            " and their tasks in `data.configs` (docs/own-herd.md), or use the"
             f" tasks of the group instead: {', '.join(names)[:300]}"
         )
     return Path(entry.yaml_path)

@@ -81,9 +81,10 @@ def prompt_spans(
         text: the whole prompt.
         special: whether the tokenizer adds its special tokens; null: its default.
     """
-    before, after = (
-        ("", "") if prompt_format is None else (prompt_format.before, prompt_format.after)
-    )
+    before = after = ""
+    if prompt_format is not None:  # a prompt with further turns has another head or tail
+        before = prompt_format.before if text.startswith(prompt_format.before) else ""
+        after = prompt_format.after if text.endswith(prompt_format.after) else ""
     options = special_options(prompt_format, special)
     offsets = tokenizer(text, return_offsets_mapping=True, verbose=False, **options)[
         "offset_mapping"

@@ -24,7 +24,7 @@ from lamini.evaluation.models import prompt_format_of
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.results import EvaluationResult
 from lamini.evaluation.scoring import Score
-from lamini.evaluation.tasks import build_task, check_examples
+from lamini.evaluation.tasks import build_tasks, check_tasks
 from lamini.evaluation.user_instructions import read_instructions
 from lamini.evaluation.wrapper import Prompt
 from lamini.exports.results import ExportCheck
@@ -65,9 +65,9 @@ def check_export(
     exported, evaluated = Path(exported), settings.model
     ((name, task),) = settings.tasks.items()
     evaluation = settings.evaluation.model_copy(update={"precision": "fp32"})
-    built, facts = build_task(name, task, evaluation.protocol, evaluation.mirror)
-    check_examples(name, built, task, evaluation.mirror, evaluation.limit)
-    if built.OUTPUT_TYPE == "generate_until":
+    built, facts = build_tasks(name, task, evaluation.protocol, evaluation.mirror)
+    check_tasks(built, task, evaluation.mirror, evaluation.limit)
+    if any(task.OUTPUT_TYPE == "generate_until" for task in built.values()):
         raise LaminiError(f"exports.task: {name} generates texts; name a task with choices")
     gguf = settings.type in get_args(GgufType)
 
@@ -78,7 +78,7 @@ def check_export(
     counts = _compare_answers(model, Path(instructions), settings, opened)
     scorer = FileScorer(opened, position_limits(model.model)[1] if gguf else None)
     model.scorer = scorer
-    result, _ = run_task(model, name, built, facts, settings)
+    result, *_ = run_task(model, name, built, facts, settings)
     before = EvaluationResult.read(score)
     if result.requests_hash != before.requests_hash:
         raise LaminiError(f"{score}: is of other requests; delete it and run the command again")

@@ -1,6 +1,6 @@
 """Settings of the automatic evaluation and of free-text answers (section 4.2, Table 8)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,12 +14,34 @@ class TaskData(Settings):
     """Dataset on the hub; also the folder in the local mirror."""
     config: str | None = None
     """Configuration of the dataset; null: its only one (folder `default` in a mirror)."""
+    configs: Annotated[
+        dict[str, Name] | None,
+        Field(min_length=1, exclude_if=lambda configs: configs is None),
+    ] = None
+    """For a group of tasks, such as MMLU: its configurations, each with the name of its task in
+    lm-eval (`anatomy: mmlu_anatomy`). The score is the mean over the examples of all."""
     split: str
     """Evaluated split of the dataset."""
     revision: str | None = None
     """Commit, tag or branch on the hub; null: the branch `main`."""
     sha256: str | None = None
     """SHA-256 of the rows, as recorded in each result; null: not checked."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "TaskData":
+        if self.config is not None and self.configs is not None:
+            raise ValueError("set `config` or, for a group of tasks, `configs`, not both")
+        return self
+
+    def parts(self) -> "list[TaskData]":
+        """Location of the examples of each configuration of a group; else this location alone."""
+        if self.configs is None:
+            return [self]
+        alone: dict[str, Any] = {"configs": None, "sha256": None}
+        return [self.model_copy(update={**alone, "config": name}) for name in self.configs]
+
+
+MetricName = Annotated[str, Field(pattern=r"^[a-z0-9_]+(,[A-Za-z0-9_-]+)?$")]
 
 
 class Task(Settings):
@@ -29,9 +51,11 @@ class Task(Settings):
     """Display name, as in the paper."""
     category: str
     """Task category of Table 8."""
-    metric: Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+    metric: MetricName
     """Metric of Table 8, reported times 100. For another task: a metric that lm-eval computes for
-    each example of it (`acc`, `acc_norm`, `f1`, `exact_match` ...)."""
+    each example of it (`acc`, `acc_norm`, `f1`, `exact_match` ...). If the task has several filters
+    of answers, the filter follows after a comma (`exact_match,flexible-extract`); without it, the
+    first filter counts."""
     examples: Annotated[int, Field(gt=0)]
     """Number of examples in the evaluated split (Table 8)."""
     data: TaskData
@@ -39,7 +63,37 @@ class Task(Settings):
     include_path: Annotated[str | None, Field(exclude_if=lambda path: path is None)] = None
     """Folder of user-defined lm-eval tasks, one of which has this task's name; relative to the
     project's root. Null: lm-eval's own definition."""
+    other_metrics: Annotated[list[MetricName], Field(exclude_if=lambda metrics: not metrics)] = []
+    """Further metrics for the task's result file."""
+    num_fewshot: Annotated[int, Field(ge=0, exclude_if=lambda number: not number)] = 0
+    """Number of solved examples before each question, chosen as lm-eval's command line chooses
+    them."""
+    fewshot_split: Annotated[str | None, Field(exclude_if=lambda split: split is None)] = None
+    """Split of the dataset with the solved examples; null: those in the task's definition."""
+    fewshot_as_multiturn: Annotated[bool, Field(exclude_if=lambda turns: turns)] = True
+    """For models with `prompt_format: chat`: each solved example is a user's and an assistant's
+    turn; false: all are in one user's turn."""
+    generation_kwargs: Annotated[dict[str, Any], Field(exclude_if=lambda changes: not changes)] = {}
+    """Changes of the generation settings in the definition of a task with generated answers, such
+    as `max_gen_toks: 256`."""
     version: Version = 1
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Task":
+        if self.fewshot_split is not None and not self.num_fewshot:
+            raise ValueError("`fewshot_split` needs `num_fewshot`")
+        return self
+
+    def fewshot_data(self) -> TaskData | None:
+        """Location of the solved examples; None: there are none, or the definition has them."""
+        if self.fewshot_split is None:
+            return None
+        return self.data.model_copy(update={"split": self.fewshot_split, "sha256": None})
+
+    def files(self) -> list[TaskData]:
+        """Locations of everything that is read, one for each file of a mirror."""
+        data = [self.data, self.fewshot_data()]
+        return [part for item in data if item is not None for part in item.parts()]
 
 
 class Evaluation(Settings):
@@ -68,6 +122,9 @@ class Evaluation(Settings):
     else fp32. Each result records its precision."""
     samples: bool = False
     """Also write the requests to the model and its outputs, one file per task."""
+    lm_eval_files: Annotated[bool, Field(exclude_if=lambda written: not written)] = False
+    """Also write each result in lm-eval's own form: `results_{task}.json` and
+    `samples_{task}.jsonl` in `results/evals/{model}/lm_eval/`."""
     replicates: Annotated[int, Field(ge=100)] = 2000
     """Number of resamples for the confidence interval of each graded score, such as F1."""
     version: Version = 2

@@ -187,8 +187,18 @@ def tasks_table(params: TasksParams, evals: Sequence[Path] = ()) -> Table:
         ]
         for key, task in params.tasks.items()
     ]
+    shots = {
+        task.name: evaluated[key].num_fewshot
+        for key, task in params.tasks.items()
+        if key in evaluated and evaluated[key].num_fewshot
+    }
+    solved = ", ".join(f"{name}: {number}" for name, number in shots.items())
+    other = f"Solved examples before each question: {solved}; the other tasks are zero-shot."
     return Table(
         columns=["Category", "Task", "Metric", "Published size", "This run", "Data from"],
         rows=rows,
-        notes=["All tasks are zero-shot. A size that differs from the published one shows here."],
+        notes=[
+            f"{other if shots else 'All tasks are zero-shot.'}"
+            " A size that differs from the published one shows here."
+        ],
     )

@@ -163,11 +163,13 @@ def _wrong_tasks(flow: Resources) -> Iterator[str]:
                 yield f"tasks.{name}.include_path: no .yaml file in {folder} has `task: {name}`"
                 continue
         measured = metric_names(name, folder)
-        if measured and task.metric not in measured:
-            yield (
-                f"tasks.{name}.metric: the task does not measure {task.metric}; it has"
-                f" {', '.join(sorted(measured))}"
-            )
+        for key, metrics in (("metric", [task.metric]), ("other_metrics", task.other_metrics)):
+            for metric in metrics:
+                if measured and metric.partition(",")[0] not in measured:
+                    yield (
+                        f"tasks.{name}.{key}: the task does not measure {metric}; it has"
+                        f" {', '.join(sorted(measured))}"
+                    )
 
 
 def _wrong_partitions(flow: Resources) -> Iterator[str]:

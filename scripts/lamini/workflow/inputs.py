@@ -77,8 +77,8 @@ class Inputs(Names):
         mirror = self.config.evaluation.mirror
         if mirror is None:
             return []
-        data = (self.config.tasks[task].data for task in self.batches[batch])
-        return [f"{mirror}/{mirror_path(item)}" for item in data]
+        data = (item for task in self.batches[batch] for item in self.config.tasks[task].files())
+        return list(dict.fromkeys(f"{mirror}/{mirror_path(item)}" for item in data))
 
     def definition_files(self, batch: str) -> list[str]:
         """All files in the folders with user-defined tasks (`include_path`) of a batch."""
@@ -88,14 +88,18 @@ class Inputs(Names):
     @cached_property
     def task_data(self) -> dict[str, TaskData]:
         """Hub locations of the evaluated tasks' data, by their path in a local mirror."""
-        data = [self.config.tasks[task].data for task in self.config.evaluated_tasks]
+        tasks = [self.config.tasks[task] for task in self.config.evaluated_tasks]
+        data = [item for task in tasks for item in task.files()]
         return {mirror_path(item).removesuffix(".jsonl"): item for item in data}
 
     def sample_files(self, batch: str) -> list[str]:
-        """Files with requests and outputs of a batch's tasks (`evaluation.samples`), with the
-        wildcard `model`; empty if samples are not written."""
-        tasks = self.batches[batch] if self.config.evaluation.samples else []
-        return [paths.SAMPLES.replace("{task}", task) for task in tasks]
+        """Files beside the results of a batch's tasks, with the wildcard `model`: requests and
+        outputs (`evaluation.samples`), and lm-eval's own files; empty if none are written."""
+        evaluation = self.config.evaluation
+        patterns = [paths.SAMPLES] if evaluation.samples else []
+        if evaluation.lm_eval_files:
+            patterns += [paths.LM_EVAL_RESULTS, paths.LM_EVAL_SAMPLES]
+        return [p.replace("{task}", task) for p in patterns for task in self.batches[batch]]
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
         """Manifest of a tokenizer that the pipeline makes; empty for other tokenizers."""
