@@ -1,6 +1,6 @@
 """Runs the jobs that Snakemake plans in a checkout, one after another in one process.
 
-    python tests/rehearsal/one_process.py OVERLAY...
+    python tests/rehearsal/one_process.py OVERLAY... [-- TARGET...]
 
 The plan, inputs and params are Snakemake's, and the scripts are the rules' own. A short rehearsal
 would otherwise spend nearly all of its time on the start of processes. It prints one line per job,
@@ -54,4 +54,6 @@ def _run_script(job: Any) -> None:
 
 
 if __name__ == "__main__":
-    with_plan([Path(overlay) for overlay in sys.argv[1:]], {}, run_all)
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    with_plan([Path(overlay) for overlay in given[:end]], {}, run_all, targets=given[end + 1 :])

@@ -94,8 +94,7 @@ class EvaluationResult(JsonFile):
     other_metrics: dict[str, MetricResult] | None = None
     """Results of `tasks.{name}.other_metrics`, by metric; null: none are wanted."""
     parts: dict[str, PartResult] | None = None
-    """Score of each task of a group, by its name in lm-eval, in the order of `values`; null: the
-    task is no group."""
+    """Score of each task of a group, by its name in lm-eval; null: the task is no group."""
 
 
 def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:

@@ -75,6 +75,7 @@ def with_plan(
     config: dict[str, object],
     read: Callable[[Any], T],
     resources: "ResourceSettings | None" = None,
+    targets: Sequence[str] = (),
 ) -> T:
     """Let Snakemake plan all jobs of a configuration, and read the plan.
 
@@ -82,6 +83,7 @@ def with_plan(
         configfiles, config: as in `ask_snakemake`.
         read: called with Snakemake's workflow, which has its complete job graph.
         resources: resources of jobs; None: those of the rules.
+        targets: files or rules to make; empty: all.
 
     Raises:
         LaminiError: when Snakemake cannot build the job graph.
@@ -106,7 +108,7 @@ def with_plan(
             snakefile=Path(of_project("Snakefile")),
         )
         try:
-            asked.dag(DAGSettings()).printrulegraph()
+            asked.dag(DAGSettings(targets=set(targets))).printrulegraph()
         except WorkflowError as error:
             print_exception(error)
             raise LaminiError("Snakemake cannot plan the jobs; see above") from error
