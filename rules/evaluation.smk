@@ -75,3 +75,26 @@ rule generate_answers:
         tokens_per_batch=lambda w, threads: flow.config.answers.tokens_per_batch,
     script:
         "../scripts/generate_answers.py"
+
+
+rule answer_questions:
+    """Generate one model's answers to the questions of a study that has its own."""
+    input:
+        model=lambda w: flow.model_input(w.model),
+        instructions=lambda w: rule_inputs([flow.study(w.study).questions])[0],
+    output:
+        answers=paths.STUDY_ANSWERS,
+    wildcard_constraints:
+        study=one_of(flow.studies_with_questions),
+    conda:
+        "../envs/eval.yaml"
+    threads: lambda w: flow.model_threads(w.model)
+    resources:
+        gpu=lambda w: flow.config.models[w.model].evaluation_gpus,
+        runtime=growing(120),
+        mem_mb=lambda w, attempt: flow.model_memory(w.model, 4, attempt),
+    params:
+        settings=lambda w: flow.study_answer_params(w.study, w.model).as_params(),
+        tokens_per_batch=lambda w, threads: flow.config.answers.tokens_per_batch,
+    script:
+        "../scripts/generate_answers.py"

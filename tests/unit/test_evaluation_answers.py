@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 from evaluation_cases import ROOT, gpt2_tokenizer, saved_model, small_model, t5_tokenizer
@@ -11,6 +12,7 @@ from evaluation_cases import ROOT, gpt2_tokenizer, saved_model, small_model, t5_
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import generate_answers
 from lamini.evaluation.generation import Generator
+from lamini.evaluation.user_instructions import read_instructions
 from lamini.files import write_json
 from lamini.jobs.kept_outputs import forget_accepted
 from lamini.prompt_formats import render_prompt
@@ -131,3 +133,34 @@ def test_wrong_instructions_are_named(line: str, message: str) -> None:
     settings = GenerateAnswers(model=nowhere, answers=chosen, files=None, seed=1)
     with pytest.raises(LaminiError, match=message):
         generate_answers(instructions="wrong.jsonl", answers="out.jsonl", settings=settings)
+
+
+def test_questions_of_a_study_are_read_from_parquet() -> None:
+    kinds = ["did_not_happen", "did_not_happen", "far_future"]
+    frame = pl.DataFrame({"question": ["Who? ", "When?", "Where?"], "category": kinds})
+    frame.write_parquet("questions.parquet")
+    rows = read_instructions(Path("questions.parquet"))
+    assert [(row["id"], row["instruction"]) for row in rows] == [
+        ("did_not_happen_1", "Who?"),
+        ("did_not_happen_2", "When?"),
+        ("far_future_3", "Where?"),
+    ]
+    assert [row["motivation_app"] for row in rows] == kinds
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"question": ["Who?"]}, r"has no column category; found question$"),
+        ({"question": ["Who?", " "], "category": ["a", "b"]}, "row 2: needs a question"),
+        ({"question": [], "category": []}, "has no questions$"),
+        (None, "is no readable Parquet file"),
+    ],
+)
+def test_wrong_questions_are_named(columns: dict[str, list[str]] | None, message: str) -> None:
+    if columns is None:
+        Path("questions.parquet").write_text("<html>")
+    else:
+        pl.DataFrame(columns).write_parquet("questions.parquet")
+    with pytest.raises(LaminiError, match=rf"^questions\.parquet.*{message}"):
+        read_instructions(Path("questions.parquet"))

@@ -36,6 +36,13 @@ def plan(capsys, name: str, *config: str) -> str:
 TRAINED = "total 19.739G 6.11e+19 294.2 363.8 221.4 152.5 65.6 28.0"
 PLANS: dict[str, list[str]] = {
     "published": ["Teacher: no requests; the published dataset is read.", TRAINED],
+    "hallucination": [
+        "total 2,666,500 227.49M 125.44M 36.3 45.3 23.3 21.3 10.7 7.3",
+        "Teacher: Qwen2.5-7B-Instruct@a09a35458c70, a server in each job: teacher.server.command:"
+        " .venv-teacher/bin/vllm: no such program; install it (`make install-teacher` for vLLM), or"
+        " give its path",
+        TRAINED,
+    ],
     "decontaminated": [
         "Teacher: no requests; the published dataset is read.",
         "total 2.199G 5.08e+17 7.6 8.8 7.8 3.8 2.1 0.9",
@@ -201,3 +208,20 @@ def test_a_student_that_was_not_released_is_named():
     assert str(error.value).splitlines()[1:] == [
         "  models.mine.published_as: required, because `checkpoints` is `released`"
     ]
+
+
+def test_the_study_of_hallucination_has_its_own_questions_and_leaves_the_others_alone():
+    plain, made = Workflow(read_config([], [])), flow("hallucination")
+    models = made.study("hallucination").models
+    assert made.studies_with_questions == ["hallucination"]
+    assert made.study_inputs("hallucination")["answers"] == [
+        f"results/answers/hallucination/{model}.jsonl" for model in models
+    ]
+    params = made.study_answer_params("hallucination", models[0])
+    usual = plain.answer_params(models[0])
+    questions = "results/downloads/hallucination.parquet"
+    assert params.answers == usual.answers.model_copy(update={"instructions": questions})
+    for model in plain.study("models").models:
+        assert made.answer_params(model) == plain.answer_params(model)
+    assert made.study_params("models") == plain.study_params("models")
+    assert made.study_inputs("models") == plain.study_inputs("models")

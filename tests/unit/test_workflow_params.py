@@ -129,10 +129,12 @@ answers: {instructions: config/demo/user_oriented_instructions.jsonl}
 evaluated_tasks: [rte, record]
 exports: {models: [lamini-gpt-124m, lamini-t5-61m], task: rte}
 evaluation:
-  {mirror: config/demo/tasks, limit: 9, max_encoder_tokens: 9,
+  {mirror: config/demo/tasks, limit: 9, max_encoder_tokens: 9, lm_eval_files: true,
    batches: {others: [rte], record: [record]}}
 tasks:
-  rte: {data: {sha256: "0"}, include_path: config/demo/flan}
+  rte:
+    {data: {sha256: "0"}, include_path: config/demo/flan, other_metrics: [f1], num_fewshot: 2,
+     fewshot_split: validation, fewshot_as_multiturn: false, generation_kwargs: {max_gen_toks: 9}}
   record: {data: {sha256: "0"}}
 sweeps:
   sizes: &sweep {students: [lamini-t5-61m], samples: [0.1, 0.5], seeds: [1, 2], tasks: [rte]}
@@ -143,6 +145,9 @@ human_evaluation:
     dataset:
       {mixture: d_all, ratings: config, judge: &judge {max_characters: 999, extra_body: {a: x}}}
     models: {judge: *judge}
+    asked:
+      {kind: models, models: [t5-small, lamini-gpt-124m],
+       questions: config/demo/user_oriented_instructions.jsonl}
 """
 METHODS: dict[str, list[tuple[str, ...]]] = {
     "download_params": [("seed_tasks.jsonl",)],
@@ -177,6 +182,7 @@ METHODS: dict[str, list[tuple[str, ...]]] = {
     "mirror_params": [("rte",), ("record",)],
     "evaluation_params": [("lamini-gpt-124m", "others"), ("gpt2", "others")],
     "answer_params": [("lamini-gpt-124m",), ("gpt2",)],
+    "study_answer_params": [("asked", "t5-small"), ("asked", "lamini-gpt-124m")],
     "gguf_params": [("lamini-gpt-124m", "f16"), ("gpt2", "q8_0")],
     "ctranslate2_params": [("lamini-t5-61m", "int8"), ("t5-small", "float32")],
     "export_check_params": [("lamini-gpt-124m", "f16"), ("t5-small", "int8")],

@@ -87,7 +87,7 @@ HUMAN_EVALUATION = Section(
             title="Ratings by level, with the share of A and the mean.",
             builder="lamini.tables.rating_tables:rating_shares_table",
             inputs=lambda run: {"summaries": run.summaries},
-            params=lambda run: RatingsParams(names=run.symbols | run.rated_models),
+            params=lambda run: RatingsParams(names=run.symbols | run.all_rated_models),
             when=_rated_or_judged,
         ),
         TableEntry(
@@ -103,7 +103,7 @@ HUMAN_EVALUATION = Section(
             title="Models compared by twos, on the instructions where both are rated.",
             builder="lamini.tables.rating_tables:rating_comparisons_table",
             inputs=lambda run: {"summaries": run.summaries},
-            params=lambda run: RatingsParams(names=run.symbols | run.rated_models),
+            params=lambda run: RatingsParams(names=run.symbols | run.all_rated_models),
             when=lambda run: run.study("models") in _rated_or_judged(run),
         ),
         TableEntry(

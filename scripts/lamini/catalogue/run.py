@@ -131,6 +131,13 @@ class Run:
         models = self.config.human_evaluation.studies[study].models if study else []
         return {model: self.config.models[model].name for model in models}
 
+    @property
+    def all_rated_models(self) -> dict[str, str]:
+        """Models of all studies: key to name."""
+        studies = [self.flow.study(name) for name in self.flow.studies]
+        models = [model for study in studies for model in study.models]
+        return {model: self.config.models[model].name for model in models}
+
     def analysis(self, **patterns: str) -> dict[str, str]:
         """Files of the mixture, by input name; patterns are those of `lamini.paths`."""
         return {name: file.format(mixture=self.mixture) for name, file in patterns.items()}

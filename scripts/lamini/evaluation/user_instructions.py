@@ -1,4 +1,4 @@
-"""The user-oriented instructions that all rated models answer (section 4.2)."""
+"""The instructions that all rated models answer: user-oriented ones (section 4.2), or a study's."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ def read_instructions(path: Path) -> list[Row]:
     """Read the instructions with their inputs.
 
     Args:
-        path: JSONL in self-instruct's layout, see `lamini.evaluation.answers`.
+        path: JSONL in self-instruct's layout, see `lamini.evaluation.answers`; or Parquet with the
+            columns `question` and `category`, as `MBZUAI/LaMini-Hallucination` has.
 
     Returns:
         Rows of `id`, `motivation_app` and `instruction` (with its input, `instruction:input`).
@@ -26,6 +27,8 @@ def read_instructions(path: Path) -> list[Row]:
         LaminiError: names the line that is not valid, without an instruction, or with a missing or
             repeated id.
     """
+    if path.suffix == ".parquet":
+        return _read_questions(path)
     lines: dict[str, int] = {}
     rows: list[Row] = []
     for number, line in numbered_lines(path):
@@ -54,4 +57,33 @@ def read_instructions(path: Path) -> list[Row]:
         )
     if not rows:
         raise LaminiError(f"{path}: has no instructions")
+    return rows
+
+
+def _read_questions(path: Path) -> list[Row]:
+    """Questions of a Parquet file; the id is category and row, the category stands for the app."""
+    import polars as pl
+
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise LaminiError(f"{path}: is no readable Parquet file ({error}); restore it") from error
+    if missing := {"question", "category"} - set(frame.columns):
+        raise LaminiError(
+            f"{path}: has no column {', '.join(sorted(missing))}; found {', '.join(frame.columns)}"
+        )
+    rows = []
+    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+        question, category = row["question"], row["category"]
+        if not isinstance(question, str) or not question.strip() or not isinstance(category, str):
+            raise LaminiError(f"{path}, row {number}: needs a question and a category; restore it")
+        rows.append(
+            {
+                "id": f"{category}_{number}",
+                "motivation_app": category,
+                "instruction": question.strip(),
+            }
+        )
+    if not rows:
+        raise LaminiError(f"{path}: has no questions")
     return rows

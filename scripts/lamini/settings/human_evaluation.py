@@ -38,6 +38,10 @@ class Study(Settings):
     """For `dataset`: the mixture that is sampled; null: the analysed mixture."""
     samples_per_source: Annotated[int, Field(gt=0)] = 20
     """For `dataset`: number of rated examples per source."""
+    questions: str | None = None
+    """For `models`: file of instructions that the models answer for this study alone; null: the
+    user-oriented instructions (`answers.instructions`). JSONL in self-instruct's layout, or Parquet
+    with the columns `question` and `category`, which is then the app."""
     max_per_app: Annotated[int, Field(gt=0)] = 2
     """For `models`: maximum number of instructions per app."""
     instructions: Annotated[int, Field(gt=0)] | None = None

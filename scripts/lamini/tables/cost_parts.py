@@ -16,6 +16,7 @@ from lamini.tables.table import Table
 STEPS = {
     "train_model": "training",
     "generate_answers": "answers",
+    "answer_questions": "answers",
     "build_model": "initial weights",
 }
 """Columns of the rules whose wildcard is a model; evaluation has one rule for each batch."""

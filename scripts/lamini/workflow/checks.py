@@ -65,6 +65,7 @@ def _missing_files(flow: Resources) -> Iterator[str]:
     named["answers.instructions"] = config.answers.instructions
     for name in flow.studies:
         named[f"human_evaluation.studies.{name}.exclude"] = flow.study(name).exclude
+        named[f"human_evaluation.studies.{name}.questions"] = flow.study(name).questions
     for key, path in named.items():
         if path and is_user_file(path) and not Path(path).exists():
             yield f"{key}: {path}: no such file or folder"

@@ -38,17 +38,21 @@ def wrong_seed_files(flow: Resources) -> tuple[list[str], list[str]]:
 
 def wrong_studies(flow: Resources) -> Iterator[str]:
     """Faults of the instructions and exclusions, and numbers that do not fit them."""
-    path = Path(flow.config.answers.instructions)
     names = [name for name in flow.studies if flow.study(name).kind == "models"]
-    if not names or not path.is_file():
-        return
-    try:
-        rows = read_instructions(path)
-    except LaminiError as error:
-        yield f"answers.instructions: {error}"
-        return
+    files: dict[str, list[dict[str, Any]] | None] = {}
     for name in names:
         study = flow.study(name)
+        own = f"human_evaluation.studies.{name}.questions"
+        place = study.questions or flow.config.answers.instructions
+        if place not in files:
+            try:
+                files[place] = read_instructions(Path(place)) if Path(place).is_file() else None
+            except LaminiError as error:
+                files[place] = None
+                yield f"{own if study.questions else 'answers.instructions'}: {error}"
+        rows = files[place]
+        if rows is None:
+            continue
         if study.exclude and not Path(study.exclude).is_file():
             continue
         key = f"human_evaluation.studies.{name}"

@@ -153,7 +153,8 @@ class Inputs(Names):
         definition = self.study(study)
         if definition.kind == "models":
             exclude = [definition.exclude] if definition.exclude else []
-            answers = [paths.ANSWERS.format(model=model) for model in definition.models]
+            pattern = paths.ANSWERS if definition.questions is None else paths.STUDY_ANSWERS
+            answers = [pattern.format(study=study, model=model) for model in definition.models]
             return {"answers": answers, "exclude": rule_inputs(exclude), "dataset": []}
         mixture = self.study_mixture(study)
         return {

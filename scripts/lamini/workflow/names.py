@@ -177,6 +177,11 @@ class Names:
         """Settings of one study."""
         return self.config.human_evaluation.studies[name]
 
+    @cached_property
+    def studies_with_questions(self) -> list[str]:
+        """Studies whose models answer instructions of their own (`questions`)."""
+        return [name for name in self.studies if self.study(name).questions is not None]
+
     def study_mixture(self, name: str) -> str:
         """Mixture that a dataset study samples."""
         return self.study(name).mixture or self.analysed_mixture

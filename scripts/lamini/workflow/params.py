@@ -300,6 +300,17 @@ class RuleParams(Inputs):
             seed=self.config.seed,
         )
 
+    def study_answer_params(self, study: str, model: str) -> params.GenerateAnswers:
+        """Params of rule `answer_questions`."""
+        questions = self.study(study).questions
+        assert questions is not None
+        return params.GenerateAnswers(
+            model=self.evaluated_model_params(model),
+            answers=self.config.answers.model_copy(update={"instructions": questions}),
+            files=user_files_digest([questions]),
+            seed=self.config.seed,
+        )
+
     def study_params(self, study: str) -> params.SelectItems:
         """Params of rule `select_items`."""
         definition = self.study(study)
