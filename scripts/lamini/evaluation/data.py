@@ -16,7 +16,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.jobs.commits import commit_to_read
 from lamini.paths import TASK_DATA
-from lamini.settings.evaluation import TaskData
+from lamini.settings.evaluation import Task, TaskData
 from lamini.settings.params import MirrorTaskData
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     from datasets import concatenate_datasets
 
     place = place_of(data, mirror)
-    parts = [_read(part, mirror) for part in data.parts()]
+    parts = [_read(part, mirror) for part in parts_of(data)]
     examples = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
     facts = DataFacts(
         source="hub" if mirror is None else "mirror",
@@ -84,6 +84,27 @@ def _read(data: TaskData, mirror: str | None) -> "Dataset":
         raise LaminiError(f"{place}: has no examples; restore the file, or download it again")
     _check_columns(rows, place)
     return Dataset.from_list(rows)
+
+
+def parts_of(data: TaskData) -> list[TaskData]:
+    """Location of the examples of each configuration of a group; of a task, its location alone."""
+    if data.configs is None:
+        return [data]
+    alone: dict[str, Any] = {"configs": None, "sha256": None}
+    return [data.model_copy(update={**alone, "config": name}) for name in data.configs]
+
+
+def fewshot_data(task: Task) -> TaskData | None:
+    """Location of the solved examples; None: there are none, or the definition has them."""
+    if task.fewshot_split is None:
+        return None
+    return task.data.model_copy(update={"split": task.fewshot_split, "sha256": None})
+
+
+def all_data(task: Task) -> list[TaskData]:
+    """Locations of everything that a task reads, one for each file of a mirror."""
+    data = [task.data, fewshot_data(task)]
+    return [part for item in data if item is not None for part in parts_of(item)]
 
 
 def mirror_path(data: TaskData) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lamini.errors import LaminiError
 from lamini.evaluation import squad
-from lamini.evaluation.data import DataFacts, load_examples, place_of
+from lamini.evaluation.data import (
+    DataFacts,
+    fewshot_data,
+    load_examples,
+    parts_of,
+    place_of,
+)
 from lamini.evaluation.protocols import paper_definition
 from lamini.settings.evaluation import Task
 
@@ -64,7 +70,7 @@ def build_tasks(
         return {name: task}, facts
     _, facts = load_examples(settings.data, mirror)
     tasks = {}
-    for member, data in zip(settings.data.configs.values(), settings.data.parts(), strict=True):
+    for member, data in zip(settings.data.configs.values(), parts_of(settings.data), strict=True):
         alone = settings.model_copy(update={"data": data})
         tasks[member], _ = build_task(member, alone, protocol, mirror)
     return tasks, facts
@@ -162,7 +168,7 @@ def _solved_examples(
     if own:
         definition["fewshot_config"] = own = {k: v for k, v in own.items() if k != "split"}
         prepare = own.pop("process_docs", None) or prepare
-    wanted, data = settings.num_fewshot, settings.fewshot_data()
+    wanted, data = settings.num_fewshot, fewshot_data(settings)
     if not wanted:
         return {}
     if data is None:
@@ -211,7 +217,7 @@ def check_tasks(
         LaminiError: names the row without choices, or with a label out of range, or the package
             that is missing.
     """
-    for (name, task), data in zip(tasks.items(), settings.data.parts(), strict=True):
+    for (name, task), data in zip(tasks.items(), parts_of(settings.data), strict=True):
         check_examples(name, task, settings.model_copy(update={"data": data}), mirror, limit)
         _check_metrics(name, task)
 

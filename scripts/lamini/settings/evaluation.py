@@ -33,13 +33,6 @@ class TaskData(Settings):
             raise ValueError("set `config` or, for a group of tasks, `configs`, not both")
         return self
 
-    def parts(self) -> "list[TaskData]":
-        """Location of the examples of each configuration of a group; else this location alone."""
-        if self.configs is None:
-            return [self]
-        alone: dict[str, Any] = {"configs": None, "sha256": None}
-        return [self.model_copy(update={**alone, "config": name}) for name in self.configs]
-
 
 MetricName = Annotated[str, Field(pattern=r"^[a-z0-9_]+(,[A-Za-z0-9_-]+)?$")]
 
@@ -83,17 +76,6 @@ class Task(Settings):
         if self.fewshot_split is not None and not self.num_fewshot:
             raise ValueError("`fewshot_split` needs `num_fewshot`")
         return self
-
-    def fewshot_data(self) -> TaskData | None:
-        """Location of the solved examples; None: there are none, or the definition has them."""
-        if self.fewshot_split is None:
-            return None
-        return self.data.model_copy(update={"split": self.fewshot_split, "sha256": None})
-
-    def files(self) -> list[TaskData]:
-        """Locations of everything that is read, one for each file of a mirror."""
-        data = [self.data, self.fewshot_data()]
-        return [part for item in data if item is not None for part in item.parts()]
 
 
 class Evaluation(Settings):

@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lamini import paths
-from lamini.evaluation.data import mirror_path
+from lamini.evaluation.data import all_data, mirror_path
 from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings.evaluation import TaskData
 from lamini.settings.params import Location
@@ -77,7 +77,7 @@ class Inputs(Names):
         mirror = self.config.evaluation.mirror
         if mirror is None:
             return []
-        data = (item for task in self.batches[batch] for item in self.config.tasks[task].files())
+        data = (item for task in self.batches[batch] for item in all_data(self.config.tasks[task]))
         return list(dict.fromkeys(f"{mirror}/{mirror_path(item)}" for item in data))
 
     def definition_files(self, batch: str) -> list[str]:
@@ -89,7 +89,7 @@ class Inputs(Names):
     def task_data(self) -> dict[str, TaskData]:
         """Hub locations of the evaluated tasks' data, by their path in a local mirror."""
         tasks = [self.config.tasks[task] for task in self.config.evaluated_tasks]
-        data = [item for task in tasks for item in task.files()]
+        data = [item for task in tasks for item in all_data(task)]
         return {mirror_path(item).removesuffix(".jsonl"): item for item in data}
 
     def sample_files(self, batch: str) -> list[str]:
