@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from checkouts import ROOT, Checkout
 from lamini.files import read_json, read_jsonl
+from lamini.paths import DATASET
 
 sys.path.append(str(ROOT / "tests/unit"))
 
@@ -85,9 +87,12 @@ def test_the_example_distils_and_evaluates_chat_models(checkout: Checkout) -> No
     results = checkout.folder / "results"
     trained = re.findall(r"^train_model (\S+): ", done.stderr, re.MULTILINE)
     assert sorted(trained) == sorted(STUDENTS)
+    data = pl.read_parquet(checkout.folder / DATASET.format(mixture="chat"))
+    roles = [[turn["role"] for turn in messages] for messages in data["messages"]]
+    assert roles == [["user", "assistant"] * 2] * 28
     for student in STUDENTS:
         facts = read_json(results / f"checkpoints/{student}/final/manifest.json")
-        assert facts["pairs_used"] == 28
+        assert facts["pairs_used"] == 2 * 28, "each answer of 28 conversations"
         curve = list(read_jsonl(results / f"checkpoints/{student}/final/metrics.jsonl"))
         assert curve[-1]["loss"] < curve[1]["loss"]
     for model in MODELS:
