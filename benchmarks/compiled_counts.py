@@ -16,13 +16,12 @@ import torch
 from torch._dynamo.utils import detect_fake_mode
 from torch._functorch.aot_autograd import aot_function, make_boxed_func
 from torch._functorch.partitioners import min_cut_rematerialization_partition
-from torch._inductor import compile_fx, graph, ir, pattern_matcher
+from torch._inductor import compile_fx, config, graph, ir, pattern_matcher
 from torch._inductor.codegen.common import register_backend_for_device
 from torch._inductor.codegen.triton import TritonScheduling
 from torch._inductor.codegen.wrapper import PythonWrapperCodegen
 from torch._inductor.debug import DebugContext
 from torch._inductor.decomposition import select_decomp_table
-from torch._inductor.fx_passes.replace_random import replace_random_passes
 from torch._inductor.runtime.hints import DeviceProperties
 from torch._inductor.virtualized import V
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
@@ -154,8 +153,12 @@ def _compiled(traced: Callable[..., Any], counting: Counting) -> Callable[..., A
 
 
 def _partition(joint: torch.fx.GraphModule, inputs: Sequence[Any], **options: Any) -> Any:
-    with V.set_fake_mode(detect_fake_mode(inputs)):
-        replace_random_passes(joint)
+    # Folding of constants would replace the results, whose device is `meta`.
+    with (
+        V.set_fake_mode(detect_fake_mode(inputs)),
+        config.patch(joint_graph_constant_folding=False),
+    ):
+        compile_fx._recursive_joint_graph_passes(joint)
     return min_cut_rematerialization_partition(joint, inputs, **options)
 
 

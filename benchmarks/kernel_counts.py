@@ -221,9 +221,13 @@ def _attention(
     )[0]
 
 
-def _log_likelihoods(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """As `log_likelihoods`, whose gradient torch does not trace on the device `meta`."""
-    return logits.float().log_softmax(-1).gather(1, tokens[:, None])[:, 0]
+def masked_log_likelihoods(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """As `log_likelihoods`, whose gradient torch does not trace on the device `meta`.
+
+    Compiled, both are the same kernels.
+    """
+    others = torch.arange(logits.shape[1], device=logits.device) != tokens[:, None]
+    return logits.float().log_softmax(-1).masked_fill(others, 0.0).sum(1)
 
 
 @contextmanager
@@ -270,7 +274,7 @@ def count(
     as_gpu = _AsOnGpu()
     likelihoods: Callable[..., Any] = log_likelihoods
     if blocks is not None:
-        likelihoods = as_compiled(_log_likelihoods, as_gpu.fresh, counting)
+        likelihoods = as_compiled(masked_log_likelihoods, as_gpu.fresh, counting)
         for block in blocks:
             run_block_as_compiled(block, as_gpu.fresh, counting)
     with as_on_gpu(), compiler_for_meta(), counting:

@@ -92,12 +92,12 @@ def test_errors_only_in_a_short_format_are_found(
     _only(monkeypatch, "Cerebras-GPT")
     right = computation.token_losses
 
-    def wrong(model: Any, batch: Any, way: Any) -> torch.Tensor:
+    def wrong(*arguments: Any) -> torch.Tensor:
         short = torch.get_autocast_dtype("cpu") == torch.float16 and torch.is_autocast_enabled(
             "cpu"
         )
         factors = factor if short and torch.is_grad_enabled() else 1.0
-        return right(model, batch, way) * factors
+        return right(*arguments) * factors
 
     monkeypatch.setattr(computation, "token_losses", wrong)
     assert _failed(machine, "families") == {"Cerebras-GPT in fp16: error of loss and gradient"}

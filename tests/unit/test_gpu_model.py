@@ -1,5 +1,7 @@
 """Kernels counted without a GPU, and the prediction of a step from them."""
 
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from compiled_counts import Kernel, as_compiled, compiler_for_meta
 from gpu_model import Host, Lengths, Model, predict
-from kernel_counts import Counts, count, meta_model
+from kernel_counts import Counts, count, masked_log_likelihoods, meta_model
 from paper_students import CONFIGS
 
+from lamini.forward.own import log_likelihoods
 from lamini.training.gpus import GPUS
 
 MODELS = yaml.safe_load((Path(__file__).parents[2] / "config/models.yaml").read_text())["models"]
@@ -49,6 +53,19 @@ def test_views_start_no_kernel_and_repeated_elements_count_once() -> None:
     assert counts.bytes[0] == 4 * (32 + 32 * 1000)
 
 
+class _Added:
+    """Keeps the kernels of each graph."""
+
+    def __init__(self) -> None:
+        self.graphs: list[Sequence[Kernel]] = []
+
+    def paused(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
+    def add_graph(self, kernels: Sequence[Kernel], results: object) -> None:
+        self.graphs.append(kernels)
+
+
 class _Pointwise(torch.nn.Module):
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         return torch.tanh(states * 2 + 1)
@@ -68,6 +85,24 @@ def test_a_compiled_block_is_one_kernel_each_way() -> None:
     assert plain.bytes[: plain.forward] == [2 * size, 2 * size, 2 * size, size]
     assert fused.bytes[: fused.forward] == [2 * size, size]
     assert fused.bytes[-1] == 3 * size, "reads the result and its gradient, writes a gradient"
+
+
+@pytest.mark.parametrize(
+    ("likelihoods", "device"),
+    [(log_likelihoods, "cpu"), (masked_log_likelihoods, "cpu"), (masked_log_likelihoods, "meta")],
+)
+def test_the_compiled_loss_reads_the_logits_twice_and_writes_them_once(
+    likelihoods: Callable[..., torch.Tensor], device: str
+) -> None:
+    logits = torch.zeros(500, 4096, dtype=torch.bfloat16, device=device, requires_grad=True)
+    tokens = torch.zeros(500, dtype=torch.long, device=device)
+    counting = _Added()
+    with compiler_for_meta():
+        as_compiled(likelihoods, contextlib.nullcontext, counting)(logits, tokens).sum().backward()
+    forward, backward = (sum(k.bytes for k in kernels) for kernels in counting.graphs)
+    assert [len(kernels) for kernels in counting.graphs] == [1, 1]
+    assert forward == pytest.approx(2 * logits.numel(), rel=0.02)
+    assert backward == pytest.approx(4 * logits.numel(), rel=0.02)
 
 
 def test_compiled_layers_have_the_products_of_the_plain_ones(

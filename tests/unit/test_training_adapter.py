@@ -145,10 +145,10 @@ def test_a_way_that_forgets_the_adapter_is_refused(
 ) -> None:
     compute = computation.token_losses
 
-    def forgetful(model: Any, batch: Any, way: str) -> torch.Tensor:
+    def forgetful(model: Any, batch: Any, way: str, *likelihoods: Any) -> torch.Tensor:
         for module in adapted_modules(model).values():
             module.enable_adapters(way != "shared_prefix")
-        return compute(model, batch, way)
+        return compute(model, batch, way, *likelihoods)
 
     monkeypatch.setattr(computation, "token_losses", forgetful)
     trainer = tiny_trainer(tiny_model("gpt2"), cache, tmp_path, lora=LORA)
