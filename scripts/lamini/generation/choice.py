@@ -9,16 +9,14 @@ of the answers, so choosing again costs nothing, and more answers cost only the 
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from lamini.files import derive_seed
+from lamini.generation.rows import PairRow
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_request, read_verdict
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.settings.params import GeneratePairs
 from lamini.teacher import Answer, Request, TeacherSession
-
-Row = dict[str, Any]
 
 
 def choice_name(per_query: int, by: str, turns: int) -> str:
@@ -33,7 +31,7 @@ def groups_of(asked: Iterator[tuple[Request, Answer]], size: int) -> Iterator[li
         yield group
 
 
-def choose(candidates: Sequence[Row], levels: Sequence[str | None] | None = None) -> Row:
+def choose(candidates: Sequence[PairRow], levels: Sequence[str | None] | None = None) -> PairRow:
     """The best of several pairs of one query, with the facts of the choice.
 
     Args:
@@ -52,8 +50,15 @@ def choose(candidates: Sequence[Row], levels: Sequence[str | None] | None = None
         return bool(candidates[sample]["flags"]), worst, -agreements[sample], sample
 
     best = min(range(len(candidates)), key=rank)
-    facts = {"answers": len(candidates), "sample": best, "agreement": agreements[best]}
-    return {**candidates[best], **facts, **({"level": levels[best]} if levels else {})}
+    chosen: PairRow = {
+        **candidates[best],
+        "answers": len(candidates),
+        "sample": best,
+        "agreement": agreements[best],
+    }
+    if levels:
+        chosen["level"] = levels[best]
+    return chosen
 
 
 def agreements_of(texts: Sequence[str]) -> list[float]:
@@ -77,20 +82,22 @@ def agreements_of(texts: Sequence[str]) -> list[float]:
     return agreements
 
 
-def verdict_requests(groups: Sequence[Sequence[Row]], settings: GeneratePairs) -> Iterator[Request]:
+def verdict_requests(
+    groups: Sequence[Sequence[PairRow]], settings: GeneratePairs
+) -> Iterator[Request]:
     """Requests for a verdict on each candidate of `judged`, in order."""
     for candidates in groups:
         for sample in judged(candidates):
             yield _verdict_request(candidates[sample], settings)
 
 
-def judged(candidates: Sequence[Row]) -> list[int]:
+def judged(candidates: Sequence[PairRow]) -> list[int]:
     """Indices of the candidates that need a verdict: without flags, if their texts differ."""
     whole = [sample for sample, row in enumerate(candidates) if not row["flags"]]
     return whole if len({candidates[sample]["response"] for sample in whole}) > 1 else []
 
 
-def _verdict_request(pair: Row, settings: GeneratePairs) -> Request:
+def _verdict_request(pair: PairRow, settings: GeneratePairs) -> Request:
     assert settings.several is not None
     item = make_item(
         place=(settings.source, settings.seed),
@@ -109,8 +116,8 @@ def _verdict_request(pair: Row, settings: GeneratePairs) -> Request:
 
 
 def judged_pairs(
-    session: TeacherSession, groups: Sequence[Sequence[Row]], settings: GeneratePairs
-) -> Iterator[tuple[Row, list[Answer]]]:
+    session: TeacherSession, groups: Sequence[Sequence[PairRow]], settings: GeneratePairs
+) -> Iterator[tuple[PairRow, list[Answer]]]:
     """The best pair of each query by the teacher's verdicts, and the verdicts' answers.
 
     Args:

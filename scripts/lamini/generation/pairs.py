@@ -7,15 +7,14 @@ truncated answers are flagged, not dropped; the mixture's settings exclude them.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from lamini.files import derive_seed, read_jsonl, write_jsonl
+from lamini.files import derive_seed, write_jsonl
 from lamini.generation.choice import choice_name, choose, groups_of, judged_pairs
 from lamini.generation.flags import response_flags
 from lamini.generation.instructions import other_ledgers
 from lamini.generation.parsing import clean
-from lamini.generation.prompts import LATER_TURNS
 from lamini.generation.reports import PairReport
+from lamini.generation.rows import PairRow, QueryRow, read_queries
 from lamini.generation.turns import Conversations
 from lamini.log import Progress
 from lamini.settings.params import GeneratePairs
@@ -29,8 +28,6 @@ from lamini.teacher import (
     ledger_path,
     open_teacher,
 )
-
-Row = dict[str, Any]
 
 
 def generate_pairs(
@@ -64,7 +61,7 @@ def generate_pairs(
         LaminiError: an error of the teacher; earlier answers are in the ledger.
     """
     ledger = ledger_path(pairs)
-    total = sum(1 for _ in read_jsonl(queries))
+    total = sum(1 for _ in read_queries(queries))
     several = settings.several
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
@@ -80,16 +77,16 @@ def generate_pairs(
         finish_reasons[answer.finish_reason] += 1
         models[answer.model] += 1
 
-    def candidates() -> Iterator[list[Row]]:
+    def candidates() -> Iterator[list[PairRow]]:
         """The pairs of each query: one, or several to choose from."""
         asked = session.ask(_requests(queries, settings))
         answered = groups_of(asked, several.per_query if several else 1)
-        for query, answers in zip(read_jsonl(queries), answered, strict=True):
+        for query, answers in zip(read_queries(queries), answered, strict=True):
             for answer in answers:
                 counted(answer)
             yield [_pair(query, answer) for answer in answers]
 
-    def chosen() -> Iterator[Row]:
+    def chosen() -> Iterator[PairRow]:
         nonlocal verdicts
         if several is None:
             yield from (row for (row,) in candidates())
@@ -102,20 +99,20 @@ def generate_pairs(
                     count_tokens(counts, answer)
                 yield row
 
-    def with_turns() -> Iterator[Row]:
+    def with_turns() -> Iterator[PairRow]:
         nonlocal further
         if settings.turns is None:
             yield from chosen()
             return
         talks = Conversations(session, settings, counted)
-        later = [query.get(LATER_TURNS, []) for query in read_jsonl(queries)]
+        later = [query.get("later_turns", []) for query in read_queries(queries)]
         rows = talks.extend(list(chosen()), later)
         further = talks.requests
         ended.update(talks.ended)
         lengths.update(str(len(row["messages"]) // 2) for row in rows)
         yield from rows
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[PairRow]:
         for row in with_turns():
             flags.update(row["flags"])
             progress.advance()
@@ -164,7 +161,7 @@ def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
     """
     responses = settings.responses
     system = {"role": "system", "content": responses.system_message}
-    for query in read_jsonl(queries):
+    for query in read_queries(queries):
         instruction = query["instruction"]
         for sample in range(settings.several.per_query if settings.several else 1):
             seed = None
@@ -182,10 +179,10 @@ def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
             )
 
 
-def _pair(query: Row, answer: Answer) -> Row:
+def _pair(query: QueryRow, answer: Answer) -> PairRow:
     response = clean(answer.text).strip()
     thoughts = clean(answer.thoughts).strip()
-    return {
+    pair: PairRow = {
         "id": query["id"],
         "instruction": query["instruction"],
         "response": response,
@@ -196,5 +193,7 @@ def _pair(query: Row, answer: Answer) -> Row:
         "model": answer.model,
         "request": answer.key,
         "flags": response_flags(response, answer.finish_reason),
-        **({"thoughts": thoughts} if thoughts else {}),
     }
+    if thoughts:
+        pair["thoughts"] = thoughts
+    return pair

@@ -10,23 +10,20 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from lamini.errors import LaminiError
 from lamini.files import derive_seed, write_jsonl
 from lamini.generation.reports import FunnelStage, PromptFunnel
+from lamini.generation.rows import PromptRow
 from lamini.generation.seeds import BadRow, later_turns_of, prompt_of, read_seeds
 from lamini.log import Progress
 from lamini.settings.params import PreparePrompts
 from lamini.settings.sources import SeedData
 
-LATER_TURNS = "later_turns"
-"""Field of the user turns of a conversation after the first, in prompts and queries."""
 _LISTED_REJECTS = 1000
 _PROGRESS_EVERY = 1000
-Row = dict[str, Any]
 
 
 def prepare_prompts(
@@ -51,8 +48,8 @@ def prepare_prompts(
     seeds, samples, seed = settings.seeds, settings.samples, settings.seed
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
-    places: list[Row] = []
-    rows: Iterable[Row] = _read(seeds, counts, rejected, places)
+    places: list[dict[str, str | int]] = []
+    rows: Iterable[PromptRow] = _read(seeds, counts, rejected, places)
     # One seed for all sources of a collection: the prompts of its generated source are then also
     # sampled by its original source, if that has as many samples or more.
     if seeds.max_per_subset is not None:
@@ -109,8 +106,11 @@ def _origin(seeds: SeedData) -> str:
 
 
 def _read(
-    seeds: SeedData, counts: Counter[str], rejected: Counter[str], places: list[Row]
-) -> Iterator[Row]:
+    seeds: SeedData,
+    counts: Counter[str],
+    rejected: Counter[str],
+    places: list[dict[str, str | int]],
+) -> Iterator[PromptRow]:
     """Yield the rows that give a prompt; others are counted, and the first thousand are listed."""
     with Progress(0, "seed rows") as progress:
         for subset, number, row, place in read_seeds(seeds):
@@ -130,19 +130,25 @@ def _read(
                     places.append({"place": place, "row": number, "reason": str(error)})
                 continue
             counts["readable"] += 1
-            found = {"id": f"{place}:{number}", "instruction": instruction, "subset": subset}
-            yield found | ({LATER_TURNS: later} if later else {})
+            found: PromptRow = {
+                "id": f"{place}:{number}",
+                "instruction": instruction,
+                "subset": subset,
+            }
+            if later:
+                found["later_turns"] = later
+            yield found
         progress.total = counts["rows"]
         progress.advance(counts["rows"] - progress.done)
 
 
-def _counted(rows: Iterable[Row], counts: Counter[str], stage: str) -> Iterator[Row]:
+def _counted(rows: Iterable[PromptRow], counts: Counter[str], stage: str) -> Iterator[PromptRow]:
     for row in rows:
         counts[stage] += 1
         yield row
 
 
-def _by_subset(rows: Iterable[Row], kept: Counter[str]) -> Iterator[Row]:
+def _by_subset(rows: Iterable[PromptRow], kept: Counter[str]) -> Iterator[PromptRow]:
     for row in rows:
         kept[row["subset"]] += 1
         yield row
@@ -156,24 +162,24 @@ class _Smallest:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._heap: list[tuple[int, int, Row]] = []
+        self._heap: list[tuple[int, int, PromptRow]] = []
 
-    def offer(self, key: int, place: int, row: Row) -> None:
+    def offer(self, key: int, place: int, row: PromptRow) -> None:
         if len(self._heap) < self.size:
             heapq.heappush(self._heap, (-key, -place, row))
         elif -key > self._heap[0][0]:
             heapq.heapreplace(self._heap, (-key, -place, row))
 
-    def entries(self) -> Iterator[tuple[int, Row]]:
+    def entries(self) -> Iterator[tuple[int, PromptRow]]:
         """Place and row of the kept rows, in no particular order."""
         return ((-place, row) for _, place, row in self._heap)
 
 
-def _key(row: Row, seed: int, purpose: str) -> int:
+def _key(row: PromptRow, seed: int, purpose: str) -> int:
     return derive_seed("prepare_prompts", purpose, seed, row["id"])
 
 
-def _sample_subsets(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
+def _sample_subsets(rows: Iterable[PromptRow], size: int, seed: int) -> list[PromptRow]:
     """Sample at most `size` rows of each subset."""
     subsets: dict[str, _Smallest] = {}
     for place, row in enumerate(rows):
@@ -182,7 +188,7 @@ def _sample_subsets(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
     return _in_order(entry for subset in subsets.values() for entry in subset.entries())
 
 
-def _sample(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
+def _sample(rows: Iterable[PromptRow], size: int, seed: int) -> list[PromptRow]:
     """Sample at most `size` rows."""
     sample = _Smallest(size)
     for place, row in enumerate(rows):
@@ -190,7 +196,7 @@ def _sample(rows: Iterable[Row], size: int, seed: int) -> list[Row]:
     return _in_order(sample.entries())
 
 
-def _in_order(entries: Iterable[tuple[int, Row]]) -> list[Row]:
+def _in_order(entries: Iterable[tuple[int, PromptRow]]) -> list[PromptRow]:
     return [row for _, row in sorted(entries, key=lambda entry: entry[0])]
 
 
@@ -228,10 +234,10 @@ class PromptPool:
                 " lower `generation.examples_per_request` or provide more seeds"
             )
 
-    def read(self, pool: str, index: int) -> Row:
+    def read(self, pool: str, index: int) -> PromptRow:
         """The prompt number `index` of a pool: `id`, `instruction`, `subset`."""
         self._handle.seek(self.offsets[pool][index])
-        row: Row = orjson.loads(self._handle.readline())
+        row: PromptRow = orjson.loads(self._handle.readline())
         return row
 
     def close(self) -> None:

@@ -7,16 +7,13 @@ memory holds no texts.
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.deduplication import choose_unrepeated
-from lamini.generation.prompts import LATER_TURNS
 from lamini.generation.reports import FunnelStage, QueryFunnel
+from lamini.generation.rows import QueryRow
 from lamini.settings.params import SelectQueries
-
-Row = dict[str, Any]
 
 
 def select_queries(
@@ -55,18 +52,20 @@ def select_queries(
     ).write(funnel)
 
 
-def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[Row]:
+def _selected(inputs: Sequence[Path], keep: bytearray, source: str) -> Iterator[QueryRow]:
     number = 0
     for path in inputs:
         for row in read_jsonl(path):
             if keep[number]:
                 generated = "instruction_source" in row
-                yield {
+                query: QueryRow = {
                     # Sources of one collection have prompts with equal ids.
                     "id": row["id"] if generated else f"{source}/{row['id']}",
                     "instruction": row["instruction"],
                     "instruction_source": source,
                     "subset": row["subset"],
-                    **({LATER_TURNS: row[LATER_TURNS]} if LATER_TURNS in row else {}),
                 }
+                if "later_turns" in row:
+                    query["later_turns"] = row["later_turns"]
+                yield query
             number += 1

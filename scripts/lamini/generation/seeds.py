@@ -266,7 +266,7 @@ def later_turns_of(row: Any, form: str) -> list[str]:
     return user_turns(row)[1:] if form == "messages" else []
 
 
-def user_turns(row: Mapping[str, Any]) -> list[str]:
+def user_turns(row: Mapping[str, object]) -> list[str]:
     """The user turns of a row with `messages`, stripped.
 
     Raises:
@@ -274,13 +274,13 @@ def user_turns(row: Mapping[str, Any]) -> list[str]:
     """
     if "messages" not in row:
         raise BadRow("no_messages")
-    messages = row["messages"]
+    messages: Any = row["messages"]  # checked next
     if problem_of(messages) is not None:
         raise BadRow("not_a_conversation")
     return [message["content"].strip() for message in messages[::2]]
 
 
-def _text(row: Mapping[str, Any], column: str) -> str:
+def _text(row: Mapping[str, object], column: str) -> str:
     """The stripped text of a column."""
     if column not in row:
         raise BadRow(f"no_{column}")

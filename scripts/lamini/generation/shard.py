@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -18,15 +17,13 @@ from lamini.generation.parsing import Json, Parsed, Reject, parse_examples
 from lamini.generation.prompts import PromptPool
 from lamini.generation.reports import InstructionReport
 from lamini.generation.requests import InstructionPrompt, Message
+from lamini.generation.rows import InstructionRow
 from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests, Sampling
 from lamini.settings.teacher import Message as Turn
 from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
 from lamini.teacher.completions import finished
-
-Row = dict[str, Any]
-
 
 _FIRST_ANSWERS = 30
 """Answers after which a shard checks whether the teacher follows the prompt."""
@@ -79,7 +76,7 @@ class Shard:
 
     wanted: ShardSettings
     log: io.BufferedIOBase
-    rows: list[Row] = field(default_factory=list)
+    rows: list[InstructionRow] = field(default_factory=list)
     requests: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
@@ -189,7 +186,7 @@ class Shard:
                 self._known.add(own_key)
                 self.rows.append(self._row(instruction, prompt, key))
 
-    def _row(self, instruction: str, prompt: InstructionPrompt, key: str) -> Row:
+    def _row(self, instruction: str, prompt: InstructionPrompt, key: str) -> InstructionRow:
         return {
             "id": f"{self.wanted.source}/{self.wanted.shard}/{len(self.rows)}",
             "instruction": instruction,

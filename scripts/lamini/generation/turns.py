@@ -21,10 +21,10 @@ from lamini.files import derive_seed
 from lamini.generation.flags import response_flags
 from lamini.generation.normalization import text_key
 from lamini.generation.parsing import clean
+from lamini.generation.rows import PairRow
 from lamini.settings.params import GeneratePairs
 from lamini.teacher import Answer, Request, TeacherSession, chat_request
 
-Row = dict[str, Any]
 _LABEL = re.compile(r"\A(?:\[user\]|\**user(?:'s next message)?\**:\**)\s*", re.IGNORECASE)
 
 
@@ -84,14 +84,17 @@ class Conversations:
         """Numbers of conversations that ended early, by reason."""
         self.requests = 0
 
-    def extend(self, pairs: Sequence[Row], later: Sequence[Sequence[str]]) -> list[Row]:
+    def extend(self, pairs: Sequence[PairRow], later: Sequence[Sequence[str]]) -> list[PairRow]:
         """The pairs with `messages`: all turns.
 
         Args:
             pairs: first turn of each conversation.
             later: user turns of the seeds after the first one.
         """
-        talks = [[turn("user", pair["instruction"]), _answered(pair)] for pair in pairs]
+        talks = [
+            [turn("user", pair["instruction"]), _answered(pair["response"], pair.get("thoughts"))]
+            for pair in pairs
+        ]
         going = [number for number, pair in enumerate(pairs) if not pair["flags"]]
         if len(going) < len(pairs):
             self.ended["first_answer"] = len(pairs) - len(going)
@@ -124,16 +127,13 @@ class Conversations:
         answers = self._ask([self._request_of_answer(talks[number]) for number in asked])
         whole = []
         for number, answer in zip(asked, answers, strict=True):
-            row = {
-                "response": clean(answer.text).strip(),
-                "thoughts": clean(answer.thoughts).strip(),
-            }
-            flags = response_flags(row["response"], answer.finish_reason)
+            response = clean(answer.text).strip()
+            flags = response_flags(response, answer.finish_reason)
             if flags:
                 self.ended[f"answer_{flags[0]}"] += 1
                 talks[number].pop()
             else:
-                talks[number].append(_answered(row))
+                talks[number].append(_answered(response, clean(answer.thoughts).strip()))
                 whole.append(number)
         return whole
 
@@ -161,9 +161,8 @@ class Conversations:
         return chat_request(self._settings.model, messages, sampling, seed, **more)
 
 
-def _answered(row: Row) -> dict[str, str]:
-    thoughts = row.get("thoughts")
-    return turn("assistant", row["response"]) | ({"thoughts": thoughts} if thoughts else {})
+def _answered(response: str, thoughts: str | None) -> dict[str, str]:
+    return turn("assistant", response) | ({"thoughts": thoughts} if thoughts else {})
 
 
 def _without_thoughts(talk: Sequence[Message]) -> list[dict[str, str]]:
