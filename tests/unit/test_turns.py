@@ -293,7 +293,7 @@ def test_a_dataset_with_conversations_has_one_more_column(tmp_path: Path) -> Non
         assert batch["instruction"].to_pylist() == expected
         assert batch.schema.names == [*columns, "instruction_source"]
     assert batch["response"].to_pylist() == [f"{answer}\n\nYes.", "Done 2."]
-    shown = [shown_response(row) for row in found.to_dicts()]
+    shown = [shown_response(row["response"], row["messages"]) for row in found.to_dicts()]
     assert shown == [f"{answer}\n\nUser: <think>mine</think>?\n\nAssistant: Yes.", "Done 2."]
 
 

@@ -6,7 +6,7 @@ run therefore gives the same answers as an uninterrupted run.
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -19,7 +19,7 @@ from lamini.evaluation.models import (
     model_identity,
     prompt_format_of,
 )
-from lamini.evaluation.user_instructions import read_instructions
+from lamini.evaluation.user_instructions import Instruction, read_instructions
 from lamini.evaluation.wrapper import Prompt, fit_prompts
 from lamini.files import derive_seed, sha256_file, write_jsonl
 from lamini.jobs.unfinished import work_key
@@ -30,7 +30,25 @@ from lamini.settings.params import EvaluatedModel, GenerateAnswers
 from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")
-Row = dict[str, Any]
+
+
+class ModelAnswer(TypedDict):
+    """A model's answer to an instruction."""
+
+    prompt: str
+    """The text sent to the model."""
+    prompt_truncated: int
+    """Number of instruction tokens cut from `prompt` because it was too long."""
+    response: str
+    truncated: bool
+    """Whether it has no end token within the limit."""
+    response_tokens: int
+
+
+class AnswerRow(Instruction, ModelAnswer):
+    """A row of the answers."""
+
+    model: str
 
 
 def generate_answers(
@@ -77,13 +95,13 @@ def generate_answers(
     write_jsonl(answers, (_answer(row, done[row["id"]], evaluated) for row in rows))
 
 
-def _answer(row: Row, answer: Row, evaluated: EvaluatedModel) -> Row:
+def _answer(row: Instruction, answer: ModelAnswer, evaluated: EvaluatedModel) -> AnswerRow:
     return {**row, **answer, "model": evaluated.model}
 
 
 def _answer_missing(
-    rows: list[Row],
-    done: dict[str, Row],
+    rows: list[Instruction],
+    done: dict[str, ModelAnswer],
     *,
     work: Path,
     made_from: str,
@@ -117,7 +135,7 @@ def _answer_missing(
 
 
 def answer_prompts(
-    rows: list[Row], generator: Generator, evaluated: EvaluatedModel, new: int, setting: str
+    rows: list[Instruction], generator: Generator, evaluated: EvaluatedModel, new: int, setting: str
 ) -> list[Prompt]:
     """Prompts of instructions, in the model's prompt format.
 
@@ -140,7 +158,7 @@ def answer_prompts(
         raise LaminiError(f"{setting}, model {evaluated.model}: {error}") from None
 
 
-def _read_answer(prompt: Prompt, generated: Generated, tokenizer: Any) -> Row:
+def _read_answer(prompt: Prompt, generated: Generated, tokenizer: Any) -> ModelAnswer:
     return {
         "prompt": prompt.text,
         "prompt_truncated": prompt.dropped,
@@ -150,7 +168,7 @@ def _read_answer(prompt: Prompt, generated: Generated, tokenizer: Any) -> Row:
     }
 
 
-def _read_finished(work: Path, made_from: str) -> dict[str, Row]:
+def _read_finished(work: Path, made_from: str) -> dict[str, ModelAnswer]:
     """Read the answers of an earlier run with equal settings; drop an incomplete last line."""
     if not work.is_file():
         return {}

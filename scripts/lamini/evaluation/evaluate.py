@@ -4,10 +4,10 @@ import logging
 import math
 import numbers
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -20,6 +20,7 @@ from lamini.evaluation.lm_eval_files import (
     write_lm_eval_results,
     write_lm_eval_samples,
 )
+from lamini.evaluation.measured import Measured, Sample, metric_values
 from lamini.evaluation.models import (
     choose_device,
     load_model,
@@ -43,8 +44,10 @@ from lamini.settings.evaluation import Evaluation
 from lamini.settings.params import EvaluatedModel, EvaluateModel
 from lamini.students.numerics import Precision, choose_precision
 
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
 logger = logging.getLogger("lamini")
-Row = dict[str, Any]
 _MAX_NAMED_ROWS = 5
 """Maximum number of rows that a warning names."""
 _LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
@@ -78,7 +81,7 @@ def evaluate_model(
     evaluation = settings.evaluation.model_copy(update=speed)
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
     made_from = work_key("evaluate_model", settings.as_params(), model_identity(evaluated))
-    pending: dict[str, tuple[dict[str, Any], DataFacts]] = {}
+    pending: dict[str, tuple[dict[str, ConfigurableTask], DataFacts]] = {}
     for name, output in outputs.items():
         if _is_finished(output, made_from):
             logger.info("%s: finished by an earlier run", name)
@@ -124,10 +127,10 @@ def language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
 def run_task(
     language_model: Any,
     name: str,
-    tasks: dict[str, Any],
+    tasks: Mapping[str, "ConfigurableTask"],
     facts: DataFacts,
     settings: EvaluateModel,
-) -> tuple[EvaluationResult, list[Row], dict[str, Any]]:
+) -> tuple[EvaluationResult, list[dict[str, object]], Measured]:
     """Evaluate one task, or the tasks of a group.
 
     Args:
@@ -150,7 +153,7 @@ def run_task(
     metrics = [metric, *wanted.other_metrics]
     try:
         with np.errstate(divide="ignore", invalid="ignore"):  # a blank choice has length 0
-            measured = lm_eval.evaluate(
+            measured: Measured = lm_eval.evaluate(
                 language_model,
                 {"tasks": tasks, "groups": group_of(name, tasks, metrics)},
                 limit=evaluation.limit,
@@ -237,7 +240,7 @@ def _precision(evaluation: Evaluation) -> Precision:
     return choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
 
 
-def _of_filter(name: str, samples: Mapping[str, Sequence[Row]], metric: str) -> list[Row]:
+def _of_filter(name: str, samples: Mapping[str, Sequence[Sample]], metric: str) -> list[Sample]:
     """Samples in the order of the tasks and their examples, of the filter that a metric names.
 
     If a task has several lm-eval filters and the metric names none, those of the first are kept.
@@ -245,7 +248,7 @@ def _of_filter(name: str, samples: Mapping[str, Sequence[Row]], metric: str) -> 
     Raises:
         LaminiError: if the task has no filter of this name.
     """
-    kept: list[Row] = []
+    kept: list[Sample] = []
     for of_task in samples.values():
         filters = list(dict.fromkeys(sample["filter"] for sample in of_task))
         wanted = metric.partition(",")[2] or filters[0]
@@ -265,7 +268,7 @@ def _metric_result(values: list[float], replicates: int, seed: int) -> MetricRes
 
 
 def _parts(
-    tasks: Mapping[str, Any], counts: Sequence[int], values: Sequence[float]
+    tasks: Mapping[str, "ConfigurableTask"], counts: Sequence[int], values: Sequence[float]
 ) -> dict[str, PartResult]:
     """Score of each task of a group, times 100."""
     ends = np.cumsum(counts)
@@ -276,7 +279,7 @@ def _parts(
     }
 
 
-def _check_likelihoods(name: str, samples: list[Row], reasons: list[list[str | None]]) -> None:
+def _check_likelihoods(name: str, samples: list[Sample], reasons: list[list[str | None]]) -> None:
     """Refuse a log-likelihood that is not finite although its text can be scored."""
     for sample, of_example in zip(samples, reasons, strict=True):
         for (likelihood, _), reason in zip(sample["filtered_resps"], of_example, strict=True):
@@ -289,7 +292,7 @@ def _check_likelihoods(name: str, samples: list[Row], reasons: list[list[str | N
 
 
 def _values(
-    name: str, samples: Sequence[Row], metric: str, reasons: Sequence[list[str | None]]
+    name: str, samples: Sequence[Sample], metric: str, reasons: Sequence[list[str | None]]
 ) -> list[float]:
     """Metric of each example."""
     measured = metric.partition(",")[0]
@@ -299,18 +302,19 @@ def _values(
     ]
 
 
-def _value(name: str, sample: Row, metric: str, reasons: list[str | None]) -> float:
+def _value(name: str, sample: Sample, metric: str, reasons: list[str | None]) -> float:
     """Metric of one example; 0 if its unscorable texts leave no choices to compare.
 
     Raises:
         LaminiError: if the task does not measure the metric per example.
     """
-    if metric not in sample:
+    values = metric_values(sample)
+    if metric not in values:
         raise LaminiError(
             f"tasks.{name}.metric: the task does not measure {metric}; it has"
             f" {', '.join(sample['metrics'])}"
         )
-    value = sample[metric]
+    value = values[metric]
     if not isinstance(value, numbers.Real | np.bool_):
         raise LaminiError(
             f"tasks.{name}.metric: {metric} has no value per example, unlike accuracy;"
@@ -329,13 +333,13 @@ def _value(name: str, sample: Row, metric: str, reasons: list[str | None]) -> fl
     return 0.0 if nothing else float(value)
 
 
-def _sample(sample: Row, sent: list[tuple[str, str]], metric: str) -> Row:
+def _sample(sample: Sample, sent: list[tuple[str, str]], metric: str) -> dict[str, object]:
     return {
         "example": sample["doc_id"],
         "sent": [{"context": context, "continuation": text} for context, text in sent],
         "answers": sample["filtered_resps"],
         "target": sample["target"],
-        metric: sample[metric.partition(",")[0]],
+        metric: metric_values(sample)[metric.partition(",")[0]],
     }
 
 
@@ -348,7 +352,7 @@ def _lm_eval_files(output: Path) -> list[Path]:
     return [folder / f"results_{task}.json", folder / f"samples_{task}.jsonl"]
 
 
-def _write_samples(path: Path, samples: list[Row]) -> None:
+def _write_samples(path: Path, samples: Iterable[Mapping[str, object]]) -> None:
     packer = zstandard.ZstdCompressor(level=9)
     with atomic_writer(path, "wb") as handle, packer.stream_writer(handle, closefd=False) as packed:
         for sample in samples:

@@ -9,16 +9,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamini.evaluation.measured import Measured, Sample
 from lamini.files import atomic_writer
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group
+    from lm_eval.api.task import ConfigurableTask
 
 _OF_THIS_RUN = {"samples", "config"}
 """Keys of lm-eval's results that are not written as they are."""
 
 
-def group_of(name: str, tasks: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, "Group"]:
+def group_of(
+    name: str, tasks: Mapping[str, "ConfigurableTask"], metrics: Sequence[str]
+) -> dict[str, "Group"]:
     """The group of several tasks, for lm-eval's results; empty for one task.
 
     Args:
@@ -38,7 +42,7 @@ def group_of(name: str, tasks: Mapping[str, Any], metrics: Sequence[str]) -> dic
     return {name: group}
 
 
-def write_lm_eval_results(path: str | Path, measured: Mapping[str, Any], model: str) -> None:
+def write_lm_eval_results(path: str | Path, measured: Measured, model: str) -> None:
     """Write what `lm_eval.evaluate` returned.
 
     Args:
@@ -46,7 +50,9 @@ def write_lm_eval_results(path: str | Path, measured: Mapping[str, Any], model: 
         measured: the returned results.
         model: name of the model.
     """
-    content = {key: value for key, value in measured.items() if key not in _OF_THIS_RUN}
+    content: dict[str, object] = {
+        key: value for key, value in measured.items() if key not in _OF_THIS_RUN
+    }
     content["configs"] = {
         task: {key: value for key, value in config.items() if key != "custom_dataset"}
         for task, config in measured["configs"].items()
@@ -56,7 +62,7 @@ def write_lm_eval_results(path: str | Path, measured: Mapping[str, Any], model: 
     _write(path, [_dumped(content, indent=2)])
 
 
-def write_lm_eval_samples(path: str | Path, measured: Mapping[str, Any]) -> None:
+def write_lm_eval_samples(path: str | Path, measured: Measured) -> None:
     """Write requests, outputs and metrics of each example, one per line.
 
     Args:
@@ -67,7 +73,7 @@ def write_lm_eval_samples(path: str | Path, measured: Mapping[str, Any]) -> None
     _write(path, (_dumped(_plain(sample)) for sample in samples))
 
 
-def _plain(sample: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(sample: Sample) -> dict[str, object]:
     """A sample whose columns have one type each, as lm-eval writes it."""
     from lm_eval.utils import sanitize_list
 

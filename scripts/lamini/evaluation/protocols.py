@@ -16,10 +16,37 @@ targets, and sends T5 up to 2,048 input tokens (see `requests`).
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
-Row = dict[str, Any]
-Definition = dict[str, Any]
+Definition = dict[str, object]
+"""Fields of a definition; the functions among them take a row of the task's data."""
+
+
+class _Sst2Row(TypedDict):
+    sentence: str
+
+
+class _MrpcRow(TypedDict):
+    sentence1: str
+    sentence2: str
+
+
+class _RaceRow(TypedDict):
+    article: str
+    problems: str
+    """Python text of a list of mappings with `question`, `answer` and `options`."""
+
+
+class _Wsc273Row(TypedDict):
+    text: str
+    pronoun: str
+    pronoun_loc: int
+    """Place of the pronoun in the text, in characters."""
+
+
+class _SciqRow(TypedDict):
+    support: str
+    question: str
 
 
 def paper_definition(task: str) -> Definition:
@@ -31,7 +58,7 @@ def paper_definition(task: str) -> Definition:
 def _sst2() -> Definition:
     from lm_eval.utils import general_detokenize
 
-    def text(row: Row) -> str:
+    def text(row: _Sst2Row) -> str:
         sentence = general_detokenize(row["sentence"])
         return f"{sentence}\nQuestion: Is this sentence positive or negative?\nAnswer:"
 
@@ -41,8 +68,8 @@ def _sst2() -> Definition:
 def _mrpc() -> Definition:
     from lm_eval.utils import general_detokenize
 
-    def text(row: Row) -> str:
-        first, second = (general_detokenize(row[key]) for key in ("sentence1", "sentence2"))
+    def text(row: _MrpcRow) -> str:
+        first, second = map(general_detokenize, (row["sentence1"], row["sentence2"]))
         question = "Do both sentences mean the same thing?"
         return f"Sentence 1: {first}\nSentence 2: {second}\nQuestion: {question}\nAnswer:"
 
@@ -50,7 +77,7 @@ def _mrpc() -> Definition:
 
 
 def _race() -> Definition:
-    def text(row: Row) -> str:
+    def text(row: _RaceRow) -> str:
         *answered, last = ast.literal_eval(row["problems"])
         parts = [f"Article: {row['article']}\n\n"]
         for problem in answered:
@@ -68,14 +95,14 @@ def _race() -> Definition:
 
 
 def _wsc273() -> Definition:
-    def target(row: Row) -> str:
-        return str(row["text"][row["pronoun_loc"] + len(row["pronoun"]) :].strip())
+    def target(row: _Wsc273Row) -> str:
+        return row["text"][row["pronoun_loc"] + len(row["pronoun"]) :].strip()
 
     return {"doc_to_target": target}
 
 
 def _sciq() -> Definition:
-    def text(row: Row) -> str:
+    def text(row: _SciqRow) -> str:
         return f"{row['support']}\nQuestion: {row['question']}\nAnswer:".strip()
 
     return {"doc_to_text": text}

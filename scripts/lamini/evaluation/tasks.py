@@ -3,9 +3,9 @@
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from lamini.errors import LaminiError
 from lamini.evaluation import squad
@@ -45,6 +45,15 @@ _DEFINITIONS = {
     "wic": "super_glue/wic/default.yaml",
     "hellaswag": "hellaswag/hellaswag.yaml",
 }
+
+
+class _SolvedExamples(TypedDict, total=False):
+    """Fields of `fewshot_config` in a definition that are read here."""
+
+    process_docs: "Callable[[Dataset], Any]"
+    """Their own preparation."""
+    samples: Sequence[Any] | Callable[[], Sequence[Any]]
+    """The examples themselves, or a function that returns them."""
 
 
 def build_tasks(
@@ -107,7 +116,12 @@ def build_task(
     # lm-eval would repeat the preparation at each access to the examples.
     prepare = definition.pop("process_docs", None)
     splits = {split: _prepared(name, examples, prepare, place)}
-    splits |= _solved_examples(name, settings, definition, prepare, mirror)
+    own = definition.get("fewshot_config") or _SolvedExamples()
+    if own:
+        # Their split is that of the settings, and they are prepared here.
+        done = ("split", "process_docs")
+        definition["fewshot_config"] = {k: v for k, v in own.items() if k not in done}
+    splits |= _solved_examples(name, settings, own, prepare, mirror)
     definition |= {
         "training_split": None,
         "validation_split": None,
@@ -155,19 +169,23 @@ def _prepared(
 def _solved_examples(
     name: str,
     settings: Task,
-    definition: dict[str, Any],
+    own: _SolvedExamples,
     prepare: "Callable[[Dataset], Any] | None",
     mirror: str | None,
 ) -> dict[str, Any]:
-    """Solved examples by split, prepared; the definition is changed to use them.
+    """Solved examples by split, prepared.
+
+    Args:
+        name: key of the task.
+        settings: number of solved examples, and their split.
+        own: what the definition says about them.
+        prepare: preparation of the task's examples.
+        mirror: folder of local copies of the data; null: the hub.
 
     Raises:
         LaminiError: if there are fewer of them than are set before each question.
     """
-    own = definition.get("fewshot_config") or {}
-    if own:
-        definition["fewshot_config"] = own = {k: v for k, v in own.items() if k != "split"}
-        prepare = own.pop("process_docs", None) or prepare
+    prepare = own.get("process_docs") or prepare
     wanted, data = settings.num_fewshot, fewshot_data(settings)
     if not wanted:
         return {}

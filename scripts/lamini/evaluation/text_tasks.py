@@ -4,7 +4,7 @@ Prompts are tokenised as in training, and truncated inside their prompt format. 
 limits and defaults have the same meaning as in lm-eval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -68,9 +68,9 @@ def generate_until(language_model: "LaminiLM", requests: "Sequence[Instance]") -
     return texts
 
 
-def _decoding(settings: dict[str, Any], default_tokens: int, task: str | None) -> Decoding:
+def _decoding(settings: Mapping[str, object], default_tokens: int, task: str | None) -> Decoding:
     """Decoding settings from a task's `generation_kwargs`, interpreted as in lm-eval."""
-    others: dict[str, Any] = {**normalize_gen_kwargs(settings, default_tokens)}
+    others: dict[str, Any] = {**normalize_gen_kwargs({**settings}, default_tokens)}
     sampled, temperature = others.pop("do_sample"), others.pop("temperature", 0.0)
     decoding = Decoding(
         max_new_tokens=others.pop("max_gen_toks"),

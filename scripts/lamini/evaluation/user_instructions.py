@@ -1,7 +1,7 @@
 """The instructions that all rated models answer: user-oriented ones (section 4.2), or a study's."""
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import orjson
 
@@ -10,10 +10,18 @@ from lamini.generation.data_files import numbered_lines
 from lamini.generation.seeds import BadRow, prompt_of, reason_in_words
 from lamini.user_text import json_fault
 
-Row = dict[str, Any]
+
+class Instruction(TypedDict):
+    """One of the instructions."""
+
+    id: str
+    motivation_app: str
+    """The app that it belongs to."""
+    instruction: str
+    """With its input, `instruction:input`."""
 
 
-def read_instructions(path: Path) -> list[Row]:
+def read_instructions(path: Path) -> list[Instruction]:
     """Read the instructions with their inputs.
 
     Args:
@@ -30,7 +38,7 @@ def read_instructions(path: Path) -> list[Row]:
     if path.suffix == ".parquet":
         return _read_questions(path)
     lines: dict[str, int] = {}
-    rows: list[Row] = []
+    rows: list[Instruction] = []
     for number, line in numbered_lines(path):
         try:
             row = orjson.loads(line)
@@ -60,7 +68,7 @@ def read_instructions(path: Path) -> list[Row]:
     return rows
 
 
-def _read_questions(path: Path) -> list[Row]:
+def _read_questions(path: Path) -> list[Instruction]:
     """Questions of a Parquet file; the id is category and row, the category stands for the app."""
     import polars as pl
 
@@ -72,7 +80,7 @@ def _read_questions(path: Path) -> list[Row]:
         raise LaminiError(
             f"{path}: has no column {', '.join(sorted(missing))}; found {', '.join(frame.columns)}"
         )
-    rows = []
+    rows: list[Instruction] = []
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         question, category = row["question"], row["category"]
         if not isinstance(question, str) or not question.strip() or not isinstance(category, str):

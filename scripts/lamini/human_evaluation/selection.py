@@ -12,16 +12,32 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
+from lamini.conversations import Message
 from lamini.errors import LaminiError
+from lamini.evaluation.user_instructions import Instruction
 from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write_jsonl
 from lamini.human_evaluation.assignment import annotator_names, assign_groups
 from lamini.human_evaluation.items import Item, Part, make_item
 from lamini.settings.params import SelectItems
 from lamini.user_text import decoded
 
-Row = dict[str, Any]
+
+class AnsweredInstruction(Instruction):
+    """An instruction with a model's answer (`generate_answers`)."""
+
+    response: str
+
+
+_Row = TypeVar("_Row", bound=Instruction)
+
+
+class Stage(TypedDict):
+    """Number of instructions or pairs that are left after a step of the selection."""
+
+    stage: str
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,9 @@ def select_items(
     )
 
 
-def blind(texts: Iterable[Text], settings: SelectItems) -> tuple[list[Item], dict[str, Row]]:
+def blind(
+    texts: Iterable[Text], settings: SelectItems
+) -> tuple[list[Item], dict[str, dict[str, str]]]:
     """Blind the texts, shuffle them within each group, and assign the groups to annotators.
 
     The order within a group is the order of hashes, so that a new model does not change the order
@@ -120,7 +138,7 @@ def blind(texts: Iterable[Text], settings: SelectItems) -> tuple[list[Item], dic
 
 def answer_texts(
     answers: list[Path], exclude: Sequence[str | Path], settings: SelectItems
-) -> tuple[list[Text], list[Row]]:
+) -> tuple[list[Text], list[Stage]]:
     """Answers of all models to the chosen instructions, and the funnel of the selection."""
     by_model = {model: _by_id(path) for model, path in zip(settings.models, answers, strict=True)}
     first_model, first = next(iter(by_model.items()))
@@ -149,8 +167,8 @@ def answer_texts(
 
 
 def choose_instructions(
-    rows: list[Row], exclude: Sequence[str | Path], settings: SelectItems
-) -> tuple[list[Row], list[Row]]:
+    rows: list[_Row], exclude: Sequence[str | Path], settings: SelectItems
+) -> tuple[list[_Row], list[Stage]]:
     """Select instructions (section 4.2): at most `max_per_app` per app, except excluded ones.
 
     The first instructions of each app are kept, in file order. Of self-instruct's 252 instructions,
@@ -208,21 +226,21 @@ def _exclusions(paths: Sequence[str | Path], known: set[str]) -> set[str]:
     return excluded
 
 
-def _by_id(path: Path) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
+def _by_id(path: Path) -> dict[str, AnsweredInstruction]:
+    rows: dict[str, AnsweredInstruction] = {}
     for number, row in enumerate(read_jsonl(path), start=1):
         missing = {"id", "instruction", "motivation_app", "response"} - set(row)
         if missing:
             raise LaminiError(f"{path}:{number}: lacks {', '.join(sorted(missing))}")
         if row["id"] in rows:
             raise LaminiError(f"{path}:{number}: a second answer to {row['id']}")
-        rows[row["id"]] = row
+        rows[row["id"]] = cast("AnsweredInstruction", row)
     if not rows:
         raise LaminiError(f"{path}: has no answers")
     return rows
 
 
-def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text], list[Row]]:
+def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text], list[Stage]]:
     """Sample random pairs of each source, as two texts each; count all pairs and the sample."""
     import polars as pl
 
@@ -249,7 +267,9 @@ def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text
             subject=pair["instruction_source"],
             part=part,
             instruction=pair["instruction"],
-            text=shown_response(pair) if part == "response" else pair[part],
+            text=pair["instruction"]
+            if part == "instruction"
+            else shown_response(pair["response"], pair.get("messages")),
         )
         for pair in sampled.sort("row").iter_rows(named=True)
         for part in ("instruction", "response")
@@ -258,8 +278,8 @@ def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text
     return texts, [{"stage": stage, "left": left} for stage, left in counts.items()]
 
 
-def shown_response(pair: Row) -> str:
-    """A response, and the later turns of its conversation with their roles."""
-    later = (pair.get("messages") or [])[2:]
+def shown_response(response: str, messages: Sequence[Message] | None) -> str:
+    """A response, and the later turns of its conversation, if it has any, with their roles."""
+    later = (messages or [])[2:]
     named = (f"{each['role'].capitalize()}: {each['content']}" for each in later)
-    return "\n\n".join([pair["response"], *named])
+    return "\n\n".join([response, *named])

@@ -10,7 +10,7 @@ from typing import Any
 
 from lamini import paths
 from lamini.errors import LaminiError
-from lamini.evaluation.user_instructions import read_instructions
+from lamini.evaluation.user_instructions import Instruction, read_instructions
 from lamini.generation.seed_check import check_seeds
 from lamini.human_evaluation.items import read_items
 from lamini.human_evaluation.rating_files import rating_problems, read_ratings
@@ -39,7 +39,7 @@ def wrong_seed_files(flow: Resources) -> tuple[list[str], list[str]]:
 def wrong_studies(flow: Resources) -> Iterator[str]:
     """Faults of the instructions and exclusions, and numbers that do not fit them."""
     names = [name for name in flow.studies if flow.study(name).kind == "models"]
-    files: dict[str, list[dict[str, Any]] | None] = {}
+    files: dict[str, list[Instruction] | None] = {}
     for name in names:
         study = flow.study(name)
         own = f"human_evaluation.studies.{name}.questions"
