@@ -140,15 +140,15 @@ def _from_file(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
         raise LaminiError(f"{path}: not readable as published pairs ({error})") from error
 
 
-def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _json_rows(path: Path) -> Iterator[dict[str, object]]:
     for number, row in enumerate(json_values(path), start=1):
         if not isinstance(row, dict):
             raise LaminiError(f"{path}: row {number} is not a JSON object: {row!r:.120}")
         yield row
 
 
-def _parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    part: list[dict[str, Any]] = []
+def _parts(rows: Iterator[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
+    part: list[dict[str, object]] = []
     for row in rows:
         part.append(row)
         if len(part) == ROWS_AT_ONCE:
@@ -158,13 +158,13 @@ def _parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield part
 
 
-def _table(rows: Sequence[Mapping[str, Any]], path: Path, schema: pa.Schema) -> pa.Table:
+def _table(rows: Sequence[Mapping[str, object]], path: Path, schema: pa.Schema) -> pa.Table:
     for column in PUBLISHED_COLUMNS:
         # Null is an empty text, as in Parquet.
         texts = (row for row in rows if not isinstance(row.get(column, 0), str | None))
         if bad := next(texts, None):
             raise LaminiError(f"{path}: `{column}` must be text in every row, found {bad!r:.120}")
-    columns: dict[str, Any] = {c: [row[c] for row in rows] for c in PUBLISHED_COLUMNS}
+    columns: dict[str, object] = {c: [row[c] for row in rows] for c in PUBLISHED_COLUMNS}
     if MESSAGES.name in schema.names:
         columns[MESSAGES.name] = _messages([row.get(MESSAGES.name) for row in rows], str(path))
     return pa.table(columns, schema=schema)

@@ -5,7 +5,7 @@ and `response` are the first two turns.
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,14 @@ PAIR_MESSAGES = pa.field(
     "messages", pa.list_(pa.struct([*_MESSAGE, pa.field("thoughts", pa.string())]))
 )
 """The column in pair shards: answers may have thoughts."""
-Turns = list[dict[str, Any]]
+
+
+class _PairMessage(TypedDict):
+    """A message of a pair shard."""
+
+    role: str
+    content: str
+    thoughts: NotRequired[str | None]
 
 
 def no_conversations(table: pa.Table) -> np.ndarray:
@@ -41,7 +48,7 @@ def written(
         thinking: what becomes of the thoughts.
         kinds: personal data to mask.
     """
-    rows: list[Turns | None] = table[MESSAGES.name].to_pylist()
+    rows: list[list[_PairMessage] | None] = table[MESSAGES.name].to_pylist()
     every = [message for turns in rows for message in turns or []]
     texts = pa.chunked_array([[_text(message, thinking) for message in every]], pa.string())
     texts, changed = masked(texts, kinds) if kinds else (texts, 0)
@@ -55,9 +62,9 @@ def written(
     return table.set_column(place, MESSAGES, column), changed
 
 
-def _text(message: dict[str, Any], thinking: Thinking | None) -> str:
+def _text(message: _PairMessage, thinking: Thinking | None) -> str:
     """A message's text; an answer's thoughts are written before it, or removed."""
-    text: str = message["content"]
+    text = message["content"]
     if message["role"] == "user" or thinking is None:
         return text
     answer, inside = split_thoughts(text)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import gguf
 from gguf import TokenType
@@ -18,6 +18,18 @@ _LLAMA3 = (
 )
 _SPLITS = {_LLAMA3: "llama-bpe", _LLAMA3.replace("{1,3}", ""): "qwen2"}
 """llama.cpp's name of each pattern that splits a text into words."""
+
+
+class _PreTokenizer(TypedDict, total=False):
+    """A pre-tokenizer in the JSON of the library `tokenizers`, with the keys of its type."""
+
+    type: str | None
+    pretokenizers: "list[_PreTokenizer]"
+    add_prefix_space: bool
+    use_regex: bool
+    individual_digits: bool
+    pattern: dict[str, str]
+    behavior: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def read_vocabulary(tokenizer: "TokenizersBackend", rows: int) -> Vocabulary:
     )
 
 
-def _splitting(pre_tokenizer: dict[str, Any] | None, place: str) -> str:
+def _splitting(pre_tokenizer: _PreTokenizer | None, place: str) -> str:
     """llama.cpp's name of a pre-tokenizer."""
     steps = (pre_tokenizer or {}).get("pretokenizers") or [pre_tokenizer or {"type": None}]
     *others, last = steps

@@ -1,8 +1,8 @@
 """Figure 5: average score against model size, of students, their base models and references."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +28,23 @@ PUBLISHED_LINES = ("LLaMA-7B", "Alpaca-7B")
 _MOST_TICKS = 6
 _GREY, _LIGHT_GREY = "#444444", "#999999"
 _LEVEL = (0, (1, 1))
-Row = dict[str, Any]
+
+
+class Row(TypedDict):
+    """A row of the figure's data."""
+
+    model: str
+    family: str
+    architecture: str
+    parameters: float
+    score: str
+    """`ours` or `published`."""
+    average: float | None
+    """Average score; None if a score is missing."""
+    drawn: str
+    """`dot`, `base`, `line` or empty, see `draw_scores`."""
+    unlike: str
+    """Facts in which the measurement differs from the others, with commas."""
 
 
 def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams) -> Drawing:
@@ -60,9 +76,8 @@ def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams
     axis.set(xlabel=f"parameters{note}", ylabel="average score of the tasks")
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.6)
     _lines(axis, [row for row in shown if row["drawn"] == "line"])
-    columns = ["model", "family", "architecture", "parameters", "score", "average", "drawn"]
-    columns += ["unlike"]
-    return Drawing(figure, columns, [[row[c] for c in columns] for row in rows])
+    columns, records = [*Row.__annotations__], cast("list[Mapping[str, object]]", rows)
+    return Drawing(figure, columns, [[record[c] for c in columns] for record in records])
 
 
 def _published(path: Path) -> list[Row]:
@@ -71,11 +86,11 @@ def _published(path: Path) -> list[Row]:
     units = {"M": 1e6, "B": 1e9}
     models = published_models(path)
     families = {model["family"] for model in models if model["kind"] == "lamini"}
-    rows = []
+    rows: list[Row] = []
     for model in models:
         line, student = model["model"] in PUBLISHED_LINES, model["kind"] == "lamini"
         if line or model["family"] in families:
-            row = {
+            row: Row = {
                 "model": model["model"],
                 "family": model["family"],
                 "architecture": "encoder-decoder"
@@ -102,7 +117,7 @@ def _ours(paths: Any, params: FigureOfScoresParams) -> list[Row]:
         for task in params.tasks
         if set(drawn.values()) - {"base"}
     }
-    rows = []
+    rows: list[Row] = []
     for model in params.models:
         scores = results[model.key]
         mean = average(scores[task].score for task in params.tasks)
@@ -138,6 +153,12 @@ def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
     return sorted(found)
 
 
+def _average(row: Row) -> float:
+    """Average score of a row that is drawn."""
+    assert row["average"] is not None
+    return row["average"]
+
+
 def _points(axis: Axes, rows: list[Row]) -> list[Line2D]:
     """Plot a line per family, kind and score; returns the entries of the legend."""
     handles = []
@@ -152,11 +173,11 @@ def _points(axis: Axes, rows: list[Row]) -> list[Line2D]:
         for drawn in ("base", "dot"):
             for score in ("published", "ours"):
                 part = [r for r in of_family if (r["drawn"], r["score"]) == (drawn, score)]
-                part.sort(key=lambda row: (row["parameters"], row["average"]))
+                part.sort(key=lambda row: (row["parameters"], _average(row)))
                 looks: dict[str, Any] = {"markerfacecolor": "white"} if score == "published" else {}
                 axis.plot(
                     [row["parameters"] for row in part],
-                    [row["average"] for row in part],
+                    [_average(row) for row in part],
                     linestyle=":" if drawn == "base" else "--" if decoder else "-",
                     markersize=3.2 if drawn == "base" else 5.5,
                     **style,
@@ -199,9 +220,9 @@ def _lines(axis: Axes, rows: list[Row]) -> None:
     labels: dict[str, list[Row]] = {}
     for row in rows:
         grey = _GREY if row["score"] == "ours" else _LIGHT_GREY
-        axis.axhline(row["average"], color=grey, linewidth=0.8, linestyle=_LEVEL, zorder=1)
+        axis.axhline(_average(row), color=grey, linewidth=0.8, linestyle=_LEVEL, zorder=1)
         labels.setdefault(row["model"], []).append(row)
-    means = [sum(r["average"] for r in found) / len(found) for found in labels.values()]
+    means = [sum(map(_average, found)) / len(found) for found in labels.values()]
     places = spread(means, _text_height(axis))
     for (model, found), place in zip(labels.items(), places, strict=True):
         axis.text(

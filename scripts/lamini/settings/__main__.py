@@ -6,10 +6,11 @@
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 from lamini.files import atomic_writer
 from lamini.settings import Config
-from lamini.settings.reference import settings_page
+from lamini.settings.reference import JsonSchema, settings_page
 
 SCHEMA = Path("config/schema.json")
 REFERENCE = Path("docs/settings.md")
@@ -20,7 +21,7 @@ def generated_texts() -> dict[Path, str]:
     schema = Config.model_json_schema()
     return {
         SCHEMA: json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
-        REFERENCE: settings_page(schema),
+        REFERENCE: settings_page(cast("JsonSchema", schema)),
     }
 
 

@@ -2,10 +2,38 @@
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TypedDict
 
-Schema = dict[str, Any]
+JsonSchema = TypedDict(
+    "JsonSchema",
+    {
+        "$defs": "dict[str, JsonSchema]",
+        "$ref": str,
+        "additionalProperties": "JsonSchema | bool",
+        "anyOf": "list[JsonSchema]",
+        "const": object,
+        "default": object,
+        "description": str,
+        "enum": list[object],
+        "exclusiveMaximum": float,
+        "exclusiveMinimum": float,
+        "items": "JsonSchema",
+        "maximum": float,
+        "minimum": float,
+        "minItems": int,
+        "pattern": str,
+        "patternProperties": "dict[str, JsonSchema]",
+        "prefixItems": "list[JsonSchema]",
+        "properties": "dict[str, JsonSchema]",
+        "required": list[str],
+        "type": str,
+    },
+    total=False,
+)
+"""A JSON schema, with the keys that pydantic writes and this page reads."""
+Definitions = Mapping[str, JsonSchema]
+"""Schemas of all groups of settings, by name."""
 
 _HEAD = """# All settings
 
@@ -24,7 +52,7 @@ _RANGES = {
 }
 
 
-def settings_page(schema: Schema) -> str:
+def settings_page(schema: JsonSchema) -> str:
     """The reference of all settings.
 
     Args:
@@ -56,7 +84,7 @@ def settings_page(schema: Schema) -> str:
     return "\n".join(parts)
 
 
-def _sections(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, str]]:
+def _sections(path: str, schema: JsonSchema, definitions: Definitions) -> Iterator[tuple[str, str]]:
     """Path and definition of each group of settings below a schema, depth first."""
     for key, value in schema.get("properties", {}).items():
         for suffix, name in _references(value):
@@ -65,25 +93,29 @@ def _sections(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[
             yield from _sections(place, definitions[name], definitions)
 
 
-def _references(value: Schema) -> Iterator[tuple[str, str]]:
+def _references(value: JsonSchema) -> Iterator[tuple[str, str]]:
     """Groups of settings that a value may be, with the suffix of a list's or mapping's items."""
     if "$ref" in value:
         yield "", value["$ref"].rsplit("/", 1)[1]
     for option in value.get("anyOf", []):
         yield from _references(option)
-    for suffix, items in (("[]", value.get("items")), (".{name}", _values(value))):
+    inside: dict[str, JsonSchema | bool | None] = {
+        "[]": value.get("items"),
+        ".{name}": _values(value),
+    }
+    for suffix, items in inside.items():
         for inner, name in _references(items) if isinstance(items, dict) else ():
             yield suffix + inner, name
 
 
-def _values(value: Schema) -> Any:
+def _values(value: JsonSchema) -> JsonSchema | bool | None:
     """Schema of the values of a mapping."""
     return next(
         iter(value.get("patternProperties", {}).values()), value.get("additionalProperties")
     )
 
 
-def _table(schema: Schema, headings: dict[str, str], definitions: Schema) -> str:
+def _table(schema: JsonSchema, headings: dict[str, str], definitions: Definitions) -> str:
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for key, value in schema["properties"].items():
         cells = [
@@ -96,7 +128,7 @@ def _table(schema: Schema, headings: dict[str, str], definitions: Schema) -> str
     return "\n".join(rows) + "\n"
 
 
-def _type(value: Schema, headings: dict[str, str]) -> str:
+def _type(value: JsonSchema, headings: dict[str, str]) -> str:
     """Type and allowed values."""
     if "$ref" in value:
         heading = headings[value["$ref"].rsplit("/", 1)[1]]
@@ -113,17 +145,18 @@ def _type(value: Schema, headings: dict[str, str]) -> str:
     return _scalar_type(value)
 
 
-def _list_type(value: Schema, headings: dict[str, str]) -> str:
+def _list_type(value: JsonSchema, headings: dict[str, str]) -> str:
     if "prefixItems" in value:
         return f"list: {', '.join(_type(item, headings) for item in value['prefixItems'])}"
     least = f", at least {value['minItems']}" if "minItems" in value else ""
     return f"list of {_type(value['items'], headings)}{least}"
 
 
-def _scalar_type(value: Schema) -> str:
+def _scalar_type(value: JsonSchema) -> str:
     if value.get("pattern") == _NAME:
         return "name"
-    ranges = ", ".join(text.format(value[key]) for key, text in _RANGES.items() if key in value)
+    keys: Mapping[str, object] = value
+    ranges = ", ".join(text.format(keys[key]) for key, text in _RANGES.items() if key in keys)
     texts = {
         "null": "`null`",
         "boolean": "`true` or `false`",
@@ -132,7 +165,7 @@ def _scalar_type(value: Schema) -> str:
     return texts.get(value["type"], f"{value['type']} {ranges}".strip())
 
 
-def _default(value: Schema, *, required: bool) -> str:
+def _default(value: JsonSchema, *, required: bool) -> str:
     if required:
         return "required"
     default = value.get("default")
@@ -143,7 +176,7 @@ def _default(value: Schema, *, required: bool) -> str:
     return f"`{default if isinstance(default, str) and default else json.dumps(default)}`"
 
 
-def _meaning(value: Schema, definitions: Schema) -> str:
+def _meaning(value: JsonSchema, definitions: Definitions) -> str:
     """Description of a key, or else of the group of settings that it holds."""
     text = value.get("description")
     groups = [definitions[name].get("description") for _, name in _references(value)]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from lamini.settings.base import Fraction, Name, Settings, Version
 
@@ -287,9 +288,11 @@ def with_inherited(models: Mapping[str, object]) -> dict[str, Any]:
     return filled
 
 
-def _without_inherited(schema: dict[str, Any]) -> None:
+def _without_inherited(schema: JsonDict) -> None:
     """Make the inherited fields optional in the schema, because students omit them."""
-    schema["required"] = [key for key in schema["required"] if key not in INHERITED]
+    required = schema["required"]
+    assert isinstance(required, list)
+    schema["required"] = [key for key in required if key not in INHERITED]
 
 
 class Model(Settings):

@@ -8,7 +8,7 @@ and GPUs are the reserved ones, because clusters charge for these.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import orjson
 
@@ -16,6 +16,27 @@ from lamini.errors import LaminiError
 from lamini.files import read_jsonl
 from lamini.jobs.previous import MEASURED
 from lamini.paths import BENCHMARKS, within
+
+
+class _Resources(TypedDict, total=False):
+    """Reserved resources, of those that `_usage` reads."""
+
+    nodes: object
+    node_gpus: object
+    gpu: object
+
+
+class _Benchmark(TypedDict):
+    """A row of a benchmark file; text in place of a number that was not measured."""
+
+    s: float | str
+    """Wall time, in seconds."""
+    threads: NotRequired[object]
+    cpu_time: NotRequired[object]
+    """Seconds."""
+    max_rss: NotRequired[object]
+    """MiB."""
+    resources: NotRequired[_Resources | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
         try:
             measured = path.with_suffix(MEASURED)
             *_, row = read_jsonl(measured if measured.is_file() else path)
-            found.append(_usage(path.relative_to(folder), row))
+            found.append(_usage(path.relative_to(folder), cast("_Benchmark", row)))
         except (LaminiError, ValueError, orjson.JSONDecodeError):
             unreadable.append(path)  # still being written, or truncated by a power cut
     return found, unreadable
@@ -86,7 +107,7 @@ def sum_usage(usages: Iterable[Usage]) -> Total:
     return total
 
 
-def _usage(path: Path, row: dict[str, Any]) -> Usage:
+def _usage(path: Path, row: _Benchmark) -> Usage:
     rule, *rest = path.with_suffix("").parts
     seconds = float(row["s"])
     hours = seconds / 3600

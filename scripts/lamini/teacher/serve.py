@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
@@ -26,16 +26,40 @@ _STOP_SECONDS = 10.0
 _NO_PROXY = urllib.request.ProxyHandler({})
 
 
+class ServerSettings(TypedDict):
+    """The settings, as `lamini.teacher.server` sends them; see `LocalServer` for the others."""
+
+    parent: int
+    """Process id of the parent."""
+    address_to: int
+    """File descriptor to write the address to."""
+    secret: str
+    """API key."""
+    model: str
+    """Path or name of the weights."""
+    name: str
+    """The model's name in answers."""
+    replaced: dict[str, str]
+    """Texts of the placeholders in the command's arguments."""
+    command: list[str]
+    environment: dict[str, str]
+    key_variable: str
+    health_path: str
+    slots: int
+    context_tokens: int
+    threads: int
+
+
 def main() -> None:
     """Serve until SIGTERM, or until the parent process ends."""
-    settings = json.loads(sys.stdin.readline())
+    settings: ServerSettings = json.loads(sys.stdin.readline())
     if settings["command"]:
         sys.exit(_run_command(settings))
     _end_with_parent(settings["parent"], signal.SIGKILL)
     _serve_llama(settings)
 
 
-def _serve_llama(settings: dict[str, Any]) -> None:
+def _serve_llama(settings: ServerSettings) -> None:
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
@@ -58,7 +82,7 @@ def _serve_llama(settings: dict[str, Any]) -> None:
     threading.Event().wait()
 
 
-def _run_command(settings: dict[str, Any]) -> int:
+def _run_command(settings: ServerSettings) -> int:
     """Run a command until SIGTERM or until it ends; returns its exit code."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
