@@ -161,15 +161,26 @@ class Progress:
         rate = (self.done - self._first) / seconds
         pace = self._pace() or (1 / rate if rate > 0 else float("inf"))
         left = (self.total - self.done) * pace
-        eta = "done" if self.done >= self.total else f"ETA {format_seconds(left)}"
+        eta = "done" if self.done >= self.total else f"ETA {duration(left)}"
         parts = [f"{self.done:,}/{self.total:,} {self.unit}", f"{rate:,.1f}/s", eta]
         return ", ".join(part for part in [*parts, self._details()] if part)
 
 
-def format_seconds(seconds: float) -> str:
-    """Format a duration: `1:02:03`, `4:05`, or `unknown` for infinity."""
+def duration(seconds: float) -> str:
+    """A duration in its two largest units, or `unknown` for infinity.
+
+    `12 s`, `3 min 4 s`, `14 min`, `5 h 12 min`, `2 d 3 h`.
+    """
     if seconds == float("inf"):
         return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, odd_minutes = divmod(minutes, 60)
+    if minutes < 1:
+        return f"{rest} s"
+    if minutes < 10:
+        return f"{minutes} min {rest} s"
+    if hours < 1:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {odd_minutes} min"
+    return f"{hours // 24} d {hours % 24} h"

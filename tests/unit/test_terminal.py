@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import os
 import sys
 import time
@@ -18,10 +19,11 @@ import snakemake_logger_plugin_lamini as plugin
 from lamini import log
 from lamini.command import read_config
 from lamini.errors import LaminiError
+from lamini.log import duration
 from lamini.settings import load_settings
 from lamini.terminal import run_ends
 from lamini.terminal.lines import Lines
-from lamini.terminal.progress import Plan, Progress, StartedJob, duration
+from lamini.terminal.progress import Plan, Progress, StartedJob
 from lamini.terminal.run_ends import result_lines
 
 START = time.mktime((2026, 11, 26, 14, 0, 0, 0, 0, -1))
@@ -94,10 +96,10 @@ def test_a_job_has_one_line_when_it_finishes(lines) -> None:
 
 
 def test_the_run_and_its_longest_job_are_one_line(lines) -> None:
-    write_log(TRAIN, "2026-11-26 14:00:30,000 INFO 19/42 steps, 1.8/s, ETA 1:18\n", 30)
+    write_log(TRAIN, "2026-11-26 14:00:30,000 INFO 19/42 steps, 1.8/s, ETA 1 min 18 s\n", 30)
     assert lines.status(START + 60) == (
         "0 of 3 jobs; stage 1 of 2, training; 1 min 0 s so far"
-        " | train_model lamini-t5-61m: 19/42 steps, 1.8/s, ETA 1:18"
+        " | train_model lamini-t5-61m: 19/42 steps, 1.8/s, ETA 1 min 18 s"
     )
 
 
@@ -295,7 +297,14 @@ def test_rules_of_unknown_duration_make_it_a_lower_bound() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (59.6, "1 min 0 s"), (599, "9 min 59 s"), (3599, "59 min"), (172800, "2 d 0 h")],
+    [
+        (-1, "0 s"),
+        (math.inf, "unknown"),
+        (59.6, "1 min 0 s"),
+        (599, "9 min 59 s"),
+        (3599, "59 min"),
+        (172800, "2 d 0 h"),
+    ],
 )
 def test_durations(seconds, text) -> None:
     assert duration(seconds) == text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamini.log import format_seconds
+from lamini.log import duration
 from lamini.settings.teacher import Teacher
 from lamini.status.graph import Job
 from lamini.status.queue import queue_text
@@ -92,7 +92,7 @@ def _cost_row(
     return [
         rule,
         sums.jobs,
-        format_seconds(sums.seconds),
+        duration(sums.seconds),
         f"{sums.cpu_hours:,.2f}",
         f"{sums.busy_cpu_hours:,.2f}",
         f"{sums.gpu_hours:,.2f}",
@@ -127,7 +127,7 @@ def _eta(counts: dict[str, int], used: Total | None) -> str | None:
         return None
     to_come = sum(counts.get(name, 0) for name in ("queued", "waiting", "failed"))
     left = counts["running"] / 2 + to_come
-    return format_seconds(left * used.seconds / used.jobs / counts["running"])
+    return duration(left * used.seconds / used.jobs / counts["running"])
 
 
 def _running(states: Sequence[State]) -> str:
@@ -138,12 +138,12 @@ def _running(states: Sequence[State]) -> str:
         # A log older than Snakemake's marker file belongs to an earlier attempt.
         log = state.log if state.log and state.log.modified >= (state.marked or 0.0) else None
         if log is None:
-            waited = format_seconds(seconds_since(state.marked or 0.0))
+            waited = duration(seconds_since(state.marked or 0.0))
             # Of a job outside SLURM, or one that SLURM has just forgotten, no more is known.
             how = f"starting on {state.slurm.reason}" if state.slurm else "in the queue or starting"
             lines.append(f"  {state.job.name}: {how}, for {waited}")
         else:
-            age = format_seconds(seconds_since(log.modified))
+            age = duration(seconds_since(log.modified))
             lines.append(f"  {state.job.name}: {log.last[:_WIDTH]} ({age} ago)")
     if len(states) > _SHOWN_RUNNING:
         lines.append(f"  and {len(states) - _SHOWN_RUNNING} more")
@@ -159,7 +159,7 @@ def _trainings(trainings: Sequence[SavedTraining]) -> str:
             training.step,
             None if training.loss is None else f"{training.loss:.4f}",
             None if training.held_out_loss is None else f"{training.held_out_loss:.4f}",
-            f"{format_seconds(seconds_since(training.saved))} ago",
+            f"{duration(seconds_since(training.saved))} ago",
         ]
         for training in trainings
     ]
@@ -201,7 +201,7 @@ def _hours(total: Total, usages: Sequence[Usage]) -> str:
     ]
     for usage in slowest:
         name = f"{usage.rule} {usage.key}".strip()
-        lines.append(f"  {format_seconds(usage.seconds):>9}  {name}")
+        lines.append(f"  {duration(usage.seconds):>10}  {name}")
     return "\n".join(lines)
 
 
@@ -212,6 +212,6 @@ def _errors(states: Sequence[State]) -> str:
     found.sort(key=lambda item: -item[1].modified)
     lines = [f"Failed ({len(found)}), latest first:"]
     for state, log in found[:_SHOWN_ERRORS]:
-        age = format_seconds(seconds_since(log.modified))
+        age = duration(seconds_since(log.modified))
         lines.append(f"  {state.job.name}, {age} ago: {log.error}\n    {state.job.log}")
     return "\n".join(lines)

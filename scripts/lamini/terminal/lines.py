@@ -16,10 +16,11 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from lamini.command import CONFIG_FILES, read_yaml
 from lamini.errors import LaminiError
 from lamini.jobs.run import job_name
+from lamini.log import duration
 from lamini.paths import LOGS, REPORT
 from lamini.settings.base import did_you_mean
 from lamini.status.states import error_records, read_tail
-from lamini.terminal.progress import Plan, Progress, StartedJob, duration
+from lamini.terminal.progress import Plan, Progress, StartedJob
 from lamini.text_table import text_table
 
 _DETAIL_WIDTH = 90

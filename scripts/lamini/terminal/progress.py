@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lamini.log import duration
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -109,18 +111,3 @@ class Progress:
             self.time_left(now),
         ]
         return "; ".join(part for part in parts if part)
-
-
-def duration(seconds: float) -> str:
-    """Duration in its two largest units: `12 s`, `3 min 4 s`, `14 min`, `5 h 12 min`, `2 d 3 h`."""
-    minutes, rest = divmod(round(max(seconds, 0)), 60)
-    hours, odd_minutes = divmod(minutes, 60)
-    if minutes < 1:
-        return f"{rest} s"
-    if minutes < 10:
-        return f"{minutes} min {rest} s"
-    if hours < 1:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{hours} h {odd_minutes} min"
-    return f"{hours // 24} d {hours % 24} h"

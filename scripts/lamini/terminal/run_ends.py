@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
+from lamini.log import duration
 from lamini.paths import FIGURE, JOBS_FILE, REPORT, RESULTS
 from lamini.settings import Config
 from lamini.status.graph import read_jobs
 from lamini.status.requests import spending_by_rule
 from lamini.status.usage import read_usage, sum_usage
 from lamini.tables.published import read_csv
-from lamini.terminal.progress import Plan, duration
+from lamini.terminal.progress import Plan
 from lamini.workflow.rule_code import family_of
 
 _SHOWN_FILES = 5

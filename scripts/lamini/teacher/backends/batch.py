@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.log import format_seconds
+from lamini.log import duration
 from lamini.settings.teacher import Teacher
 from lamini.teacher.backends.base import Backend
 from lamini.teacher.batch.dispatch import BatchDispatcher
@@ -168,7 +168,7 @@ class BatchBackend(Backend):
             address = self._service.address
             if now - self._failing_since >= most:
                 raise LaminiError(
-                    f"{address}: every request failed for {format_seconds(most)} (last: {error});"
+                    f"{address}: every request failed for {duration(most)} (last: {error});"
                     " run the same command again when the endpoint answers; open batches continue"
                 ) from None
             logger.warning("%s: %s; retrying", address, self._service.scrubbed(str(error)))

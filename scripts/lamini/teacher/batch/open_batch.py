@@ -5,7 +5,7 @@ import time
 
 from openai.types import Batch
 
-from lamini.log import LINE_EVERY_SECONDS, format_seconds
+from lamini.log import LINE_EVERY_SECONDS, duration
 from lamini.settings.teacher import Price
 from lamini.teacher.batch.journal import Record
 from lamini.teacher.money import Cost, Spending
@@ -65,10 +65,10 @@ class OpenBatch:
             f"batch {batch.id}: {batch.status}",
             f"{done:,} of {self.record.requests:,} requests done",
             *([f"{failed:,} failed"] if failed else []),
-            f"{format_seconds(max(0.0, now - batch.created_at))} elapsed",
+            f"{duration(now - batch.created_at)} elapsed",
         ]
         if batch.status == "in_progress":
             working = now - (batch.in_progress_at or batch.created_at)
             left = working / done * (self.record.requests - done) if done else float("inf")
-            parts.append(f"ETA {format_seconds(max(0.0, left))}")
+            parts.append(f"ETA {duration(left)}")
         return ", ".join(parts)
