@@ -20,7 +20,7 @@ class QueuedJob:
     number: str
     """SLURM job ID."""
     state: str
-    """As `squeue` says it, such as `PENDING`."""
+    """State in the output of `squeue`, such as `PENDING`."""
     folder: str
     """Working folder."""
     comment: str

@@ -2,8 +2,8 @@
 
 A layout by t-SNE always loses neighbours, and its islands and distances depend on the start of the
 computation. Two measures say how much: the share of the nearest neighbours that are also nearest in
-the layout, and the trustworthiness (Venna and Kaski 2001), which also counts how far away those
-were that the layout moved near.
+the layout, and the trustworthiness (Venna and Kaski 2001), which also counts how far away the false
+neighbours of the layout are in the embeddings.
 """
 
 from collections.abc import Iterator

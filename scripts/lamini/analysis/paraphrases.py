@@ -1,8 +1,8 @@
 """Training instructions whose meaning is near that of evaluated examples: paraphrases of them.
 
-Shared runs of words (`lamini.analysis.contamination`) find copies, but no example that is told in
-other words. So the texts of the evaluated examples are embedded by the model of Figure 3, and each
-example has the similarity of its nearest training instruction, among those that Figure 3 samples.
+Shared runs of words (`lamini.analysis.contamination`) find copies, but no example in other words.
+So the texts of the evaluated examples are embedded by the model of Figure 3, and each example has
+the similarity of its nearest training instruction, among those that Figure 3 samples.
 A high similarity is a candidate and no proof: the nearest pairs are written out, to be read.
 
 The instructions are read in batches and compared with blocks of the examples' texts, so memory does

@@ -65,7 +65,7 @@ _LETTER = re.compile(r"\b(?:dear|regards|sincerely|yours)\b")
 
 
 def is_non_answer(response: str) -> bool:
-    """Whether a response is a placeholder, or says or asks what is missing to answer.
+    """Whether a response is a placeholder, or says which input is missing.
 
     Refusals of a request are not meant (`lamini.generation.refusals`). Only the start is read.
     """

@@ -7,8 +7,8 @@ form, curly apostrophes and invisible characters make no difference.
 
 In scripts without spaces between words, each character (with its marks) is a word: ideographs and
 hiragana, as in Unicode's word boundaries (UAX #29) and in BERT's tokenizer, and the letters of
-Thai, Lao, Khmer and Burmese, whose words only a dictionary could tell. So a copy is found wherever
-it begins; but a run of 8 words is shorter there than in English.
+Thai, Lao, Khmer and Burmese, which only a dictionary could split into words. So a copy
+is found wherever it begins; but a run of 8 words is shorter there than in English.
 
 With `punctuation`, each punctuation mark or symbol is a word of its own, apostrophes and hyphens as
 well ("don't" is three), as in BERT's basic tokenizer. Words are compared by their hash: 64-bit

@@ -28,7 +28,7 @@ class SourceCounts(BaseModel, extra="forbid"):
 
     @property
     def truncated(self) -> int | None:
-        """Number of truncated responses; None without finish reasons, which alone tell it."""
+        """Number of truncated responses; None if no row has a finish reason."""
         return None if self.finish_reasons is None else self.flags["truncated"]
 
 

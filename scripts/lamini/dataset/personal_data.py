@@ -2,8 +2,8 @@
 
 Forms with a checksum or a registry are checked (IBAN, card numbers, IP addresses, social security
 numbers). What cannot belong to a person is left out: domains reserved for examples, local IP
-addresses, phone numbers of American area codes that nobody has. Names and postal addresses have no
-form, so they are not found.
+addresses, phone numbers with an American area code that is not in use. Names and postal
+addresses have no form, so they are not found.
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ _CANDIDATE = (
 _RESERVED = re.compile(
     r"(?:^|[@.])(?:example\.(?:com|net|org|edu)|example|test|invalid|localhost)$"
 )
-"""Domains that nobody has (RFC 2606 and 6761)."""
+"""Domains that are reserved and belong to nobody (RFC 2606 and 6761)."""
 
 
 class Found(NamedTuple):

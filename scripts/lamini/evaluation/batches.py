@@ -21,7 +21,7 @@ logger = logging.getLogger("lamini")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 PADDING = 16
-"""If the size of a batch is given, its padding may be one part in 16: about its fixed cost."""
+"""If the size of a batch is given, a sixteenth of it may be padding: about its fixed cost."""
 
 
 @dataclass

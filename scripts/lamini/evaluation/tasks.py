@@ -51,7 +51,7 @@ class _SolvedExamples(TypedDict, total=False):
     """Fields of `fewshot_config` in a definition that are read here."""
 
     process_docs: "Callable[[Dataset], Any]"
-    """Their own preparation."""
+    """Prepares the solved examples; without it, they are prepared as the evaluated ones."""
     samples: Sequence[Any] | Callable[[], Sequence[Any]]
     """The examples themselves, or a function that returns them."""
 
@@ -178,12 +178,12 @@ def _solved_examples(
     Args:
         name: key of the task.
         settings: number of solved examples, and their split.
-        own: what the definition says about them.
+        own: the field `fewshot_config` of the definition.
         prepare: preparation of the task's examples.
         mirror: folder of local copies of the data; null: the hub.
 
     Raises:
-        LaminiError: if there are fewer of them than are set before each question.
+        LaminiError: if there are fewer of them than `num_fewshot`.
     """
     prepare = own.get("process_docs") or prepare
     wanted, data = settings.num_fewshot, fewshot_data(settings)

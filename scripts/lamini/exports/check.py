@@ -2,8 +2,8 @@
 
 Greedy tokens are compared on the user-oriented instructions, with the prompts of
 `generate_answers`. Each token of the file follows the checkpoint's tokens, so that one difference
-is counted once and not as a different rest. The score is computed by the evaluation's own code, in
-which the file gives the log-likelihoods.
+is counted once and does not change the tokens after it. The score is computed by the evaluation's
+own code, with log-likelihoods of the file.
 """
 
 import logging
@@ -208,7 +208,7 @@ class FileScorer:
     choice: None = None
     """The evaluation's scorer has its proven layout here."""
     shortened: int = 0
-    """Number of requests that lost tokens at the start."""
+    """Number of requests that were truncated at the start."""
 
     def score(
         self, requests: Sequence[TokenRequest], advance: Callable[[int], None]

@@ -51,7 +51,7 @@ def tensor_type(
 
 
 def _q4_k_m_type(name: str, layers: int, tied: bool) -> Type:
-    """Q4_K, with more bits for the tensors whose rounding errors hurt most."""
+    """Q4_K, with more bits for the tensors whose rounding errors have the largest effect."""
     if name == ("token_embd.weight" if tied else "output.weight"):
         return Type.Q6_K
     found = re.fullmatch(r"blk\.(\d+)\.(attn_v|attn_qkv|ffn_down)\.weight", name)

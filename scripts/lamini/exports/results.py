@@ -23,7 +23,7 @@ class ExportCheck(JsonFile):
     tokens: int
     """Greedy tokens of the checkpoint, end tokens included, over all instructions."""
     equal_tokens: int
-    """How many of them the file gives, each after the same tokens before it."""
+    """Number of them that the file also chooses, each after the checkpoint's tokens before it."""
     equal_answers: int
     """Instructions with equal tokens only."""
     equal_prompts: int | None
@@ -40,7 +40,7 @@ class ExportCheck(JsonFile):
     equal_examples: int
     """Examples with the same metric as the checkpoint's."""
     shortened: int
-    """Requests that lost a token at the start, because llama.cpp keeps one position free."""
+    """Requests that were truncated at the start, because llama.cpp keeps one position free."""
 
     @property
     def token_share(self) -> float:

@@ -93,7 +93,7 @@ def _draw_one(
 def _draw_law(axis: Any, law: LawFacts, number: int) -> list[list[Any]]:
     """Draw the law of one mixture, the `number`-th of its panel; returns the rows of the data."""
     colour = COLOURS[number % len(COLOURS)]
-    # The legend explains lines and bars once; the dots tell the mixtures.
+    # The legend explains lines and bars once; the labels of the dots name the mixtures.
     line, band, bar = _LABELS if number == 0 else (None,) * 3
     pairs, values, lows, highs = zip(*law.curve, strict=True)
     axis.plot(pairs, values, color=colour, linewidth=1, label=line)

@@ -20,13 +20,13 @@ from lamini.teacher import Answer, Request, TeacherSession
 
 
 def choice_name(per_query: int, by: str, turns: int) -> str:
-    """Name of a choice and of several turns in a shard's report; empty with one of each."""
+    """Text such as `best of 4 by judge, 2 turns`; empty with one answer and one turn."""
     parts = [f"best of {per_query} by {by}"] if per_query > 1 else []
     return ", ".join([*parts, *([f"{turns} turns"] if turns > 1 else [])])
 
 
 def groups_of(asked: Iterator[tuple[Request, Answer]], size: int) -> Iterator[list[Answer]]:
-    """The answers of each query; `asked` has `size` in a row for each."""
+    """The answers of each query; `asked` has `size` consecutive answers for each."""
     while group := [answer for _, answer in islice(asked, size)]:
         yield group
 

@@ -1,8 +1,8 @@
 """Generation of one shard of instructions (section 3.1).
 
 Requests are sent in rounds. The size of a round is estimated from the yield of earlier requests,
-until the shard has its instructions or the maximum number of requests is reached. So few answers
-are paid for in vain. The size depends only on earlier answers: equal ledgers give equal bytes.
+until the shard has its instructions or the maximum number of requests is reached. So few paid
+answers are not used. The size depends only on earlier answers: equal ledgers give equal bytes.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""One notion of equal texts: for exact duplicates, and below the words of all analyses."""
+"""Normalization of texts: the same for exact duplicates and for the words of all analyses."""
 
 import html
 import re
@@ -9,8 +9,8 @@ import xxhash
 
 _APOSTROPHES = "\u00b4\u02b9\u02bb\u02bc\u02bd\u2018\u2019\u201b\u2032\u2035\ua78c\uff07"
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2212\u2043\ufe63\uff0d"
-# Characters without a picture (Unicode's Default_Ignorable_Code_Point): zero-width space, soft
-# hyphen, marks of direction, selectors of an emoji's colour. First and last of each range.
+# Invisible characters (Unicode's Default_Ignorable_Code_Point): zero-width space, soft hyphen,
+# direction marks, variation selectors of emoji. First and last of each range.
 _INVISIBLE = (
     (0xAD, 0xAD),
     (0x34F, 0x34F),

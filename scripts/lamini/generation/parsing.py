@@ -188,7 +188,7 @@ def _read(chunk: Chunk, shown: Sequence[str], max_characters: int) -> tuple[str,
         reason = "nested"
     elif answered or is_answered(plain, shown):
         reason = "answered"
-    # Words of somebody and a task about them have a question or several lines.
+    # A task about a quoted refusal has a question or several lines.
     elif not re.search(r"[\n?]", plain) and is_refusal(plain, asking_refuses=False):
         reason = "refusal"
     return plain, reason

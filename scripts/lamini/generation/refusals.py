@@ -226,7 +226,7 @@ def is_refusal(response: str, *, asking_refuses: bool = True) -> bool:
     text = response[:_READ].replace("’", "'").strip()
     if _QUOTED.match(text):
         if not _ONE_QUOTE.fullmatch(text):
-            return False  # somebody says it in a text
+            return False  # it is quoted in a text
         text = text[1:-1]
     pattern = _REFUSAL if asking_refuses else _DECLINES
     return pattern.match(" ".join(text.split())) is not None

@@ -15,7 +15,7 @@ class InstructionReport(ShardReport):
     """Whether the shard has all wanted instructions."""
     max_requests: int
     asked: int
-    """Number of instructions that the requests asked for."""
+    """Number of requested instructions, over all requests."""
     well_formed: int
     """Number of instructions that the parser accepted."""
     rejected: dict[str, int]

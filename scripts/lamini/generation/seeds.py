@@ -53,7 +53,7 @@ _NO_INPUT = re.compile(
     r"|(?:input )?(?:is )?not (?:applicable|required|needed)|none|n[/.]a",
     re.IGNORECASE,
 )
-"""All ways of the collections to say that a row has no input, without brackets and full stops."""
+"""Texts that mark a row without input in the collections, without brackets and full stops."""
 _BRACKETS = r"[\s<>()\[\]{}\\`'\"*_.,:;!/-]+"
 _AROUND = re.compile(rf"^{_BRACKETS}|{_BRACKETS}$")
 _MARK = re.compile(

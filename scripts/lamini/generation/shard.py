@@ -149,7 +149,7 @@ class Shard:
     def _check_first_answers(self) -> None:
         """Raise a LaminiError if the first answers contain no instruction; warn if few or many do.
 
-        More instructions than were asked for come from text that is no instruction.
+        More instructions than requested are a sign of other text that is read as instructions.
         """
         place = f"{self.wanted.source}/{self.wanted.shard}"
         if not self.rows:
@@ -171,7 +171,7 @@ class Shard:
 
     @property
     def _asked_for(self) -> int:
-        """Number of instructions that the requests so far asked for."""
+        """Number of instructions in the requests so far."""
         return self.requests * self.wanted.generation.instructions_per_request
 
     def _accept(self, parsed: Parsed, prompt: InstructionPrompt, key: str) -> None:
@@ -223,7 +223,7 @@ class Shard:
         )
 
     def report(self, pool: PromptPool) -> InstructionReport:
-        """Counts of this shard; `pool` tells the prompts that it left out."""
+        """Counts of this shard, and of the prompts and subsets that `pool` leaves out."""
         return InstructionReport(
             stage="instructions",
             source=self.wanted.source,

@@ -53,7 +53,7 @@ def summarize_generation(
     reason. Columns of `pairs`: `accepted` (answers that are not empty), `flagged_*`. Columns of
     `prompts` and `queries`: rows read (`wanted`), rows left (`accepted`) and unreadable or
     duplicate rows (`rejected_rows`). `dollars` is the cost of the tokens for models with a price;
-    tokens of batches cost the Batch API's share of it. `model`: the model that was asked.
+    tokens of batches cost the Batch API's share of it. `model`: the model in the requests.
 
     Args:
         prompts: funnels of `prepare_prompts`.

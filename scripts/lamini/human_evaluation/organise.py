@@ -1,6 +1,6 @@
-"""What the organiser of a study does: send pages out, see who is how far, take files in.
+"""Tools for the organiser of a study: the progress of each annotator, and the rating files.
 
-Nothing needs a server: pages and files travel by mail or on a stick.
+No server is needed: pages and rating files are sent by mail or copied on a USB drive.
 """
 
 import shutil

@@ -48,7 +48,7 @@ class Rating:
     """Its number in its file, from 1."""
 
     def same_as(self, other: "Rating") -> bool:
-        """Whether both say the same."""
+        """Whether both have the same rating, comment and reason for skipping."""
         return (self.rating, self.comment, self.skipped) == (
             other.rating,
             other.comment,

@@ -147,7 +147,7 @@ def _cached() -> dict[str, dict[str, Any]]:
     """What `save_cache` saved, and what was read since."""
     try:
         found: dict[str, dict[str, Any]] = read_json(CACHE)
-    except LaminiError:  # there is none yet, or it is torn
+    except LaminiError:  # there is none yet, or it is incomplete
         return {}
     return found
 

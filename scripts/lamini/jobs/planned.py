@@ -2,9 +2,9 @@
 
 A job may start days after its run. On a cluster it reads the configuration and the code again; on
 one machine it reads the code again. If one of them was edited in between, the job would make a
-result of the new state, and Snakemake would record it as a result of the planned one, for ever. So
-the run writes what it planned (`write_plan`), and each job compares itself with it before it
-computes anything (`check_planned`).
+result of the new state, and Snakemake would record it as a result of the planned one,
+permanently. So the run writes what it planned (`write_plan`), and each job compares itself with it
+before it computes anything (`check_planned`).
 """
 
 import sys

@@ -67,7 +67,7 @@ class JobRecord(TypedDict):
     """Versions by package."""
     python: str
     image: NotRequired[str | None]
-    """Digest of the container image in which the job ran, as `LAMINI_IMAGE` says it."""
+    """Digest of the container image in which the job ran (`LAMINI_IMAGE`)."""
     facts: NotRequired[dict[str, Any]]
     """Additional facts of the rule, such as its ledger."""
 

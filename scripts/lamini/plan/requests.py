@@ -45,7 +45,7 @@ class StagePlan:
     stage: str
     """`instructions`, `pairs` or `verdicts`."""
     model: str
-    """Model that is asked."""
+    """Model in the requests."""
     requests: int
     prompt_tokens: float
     completion_tokens: float

@@ -58,7 +58,7 @@ def teacher_text(
 
 
 def _named(plans: Sequence[StagePlan], models: Sequence[str]) -> str:
-    """The model of all requests; of several models also the stages in which each is asked."""
+    """The model of all requests; of several models also the stages of each."""
     if len(models) == 1:
         return models[0]
     stages = {model: {plan.stage: 0 for plan in plans if plan.model == model} for model in models}

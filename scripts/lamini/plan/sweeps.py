@@ -1,4 +1,4 @@
-"""GPU-hours of each sweep by size and seed, and the cheapest part of it that is exact enough."""
+"""GPU-hours of each sweep by size and seed, and its cheapest part that is precise enough."""
 
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +14,7 @@ from lamini.workflow import Workflow
 
 
 def sweep_text(flow: Workflow, name: str, results: Path) -> str:
-    """Trainings and GPU-hours of a sweep by size, and its cheapest part that is exact enough.
+    """Trainings and GPU-hours of a sweep by size, and its cheapest part that is precise enough.
 
     Args:
         flow: the configuration.
@@ -59,7 +59,7 @@ def _hours(plans: list[StudentPlan]) -> list[float]:
 def _cheapest(
     flow: Workflow, name: str, sweep: Sweep, plans: dict[str, StudentPlan], results: Path
 ) -> str:
-    """The cheapest part that tells the score at the largest size as exactly as wanted."""
+    """The cheapest part that estimates the score at the largest size precisely enough."""
     if len(sweep.samples) < PARAMETERS:
         return f"A law of size needs {PARAMETERS} sizes or more."
     gpu = next(gpu for gpu in GPU_MODELS if gpu.name == flow.config.site.gpu_model)

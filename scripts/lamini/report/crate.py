@@ -93,7 +93,7 @@ class Crate:
     Args:
         root: the results folder.
         lineage: the run's lineage.
-        citation: what `CITATION.cff` says.
+        citation: content of `CITATION.cff`.
     """
 
     def __init__(self, root: Path, lineage: Lineage, citation: Citation) -> None:

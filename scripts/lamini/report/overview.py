@@ -107,7 +107,7 @@ def agreement(reproduction: TableFile) -> dict[str, list[ReproductionRow]]:
 
 
 def verdict(row: ReproductionRow) -> str:
-    """Whether our students are closer to the paper's than two yardsticks are.
+    """Whether our students are closer to the paper's than untrained and other students are.
 
     Args:
         row: of the students, with the counts if nothing had been trained and with other students.

@@ -152,7 +152,7 @@ class Config(Settings):
             if model and model.role == "student" and model.recipe in self.recipes:
                 try:
                     found[name] = self.recipe(name)
-                except ValueError:  # `_wrong_models` tells it
+                except ValueError:  # `_wrong_models` reports it
                     continue
         return found
 
@@ -303,7 +303,7 @@ _HINTS = {"tasks": "; any other task of lm-eval can be defined there (docs/own-h
 
 
 def _wrong_teachers(config: Config) -> list[str]:
-    """Errors in the models that single sources and judges ask; the teacher checks its stages'."""
+    """Errors in the models of single sources and judges; `Teacher` checks those of its stages."""
     teacher, problems = config.teacher, list[str]()
     for name, source in config.sources.items():
         if source.generation and source.generation.requests:

@@ -147,7 +147,7 @@ class Source(Settings):
 
 
 class HiddenCategories(Settings):
-    """Dumps that tell the maintenance categories: the wiki hides them from readers."""
+    """Dumps that list the hidden categories: maintenance categories, which readers do not see."""
 
     page_props: str
     """`page_props.sql.gz` of the same wiki and date as the category dump."""

@@ -20,7 +20,7 @@ from lamini.slurm import ask, submit_limits
 
 _COMMANDS = ("sbatch", "scontrol", "sinfo", "squeue", "srun")
 _NODE_SECONDS = 180
-"""Time limit of the job that looks at a node; it includes the wait in the queue."""
+"""Time limit of the job that checks a node; it includes the wait in the queue."""
 _ON_NODE = """
 import json, os, pathlib, sys
 import lamini, snakemake, torch

@@ -78,7 +78,7 @@ def configured_partitions(path: Path) -> list[Partition]:
 
 
 def differences(configured: list[Partition], site: Mapping[str, SitePartition]) -> Iterator[str]:
-    """What `partitions.yaml` says and the site does not have, one sentence each."""
+    """Entries of `partitions.yaml` that the site does not have, one sentence each."""
     for partition in configured:
         name, limits = partition.name, partition.limits
         here = site.get(name)

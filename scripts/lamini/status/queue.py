@@ -47,7 +47,7 @@ def slurm_queue(root: Path) -> dict[str, QueuedJob]:
     try:
         jobs = own_queue()
     except LaminiError:
-        return {}  # `make status` tells what the files say, also while SLURM does not answer
+        return {}  # `make status` shows the state from files, also while SLURM does not answer
     here = root.resolve()
     return {
         each.comment.removeprefix("rule_").replace("_wildcards_", "_", 1): each
@@ -79,7 +79,7 @@ def queue_text(waiting: Sequence[tuple[Job, QueuedJob]]) -> str:
     for job, queued in waiting:
         by_reason.setdefault(queued.reason or "no reason", []).append((job, queued))
     lines = [f"In SLURM's queue ({len(waiting)}), by SLURM's reason:"]
-    # What needs a hand comes first.
+    # Jobs that need an action come first.
     for reason in sorted(by_reason, key=lambda reason: not remedy(reason)):
         members = by_reason[reason]
         lines.append(f"  {reason}: {_names(members)}")

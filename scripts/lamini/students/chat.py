@@ -45,7 +45,7 @@ INEXACT = "chat_template"
 """Reason to leave out a pair: its prompt's ids do not begin the ids of its conversation."""
 CONTROL_TOKEN = "control_token"
 """Reason to leave out a pair: its response has the text of a control token, such as `<|im_end|>`,
-which the template does not tell from a real one; or an earlier answer of its conversation has."""
+which the tokenizer reads as the token itself; or an earlier answer of its conversation has."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The cheapest part of a sweep that tells the score at its largest size with a wanted exactness.
+"""The cheapest part of a sweep that estimates the score at its largest size precisely enough.
 
-Before anything is measured, the exactness of a part follows from the deviation between seeds and
+Before anything is measured, the precision of a part follows from the deviation between seeds and
 from the exponent of the law (`lamini.sweeps.law`), both assumed. The other numbers of the law have
 no effect on it.
 """

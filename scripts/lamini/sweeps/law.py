@@ -36,13 +36,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Lines:
-    """The best lines over `_power`, one for each of some exponents. Shape of all (exponents,)."""
+    """Least-squares lines in `_power`, one for each exponent. Shape of all fields (exponents,)."""
 
     exponents: Array
     start: Array
     slope: Array
     squares: Array
-    """Sum of squares of what the line leaves."""
+    """Sum of the squared residuals."""
     centre: Array
     """Mean of the powers."""
     spread: Array
@@ -110,7 +110,7 @@ class Law:
         lines = self._best
         at = _power(np.array([size / self._unit]), lines.exponents)[:, 0]
         values = lines.start + lines.slope * at
-        # Each exponent allows values as far from its line as its worse fit leaves room for.
+        # Likelihood ratio: the worse an exponent fits, the smaller the interval around its line.
         allowed = float(stdtrit(self.freedom, 0.975)) ** 2 * lines.squares[0] / self.freedom
         room = np.maximum(allowed - (lines.squares - lines.squares[0]), 0.0)
         leverage = 1 / len(self._values) + (at - lines.centre) ** 2 / lines.spread
@@ -121,7 +121,7 @@ class Law:
 
     @cached_property
     def _best(self) -> _Lines:
-        """The lines of the best exponent, which is the first, and of the whole grid."""
+        """The line of the best exponent (the first one), and those of the whole grid."""
         return self._lines(np.array([self.exponent, *_GRID]))
 
     def _lines(self, exponents: Array) -> _Lines:

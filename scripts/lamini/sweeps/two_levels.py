@@ -62,7 +62,7 @@ def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMea
     if freedom == 0:
         return TwoLevelMean(mean, None, None, None, math.sqrt(examples))
     between = squares / freedom
-    # Both variances hold that of seed and example together, which counts once.
+    # Both variances contain that of the interaction, which counts once.
     both = sum(_of_both(table) for table in tables) / tasks**2
     own = max(examples - both, 0.0)
     variance = between / seeds + own
@@ -87,7 +87,7 @@ def _by_examples(table: np.ndarray[Any, np.dtype[Any]]) -> float:
 
 
 def _of_both(table: np.ndarray[Any, np.dtype[Any]]) -> float:
-    """Variance of a task's mean from what an example does with one seed alone; 0 if unknown."""
+    """Variance of a task's mean from the interaction of seed and example; 0 if unknown."""
     seeds, count = table.shape
     if min(seeds, count) < 2:
         return 0.0

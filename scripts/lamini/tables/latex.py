@@ -1,8 +1,8 @@
 """The LaTeX form of a table: floats for a two-column article, by pdflatex and lualatex.
 
-The type has 7 pt, whatever the document's size. A table takes one column if it fits, else both. If
-it is wider, headings are turned, and then the columns are divided among several tables, one below
-the other. Long texts are wrapped, and a table of more than a page continues in another float.
+The font size is 7 pt in any document. A table takes one column if it fits, else both. If it is
+wider, headings are rotated, and then the columns are divided among several tables, one below the
+other. Long texts are wrapped, and a table of more than a page continues in another float.
 """
 
 import re
@@ -163,7 +163,7 @@ class _Column:
         return lines or [""]
 
     def latex(self, row: int) -> str:
-        """A cell; long texts are others' words, the rest may name the paper's sets."""
+        """A cell; long texts are quotations, the others may have symbols of the paper's sets."""
         shown = (verbatim if self.wrapped else latex)(self.texts[row])
         if shown.startswith(("[", "*")):
             shown = f"{{}}{shown}"  # else it is an argument of the \\ before it

@@ -51,8 +51,8 @@ class Verdict:
     name: str
     """Model and host."""
     state: Literal["serves", "unknown", "wrong"]
-    """`serves`: the model can be asked; `unknown`: could not be checked; `wrong`: no request can
-    succeed."""
+    """`serves`: the endpoint has the model; `unknown`: could not be checked; `wrong`: no request
+    can succeed."""
     text: str
 
     def __str__(self) -> str:

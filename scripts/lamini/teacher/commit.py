@@ -1,8 +1,9 @@
 """Group commit: answers that arrive within a tenth of a second are synced to disk together.
 
-They are written ten times as often: a killed process then loses no answer that it had received for
-longer. An fsync takes milliseconds, so it runs in its own thread and does not block the client. The
-fsyncs of many jobs, at most ten per second each, do not overload a shared file system.
+They are written to the file ten times as often, without a sync, so a killed process loses only the
+answers of its last hundredth of a second. An fsync takes milliseconds, so it runs in its own thread
+and does not block the client. The fsyncs of many jobs, at most ten per second each, do not overload
+a shared file system.
 """
 
 import math

@@ -79,7 +79,7 @@ class Completion:
     thoughts: str = ""
     """Thoughts of a reasoning model, which are no part of the answer."""
     told: bool = True
-    """Whether the endpoint told the numbers of tokens."""
+    """Whether the reply has the numbers of tokens."""
     cached_tokens: int = 0
     """Prompt tokens from the endpoint's cache, part of `prompt_tokens`."""
     refusal: str = ""
@@ -190,8 +190,8 @@ def _content(content: Any) -> tuple[str, str]:
 
 
 def _usage(usage: Any) -> tuple[int, int, int, bool]:
-    """Prompt, completion and cached prompt tokens (0 if unknown), and whether both numbers are
-    told.
+    """Prompt, completion and cached prompt tokens (0 if unknown), and whether the first two are
+    known.
 
     Some endpoints count a model's thoughts in `total_tokens` only.
     """

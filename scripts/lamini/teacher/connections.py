@@ -1,4 +1,4 @@
-"""Connections to endpoints that reuse none on which more arrived than the requested replies.
+"""Connections to endpoints; one that received more than the requested replies is not reused.
 
 HTTP/1.1 has no number for a reply: the next reply on a connection is the answer. If a server or a
 proxy sends a second reply to a request, aiohttp 3.14 keeps it and takes it for the answer to the
@@ -91,7 +91,7 @@ class OneReplyConnector(aiohttp.TCPConnector):
 
 
 def _arrivals(connection: "Connection") -> select.poll:
-    """A poll that tells whether bytes, or the end of the connection, wait in its socket."""
+    """A poll for unread bytes, or the end of the connection, in its socket."""
     assert connection.transport is not None
     waiting = select.poll()
     waiting.register(connection.transport.get_extra_info("socket").fileno(), select.POLLIN)

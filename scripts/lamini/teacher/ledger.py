@@ -35,7 +35,7 @@ class LedgerRow(TypedDict, total=False):
     completion_tokens: int
     finish_reason: str
     model: str
-    """Name of the model, as the endpoint told it."""
+    """Name of the model in the endpoint's reply."""
     request_id: str
     attempts: int
     """How many times the request was sent."""
@@ -47,7 +47,7 @@ class LedgerRow(TypedDict, total=False):
     """The endpoint's message, if it refused the prompt."""
     cached_tokens: int
     estimated: bool
-    """Whether the endpoint did not tell the numbers of tokens."""
+    """Whether the reply has no numbers of tokens."""
     asked: str
     """Name of the model in the request, if `model` is another one."""
     batch: str

@@ -85,7 +85,7 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
 
 
 def _pricing(prices: Mapping[str, Price], otherwise: Price | None) -> Callable[..., Price | None]:
-    """A function from names (the answering model's, then the asked one's) to the first price.
+    """A function from names (of the model in the reply, then in the request) to the first price.
 
     `otherwise` if neither has one.
     """
@@ -121,7 +121,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What the progress file of a job tells."""
+    """Facts from the progress file of a job."""
 
     ledger: str
     cost: Cost
@@ -150,7 +150,7 @@ def _other_jobs(ledger: Path) -> Iterator[_Job]:
 
 
 def spent_before(progress: Path, ledger: Path) -> Cost:
-    """Cost that the earlier sessions of a job told in its progress file; zero if there are none.
+    """Cost of the earlier sessions of a job, from its progress file; zero if there are none.
 
     It includes replies that were discarded and whose requests were not answered later: the ledger
     has no rows of them.
@@ -210,8 +210,8 @@ def ledger_spending(path: Path, prices: Mapping[str, Price], otherwise: Price | 
     Args:
         path: plain path of the ledger.
         prices: prices by model.
-        otherwise: price of answers if neither the model that answered (as the endpoint named it)
-            nor the model that was asked has a price.
+        otherwise: price of answers if neither the model in the reply nor the model in the request
+            has a price.
     """
     spending, price = Spending(), _pricing(prices, otherwise)
     for row in read_ledger(path):
@@ -276,7 +276,7 @@ class Budget:
         return Cost(price, prompt_tokens + answer_tokens)
 
     def counted(self, completion: Completion, prompt_tokens: float) -> Completion:
-        """An answer with its numbers of tokens; estimated if the endpoint did not tell them.
+        """An answer with its numbers of tokens; estimated if the reply has none.
 
         Args:
             completion: the answer.

@@ -130,7 +130,7 @@ def _healthy(url: str) -> bool:
 
 
 def _end_children() -> None:
-    """End all processes of the command, politely first."""
+    """End all processes of the command: SIGTERM first, SIGKILL for those that stay."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     children = psutil.Process().children(recursive=True)
     for child in children:

@@ -248,14 +248,14 @@ def _damaged_configuration() -> str:
 
 
 def _reason(text: str) -> str:
-    """Why a job is planned, in a few words; that its inputs are made counts only alone."""
+    """Why a job is planned, in a few words; that its inputs are made only without other reasons."""
     found = [words for start, words in _REASONS.items() if start in text]
     own = found[:-1] if len(found) > 1 and found[-1] == "inputs are made in this run" else found
     return " and ".join(own) or text.partition(":")[0].lower()
 
 
 def _last_line(job: StartedJob) -> str:
-    """Last record of a job's log, without what a finished job need not say."""
+    """Last record of a job's log, without parts that mean nothing for a finished job."""
     tail = read_tail(Path(job.log)) if job.log else None
     if tail is None or tail.modified < job.started - 1:
         return ""

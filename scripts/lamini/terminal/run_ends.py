@@ -87,7 +87,7 @@ def result_lines(
     Args:
         jobs: number of finished jobs.
         seconds: wall time of the run.
-        targets: files that the run was asked for.
+        targets: the requested files.
         named: named targets, such as `dataset`.
         config: the run's settings.
     """

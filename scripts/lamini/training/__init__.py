@@ -1,9 +1,13 @@
 """Fine-tuning of the students with the paper's batches, on any machine.
 
 The pairs of an optimiser step and its loss depend on the recipe only. Layout, token budget and
-number of devices change the speed, not the result. The modules, in the order of a run: `job`
-(settings), `launch` and `ranks` (processes), `start` (initial model), `loop` (one step after
-another), `pairs` (of each step), `layout` and `batches` (micro-batches), `ways`, `computation`,
-`losses` and `activations` (forward and backward pass), `optimization` (learning rate, AdamW, mixed
-precision), `checkpoints` and `interrupts` (stop and resume), `export`.
+number of devices change the speed, not the result. The modules, in the order of a run:
+
+- `job` (settings), `launch` and `ranks` (processes), `run` (the run of one process);
+- `initialization` and `adapter` (initial model), `pairs` and `samples` (the pairs of the run and of
+  each step), `loop` (one step after another);
+- `layout`, `micro_batches` and `batches` (micro-batches), `ways`, `computation` and `losses`
+  (forward and backward pass), `compilation` and `fast_modules` (the same, faster);
+- `gradients` (sums over the processes), `optimization` (learning rate, AdamW, mixed precision);
+- `kept_epoch`, `checkpoints` and `interrupts` (stop and resume), `export`.
 """

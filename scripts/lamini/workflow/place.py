@@ -64,7 +64,7 @@ def show_package_to_conda(workflow: Any) -> None:
 
 
 def submit_patiently(workflow: Any) -> None:
-    """Let the executor find scripts/slurm/sbatch, which waits and avoids nodes, before SLURM's."""
+    """Put scripts/slurm/sbatch before SLURM's own on PATH: it waits, and avoids broken nodes."""
     if workflow.is_main_process and slurm.is_here():
         own = str(PROJECT / "scripts/slurm")
         os.environ["PATH"] = os.pathsep.join([own, os.environ["PATH"]])

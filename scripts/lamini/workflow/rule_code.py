@@ -32,7 +32,7 @@ class RuleCode:
     """Digest of the code; None: an earlier version of the pipeline made the results and recorded no
     digest."""
     modules: dict[str, str] = field(default_factory=dict)
-    """Digests of the code's modules, to tell which modules an edit changed."""
+    """Digests of the code's modules, to name the modules that an edit changed."""
     accepted: list[str] = field(default_factory=list)
     """Digests of later code that the user has accepted as not changing the results."""
 
