@@ -136,7 +136,7 @@ def sha256_file(path: str | Path) -> str:
 
 
 def stable_hash(*parts: Any, size: int = 16) -> str:
-    """Hexadecimal BLAKE2b digest of JSON-serialisable values; the same on all machines.
+    """Hexadecimal BLAKE2b digest of JSON-serializable values; the same on all machines.
 
     Args:
         parts: values that `json` can write; the order of dict keys has no effect.

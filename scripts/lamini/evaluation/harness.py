@@ -1,7 +1,7 @@
 """Adapter of our scorer to lm-eval, registered as model `lamini`.
 
 lm-eval builds the requests and computes the metrics. This module wraps the contexts in the prompt
-format, tokenises them by the protocol, and scores them. A chat template is applied by lm-eval
+format, tokenizes them by the protocol, and scores them. A chat template is applied by lm-eval
 itself, through `apply_chat_template`, as description and solved examples are turns of their own.
 """
 

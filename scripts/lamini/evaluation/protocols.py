@@ -5,12 +5,12 @@ changes the stock task. All other fields are the stock definition in both protoc
 
 | task | `paper` sends | `modern` (stock) sends |
 |---|---|---|
-| sst2, mrpc | detokenised sentences ("it's") | GLUE's tokens ("it 's") |
+| sst2, mrpc | detokenized sentences ("it's") | GLUE's tokens ("it 's") |
 | race | only the blank of an answered cloze question | the cloze question up to its blank |
 | wsc273, record | one space before a continuation | two spaces, or a delimiter and two spaces |
 | sciq | no line break if there is no supporting text | a prompt that starts with a line break |
 
-In addition, `paper` tokenises context and continuation separately, appends T5's end token to its
+In addition, `paper` tokenizes context and continuation separately, appends T5's end token to its
 targets, and sends T5 up to 2,048 input tokens (see `requests`).
 """
 

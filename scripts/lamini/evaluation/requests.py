@@ -1,9 +1,9 @@
-"""Tokenisation of requests: exactly which tokens a model gets for a context and a continuation.
+"""Tokenization of requests: exactly which tokens a model gets for a context and a continuation.
 
 | | decoder-only | encoder-decoder |
 |---|---|---|
-| `paper` | context, continuation tokenised apart, no special tokens | both with the end token |
-| `modern` | tokenised as one text and split, as lm-eval does | the context with the end token |
+| `paper` | context, continuation tokenized apart, no special tokens | both with the end token |
+| `modern` | tokenized as one text and split, as lm-eval does | the context with the end token |
 
 With a prompt format, the whole context is the instruction, and the continuation, with its leading
 space, follows `### Response:`. With a chat template, the context is a prompt that is rendered
@@ -38,7 +38,7 @@ class TokenRequest:
 
 @dataclass
 class RequestEncoder:
-    """Tokenisation of requests in one protocol for one model.
+    """Tokenization of requests in one protocol for one model.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
@@ -61,13 +61,13 @@ class RequestEncoder:
     """Texts that can't be scored, with the reason."""
 
     def texts(self, context: str, continuation: str) -> tuple[str, str]:
-        """Texts to tokenise: the context in its prompt format, and the continuation."""
+        """Texts to tokenize: the context in its prompt format, and the continuation."""
         if self.prompt_format is not None and not self._chat:
             context = self.prompt_format.render(context)
         return context, continuation
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest | None]:
-        """Tokenise (context, continuation) pairs; each distinct text is tokenised once.
+        """Tokenize (context, continuation) pairs; each distinct text is tokenized once.
 
         Returns:
             Requests in the order of the pairs; None for a pair that can't be scored.

@@ -23,12 +23,12 @@ def normalize(answer: str) -> str:
 
 
 def compute_exact(gold: str, predicted: str) -> int:
-    """1 if both answers are equal after normalisation, else 0."""
+    """1 if both answers are equal after normalization, else 0."""
     return int(normalize(gold) == normalize(predicted))
 
 
 def compute_f1(gold: str, predicted: str) -> float:
-    """F1 of the normalised words, 0 to 1; 1 if both answers are empty."""
+    """F1 of the normalized words, 0 to 1; 1 if both answers are empty."""
     gold_words, predicted_words = normalize(gold).split(), normalize(predicted).split()
     if not gold_words or not predicted_words:
         return float(gold_words == predicted_words)

@@ -1,6 +1,6 @@
 """lm-eval's tasks with generated answers (`generate_until`), run in our batches.
 
-Prompts are tokenised as in training, and truncated inside their prompt format. Stop texts, token
+Prompts are tokenized as in training, and truncated inside their prompt format. Stop texts, token
 limits and defaults have the same meaning as in lm-eval.
 """
 

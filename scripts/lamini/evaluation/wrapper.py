@@ -1,4 +1,4 @@
-"""Tokenised prompts; the start of a too long instruction is cut, its prompt format stays whole."""
+"""Tokenized prompts; the start of a too long instruction is cut, its prompt format stays whole."""
 
 import logging
 from collections.abc import Sequence
@@ -110,7 +110,7 @@ def cut_left(tokens: Integers, head: int, room: int) -> Integers:
 def fit_prompts(
     tokenizer: Any, texts: Sequence[str], prompt_format: PromptFormat | None, room: int | None
 ) -> list[Prompt]:
-    """Tokenise prompts as in training; too long ones lose the start of their instruction.
+    """Tokenize prompts as in training; too long ones lose the start of their instruction.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
@@ -144,7 +144,7 @@ def _fit(tokenizer: Any, text: str, prompt_format: PromptFormat | None, room: in
                 f"a prompt may have {room} tokens, but its prompt format alone takes"
                 f" {spans.head + spans.tail}; lower the number of new tokens"
             )
-        text = spans.cut_text(room)  # tokenised again, it may have more tokens than `room`
+        text = spans.cut_text(room)  # tokenized again, it may have more tokens than `room`
         tokens = tokenizer(text, verbose=False, **options)["input_ids"]
     begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     return Prompt(text, tokens or [begin], whole - len(tokens))

@@ -1,7 +1,7 @@
 """GGUF files of decoder-only students, for llama.cpp: weights, settings, tokenizer, chat template.
 
 Names of tensors are those of package `gguf`. Weights are read in fp32 and stored in the type that
-llama.cpp's own quantisation chooses (`quantization`).
+llama.cpp's own quantization chooses (`quantization`).
 """
 
 import logging

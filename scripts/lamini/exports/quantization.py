@@ -1,4 +1,4 @@
-"""Quantisation of GGUF tensors: ggml's own functions, in the types that llama.cpp chooses.
+"""Quantization of GGUF tensors: ggml's own functions, in the types that llama.cpp chooses.
 
 The functions are those of the llama.cpp inside package `xllamacpp`, called through ctypes. That
 package does not contain `llama_model_quantize`, which chooses the type of each tensor; the choice
@@ -35,7 +35,7 @@ def tensor_type(
 
     Args:
         name: GGUF's name of the tensor, such as `blk.0.attn_v.weight`.
-        shape: rows and columns; the columns are quantised in blocks.
+        shape: rows and columns; the columns are quantized in blocks.
         wanted: type of the file.
         layers: number of the model's layers.
         tied: whether the embedding is also the output head.

@@ -221,7 +221,7 @@ class Reference:
 
 
 def _scale(logits: torch.Tensor, likelihoods: torch.Tensor) -> float:
-    """Largest absolute logit or log-normaliser, at least one; sets the scale of rounding errors."""
+    """Largest absolute logit or log-normalizer, at least one; sets the scale of rounding errors."""
     normalizers = logits.float().logsumexp(dim=-1).cpu()
     return max(1.0, float(normalizers.abs().max()), float((normalizers + likelihoods).abs().max()))
 

@@ -53,7 +53,7 @@ def collect_ratings(
     summary: str | Path,
     settings: CollectRatings,
 ) -> None:
-    """Merge, unblind and summarise the ratings of a study.
+    """Merge, unblind and summarize the ratings of a study.
 
     Args:
         rated: `items.jsonl`.

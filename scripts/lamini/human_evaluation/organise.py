@@ -1,4 +1,4 @@
-"""Tools for the organiser of a study: the progress of each annotator, and the rating files.
+"""Tools for the organizer of a study: the progress of each annotator, and the rating files.
 
 No server is needed: pages and rating files are sent by mail or copied on a USB drive.
 """

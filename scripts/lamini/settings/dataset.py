@@ -36,7 +36,7 @@ class Deduplication(Settings):
     """Filters of repeated instructions, which are answered only once."""
 
     exact: bool = True
-    """Drop an instruction that equals an earlier one of its source after normalisation."""
+    """Drop an instruction that equals an earlier one of its source after normalization."""
     rouge_l: Annotated[float, Field(gt=0, le=1)] | None = None
     """Drop an instruction whose ROUGE-L F-measure with an earlier one of its source is at least
     this value; self-instruct uses 0.7. Null: no ROUGE-L filter. Words are runs of a-z and 0-9."""

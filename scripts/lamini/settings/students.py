@@ -105,7 +105,7 @@ class BuiltModel(Settings):
     """Weights that the pipeline builds itself."""
 
     kind: Literal["random", "gguf"]
-    """`random`: random weights of the architecture in `config`; `gguf`: weights dequantised from
+    """`random`: random weights of the architecture in `config`; `gguf`: weights dequantized from
     the file `path`."""
     config: dict[str, Any] = {}
     """For `random`: `model_type` and the fields of its Hugging Face configuration."""
@@ -173,7 +173,7 @@ class Recipe(Settings):
     epochs: Annotated[float, Field(gt=0)] = 5
     """Number of passes over the training pairs."""
     batch_pairs: Annotated[int, Field(gt=0)] = 1024
-    """Instruction-response pairs per optimiser step, over all devices."""
+    """Instruction-response pairs per optimizer step, over all devices."""
     learning_rate: Annotated[float, Field(gt=0)]
     """Maximum learning rate."""
     schedule: Literal["cosine", "linear", "constant"]
@@ -206,7 +206,7 @@ class Recipe(Settings):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory; changes speed and memory only."""
     shard_optimizer: bool = False
-    """Shard the optimiser state over the GPUs, for models that otherwise do not fit."""
+    """Shard the optimizer state over the GPUs, for models that otherwise do not fit."""
     compile: Annotated[bool, Field(exclude_if=lambda compiled: not compiled)] = False
     """Compile the transformer blocks (`torch.compile`), which needs a C++ compiler and minutes at
     the start; changes speed only."""

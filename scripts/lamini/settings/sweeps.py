@@ -22,7 +22,7 @@ class Sweep(Settings):
     """Students; each is trained at all sizes, with all seeds and on all mixtures."""
     samples: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]
     """Sizes, as shares of the training pairs; a smaller one is part of a larger one of the same
-    seed. A size needs no new requests and no new tokenisation."""
+    seed. A size needs no new requests and no new tokenization."""
     seeds: Annotated[list[int], Field(min_length=1)]
     """Seeds, in place of that of the recipe; the held-out pairs stay those of the recipe's seed."""
     mixtures: list[Name] = []

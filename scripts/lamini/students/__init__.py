@@ -1,1 +1,1 @@
-"""Inputs of the training: tokenizers, initializations and the tokenised dataset."""
+"""Inputs of the training: tokenizers, initializations and the tokenized dataset."""

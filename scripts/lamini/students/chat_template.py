@@ -1,6 +1,6 @@
 """Chat template of a published student, which gives the token ids of the training prompts.
 
-`apply_chat_template` tokenises the rendered text without adding special tokens. The template
+`apply_chat_template` tokenizes the rendered text without adding special tokens. The template
 therefore writes the special tokens that the tokenizer adds in training: a begin token, T5's end
 token. Some tokenizers insert a space before the first word of a text, but not before a word that
 follows a special token; for them the template writes this space. The template is used only if its

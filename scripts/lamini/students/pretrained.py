@@ -144,15 +144,15 @@ def separate_head(model: Any) -> None:
 
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head.weight is embedding.weight:
-        # T5's initialisation of a separate head: unit-variance states give unit-variance logits.
+        # T5's initialization of a separate head: unit-variance states give unit-variance logits.
         drawn = torch.randn_like(head.weight) * head.weight.shape[1] ** -0.5
         head.weight = torch.nn.Parameter(drawn)
 
 
 def gguf_model(path: Path) -> tuple[Any, Any]:
-    """The model of a GGUF file, dequantised to fp32, and its tokenizer.
+    """The model of a GGUF file, dequantized to fp32, and its tokenizer.
 
-    transformers loads a GGUF file as a quantised model that can be neither saved nor trained. Its
+    transformers loads a GGUF file as a quantized model that can be neither saved nor trained. Its
     weights are therefore copied into a new model of the same configuration.
 
     Raises:

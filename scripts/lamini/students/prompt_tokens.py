@@ -1,8 +1,8 @@
-"""Tokenisation of prompts; if the tokenizer allows it, the prompt wrapper is tokenised only once.
+"""Tokenization of prompts; if the tokenizer allows it, the prompt wrapper is tokenized only once.
 
 GPT-2's pre-tokenizer always splits between a newline and a character that is not white space. The
 tokens of an instruction in Alpaca's wrapper are therefore the tokens of the wrapper's head, of the
-instruction and of the wrapper's tail, tokenised separately. The wrapper is more than a third of an
+instruction and of the wrapper's tail, tokenized separately. The wrapper is more than a third of an
 average prompt.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class PromptTokenizer:
-    """Tokenises prompts, with the tokenizer's special tokens, as at inference.
+    """Tokenizes prompts, with the tokenizer's special tokens, as at inference.
 
     Args:
         tokenizer: tokenizer of the model.
@@ -32,7 +32,7 @@ class PromptTokenizer:
         head, tail = prompt_parts(prompt_format)
         cut = _ends_in_one_newline(head) and tail.startswith("\n")
         self.in_parts = cut and _cuts_at_newlines(self._backend)
-        """Whether the wrapper is tokenised only once."""
+        """Whether the wrapper is tokenized only once."""
         if self.in_parts:
             self._head, self._tail = (self._backend.encode(part).ids for part in (head, tail))
 

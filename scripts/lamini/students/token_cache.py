@@ -1,4 +1,4 @@
-"""The tokenised dataset on disk, shared by all models with the same tokenizer and prompt format.
+"""The tokenized dataset on disk, shared by all models with the same tokenizer and prompt format.
 
 A folder with `tokens.bin` (token ids of all prompts and responses, concatenated), `boundaries.npy`
 (their offsets), `unusable.jsonl` (pairs with an empty response) and `manifest.json`. If the dataset
@@ -26,7 +26,7 @@ Integers = npt.NDArray[np.int64]
 
 
 class TokenCache:
-    """Reads tokenised pairs.
+    """Reads tokenized pairs.
 
     Args:
         folder: a folder written by `tokenize_pairs`.

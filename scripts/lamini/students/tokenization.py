@@ -1,8 +1,8 @@
-"""Tokenisation of a mixture into a token cache.
+"""Tokenization of a mixture into a token cache.
 
-Prompt and response are tokenised separately, so that no BPE merge crosses their boundary: a prompt
+Prompt and response are tokenized separately, so that no BPE merge crosses their boundary: a prompt
 has the same tokens in training and at inference. With a chat template, the whole conversation is
-tokenised, and a pair whose prompt has other tokens in it is left out. Masked thoughts are part of
+tokenized, and a pair whose prompt has other tokens in it is left out. Masked thoughts are part of
 the prompt, which is not trained on. Length limits belong to the
 recipes and are applied in training, so that all models of a tokenizer share one cache.
 """
@@ -44,7 +44,7 @@ MESSAGES = "messages"
 
 
 def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: TokenizePairs) -> None:
-    """Tokenise all pairs of a mixture.
+    """Tokenize all pairs of a mixture.
 
     Args:
         dataset: Parquet file of the mixture (`instruction`, `response`, ...; optionally
@@ -144,7 +144,7 @@ def _tokenized_parts(
 
     Prompts get the tokenizer's special tokens (T5's end token, LLaMA's begin token), as at
     inference. Responses get only the end token. Text in a response that looks like a special token
-    is tokenised as text, so that no response ends early.
+    is tokenized as text, so that no response ends early.
     """
     backend = tokenizer.backend_tokenizer
     prompts = PromptTokenizer(tokenizer, prompt_format)

@@ -1,6 +1,6 @@
 """Fine-tuning of the students with the paper's batches, on any machine.
 
-The pairs of an optimiser step and its loss depend on the recipe only. Layout, token budget and
+The pairs of an optimizer step and its loss depend on the recipe only. Layout, token budget and
 number of devices change the speed, not the result. The modules, in the order of a run:
 
 - `job` (settings), `launch` and `ranks` (processes), `run` (the run of one process);

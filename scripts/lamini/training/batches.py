@@ -58,7 +58,7 @@ def make_batch(
     """Build the tensors of one micro-batch, on the CPU.
 
     Args:
-        cache: the tokenised pairs.
+        cache: the tokenized pairs.
         pairs: the step's pairs, as rows of the cache.
         weights: loss weight of each supervised token, per pair (`pairs.pair_weights`). Shape
             (pairs,).

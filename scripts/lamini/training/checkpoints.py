@@ -35,7 +35,7 @@ _MODEL, _BEST = "model.safetensors", "best.safetensors"
 
 @dataclass
 class Progress:
-    """State of a run, without weights and optimiser state."""
+    """State of a run, without weights and optimizer state."""
 
     step: int
     """Number of finished steps."""

@@ -78,7 +78,7 @@ class Computation:
         job: settings of the run.
         model: the model, in fp32 on this rank's device.
         start_token: id that fills padding and starts the responses of an encoder-decoder.
-        cache: the tokenised pairs.
+        cache: the tokenized pairs.
         used: the run's pairs, as rows of the cache.
         ranks: the processes of the run.
         work: folder of the run, for measured costs.

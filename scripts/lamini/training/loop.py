@@ -1,4 +1,4 @@
-"""The training loop: optimiser steps, stop signals, checkpoints and exact resume."""
+"""The training loop: optimizer steps, stop signals, checkpoints and exact resume."""
 
 import logging
 import time
@@ -35,7 +35,7 @@ class Trainer:
         job: settings of the run.
         model: the initial model, in fp32.
         start_token: id that fills padding and starts the responses of an encoder-decoder.
-        cache: the tokenised pairs.
+        cache: the tokenized pairs.
         selection: training, held-out and excluded pairs.
         work: folder for checkpoints and telemetry.
         ranks: the processes of the run.
@@ -127,7 +127,7 @@ class Trainer:
             self._checkpoints.remove()
 
     def step(self, step: int) -> StepMetrics:
-        """Run one optimiser step and return its row of metrics.
+        """Run one optimizer step and return its row of metrics.
 
         Args:
             step: index of the step, from 0.

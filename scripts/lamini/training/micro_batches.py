@@ -60,7 +60,7 @@ def measure_costs(
         compute: computes a forward and backward pass of about so many tokens, and returns their
             number with padding.
         device: the GPU.
-        reserved: further memory that the run will need, in bytes (the optimiser's state).
+        reserved: further memory that the run will need, in bytes (the optimizer's state).
         file: file with the measured costs; a resumed run then has the same micro-batches. None:
             they are not kept.
     """

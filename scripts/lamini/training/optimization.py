@@ -1,6 +1,6 @@
-"""Optimisation: learning rate schedule, AdamW, and mixed precision with its loss scale.
+"""Optimization: learning rate schedule, AdamW, and mixed precision with its loss scale.
 
-Weights, gradients and optimiser state are fp32; matrix products may be bf16 or fp16.
+Weights, gradients and optimizer state are fp32; matrix products may be bf16 or fp16.
 
 With `shard_optimizer` each rank keeps the moments of the pieces of the weights that it updates
 (`gradients`): 8 bytes per parameter divided by the number of ranks. The state is stored by
@@ -213,7 +213,7 @@ def protect_t5_from_overflow(model: torch.nn.Module) -> int:
     transformers keeps `wo` in fp32 only for a model that is cast to fp16 as a whole. Under
     autocast, fp16 training of T5 becomes NaN. The input of `wo` is also computed in fp32.
 
-    Feed-forward blocks are recognised by their submodules, because each family related to T5 (mT5,
+    Feed-forward blocks are recognized by their submodules, because each family related to T5 (mT5,
     UMT5, LongT5, Switch with its experts ...) has its own classes.
 
     Returns:

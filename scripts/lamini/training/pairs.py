@@ -1,4 +1,4 @@
-"""Pairs of a run and of each of its optimiser steps.
+"""Pairs of a run and of each of its optimizer steps.
 
 `select_pairs` splits the pairs into training, held-out and excluded ones. `StepPlan` gives the
 pairs of each step, a function of seed, epoch and step only: a run that resumes at step N computes

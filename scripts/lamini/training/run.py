@@ -35,7 +35,7 @@ def train_student(
         tokenized: folder of the token cache.
         output: folder for `work/` (checkpoints, TensorBoard) and, at the end, `final/`.
         gpus: number of GPUs of this machine that may be used.
-        dataset: the tokenised dataset; needed to train on a share of its pairs (`samples`).
+        dataset: the tokenized dataset; needed to train on a share of its pairs (`samples`).
 
     Raises:
         StopRequested: after a stop signal; the state is saved and `final/` is not written.

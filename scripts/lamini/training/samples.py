@@ -30,7 +30,7 @@ def chosen_pairs(
     The held-out pairs depend on `held_out_seed` alone, so they are the same for all shares.
 
     Args:
-        cache: the tokenised dataset.
+        cache: the tokenized dataset.
         recipe: `samples`, `seed`, `held_out_seed` and what `select_pairs` uses.
         dataset: the dataset (Parquet), which has the source of each pair.
 

@@ -84,7 +84,7 @@ def run_clock(
     Args:
         job: settings of the run.
         model: the model.
-        cache: the tokenised pairs.
+        cache: the tokenized pairs.
         training: the training pairs, as rows of the cache.
         ranks: the processes of the run; rank 0 keeps the measured time.
         work: folder of the run.

@@ -1,4 +1,4 @@
-"""Speed, utilisation and TensorBoard curves of a run in progress.
+"""Speed, utilization and TensorBoard curves of a run in progress.
 
 They are written to the log and the working folder. The results contain no timings.
 """

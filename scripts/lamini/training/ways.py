@@ -50,7 +50,7 @@ def pairs_to_prove(cache: TokenCache, used: Integers, most: int) -> Integers:
     """Pairs on which a way is verified: the longest one, and short to medium ones.
 
     Args:
-        cache: the tokenised pairs.
+        cache: the tokenized pairs.
         used: the run's pairs, as rows of the cache.
         most: most tokens of all these pairs together, without the longest one.
 
