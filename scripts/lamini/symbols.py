@@ -1,7 +1,7 @@
 """The paper's symbols of its sets of texts, such as D\u0302_P3 and X_SI: letter, hat and index.
 
 Figures, LaTeX and the report's pages show the hat as mathematics and the index as a subscript. A
-source of one's own may have any other name, which is shown as it is.
+user-defined source may have any other name, which is shown as it is.
 """
 
 import re

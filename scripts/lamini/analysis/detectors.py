@@ -1,7 +1,7 @@
 """Precision and recall of the detectors on labelled samples, with Wilson's intervals.
 
-The samples (`config/detectors`) have two halves: the detectors were written with the half `written`
-in view; only the half `measured` counts. A verb or a noun is right if it equals the label.
+The samples (`config/detectors`) have two halves: the authors of the detectors knew the half
+`written`; only the half `measured` counts. A verb or a noun is right if it equals the label.
 """
 
 from collections.abc import Callable, Iterator, Sequence

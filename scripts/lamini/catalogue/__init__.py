@@ -119,7 +119,7 @@ class Catalogue(Run):
         return [path for item in self.figures.values() for path in item.entry.files(*forms)]
 
     def data_of_others(self, item: Item) -> list[str]:
-        """CSV files of all other tables and figures; of the last ones, none waits for another."""
+        """CSV files of all other tables and figures, except those that have this input too."""
         others = (*self.tables.values(), *self.figures.values())
         return [
             path

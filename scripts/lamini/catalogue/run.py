@@ -148,9 +148,9 @@ class Run:
         return [paths.EVALUATION.format(model=m, task=t) for m in models for t in tasks]
 
     def seed_runs(self, student: str, baseline: str) -> SeedRuns:
-        """Trainings of a student with several seeds, on its own mixture, beside its baseline.
+        """Trainings of a student with several seeds, on its own mixture, each with its baseline.
 
-        A baseline that is a student stands with the training of the same size and seed.
+        If the baseline is a student too, it is the baseline's training of the same size and seed.
         """
         runs, others = self._trainings(student), self._trainings(baseline)
         trained = baseline in self.config.students

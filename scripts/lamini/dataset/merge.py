@@ -33,7 +33,7 @@ PAIRS = SCHEMA.append(THOUGHTS).append(PAIR_MESSAGES)
 REQUIRED = ("instruction", "response", "instruction_source", "id")
 _READERS = 2
 _LARGEST = 1 << 31
-"""Size of a shard, in bytes, that the JSON reader no longer reads."""
+"""Size in bytes from which the JSON reader cannot read a shard."""
 
 
 def merge_pairs(

@@ -37,7 +37,7 @@ class Choosing(Protocol):
         """Process scores. Shape (B, vocabulary)."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """The batch goes on with these of its rows."""
+        """Keep only these rows of the batch, in this order."""
 
 
 class Draws(LogitsProcessor):  # type: ignore[misc]
@@ -64,5 +64,5 @@ class Draws(LogitsProcessor):  # type: ignore[misc]
         return scores - noise.log().to(scores)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """The batch goes on with these of its rows."""
+        """Keep only these rows of the batch, in this order."""
         self._generators = [self._generators[row] for row in rows]

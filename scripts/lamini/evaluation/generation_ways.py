@@ -62,7 +62,7 @@ def choose_way(
     alone = [[number] for number in numbers]
     likelihoods = partial(_likelihoods, generator, sample, forced_tokens)
     pairs = [(np.array(row), np.array(forced_tokens)) for row in sample]
-    # First, as a few models change for good when they meet a short sequence.
+    # First, because a short sequence changes a few models permanently.
     reference = Reference(generator.name, generator.model, pairs)
     generator.shrinks = _can_shrink(generator, sample[-2:], forced_tokens)
     return reference.choose(
@@ -141,5 +141,5 @@ class _ForcedTokens(LogitsProcessor):  # type: ignore[misc]
         return chosen
 
     def keep(self, rows: Sequence[int]) -> None:
-        """The batch goes on with these of its rows, in this order."""
+        """Keep only these rows of the batch, in this order."""
         self._rows = [self._rows[row] for row in rows]

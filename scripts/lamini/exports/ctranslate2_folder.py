@@ -49,8 +49,8 @@ def export_ctranslate2(*, manifest: str | Path, settings: ExportCtranslate2) -> 
 def _convert(config: Any, whole: str, folder: Path, kind: CTranslate2Type) -> None:
     """Convert a saved T5 by CTranslate2's converter.
 
-    The converter scales the decoder's outputs if `tie_word_embeddings` is true, as transformers 5
-    says of every T5. Whether a T5 scales them is in `scale_decoder_outputs` (false in Flan-T5).
+    The converter scales the decoder's outputs if `tie_word_embeddings` is true. transformers 5 sets
+    it for every T5; whether a T5 scales them is in `scale_decoder_outputs` (false in Flan-T5).
     """
     from ctranslate2.converters import TransformersConverter
     from ctranslate2.specs import model_spec

@@ -148,7 +148,7 @@ def _fault(row: _Row, seeds: SeedData) -> str | None:
 
 
 def _repeated(row: _Row, seeds: SeedData, known: dict[str, str]) -> str | None:
-    """That a row of one's own has the prompt of an earlier row. Public collections repeat some."""
+    """Message if a user's own row repeats the prompt of an earlier one; public data repeat some."""
     if seeds.format != "jsonl":
         return None
     first = known.setdefault(prompt_of(row.value, seeds.format), row.place)

@@ -139,7 +139,7 @@ def write_report(
 def _table(path: Path, lineage: Lineage) -> ShownTable:
     """A table (JSON) with what the page shows of it.
 
-    The mark of the demo stands at the table and at its columns, not at each number.
+    The demo is marked once at the table and at its columns, not at each number.
     """
     table: TableFile = read_json(path)
     name = _name(path)

@@ -69,7 +69,7 @@ class Config(Settings):
     (`published_as` of each) instead, without training."""
     sweeps: Annotated[dict[Name, Sweep], Field(exclude_if=lambda sweeps: not sweeps)] = {}
     """Students trained on several sizes of the data, with several seeds: how much data is enough,
-    and how large the chance is."""
+    and how much the results vary by chance."""
     references: list[Name]
     """Reference models that are evaluated."""
     tasks: dict[Name, Task]

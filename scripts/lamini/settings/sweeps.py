@@ -31,8 +31,8 @@ class Sweep(Settings):
     """Tasks among `evaluated_tasks` on which the students are evaluated; null: all of them; empty:
     only the held-out loss is compared."""
     error: Annotated[float, Field(gt=0)] = 1.0
-    """Points above and below the score at the largest size that its 95 % interval may reach;
-    `make plan` shows the cheapest part of the sweep that is that exact."""
+    """Wanted half-width of the 95 % interval of the score at the largest size, in points;
+    `make plan` shows the cheapest part of the sweep that reaches it."""
     seed_deviation: Annotated[float, Field(gt=0)] = 0.5
     """Standard deviation of the mean score between seeds, in points, that `make plan` assumes."""
     version: Version = 1

@@ -1,7 +1,7 @@
 """Reproduction: number of the paper's scores and improvements that agree with ours.
 
 A count of agreements has no meaning without a comparison. Each is shown with two other counts from
-the same code: one of untrained students, and one in which other students replace the right ones.
+the same code: one of untrained students, and one with the other students in place of each student.
 
 In a replication the students learned from another teacher's answers. It has no such counts for its
 students, because their scores are not expected to be the paper's.

@@ -53,7 +53,7 @@ class PendingRequest:
     attempts: int = 0
     failures: int = 0
     broken: int = 0
-    """Answers that the server broke off, or refusals that a proxy may have sent."""
+    """Number of answers that the server broke off, or of refusals that a proxy may have sent."""
     discarded: tuple[int, int] = (0, 0)
     """Estimated prompt and completion tokens of answers that were paid for and discarded."""
     sent_at: float = 0.0

@@ -1,7 +1,7 @@
 """Checks of the contents of the users' files: seeds, instructions of a study, and ratings.
 
-Each fault has its file with line, row or number, and the remedy. All are known before the first
-job, but those that need the texts of a study that is not made yet.
+Each fault has its file with line, row or number, and the remedy. All faults are found before the
+first job, except those that need the texts of a study that does not exist yet.
 """
 
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ _CONFIG, _TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 def lacks_template(place: Location) -> bool:
     """Whether it is certain that a tokenizer has no chat template.
 
-    Files of the hub that are not in its cache yet are downloaded; they have a few kB. If the hub
+    Files of the hub that are not in its cache yet are downloaded (a few kB). If the hub
     can't be reached, the first job that needs the template reports its absence.
 
     Args:

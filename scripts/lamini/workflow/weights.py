@@ -25,8 +25,8 @@ long; training changes bytes everywhere in the file."""
 def with_weights(teacher: Teacher) -> Teacher:
     """The teacher's settings, with the identity of local weights in `model`: `NAME@IDENTITY`.
 
-    Unchanged for endpoints of others, and for weights that do not exist here without a `revision`;
-    `lamini.teacher.server.check_local` reports these before the server is started.
+    Unchanged if the backend is not `local`, or if the weights have no `revision` and are missing
+    here; `lamini.teacher.server.check_local` reports missing ones before the server starts.
     """
     server = teacher.server
     if teacher.backend != "local" or server is None:
