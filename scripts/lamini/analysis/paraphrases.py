@@ -71,7 +71,7 @@ def find_paraphrases(
             `example` (row in its split), `text` (of the example), `similarity`, `id`,
             `instruction_source`, `instruction`, `shared_words` (longest run of words that the
             example shares with any pair; 0: none).
-        settings: params of the rule.
+        settings: the rule's params.
 
     Raises:
         LaminiError: a task's examples cannot be read, or the model cannot be loaded.

@@ -89,7 +89,7 @@ model that it is compared with."""
 
 
 class Pair(BuilderParams):
-    """A student and its initialization."""
+    """A student and its baseline: its initialization, or its twin of another mixture."""
 
     student: NamedModel
     baseline: NamedModel

@@ -68,7 +68,7 @@ def generate_answers(
             model), `prompt_truncated` (number of instruction tokens cut from `prompt` because it
             was too long), `response`, `truncated` (no end token within the limit),
             `response_tokens`, `model`.
-        settings: params of the rule.
+        settings: the rule's params.
         tokens_per_batch: padded tokens of a batch; null: measured on a GPU.
 
     Raises:

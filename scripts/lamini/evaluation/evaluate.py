@@ -67,7 +67,7 @@ def evaluate_model(
 
     Args:
         evals: JSON files to write (`EvaluationResult`), one per task, in the order of the tasks.
-        settings: params of the rule.
+        settings: the rule's params.
         tokens_per_batch: padded tokens computed at once; null: measured on a GPU.
 
     Raises:
@@ -138,7 +138,7 @@ def run_task(
         name: key of the task.
         tasks: the tasks of lm-eval (`tasks.build_tasks`).
         facts: facts of their data.
-        settings: params of the rule.
+        settings: the rule's params.
 
     Returns:
         The result; for each example the texts sent and the answers; and what lm-eval returned.

@@ -56,7 +56,7 @@ def check_export(
         instructions: the user-oriented instructions.
         score: the checkpoint's result on the task (`EvaluationResult`).
         check: JSON file to write (`ExportCheck`).
-        settings: params of the rule.
+        settings: the rule's params.
         threads: threads of llama.cpp or CTranslate2.
 
     Raises:

@@ -63,7 +63,7 @@ def collect_ratings(
         ratings: CSV to write: one row per item and assigned rater; `rater` is `human` or `machine`;
             `rating` is empty if there is no rating yet, or if the item was skipped.
         summary: JSON to write: number of ratings, level shares, comparisons, agreement.
-        settings: params of the rule.
+        settings: the rule's params.
 
     Raises:
         LaminiError: lists all problems of the rating files; or verdicts belong to other items.

@@ -33,7 +33,7 @@ def judge_items(
         verdicts: JSONL to write, in the order of the items, with the ledger of the answers beside
             it: `item`, `digest`, `rating` (null if the answer names no level), `answer`,
             `clipped_characters`, `model`, `request`.
-        settings: params of the rule.
+        settings: the rule's params.
         teacher: address and limits of the teacher.
 
     Returns:

@@ -74,7 +74,7 @@ def select_items(
         rated: JSONL to write, see `lamini.human_evaluation.items.Item`.
         key: JSON to write: subject, stratum and source id of each item.
         funnel: JSON to write: number of instructions left after each step of the selection.
-        settings: params of the rule.
+        settings: the rule's params.
 
     Raises:
         LaminiError: if the answers have different instructions, an excluded id is unknown, or there

@@ -59,7 +59,7 @@ def write_crate(
         config: YAML of the resolved configuration.
         snakefile: the workflow.
         citation: `CITATION.cff`.
-        settings: params of the rule.
+        settings: the rule's params.
         metadata: `ro-crate-metadata.json` in the crate's root, the results folder.
         workflow: path of the Snakefile's copy, below that root.
     """

@@ -91,7 +91,7 @@ def write_report(
         topics: JSON of the topic funnel, or none.
         answers: JSONL of each rated model, in the order of `settings.rated`.
         ratings: CSV of the study of models, or none.
-        settings: params of the rule.
+        settings: the rule's params.
         page: the HTML file of the report.
         answers_page: the HTML file with the answers side by side, which the report links to.
     """
