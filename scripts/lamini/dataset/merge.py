@@ -145,7 +145,7 @@ def finish_dataset(
         logger.info(
             "%s: %s pairs%s", source, f"{counts.rows:,}", dropped and f"; left out: {dropped}"
         )
-    # Without the fingerprint of the user-provided files: it changes with their modification times,
+    # Without the digest of the user-provided files: it changes with their modification times,
     # and every later rule depends on the manifest.
     about = MergedMixture.model_validate(settings.model_dump(exclude={"files", "licenses"}))
     description = DatasetManifest(

@@ -1,6 +1,6 @@
 """Deduplication of a source's instructions: exact, ROUGE-L and MinHash filters, in this order.
 
-Each filter reads the files again. So memory holds fingerprints, words or shingles of the
+Each filter reads the files again. So memory holds hashes, words or shingles of the
 instructions, but not their texts.
 """
 
