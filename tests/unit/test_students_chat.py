@@ -1,10 +1,13 @@
 """Prompt format `chat`: ids are the chat template's everywhere, and only responses are supervised.
 
-The templates of eleven families are in `chat_templates/`.
+The templates of 32 families are in `chat_templates/`. Each is tested on `CONVERSATIONS` random
+conversations; LAMINI_SLOW_TESTS=1 makes them 1,000.
 """
 
 import functools
+import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,22 +39,66 @@ END = "<|end_of_text|>"
 TEMPLATES = Path(__file__).parent / "chat_templates"
 CHATML = ["<|im_start|>", "<|im_end|>"]
 ROLES = ["<|system|>", "<|user|>", "<|assistant|>"]
+HEADERS = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+TURNS = ["<start_of_turn>", "<end_of_turn>"]
+INST = ["[INST]", "[/INST]"]
+COHERE = [f"<|{name}_TOKEN|>" for name in ("START_OF_TURN", "END_OF_TURN", "USER", "CHATBOT")]
+KIMI = [f"<|im_{name}|>" for name in ("system", "user", "assistant", "middle", "end")]
 FAMILIES: dict[str, tuple[list[str], str]] = {
+    "chatml": (CHATML, "<|im_end|>"),
+    "command_r": (COHERE, "<|END_OF_TURN_TOKEN|>"),
+    "deepseek_v2": ([], END),
     "falcon3": (ROLES, END),
-    "gemma3": (["<start_of_turn>", "<end_of_turn>"], "<end_of_turn>"),
+    "gemma2": (TURNS, "<end_of_turn>"),
+    "gemma3": (TURNS, "<end_of_turn>"),
+    "granite3": (["<|start_of_role|>", "<|end_of_role|>"], END),
+    "kimi_k2": (KIMI, "<|im_end|>"),
     "lfm2": (CHATML, "<|im_end|>"),
-    "llama32": (["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"], "<|eot_id|>"),
-    "mistral": (["[INST]", "[/INST]"], END),
+    "llama3": (HEADERS, "<|eot_id|>"),
+    "llama32": (HEADERS, "<|eot_id|>"),
+    "mistral": (INST, END),
+    "mistral_large": ([*INST, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"], END),
+    "mistral_nemo": (INST, END),
+    "mistral_small31": ([*INST, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"], END),
+    "olmo2": ([], END),
+    "openchat35": (["<|end_of_turn|>"], "<|end_of_turn|>"),
     "phi3": ([*ROLES, "<|end|>"], "<|end|>"),
     "phi4": ([*CHATML, "<|im_sep|>"], "<|im_end|>"),
+    "phi4_mini": ([*ROLES, "<|end|>"], END),
+    "qwen25": (CHATML, "<|im_end|>"),
     "qwen3": (CHATML, "<|im_end|>"),
+    "seed_oss": ([], END),
     "smollm2": (CHATML, "<|im_end|>"),
+    "vicuna": ([], END),
     "zephyr": ([], END),
 }
-"""Control tokens and end token of each family; OLMo 3's template is refused."""
+"""Control tokens and end token of each family that can be trained on."""
+BEGINNING = "do not begin the ids of the whole conversation"
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "deepseek_r1_distill": (["<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"], BEGINNING),
+    "glm4": (["[gMASK]", "<sop>", *ROLES], "ends a response with '', which is no control token"),
+    "llama2": ([], f"ends a response with ' {re.escape(END)}', which is no control token"),
+    "nemotron_nano2": (
+        [f"<SPECIAL_{number}>" for number in (10, 11, 12)],
+        r"ends a response with '\\n<SPECIAL_12>\\n\\n', which is no control token",
+    ),
+    "olmo3_think": (CHATML, BEGINNING),
+    "solar": ([], r"ends a response with '\\n\\n', which is no control token"),
+}
+"""Control tokens of the families that are refused in any case, and the reason."""
+SYSTEM = "It's\nbrief: \\n {{ x }}"
+REFUSED_SYSTEM = {
+    "gemma2": "System role not supported",
+    "mistral": BEGINNING,
+    "mistral_nemo": BEGINNING,
+}
+"""Families that are refused with a system message only."""
+NEED_SYSTEM = {"mistral_small31": "writes today's date into the prompt"}
+"""Families that are refused without a system message only."""
 FIXED: dict[str, dict[str, Any]] = {"llama32": {"date_string": "26 Jul 2024"}}
 """Options without which a template cannot be used."""
-CONVERSATIONS = 150
+CONVERSATIONS = 1000 if "LAMINI_SLOW_TESTS" in os.environ else 60
+"""Random conversations of each family; in continuous integration few, for time."""
 
 
 @functools.cache
@@ -64,7 +111,7 @@ def _small() -> str:
 def _tokenizer(family: str) -> Any:
     names = {"bos_token": "<|begin_of_text|>", "eos_token": END}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(_small()), **names)
-    tokens = FAMILIES.get(family, (CHATML, ""))[0]
+    tokens = (FAMILIES | REFUSED)[family][0]
     tokenizer.add_tokens([AddedToken(token, special=True) for token in tokens])
     tokenizer.add_tokens([AddedToken("<think>"), AddedToken("</think>")])
     tokenizer.chat_template = (TEMPLATES / f"{family}.jinja").read_text(encoding="utf-8")
@@ -98,10 +145,8 @@ def _own(
 @pytest.mark.parametrize(
     ("family", "system"),
     [
-        (family, system)
-        for family in FAMILIES
-        for system in (None, "It's\nbrief: \\n {{ x }}")
-        if system is None or family != "mistral"  # refused
+        *((family, None) for family in FAMILIES if family not in NEED_SYSTEM),
+        *((family, SYSTEM) for family in FAMILIES if family not in REFUSED_SYSTEM),
     ],
 )
 def test_ids_are_the_templates_and_exactly_the_response_is_supervised(
@@ -134,6 +179,29 @@ def test_ids_are_the_templates_and_exactly_the_response_is_supervised(
     assert trained > CONVERSATIONS / 3
 
 
+def test_each_template_has_an_outcome() -> None:
+    assert {path.stem for path in TEMPLATES.glob("*.jinja")} == {*FAMILIES, *REFUSED}
+
+
+@pytest.mark.parametrize(
+    ("family", "system", "message"),
+    [
+        *(
+            (family, system, text)
+            for family, (_, text) in REFUSED.items()
+            for system in (None, SYSTEM)
+        ),
+        *((family, SYSTEM, text) for family, text in REFUSED_SYSTEM.items()),
+        *((family, None, text) for family, text in NEED_SYSTEM.items()),
+    ],
+)
+def test_families_without_exact_prompts_are_refused(
+    family: str, system: str | None, message: str
+) -> None:
+    with pytest.raises(LaminiError, match=message):
+        chat_format(_tokenizer(family), ChatTemplate(system=system))
+
+
 @pytest.mark.parametrize(("thinking", "opening"), [(None, "<think>\n\n</think>\n\n"), (False, "")])
 def test_options_are_written_into_the_template(thinking: bool | None, opening: str) -> None:
     options = {} if thinking is None else {"enable_thinking": thinking}
@@ -147,8 +215,6 @@ def test_options_are_written_into_the_template(thinking: bool | None, opening: s
 @pytest.mark.parametrize(
     ("family", "chat", "message"),
     [
-        ("olmo3_think", {}, "do not begin the ids of the whole conversation"),
-        ("mistral", {"system": "Be brief."}, "do not begin the ids of the whole conversation"),
         ("llama32", {}, "writes today's date into the prompt"),
         ("zephyr", {"template": ""}, "no chat template; set `chat.template`"),
         ("zephyr", {"template": "{{ messages[-1].content }}"}, "is no control token"),

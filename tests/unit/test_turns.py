@@ -10,7 +10,16 @@ import polars as pl
 import pytest
 import yaml
 from test_dataset_merge import merge, pair, params, write_shards
-from test_students_chat import CONFIG, CONVERSATIONS, FAMILIES, FIXED, _texts, _tokenizer
+from test_students_chat import (
+    CONFIG,
+    CONVERSATIONS,
+    FAMILIES,
+    FIXED,
+    NEED_SYSTEM,
+    SYSTEM,
+    _texts,
+    _tokenizer,
+)
 from training_cases import recipe
 from writing_endpoint import WritingEndpoint
 
@@ -338,7 +347,9 @@ def _talks(family: str) -> list[list[dict[str, str]]]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_answer_is_trained_after_the_prompt_of_inference(family: str) -> None:
     tokenizer, options = _tokenizer(family), FIXED.get(family, {})
-    form = chat_format(tokenizer, ChatTemplate(options=options))
+    system = SYSTEM if family in NEED_SYSTEM else None
+    first = [] if system is None else [{"role": "system", "content": system}]
+    form = chat_format(tokenizer, ChatTemplate(system=system, options=options))
     check_conversations(form, turns=True, thoughts=False)
     end, talks, trained = FAMILIES[family][1], _talks(family), 0
     for talk, answers in zip(talks, form.tokenize_turns(talks), strict=True):
@@ -347,6 +358,7 @@ def test_each_answer_is_trained_after_the_prompt_of_inference(family: str) -> No
             before = [dict(each) for each in talk[: 2 * number + 1]]
             for each in before[1::2]:
                 each["content"] = _without_thoughts(each["content"])
+            before = [*first, *before]
             given = {"return_dict": False, **options}
             prompt = tokenizer.apply_chat_template(before, add_generation_prompt=True, **given)
             assert one.prompt == prompt

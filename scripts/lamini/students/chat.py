@@ -154,7 +154,7 @@ class ChatFormat(PromptFormat):
         special = (token for token, added in found.items() if added.special)
         return frozenset(token for token in special if found[token].content not in TAGS)
 
-    def _text(self, history: Sequence[Message], response: str | None, **variables: Any) -> str:
+    def _text(self, history: Sequence[Message], response: str | None) -> str:
         messages = [*history]
         if response is not None:
             messages.append(turn("assistant", response))
@@ -163,7 +163,6 @@ class ChatFormat(PromptFormat):
             chat_template=self.template,
             add_generation_prompt=response is None,
             tokenize=False,
-            **variables,
         )
         return text
 
@@ -343,14 +342,12 @@ def _tested(bare: ChatFormat) -> ChatFormat:
 def _check_clock(bare: ChatFormat) -> None:
     """Refuse a template that writes the date: the prompts would change from day to day."""
     asked = [turn("user", "a")]
-    try:
-        stopped = bare._text(asked, None, strftime_now=None)
-    except TypeError:
-        stopped = ""
-    if stopped != bare._text(asked, None):
+    no_clock = "{%- macro strftime_now(form) -%}{%- endmacro +%}"
+    stopped = dataclasses.replace(bare, template=no_clock + bare.template)
+    if stopped._text(asked, None) != bare._text(asked, None):
         raise ValueError(
             "it writes today's date into the prompt; fix it in `chat.options`, for example"
-            ' `date_string: "26 Jul 2024"`'
+            ' `date_string: "26 Jul 2024"`, or by a `chat.system` of your own'
         )
 
 
