@@ -117,11 +117,11 @@ def embeddings(flow: Workflow) -> dict[str, Any]:
 
 def published(flow: Workflow) -> dict[str, Any]:
     """Number of rows of each source in the released dataset."""
-    from lamini.dataset.published import _from_hub
+    from lamini.dataset.published import _batches
 
     assert flow.config.published is not None and flow.config.published.hub is not None
     counts = Counter[str]()
-    for batch in _from_hub(flow.config.published.hub):
+    for batch in _batches(flow.config.published):
         counts.update(batch["instruction_source"].to_pylist())
     return dict(sorted(counts.items()))
 
