@@ -59,7 +59,7 @@ RULES = ("train_model", "evaluate_model", "measure_dataset", "select_topics")
     ("path", "old", "new"),
     [
         ("training/losses.py", "import torch\n", "# Torch.\n\n\nimport torch\n"),
-        ("training/optimization.py", '"""Optimisation: learning', '"""Learning'),
+        ("training/optimization.py", '"""Optimization: learning', '"""Learning'),
         ("errors.py", "class LaminiError(", "VALUE = 1\n\n\nclass LaminiError("),
         ("log.py", "LINE_EVERY_SECONDS = 30.0", "LINE_EVERY_SECONDS = 31.0"),
         ("settings/sources.py", "MAX_SHARDS = 10_000", "MAX_SHARDS = 20_000"),
