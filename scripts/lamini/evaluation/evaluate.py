@@ -1,8 +1,6 @@
 """Evaluation of one model on a batch of tasks; each finished task's result is written at once."""
 
 import logging
-import math
-import numbers
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +11,8 @@ import numpy as np
 import orjson
 import zstandard
 
-from lamini.errors import LaminiError
 from lamini.evaluation.data import DataFacts
+from lamini.evaluation.example_values import check_likelihoods, samples_of, values_of
 from lamini.evaluation.lm_eval_files import (
     group_of,
     write_lm_eval_results,
@@ -28,7 +26,7 @@ from lamini.evaluation.models import (
     model_identity,
     prompt_format_of,
 )
-from lamini.evaluation.results import EvaluationResult, MetricResult, PartResult, summarize
+from lamini.evaluation.results import EvaluationResult, MetricResult, PartResult, Summary, summarize
 from lamini.evaluation.tasks import build_tasks, check_tasks, missing_package
 from lamini.files import (
     atomic_writer,
@@ -89,11 +87,11 @@ def evaluate_model(
         pending[name] = build_tasks(name, tasks[name], evaluation.protocol, evaluation.mirror)
         check_tasks(pending[name][0], tasks[name], evaluation.mirror, evaluation.limit)
     if pending:
-        loaded = language_model(evaluated, evaluation)
-        for name, (built, facts) in pending.items():
-            result, samples, measured = run_task(loaded, name, built, facts, settings)
+        loaded = load_language_model(evaluated, evaluation)
+        for name, (built, data) in pending.items():
+            result, examples, measured = run_task(loaded, name, built, data, settings)
             if evaluation.samples:
-                _write_samples(_work_file(_samples_file(outputs[name])), samples)
+                _write_examples(_work_file(_samples_file(outputs[name])), examples)
             if evaluation.lm_eval_files:
                 results_file, samples_file = map(_work_file, _lm_eval_files(outputs[name]))
                 write_lm_eval_results(results_file, measured, evaluated.model)
@@ -108,7 +106,7 @@ def evaluate_model(
         write_json(output, read_json(_work_file(output))["result"])
 
 
-def language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
+def load_language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> Any:
     """Load a model as lm-eval's model (`harness.LaminiLM`)."""
     from lamini.evaluation.harness import LaminiLM
 
@@ -128,54 +126,95 @@ def run_task(
     language_model: Any,
     name: str,
     tasks: Mapping[str, "ConfigurableTask"],
-    facts: DataFacts,
+    data: DataFacts,
     settings: EvaluateModel,
 ) -> tuple[EvaluationResult, list[dict[str, object]], Measured]:
     """Evaluate one task, or the tasks of a group.
 
     Args:
-        language_model: the model (`language_model`).
+        language_model: the model (`load_language_model`).
         name: key of the task.
         tasks: the tasks of lm-eval (`tasks.build_tasks`).
-        facts: facts of their data.
+        data: origin and SHA-256 of their data.
         settings: the rule's params.
 
     Returns:
         The result; for each example the texts sent and the answers; and what lm-eval returned.
     """
-    import lm_eval
-
-    evaluated, evaluation, wanted = settings.model, settings.evaluation, settings.tasks[name]
-    metric, chat = wanted.metric, evaluated.chat
-    counts = [min(len(t.eval_docs), evaluation.limit or sys.maxsize) for t in tasks.values()]
-    logger.info("%s: %d examples", name, sum(counts))
-    before = language_model.encoder.truncated
-    metrics = [metric, *wanted.other_metrics]
-    try:
-        with np.errstate(divide="ignore", invalid="ignore"):  # a blank choice has length 0
-            measured: Measured = lm_eval.evaluate(
-                language_model,
-                {"tasks": tasks, "groups": group_of(name, tasks, metrics)},
-                limit=evaluation.limit,
-                bootstrap_iters=evaluation.replicates if evaluation.lm_eval_files else 0,
-                system_instruction=chat.system if chat else None,
-                apply_chat_template=chat is not None,
-                fewshot_as_multiturn=chat is not None and wanted.fewshot_as_multiturn,
-            )
-    except ImportError as error:
-        raise missing_package(name, error) from error
-    samples = _of_filter(name, measured["samples"], metric)
-    sent = [
-        [language_model.encoder.texts(*arguments[:2]) for arguments in sample["arguments"]]
-        for sample in samples
+    encoder, task = language_model.encoder, settings.tasks[name]
+    metric = task.metric
+    logger.info("%s: %d examples", name, sum(_counts(tasks, settings.evaluation)))
+    truncated_before = encoder.truncated
+    measured = _measure(language_model, name, tasks, settings)
+    samples = samples_of(name, measured, metric)
+    texts = [
+        [encoder.texts(*arguments[:2]) for arguments in sample["arguments"]] for sample in samples
     ]
     reasons: list[list[str | None]] = [[] for _ in samples]
     first = next(iter(tasks.values()))
     if first.OUTPUT_TYPE != "generate_until":
-        unscorable = language_model.encoder.unscorable
-        reasons = [[unscorable.get(texts) for texts in of_example] for of_example in sent]
-        _check_likelihoods(name, samples, reasons)
-    values = _values(name, samples, metric, reasons)
+        reasons = [[encoder.unscorable.get(text) for text in of_example] for of_example in texts]
+        check_likelihoods(name, samples, reasons)
+    values = values_of(name, samples, metric, reasons)
+    truncated = encoder.truncated - truncated_before
+    _warn(name, samples, reasons, truncated)
+    result = EvaluationResult(
+        **_conditions(settings),
+        **_score(name, tasks, values, settings),
+        **language_model.layout(),
+        task=name,
+        task_version=first.VERSION,
+        requests_hash=stable_hash(texts),
+        truncated=truncated,
+        unscorable=sum(reason is not None for of_example in reasons for reason in of_example),
+        data=data,
+        **_other_metrics(name, measured, reasons, settings),
+    )
+    return result, [_example(s, t, metric) for s, t in zip(samples, texts, strict=True)], measured
+
+
+def _counts(tasks: Mapping[str, "ConfigurableTask"], evaluation: Evaluation) -> list[int]:
+    """Number of evaluated examples of each task."""
+    return [min(len(task.eval_docs), evaluation.limit or sys.maxsize) for task in tasks.values()]
+
+
+def _measure(
+    language_model: Any,
+    name: str,
+    tasks: Mapping[str, "ConfigurableTask"],
+    settings: EvaluateModel,
+) -> Measured:
+    """Run lm-eval on the tasks.
+
+    Raises:
+        LaminiError: if a metric needs a package that is missing.
+    """
+    import lm_eval
+
+    task, evaluation, chat = settings.tasks[name], settings.evaluation, settings.model.chat
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):  # a blank choice has length 0
+            measured: Measured = lm_eval.evaluate(
+                language_model,
+                {
+                    "tasks": tasks,
+                    "groups": group_of(name, tasks, [task.metric, *task.other_metrics]),
+                },
+                limit=evaluation.limit,
+                bootstrap_iters=evaluation.replicates if evaluation.lm_eval_files else 0,
+                system_instruction=chat.system if chat else None,
+                apply_chat_template=chat is not None,
+                fewshot_as_multiturn=chat is not None and task.fewshot_as_multiturn,
+            )
+    except ImportError as error:
+        raise missing_package(name, error) from error
+    return measured
+
+
+def _warn(
+    name: str, samples: list[Sample], reasons: list[list[str | None]], truncated: int
+) -> None:
+    """Warn about texts that can't be scored, and about truncated contexts."""
     unscored = [
         f"row {sample['doc_id'] + 1} ({reason})"
         for sample, of_example in zip(samples, reasons, strict=True)
@@ -190,81 +229,70 @@ def run_task(
             ", ".join(unscored[:_MAX_NAMED_ROWS]),
             " ..." if len(unscored) > _MAX_NAMED_ROWS else "",
         )
-    truncated = language_model.encoder.truncated - before
     if truncated:
         logger.warning("%s: the context of %d requests was truncated at its start", name, truncated)
+
+
+def _conditions(settings: EvaluateModel) -> dict[str, Any]:
+    """Fields of the result that the model and the settings determine."""
+    evaluated, versions = settings.model, package_versions()
+    return {
+        "model": evaluated.model,
+        "protocol": settings.evaluation.protocol,
+        "precision": _precision(settings.evaluation),
+        "prompt_format": evaluated.prompt_format,
+        "model_path": evaluated.path,
+        "model_revision": evaluated.revision,
+        "model_manifest_sha256": manifest_sha256(evaluated),
+        "packages": {name: versions[name] for name in ("lm_eval", "torch", "transformers")},
+    }
+
+
+def _score(
+    name: str,
+    tasks: Mapping[str, "ConfigurableTask"],
+    values: Sequence[float],
+    settings: EvaluateModel,
+) -> dict[str, Any]:
+    """Fields of the result that are computed from the values of the examples."""
+    task = settings.tasks[name]
+    fields: dict[str, Any] = {
+        "metric": task.metric,
+        **_summary(name, values, settings),
+        "examples": len(values),
+        "examples_published": task.examples,
+        "values": _rounded(values),
+    }
+    if task.num_fewshot:
+        fields["num_fewshot"] = task.num_fewshot
+    if task.data.configs is not None:
+        fields["parts"] = _parts(tasks, _counts(tasks, settings.evaluation), values)
+    return fields
+
+
+def _other_metrics(
+    name: str, measured: Measured, reasons: Sequence[list[str | None]], settings: EvaluateModel
+) -> dict[str, Any]:
+    """Field of the result for `tasks.{name}.other_metrics`; empty if the task has none."""
+    results = {}
+    for metric in settings.tasks[name].other_metrics:
+        values = values_of(name, samples_of(name, measured, metric), metric, reasons)
+        summary = _summary(name, values, settings)
+        results[metric] = MetricResult(**summary, values=_rounded(values))
+    return {"other_metrics": results} if results else {}
+
+
+def _summary(name: str, values: Sequence[float], settings: EvaluateModel) -> Summary:
     seed = derive_seed("evaluate_model", name)
-    versions = package_versions()
-    more: dict[str, Any] = {}
-    if wanted.num_fewshot:
-        more["num_fewshot"] = wanted.num_fewshot
-    if wanted.other_metrics:
-        more["other_metrics"] = {
-            other: _metric_result(
-                _values(name, _of_filter(name, measured["samples"], other), other, reasons),
-                evaluation.replicates,
-                seed,
-            )
-            for other in wanted.other_metrics
-        }
-    if wanted.data.configs is not None:
-        more["parts"] = _parts(tasks, counts, values)
-    result = EvaluationResult(
-        model=evaluated.model,
-        task=name,
-        metric=metric,
-        **summarize(values, evaluation.replicates, seed),
-        examples=len(values),
-        examples_published=settings.tasks[name].examples,
-        task_version=first.VERSION,
-        requests_hash=stable_hash(sent),
-        truncated=truncated,
-        unscorable=len(unscored),
-        **language_model.layout(),
-        values=[round(value, 6) for value in values],
-        data=facts,
-        protocol=evaluation.protocol,
-        precision=_precision(evaluation),
-        prompt_format=evaluated.prompt_format,
-        model_path=evaluated.path,
-        model_revision=evaluated.revision,
-        model_manifest_sha256=manifest_sha256(evaluated),
-        packages={name: versions[name] for name in ("lm_eval", "torch", "transformers")},
-        **more,
-    )
-    kept = [_sample(s, t, metric) for s, t in zip(samples, sent, strict=True)]
-    return result, kept, measured
+    return summarize(values, settings.evaluation.replicates, seed)
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 6) for value in values]
 
 
 def _precision(evaluation: Evaluation) -> Precision:
     return choose_precision(evaluation.precision, choose_device(), before_ampere="fp32")
-
-
-def _of_filter(name: str, samples: Mapping[str, Sequence[Sample]], metric: str) -> list[Sample]:
-    """Samples in the order of the tasks and their examples, of the filter that a metric names.
-
-    If a task has several lm-eval filters and the metric names none, those of the first are kept.
-
-    Raises:
-        LaminiError: if the task has no filter of this name.
-    """
-    kept: list[Sample] = []
-    for of_task in samples.values():
-        filters = list(dict.fromkeys(sample["filter"] for sample in of_task))
-        wanted = metric.partition(",")[2] or filters[0]
-        if wanted not in filters:
-            raise LaminiError(
-                f"tasks.{name}: metric {metric}: the task has no filter {wanted}; it has"
-                f" {', '.join(filters)}"
-            )
-        mine = (sample for sample in of_task if sample["filter"] == wanted)
-        kept += sorted(mine, key=lambda sample: sample["doc_id"])
-    return kept
-
-
-def _metric_result(values: list[float], replicates: int, seed: int) -> MetricResult:
-    rounded = [round(value, 6) for value in values]
-    return MetricResult(**summarize(values, replicates, seed), values=rounded)
 
 
 def _parts(
@@ -279,64 +307,10 @@ def _parts(
     }
 
 
-def _check_likelihoods(name: str, samples: list[Sample], reasons: list[list[str | None]]) -> None:
-    """Refuse a log-likelihood that is not finite although its text can be scored."""
-    for sample, of_example in zip(samples, reasons, strict=True):
-        for (likelihood, _), reason in zip(sample["filtered_resps"], of_example, strict=True):
-            if reason is None and not math.isfinite(likelihood):
-                raise LaminiError(
-                    f"{name}: the log-likelihood of example {sample['doc_id']} is not finite;"
-                    " the model's weights are damaged, or the range of its precision is too small"
-                    " (set `evaluation.precision: fp32`)"
-                )
-
-
-def _values(
-    name: str, samples: Sequence[Sample], metric: str, reasons: Sequence[list[str | None]]
-) -> list[float]:
-    """Metric of each example."""
-    measured = metric.partition(",")[0]
-    return [
-        _value(name, sample, measured, of_example)
-        for sample, of_example in zip(samples, reasons, strict=True)
-    ]
-
-
-def _value(name: str, sample: Sample, metric: str, reasons: list[str | None]) -> float:
-    """Metric of one example; 0 if its unscorable texts leave no choices to compare.
-
-    Raises:
-        LaminiError: if the task does not measure the metric per example.
-    """
-    values = metric_values(sample)
-    if metric not in values:
-        raise LaminiError(
-            f"tasks.{name}.metric: the task does not measure {metric}; it has"
-            f" {', '.join(sample['metrics'])}"
-        )
-    value = values[metric]
-    if not isinstance(value, numbers.Real | np.bool_):
-        raise LaminiError(
-            f"tasks.{name}.metric: {metric} has no value per example, unlike accuracy;"
-            f" the task has {', '.join(sample['metrics'])}"
-        )
-    found = [reason for reason in reasons if reason is not None]
-    if not found:
-        return float(value)
-    if not math.isfinite(value):
-        raise LaminiError(
-            f"tasks.{name}.metric: {metric} has no value for row {sample['doc_id'] + 1}: one of its"
-            f" texts can't be scored ({found[0]}); use another metric, for example acc"
-        )
-    # Mutual information also needs the likelihood of the choice alone, which can't be scored.
-    nothing = len(found) == len(reasons) or metric == "acc_mutual_info"
-    return 0.0 if nothing else float(value)
-
-
-def _sample(sample: Sample, sent: list[tuple[str, str]], metric: str) -> dict[str, object]:
+def _example(sample: Sample, texts: list[tuple[str, str]], metric: str) -> dict[str, object]:
     return {
         "example": sample["doc_id"],
-        "sent": [{"context": context, "continuation": text} for context, text in sent],
+        "sent": [{"context": context, "continuation": text} for context, text in texts],
         "answers": sample["filtered_resps"],
         "target": sample["target"],
         metric: metric_values(sample)[metric.partition(",")[0]],
@@ -352,11 +326,11 @@ def _lm_eval_files(output: Path) -> list[Path]:
     return [folder / f"results_{task}.json", folder / f"samples_{task}.jsonl"]
 
 
-def _write_samples(path: Path, samples: Iterable[Mapping[str, object]]) -> None:
+def _write_examples(path: Path, examples: Iterable[Mapping[str, object]]) -> None:
     packer = zstandard.ZstdCompressor(level=9)
     with atomic_writer(path, "wb") as handle, packer.stream_writer(handle, closefd=False) as packed:
-        for sample in samples:
-            packed.write(orjson.dumps(sample, option=_LINE, default=str))
+        for example in examples:
+            packed.write(orjson.dumps(example, option=_LINE, default=str))
 
 
 # --- Kept results. If a job is stopped, or Snakemake does not see its end, Snakemake removes the

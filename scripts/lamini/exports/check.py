@@ -18,7 +18,7 @@ from typing import Any, get_args
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import answer_prompts
 from lamini.evaluation.decoding import Decoding
-from lamini.evaluation.evaluate import language_model, run_task
+from lamini.evaluation.evaluate import load_language_model, run_task
 from lamini.evaluation.generation import Generator
 from lamini.evaluation.models import prompt_format_of
 from lamini.evaluation.requests import TokenRequest
@@ -74,7 +74,7 @@ def check_export(
     def opened(room: int) -> AbstractContextManager[Runtime]:
         return LlamaCpp(exported, room, threads) if gguf else CTranslate2(exported.parent, threads)
 
-    model = language_model(evaluated, evaluation)
+    model = load_language_model(evaluated, evaluation)
     counts = _compare_answers(model, Path(instructions), settings, opened)
     scorer = FileScorer(opened, position_limits(model.model)[1] if gguf else None)
     model.scorer = scorer
