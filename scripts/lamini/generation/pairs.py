@@ -5,7 +5,7 @@ truncated answers are flagged, not dropped; the mixture's settings exclude them.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lamini.files import derive_seed, write_jsonl
@@ -22,6 +22,7 @@ from lamini.settings.teacher import Teacher
 from lamini.teacher import (
     Answer,
     Request,
+    TeacherSession,
     chat_request,
     count_tokens,
     counted_tokens,
@@ -62,62 +63,6 @@ def generate_pairs(
     """
     ledger = ledger_path(pairs)
     total = sum(1 for _ in read_queries(queries))
-    several = settings.several
-    counts: Counter[str] = Counter()
-    flags: Counter[str] = Counter()
-    finish_reasons: Counter[str] = Counter()
-    models: Counter[str] = Counter()
-    verdicts = 0
-    ended: Counter[str] = Counter()
-    lengths: Counter[str] = Counter()
-    further = 0
-
-    def counted(answer: Answer) -> None:
-        count_tokens(counts, answer)
-        finish_reasons[answer.finish_reason] += 1
-        models[answer.model] += 1
-
-    def candidates() -> Iterator[list[PairRow]]:
-        """The pairs of each query: one, or several to choose from."""
-        asked = session.ask(_requests(queries, settings))
-        answered = groups_of(asked, several.per_query if several else 1)
-        for query, answers in zip(read_queries(queries), answered, strict=True):
-            for answer in answers:
-                counted(answer)
-            yield [_pair(query, answer) for answer in answers]
-
-    def chosen() -> Iterator[PairRow]:
-        nonlocal verdicts
-        if several is None:
-            yield from (row for (row,) in candidates())
-        elif several.by == "agreement":
-            yield from map(choose, candidates())
-        else:
-            for row, answers in judged_pairs(session, list(candidates()), settings):
-                verdicts += len(answers)
-                for answer in answers:
-                    count_tokens(counts, answer)
-                yield row
-
-    def with_turns() -> Iterator[PairRow]:
-        nonlocal further
-        if settings.turns is None:
-            yield from chosen()
-            return
-        talks = Conversations(session, settings, counted)
-        later = [query.get("later_turns", []) for query in read_queries(queries)]
-        rows = talks.extend(list(chosen()), later)
-        further = talks.requests
-        ended.update(talks.ended)
-        lengths.update(str(len(row["messages"]) // 2) for row in rows)
-        yield from rows
-
-    def rows() -> Iterator[PairRow]:
-        for row in with_turns():
-            flags.update(row["flags"])
-            progress.advance()
-            yield row
-
     with (
         open_teacher(
             teacher,
@@ -127,23 +72,108 @@ def generate_pairs(
         ) as session,
         Progress(total, "pairs", details=session.status) as progress,
     ):
-        write_jsonl(pairs, rows())
-    PairReport(
-        stage="pairs",
-        source=settings.source,
-        shard=shard,
-        wanted=total,
-        accepted=total - flags["empty"],
-        requests=total * (several.per_query if several else 1) + verdicts + further,
-        flags=flags,
-        **counted_tokens(counts),
-        finish_reasons=finish_reasons,
-        asked_model=settings.model,
-        models=models,
-        **({"choice": name} if (name := _choice_name(settings)) else {}),
-        **({"turns": lengths, "ended": ended} if settings.turns else {}),
-    ).write(report)
+        shard_pairs = ShardPairs(session, queries, settings)
+        write_jsonl(pairs, shard_pairs.rows(progress.advance))
+    shard_pairs.report(shard, total).write(report)
     return {"ledger": str(ledger)}
+
+
+class ShardPairs:
+    """The pairs of one shard of queries, and counts of the answers that they are made from.
+
+    Args:
+        session: the teacher.
+        queries: output of `select_queries`.
+        settings: the rule's params.
+    """
+
+    def __init__(self, session: TeacherSession, queries: Path, settings: GeneratePairs) -> None:
+        self._session, self._queries, self._settings = session, queries, settings
+        self._answers_per_query = settings.several.per_query if settings.several else 1
+        self._tokens: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._finish_reasons: Counter[str] = Counter()
+        self._models: Counter[str] = Counter()
+        self._requests_of_verdicts = 0
+        self._requests_of_turns = 0
+        self._ended: Counter[str] = Counter()
+        self._turns: Counter[str] = Counter()
+
+    def rows(self, advance: Callable[[], None]) -> Iterator[PairRow]:
+        """Request the answers and make the pairs, in the queries' order.
+
+        Args:
+            advance: called for each pair.
+        """
+        for row in self._conversations() if self._settings.turns else self._chosen():
+            self._flags.update(row["flags"])
+            advance()
+            yield row
+
+    def _count(self, answer: Answer) -> None:
+        count_tokens(self._tokens, answer)
+        self._finish_reasons[answer.finish_reason] += 1
+        self._models[answer.model] += 1
+
+    def _candidates(self) -> Iterator[list[PairRow]]:
+        """The pairs of each query: one, or several to choose from."""
+        answered = self._session.ask(_requests(self._queries, self._settings))
+        groups = groups_of(answered, self._answers_per_query)
+        for query, answers in zip(read_queries(self._queries), groups, strict=True):
+            for answer in answers:
+                self._count(answer)
+            yield [_pair(query, answer) for answer in answers]
+
+    def _chosen(self) -> Iterator[PairRow]:
+        """One pair for each query."""
+        several = self._settings.several
+        if several is None:
+            yield from (row for (row,) in self._candidates())
+        elif several.by == "agreement":
+            yield from map(choose, self._candidates())
+        else:
+            candidates = list(self._candidates())
+            for row, verdicts in judged_pairs(self._session, candidates, self._settings):
+                self._requests_of_verdicts += len(verdicts)
+                for verdict in verdicts:
+                    count_tokens(self._tokens, verdict)
+                yield row
+
+    def _conversations(self) -> list[PairRow]:
+        """The chosen pairs with the further turns of their conversations."""
+        conversations = Conversations(self._session, self._settings, self._count)
+        later = [query.get("later_turns", []) for query in read_queries(self._queries)]
+        rows = conversations.extend(list(self._chosen()), later)
+        self._requests_of_turns = conversations.requests
+        self._ended.update(conversations.ended)
+        self._turns.update(str(len(row["messages"]) // 2) for row in rows)
+        return rows
+
+    def report(self, shard: str, total: int) -> PairReport:
+        """Counts of the shard, after its last pair.
+
+        Args:
+            shard: name of the shard.
+            total: number of queries.
+        """
+        settings = self._settings
+        first_turns = total * self._answers_per_query
+        choice = _choice_name(settings)
+        return PairReport(
+            stage="pairs",
+            source=settings.source,
+            shard=shard,
+            wanted=total,
+            accepted=total - self._flags["empty"],
+            requests=first_turns + self._requests_of_verdicts + self._requests_of_turns,
+            flags=self._flags,
+            **counted_tokens(self._tokens),
+            finish_reasons=self._finish_reasons,
+            asked_model=settings.model,
+            models=self._models,
+            **({"choice": choice} if choice else {}),
+            **({"turns": self._turns, "ended": self._ended} if settings.turns else {}),
+        )
 
 
 def _choice_name(settings: GeneratePairs) -> str:
@@ -166,9 +196,9 @@ def _requests(queries: Path, settings: GeneratePairs) -> Iterator[Request]:
         for sample in range(settings.several.per_query if settings.several else 1):
             seed = None
             if settings.seed_requests:
-                place = [settings.seed, instruction, *([sample] if sample else [])]
+                parts = [settings.seed, instruction, *([sample] if sample else [])]
                 # 31 bits: accepted by every server.
-                seed = derive_seed("generate_pairs", *place) >> 32
+                seed = derive_seed("generate_pairs", *parts) >> 32
             yield chat_request(
                 settings.model,
                 [system, {"role": "user", "content": instruction}],
