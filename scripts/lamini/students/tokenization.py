@@ -59,69 +59,35 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     """
     location = settings.tokenizer
     tokenizer = load_tokenizer(location.path, location.revision, pad_token=settings.pad_token)
-    there = pl.read_parquet_schema(dataset)
-    columns = [name for name in ("instruction", "response", MESSAGES) if name in there]
-    pairs = pl.read_parquet(dataset, columns=columns)
+    pairs = _read_pairs(dataset)
+    chat = None if settings.chat is None else chat_format(tokenizer, settings.chat)
+    _check_chat(dataset, chat, MESSAGES in pairs.columns, settings)
     folder = Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
-    token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
-    lengths: list[Integers] = []
-    chat = None if settings.chat is None else chat_format(tokenizer, settings.chat)
     problems: dict[int, str] = {}
     rows: list[int] = []
     masked = settings.thinking == "mask"
-    if MESSAGES in columns and chat is None:
-        raise LaminiError(
-            f"{dataset}: has conversations, but tokenizer {location.path} has prompt_format:"
-            f" {settings.prompt_format}; they need prompt_format: chat"
-        )
-    if chat is not None:
-        thoughts = settings.thinking is not None
-        check_conversations(chat, turns=MESSAGES in columns, thoughts=thoughts)
-    with atomic_writer(folder / TOKENS, "wb") as handle, Progress(len(pairs), "pairs") as progress:
-        for part in (
-            _tokenized_parts(pairs, tokenizer, settings.prompt_format, masked)
-            if chat is None
-            else _conversations(pairs, chat, problems, rows, masked)
-        ):
-            lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
-            ids = itertools.chain.from_iterable(part)
-            handle.write(np.fromiter(ids, token_type, int(lengths[-1].sum())).tobytes())
-            progress.advance(min(PAIRS_AT_ONCE, len(pairs) - progress.done))
-    boundaries = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
-    with atomic_writer(folder / BOUNDARIES, "wb") as handle:
-        np.save(handle, boundaries)
+    parts = (
+        _tokenized_parts(pairs, tokenizer, settings.prompt_format, masked)
+        if chat is None
+        else _conversations(pairs, chat, problems, rows, masked)
+    )
+    token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
+    boundaries = _write_tokens(folder, parts, token_type, len(pairs))
     count = (len(boundaries) - 1) // 2
-    no_text = (pairs["response"].str.strip_chars() == "").fill_null(True)
-    if MESSAGES in columns:
-        empty = np.flatnonzero(no_text.to_numpy()[rows]).tolist()
-        with atomic_writer(folder / CONVERSATIONS, "wb") as handle:
-            np.save(handle, np.array(rows, np.int64))
-    else:
-        empty = no_text.arg_true().to_list()
-        (folder / CONVERSATIONS).unlink(missing_ok=True)  # of an earlier dataset
+    _write_rows(folder, rows if MESSAGES in pairs.columns else None)
+    empty = _without_response(pairs, rows)
     if len(empty) == count:
         raise LaminiError(f"{dataset}: none of its {len(pairs)} pairs has a response")
     unusable = problems | dict.fromkeys(empty, "empty_response")
     if len(unusable) == count:
         raise LaminiError(f"{dataset}: the chat template fits none of its {len(pairs)} pairs")
-    write_jsonl(
-        folder / UNUSABLE, ({"pair": row, "reason": unusable[row]} for row in sorted(unusable))
-    )
-    if empty:
-        logger.warning("%d pairs have no response; listed in %s", len(empty), folder / UNUSABLE)
-    if len(unusable) > len(empty):
-        logger.warning(
-            "%d pairs are left out, because the text of a control token is in their response, or"
-            " the chat template gives their prompt other tokens in the conversation; listed in %s",
-            len(unusable) - len(empty),
-            folder / UNUSABLE,
-        )
+    _write_unusable(folder, unusable)
     write_folder_manifest(
         folder,
         {
             "pairs": count,
-            **({"conversations": len(pairs)} if MESSAGES in columns else {}),
+            **({"conversations": len(pairs)} if MESSAGES in pairs.columns else {}),
             "unusable": len(unusable),
             "dataset_sha256": sha256_file(dataset),
             "prompt_format": settings.prompt_format,
@@ -131,10 +97,95 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
             "vocabulary": len(tokenizer),
             "eos_token_id": chat.end if chat else tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
-            "prompt_tokens": _length_facts(np.diff(boundaries)[0::2]),
-            "response_tokens": _length_facts(np.diff(boundaries)[1::2]),
+            "prompt_tokens": _length_statistics(np.diff(boundaries)[0::2]),
+            "response_tokens": _length_statistics(np.diff(boundaries)[1::2]),
         },
     )
+
+
+def _read_pairs(dataset: str | Path) -> pl.DataFrame:
+    """Instructions and responses, and the conversations if the dataset has some."""
+    schema = pl.read_parquet_schema(dataset)
+    columns = [name for name in ("instruction", "response", MESSAGES) if name in schema]
+    return pl.read_parquet(dataset, columns=columns)
+
+
+def _check_chat(
+    dataset: str | Path, chat: ChatFormat | None, conversations: bool, settings: TokenizePairs
+) -> None:
+    """Refuse conversations without a chat template, or with one that can't have them."""
+    if chat is not None:
+        check_conversations(chat, turns=conversations, thoughts=settings.thinking is not None)
+    elif conversations:
+        raise LaminiError(
+            f"{dataset}: has conversations, but tokenizer {settings.tokenizer.path} has"
+            f" prompt_format: {settings.prompt_format}; they need prompt_format: chat"
+        )
+
+
+def _write_tokens(
+    folder: Path, parts: Iterator[list[list[int]]], token_type: np.dtype, pairs: int
+) -> Integers:
+    """Write all token ids, and where each prompt and response begins.
+
+    Args:
+        folder: folder of the cache.
+        parts: token ids of prompt, response, prompt, response ...
+        token_type: integer type of the ids.
+        pairs: number of rows of the dataset, for the progress.
+
+    Returns:
+        The boundaries. Shape (2 * pairs + 1,).
+    """
+    lengths: list[Integers] = []
+    with atomic_writer(folder / TOKENS, "wb") as handle, Progress(pairs, "pairs") as progress:
+        for part in parts:
+            lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
+            ids = itertools.chain.from_iterable(part)
+            handle.write(np.fromiter(ids, token_type, int(lengths[-1].sum())).tobytes())
+            progress.advance(min(PAIRS_AT_ONCE, pairs - progress.done))
+    boundaries = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    with atomic_writer(folder / BOUNDARIES, "wb") as handle:
+        np.save(handle, boundaries)
+    return boundaries
+
+
+def _write_rows(folder: Path, rows: list[int] | None) -> None:
+    """Write the row of each pair of conversations; None: the dataset has none."""
+    if rows is None:
+        (folder / CONVERSATIONS).unlink(missing_ok=True)  # of an earlier dataset
+        return
+    with atomic_writer(folder / CONVERSATIONS, "wb") as handle:
+        np.save(handle, np.array(rows, np.int64))
+
+
+def _without_response(pairs: pl.DataFrame, rows: list[int]) -> list[int]:
+    """Numbers of the pairs whose row has an empty response.
+
+    Args:
+        pairs: rows of the dataset.
+        rows: the row of each pair of conversations.
+    """
+    empty = (pairs["response"].str.strip_chars() == "").fill_null(True)
+    if MESSAGES in pairs.columns:
+        return np.flatnonzero(empty.to_numpy()[rows]).tolist()
+    return empty.arg_true().to_list()
+
+
+def _write_unusable(folder: Path, unusable: dict[int, str]) -> None:
+    """Write the pairs that cannot be trained on, with the reasons, and warn about them."""
+    path = folder / UNUSABLE
+    write_jsonl(path, ({"pair": pair, "reason": unusable[pair]} for pair in sorted(unusable)))
+    empty = sum(reason == "empty_response" for reason in unusable.values())
+    if empty:
+        logger.warning("%d pairs have no response; listed in %s", empty, path)
+    if len(unusable) > empty:
+        logger.warning(
+            "%d pairs are left out, because the text of a control token is in their response, or"
+            " the chat template gives their prompt other tokens in the conversation; listed in %s",
+            len(unusable) - empty,
+            path,
+        )
 
 
 def _tokenized_parts(
@@ -187,14 +238,14 @@ def _conversations(
             known = part[MESSAGES].to_list()
             conversations = [a or b for a, b in zip(known, conversations, strict=True)]
         tokenized = chat.tokenize_turns(conversations, masked=masked)
-        found = []
+        ids: list[list[int]] = []
         for row, answers in enumerate(tokenized, start=start):
             for pair in answers:
                 if pair.problem is not None:
                     problems[len(rows)] = pair.problem
                 rows.append(row)
-                found += [pair.prompt, pair.response]
-        yield found
+                ids += [pair.prompt, pair.response]
+        yield ids
 
 
 def _with_masked_thoughts(
@@ -213,7 +264,7 @@ def _ended(ids: list[int], end: int) -> list[int]:
     return [*(ids if end not in ids else [i for i in ids if i != end]), end]
 
 
-def _length_facts(lengths: Integers) -> dict[str, float]:
+def _length_statistics(lengths: Integers) -> dict[str, float]:
     """Total, mean and quantiles of token counts."""
     quantiles = np.quantile(lengths, [0.5, 0.99], method="lower")
     return {
