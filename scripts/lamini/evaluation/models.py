@@ -52,7 +52,7 @@ def model_identity(evaluated: EvaluatedModel) -> Any:
     folder = Path(evaluated.path)
     if folder.is_dir():
         files = {file.name: file.stat() for file in sorted(folder.iterdir()) if file.is_file()}
-        return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in files.items()]
+        return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files.items()]
     return commit_to_read(evaluated.path, evaluated.revision)
 
 
@@ -79,7 +79,6 @@ def load_model(
         LaminiError: if the model is missing, damaged, incomplete or of another architecture, does
             not fit the protocol, or does not fit into the memory of the device.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.utils.logging import disable_progress_bar
 
     switch_off_faulty_kernels()
@@ -87,35 +86,14 @@ def load_model(
     if Path(evaluated.path).is_dir():
         disable_progress_bar()  # useful only for downloads; loading a folder is fast
     base = base_of_adapter(evaluated.path)
-    place = base or Location(path=evaluated.path, revision=evaluated.revision)
-    revision = commit_to_read(place.path, place.revision) or "main"
-    causal = evaluated.architecture == "decoder-only"
-    loader = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
-    try:
-        config = AutoConfig.from_pretrained(place.path, revision=revision)
-    except _LOADING_ERRORS as error:
-        raise _unloadable(evaluated, error) from error
-    if bool(config.is_encoder_decoder) == causal:
-        raise LaminiError(
-            f"models.{evaluated.model}: architecture is {evaluated.architecture}, but"
-            f" {place.path} holds a model of type {config.model_type}, which is not"
-            f" {evaluated.architecture}"
-        )
+    source = base or Location(path=evaluated.path, revision=evaluated.revision)
+    config = _load_config(evaluated, source)
     tokenizer = load_tokenizer(evaluated.path, evaluated.revision)
     if evaluation is not None:
         check_protocol(evaluated, evaluation, config, tokenizer)
 
     def load(dtype: torch.dtype) -> Any:
-        model, found = loader.from_pretrained(  # type: ignore[misc]
-            place.path, revision=revision, dtype=dtype, config=config, output_loading_info=True
-        )
-        if missing := sorted(found["missing_keys"]):
-            raise LaminiError(
-                f"models.{evaluated.model}: {place.path} lacks {len(missing)} weights of a"
-                f" {config.model_type}, for example {missing[0]}, so they would be random; use a"
-                " complete copy"
-            )
-        return model
+        return _load_weights(evaluated, source, config, dtype)
 
     try:
         if base is None:
@@ -124,6 +102,69 @@ def load_model(
             model = load_with_adapter(load, tokenizer, evaluated.path, DTYPES[precision])
     except _LOADING_ERRORS as error:
         raise _unloadable(evaluated, error) from error
+    _move(model, device, evaluated, precision)
+    model.eval()
+    logger.info("%s: loaded on %s in %s", evaluated.path, model.device, precision)
+    return model, tokenizer
+
+
+def _load_config(evaluated: EvaluatedModel, source: Location) -> Any:
+    """The transformers configuration of a model.
+
+    Raises:
+        LaminiError: if it can't be loaded, or is of another architecture.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(source.path, revision=_commit(source))
+    except _LOADING_ERRORS as error:
+        raise _unloadable(evaluated, error) from error
+    if bool(config.is_encoder_decoder) == (evaluated.architecture == "decoder-only"):
+        raise LaminiError(
+            f"models.{evaluated.model}: architecture is {evaluated.architecture}, but"
+            f" {source.path} holds a model of type {config.model_type}, which is not"
+            f" {evaluated.architecture}"
+        )
+    return config
+
+
+def _load_weights(
+    evaluated: EvaluatedModel, source: Location, config: Any, dtype: torch.dtype
+) -> Any:
+    """The model on the CPU.
+
+    Raises:
+        LaminiError: if weights are missing.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    causal = evaluated.architecture == "decoder-only"
+    loader = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
+    model, loading = loader.from_pretrained(  # type: ignore[misc]
+        source.path, revision=_commit(source), dtype=dtype, config=config, output_loading_info=True
+    )
+    if missing := sorted(loading["missing_keys"]):
+        raise LaminiError(
+            f"models.{evaluated.model}: {source.path} lacks {len(missing)} weights of a"
+            f" {config.model_type}, for example {missing[0]}, so they would be random; use a"
+            " complete copy"
+        )
+    return model
+
+
+def _commit(source: Location) -> str:
+    return commit_to_read(source.path, source.revision) or "main"
+
+
+def _move(
+    model: Any, device: torch.device, evaluated: EvaluatedModel, precision: Precision
+) -> None:
+    """Move a model to a device, or spread it over all GPUs if it is too large for one.
+
+    Raises:
+        LaminiError: if it does not fit into the memory of the GPUs.
+    """
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
     try:
         if (
@@ -133,15 +174,12 @@ def load_model(
             spread(model)
         else:
             torch.nn.Module.to(model, device)
-        model.eval()
     except torch.OutOfMemoryError as error:
         raise LaminiError(
             f"models.{evaluated.model}: its weights take {needed / 2**30:.1f} GiB in {precision},"
             " more than the free memory of the GPUs; use larger GPUs, or more of them"
             f" (`models.{evaluated.model}.evaluation_gpus`), or set `evaluation.precision: bf16`"
         ) from error
-    logger.info("%s: loaded on %s in %s", evaluated.path, model.device, precision)
-    return model, tokenizer
 
 
 def prompt_format_of(tokenizer: Any, evaluated: EvaluatedModel) -> PromptFormat | None:
@@ -180,15 +218,15 @@ def check_protocol(
     """
     paper = evaluation.protocol == "paper"
     if evaluated.architecture == "encoder-decoder":
-        wanted = evaluation.max_encoder_tokens or (PAPER_ENCODER_TOKENS if paper else 0)
+        limit = evaluation.max_encoder_tokens or (PAPER_ENCODER_TOKENS if paper else 0)
         positions = _encoder_positions(config)
-        if positions is not None and positions < wanted:
+        if positions is not None and positions < limit:
             origin, remedy = "evaluation.max_encoder_tokens", f"{positions} there"
             if evaluation.max_encoder_tokens is None:
                 origin, remedy = "protocol paper", f"`models.{evaluated.model}.protocol: modern`"
             raise LaminiError(
                 f"models.{evaluated.model}: its encoder has {positions:,} positions, but {origin}"
-                f" sends it up to {wanted:,} tokens; set {remedy}"
+                f" sends it up to {limit:,} tokens; set {remedy}"
             )
         return
     if evaluated.chat is not None:  # its template writes the special tokens
@@ -234,8 +272,8 @@ def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | N
 
     blocks = list(getattr(model, "_no_split_modules", None) or [])
     room = room or get_balanced_memory(model, no_split_module_classes=blocks)
-    places = infer_auto_device_map(model, room, no_split_module_classes=blocks)
-    dispatch_model(model, places, offload_dir=folder)
+    device_map = infer_auto_device_map(model, room, no_split_module_classes=blocks)
+    dispatch_model(model, device_map, offload_dir=folder)
 
 
 def _check_folder(evaluated: EvaluatedModel) -> None:
@@ -243,16 +281,16 @@ def _check_folder(evaluated: EvaluatedModel) -> None:
     manifest = manifest_of(evaluated)
     if manifest is None:
         return
-    for name, facts in read_json(manifest)["files"].items():
+    for name, entry in read_json(manifest)["files"].items():
         file = manifest.parent / name
         if not file.is_file():
-            found, said = "missing", f"{facts['bytes']} bytes"
-        elif file.stat().st_size != facts["bytes"]:
-            found, said = f"{file.stat().st_size} bytes", f"{facts['bytes']} bytes"
+            actual, expected = "missing", f"{entry['bytes']} bytes"
+        elif file.stat().st_size != entry["bytes"]:
+            actual, expected = f"{file.stat().st_size} bytes", f"{entry['bytes']} bytes"
         else:
-            found, said = f"SHA-256 {sha256_file(file)}", f"SHA-256 {facts['sha256']}"
-        if found != said:
+            actual, expected = f"SHA-256 {sha256_file(file)}", f"SHA-256 {entry['sha256']}"
+        if actual != expected:
             raise LaminiError(
-                f"{file}: {found}, but its manifest says {said}; remove {manifest} and run again,"
-                " or copy the folder again"
+                f"{file}: {actual}, but its manifest says {expected}; remove {manifest} and run"
+                " again, or copy the folder again"
             )

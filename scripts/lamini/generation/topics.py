@@ -9,19 +9,22 @@ left.
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
-from lamini.generation.dump import read_categories, read_hidden
+from lamini.generation.dump import Category, read_categories, read_hidden
 from lamini.generation.reports import FunnelStage, TopicFunnel
 from lamini.log import Progress
 from lamini.settings.params import SelectTopics
+from lamini.settings.sources import Topics
 
 _ROWS_IN_DUMP = 2_300_000  # English Wikipedia in 2024; only for the progress line
 _PROGRESS_EVERY = 10_000
+_STAGES = ("rows", "words", "subcategories", "pages", "not_maintenance")
+"""All rows, and the filters in their order."""
 
 
 def select_topics(
@@ -52,9 +55,47 @@ def select_topics(
     if hidden:
         page_props, page = hidden
         hidden_titles = read_hidden(page_props, page, broken)
-    kept: list[dict[str, Any]] = []
+    categories = read_categories(dump, broken)
+    selected = list(
+        _selected(
+            categories,
+            limits=limits,
+            excluded=excluded,
+            hidden_titles=hidden_titles,
+            left=left,
+            broken=broken,
+        )
+    )
+    counts = {stage: left[stage] for stage in _STAGES}
+    for reason, count in sorted(broken.items()):
+        logging.getLogger("lamini").warning("%s: %d rows left out: %s", dump, count, reason)
+    if not selected:
+        raise LaminiError(f"{dump}: no category passes the filters of `topics`: {counts}")
+    write_jsonl(topics, selected)
+    TopicFunnel(stages=FunnelStage.of_counts(counts), broken=broken).write(funnel)
+
+
+def _selected(
+    categories: Iterable[Category],
+    *,
+    limits: Topics,
+    excluded: re.Pattern[str] | None,
+    hidden_titles: set[bytes],
+    left: Counter[str],
+    broken: Counter[str],
+) -> Iterator[dict[str, Any]]:
+    """The topics of the categories that pass all filters.
+
+    Args:
+        categories: rows of the dump.
+        limits: the filters.
+        excluded: pattern of the titles of maintenance categories; null: none.
+        hidden_titles: titles of hidden categories.
+        left: gets the number of rows after each filter (`_STAGES`).
+        broken: gets the number of unreadable rows by reason.
+    """
     with Progress(_ROWS_IN_DUMP, "categories") as progress:
-        for category in read_categories(dump, broken):
+        for category in categories:
             left["rows"] += 1
             if left["rows"] % _PROGRESS_EVERY == 0:
                 progress.advance(_PROGRESS_EVERY)
@@ -78,24 +119,14 @@ def select_topics(
             if is_hidden or (excluded and excluded.search(topic)):
                 continue
             left["not_maintenance"] += 1
-            kept.append(
-                {
-                    "topic": topic,
-                    "category_id": category.category_id,
-                    "subcategories": category.subcategories,
-                    "pages": pages,
-                }
-            )
+            yield {
+                "topic": topic,
+                "category_id": category.category_id,
+                "subcategories": category.subcategories,
+                "pages": pages,
+            }
         progress.total = left["rows"]
         progress.advance(left["rows"] - progress.done)
-    stages = ["rows", "words", "subcategories", "pages", "not_maintenance"]
-    counts = {stage: left[stage] for stage in stages}
-    for reason, count in sorted(broken.items()):
-        logging.getLogger("lamini").warning("%s: %d rows left out: %s", dump, count, reason)
-    if not kept:
-        raise LaminiError(f"{dump}: no category passes the filters of `topics`: {counts}")
-    write_jsonl(topics, kept)
-    TopicFunnel(stages=FunnelStage.of_counts(counts), broken=broken).write(funnel)
 
 
 def _exclusion(patterns: list[str]) -> re.Pattern[str] | None:

@@ -148,6 +148,25 @@ def _chat_prompt(tokenizer: Any) -> str:
     return text
 
 
+_USE_AND_LIMITS = """## Intended use
+
+Research on distilled instruction following: comparing models, data and recipes. It answers single
+English instructions in the prompt above; it was not made for conversations of several turns, nor
+tuned by human preferences.
+
+## Limits
+
+It states falsehoods with confidence, repeats biases of its teacher's answers and of its base
+model's pretraining, and has no filter for harmful requests. Small models follow long or many-step
+instructions badly. Not for decisions about people, nor for advice on health, law or money.
+
+## Licence
+
+The licences of the base model and of the data apply; terms of the teacher's vendor may restrict
+what models trained on its answers are used for.
+"""
+
+
 def model_card(
     job: TrainingJob,
     facts: TrainingFacts,
@@ -211,23 +230,7 @@ Losses are nats per supervised token: the response and its end token. The curve 
 |---|---|
 {settings}
 
-## Intended use
-
-Research on distilled instruction following: comparing models, data and recipes. It answers single
-English instructions in the prompt above; it was not made for conversations of several turns, nor
-tuned by human preferences.
-
-## Limits
-
-It states falsehoods with confidence, repeats biases of its teacher's answers and of its base
-model's pretraining, and has no filter for harmful requests. Small models follow long or many-step
-instructions badly. Not for decisions about people, nor for advice on health, law or money.
-
-## Licence
-
-The licences of the base model and of the data apply; terms of the teacher's vendor may restrict
-what models trained on its answers are used for.
-"""
+{_USE_AND_LIMITS}"""
 
 
 def _cell(value: Any) -> str:
