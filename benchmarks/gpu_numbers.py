@@ -17,7 +17,7 @@ import torch
 from gpu_machine import FAMILIES, Machine, Row, judged, not_here
 from training_inputs import Student
 
-from lamini.evaluation.models import load_model
+from lamini.evaluation.models import load_evaluated_model
 from lamini.evaluation.proven_scorer import ProvenScorer
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
@@ -193,7 +193,7 @@ def check_evaluation(machine: Machine) -> Iterator[Row]:
         )
         scores = {}
         for precision in ("fp32", "bf16"):
-            model, _ = load_model(evaluated, precision, machine.ranks.device)
+            model, _ = load_evaluated_model(evaluated, precision, machine.ranks.device)
             scorer = ProvenScorer(family, model, 4096)
             choices = _choices(student)
             alone = Scorer(model, 4096).score(choices[::SAMPLED], "alone")

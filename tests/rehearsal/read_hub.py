@@ -46,7 +46,7 @@ def tokenizers(flow: Workflow) -> dict[str, Any]:
 
 def models(flow: Workflow) -> dict[str, Any]:
     """Class, size of the tokenizer and digests of the weights of each evaluated model."""
-    from lamini.evaluation.models import load_model
+    from lamini.evaluation.models import load_evaluated_model
 
     found = {}
     for model in flow.evaluated_models:
@@ -54,7 +54,9 @@ def models(flow: Workflow) -> dict[str, Any]:
             continue
         asked = flow.evaluated_model_params(model)
         settings = flow.evaluation_params(model, next(iter(flow.batches)))
-        loaded, tokenizer = load_model(asked, "fp32", torch.device("cpu"), settings.evaluation)
+        loaded, tokenizer = load_evaluated_model(
+            asked, "fp32", torch.device("cpu"), settings.evaluation
+        )
         weights = sorted(digest(value) for value in loaded.parameters())
         found[model] = [type(loaded).__name__, len(tokenizer), weights]
     return found

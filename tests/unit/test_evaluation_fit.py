@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from lamini.errors import LaminiError
-from lamini.evaluation.models import check_protocol, load_model
+from lamini.evaluation.models import check_protocol, load_evaluated_model
 from lamini.settings.evaluation import Evaluation
 from lamini.settings.params import EvaluatedModel
 
@@ -108,6 +108,6 @@ def test_the_weights_of_a_model_that_does_not_fit_are_not_read(tmp_path: Path) -
     t5_tokenizer(tmp_path / "tokenizer").save_pretrained(folder)
     evaluated, cpu = _evaluated("encoder-decoder", str(folder)), torch.device("cpu")
     with pytest.raises(LaminiError, match="1,024 positions"):
-        load_model(evaluated, "fp32", cpu, Evaluation(protocol="paper"))
+        load_evaluated_model(evaluated, "fp32", cpu, Evaluation(protocol="paper"))
     with pytest.raises(LaminiError, match="can't be loaded"):
-        load_model(evaluated, "fp32", cpu, Evaluation(protocol="modern"))
+        load_evaluated_model(evaluated, "fp32", cpu, Evaluation(protocol="modern"))

@@ -14,7 +14,7 @@ from tokenizer_kinds import llama3
 from training_cases import CONFIGS, NUMBERED, VOCABULARY, tiny_model
 
 from lamini.errors import LaminiError
-from lamini.evaluation.decoding import Decoding, Draws
+from lamini.evaluation.decoding import Decoding, GumbelSampling
 from lamini.evaluation.generation import Generated, Generator
 from lamini.evaluation.generation_rows import AfterTexts
 from lamini.evaluation.harness import LaminiLM
@@ -246,7 +246,7 @@ def test_the_folders_end_tokens_are_end_tokens() -> None:
 def test_draws_have_the_softmaxs_distribution_and_belong_to_their_prompt() -> None:
     scores = torch.tensor([0.5, -1.0, 1.5, -0.2])
     count = 4000
-    draws = Draws(range(count), Decoding(1, 1.0))
+    draws = GumbelSampling(range(count), Decoding(1, 1.0))
     drawn = draws(torch.empty(0), scores.expand(count, 4)).argmax(dim=1)
     shares = torch.bincount(drawn, minlength=4) / count
     assert shares.tolist() == pytest.approx(scores.softmax(0).tolist(), abs=0.025)

@@ -20,7 +20,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation import evaluate as module
 from lamini.evaluation.data import mirror_path, mirror_task_data
 from lamini.evaluation.evaluate import evaluate_model
-from lamini.evaluation.models import load_model
+from lamini.evaluation.models import load_evaluated_model
 from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.files import write_json
 from lamini.jobs.kept_outputs import forget_accepted
@@ -123,7 +123,7 @@ def test_a_finished_job_whose_outputs_are_removed_computes_nothing(
     for declared in Path("results/evals/small").glob("*.*"):  # as an interrupted Snakemake does
         declared.unlink()
     with monkeypatch.context() as patched:
-        patched.setattr(module, "load_model", None)
+        patched.setattr(module, "load_evaluated_model", None)
         assert _run(settings) == results
     kept = {f"results/evals/small/work/rte{end}" for end in (".json", ".samples.jsonl.zst")}
     assert set(map(str, forget_accepted("results"))) == kept
@@ -144,7 +144,7 @@ def test_results_of_other_code_are_reused_only_if_it_was_accepted(
     settings = _settings(evaluated, ["rte"])
     write_json("results/code.json", {"evaluate_model": {"code": "old"}})
     results = _run(settings)
-    monkeypatch.setattr(module, "load_model", None)
+    monkeypatch.setattr(module, "load_evaluated_model", None)
     write_json("results/code.json", {"evaluate_model": {"code": "old", "accepted": ["new"]}})
     assert _run(settings) == results
     write_json("results/code.json", {"evaluate_model": {"code": "new"}})
@@ -255,9 +255,11 @@ def test_unusable_models_are_refused_with_the_remedy(
     evaluated: EvaluatedModel, tmp_path: Path
 ) -> None:
     with pytest.raises(LaminiError, match=r"weights\.folder"):
-        load_model(evaluated.model_copy(update={"path": "nowhere/at-all"}), "fp32", CPU)
+        load_evaluated_model(evaluated.model_copy(update={"path": "nowhere/at-all"}), "fp32", CPU)
     with pytest.raises(LaminiError, match="architecture is encoder-decoder, but"):
-        load_model(evaluated.model_copy(update={"architecture": "encoder-decoder"}), "fp32", CPU)
+        load_evaluated_model(
+            evaluated.model_copy(update={"architecture": "encoder-decoder"}), "fp32", CPU
+        )
     half = tmp_path / "half"
     shutil.copytree(evaluated.path, half)
     weights = half / "model.safetensors"
@@ -266,21 +268,21 @@ def test_unusable_models_are_refused_with_the_remedy(
     with pytest.raises(
         LaminiError, match=r"model\.safetensors: SHA-256 \w+, but its manifest says"
     ):
-        load_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
+        load_evaluated_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
     weights.write_bytes(whole[:1000])
     with pytest.raises(LaminiError, match=r"model\.safetensors: 1000 bytes, but its manifest says"):
-        load_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
+        load_evaluated_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
     (half / "manifest.json").unlink()
     with pytest.raises(LaminiError, match="can't be loaded"):
-        load_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
+        load_evaluated_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
     kept = load_file(Path(evaluated.path) / "model.safetensors")
     save_file({k: v for k, v in kept.items() if "h.1." not in k}, weights, {"format": "pt"})
     with pytest.raises(LaminiError, match="lacks 12 weights of a gpt2"):
-        load_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
+        load_evaluated_model(evaluated.model_copy(update={"path": str(half)}), "fp32", CPU)
     bare = tmp_path / "bare"
     shutil.copytree(evaluated.path, bare, ignore=shutil.ignore_patterns("tokenizer*", "manifest*"))
     with pytest.raises(LaminiError, match="tokenizer"):
-        load_model(evaluated.model_copy(update={"path": str(bare)}), "fp32", CPU)
+        load_evaluated_model(evaluated.model_copy(update={"path": str(bare)}), "fp32", CPU)
 
 
 def test_weights_that_are_no_numbers_end_the_evaluation(tmp_path: Path) -> None:

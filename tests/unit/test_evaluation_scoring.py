@@ -17,7 +17,7 @@ from training_cases import CONFIGS, VOCABULARY, tiny_model
 from lamini.errors import LaminiError
 from lamini.evaluation import batches, scoring
 from lamini.evaluation.batches import PADDING, Batching, padded_size
-from lamini.evaluation.models import spread
+from lamini.evaluation.models import spread_over_devices
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Layout, Scorer
 from lamini.evaluation.tries import MAX_TOKENS, MIN_SHARED, build_rows
@@ -72,7 +72,7 @@ def test_a_model_over_several_devices_scores_the_same(name: str, tmp_path: Path)
     model, requests = tiny_model(name).eval(), _requests()
     expected = Scorer(model, 4096).score(requests)
     half = sum(p.numel() * p.element_size() for p in model.parameters()) // 2
-    spread(model, {"cpu": half, "disk": 10 * half}, str(tmp_path))
+    spread_over_devices(model, {"cpu": half, "disk": 10 * half}, str(tmp_path))
     places = {parameter.device.type for parameter in model.parameters()}
     assert places == {"cpu", "meta"}
     assert Scorer(model, 4096).score(requests) == expected

@@ -13,7 +13,7 @@ from lamini.command import read_config
 from lamini.files import read_jsonl, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import make_item
-from lamini.human_evaluation.judge import clip, judge_items, read_verdict
+from lamini.human_evaluation.judge import judge_items, read_verdict, shorten
 from lamini.human_evaluation.selection import select_items
 from lamini.settings.human_evaluation import Judge
 from lamini.settings.params import JudgeItems
@@ -51,8 +51,8 @@ def test_a_level_is_read_only_where_one_is_named(answer: str, level: str | None)
 
 
 def test_clipping_tells_the_number_of_removed_characters() -> None:
-    assert clip("short", 100) == "short" and clip("x" * 9999, None) == "x" * 9999
-    assert clip("x" * 1500, 120) == "x" * 120 + " [1,380 more characters are not shown]"
+    assert shorten("short", 100) == "short" and shorten("x" * 9999, None) == "x" * 9999
+    assert shorten("x" * 1500, 120) == "x" * 120 + " [1,380 more characters are not shown]"
 
 
 def test_items_are_judged_once_and_blinded() -> None:

@@ -12,7 +12,7 @@ from lamini.errors import LaminiError
 from lamini.files import write_json, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, make_item, read_items
-from lamini.human_evaluation.organise import Study, take_in
+from lamini.human_evaluation.organise import RatingFiles, add_rating_files
 from lamini.human_evaluation.rating_files import FORMAT, rating_problems, read_ratings
 from lamini.human_evaluation.shown import read_shown
 from lamini.settings.params import CollectRatings
@@ -267,18 +267,18 @@ def test_files_of_older_pages_are_read(items: list[Item]) -> None:
 def test_the_organiser_sees_who_is_how_far_and_takes_files_in(items: list[Item]) -> None:
     Path("results/human_eval/models").mkdir(parents=True)
     Path("items.jsonl").rename("results/human_eval/models/items.jsonl")
-    study = Study(SETTINGS, Path("files"))
+    study = RatingFiles(SETTINGS, Path("files"))
     assert "Nothing yet from annotator_1, annotator_2" in study.text()
     file = export(items, "annotator_1", by_subject("A", "B"))
     file["ratings"][0] |= {"seconds": 40, "time": "2026-11-26T10:00:00.000Z"}
     file["ratings"][1] |= {"rating": None, "skipped": "no"}
     write_json("mail.json", file)
-    assert take_in({"models": study}, [Path("mail.json")]) == [
+    assert add_rating_files({"models": study}, [Path("mail.json")]) == [
         "mail.json: 3 ratings taken in as files/mail.json"
     ]
-    assert "same content already" in take_in({"models": study}, [Path("mail.json")])[0]
+    assert "same content already" in add_rating_files({"models": study}, [Path("mail.json")])[0]
     write_json("mail.json", export(items, "annotator_2", by_subject("A", "B")))
-    assert "files/mail-2.json" in take_in({"models": study}, [Path("mail.json")])[0]
+    assert "files/mail-2.json" in add_rating_files({"models": study}, [Path("mail.json")])[0]
     header, first, second = study.text().splitlines()[1:4]
     page = "results/human_eval/models/sheets/annotator_{}.html".format
     assert header.split("  ")[0] == "page"
@@ -286,10 +286,10 @@ def test_the_organiser_sees_who_is_how_far_and_takes_files_in(items: list[Item])
     assert second.split() == [page(2), "4", "4", "0", "0", "–", "–"]
     write_json("mail.json", file | {"study": "poems"})
     with pytest.raises(LaminiError, match=r"is of study 'poems'; this run has models"):
-        take_in({"models": study}, [Path("mail.json")])
+        add_rating_files({"models": study}, [Path("mail.json")])
     write_json("mail.json", file | {"annotator": "annotator_2"})
     with pytest.raises(LaminiError, match=r"was not taken in:\n.*is assigned to annotator_1, not"):
-        take_in({"models": study}, [Path("mail.json")])
+        add_rating_files({"models": study}, [Path("mail.json")])
     assert len(list(Path("files").iterdir())) == 2
 
 

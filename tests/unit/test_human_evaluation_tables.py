@@ -9,7 +9,7 @@ from score_cases import item_params
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
-from lamini.human_evaluation.collection import summarize
+from lamini.human_evaluation.collection import summarize_ratings
 from lamini.human_evaluation.summary import RatingSummary
 from lamini.settings.params import CollectRatings
 from lamini.tables.make import make_table
@@ -59,7 +59,7 @@ def ratings() -> tuple[list[Row], list[Row]]:
 
 
 def table(name: str, human: list[Row], machine: list[Row]) -> tuple[list[list[str]], str]:
-    summarize(human, machine, SETTINGS).write("summary.json")
+    summarize_ratings(human, machine, SETTINGS).write("summary.json")
     outputs: dict[str, Any] = {form: f"{name}.{form}" for form in ("csv", "md", "tex", "json")}
     params = {} if name == "rating_agreement" else PARAMS
     settings = item_params(params, reproduction=False)
@@ -107,7 +107,7 @@ def test_comparisons_and_agreement() -> None:
 def test_a_summary_that_is_read_and_written_keeps_its_bytes() -> None:
     human, machine = ratings()
     human.append(row("g9", "m2", "human", "q", "B"))
-    summarize(human, machine, SETTINGS).write("summary.json")
+    summarize_ratings(human, machine, SETTINGS).write("summary.json")
     before = Path("summary.json").read_bytes()
     RatingSummary.read("summary.json").write("summary.json")
     assert Path("summary.json").read_bytes() == before
@@ -117,7 +117,7 @@ def test_a_summary_that_is_read_and_written_keeps_its_bytes() -> None:
     "entry", ["study", "rated.machine", "shares.human.0.mean.low", "judge_agreement.confusion.A.D"]
 )
 def test_missing_and_unknown_keys_of_a_summary_are_named(entry: str) -> None:
-    summarize(*ratings(), SETTINGS).write("summary.json")
+    summarize_ratings(*ratings(), SETTINGS).write("summary.json")
     *folders, key = entry.split(".")
     content = part = read_json("summary.json")
     for folder in folders:

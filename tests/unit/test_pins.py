@@ -15,7 +15,7 @@ from hub import Hub
 
 from lamini import pins
 from lamini.command import read_config
-from lamini.evaluation.models import load_model, model_identity
+from lamini.evaluation.models import load_evaluated_model, model_identity
 from lamini.files import write_json
 from lamini.jobs import commits, run_job
 from lamini.jobs.commits import commit_to_read, commits_read, forget_commits
@@ -259,7 +259,7 @@ def test_weights_and_tokenizer_are_read_at_the_commit_of_a_branch(
     loaded, _ = load_initialization(job)
     assert torch.equal(loaded.get_input_embeddings().weight, model.get_input_embeddings().weight)
     from_hub = asked.model_copy(update={"path": "lab/model", "revision": "main"})
-    loaded, _ = load_model(from_hub, "fp32", torch.device("cpu"))
+    loaded, _ = load_evaluated_model(from_hub, "fp32", torch.device("cpu"))
     assert torch.equal(loaded.get_input_embeddings().weight, model.get_input_embeddings().weight)
     assert model_identity(from_hub) == NEW
     assert commits_read() == {"lab/model@main": NEW}

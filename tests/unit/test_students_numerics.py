@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_bench import Bench
 
-from lamini.evaluation.models import load_model
+from lamini.evaluation.models import load_evaluated_model
 from lamini.settings.params import EvaluatedModel
 from lamini.students.numerics import choose_precision
 from lamini.training.run import prepare_torch
@@ -51,7 +51,7 @@ def test_cudnns_faulty_kernel_is_off_in_training_and_evaluation(tmp_path: Path) 
         path=str(tmp_path / "final"),
         revision=None,
     )
-    load_model(evaluated, "fp32", CPU)
+    load_evaluated_model(evaluated, "fp32", CPU)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
     # The others stay.
     assert torch.backends.cuda.flash_sdp_enabled()

@@ -22,7 +22,7 @@ from training_cases import (
 )
 
 from lamini.errors import LaminiError
-from lamini.evaluation.models import load_model
+from lamini.evaluation.models import load_evaluated_model
 from lamini.files import read_json
 from lamini.forward.own import log_likelihoods, own_logits
 from lamini.settings.params import EvaluatedModel
@@ -33,8 +33,8 @@ from lamini.training.adapter import (
     adapted_modules,
     adapter_facts,
     add_adapter,
+    lower_frozen_precision,
     perturbed,
-    shorten_frozen,
     train_adapter_only,
 )
 from lamini.training.loop import Trainer
@@ -174,7 +174,7 @@ def test_frozen_matrices_in_16_bits_change_no_result(
     for is_short in (False, True):
         model = _adapted(name)
         if is_short:
-            shorten_frozen(model, precision)
+            lower_frozen_precision(model, precision)
         dtypes = {
             n: p.dtype for n, p in model.named_parameters() if n.endswith("base_layer.weight")
         }
@@ -233,7 +233,7 @@ def _loaded(name: str, final: Path, precision: Precision = "fp32") -> Any:
         path=str(final),
         revision=None,
     )
-    return load_model(evaluated, precision, CPU)
+    return load_evaluated_model(evaluated, precision, CPU)
 
 
 @pytest.mark.slow

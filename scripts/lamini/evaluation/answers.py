@@ -15,7 +15,7 @@ from lamini.evaluation.decoding import Decoding
 from lamini.evaluation.generation import Generated, Generator
 from lamini.evaluation.models import (
     choose_device,
-    load_model,
+    load_evaluated_model,
     model_identity,
     prompt_format_of,
 )
@@ -112,7 +112,7 @@ def _answer_missing(
     """Answer the instructions that are not in `done`; append each answer to the work file."""
     device = choose_device()
     precision = choose_precision(chosen.precision, device, before_ampere="fp32")
-    model, tokenizer = load_model(evaluated, precision, device)
+    model, tokenizer = load_evaluated_model(evaluated, precision, device)
     generator = Generator(evaluated.model, model, tokenizer, chosen.tokens_per_batch)
     missing = [row for row in rows if row["id"] not in done]
     new = chosen.max_new_tokens

@@ -30,7 +30,7 @@ class Decoding:
     """Other fields of transformers' `GenerationConfig`."""
 
 
-class Choosing(Protocol):
+class RowLogitsProcessor(Protocol):
     """Logits processor that follows the rows of a batch."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -40,7 +40,7 @@ class Choosing(Protocol):
         """Keep only these rows of the batch, in this order."""
 
 
-class Draws(LogitsProcessor):  # type: ignore[misc]
+class GumbelSampling(LogitsProcessor):  # type: ignore[misc]
     """Sampling by greedy choice: adds Gumbel noise from each row's own random generator.
 
     The argmax of scores plus Gumbel noise is distributed as their softmax (Gumbel-max trick,

@@ -12,7 +12,7 @@ import orjson
 import zstandard
 
 from lamini.evaluation.data import DataFacts
-from lamini.evaluation.example_values import check_likelihoods, samples_of, values_of
+from lamini.evaluation.example_values import check_likelihoods, example_values, samples_of
 from lamini.evaluation.lm_eval_files import (
     group_of,
     write_lm_eval_results,
@@ -21,7 +21,7 @@ from lamini.evaluation.lm_eval_files import (
 from lamini.evaluation.measured import Measured, Sample, metric_values
 from lamini.evaluation.models import (
     choose_device,
-    load_model,
+    load_evaluated_model,
     manifest_sha256,
     model_identity,
     prompt_format_of,
@@ -110,7 +110,9 @@ def load_language_model(evaluated: EvaluatedModel, evaluation: Evaluation) -> An
     """Load a model as lm-eval's model (`harness.LaminiLM`)."""
     from lamini.evaluation.harness import LaminiLM
 
-    model, tokenizer = load_model(evaluated, _precision(evaluation), choose_device(), evaluation)
+    model, tokenizer = load_evaluated_model(
+        evaluated, _precision(evaluation), choose_device(), evaluation
+    )
     return LaminiLM(
         model,
         tokenizer=tokenizer,
@@ -155,7 +157,7 @@ def run_task(
     if first.OUTPUT_TYPE != "generate_until":
         reasons = [[encoder.unscorable.get(text) for text in of_example] for of_example in texts]
         check_likelihoods(name, samples, reasons)
-    values = values_of(name, samples, metric, reasons)
+    values = example_values(name, samples, metric, reasons)
     truncated = encoder.truncated - truncated_before
     _warn(name, samples, reasons, truncated)
     result = EvaluationResult(
@@ -276,7 +278,7 @@ def _other_metrics(
     """Field of the result for `tasks.{name}.other_metrics`; empty if the task has none."""
     results = {}
     for metric in settings.tasks[name].other_metrics:
-        values = values_of(name, samples_of(name, measured, metric), metric, reasons)
+        values = example_values(name, samples_of(name, measured, metric), metric, reasons)
         summary = _summary(name, values, settings)
         results[metric] = MetricResult(**summary, values=_rounded(values))
     return {"other_metrics": results} if results else {}

@@ -44,7 +44,7 @@ def check_likelihoods(name: str, samples: list[Sample], reasons: list[list[str |
                 )
 
 
-def values_of(
+def example_values(
     name: str, samples: Sequence[Sample], metric: str, reasons: Sequence[list[str | None]]
 ) -> list[float]:
     """Metric of each example."""

@@ -18,7 +18,7 @@ from transformers.generation.stopping_criteria import StoppingCriteria, Stopping
 
 from lamini.errors import LaminiError
 from lamini.evaluation.batches import Batching
-from lamini.evaluation.decoding import Choosing, Decoding, Draws
+from lamini.evaluation.decoding import Decoding, GumbelSampling, RowLogitsProcessor
 from lamini.evaluation.generation_rows import (
     AfterTexts,
     HalfEnded,
@@ -150,12 +150,12 @@ class Generator:
     def _batch(
         self, prompts: list[Prompt], seeds: list[int], decoding: Decoding
     ) -> list[Generated]:
-        choosing: list[Choosing] = []
+        processors: list[RowLogitsProcessor] = []
         if decoding.temperature > 0:
-            choosing.append(Draws(seeds, decoding))
+            processors.append(GumbelSampling(seeds, decoding))
         rows = [prompt.tokens for prompt in prompts]
         new = self.run(
-            rows, decoding.max_new_tokens, choosing, stop=decoding.stop, others=decoding.others
+            rows, decoding.max_new_tokens, processors, stop=decoding.stop, others=decoding.others
         )
         return [self._until_end(row) for row in new]
 
@@ -164,7 +164,7 @@ class Generator:
         self,
         rows: list[list[int]],
         most: int,
-        choosing: Sequence[Choosing] = (),
+        processors: Sequence[RowLogitsProcessor] = (),
         *,
         stop: Sequence[str] = (),
         others: Mapping[str, object] | None = None,
@@ -175,7 +175,7 @@ class Generator:
         Args:
             rows: token ids of each prompt.
             most: maximum number of new tokens.
-            choosing: logits processors; the token with the largest processed score is chosen.
+            processors: logits processors; the token with the largest processed score is chosen.
             stop: stop texts.
             others: other fields of transformers' `GenerationConfig`.
             interruption: interrupts the batch; None: when half of the rows have ended.
@@ -191,7 +191,7 @@ class Generator:
                 ending = interruption or HalfEnded(self.ends, stopping)
             done = 0 if batch.cache is None else batch.tokens.shape[1] - start
             criteria = [each for each in (ending or stopping,) if each is not None]
-            output = self._generated(batch, most - done, choosing, criteria, others)
+            output = self._generated(batch, most - done, processors, criteria, others)
             for number, row in zip(numbers, output.sequences[:, start:].tolist(), strict=True):
                 texts[number] = row
             if ending is None or output.sequences.shape[1] - start == most:
@@ -200,7 +200,7 @@ class Generator:
                 break
             batch = batch.after(output, kept)
             numbers = [numbers[row] for row in kept]
-            for processor in choosing:
+            for processor in processors:
                 processor.keep(kept)
         return texts
 
@@ -208,7 +208,7 @@ class Generator:
         self,
         batch: Rows,
         most: int,
-        choosing: Sequence[Choosing] = (),
+        processors: Sequence[RowLogitsProcessor] = (),
         stopping: Sequence[StoppingCriteria] = (),
         others: Mapping[str, object] | None = None,
     ) -> Any:
@@ -221,7 +221,7 @@ class Generator:
                 generation_config=GenerationConfig(
                     max_new_tokens=most, return_dict_in_generate=True, **(others or {})
                 ),
-                logits_processor=LogitsProcessorList(choosing),
+                logits_processor=LogitsProcessorList(processors),
                 stopping_criteria=StoppingCriteriaList(stopping),
             )
         except torch.OutOfMemoryError:

@@ -61,7 +61,7 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_model(
+def load_evaluated_model(
     evaluated: EvaluatedModel,
     precision: Precision,
     device: torch.device,
@@ -171,7 +171,7 @@ def _move(
             device.type == "cuda"
             and needed > _MAX_WEIGHT_SHARE * torch.cuda.mem_get_info(device)[0]
         ):
-            spread(model)
+            spread_over_devices(model)
         else:
             torch.nn.Module.to(model, device)
     except torch.OutOfMemoryError as error:
@@ -259,7 +259,9 @@ def _encoder_positions(config: Any) -> int | None:
     return None
 
 
-def spread(model: Any, room: dict[int | str, int] | None = None, folder: str | None = None) -> None:
+def spread_over_devices(
+    model: Any, room: dict[int | str, int] | None = None, folder: str | None = None
+) -> None:
     """Distribute consecutive layers of a model over several devices.
 
     Args:

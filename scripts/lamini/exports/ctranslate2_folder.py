@@ -29,12 +29,12 @@ def export_ctranslate2(*, manifest: str | Path, settings: ExportCtranslate2) -> 
     """
     import torch
 
-    from lamini.evaluation.models import load_model
+    from lamini.evaluation.models import load_evaluated_model
     from lamini.students.pretrained import save_model
 
     import_ctranslate2()
     folder = Path(manifest).parent
-    model, tokenizer = load_model(settings.model, "fp32", torch.device("cpu"))
+    model, tokenizer = load_evaluated_model(settings.model, "fp32", torch.device("cpu"))
     if reason := refusal(model.config.model_type, settings.model.architecture):
         raise LaminiError(f"exports: {reason}")
     shutil.rmtree(folder, ignore_errors=True)

@@ -39,9 +39,9 @@ def export_gguf(*, gguf_file: str | Path, settings: ExportGguf) -> None:
     """
     import torch
 
-    from lamini.evaluation.models import load_model
+    from lamini.evaluation.models import load_evaluated_model
 
-    model, tokenizer = load_model(settings.model, "fp32", torch.device("cpu"))
+    model, tokenizer = load_evaluated_model(settings.model, "fp32", torch.device("cpu"))
     write_gguf(model, tokenizer, Path(gguf_file), settings.type, settings.name)
 
 

@@ -30,7 +30,7 @@ _GREY, _LIGHT_GREY = "#444444", "#999999"
 _LEVEL = (0, (1, 1))
 
 
-class Row(TypedDict):
+class ScoreRow(TypedDict):
     """A row of the figure's data."""
 
     model: str
@@ -76,21 +76,21 @@ def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams
     axis.set(xlabel=f"parameters{note}", ylabel="average score of the tasks")
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.6)
     _lines(axis, [row for row in shown if row["drawn"] == "line"])
-    columns, records = [*Row.__annotations__], cast("list[Mapping[str, object]]", rows)
+    columns, records = [*ScoreRow.__annotations__], cast("list[Mapping[str, object]]", rows)
     return Drawing(figure, columns, [[record[c] for c in columns] for record in records])
 
 
-def _published(path: Path) -> list[Row]:
+def _published(path: Path) -> list[ScoreRow]:
     """Rows of the published students, base models and 7B models."""
     scores = published_scores(path)
     units = {"M": 1e6, "B": 1e9}
     models = published_models(path)
     families = {model["family"] for model in models if model["kind"] == "lamini"}
-    rows: list[Row] = []
+    rows: list[ScoreRow] = []
     for model in models:
         line, student = model["model"] in PUBLISHED_LINES, model["kind"] == "lamini"
         if line or model["family"] in families:
-            row: Row = {
+            row: ScoreRow = {
                 "model": model["model"],
                 "family": model["family"],
                 "architecture": "encoder-decoder"
@@ -106,7 +106,7 @@ def _published(path: Path) -> list[Row]:
     return rows
 
 
-def _ours(paths: Any, params: FigureOfScoresParams) -> list[Row]:
+def _ours(paths: Any, params: FigureOfScoresParams) -> list[ScoreRow]:
     """Rows of this run's models; average None if a score is missing."""
     results = read_scores([paths] if isinstance(paths, str) else paths)
     drawn = {model.key: _drawn(model, params) for model in params.models}
@@ -117,7 +117,7 @@ def _ours(paths: Any, params: FigureOfScoresParams) -> list[Row]:
         for task in params.tasks
         if set(drawn.values()) - {"base"}
     }
-    rows: list[Row] = []
+    rows: list[ScoreRow] = []
     for model in params.models:
         scores = results[model.key]
         mean = average(scores[task].score for task in params.tasks)
@@ -153,13 +153,13 @@ def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
     return sorted(found)
 
 
-def _average(row: Row) -> float:
+def _average(row: ScoreRow) -> float:
     """Average score of a row that is drawn."""
     assert row["average"] is not None
     return row["average"]
 
 
-def _points(axis: Axes, rows: list[Row]) -> list[Line2D]:
+def _points(axis: Axes, rows: list[ScoreRow]) -> list[Line2D]:
     """Plot a line per family, kind and score; returns the entries of the legend."""
     handles = []
     for number, family in enumerate(dict.fromkeys(row["family"] for row in rows)):
@@ -188,7 +188,7 @@ def _points(axis: Axes, rows: list[Row]) -> list[Line2D]:
     return [*handles, *_keys(rows)]
 
 
-def _keys(rows: list[Row]) -> list[Line2D]:
+def _keys(rows: list[ScoreRow]) -> list[Line2D]:
     """Entries of the legend for filled, hollow and small marks, dashed and level lines."""
     found = {
         "this run": any(row["score"] == "ours" for row in rows),
@@ -211,13 +211,13 @@ def _keys(rows: list[Row]) -> list[Line2D]:
     ]
 
 
-def _mark(rows: list[Row]) -> str:
+def _mark(rows: list[ScoreRow]) -> str:
     return NOT_COMPARABLE if any(row["unlike"] for row in rows) else ""
 
 
-def _lines(axis: Axes, rows: list[Row]) -> None:
+def _lines(axis: Axes, rows: list[ScoreRow]) -> None:
     """Draw horizontal lines, the published ones lighter; one label per model."""
-    labels: dict[str, list[Row]] = {}
+    labels: dict[str, list[ScoreRow]] = {}
     for row in rows:
         grey = _GREY if row["score"] == "ours" else _LIGHT_GREY
         axis.axhline(_average(row), color=grey, linewidth=0.8, linestyle=_LEVEL, zorder=1)

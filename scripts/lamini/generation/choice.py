@@ -25,9 +25,9 @@ def choice_name(per_query: int, by: str, turns: int) -> str:
     return ", ".join([*parts, *([f"{turns} turns"] if turns > 1 else [])])
 
 
-def groups_of(asked: Iterator[tuple[Request, Answer]], size: int) -> Iterator[list[Answer]]:
-    """The answers of each query; `asked` has `size` consecutive answers for each."""
-    while group := [answer for _, answer in islice(asked, size)]:
+def groups_of(answered: Iterator[tuple[Request, Answer]], size: int) -> Iterator[list[Answer]]:
+    """The answers of each query; `answered` has `size` consecutive answers for each."""
+    while group := [answer for _, answer in islice(answered, size)]:
         yield group
 
 

@@ -48,7 +48,7 @@ def data_files(path: Path) -> list[Path]:
         raise LaminiError(f"{path}: no such file, or a folder without {kinds} files")
     names: dict[Path, Path] = {}
     for file in found:
-        if kind_of(file) is None:
+        if ending_of(file) is None:
             raise LaminiError(f"{file}: this form is not read; convert it to one of {kinds}")
         if (other := names.setdefault(without_kind(file), file)) != file:
             raise LaminiError(f"{other} and {file}: the same rows twice? Remove one of them")
@@ -58,20 +58,20 @@ def data_files(path: Path) -> list[Path]:
     return found
 
 
-def kind_of(path: Path) -> str | None:
+def ending_of(path: Path) -> str | None:
     """The ending among `FILE_KINDS`; None for other files."""
     return next((kind for kind in reversed(FILE_KINDS) if path.name.endswith(kind)), None)
 
 
 def without_kind(path: Path) -> Path:
     """The path without the ending among `FILE_KINDS`."""
-    return path.with_name(path.name.removesuffix(kind_of(path) or ""))
+    return path.with_name(path.name.removesuffix(ending_of(path) or ""))
 
 
 def _is_data(inside: Path) -> bool:
     if any(part.startswith(".") for part in inside.parts) or inside.name in _METADATA:
         return False
-    return kind_of(inside) is not None or inside.suffix in _OTHER_DATA
+    return ending_of(inside) is not None or inside.suffix in _OTHER_DATA
 
 
 def json_values(path: Path) -> Iterator[Any]:
@@ -104,7 +104,7 @@ def json_values(path: Path) -> Iterator[Any]:
 
 def has_lines(path: Path) -> bool:
     """Whether a file of JSON has a row per line."""
-    return ".jsonl" in (kind_of(path) or "")
+    return ".jsonl" in (ending_of(path) or "")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

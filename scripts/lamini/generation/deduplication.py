@@ -19,7 +19,7 @@ from lamini.settings.dataset import Deduplication, Duplicates
 _AT_ONCE = 1 << 14
 
 
-class Selection(NamedTuple):
+class Unrepeated(NamedTuple):
     """Result of the filters over the rows of several files."""
 
     keep: bytearray
@@ -28,7 +28,7 @@ class Selection(NamedTuple):
     """Rows left after each stage: `rows` (all rows), then the enabled filters in their order."""
 
 
-def choose_unrepeated(inputs: Sequence[Path], settings: Deduplication) -> Selection:
+def choose_unrepeated(inputs: Sequence[Path], settings: Deduplication) -> Unrepeated:
     """Select the instructions that are no duplicates of an earlier one.
 
     Args:
@@ -45,7 +45,7 @@ def choose_unrepeated(inputs: Sequence[Path], settings: Deduplication) -> Select
     if settings.minhash is not None:
         _drop_minhash(inputs, keep, settings.minhash)
         left["minhash"] = sum(keep)
-    return Selection(keep, left)
+    return Unrepeated(keep, left)
 
 
 def _first_ones(inputs: Sequence[Path], exact: bool, progress: Progress) -> bytearray:

@@ -21,7 +21,7 @@ CHUNK_BYTES = 4 << 20
 ROW_BYTES = 4096  # longer than any row: titles have at most 255 bytes, 510 with escapes
 
 
-class Table(NamedTuple):
+class SqlTable(NamedTuple):
     """A table, and the columns that are read of it."""
 
     name: str
@@ -35,15 +35,15 @@ class Table(NamedTuple):
     """Length that no row exceeds."""
 
 
-CATEGORY = Table(
+CATEGORY = SqlTable(
     "category",
     "topics.dump",
     ("cat_id", "cat_pages", "cat_subcats", "cat_files"),
     "cat_title",
     "cat_hidden",
 )
-PAGE = Table("page", "topics.hidden.page", ("page_id", "page_namespace"), "page_title")
-PROPERTIES = Table(
+PAGE = SqlTable("page", "topics.hidden.page", ("page_id", "page_namespace"), "page_title")
+PROPERTIES = SqlTable(
     "page_props", "topics.hidden.page_props", ("pp_page",), "pp_propname", row_bytes=1 << 18
 )
 _CATEGORIES = 14  # namespace of the pages of categories
@@ -69,7 +69,7 @@ class Category(NamedTuple):
     """Marked as a maintenance category by the column `cat_hidden`, which old dumps have."""
 
 
-class Row(NamedTuple):
+class SqlRow(NamedTuple):
     """The values of one row that are read."""
 
     numbers: tuple[int, ...]
@@ -88,7 +88,9 @@ def read_categories(dump: str | Path, broken: Counter[str]) -> Iterator[Category
     Raises:
         LaminiError: the file is missing, truncated or damaged, or has no such table.
     """
-    for (number, members, subcategories, files), title, hidden in read_rows(dump, CATEGORY, broken):
+    for (number, members, subcategories, files), title, hidden in read_dump_rows(
+        dump, CATEGORY, broken
+    ):
         yield Category(number, title, members, subcategories, files, hidden == 1)
 
 
@@ -103,11 +105,11 @@ def read_hidden(page_props: str | Path, page: str | Path, broken: Counter[str]) 
     Raises:
         LaminiError: as in `read_categories`, or there is no hidden category.
     """
-    properties = read_rows(page_props, PROPERTIES, broken)
+    properties = read_dump_rows(page_props, PROPERTIES, broken)
     pages = {row.numbers[0] for row in properties if row.text == b"hiddencat"}
     titles = {
         row.text
-        for row in read_rows(page, PAGE, broken)
+        for row in read_dump_rows(page, PAGE, broken)
         if row.numbers[1] == _CATEGORIES and row.numbers[0] in pages
     }
     if not titles:
@@ -118,7 +120,7 @@ def read_hidden(page_props: str | Path, page: str | Path, broken: Counter[str]) 
     return titles
 
 
-def read_rows(dump: str | Path, table: Table, broken: Counter[str]) -> Iterator[Row]:
+def read_dump_rows(dump: str | Path, table: SqlTable, broken: Counter[str]) -> Iterator[SqlRow]:
     """Yield the rows of a table; arguments and errors as in `read_categories`."""
     try:
         with _open(dump) as stream:
@@ -149,7 +151,7 @@ def unescape(value: bytes) -> bytes:
 class _Reader:
     """A window of the dump, and the read position in it."""
 
-    def __init__(self, stream: IO[bytes], table: Table, broken: Counter[str]) -> None:
+    def __init__(self, stream: IO[bytes], table: SqlTable, broken: Counter[str]) -> None:
         self._stream, self._table, self._broken = stream, table, broken
         name = table.name.encode()
         self._create = re.compile(
@@ -165,7 +167,7 @@ class _Reader:
         self._window, self._at = self._window[self._at :] + chunk, 0
         return not self._ended
 
-    def rows(self, dump: str | Path) -> Iterator[Row]:
+    def rows(self, dump: str | Path) -> Iterator[SqlRow]:
         columns: list[str] = []
         found = False
         while True:
@@ -190,7 +192,7 @@ class _Reader:
             found = True
             yield from self._statement(_row_pattern(self._table, columns, dump))
 
-    def _statement(self, pattern: re.Pattern[bytes]) -> Iterator[Row]:
+    def _statement(self, pattern: re.Pattern[bytes]) -> Iterator[SqlRow]:
         """The rows of one `INSERT` statement, up to its semicolon."""
         optional = self._table.optional if self._table.optional in pattern.groupindex else None
         while True:
@@ -201,7 +203,7 @@ class _Reader:
                 self._at = row.end()
                 *numbers, text, end = row.group(*self._table.numbers, self._table.text, "end")
                 marked = row[optional] if optional else None
-                yield Row(
+                yield SqlRow(
                     tuple(map(int, numbers)),
                     unescape(text[1:-1]),
                     None if marked is None or marked == b"NULL" else int(marked),
@@ -227,7 +229,7 @@ class _Reader:
         return False
 
 
-def _row_pattern(table: Table, columns: Sequence[str], dump: str | Path) -> re.Pattern[bytes]:
+def _row_pattern(table: SqlTable, columns: Sequence[str], dump: str | Path) -> re.Pattern[bytes]:
     """A pattern of one row and the character after it (group `end`), for any order of columns."""
     kinds = dict.fromkeys(table.numbers, rb"-?\d+") | {table.text: _STRING}
     missing = [name for name in kinds if name not in columns]

@@ -31,7 +31,7 @@ _MARKER = re.compile(_MARK, re.IGNORECASE)
 _WORD = re.compile(r"\w")
 
 
-class Answer(NamedTuple):
+class SplitAnswer(NamedTuple):
     """The parts of an answer."""
 
     text: str
@@ -40,14 +40,16 @@ class Answer(NamedTuple):
     """The text after the first chat marker, without markers; None: there is no marker."""
 
 
-def split_answer(text: str) -> Answer:
+def split_answer(text: str) -> SplitAnswer:
     """Separate an answer from thoughts, and from all after a chat marker."""
     text, thoughts = _without_thoughts(text)
     text = _FIRST_MARKS.sub("", text, count=1)
     marker = next((m for m in _MARKER.finditer(text) if not _is_html(text, m)), None)
     if marker is None:
-        return Answer(text, thoughts, None)
-    return Answer(text[: marker.start()], thoughts, _MARKER.sub("", text[marker.end() :]).strip())
+        return SplitAnswer(text, thoughts, None)
+    return SplitAnswer(
+        text[: marker.start()], thoughts, _MARKER.sub("", text[marker.end() :]).strip()
+    )
 
 
 def _is_html(text: str, marker: re.Match[str]) -> bool:

@@ -16,8 +16,7 @@ from typing import Literal
 from lamini.generation.answered import is_answered
 from lamini.generation.json_answers import is_document, json_items
 from lamini.generation.labels import Chunk, chunks
-from lamini.generation.leftovers import Answer as SplitAnswer
-from lamini.generation.leftovers import split_answer
+from lamini.generation.leftovers import SplitAnswer, split_answer
 from lamini.generation.normalization import normalized
 from lamini.generation.refusals import is_refusal
 from lamini.generation.tidying import tidy, without_fields

@@ -49,7 +49,7 @@ class FunnelStage(JsonFile):
         return [cls(stage=stage, left=left) for stage, left in counts.items()]
 
 
-class Funnel(JsonFile):
+class FilterFunnel(JsonFile):
     """Numbers of rows that were read, and left after each filter."""
 
     stages: list[FunnelStage]
@@ -65,14 +65,14 @@ class Funnel(JsonFile):
         return self.stages[-1].left
 
 
-class TopicFunnel(Funnel):
+class TopicFunnel(FilterFunnel):
     """Content of `results/topics/funnel.json`."""
 
     broken: dict[str, int]
     """Number of unreadable rows by reason."""
 
 
-class PromptFunnel(Funnel):
+class PromptFunnel(FilterFunnel):
     """Content of `results/prompts/{source}.funnel.json`."""
 
     source: str
@@ -84,7 +84,7 @@ class PromptFunnel(Funnel):
     prompts_per_subset: dict[str, int]
 
 
-class QueryFunnel(Funnel):
+class QueryFunnel(FilterFunnel):
     """Content of `results/queries/{source}.funnel.json`."""
 
     source: str

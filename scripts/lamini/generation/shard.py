@@ -86,7 +86,7 @@ class Shard:
 
     def __post_init__(self) -> None:
         self._known: set[bytes] = set()
-        self._asked: Counter[str] = Counter()
+        self._times_requested: Counter[str] = Counter()
         prompt = self.wanted.requests.prompt
         self._label = (
             Json(prompt.field)
@@ -121,8 +121,8 @@ class Shard:
             more_room=self.wanted.requests.more_room,
         )
         request = ask()
-        repeats = self._asked[request.key]
-        self._asked[request.key] += 1
+        repeats = self._times_requested[request.key]
+        self._times_requested[request.key] += 1
         return ask(sample=repeats) if repeats else request
 
     def take(self, prompt: InstructionPrompt, answer: Answer) -> None:
@@ -154,7 +154,7 @@ class Shard:
         place = f"{self.wanted.source}/{self.wanted.shard}"
         if not self.rows:
             raise self._nothing(f"in the first {self.requests} answers")
-        rate = self.counts["well_formed"] / self._asked_for
+        rate = self.counts["well_formed"] / self._instructions_requested
         if not _USUAL_RATE[0] <= rate <= _USUAL_RATE[1]:
             logging.getLogger("lamini").warning(
                 "%s: the first %d answers have %.2f well-formed instructions per requested one;"
@@ -170,7 +170,7 @@ class Shard:
         )
 
     @property
-    def _asked_for(self) -> int:
+    def _instructions_requested(self) -> int:
         """Number of instructions in the requests so far."""
         return self.requests * self.wanted.generation.instructions_per_request
 
@@ -233,7 +233,7 @@ class Shard:
             complete=len(self.rows) >= self.wanted.count,
             requests=self.requests,
             max_requests=self.wanted.max_requests,
-            asked=self._asked_for,
+            asked=self._instructions_requested,
             well_formed=self.counts["well_formed"],
             rejected=self.rejected,
             **counted_tokens(self.counts),

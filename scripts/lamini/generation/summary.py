@@ -65,8 +65,8 @@ def summarize_generation(
     """
     rows = [_prompt_row(PromptFunnel.read(path)) for path in prompts]
     rows += [_query_row(QueryFunnel.read(path)) for path in queries]
-    asked = _by_source(InstructionReport.read(path) for path in instructions)
-    rows += [_instruction_row(shards, prices) for shards in asked]
+    shards_by_source = _by_source(InstructionReport.read(path) for path in instructions)
+    rows += [_instruction_row(shards, prices) for shards in shards_by_source]
     answered = _by_source(PairReport.read(path) for path in pairs)
     rows += [_pair_row(shards, prices) for shards in answered]
     sources = list(dict.fromkeys(row["source"] for row in rows))
@@ -125,13 +125,13 @@ def _report_row(shards: Sequence[ShardReport], prices: Prices) -> Row:
 
 
 def _instruction_row(shards: Sequence[InstructionReport], prices: Prices) -> Row:
-    asked = sum(shard.asked for shard in shards)
+    requested = sum(shard.asked for shard in shards)
     well_formed = sum(shard.well_formed for shard in shards)
     rejected = sum((Counter(shard.rejected) for shard in shards), Counter[str]())
     return _report_row(shards, prices) | {
-        "asked": asked,
+        "asked": requested,
         "well_formed": well_formed,
-        "parse_rate": f"{well_formed / asked:.4f}",
+        "parse_rate": f"{well_formed / requested:.4f}",
         **{f"rejected_{reason}": rejected[reason] for reason in get_args(Reason)},
     }
 

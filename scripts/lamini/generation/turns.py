@@ -121,12 +121,12 @@ class Conversations:
                 self.ended[f"user_turn_{flags[0] if flags else 'repeated'}"] += 1
             else:
                 known[number] = text
-        asked = sorted(known)
-        for number in asked:
+        numbers = sorted(known)
+        for number in numbers:
             talks[number].append(turn("user", known[number]))
-        answers = self._ask([self._request_of_answer(talks[number]) for number in asked])
+        answers = self._ask([self._request_of_answer(talks[number]) for number in numbers])
         whole = []
-        for number, answer in zip(asked, answers, strict=True):
+        for number, answer in zip(numbers, answers, strict=True):
             response = clean(answer.text).strip()
             flags = response_flags(response, answer.finish_reason)
             if flags:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lamini.command import add_config_arguments, read_config, run_command
-from lamini.human_evaluation.organise import Study, take_in
+from lamini.human_evaluation.organise import RatingFiles, add_rating_files
 from lamini.workflow import Workflow
 
 
@@ -25,10 +25,10 @@ def main(arguments: list[str]) -> int:
 def _show(parsed: argparse.Namespace) -> None:
     flow = Workflow(read_config(parsed.configfile, parsed.config))
     studies = {
-        name: Study(flow.rating_params(name), Path(flow.rating_folder(name)))
+        name: RatingFiles(flow.rating_params(name), Path(flow.rating_folder(name)))
         for name in flow.peoples_studies
     }
-    for line in take_in(studies, parsed.files):
+    for line in add_rating_files(studies, parsed.files):
         print(line)
     print(*(study.text() for study in studies.values()), sep="\n\n")
 

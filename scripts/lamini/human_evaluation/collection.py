@@ -76,7 +76,7 @@ def collect_ratings(
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows + machine)
-    found = summarize(rows, machine, settings)
+    found = summarize_ratings(rows, machine, settings)
     found.write(summary)
     _log(found)
 
@@ -128,7 +128,7 @@ def machine_rows(
     return rows
 
 
-def summarize(
+def summarize_ratings(
     human: Sequence[Row], machine: Sequence[Row], settings: CollectRatings
 ) -> RatingSummary:
     """Summary of the ratings of people and of the judge."""

@@ -47,8 +47,8 @@ def judge_items(
 
     def rows() -> Iterator[Row]:
         nonlocal clipped, unclear
-        asked = session.ask(_requests(judged, judge, settings))
-        for item, (request, answer) in zip(judged, asked, strict=True):
+        answered = session.ask(_requests(judged, judge, settings))
+        for item, (request, answer) in zip(judged, answered, strict=True):
             rating = read_verdict(answer.text)
             missing = _clipped_characters(item, judge.max_characters)
             clipped += missing > 0
@@ -80,18 +80,18 @@ def read_verdict(answer: str) -> str | None:
 
 def judge_messages(item: Item, judge: Judge, protocol: Protocol) -> list[dict[str, str]]:
     """Chat messages to the judge: the levels with their examples, then one item."""
-    instruction = clip(item.instruction, judge.max_characters)
-    asked = [f"Instruction: {instruction}"]
+    instruction = shorten(item.instruction, judge.max_characters)
+    parts = [f"Instruction: {instruction}"]
     if item.part == "response":
-        asked.append(f"Response: {clip(item.text, judge.max_characters)}")
-    asked.append(f"{QUESTIONS[item.part]} Answer with one letter: {', '.join(LEVELS)}.")
+        parts.append(f"Response: {shorten(item.text, judge.max_characters)}")
+    parts.append(f"{QUESTIONS[item.part]} Answer with one letter: {', '.join(LEVELS)}.")
     return [
         {"role": "system", "content": f"You rate texts on four levels.\n{protocol.text()}"},
-        {"role": "user", "content": "\n\n".join(asked)},
+        {"role": "user", "content": "\n\n".join(parts)},
     ]
 
 
-def clip(text: str, most: int | None) -> str:
+def shorten(text: str, most: int | None) -> str:
     """Clip a text to `most` characters, and append a note with the number of clipped characters."""
     if most is None or len(text) <= most:
         return text

@@ -26,8 +26,8 @@ last exported file (.json).{effort}"""
 
 
 @dataclass
-class Study:
-    """A study with its items and the folder of its rating files.
+class RatingFiles:
+    """The folder of a study's rating files, with the items that they rate.
 
     Raises:
         LaminiError: if the pages of the study were not written yet.
@@ -54,7 +54,7 @@ class Study:
         """The page of an annotator."""
         return paths.SHEET.format(study=self.name, annotator=annotator)
 
-    def take_in(self, path: Path) -> str:
+    def add(self, path: Path) -> str:
         """Check a rating file and copy it into the study's folder; returns what was done."""
         problems: list[str] = []
         ratings = read_file(str(path), {i.item: i for i in self.items}, self.settings, problems)
@@ -100,8 +100,8 @@ class Study:
         return f"\nNothing yet from {', '.join(waiting)}. A mail, here for {name}:\n\n{shown}"
 
 
-def take_in(studies: Mapping[str, Study], files: Iterable[Path]) -> list[str]:
-    """Take in rating files, each into the folder of the study that it names.
+def add_rating_files(studies: Mapping[str, RatingFiles], files: Iterable[Path]) -> list[str]:
+    """Copy rating files, each into the folder of the study that it names.
 
     Raises:
         LaminiError: a file is no rating file, is of no study of this run, or has problems.
@@ -117,7 +117,7 @@ def take_in(studies: Mapping[str, Study], files: Iterable[Path]) -> list[str]:
             raise LaminiError(
                 f"{path}: is of study {name!r}; this run has {', '.join(studies) or 'none'}"
             )
-        done.append(studies[name].take_in(path))
+        done.append(studies[name].add(path))
     return done
 
 

@@ -75,24 +75,24 @@ def planned_requests(flow: Workflow, results: Path) -> list[StagePlan]:
 
 
 def _instructions(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePlan:
-    definition, asked = flow.source(source), flow.instruction_requests(source)
+    definition, requested = flow.source(source), flow.instruction_requests(source)
     generation = definition.generation
     assert generation is not None
     count = generation.instructions_per_request
     requests = sum(-(-size // count) for size in definition.shard_sizes())
-    text = PromptTemplate(asked.prompt).render(
+    text = PromptTemplate(requested.prompt).render(
         [""] * generation.examples_per_request, [_TOPIC] * generation.topics_per_request, count
     )
-    messages = [*(message.as_params() for message in asked.demonstrations), {"content": text}]
+    messages = [*(message.as_params() for message in requested.demonstrations), {"content": text}]
     shown = generation.examples_per_request * _example_tokens(flow, source, lengths)
-    answer = count * (_lengths_of(lengths, source).instruction + _label_tokens(asked.prompt))
+    answer = count * (_lengths_of(lengths, source).instruction + _label_tokens(requested.prompt))
     return StagePlan(
         source=source,
         stage="instructions",
         model=flow.teacher_of("instructions", source).model,
         requests=requests,
         prompt_tokens=requests * (chat_tokens(messages) + shown),
-        completion_tokens=requests * _capped(answer, asked.sampling),
+        completion_tokens=requests * _capped(answer, requested.sampling),
         basis="estimated",
         jobs=definition.shards,
     )
@@ -155,9 +155,10 @@ def _further_turns(flow: Workflow, source: str, mean: Lengths) -> "_Counts":
         return counts
     system = chat_tokens([{"content": flow.config.teacher.responses.system_message}])
     question = chat_tokens([{"content": NextTurnTemplate(turns.template, "").render(_EMPTY)}])
-    asked, said = _capped(mean.instruction, turns.sampling), mean.response
+    user_turn, answer = _capped(mean.instruction, turns.sampling), mean.response
     for turn in range(1, turns.count):
-        before = mean.instruction + (turn - 1) * asked + turn * said  # the conversation so far
+        # The conversation so far.
+        before = mean.instruction + (turn - 1) * user_turn + turn * answer
         marks = TOKENS_PER_MESSAGE * 2 * turn
         counts = _Counts(
             requests=counts.requests + 2,
@@ -165,11 +166,11 @@ def _further_turns(flow: Workflow, source: str, mean: Lengths) -> "_Counts":
             + question
             + system
             + 2 * (before + marks)
-            + asked
+            + user_turn
             + TOKENS_PER_MESSAGE,
             completion_tokens=counts.completion_tokens
-            + asked
-            + _capped(said, flow.config.teacher.responses.sampling),
+            + user_turn
+            + _capped(answer, flow.config.teacher.responses.sampling),
         )
     return counts
 

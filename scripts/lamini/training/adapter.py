@@ -32,7 +32,7 @@ def train_adapter_only(job: TrainingJob, model: Any, precision: Precision) -> No
     """Add an adapter to a model if the recipe has one, and freeze all other weights."""
     if job.recipe.lora is not None:
         add_adapter(job, model)
-        shorten_frozen(model, precision)
+        lower_frozen_precision(model, precision)
 
 
 def add_adapter(job: TrainingJob, model: Any) -> "PeftModel":
@@ -83,7 +83,7 @@ def adapted_modules(model: torch.nn.Module) -> dict[str, Any]:
     return {name: part for name, part in model.named_modules() if hasattr(part, "lora_B")}
 
 
-def shorten_frozen(model: Any, precision: Precision) -> None:
+def lower_frozen_precision(model: Any, precision: Precision) -> None:
     """Store the frozen matrices in the run's 16-bit format, to which autocast rounds them anyway.
 
     The results do not change, and the matrices take half the memory. Embeddings, norms and the
