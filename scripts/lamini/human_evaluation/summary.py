@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from lamini.json_file import JsonFile
 
 T = TypeVar("T")
+MACHINE = "a machine"
+"""Name of the judge as a rater in tables."""
 
 
 class _Part(BaseModel, extra="forbid", frozen=True):
@@ -26,7 +28,7 @@ class ByRater(_Part, Generic[T]):
     @property
     def labelled(self) -> list[tuple[str, T]]:
         """Both values with the name of the raters in tables."""
-        return [("people", self.human), ("a machine", self.machine)]
+        return [("people", self.human), (MACHINE, self.machine)]
 
 
 class ByLevel(_Part, Generic[T]):

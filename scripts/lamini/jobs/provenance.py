@@ -17,7 +17,7 @@ from typing import Any, NotRequired, TypedDict
 from lamini.errors import LaminiError
 from lamini.files import read_json, sha256_file, stable_hash, write_json
 from lamini.jobs.code import code_digest
-from lamini.paths import JOB_RECORDS, PROVENANCE, RESULTS, within
+from lamini.paths import JOB_RECORDS, PROVENANCE, RESULTS, is_result, within
 from lamini.user_files import files_of
 
 PACKAGES = (
@@ -153,6 +153,20 @@ def read_record(artifact: str | Path) -> Record | None:
     if "job" in record:
         record |= read_json(record["job"])
     return record
+
+
+def read_records(products: Iterable[str]) -> dict[str, Record]:
+    """Records of artifacts and of all their upstream artifacts, by path."""
+    records: dict[str, Record] = {}
+    waiting = list(products)
+    while waiting:
+        path = waiting.pop()
+        if path in records or not is_result(path):
+            continue
+        if record := read_record(path):
+            records[path] = record
+            waiting += record["inputs"]
+    return records
 
 
 def _seed(settings: Mapping[str, object]) -> int | None:

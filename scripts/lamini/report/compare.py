@@ -209,16 +209,22 @@ def _unique_columns(rows: list[list[FileCell]]) -> int:
     """Smallest number of first columns that distinguish all rows; all columns if none does."""
     width = len(rows[0]) if rows else 1
     for count in range(1, width):
-        if len({tuple(cell["text"] for cell in row[:count]) for row in rows}) == len(rows):
+        if len({_key(row[:count]) for row in rows}) == len(rows):
             return count
     return width
+
+
+def _key(cells: Iterable[FileCell]) -> tuple[str, ...]:
+    """Texts of cells; those of words without the mark of a row that was made differently."""
+    values = ((cell["value"], cell["text"]) for cell in cells)
+    return tuple(value if isinstance(value, str) and value else text for value, text in values)
 
 
 def _rows(table: TableFile, count: int) -> dict[Key, Cells]:
     """Cells by column of each row; the key is the text of its first columns."""
     found: dict[Key, Cells] = {}
     for number, row in enumerate(table["rows"]):
-        key = tuple(cell["text"] for cell in row[:count])
+        key = _key(row[:count])
         key = (*key, str(number)) if key in found else key
         found[key] = dict(zip(_columns(table), row, strict=True))
     return found

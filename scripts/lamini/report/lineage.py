@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lamini.files import sha256_file, stable_hash
-from lamini.jobs.provenance import Record, read_record
+from lamini.jobs.provenance import Record, read_records
 from lamini.paths import is_result
 from lamini.report.lineage_file import Artifact, CodeVersion, LedgerFile, Lineage, Product
 from lamini.teacher.ledger import packed_path
@@ -42,20 +42,6 @@ def collect_lineage(*, tables: list[Path], figures: list[Path], lineage: str | P
         ledgers={path: _ledger_file(path) for path in sorted(ledgers)},
         products={path: _product(path, records) for path in products},
     ).write(lineage)
-
-
-def read_records(products: Iterable[str]) -> dict[str, Record]:
-    """Records of artifacts and of all their upstream artifacts, by path."""
-    records: dict[str, Record] = {}
-    waiting = list(products)
-    while waiting:
-        path = waiting.pop()
-        if path in records or not is_result(path):
-            continue
-        if record := read_record(path):
-            records[path] = record
-            waiting += record["inputs"]
-    return records
 
 
 def _rules(records: dict[str, Record]) -> list[str]:

@@ -13,6 +13,7 @@ from lamini.catalogue.params import AcceptanceParams
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
+from lamini.tables.row_records import eval_files
 from lamini.tables.table import Cell, Table, text_cell
 
 MAX_EXAMPLES = 2
@@ -97,10 +98,12 @@ def acceptance_table(evals: list[Path], published: Path, params: AcceptanceParam
         params: models and tasks.
     """
     judgements = list(judge_scores(evals, published, params))
-    rows = []
+    rows, row_files = [], []
     for model in params.models:
         own = [judgement for judgement in judgements if judgement.model == model.name]
         rows += [_row(judgement) for judgement in own]
+        row_files += [eval_files([model.key], [task]) for task in params.tasks]
+        row_files.append(eval_files([model.key], params.tasks))
         ours, theirs = average(j.ours for j in own), average(j.theirs for j in own)
         apart = None if ours is None or theirs is None else ours - theirs
         rows.append(
@@ -135,6 +138,7 @@ def acceptance_table(evals: list[Path], published: Path, params: AcceptanceParam
             " points, whichever is larger. Changed examples: the difference as a number of them.",
             f"Judged are scores in {PRECISION} by the protocol `paper` on all examples of Table 8.",
         ],
+        row_files=row_files,
     )
 
 

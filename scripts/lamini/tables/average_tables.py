@@ -20,6 +20,7 @@ from lamini.tables.evaluation_tables import (
 )
 from lamini.tables.published import published_scores
 from lamini.tables.reproduction_table import GROUPS
+from lamini.tables.row_records import eval_files, swept_models
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Cell, Table
 
@@ -77,7 +78,14 @@ def averages_table(evals: list[Path], published: Path, params: AveragesParams) -
             *chance_notes(params.seeds.get(student, []) for student in params.bases),
             "Distance: the average minus that of the reference model.",
         ],
+        row_files=[eval_files(_models(model.key, params), params.tasks) for model in params.models],
     )
+
+
+def _models(model: str, params: AveragesParams) -> list[str]:
+    """Models whose results are in a model's row: itself, its base model and its other seeds."""
+    base = [params.bases[model]] if model in params.bases else []
+    return [model, *base, *swept_models(params.seeds.get(model, []))]
 
 
 def _row(

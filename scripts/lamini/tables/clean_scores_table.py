@@ -16,6 +16,7 @@ from lamini.files import derive_seed
 from lamini.tables.chance import Results, chance_notes, compare_pair
 from lamini.tables.contaminated import Searched, mean_score, searched_examples, values_of
 from lamini.tables.evaluation_tables import average, read_scores
+from lamini.tables.row_records import eval_files, pair_models
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 _COLUMNS = [
@@ -38,7 +39,7 @@ def clean_scores_table(
     """
     results = read_scores(evals)
     searched = searched_examples(contamination, examples, params.mixture, params.words)
-    rows = []
+    rows, row_files = [], []
     for pair in params.pairs:
         names = [text_cell(pair.student.name), text_cell(pair.baseline.name)]
         means: list[list[float | None]] = []
@@ -53,8 +54,10 @@ def clean_scores_table(
                 alone = _compared(results, pair, task, found, keep=True)
                 last = Cell(alone.difference if alone else None, ours=True, digits=1, signed=True)
                 rows.append([*names, text_cell(title), *shown, *cells, last])
+                row_files.append(eval_files(pair_models(pair), [task]))
         mean = _score_cells([average(column) for column in zip(*means, strict=True)], None)
         rows.append([*names, text_cell("mean of all tasks"), *[Cell(None)] * 2, *mean, Cell(None)])
+        row_files.append(eval_files(pair_models(pair), params.tasks))
     return Table(
         columns=_COLUMNS,
         rows=rows,
@@ -69,6 +72,7 @@ def clean_scores_table(
             *chance_notes(pair.seeds for pair in params.pairs),
             "–: the evaluated examples are not those that were searched, or none is left.",
         ],
+        row_files=row_files,
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamini.catalogue.params import CostByModelParams, CostBySourceParams
-from lamini.paths import RESULTS
+from lamini.paths import CHECKPOINT_MANIFEST, EVALUATION, RESULTS
 from lamini.status.requests import RULES
 from lamini.status.usage import Usage, read_usage, sum_usage
 from lamini.tables.published import number, read_csv
+from lamini.tables.row_records import ANSWER_FILES, source_files
 from lamini.tables.rows import cells, column, headings, known_sum
 from lamini.tables.table import Table
 
@@ -20,6 +21,9 @@ STEPS = {
     "build_model": "initial weights",
 }
 """Columns of the rules whose wildcard is a model; evaluation has one rule for each batch."""
+
+MODEL_FILES = (CHECKPOINT_MANIFEST, EVALUATION, *ANSWER_FILES)
+"""Files of a model whose making is paid for."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def cost_by_source_table(generation: Path, params: CostBySourceParams) -> Table:
             "US$: paid to the teacher, by the prices in the configuration. – : not asked, or not"
             " measured in this run."
         ],
+        row_files=[source_files(source) for source in params.sources],
     )
 
 
@@ -119,6 +124,10 @@ def cost_by_model_table(params: CostByModelParams) -> Table:
         columns=headings(ModelCostRow),
         rows=[cells(row) for row in rows],
         notes=["All: with the building of initial weights. – : no such job of this model."],
+        row_files=[
+            [pattern.format(model=key, task="*") for pattern in MODEL_FILES]
+            for key in params.models
+        ],
     )
 
 

@@ -15,6 +15,7 @@ from lamini.catalogue.params import (
 )
 from lamini.evaluation.results import wilson
 from lamini.tables.published import number, read_csv
+from lamini.tables.row_records import source_files
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import MISSING, Cell, Table, text_cell
 
@@ -55,6 +56,7 @@ def statistics_table(published: Path, statistics: Path, params: StatisticsParams
             " samples and tokens are rounded to 10,000.",
             INTERVALS,
         ],
+        row_files=[source_files(row["instruction_source"]) for row in read_csv(statistics)],
     )
 
 
@@ -217,7 +219,7 @@ class GenerationRow:
 
 def generation_table(generation: Path, params: NoParams) -> Table:
     """Requests, accepted and rejected texts, tokens and dollars, per source and stage."""
-    rows = []
+    rows, row_files = [], []
     for row in read_csv(generation):
         if row["stage"] not in ("instructions", "pairs"):
             continue
@@ -236,6 +238,7 @@ def generation_table(generation: Path, params: NoParams) -> Table:
             dollars=number(row["dollars"]),
         )
         rows.append(cells(made))
+        row_files.append(source_files(row["source"], row["stage"]))
     return Table(
         columns=headings(GenerationRow),
         rows=rows,
@@ -243,6 +246,7 @@ def generation_table(generation: Path, params: NoParams) -> Table:
             "Instructions are rejected for the reason given; answers are flagged and kept.",
             "`surplus`: well-formed instructions beyond what the shard still needed.",
         ],
+        row_files=row_files,
     )
 
 
@@ -262,6 +266,7 @@ def plain_table(analysis: Path, params: PlainParams, errors: Path | None = None)
         columns=[name.replace("_", " ").capitalize() for name in columns],
         rows=[[_cell(record[name], params.digits) for name in columns] for record in records],
         notes=notes,
+        row_files=[source_files(record.get("instruction_source", "")) for record in records],
     )
 
 

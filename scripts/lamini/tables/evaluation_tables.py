@@ -10,6 +10,7 @@ from lamini.evaluation.results import EvaluationResult
 from lamini.tables.chance import one_seed_note
 from lamini.tables.footnotes import NOT_COMPARABLE, Footnotes
 from lamini.tables.published import published_models, published_scores
+from lamini.tables.row_records import eval_files
 from lamini.tables.table import Cell, Table, text_cell
 
 Scores = dict[str, EvaluationResult]
@@ -55,6 +56,7 @@ def scores_table(published: Path, params: ScoresParams, evals: Sequence[Path] = 
         Footnotes("the published score"),
     )
     rows: list[list[Cell]] = []
+    row_files: list[list[str]] = []
     for model in [*(n for n in ours if n not in paper), *params.published_models]:
         theirs = paper.get(model)
         if model in ours:
@@ -66,6 +68,10 @@ def scores_table(published: Path, params: ScoresParams, evals: Sequence[Path] = 
             rows.append(_row(model, sizes[model], "published", values))
         if model in ours and theirs is not None:
             rows.append(_differences(model, sizes[model], scores, theirs, against_paper))
+        files = eval_files([ours[model].key], params.tasks) if model in ours else []
+        row_files += [
+            [] if row[2].value == "published" else files for row in rows[len(row_files) :]
+        ]
     notes = ["Average is the unweighted mean of the tasks.", one_seed_note()]
     if not any(model in paper for model in ours):
         notes.append("None of the paper's models took part in this run; theirs are as published.")
@@ -76,6 +82,7 @@ def scores_table(published: Path, params: ScoresParams, evals: Sequence[Path] = 
         columns=["Model", "Parameters", "Score", *params.tasks.values(), "Average"],
         rows=rows,
         notes=[*notes, *among_ours.notes(), *against_paper.notes()],
+        row_files=row_files,
     )
 
 
@@ -201,4 +208,5 @@ def tasks_table(params: TasksParams, evals: Sequence[Path] = ()) -> Table:
             f"{other if shots else 'All tasks are zero-shot.'}"
             " A size that differs from the published one shows here."
         ],
+        row_files=[eval_files(list(results)[:1], [key]) for key in params.tasks],
     )

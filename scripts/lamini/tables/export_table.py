@@ -54,4 +54,5 @@ def exports_table(checks: list[Path], params: ExportsParams) -> Table:
         ],
         rows=rows,
         notes=notes,
+        row_files=[[str(path)] for path in checks],
     )

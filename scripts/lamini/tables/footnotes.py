@@ -33,10 +33,11 @@ class Footnotes:
     def notes(self) -> list[str]:
         """One line per differing fact, with the places where it differs."""
         start = f"{NOT_COMPARABLE} not measured as {self._reference}"
-        return [f"{start}: {fact} ({_listed(at)})." for fact, at in self._places.items()]
+        return [f"{start}: {fact} ({listed(at)})." for fact, at in self._places.items()]
 
 
-def _listed(places: Sequence[str]) -> str:
+def listed(places: Sequence[str]) -> str:
+    """The first places, and the number of the others."""
     distinct = list(dict.fromkeys(places))
     more = len(distinct) - _MAX_PLACES
     return "; ".join([*distinct[:_MAX_PLACES], *([f"{more} more"] if more > 0 else [])])

@@ -9,6 +9,9 @@ from lamini.tables.latex import write_latex
 from lamini.tables.table import Cell, TitledTable
 from lamini.tables.table_file import FileCell, TableFile
 
+ROW_MARKS = "Made differently"
+"""Last column of a CSV file with marked rows; in the other formats a note says the same."""
+
 
 def write_table(table: TitledTable, outputs: Mapping[str, str | Path]) -> None:
     """Write a table in each requested file format.
@@ -25,9 +28,10 @@ def write_table(table: TitledTable, outputs: Mapping[str, str | Path]) -> None:
 def _write_csv(table: TitledTable, path: Path) -> None:
     with atomic_writer(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(table.columns)
-        for row in table.rows:
-            writer.writerow([_raw(cell) for cell in row])
+        marks = [[mark] for mark in table.row_marks] or [[]] * len(table.rows)
+        writer.writerow([*table.columns, *([ROW_MARKS] if table.row_marks else [])])
+        for row, mark in zip(table.rows, marks, strict=True):
+            writer.writerow([*map(_raw, row), *mark])
 
 
 def _raw(cell: Cell) -> str:

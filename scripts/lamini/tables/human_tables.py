@@ -8,6 +8,7 @@ from lamini.files import read_jsonl
 from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.human_evaluation.shown import read_shown
 from lamini.human_evaluation.statistics import value
+from lamini.tables.row_records import ANSWER_FILES
 from lamini.tables.table import Table, text_cell
 
 SHOWN_CHARACTERS = 400
@@ -48,12 +49,13 @@ def disagreement_table(ratings: Path, rated: Path, params: DisagreementParams) -
         groups[row["group"]][row["subject"]].append(row)
     best = max(groups, key=lambda g: (_lead(groups[g], params), g), default=None)
     items = {item["item"]: item for item in read_jsonl(rated)}
-    rows, instruction = [], "no ratings yet"
+    rows, row_files, instruction = [], list[list[str]](), "no ratings yet"
     for subject in params.students + params.references:
         found = groups[best].get(subject, []) if best is not None else []
         for row in found[:1]:
             item = items[row["item"]]
             instruction = item["instruction"]
+            row_files.append([pattern.format(model=subject) for pattern in ANSWER_FILES])
             rows.append(
                 [
                     text_cell(params.names[subject]),
@@ -64,6 +66,7 @@ def disagreement_table(ratings: Path, rated: Path, params: DisagreementParams) -
     return Table(
         columns=["Model", "Response", "Rate"],
         rows=rows,
+        row_files=row_files,
         notes=[
             "Chosen by rule: the largest gap between the mean ratings of students and references.",
             f"{shown.label.capitalize()}.",

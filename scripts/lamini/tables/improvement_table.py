@@ -10,6 +10,7 @@ from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import number, read_csv
+from lamini.tables.row_records import eval_files, pair_models
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 
@@ -69,6 +70,7 @@ def improvement_table(evals: list[Path], contamination: Path, params: Improvemen
             " dataset, of those with as many words.",
             *footnotes.notes(),
         ],
+        row_files=[eval_files(pair_models(pair), [task]) for pair, task, *_ in measured],
     )
 
 

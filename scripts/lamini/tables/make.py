@@ -9,6 +9,7 @@ from lamini.catalogue.builders import call_builder
 from lamini.catalogue.params import ItemParams
 from lamini.files import Files
 from lamini.tables.formats import write_table
+from lamini.tables.row_records import mark_rows
 from lamini.tables.table import Table, TitledTable
 
 
@@ -26,6 +27,7 @@ def make_table(
     entry = table_entry(table)
     builder = resolve_name(entry.builder)
     content: Table = call_builder(builder, inputs, settings.of_builder(builder))
+    content = mark_rows(content, inputs.values())
     title = entry.title.format(**content.title_values)
     titled = TitledTable(
         **vars(content),

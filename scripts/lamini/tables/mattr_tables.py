@@ -8,6 +8,7 @@ from pathlib import Path
 from lamini.catalogue.params import DiversityParams, MattrReadingsParams
 from lamini.tables.dataset_tables import INTERVALS, published_key, with_margin
 from lamini.tables.published import number, read_csv
+from lamini.tables.row_records import source_files
 from lamini.tables.table import Cell, Table, text_cell
 
 _TOKENS = {
@@ -61,6 +62,7 @@ def diversity_table(published: Path, diversity: Path, params: DiversityParams) -
             f" {_COMBINATIONS[params.texts]}.",
             INTERVALS,
         ],
+        row_files=[source_files(row["instruction_source"]) for row in read_csv(diversity)],
     )
 
 

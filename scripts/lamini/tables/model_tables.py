@@ -96,6 +96,7 @@ def training_table(manifests: list[Path], params: TrainingParams) -> Table:
             "Left out: pairs longer than the recipe allows or without a supervised token.",
             *notes,
         ],
+        row_files=[[str(path)] for path in manifests],
     )
 
 

@@ -11,9 +11,10 @@ from lamini.catalogue.params import JudgedQualityParams, NoParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
 from lamini.evaluation.results import wilson
 from lamini.human_evaluation.protocol import LEVELS
-from lamini.human_evaluation.summary import Agreement, Estimate, RatingSummary
+from lamini.human_evaluation.summary import MACHINE, Agreement, Estimate, RatingSummary
 from lamini.tables.chance import one_seed_note
 from lamini.tables.published import read_csv
+from lamini.tables.row_records import rated_files, source_files
 from lamini.tables.table import MISSING, Cell, Table, text_cell
 
 INTERVALS = "Intervals: 95 %, from a bootstrap that resamples instructions."
@@ -55,6 +56,12 @@ def rating_shares_table(summaries: list[Path], params: RatingsParams) -> Table:
         ],
         rows=rows,
         notes=["Mean: A = 3, B = 2, C = 1, D = 0.", INTERVALS, *_partial(studies)],
+        row_files=[
+            rated_files(summary.study, [row.subject], machine=rater == MACHINE)
+            for summary in studies
+            for rater, shares in summary.shares.labelled
+            for row in shares
+        ],
     )
 
 
@@ -85,6 +92,7 @@ def judged_quality_table(ratings: Path, params: JudgedQualityParams) -> Table:
             for source in params.sources
             for part in ("instruction", "response")
         ],
+        row_files=[source_files(source) for source in params.sources for _ in range(2)],
         notes=[
             f"Judge: {', '.join(sorted(judges)) or MISSING}, blind to the source. Not judged:"
             " answers of the judge without a level.",
@@ -116,12 +124,12 @@ def rating_comparisons_table(summaries: list[Path], params: RatingsParams) -> Ta
     """
     studies = _read(summaries)
     compared = [
-        (rater, row)
+        (rater, row, summary.study)
         for summary in studies
         for rater, comparisons in summary.comparisons.labelled
         for row in comparisons
     ]
-    corrected = holm([row.p for _, row in compared])
+    corrected = holm([row.p for _, row, _ in compared])
     rows = [
         [
             *(text_cell(params.names.get(key, key)) for key in (row.first, row.second)),
@@ -130,7 +138,7 @@ def rating_comparisons_table(summaries: list[Path], params: RatingsParams) -> Ta
             *_estimate(row.difference, 2, bold=p < LEVEL),
             *(_number(value, 4) for value in (row.p, p)),
         ]
-        for (rater, row), p in zip(compared, corrected, strict=True)
+        for (rater, row, _), p in zip(compared, corrected, strict=True)
     ]
     return Table(
         columns=[
@@ -156,6 +164,10 @@ def rating_comparisons_table(summaries: list[Path], params: RatingsParams) -> Ta
             " method; bold where it is below 0.05.",
             one_seed_note("instructions"),
             *_partial(studies),
+        ],
+        row_files=[
+            rated_files(study, (row.first, row.second), machine=rater == MACHINE)
+            for rater, row, study in compared
         ],
     )
 

@@ -22,6 +22,7 @@ from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import Interval, read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import published_scores, read_csv
+from lamini.tables.row_records import eval_files, pair_models
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
@@ -118,13 +119,13 @@ def reproduction_table(
     """
     results, paper = read_scores(evals), Paper.read(published, collection)
     groups: dict[tuple[str, str], AgreementCounts] = {}
-    members: dict[tuple[str, str], set[str]] = {}
+    members: dict[tuple[str, str], dict[str, str]] = {}
     footnotes = Footnotes("the published scores")
     marked: dict[tuple[str, str], str] = {}
     for model in params.models:
         for group in ((model.family, model.role), (ALL, model.role)):
             counts = groups.setdefault(group, AgreementCounts())
-            members.setdefault(group, set()).add(model.name)
+            members.setdefault(group, {})[model.name] = model.key
             for task, title in params.tasks.items():
                 result = results[model.key][task]
                 if title in paper.scores[model.name]:
@@ -158,6 +159,7 @@ def reproduction_table(
             *([] if ordered else ["None of the paper's models took part in this run."]),
             *footnotes.notes(),
         ],
+        row_files=[eval_files(members[group].values(), params.tasks) for group in ordered],
     )
 
 
@@ -222,6 +224,7 @@ def reproduced_improvement_table(
     """
     results, paper = read_scores(evals), Paper.read(published, collection)
     counts, rows, footnotes = AgreementCounts(), [], Footnotes("the published scores")
+    row_files = []
     judged = params.another_teacher is None
     for pair in params.pairs:
         student, baseline = pair.student, pair.baseline
@@ -239,6 +242,7 @@ def reproduced_improvement_table(
                 for fact in differing(published_facts(result), measured_facts(result))
             ] + differing(measured_facts(before), measured_facts(after))
             mark = footnotes.suffix(f"{student.name}, {title}", facts)
+            row_files.append(eval_files(pair_models(pair), [task]))
             rows.append(
                 [
                     *map(text_cell, (student.name, baseline.name, title)),
@@ -266,6 +270,7 @@ def reproduced_improvement_table(
             *replication_notes(params.another_teacher),
             *footnotes.notes(),
         ],
+        row_files=row_files,
     )
 
 

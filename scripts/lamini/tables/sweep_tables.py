@@ -6,6 +6,7 @@ from lamini.catalogue.params import SweepTableParams
 from lamini.evaluation.comparison import LEVEL
 from lamini.sweeps.facts import HeldBack, SweepFacts
 from lamini.tables.footnotes import Footnotes
+from lamini.tables.row_records import trained_files
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
 _DIGITS = {"score": 1, "held_out_loss": 3}
@@ -54,6 +55,10 @@ def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
             " larger one of the same seed.",
             *_score_notes(facts),
             "Held-out loss: nats per supervised token; compare within a tokenizer and a mixture.",
+        ],
+        row_files=[
+            trained_files(fitted, [(size.student, size.mixture)], size.samples)
+            for size in facts.sizes
         ],
     )
 
@@ -117,6 +122,7 @@ def law_table(fitted: Path, params: SweepTableParams) -> Table:
             " of the seeds on the same examples (profile likelihood; seeds are taken to differ as"
             " much at all sizes).",
         ],
+        row_files=[trained_files(fitted, [(law.student, law.mixture)]) for law in facts.laws],
     )
 
 
@@ -203,4 +209,5 @@ def compared_table(fitted: Path, params: SweepTableParams) -> Table:
             " from the choice of the examples.",
             *footnotes.notes(),
         ],
+        row_files=[trained_files(fitted, (pair.first, pair.second)) for pair in facts.compared],
     )

@@ -24,7 +24,7 @@ class Cell:
         digits: number of decimals shown.
         bold: whether the value is shown in bold, such as the best of a row.
         signed: whether a positive number is shown with a plus sign, as for a difference.
-        suffix: text after a number or a missing value, such as a mark that the notes explain.
+        suffix: text after the value, such as a mark that the notes explain; not in the CSV.
         interval: lower and upper end of the number's 95 % confidence interval.
     """
 
@@ -41,7 +41,7 @@ class Cell:
         if self.value is None or self.value == "":
             return MISSING + self.suffix
         if isinstance(self.value, str):
-            return self.value
+            return self.value + self.suffix
         shown = f"{self.value:{self._sign},.{self.digits}f}{self.suffix}"
         return shown + (mark if self.ours else "")
 
@@ -67,9 +67,13 @@ class Table:
         notes: lines below the table.
         summary: verdict of the table in one line; its first note, repeated on the front page.
         title_values: values for the placeholders of the title.
+        row_files: per row, the files that it was made from, directly or through other files; `*`
+            stands for any name. A row without files is compared with no other row. Empty: no row
+            is (`lamini.tables.row_records`).
+        row_marks: per row, what differs from most rows in how it was made. Empty: nothing does.
 
     Raises:
-        ValueError: when a row does not have one cell per column.
+        ValueError: when a row does not have one cell per column, or not all rows have `row_files`.
     """
 
     columns: list[str]
@@ -77,11 +81,15 @@ class Table:
     notes: list[str] = field(default_factory=list)
     summary: str | None = None
     title_values: dict[str, str] = field(default_factory=dict)
+    row_files: list[list[str]] = field(default_factory=list)
+    row_marks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"{len(row)} cells, {len(self.columns)} columns: {self.columns}")
+        if self.row_files and len(self.row_files) != len(self.rows):
+            raise ValueError(f"files of {len(self.row_files)} rows; there are {len(self.rows)}")
 
 
 @dataclass(kw_only=True)

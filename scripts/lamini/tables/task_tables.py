@@ -14,6 +14,7 @@ from lamini.tables.contaminated import Searched, mean_score, searched_examples, 
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.reproduction_table import GROUPS, replication_notes
+from lamini.tables.row_records import eval_files
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Table
 
@@ -82,7 +83,10 @@ def task_scores_table(
     groups = _measured(evals, published, tasks, searched, params)
     rows = [row for group in groups for row in group.rows]
     return Table(
-        columns=headings(TaskScoreRow), rows=[cells(row) for row in rows], notes=_notes(params)
+        columns=headings(TaskScoreRow),
+        rows=[cells(row) for row in rows],
+        notes=_notes(params),
+        row_files=[eval_files([m], [group.first.task]) for group in groups for m in group.models],
     )
 
 
@@ -102,6 +106,7 @@ def by_task_table(
         columns=headings(TaskRow),
         rows=[cells(_summary(group, params)) for group in groups],
         notes=[f"{OVER_ALL} that are in the paper.", *_notes(params)],
+        row_files=[eval_files(group.models, [group.first.task]) for group in groups],
     )
 
 
@@ -112,6 +117,8 @@ class _Group:
     task: TaskFacts
     first: EvaluationResult
     searched: Searched | None
+    models: list[str]
+    """Key of the model of each row."""
     rows: list[TaskScoreRow]
 
 
@@ -146,7 +153,8 @@ def _measured(
                 )
             if models:
                 first = results[models[0].key][key]
-                groups.append(_Group(task, first, searched.get(key), rows))
+                keys = [model.key for model in models]
+                groups.append(_Group(task, first, searched.get(key), keys, rows))
     return groups
 
 
