@@ -1,9 +1,8 @@
 """Params of the rules that describe a finished dataset, and of the choice among answers."""
 
-from lamini.errors import SettingsError
-from lamini.files import resolve_path
 from lamini.settings import params
 from lamini.workflow.params import RuleParams
+from lamini.workflow.template_text import template_text
 
 
 class DatasetParams(RuleParams):
@@ -33,12 +32,7 @@ class DatasetParams(RuleParams):
         count, asked = self.source(source).turns, self.config.teacher.next_turns
         if count == 1:
             return None
-        try:
-            text = resolve_path(asked.template).read_text(encoding="utf-8")
-        except OSError:
-            raise SettingsError(
-                f"teacher.next_turns.template: {asked.template}: no such file"
-            ) from None
+        text = template_text(asked.template, "teacher.next_turns.template")
         return params.Turns(count=count, template=text, sampling=asked.sampling)
 
     def _several(self, source: str) -> params.SeveralAnswers | None:

@@ -1,15 +1,14 @@
 """Builds the params of each rule (`lamini.settings.params`) from the configuration."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-from lamini.errors import SettingsError
 from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings import params
 from lamini.settings.students import Chat
 from lamini.user_files import user_files_digest
 from lamini.workflow.inputs import Inputs, weights_of
+from lamini.workflow.template_text import template_text
 from lamini.workflow.weights import user_weights_digest
 
 
@@ -217,12 +216,7 @@ class RuleParams(Inputs):
         chat = definition.chat or Chat()
         template = None
         if chat.template is not None:
-            try:
-                template = Path(chat.template).read_text(encoding="utf-8")
-            except OSError:
-                raise SettingsError(
-                    f"tokenizers.{tokenizer}.chat.template: {chat.template}: no such file"
-                ) from None
+            template = template_text(chat.template, f"tokenizers.{tokenizer}.chat.template")
         return params.ChatTemplate(template=template, system=chat.system, options=chat.options)
 
     def tokenized_params(self, tokenizer: str, mixture: str) -> params.TokenizePairs:
