@@ -56,6 +56,12 @@ def test_rows_and_columns_are_matched() -> None:
     assert (merged.differing, merged.only) == (2, "")
 
 
+def test_a_row_that_was_made_differently_in_one_run_is_the_same_row() -> None:
+    one, other = (_table(["Model", "Score"], ["a", score], ["b", 2.0]) for score in (1.0, 3.0))
+    other["rows"][0][0]["text"] = "a‡"
+    assert _texts(merge("t", one, other)) == [["a → a‡", "1.0 → 3.0"], ["b", "2.0"]]
+
+
 def test_headings_that_occur_twice_are_two_columns() -> None:
     one, other = (_table(["S", "Δ", "Δ"], ["a", 1.0, 2.0]) for _ in "ab")
     other["rows"][0][2] = _cell(4.0)
