@@ -11,7 +11,7 @@ from lamini.files import read_json, write_json
 from lamini.jobs.provenance import file_digests, provenance_path, record_job
 from lamini.paths import ANSWERS, CHECKPOINT_MANIFEST, EVALUATION, INSTRUCTIONS, PAIRS
 from lamini.tables.make import make_table
-from lamini.tables.row_records import mark_rows, rated_files, source_files
+from lamini.tables.row_records import eval_files, mark_rows, rated_files, source_files
 from lamini.tables.table import Cell, Table, text_cell
 
 TASKS = {"rte": "RTE", "sst2": "SST"}
@@ -174,6 +174,17 @@ def test_rows_of_tasks_are_named_by_task_and_model() -> None:
     table = mark_rows(Table(["Task", "Model"], rows, row_files=files), [evals])
     assert [bool(mark) for mark in table.row_marks] == [False, True, *[False] * 4]
     assert table.notes == [f"‡ {table.row_marks[1]} (RTE, b)."]
+
+
+@pytest.mark.parametrize("models", ["ab", "ba"])
+def test_with_equal_numbers_a_row_of_several_versions_is_marked(models: str) -> None:
+    _other_code("b")
+    groups = {"a": ["a"], "b": ["a", "b"]}
+    rows = [[text_cell(model)] for model in models]
+    files = [eval_files(groups[model], TASKS) for model in models]
+    evals = [Path(path) for path in eval_files("ab", TASKS)]
+    table = mark_rows(Table(["Models"], rows, row_files=files), [evals])
+    assert [row[0].text() for row in table.rows] == [f"{m}‡" if m == "b" else m for m in models]
 
 
 def test_sources_with_another_instruction_template_or_system_message_are_marked() -> None:

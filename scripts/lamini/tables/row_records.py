@@ -4,7 +4,8 @@ A builder names the files of each row (`Table.row_files`). The provenance record
 and of all files that they were made from, have the digest of each rule's code and the wording of
 the prompts; an evaluation result has the digest of the texts that the model was asked. A row is
 compared in what it has in common with other rows: a student's training with those of other
-students. Usual is what most rows have, and in doubt what the first of them has.
+students. Usual is what most rows have. With equal numbers it is one version rather than several,
+else that of the first row.
 
 Models may have prompt formats of their own, as the paper's have, and sources prompts of their own
 examples: these are settings of the run, and no reason for a mark. Nothing is computed again: what
@@ -160,12 +161,15 @@ def mark_rows(table: Table, inputs: Iterable[Files]) -> Table:
 
 
 def _usual(rows: Iterable[Facts]) -> dict[Fact, Values]:
-    """The most frequent values of each fact; with equal numbers those of the first row."""
+    """Most frequent values of each fact; of equally frequent ones the fewest, then the first."""
     found: dict[Fact, Counter[Values]] = defaultdict(Counter)
     for row in rows:
         for fact, values in row.items():
             found[fact][frozenset(values)] += 1
-    return {fact: counts.most_common(1)[0][0] for fact, counts in found.items()}
+    return {
+        fact: max(counts.items(), key=lambda item: (item[1], -len(item[0])))[0]
+        for fact, counts in found.items()
+    }
 
 
 @dataclass
