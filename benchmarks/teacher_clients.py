@@ -43,7 +43,8 @@ def ours(base_url: str, count: int, concurrency: int, folder: Path, look_ahead: 
 
     from lamini.log import Progress, start_logging
     from lamini.settings.teacher import Sampling, Teacher
-    from lamini.teacher import chat_request, open_teacher
+    from lamini.teacher.request import chat_request
+    from lamini.teacher.session import open_teacher
 
     start_logging(folder / "log.txt", "bench")
     settings = Teacher.model_validate(

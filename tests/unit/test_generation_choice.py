@@ -18,8 +18,9 @@ from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.plan.requests import planned_requests
 from lamini.settings.params import GeneratePairs
 from lamini.settings.teacher import Sampling
-from lamini.teacher import ShardReport, chat_request
 from lamini.teacher.ledger import read_ledger
+from lamini.teacher.report import ShardReport
+from lamini.teacher.request import chat_request
 from lamini.workflow import Workflow
 
 QUERIES = ("Name a tree.", "What is 6 x 7?", "海を一つ挙げて")

@@ -38,7 +38,7 @@ PLANS: dict[str, list[str]] = {
     "published": ["Teacher: no requests; the published dataset is read.", TRAINED],
     "hallucination": [
         "total 2,666,500 227.49M 125.44M 36.3 45.3 23.3 21.3 10.7 7.3",
-        "Teacher: Qwen2.5-7B-Instruct@a09a35458c70, a server in each job: teacher.server.command:"
+        "Teacher: Qwen2.5-7B-Instruct@a09a35458c70, local server: teacher.server.command:"
         " .venv-teacher/bin/vllm: no such program; install it (`make install-teacher` for vLLM), or"
         " give its path",
         TRAINED,

@@ -20,8 +20,8 @@ from lamini.plan.students import GPU_MODELS, GpuModel, StudentPlan, planned_stud
 from lamini.plan.tokens import estimated_tokens, published_lengths
 from lamini.prompt_formats import render_prompt
 from lamini.settings.teacher import InstructionTemplate
-from lamini.teacher import ShardReport
 from lamini.teacher.ledger import Ledger, row_line
+from lamini.teacher.report import ShardReport
 from lamini.training.estimate import StepTime, settings_key
 from lamini.training.gpus import GPUS, training_seconds
 from lamini.workflow import Workflow

@@ -110,10 +110,15 @@ def test_edits_with_effect_change_the_digest_of_their_rules(
             "mirror_path(data: TaskData)",
             "mirror_path(data)",
         ),
-        ("generate_pairs", "teacher_backends.py", "at_batch_price=True", "at_batch_price=False"),
         (
             "generate_pairs",
-            "teacher/backends/live.py",
+            "teacher/backends/batch.py",
+            "at_batch_price=True",
+            "at_batch_price=False",
+        ),
+        (
+            "generate_pairs",
+            "teacher/live.py",
             "class LiveBackend",
             "X = 1\n\n\nclass LiveBackend",
         ),

@@ -22,8 +22,8 @@ from lamini.status.__main__ import main
 from lamini.status.graph import Job, ask_snakemake, read_jobs, with_plan
 from lamini.status.queue import queue_name, remedy
 from lamini.status.states import job_states, read_tail
-from lamini.teacher import ShardReport
 from lamini.teacher.ledger import Ledger, row_line
+from lamini.teacher.report import ShardReport
 from lamini.training.metrics import StepMetrics
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ import zstandard
 from fake_endpoint import FakeEndpoint
 
 from lamini.errors import LaminiError
-from lamini.teacher import open_teacher
 from lamini.teacher.__main__ import main
 from lamini.teacher.archive import export_ledgers, import_ledgers
 from lamini.teacher.ledger import Ledger, packed_path, read_ledger, row_line
 from lamini.teacher.packing import pack_ledger
+from lamini.teacher.session import open_teacher
 
 from test_teacher_client import KEY, ask_all, prompts, teacher_settings  # isort: skip
 

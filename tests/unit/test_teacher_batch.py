@@ -15,9 +15,10 @@ from batch_endpoint import BatchEndpoint
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import read_json
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import chat_request, open_teacher
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.money import ledger_spending
+from lamini.teacher.request import chat_request
+from lamini.teacher.session import open_teacher
 
 KEY = "sk-secret-of-the-test"
 PRICES = {"m": {"prompt": 1000.0, "completion": 1000.0, "batch_share": 0.5}}

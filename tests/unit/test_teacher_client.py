@@ -22,10 +22,11 @@ from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
 from lamini.settings.endpoints import Endpoint
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import Request, chat_request, open_teacher, session
-from lamini.teacher.backends import live
+from lamini.teacher import live, session
 from lamini.teacher.dispatch import Dispatcher
 from lamini.teacher.ledger import read_ledger
+from lamini.teacher.request import Request, chat_request
+from lamini.teacher.session import open_teacher
 
 KEY = "sk-secret-of-the-test"
 

@@ -16,9 +16,10 @@ import pytest
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import Request, chat_request, open_teacher
 from lamini.teacher.ledger import read_ledger
+from lamini.teacher.request import Request, chat_request
 from lamini.teacher.server import check_local
+from lamini.teacher.session import open_teacher
 
 HERE = Path(__file__).parent
 STAND_IN = str(HERE / "stand_in_server.py")
@@ -162,7 +163,7 @@ JOB = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_teacher_command import questions, settings
-from lamini.teacher import open_teacher
+from lamini.teacher.session import open_teacher
 from pathlib import Path
 with open_teacher(settings("0.2", "0.02"), Path(sys.argv[2])) as session:
     print(sum(1 for _ in session.ask(questions(300))))

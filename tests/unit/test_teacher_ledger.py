@@ -23,7 +23,7 @@ from lamini.teacher.packing import pack_ledger
 from lamini.teacher.storage import LedgerFile, PackedFile
 
 from test_teacher_client import ask_all, prompts, teacher_settings  # isort: skip
-from lamini.teacher import open_teacher  # isort: skip
+from lamini.teacher.session import open_teacher  # isort: skip
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +225,7 @@ CLIENT = """
 import sys
 from pathlib import Path
 from lamini.settings.teacher import Teacher
-from lamini.teacher import open_teacher
+from lamini.teacher.session import open_teacher
 from test_teacher_client import prompts
 settings = Teacher(model="m", endpoints=[{"base_url": sys.argv[1]}], max_concurrency=32, jobs=1,
                    responses={"system_message": "x"})

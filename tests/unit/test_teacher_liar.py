@@ -15,10 +15,11 @@ from raw_endpoint import RawEndpoint, http_reply
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import chat_request, open_teacher
 from lamini.teacher.connections import QUIET_SECONDS
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.money import ledger_spending
+from lamini.teacher.request import chat_request
+from lamini.teacher.session import open_teacher
 
 PROMPT, ANSWER = 12, 20
 """True tokens of each prompt (of about 100 bytes) and the limit of each answer."""

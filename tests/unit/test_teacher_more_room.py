@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import InstructionRequests, MoreRoom, ResponseRequests, Sampling
-from lamini.teacher import chat_request, count_tokens, open_teacher
 from lamini.teacher.completions import lacks_room
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.packing import pack_ledger
+from lamini.teacher.request import chat_request, count_tokens
+from lamini.teacher.session import open_teacher
 
 ROOM = MoreRoom(factor=2, most=8)
 PRICES = {"m": {"prompt": 1000.0, "completion": 1000.0}}

@@ -7,9 +7,10 @@ from fake_endpoint import FakeEndpoint
 from test_teacher_client import ask_all, teacher_settings
 
 from lamini.settings.teacher import Price
-from lamini.teacher import ShardReport, count_tokens, counted_tokens
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.money import dollars, ledger_spending, report_spending
+from lamini.teacher.report import ShardReport
+from lamini.teacher.request import count_tokens, counted_tokens
 
 PRICE = Price(prompt=1000.0, completion=2000.0, cached_prompt=100.0)
 CACHED = {

@@ -13,7 +13,8 @@ import yaml
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import chat_request, open_teacher
+from lamini.teacher.request import chat_request
+from lamini.teacher.session import open_teacher
 
 pytest.importorskip("xllamacpp")
 

@@ -19,9 +19,9 @@ from lamini.plan.__main__ import main
 from lamini.settings.params import GeneratePairs
 from lamini.settings.teacher import Price, Teacher
 from lamini.status.requests import spending_by_rule
-from lamini.teacher import chat_request
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.money import ledger_spending
+from lamini.teacher.request import chat_request
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ from lamini.settings.params import BuildModel
 from lamini.settings.students import BuiltModel
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.students.pretrained import build_model
-from lamini.teacher import Request, chat_request, open_teacher
+from lamini.teacher.request import Request, chat_request
+from lamini.teacher.session import open_teacher
 
 VLLM = Path(__file__).parents[2] / ".venv-vllm/bin/vllm"
 pytestmark = [

@@ -16,7 +16,8 @@ from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_request, read_verdict
 from lamini.human_evaluation.protocol import LEVELS
 from lamini.settings.params import GeneratePairs
-from lamini.teacher import Answer, Request, TeacherSession
+from lamini.teacher.request import Answer, Request
+from lamini.teacher.session import TeacherSession
 
 
 def choice_name(per_query: int, by: str, turns: int) -> str:

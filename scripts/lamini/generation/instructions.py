@@ -23,7 +23,9 @@ from lamini.generation.topics import read_topics
 from lamini.log import Progress
 from lamini.settings.params import GenerateInstructions
 from lamini.settings.teacher import Teacher
-from lamini.teacher import Request, TeacherSession, ledger_path, open_teacher
+from lamini.teacher.ledger import ledger_path
+from lamini.teacher.request import Request
+from lamini.teacher.session import TeacherSession, open_teacher
 
 
 def generate_instructions(

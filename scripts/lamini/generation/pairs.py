@@ -19,16 +19,9 @@ from lamini.generation.turns import Conversations
 from lamini.log import Progress
 from lamini.settings.params import GeneratePairs
 from lamini.settings.teacher import Teacher
-from lamini.teacher import (
-    Answer,
-    Request,
-    TeacherSession,
-    chat_request,
-    count_tokens,
-    counted_tokens,
-    ledger_path,
-    open_teacher,
-)
+from lamini.teacher.ledger import ledger_path
+from lamini.teacher.request import Answer, Request, chat_request, count_tokens, counted_tokens
+from lamini.teacher.session import TeacherSession, open_teacher
 
 
 def generate_pairs(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lamini.json_file import JsonFile
-from lamini.teacher import ShardReport
+from lamini.teacher.report import ShardReport
 
 
 class InstructionReport(ShardReport):

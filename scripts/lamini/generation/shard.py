@@ -22,8 +22,8 @@ from lamini.settings.params import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests, Sampling
 from lamini.settings.teacher import Message as Turn
-from lamini.teacher import Answer, Request, chat_request, count_tokens, counted_tokens
 from lamini.teacher.completions import finished
+from lamini.teacher.request import Answer, Request, chat_request, count_tokens, counted_tokens
 
 _FIRST_ANSWERS = 30
 """Answers after which a shard checks whether the teacher follows the prompt."""

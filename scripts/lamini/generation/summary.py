@@ -10,8 +10,8 @@ from lamini.files import atomic_writer
 from lamini.generation.parsing import Reason
 from lamini.generation.reports import InstructionReport, PairReport, PromptFunnel, QueryFunnel
 from lamini.settings.params import Prices
-from lamini.teacher import ShardReport
 from lamini.teacher.money import report_spending
+from lamini.teacher.report import ShardReport
 
 FLAGS = ("refusal", "empty", "truncated")
 STAGES = ("prompts", "instructions", "queries", "pairs")

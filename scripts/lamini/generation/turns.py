@@ -23,7 +23,8 @@ from lamini.generation.normalization import text_key
 from lamini.generation.parsing import clean
 from lamini.generation.rows import PairRow
 from lamini.settings.params import GeneratePairs
-from lamini.teacher import Answer, Request, TeacherSession, chat_request
+from lamini.teacher.request import Answer, Request, chat_request
+from lamini.teacher.session import TeacherSession
 
 _LABEL = re.compile(r"\A(?:\[user\]|\**user(?:'s next message)?\**:\**)\s*", re.IGNORECASE)
 

@@ -16,7 +16,9 @@ from lamini.log import Progress
 from lamini.settings.human_evaluation import Judge, RatingProtocol
 from lamini.settings.params import JudgeItems
 from lamini.settings.teacher import Sampling, Teacher
-from lamini.teacher import Request, chat_request, ledger_path, open_teacher
+from lamini.teacher.ledger import ledger_path
+from lamini.teacher.request import Request, chat_request
+from lamini.teacher.session import open_teacher
 
 Row = dict[str, Any]
 # The letter must be a separate word: "A good answer" names no level.

@@ -31,8 +31,9 @@ WITHOUT_EFFECT = (
     "lamini.workflow",
 )
 """Modules and packages (with their submodules) that cannot affect a result."""
-_NAMED = re.compile(r"(lamini(?:\.\w+)+)(?::\w+)?")
-"""String constant that names a module, or a function as `module:function`, imported at run time."""
+_NAMED = re.compile(r"(lamini(?:\.\w+)+(?:\.\*)?)(?::\w+)?")
+"""String constant that names a module, a function as `module:function`, or all modules of a package
+as `package.*`, imported at run time."""
 CACHE = Path(".snakemake/lamini_code.json")
 """Digests of modules by size and modification time, for the runs to come."""
 ENTRIES = {"train_model": PACKAGE / "training/__main__.py"}
@@ -64,6 +65,9 @@ def module_digests(rule: str) -> dict[str, str]:
         name = waiting.pop()
         if name in found or _is_without_effect(name):
             continue
+        if name.endswith(".*"):
+            waiting += _modules_of(name.removesuffix(".*"))
+            continue
         if path := module_path(name):
             found[name] = _read(path).digest
             waiting += _read(path).imports
@@ -72,6 +76,12 @@ def module_digests(rule: str) -> dict[str, str]:
 
 def _entry(rule: str) -> Path:
     return ENTRIES.get(rule, PACKAGE.parent / f"{rule}.py")
+
+
+def _modules_of(package: str) -> list[str]:
+    path = module_path(package)
+    assert path is not None
+    return [f"{package}.{file.stem}" for file in path.parent.glob("*.py") if file != path]
 
 
 @functools.cache

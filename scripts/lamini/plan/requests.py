@@ -27,7 +27,7 @@ from lamini.plan.tokens import (
 )
 from lamini.settings.human_evaluation import Judge
 from lamini.settings.teacher import InstructionTemplate, Sampling
-from lamini.teacher import ShardReport
+from lamini.teacher.report import ShardReport
 from lamini.workflow import Workflow
 
 _REPORTS = {"instructions": INSTRUCTION_REPORT, "pairs": PAIR_REPORT}

@@ -7,8 +7,8 @@ from lamini.plan.requests import StagePlan
 from lamini.plan.serving import START_SECONDS, fits_on, serving_seconds
 from lamini.plan.students import GPU_MODELS, StudentPlan
 from lamini.settings.teacher import LocalServer, Teacher
+from lamini.teacher.backends import kind_of
 from lamini.teacher.money import Cost, Spending, dollars
-from lamini.teacher_backends import kind_of
 from lamini.text_table import short_count, text_table
 from lamini.training.gpus import GPUS
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from lamini.settings.base import Fraction, Settings, Version
+from lamini.settings.base import Fraction, Settings, Version, did_you_mean
 from lamini.settings.endpoints import Endpoint
 
 Dollars = Annotated[float, Field(ge=0)]
@@ -268,15 +269,37 @@ class BatchApi(Settings):
     """Maximum number of batches in which a request is sent before the job fails."""
 
 
+def _known_backend(name: str) -> str:
+    if name not in (known := _backends()):
+        raise ValueError(
+            f"no such backend; {_BACKENDS.name}/ has {', '.join(known)}{did_you_mean(name, known)}"
+        )
+    return name
+
+
+def _backends() -> list[str]:
+    """Names of the modules in the folder of backends; private modules are none."""
+    return sorted(path.stem for path in _BACKENDS.glob("*.py") if not path.stem.startswith("_"))
+
+
+_BACKENDS = Path(__file__).parents[1] / "teacher/backends"
+BackendName = Annotated[
+    str,
+    AfterValidator(_known_backend),
+    Field(json_schema_extra=lambda schema: schema.update(enum=_backends())),
+]
+
+
 class Teacher(Settings):
     """The model that generates instructions and answers."""
 
     model: str
     """Model name sent with each request, such as `gpt-3.5-turbo`. `instructions.model` and
     `responses.model` name another model for one stage; a judge is always this model."""
-    backend: Literal["external", "batch", "local"] = "external"
+    backend: BackendName = "external"
     """`external`: the live API of `endpoints`; `batch`: the Batch API of a single endpoint, at
-    `batch_share` of the price; `local`: a server (`server`) that each job starts."""
+    `batch_share` of the price; `local`: a server (`server`) that each job starts. Each module in
+    `scripts/lamini/teacher/backends/` is a backend of its name."""
     mode: Literal["live", "replay"] = "live"
     """`live`: send requests; `replay`: take all answers from the ledgers, without the network."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)] = [Endpoint()]

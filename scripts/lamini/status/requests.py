@@ -11,8 +11,8 @@ from lamini.errors import LaminiError
 from lamini.files import read_json
 from lamini.settings.teacher import Teacher
 from lamini.status.states import seconds_since
-from lamini.teacher import ShardReport
 from lamini.teacher.money import Spending, find_ledgers, ledger_spending, report_spending
+from lamini.teacher.report import ShardReport
 
 _FRESH_SECONDS = 60.0
 RULES = {"instructions": "generate_instructions", "pairs": "generate_pairs"}

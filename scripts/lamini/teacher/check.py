@@ -16,13 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any, Literal
 
 from lamini.errors import LaminiError
 from lamini.settings.endpoints import Endpoint
 from lamini.settings.shutdowns import shutdown_of
-from lamini.settings.teacher import LocalServer, Sampling, Teacher
+from lamini.settings.teacher import Sampling, Teacher
+from lamini.teacher.backends import kind_of
 from lamini.teacher.completions import parse_json
 from lamini.teacher.endpoints import (
     SHORTEST_SECRET,
@@ -35,7 +35,6 @@ from lamini.teacher.endpoints import (
 )
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import Request, chat_request
-from lamini.teacher.server import check_local
 
 SECONDS = 9.0
 """Time limit of the whole check, in seconds."""
@@ -69,7 +68,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def check_endpoints(
     settings: Teacher, with_request: bool = False, sampling: Sampling | None = None
 ) -> list[Verdict]:
-    """Check all endpoints within `SECONDS`, or the local server; empty if ledgers have all answers.
+    """Check all endpoints within `SECONDS`; empty if ledgers have all answers.
+
+    A backend that asks no endpoints has its requirements checked instead.
 
     Args:
         settings: model and endpoints.
@@ -80,8 +81,8 @@ def check_endpoints(
     sampling = sampling or settings.responses.sampling
     if settings.mode == "replay":
         return []
-    if settings.server is not None and settings.backend == "local":
-        return [_local(settings.model, settings.server)]
+    if not kind_of(settings).asks_endpoints:
+        return [_without_endpoint(settings)]
     done: dict[int, Verdict] = {}
 
     def check(number: int, endpoint: Endpoint) -> None:
@@ -103,14 +104,13 @@ def check_endpoints(
     ]
 
 
-def _local(model: str, server: LocalServer) -> Verdict:
-    name = f"{model}, a server in each job"
+def _without_endpoint(settings: Teacher) -> Verdict:
+    kind = kind_of(settings)
+    name = f"{settings.model}, {kind.title}"
     try:
-        weights = check_local(server)
+        return Verdict(name, "serves", kind.load().check(settings))
     except LaminiError as error:
         return Verdict(name, "wrong", str(error))
-    source = "" if isinstance(weights, Path) else f" from the hub, commit {server.revision}"
-    return Verdict(name, "serves", f"weights {weights}{source}")
 
 
 def _name(settings: Teacher, endpoint: Endpoint) -> str:

@@ -8,7 +8,7 @@ import yaml
 
 from lamini.errors import SettingsError
 from lamini.settings.students import Lora
-from lamini.teacher_backends import CLIENT_MEMORY_MB, kind_of
+from lamini.teacher.backends import CLIENT_MEMORY_MB, kind_of
 from lamini.workflow.training_time import TrainingTime
 
 MAX_MINUTES = 2880

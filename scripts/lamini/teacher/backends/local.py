@@ -1,44 +1,26 @@
-"""The local backend: a server on loopback that the job starts and uses like an endpoint."""
+"""`backend: local`: each job starts the server of `teacher.server`."""
 
 from lamini.settings.teacher import Teacher
-from lamini.teacher.backends.live import LiveBackend
-from lamini.teacher.endpoints import Target, local_target
-from lamini.teacher.ledger import Ledger
-from lamini.teacher.money import Budget
-from lamini.teacher.request import Spend
-from lamini.teacher.server import ServerProcess, check_local
+from lamini.teacher.backends import CLIENT_MEMORY_MB, BackendKind
+
+_SERVER_MEMORY_MB = 8000
+"""Main memory of a server of a large model in addition to its weights, in MiB."""
 
 
-class LocalBackend(LiveBackend):
-    """Starts the server when the first request is in no ledger."""
+def _memory_mb(teacher: Teacher) -> int:
+    server = teacher.server
+    if server is None or (server.memory_mb is None and server.parameters is None):
+        return CLIENT_MEMORY_MB
+    if server.memory_mb is not None:
+        return server.memory_mb
+    return round(_SERVER_MEMORY_MB + 2 * (server.parameters or 0) / 2**20)
 
-    def __init__(self, settings: Teacher, ledger: Ledger, budget: Budget, spend: Spend) -> None:
-        assert settings.server is not None
-        log = ledger.path.with_suffix("").with_suffix(".server.log")
-        self._server = ServerProcess(settings.server, settings.model, log)
-        super().__init__(settings, ledger, budget, spend)
 
-    @classmethod
-    def check(cls, settings: Teacher) -> None:
-        """Raise a `LaminiError` if the model file or the server's package is missing."""
-        assert settings.server is not None
-        check_local(settings.server)
-
-    def close(self) -> None:
-        """Stop without waiting for replies; the server is stopped too."""
-        self._server.cancel()
-        super().close()
-
-    @property
-    def status(self) -> list[str]:
-        """Part of the progress line: requests in flight; a local server has no rate limits."""
-        return [f"{self.in_flight} in flight"]
-
-    def find_targets(self) -> list[Target]:
-        """Start the server, the only endpoint."""
-        self._server.start()
-        return [local_target(self.settings, self._server)]
-
-    def end_targets(self) -> None:
-        """Stop the server, from the thread that started it."""
-        self._server.stop()
+BACKEND = BackendKind(
+    "lamini.teacher.local:LocalBackend",
+    "local server",
+    asks_endpoints=False,
+    threads=lambda teacher: teacher.server.threads if teacher.server else 1,
+    gpus=lambda teacher: teacher.server.gpus if teacher.server else 0,
+    memory_mb=_memory_mb,
+)

@@ -17,7 +17,7 @@ import uvloop
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
-from lamini.teacher.backends.base import Backend
+from lamini.teacher.backend import Backend
 from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.commit import Committer
 from lamini.teacher.completions import Completion

@@ -36,9 +36,17 @@ class Backend(ABC):
         self.short: deque[tuple[PendingRequest, Answer]] = deque()
         """Requests whose answer lacks room; the session asks them again."""
 
-    @classmethod  # noqa: B027 - most backends need nothing
-    def check(cls, settings: Teacher) -> None:
-        """Raise a `LaminiError` if a requirement is missing; called before any request."""
+    @classmethod
+    def check(cls, settings: Teacher) -> str:
+        """Check the requirements; called before the first job of a run and before any request.
+
+        Returns:
+            what was found, for the log.
+
+        Raises:
+            LaminiError: a requirement is missing.
+        """
+        return "ready"
 
     @staticmethod
     def look_ahead(settings: Teacher) -> int:
