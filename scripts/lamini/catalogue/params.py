@@ -12,6 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+AnotherTeacher = Annotated[
+    str | None, Field(description="the teacher of a replication (`Run.another_teacher`)")
+]
+
 
 class BuilderParams(BaseModel):
     """Params of a builder. Unknown fields are errors; values cannot change."""
@@ -288,8 +292,7 @@ class TaskScoresParams(BuilderParams):
     """Mixture whose pairs are searched for evaluated examples."""
     words: int
     """Minimum length of a shared word sequence that counts as contamination."""
-    another_teacher: str | None = None
-    """The teacher of a replication (`Run.another_teacher`)."""
+    another_teacher: AnotherTeacher = None
 
 
 class TasksParams(BuilderParams):
@@ -305,8 +308,7 @@ class ReproductionParams(BuilderParams):
     """Models of this run that are in the paper."""
     tasks: dict[str, str]
     """Display name of each task."""
-    another_teacher: str | None = None
-    """The teacher of a replication (`Run.another_teacher`)."""
+    another_teacher: AnotherTeacher = None
 
 
 class ReproducedImprovementParams(BuilderParams):
@@ -315,8 +317,7 @@ class ReproducedImprovementParams(BuilderParams):
     pairs: list[Pair]
     tasks: dict[str, str]
     """Display name of each task."""
-    another_teacher: str | None = None
-    """The teacher of a replication (`Run.another_teacher`)."""
+    another_teacher: AnotherTeacher = None
 
 
 class ImprovementParams(BuilderParams):
@@ -456,8 +457,7 @@ class ReportParams(BuilderParams):
 
     title: str
     reproduction: bool
-    another_teacher: str | None
-    """The teacher of a replication (`Run.another_teacher`)."""
+    another_teacher: AnotherTeacher
     shown_points: int
     """Maximum number of dots per source in the interactive Figure 3."""
     version: int

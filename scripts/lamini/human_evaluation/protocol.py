@@ -5,10 +5,12 @@ Table 7). `PAPER` quotes it; `OWN` has the same levels in this project's words, 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lamini.settings.human_evaluation import RatingProtocol
 
 LEVELS = ("A", "B", "C", "D")
-Wording = Literal["paper", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ PAPER = Protocol(
     source="Text of Appendix C, Table 7, of LaMini-LM (arXiv 2304.14402).",
 )
 
-PROTOCOLS: dict[Wording, Protocol] = {"paper": PAPER, "own": OWN}
+PROTOCOLS: "dict[RatingProtocol, Protocol]" = {"paper": PAPER, "own": OWN}
 
 SKIP_REASONS = (
     "I do not know the language",
