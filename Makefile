@@ -11,7 +11,7 @@ endif
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help docs accept-code install install-teacher demo sweep-demo sweep-toys pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import publish-dataset publish-models image
+.PHONY: help docs accept-code install install-teacher demo sweep-demo sweep-toys pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import dataset-shards publish-dataset publish-models image
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -113,6 +113,12 @@ ledger-import: install  ## unpack the answers of FILE=... into results/
 # Both print the files to upload; PUBLISH=1 uploads them. See docs/publish.md.
 PUBLISHING = $(if $(filter 1,$(PUBLISH)),--upload) $(if $(filter 1,$(PUBLIC)),--public) \
   $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
+
+# ROWS is the number of rows per shard; see docs/dataset.md for the way back.
+dataset-shards: install  ## write a dataset as Parquet shards for another engine: FOLDER=shards
+	@python -m lamini.dataset --folder $(or $(FOLDER),$(error give FOLDER=, such as FOLDER=shards)) \
+	  --rows $(or $(ROWS),100000) $(if $(MIXTURE),--mixture $(MIXTURE)) \
+	  $(if $(CONFIGFILE),--configfile $(CONFIGFILE))
 
 publish-dataset: install  ## publish a dataset: REPO=my-lab/name (a dry run without PUBLISH=1)
 	@python -m lamini.publish dataset --repo $(or $(REPO),$(error give REPO=, such as REPO=my-lab/name)) \

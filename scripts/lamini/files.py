@@ -5,6 +5,7 @@ Every artifact is written to a temporary file in the same folder, flushed to dis
 
 import codecs
 import contextlib
+import glob
 import hashlib
 import importlib.util
 import json
@@ -167,6 +168,14 @@ def resolve_path(path: str) -> Path:
     if not found.exists():
         raise LaminiError(f"{path}: package {package} has no {inside}")
     return found
+
+
+def matching_files(path: str | Path) -> list[Path]:
+    """The files that match a pattern (`*`, `**`, `?`, `[ab]`), sorted; none if the path exists."""
+    if Path(path).exists() or not glob.has_magic(str(path)):
+        return []
+    found = map(Path, glob.glob(str(path), recursive=True))
+    return sorted(file for file in found if file.is_file())
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:

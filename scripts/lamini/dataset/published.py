@@ -3,6 +3,9 @@
 The rows come from files (`lamini.generation.data_files`) or from the hub, in any order. They are
 first written to one temporary file per source, so that one pass with little memory sorts them by
 source. Empty answers are kept, because the authors published them.
+
+With `published.all_columns`, the rows are those of a dataset of this pipeline, with their ids and
+origins: the way back from another engine (`lamini.dataset.shards`).
 """
 
 import contextlib
@@ -17,9 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamini.conversations import problem_of
-from lamini.dataset.merge import contaminated_ids, finish_dataset
+from lamini.dataset.merge import REQUIRED, contaminated_ids, finish_dataset
 from lamini.dataset.turns import MESSAGES
-from lamini.dataset.writer import PUBLISHED_COLUMNS, DatasetWriter, schema_of
+from lamini.dataset.unique_ids import UniqueIds, check_shards
+from lamini.dataset.writer import PUBLISHED_COLUMNS, SCHEMA, DatasetWriter, schema_of
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, resolve_path
 from lamini.generation.data_files import (
@@ -40,11 +44,15 @@ from lamini.settings.sources import HubData
 logger = logging.getLogger("lamini")
 ROWS_AT_ONCE = 1 << 14
 _TEXTS = pa.schema([(name, pa.string()) for name in PUBLISHED_COLUMNS])
+_FLAGS = SCHEMA.field("flags").type
+_OPTIONAL = {*SCHEMA.names} - {*REQUIRED}
+"""Columns of a dataset that may be missing in the data."""
 
 
 def _schema(published: Published) -> pa.Schema:
     """Columns that are read."""
-    return _TEXTS.append(MESSAGES) if published.messages else _TEXTS
+    columns = SCHEMA if published.all_columns else _TEXTS
+    return columns.append(MESSAGES) if published.messages else columns
 
 
 def import_published(
@@ -60,19 +68,21 @@ def import_published(
     Args:
         hits: for a decontaminated mixture, the Parquet file of `find_contamination`; else empty.
         dataset: Parquet file to write, with the columns of `lamini.dataset.writer.SCHEMA`; columns
-            that the released data lacks are null. `flags` is computed from the response.
+            that the released data lacks are null. `flags` is computed from the response where it
+            is missing or null.
         manifest: JSON to write, as in `merge_pairs`, plus `other_sources`: numbers of rows of the
             sources that are not in the mixture.
         card: dataset card to write.
         settings: the mixture, and the location of the released data.
 
     Raises:
-        LaminiError: the data cannot be read, lacks a column, or has no rows of a source, or the
-            mixture excludes truncated responses.
+        LaminiError: the data cannot be read, lacks a column, has no rows of a source, or an id of
+            a source twice; or the mixture excludes truncated responses, which the data does not
+            tell.
     """
     published = settings.published
     assert published is not None
-    if "truncated" in settings.exclude_flags:
+    if "truncated" in settings.exclude_flags and not published.all_columns:
         raise LaminiError(
             f"mixtures.{settings.mixture}.exclude_flags: the released data does not tell which"
             " responses are truncated; remove `truncated`"
@@ -81,7 +91,10 @@ def import_published(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".published.") as spool:
         spools = {source: Path(spool) / source for source in settings.sources}
-        others = _split(_batches(published), spools, _schema(published))
+        ids = UniqueIds()
+        others = _split(_batches(published), spools, _schema(published), ids)
+        for source, places in ids.colliding().items():
+            check_shards(_ids_of(published, source, places))
         missing = [source for source, path in spools.items() if not path.exists()]
         if missing:
             raise LaminiError(
@@ -115,15 +128,32 @@ def import_published(
     )
 
 
-def _batches(published: Published) -> Iterator[pa.Table]:
-    """Yield the published rows in their order, with the columns of `_schema`."""
+def _batches(published: Published) -> Iterator[tuple[Path, pa.Table]]:
+    """Yield the published rows in their order, with the columns of `_schema`, and their file."""
     schema = _schema(published)
     if published.hub is not None:
-        yield from _from_hub(published.hub, schema)
+        place = Path(published.hub.repo)
+        yield from ((place, table) for table in _from_hub(published.hub, schema))
         return
     assert published.local is not None
     for path in data_files(resolve_path(published.local.path)):
-        yield from _from_file(path, schema)
+        if published.all_columns and path.suffix not in TABLES:
+            raise LaminiError(
+                f"{path}: `published.all_columns` reads only {' and '.join(TABLES)} files"
+            )
+        yield from ((path, table) for table in _from_file(path, schema))
+
+
+def _ids_of(
+    published: Published, source: str, places: Sequence[Path]
+) -> dict[Path, pa.ChunkedArray]:
+    """The ids of one source in some of the files."""
+    found: dict[Path, list[pa.Array]] = {place: [] for place in places}
+    for place, table in _batches(published):
+        if place in found:
+            own = table.filter(pc.equal(table["instruction_source"], source))
+            found[place] += own["id"].chunks
+    return {place: pa.chunked_array(parts, pa.string()) for place, parts in found.items()}
 
 
 def _from_file(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -191,19 +221,19 @@ def _from_hub(hub: HubData, schema: pa.Schema) -> Iterator[pa.Table]:
 def _checked(
     table: pa.Table, schema: pa.Schema, place: str, there: Sequence[str] | None = None
 ) -> pa.Table:
-    """The columns of a schema; nulls become empty texts, except in `messages`.
+    """The columns of a schema, with its types; nulls of the three texts become empty texts.
 
     Args:
         table: rows.
-        schema: the three texts, and `messages` if they are read.
+        schema: the columns that are read.
         place: name of the data in messages.
         there: all columns of the data, if the table has only some of them.
 
     Raises:
-        LaminiError: a column is missing or is not text.
+        LaminiError: a column is missing or of another type, or an id is null.
     """
     missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
+    if missing := [name for name in missing if name not in _OPTIONAL]:
         found = ", ".join(there or table.column_names)
         raise LaminiError(f"{place}: no column {', '.join(missing)}; it has {found}")
     for name in PUBLISHED_COLUMNS:
@@ -212,11 +242,29 @@ def _checked(
             raise LaminiError(
                 f"{place}: `{name}` must be text in every row, but its type is {kind}"
             )
-    columns = [table[name].cast(pa.string()).fill_null("") for name in PUBLISHED_COLUMNS]
-    if MESSAGES.name in schema.names:
+    return pa.table([_column(table, field, place) for field in schema], schema=schema)
+
+
+def _column(table: pa.Table, field: pa.Field, place: str) -> pa.Array | pa.ChunkedArray:
+    """One column with the type of `field`."""
+    if field.name in PUBLISHED_COLUMNS:
+        return table[field.name].cast(pa.string()).fill_null("")
+    if field.name == MESSAGES.name:
         # Other columns of a message, such as tool calls, make it no conversation only if used.
-        columns.append(_messages(table[MESSAGES.name].to_pylist(), place))
-    return pa.table(columns, schema=schema)
+        return _messages(table[field.name].to_pylist(), place)
+    if field.name not in table.column_names:
+        return pa.nulls(len(table), field.type)
+    values = table[field.name]
+    if field.name == "id" and values.null_count:
+        raise LaminiError(
+            f"{place}: `id` is null in {values.null_count:,} rows; each row needs one"
+        )
+    try:
+        return values.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise LaminiError(
+            f"{place}: `{field.name}` must be {field.type}, but it is {values.type} ({error})"
+        ) from error
 
 
 def _messages(rows: list[Any], place: str) -> pa.Array:
@@ -229,19 +277,27 @@ def _messages(rows: list[Any], place: str) -> pa.Array:
 
 
 def _split(
-    batches: Iterator[pa.Table], spools: Mapping[str, Path], schema: pa.Schema
+    batches: Iterator[tuple[Path, pa.Table]],
+    spools: Mapping[str, Path],
+    schema: pa.Schema,
+    ids: UniqueIds,
 ) -> Counter[str]:
-    """Write each source's rows to its file; returns numbers of rows of all other sources."""
+    """Write each source's rows to its file; returns numbers of rows of all other sources.
+
+    The ids, if they are read, are added to `ids`.
+    """
     others: Counter[str] = Counter()
     with contextlib.ExitStack() as stack, Progress(0, "published pairs") as progress:
         writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
-        for batch in batches:
+        for place, batch in batches:
             progress.total += len(batch)
             for source in batch["instruction_source"].unique().to_pylist():
                 rows = batch.filter(pc.equal(batch["instruction_source"], source))
                 if source not in spools:
                     others[source] += len(rows)
                     continue
+                if "id" in schema.names:
+                    ids.add(place, source, rows["id"])
                 if source not in writers:
                     writer = pa.ipc.new_stream(spools[source], schema)
                     writers[source] = stack.enter_context(writer)
@@ -258,10 +314,12 @@ def _complete(source: str, spool: Path, schema: pa.Schema) -> Iterator[pa.Table]
             rows = len(batch)
             answers = batch.column("response").to_pylist()
             known = {
-                **{name: batch.column(name) for name in batch.schema.names},
                 "id": pa.array([f"{source}/{number + row}" for row in range(rows)]),
-                "flags": [["refusal"] if is_refusal(answer) else [] for answer in answers],
+                "flags": pa.nulls(rows, _FLAGS),
+                **{name: batch.column(name) for name in batch.schema.names},
             }
+            found = [["refusal"] if is_refusal(answer) else [] for answer in answers]
+            known["flags"] = pc.coalesce(known["flags"], pa.array(found, _FLAGS))
             number += rows
             yield pa.table(
                 [known.get(f.name, pa.nulls(rows, f.type)) for f in schema], schema=schema

@@ -19,10 +19,10 @@ class UniqueIds:
         self._parts: dict[str, list[tuple[Path, Hashes]]] = {}
 
     def add(self, path: Path, source: str, ids: pa.ChunkedArray) -> None:
-        """Add the ids of a shard.
+        """Add the ids of a shard, or of a part of it.
 
         Raises:
-            LaminiError: an id occurs twice in the shard.
+            LaminiError: an id occurs twice among them.
         """
         names = pl.Series(pl.from_arrow(ids))
         if len(twice := names.filter(names.is_duplicated())):
@@ -30,14 +30,15 @@ class UniqueIds:
         self._parts.setdefault(source, []).append((path, names.hash().to_numpy()))
 
     def colliding(self) -> dict[str, list[Path]]:
-        """Per source, the shards that have an id with the hash of an id of another shard."""
+        """Per source, the shards with an id that has the hash of another id, each shard once."""
         found = {}
         for source, parts in self._parts.items():
             hashes = np.concatenate([part for _, part in parts])
             values, counts = np.unique(hashes, return_counts=True)
             if len(values) < len(hashes):
                 twice = values[counts > 1]
-                found[source] = [path for path, part in parts if np.isin(part, twice).any()]
+                paths = (path for path, part in parts if np.isin(part, twice).any())
+                found[source] = list(dict.fromkeys(paths))
         return found
 
 

@@ -15,6 +15,7 @@ import orjson
 import zstandard
 
 from lamini.errors import LaminiError
+from lamini.files import matching_files
 from lamini.user_text import BOM, json_fault
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ _POINTER = b"version https://git-lfs"
 
 
 def data_files(path: Path) -> list[Path]:
-    """`path` itself if it is a file, or all data files below the folder, sorted.
+    """`path` itself if it is a file, or all data files that match it or are below it, sorted.
+
+    Args:
+        path: a file, a folder, or a pattern of files (`matching_files`).
 
     Raises:
         LaminiError: there are none, one is in a form that is not read or was not downloaded, or two
@@ -40,6 +44,8 @@ def data_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         found = [path]
+    elif matching := matching_files(path):
+        found = matching
     else:
         inside = sorted(item for item in path.rglob("*") if item.is_file())
         found = [item for item in inside if _is_data(item.relative_to(path))]

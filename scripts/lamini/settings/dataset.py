@@ -94,6 +94,10 @@ class Published(Settings):
     messages: Annotated[bool, Field(exclude_if=lambda read: not read)] = False
     """Read the turns of conversations from the column `messages`, a list of `role` and `content`;
     null for rows that are pairs. Students then need `prompt_format: chat`."""
+    all_columns: Annotated[bool, Field(exclude_if=lambda read: not read)] = False
+    """Read all columns of this pipeline's datasets (`make dataset-shards`), and not only the three
+    of the released one: ids, flags, finish reasons, tokens, models, requests. `id` must be in the
+    data; the other columns may be missing or null."""
 
     @model_validator(mode="before")
     @classmethod

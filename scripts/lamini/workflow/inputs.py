@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lamini import paths
 from lamini.evaluation.data import all_data, mirror_path
+from lamini.files import matching_files
 from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings.evaluation import TaskData
 from lamini.settings.params import Location
@@ -62,9 +63,12 @@ class Inputs(Names):
 
     @cached_property
     def published_files(self) -> list[str]:
-        """Local file or folder of the published dataset; empty if it comes from the hub."""
+        """Local files or folder of the published dataset; empty if it comes from the hub."""
         published = self.config.published
-        return [published.local.path] if published and published.local else []
+        if published is None or published.local is None:
+            return []
+        path = published.local.path
+        return [str(file) for file in matching_files(path)] or [path]
 
     def tokenizer_dataset(self, tokenizer: str, pattern: str) -> str:
         """File of the dataset with the training text of a tokenizer."""

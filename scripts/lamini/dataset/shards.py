@@ -1,0 +1,72 @@
+"""Hand-over of a dataset to another engine: Parquet shards of a fixed number of rows.
+
+`published.local` with `all_columns` reads the engine's shards back (`lamini.dataset.published`).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lamini.dataset.manifest import DatasetManifest
+from lamini.errors import LaminiError
+from lamini.files import atomic_writer, sha256_file
+from lamini.log import Progress
+
+ROWS_AT_ONCE = 1 << 14
+
+
+def write_shards(
+    *, manifest: str | Path, dataset: str | Path, folder: str | Path, rows: int
+) -> list[Path]:
+    """Write a merged dataset as shards `{mixture}-00000.parquet`, ..., in its order.
+
+    Args:
+        manifest: the dataset's manifest.
+        dataset: the mixture's Parquet file.
+        folder: an empty or new folder.
+        rows: number of rows per shard; the last one has the rest.
+
+    Returns:
+        The paths of the shards.
+
+    Raises:
+        LaminiError: the folder has files, `rows` is below 1, or the dataset's SHA-256 is not that
+            of the manifest.
+    """
+    facts, folder = DatasetManifest.read(manifest), Path(folder)
+    if rows < 1:
+        raise LaminiError(f"{rows} rows per shard: give a number above 0")
+    if folder.exists() and any(folder.iterdir()):
+        raise LaminiError(f"{folder}: has files; give a new folder, so that none is read twice")
+    if sha256_file(dataset) != facts.sha256:
+        raise LaminiError(f"{dataset}: its SHA-256 differs from {manifest}; merge it again")
+    paths = []
+    file = pq.ParquetFile(dataset, pre_buffer=False)
+    with Progress(facts.rows, "pairs") as progress:
+        for number, part in enumerate(_parts(file, rows)):
+            path = folder / f"{facts.mixture}-{number:05}.parquet"
+            with atomic_writer(path, "wb") as handle:
+                pq.write_table(part, handle, compression="zstd")
+            paths.append(path)
+            progress.advance(len(part))
+    return paths
+
+
+def _parts(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
+    """The rows of a file in tables of `rows` rows."""
+    part: list[pa.RecordBatch] = []
+    count = 0
+    for batch in file.iter_batches(ROWS_AT_ONCE):
+        first = 0
+        while first < len(batch):
+            taken = batch.slice(first, rows - count)
+            part.append(taken)
+            count += len(taken)
+            first += len(taken)
+            if count == rows:
+                yield pa.Table.from_batches(part)
+                part, count = [], 0
+    if part:
+        yield pa.Table.from_batches(part)
