@@ -9,13 +9,14 @@ texts are combined (`Analysis.mattr_texts`). The paper states neither; docs/data
 readings that were compared with its numbers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numba
 import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.intervals import Estimate, margin
+from lamini.analysis.spill import Spilled
 from lamini.analysis.words import Hashes, Integers, word_hashes
 from lamini.files import derive_seed
 from lamini.settings.dataset import MattrTexts
@@ -117,36 +118,52 @@ class Concatenated:
 
 
 class Stored:
-    """Stores all texts (8 bytes per word), to join them in random order later."""
+    """All texts of a column, in a temporary file (8 bytes per word), to join in random order."""
 
     def __init__(self) -> None:
-        self.hashes: list[Hashes] = []
-        self.lengths: list[Integers] = []
+        self._hashes = Spilled()
+        self._lengths: list[Integers] = []
+        self._sources: list[str] = []
 
-    def add(self, hashes: Hashes, starts: Integers) -> None:
-        """Add texts: word hashes and start offsets, from `word_hashes`."""
-        self.hashes.append(hashes.copy())
-        self.lengths.append(np.diff(starts))
+    def add(self, source: str, hashes: Hashes, starts: Integers) -> None:
+        """Add texts of one source: word hashes and start offsets, from `word_hashes`."""
+        self._hashes.add(hashes)
+        self._lengths.append(np.diff(starts).astype(np.int32))
+        self._sources.append(source)
 
+    @property
+    def sources(self) -> list[str]:
+        """The sources, in the order in which they were first added."""
+        return list(dict.fromkeys(self._sources))
 
-def shuffled_estimate(parts: Iterable[Stored], window: int, seed: int) -> Estimate:
-    """MATTR over the texts of all parts, joined in one random order.
+    def shuffled(self, sources: Sequence[str], window: int, seed: int) -> Estimate:
+        """MATTR over the texts of some sources, joined in one random order.
 
-    Args:
-        parts: stored texts; the order of the parts changes the result.
-        window: words in the moving window.
-        seed: seed of the random order.
-    """
-    parts = list(parts)
-    hashes = np.concatenate([block for part in parts for block in part.hashes])
-    lengths = np.concatenate([block for part in parts for block in part.lengths])
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    order = np.random.default_rng(seed).permutation(len(lengths))
-    joined = Concatenated(window)
-    for first in range(0, len(order), _TEXTS_AT_ONCE):
-        chosen = order[first : first + _TEXTS_AT_ONCE]
-        joined.add(_gather(hashes, starts, chosen), chosen)
-    return Estimate(joined.value(), joined.margin())
+        Args:
+            sources: names of the sources; their order changes the result.
+            window: words in the moving window.
+            seed: seed of the random order.
+        """
+        starts = np.append(0, np.cumsum(np.concatenate(self._lengths), dtype=np.int64))
+        texts = self._texts_of(sources)
+        order = np.random.default_rng(seed).permutation(len(texts))
+        hashes, joined = self._hashes.added(), Concatenated(window)
+        for first in range(0, len(order), _TEXTS_AT_ONCE):
+            chosen = texts[order[first : first + _TEXTS_AT_ONCE]]
+            joined.add(_gather(hashes, starts, chosen), chosen)
+        return Estimate(joined.value(), joined.margin())
+
+    def _texts_of(self, sources: Sequence[str]) -> Integers:
+        """Numbers of the texts of some sources, one source after another."""
+        ends = np.cumsum([len(part) for part in self._lengths])
+        return np.concatenate(
+            [
+                np.arange(end - len(part), end)
+                for source in sources
+                for own, part, end in zip(self._sources, self._lengths, ends, strict=True)
+                if own == source
+            ]
+        )
 
 
 class LexicalDiversity:
@@ -165,7 +182,7 @@ class LexicalDiversity:
         self._texts, self._window, self._seed, self._cutter = texts, window, seed, cutter
         self._in_order: dict[str, MeanOfTexts | Concatenated] = {}
         self._all_in_order = self._new()
-        self._stored: dict[str, Stored] = {}
+        self._stored = Stored()
         self.words = 0
         """Number of words read."""
 
@@ -182,13 +199,13 @@ class LexicalDiversity:
         if self._texts != "shuffled":
             self._in_order.setdefault(source, self._new()).add(hashes, starts)
         if self._texts in ("shuffled", "parts_in_order"):
-            self._stored.setdefault(source, Stored()).add(hashes, starts)
+            self._stored.add(source, hashes, starts)
         else:
             self._all_in_order.add(hashes, starts)
 
     def of_each(self) -> tuple[dict[str, Estimate], Estimate]:
         """MATTR by source, and MATTR of all texts, each with its margin."""
-        sources = self._stored if self._texts == "shuffled" else self._in_order
+        sources = self._stored.sources if self._texts == "shuffled" else self._in_order
         return {source: self.of_source(source) for source in sources}, self.of_all()
 
     def of_source(self, source: str) -> Estimate:
@@ -204,15 +221,15 @@ class LexicalDiversity:
         Texts that are joined in order of the sources have no margin: blocks are of different
         sources, so they are not drawn alike.
         """
-        if self._stored:
-            return self._shuffled(list(self._stored))
+        if self._stored.sources:
+            return self._shuffled(self._stored.sources)
         everything = self._all_in_order
         in_blocks = isinstance(everything, Concatenated)
         return Estimate(everything.value(), None if in_blocks else everything.margin())
 
     def _shuffled(self, sources: list[str]) -> Estimate:
-        parts = [self._stored[source] for source in sources]
-        return shuffled_estimate(parts, self._window, derive_seed("mattr", self._seed, *sources))
+        seed = derive_seed("mattr", self._seed, *sources)
+        return self._stored.shuffled(sources, self._window, seed)
 
 
 @numba.njit(cache=True, nogil=True)

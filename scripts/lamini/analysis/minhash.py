@@ -3,7 +3,8 @@
 A text is the set of its word n-grams (shingles). Hashing selects earlier texts that may be similar.
 Each candidate is then compared by its full set, so every reported duplicate is a true one, and only
 few are missed. Texts are processed in order. Only texts that are not duplicates themselves are
-compared with later texts, so memory and time depend on the number of new texts.
+compared with later texts, so memory and time depend on the number of new texts. Their shingles are
+in a temporary file (`lamini.analysis.spill`).
 """
 
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import numba
 import numpy as np
 import pyarrow as pa
 
+from lamini.analysis.spill import Spilled
 from lamini.analysis.words import MULTIPLIER, Hashes, Integers, word_hashes
 from lamini.files import derive_seed
 
@@ -86,13 +88,14 @@ class NearDuplicates:
             counts=np.zeros(2, np.int64),
             bits=bits,
         )
-        self._kept = np.zeros(1 << 16, np.uint64)
+        self._shingles = Spilled()
+        self._kept = self._shingles.room(0)
 
     def add(self, shingles: Shingles) -> Originals:
         """Add texts and return their originals; texts are numbered in the order of addition."""
         used = int(self._state.starts[self._state.counts[0]])
-        while used + len(shingles.hashes) > len(self._kept):
-            self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
+        if used + len(shingles.hashes) > len(self._kept):
+            self._kept = self._shingles.room(used + len(shingles.hashes))
         rows = len(shingles.starts) - 1
         originals = Originals(np.full(rows, -1, np.int64), np.zeros(rows))
         limits = (self._threshold, self._most_compared)

@@ -13,6 +13,8 @@ from lamini.dataset.manifest import DatasetManifest, SourceCounts
 from lamini.generation.normalization import text_key
 
 TEXTS = ("instruction", "response")
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
+"""Shape (pairs, 4): two numbers for the instruction, two for the response."""
 PERCENTILES = (5, 50, 95, 100)
 COUNTS = (
     "read",
@@ -46,8 +48,8 @@ class Quality:
     """Counts a dataset's pairs per source; pairs are added in the dataset's order."""
 
     def __init__(self) -> None:
-        self._last_source: dict[bytes, str] = {}
-        self._pairs: set[bytes] = set()
+        self._sources: list[str] = []
+        self._keys: list[Keys] = []
         self._counts: dict[str, Counter[str]] = {}
         self._lengths: dict[str, dict[str, list[Any]]] = {}
 
@@ -59,25 +61,34 @@ class Quality:
         counts["refusals"] += flags["refusal"]
         counts["truncated"] += flags["truncated"]
         texts = [batch[text].to_pylist() for text in TEXTS]
-        for instruction, response in zip(*texts, strict=True):
-            self._count_repetitions(source, instruction, response, counts)
+        self._sources.append(source)
+        self._keys.append(_keys(*texts))
         lengths = self._lengths.setdefault(source, {text: [] for text in TEXTS})
         for text, parts in lengths.items():
             parts.append(pc.utf8_length(batch[text]).to_numpy())
 
-    def _count_repetitions(
-        self, source: str, instruction: str, response: str, counts: Counter[str]
-    ) -> None:
-        key = text_key(instruction)
-        before = self._last_source.get(key)
-        if before == source:
-            counts["duplicate_instructions"] += 1
-        else:
-            self._last_source[key] = source
-            counts["duplicates_of_other_sources"] += before is not None
-        pair_key = key + text_key(response)
-        counts["duplicate_pairs"] += pair_key in self._pairs
-        self._pairs.add(pair_key)
+    def _repetitions(self) -> dict[str, Counter[str]]:
+        """Numbers of duplicates per source, by their columns in `COUNTS`."""
+        names = list(self._counts)
+        keys = np.concatenate(self._keys) if self._keys else np.zeros((0, 4), np.uint64)
+        numbers = np.array([names.index(source) for source in self._sources], np.int16)
+        source = np.repeat(numbers, [len(part) for part in self._keys])
+        # Sorting is stable, so a text's occurrences stay in the dataset's order.
+        order = np.lexsort([keys[:, 1], keys[:, 0]])
+        repeated = (keys[order[1:], :2] == keys[order[:-1], :2]).all(1)
+        later, before = source[order[1:]], source[order[:-1]]
+        order = np.lexsort([*keys.T])
+        pairs = source[order[1:]][(keys[order[1:]] == keys[order[:-1]]).all(1)]
+        found = {
+            "duplicate_instructions": later[repeated & (later == before)],
+            "duplicates_of_other_sources": later[repeated & (later != before)],
+            "duplicate_pairs": pairs,
+        }
+        counted = {name: np.bincount(of, minlength=len(names)) for name, of in found.items()}
+        return {
+            source: Counter({name: int(count[number]) for name, count in counted.items()})
+            for number, source in enumerate(names)
+        }
 
     def rows(self, manifest: DatasetManifest) -> list[Row]:
         """Rows in `COLUMNS`: one row per source, and one of all sources under the mixture's name.
@@ -87,9 +98,10 @@ class Quality:
         """
         total: Counter[str] = Counter()
         rows = []
+        repetitions = self._repetitions()
         none: dict[str, list[Any]] = {text: [] for text in TEXTS}
         for source in manifest.settings.sources:
-            counts = self._counts.get(source, Counter())
+            counts = self._counts.get(source, Counter()) + repetitions.get(source, Counter())
             counts.update(_left_out(manifest.sources[source]))
             total.update(counts)
             unknown = manifest.sources[source].truncated is None
@@ -100,6 +112,13 @@ class Quality:
         }
         unknown = any(counts.truncated is None for counts in manifest.sources.values())
         return [*rows, _row(manifest.mixture, total, everything, unknown)]
+
+
+def _keys(instructions: list[str], responses: list[str]) -> Keys:
+    """Keys of pairs (`text_key`); two texts are duplicates if their keys are equal."""
+    pairs = zip(instructions, responses, strict=True)
+    joined = b"".join(text_key(text) for pair in pairs for text in pair)
+    return np.frombuffer(joined, np.uint64).reshape(-1, 4)
 
 
 def _left_out(source: SourceCounts) -> dict[str, int]:

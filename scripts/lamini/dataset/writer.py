@@ -67,7 +67,10 @@ class DatasetWriter:
     ) -> None:
         self._mixture = mixture
         self._keep_empty = keep_empty
-        self._contaminated = contaminated
+        # Sets, so that no table of hits is built again for each table of rows.
+        self._contaminated = contaminated and {
+            source: frozenset(ids.to_pylist()) for source, ids in contaminated.items()
+        }
         self._seen: set[bytes] = set()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
@@ -136,8 +139,9 @@ class DatasetWriter:
         if MESSAGES.name in self._schema.names:
             tests.append(("no_conversation", no_conversations(table)))
         if self._contaminated is not None:
-            hits = self._contaminated.get(source, pa.array([], pa.string()))
-            tests.append(("contaminated", np.asarray(pc.is_in(table["id"], value_set=hits))))
+            hits = self._contaminated.get(source, frozenset())
+            found = [name in hits for name in table["id"].to_pylist()]
+            tests.append(("contaminated", np.array(found, np.bool_)))
         return tests
 
     def _masked(self, table: pa.Table, counts: SourceCounts) -> pa.Table:
