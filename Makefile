@@ -11,7 +11,7 @@ endif
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 SOURCES := scripts tests benchmarks docs/site
 
-.PHONY: help docs accept-code install install-teacher demo sweep-demo sweep-toys pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import dataset-shards publish-dataset publish-models image
+.PHONY: help docs accept-code install install-teacher demo sweep-demo sweep-toys pins rehearsal test test-unit test-slurm test-vllm mutation check check-types check-rest format lock bench-dataset bench-memory bench-evaluation bench-teacher bench-training gpu-check plan status acceptance verify ratings cost compare ledger-export ledger-import dataset-shards publish-dataset publish-models image
 
 help:           ## list these commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -204,6 +204,10 @@ bench-dataset: install  ## benchmark the analysis and alternatives at the paper'
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements-dataset.txt
 	$(OFFLINE) nice python benchmarks/bench_dataset.py --size $(or $(SIZE),1)
+
+# 1 is the paper's size.
+bench-memory: install  ## memory of the dataset's steps at several sizes (SIZES="0.1 0.2 0.4"), and at 26 million pairs
+	$(OFFLINE) nice python benchmarks/dataset_memory.py --sizes $(or $(SIZES),0.1 0.2 0.4)
 
 # The requirements files pin all dependencies, so pip resolves none (`--no-deps`).
 bench-teacher: install  ## benchmark the teacher's client and alternatives (SIZE=0.1: a tenth)

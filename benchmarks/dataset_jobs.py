@@ -1,18 +1,24 @@
-"""Measurements of `make bench-dataset`: `dataset_jobs.py JOB JSON` runs one and prints its facts.
+"""Measurements of `make bench-dataset` and `make bench-memory`.
 
-Facts are seconds, the process's peak memory in MB, and counts of the results.
+`dataset_jobs.py JOB JSON` runs one and prints its facts: seconds, the process's peak memory in MB,
+and counts of the results. `megabytes` has the pages of mapped files, which the system drops when
+memory is short; `own_megabytes` has not.
 """
 
 import hashlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamini.settings.params import Location
 
 Facts = dict[str, float]
 
@@ -22,6 +28,27 @@ def peak_megabytes() -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
     line = next(line for line in lines if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
+
+
+def own_megabytes() -> float:
+    """Resident memory of this process without mapped files, in MB, now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("RssAnon"))
+    return int(line.split()[1]) / 1024
+
+
+class Watch(threading.Thread):
+    """Looks at `own_megabytes` every 20 ms, because the system keeps no peak of it."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0.0
+
+    def run(self) -> None:
+        """Look until the process ends."""
+        while True:
+            self.peak = max(self.peak, own_megabytes())
+            time.sleep(0.02)
 
 
 def select_topics(dump: str) -> Facts:
@@ -145,19 +172,13 @@ def count_tokens(dataset: str, rows: int) -> Facts:
     """Count tokens by ours and by the library's batch call alone, in alternating runs."""
     import pyarrow.parquet as pq
     from rounds import alternate, median_wall, ratio
-    from tokenizers import ByteLevelBPETokenizer
     from transformers import PreTrainedTokenizerFast
 
     from lamini.analysis.tokens import TokenCounter
-    from lamini.settings.params import Location
 
     texts = next(pq.ParquetFile(dataset).iter_batches(rows, columns=["instruction"]))[0]
     written = texts.to_pylist()
-    trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator(written[:20_000], vocab_size=8000, show_progress=False)
-    whole = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="</s>")
-    whole.save_pretrained("tokenizer")
-    counter = TokenCounter(Location(path="tokenizer"))
+    counter = TokenCounter(_tokenizer(dataset))
     library = PreTrainedTokenizerFast.from_pretrained("tokenizer").backend_tokenizer
     counted: dict[str, int] = {}
     sides: dict[str, Callable[[], object]] = {
@@ -214,6 +235,64 @@ def find_near_duplicates(dataset: str, manifest: str) -> Facts:
     return {"near_duplicates": pq.read_metadata("near.parquet").num_rows}
 
 
+def measure(dataset: str, manifest: str) -> Facts:
+    """Measure a dataset: tokens, MATTR, quality, lengths, readability."""
+    from lamini.analysis.statistics import measure_dataset
+    from lamini.settings.params import MeasureDataset
+
+    names = ("statistics", "diversity", "quality", "lengths", "readability")
+    measure_dataset(
+        manifest=manifest,
+        dataset=dataset,
+        **{name: f"{name}.csv" for name in names},
+        settings=MeasureDataset(
+            tokenizer="trained",
+            tokenizer_location=_tokenizer(dataset),
+            version=1,
+            mattr_window=50,
+            mattr_texts="parts_in_order",
+            mattr_tokens="words_and_punctuation",
+            mattr_lower_case=True,
+            symbols={},
+            seed=1,
+        ),
+    )
+    return {}
+
+
+def _tokenizer(dataset: str) -> "Location":
+    """A tokenizer trained on a dataset's first instructions."""
+    import pyarrow.parquet as pq
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    from lamini.settings.params import Location
+
+    if not Path("tokenizer").exists():
+        texts = next(pq.ParquetFile(dataset).iter_batches(20_000, columns=["instruction"]))[0]
+        trained = ByteLevelBPETokenizer()
+        trained.train_from_iterator(texts.to_pylist(), vocab_size=8000, show_progress=False)
+        whole = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="</s>")
+        whole.save_pretrained("tokenizer")
+    return Location(path="tokenizer")
+
+
+def count_funnel(dataset: str, manifest: str) -> Facts:
+    """Count the funnel, from the files of `find_near_duplicates` and `find_contamination`."""
+    from lamini.analysis.funnel import count_funnel as ours
+    from lamini.settings.params import CountFunnel
+
+    ours(
+        manifest=manifest,
+        dataset=dataset,
+        near_duplicates="near.parquet",
+        hits="contamination.parquet",
+        funnel="funnel.csv",
+        settings=CountFunnel(language_score=0.5, shared_words=13),
+    )
+    return {}
+
+
 def near_duplicates_sample(texts: str) -> Facts:
     """Find near-duplicates in a file of texts, one per line, in memory."""
     import pyarrow as pa
@@ -264,11 +343,13 @@ JOBS: dict[str, Callable[..., Facts]] = {
         select_topics_mwsql,
         merge,
         merge_datasets,
+        measure,
         mattr,
         mattr_sample,
         count_tokens,
         find_contamination,
         find_near_duplicates,
+        count_funnel,
         near_duplicates_sample,
         near_duplicates_datasketch,
     )
@@ -278,9 +359,15 @@ JOBS: dict[str, Callable[..., Facts]] = {
 def main() -> None:
     """Run one measurement and print its facts."""
     arguments: dict[str, Any] = json.loads(sys.argv[2])
+    watch = Watch()
+    watch.start()
     started = time.perf_counter()
     facts = JOBS[sys.argv[1]](**arguments)
-    facts |= {"seconds": time.perf_counter() - started, "megabytes": peak_megabytes()}
+    facts |= {
+        "seconds": time.perf_counter() - started,
+        "megabytes": peak_megabytes(),
+        "own_megabytes": watch.peak,
+    }
     print(json.dumps(facts), flush=True)
     os._exit(0)  # libraries of the peers may wait for threads
 

@@ -115,6 +115,20 @@ def test_rows_that_an_engine_removes_and_adds(merged: dict[str, Any]) -> None:
     assert manifest["other_sources"] == {"elsewhere": 1}
 
 
+def test_rows_of_chosen_ids_keep_all_columns() -> None:
+    over(5)
+    Path("ids").mkdir()
+    chosen = pl.DataFrame({"id": ["alpaca/0000/3", "original_p3/0000/6"]})
+    source = pl.col("id").str.split("/").list.first()
+    chosen.with_columns(instruction_source=source).write_parquet("ids/0.parquet")
+    rows, ids = pl.scan_parquet("shards/*.parquet"), pl.scan_parquet("ids/*.parquet")
+    kept = rows.join(ids, on=["instruction_source", "id"], how="semi", maintain_order="left")
+    kept.sink_parquet("filtered/kept.parquet", mkdir=True)
+    assert back("filtered/*.parquet")["rows"] == 2
+    before = pl.read_parquet("mix.parquet").filter(pl.col("id").is_in(chosen["id"].to_list()))
+    assert pl.read_parquet("back/mix.parquet").equals(before)
+
+
 def test_flags_that_an_engine_loses_are_found_again() -> None:
     over(100)
     shard = Path("shards/mix-00000.parquet")
