@@ -123,7 +123,7 @@ def published(flow: Workflow) -> dict[str, Any]:
 
     assert flow.config.published is not None and flow.config.published.hub is not None
     counts = Counter[str]()
-    for batch in _batches(flow.config.published):
+    for _, batch in _batches(flow.config.published):
         counts.update(batch["instruction_source"].to_pylist())
     return dict(sorted(counts.items()))
 

@@ -46,7 +46,10 @@ class Spilled:
         while size < least:
             size += min(size, _STEP)
         # Without space, this fails; a write to a mapped file would end the process.
-        os.posix_fallocate(self._file.fileno(), 0, 8 * size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), 0, 8 * size)
+        else:  # macOS
+            os.truncate(self._file.fileno(), 8 * size)
         return self._mapped(size, "r+")
 
     def _mapped(self, size: int, mode: str) -> Hashes:

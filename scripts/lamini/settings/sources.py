@@ -25,8 +25,8 @@ class LocalData(Settings):
     """Seed data in local files."""
 
     path: str
-    """A file, a folder with one JSONL, JSON or Parquet file per subset, or a pattern of files such
-    as `shards/*.parquet`; relative to the project's root."""
+    """A file, or a folder with one JSONL, JSON or Parquet file per subset; of a published dataset
+    also a pattern of files, such as `shards/*.parquet`. Relative to the project's root."""
 
 
 class HubData(Settings):
