@@ -262,10 +262,10 @@ def test_a_dry_run_says_why_by_rule() -> None:
     lines.text(job(3, "make_table", TABLE, reason=made))
     lines.text(job(4, "all", "", output=[], reason=made))
     assert lines.text(record(LogEvent.RUN_INFO, "job count", stats={})).splitlines() == [
-        "rule         why                             jobs",
-        "train_model  not made yet, settings changed     2",
-        "make_table   inputs are made in this run        1",
-        "in all                                          3",
+        "rule         why                                     jobs",
+        "train_model  not made yet, settings or code changed     2",
+        "make_table   inputs are made in this run                1",
+        "in all                                                  3",
         "",
         "A dry run: nothing was executed. `-np` lists every job with its files;"
         " `make plan` shows the costs.",

@@ -52,7 +52,8 @@ _REASONS = {
     "Missing output files": "not made yet",
     "Updated input files": "inputs are newer",
     "Set of input files has changed": "other inputs",
-    "Params have changed": "settings changed",
+    # The digest of a rule's code is among its params.
+    "Params have changed": "settings or code changed",
     "Code has changed": "code changed",
     "Software environment definition has changed": "environment changed",
     "Incomplete output files": "unfinished",
