@@ -17,7 +17,7 @@ from lamini.jobs.kept_outputs import forget_accepted
 from lamini.jobs.planned import write_plan
 from lamini.jobs.previous import forget_previous, keep_previous
 from lamini.status.graph import write_jobs
-from lamini.terminal.run_ends import tell_plan, tell_result, tell_targets
+from lamini.terminal.run_ends import send_plan, send_result, send_targets
 from lamini.user_files import rule_inputs
 from lamini.workflow import growing, one_of, place
 from lamini.workflow.broken_nodes import avoid_broken_nodes
@@ -84,14 +84,14 @@ onstart:
     write_jobs(workflow)  # for `make status`
     write_plan(workflow, watch.families)  # for the jobs
     keep_previous(workflow, watch.families)
-    tell_plan(workflow)
+    send_plan(workflow)
 
 
 # All outputs of this run are accepted, so jobs do not need the copies of their outputs any more.
 onsuccess:
     forget_accepted(paths.RESULTS)
     forget_previous()
-    tell_result(workflow, flow.config)
+    send_result(workflow, flow.config)
 
 
 localrules:
@@ -190,4 +190,4 @@ for path in flow.config.custom_rules:
 
 
 # For messages about misspelt targets.
-tell_targets(workflow, [*catalogue.table_files(), *catalogue.figure_files()])
+send_targets(workflow, [*catalogue.table_files(), *catalogue.figure_files()])

@@ -1,4 +1,4 @@
-"""Tokenise a mixture once for all models with the same tokenizer."""
+"""Tokenize a mixture once for all models with the same tokenizer."""
 
 from lamini.jobs import run_job
 from lamini.students.tokenization import tokenize_pairs

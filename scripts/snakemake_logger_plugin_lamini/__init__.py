@@ -58,7 +58,7 @@ class LogHandler(LogHandlerBase):
         self._complete: Handler | None = None
         self._written = time.time()
         self._on_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._coloured = self._on_terminal and not settings.nocolor
+        self._colored = self._on_terminal and not settings.nocolor
         quiet = {each.name.lower() for each in settings.quiet or ()}
         self._lines = Lines(dryrun=settings.dryrun, quiet=quiet)
         if settings.printshellcmds or settings.verbose or settings.debug_dag:
@@ -89,9 +89,9 @@ class LogHandler(LogHandlerBase):
                 self._stream.flush()
         super().close()
 
-    def _write(self, text: str, colour: str) -> None:
+    def _write(self, text: str, color: str) -> None:
         if self._on_terminal:
-            text = f"{_CLEAR}{colour}{text}\033[0m" if self._coloured else f"{_CLEAR}{text}"
+            text = f"{_CLEAR}{color}{text}\033[0m" if self._colored else f"{_CLEAR}{text}"
         self._stream.write(f"{text}\n")
         self._stream.flush()
         self._written = time.time()

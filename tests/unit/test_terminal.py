@@ -346,7 +346,7 @@ def test_a_damaged_ledger_does_not_make_a_finished_run_fail(config, monkeypatch,
     monkeypatch.setattr(run_ends, "spending_by_rule", damaged)
     monkeypatch.setattr(logging.getLogger("snakemake.logging"), "propagate", True)
     dag = SimpleNamespace(derived_targetfiles=["results/a"], targetjobs=[], finished_jobs=[])
-    run_ends.tell_result(SimpleNamespace(start_time=datetime.now(), dag=dag), config)
+    run_ends.send_result(SimpleNamespace(start_time=datetime.now(), dag=dag), config)
     assert caplog.messages[-1].endswith("cannot be shown: a.ledger.jsonl: row 3 is damaged")
 
 

@@ -22,7 +22,7 @@ _NEXT = {"dataset": "models", "models": "evals", "evals": "figures", "figures": 
 """Target after each named target."""
 
 
-def tell_plan(workflow: Any) -> None:
+def send_plan(workflow: Any) -> None:
     """Send the plan of a starting run to the terminal.
 
     Args:
@@ -43,8 +43,8 @@ def tell_plan(workflow: Any) -> None:
     logger.info("", extra={"lamini_plan": plan})
 
 
-def tell_targets(workflow: Any, files: Iterable[str]) -> None:
-    """Send the names of targets to the terminal, which suggests near ones for a misspelt one.
+def send_targets(workflow: Any, files: Iterable[str]) -> None:
+    """Send the names of targets to the terminal, which suggests near ones for a misspelled one.
 
     Args:
         workflow: Snakemake's workflow, with all rules.
@@ -60,7 +60,7 @@ def tell_targets(workflow: Any, files: Iterable[str]) -> None:
     logger.info("", extra={"lamini_targets": names})
 
 
-def tell_result(workflow: Any, config: Config) -> None:
+def send_result(workflow: Any, config: Config) -> None:
     """Send the last screen of a successful run to the terminal.
 
     Args:

@@ -53,7 +53,7 @@ def train_student(
         train_adapter_only(job, model, precision)
         if len(tokenizer) != cache.facts["vocabulary"]:
             raise LaminiError(
-                f"{tokenized}: tokenised with {cache.facts['vocabulary']} tokens, the model's"
+                f"{tokenized}: tokenized with {cache.facts['vocabulary']} tokens, the model's"
                 f" tokenizer has {len(tokenizer)}; run tokenize_pairs again"
             )
         check_positions(job, selection, cache, model)

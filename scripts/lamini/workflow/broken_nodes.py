@@ -35,15 +35,15 @@ class BrokenNodes(logging.Handler):
     """Counts, by node, the SLURM jobs that failed before Snakemake began in them.
 
     Args:
-        tell: receives one sentence for each node that is avoided.
+        report: receives one sentence for each node that is avoided.
         node_of: node of a SLURM job; may raise `LaminiError`.
     """
 
     def __init__(
-        self, tell: Callable[[str], None], node_of: Callable[[str], str] = slurm.node_of
+        self, report: Callable[[str], None], node_of: Callable[[str], str] = slurm.node_of
     ) -> None:
         super().__init__()
-        self._tell, self._node_of = tell, node_of
+        self._report, self._node_of = report, node_of
         self._failures: dict[str, int] = {}
 
     def emit(self, record: Any) -> None:
@@ -61,7 +61,7 @@ class BrokenNodes(logging.Handler):
         if node and self._failures[node] == _FAILURES:
             avoided = list(filter(None, os.environ.get(AVOIDED, "").split(",")))
             os.environ[AVOIDED] = ",".join([*avoided, node])
-            self._tell(
+            self._report(
                 f"Node {node} gets no more jobs of this run: {_FAILURES} of them ended there before"
                 " they began; the logs above say why."
             )
