@@ -337,7 +337,8 @@ def test_a_teacher_that_writes_no_instruction_is_not_paid_up_to_the_ceiling(shar
         pytest.raises(LaminiError, match="no instruction was accepted in the first 30 answers"),
     ):
         shard(endpoint, count=5000, teacher={"max_concurrency": 8})
-    assert 30 <= endpoint.asked.total() < 500  # of 1,000 requests
+    # Of 1,000 requests; some hundred are answered before the first answers are stored and read.
+    assert 30 <= endpoint.asked.total() < 900
 
 
 @pytest.mark.parametrize(("per_answer", "warned"), [(1, "0.20"), (2, None), (5, None), (6, "1.20")])

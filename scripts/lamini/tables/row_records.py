@@ -275,8 +275,8 @@ def _prompts(record: Record) -> Iterator[tuple[str, Any]]:
             yield "judge's protocol", settings.get("protocol", "own")
         case "tokenize_pairs" if settings.get("chat"):
             yield "chat template of the training", settings["chat"]
-        case "evaluate_model" | "generate_answers" if settings["model"].get("chat"):
-            yield "chat template", settings["model"]["chat"]
+        case "evaluate_model" | "generate_answers" if chat := settings.get("model", {}).get("chat"):
+            yield "chat template", chat
 
 
 def _requests(path: str, record: Record) -> Iterator[tuple[Fact, set[str]]]:
@@ -287,7 +287,7 @@ def _requests(path: str, record: Record) -> Iterator[tuple[Fact, set[str]]]:
     """
     if record["rule"] != "evaluate_model" or not path.endswith(".json"):
         return
-    if record["settings"]["model"].get("chat"):
+    if record["settings"].get("model", {}).get("chat"):
         return
     result = read_json(path)
     alike = (
