@@ -45,7 +45,7 @@ left out: the model has seen none."""
 _OWN_CHAT = """`tokenizer.apply_chat_template(messages, add_generation_prompt=True)` gives its
 tokens as in training, for one message of the user. The model has seen no earlier turns, and no
 other system message than that of this prompt."""
-_NO_CHAT = """The tokenizer has no chat template: tokenize the prompt as a text, with the tokens
+_NO_CHAT = """The tokenizer has no chat template: tokenise the prompt as a text, with the tokens
 that the tokenizer adds."""
 
 
@@ -162,7 +162,7 @@ instructions badly. Not for decisions about people, nor for advice on health, la
 
 ## Licence
 
-The licenses of the base model and of the data apply; terms of the teacher's vendor may restrict
+The licences of the base model and of the data apply; terms of the teacher's vendor may restrict
 what models trained on its answers are used for.
 """
 
@@ -216,7 +216,7 @@ license_name: that-of-the-base-model-and-the-data
 | pairs trained on | {facts.pairs_used:,}{_sampled(facts)} |
 | pairs held out | {facts.pairs_held_out:,} |
 | pairs left out | {left_out:,} (`left_out.jsonl`) |
-| optimizer steps | {facts.steps:,} |
+| optimiser steps | {facts.steps:,} |
 | of them skipped, as fp16 overflowed | {facts.steps_skipped:,} |{_kept(facts)}{_adapter(facts)}
 | loss of the first and the last step | {facts.loss_first} → {facts.loss_last} |
 | held-out loss before and after | {facts.held_out_before} → {facts.held_out_after} |
