@@ -3,7 +3,6 @@
 `published.local` with `all_columns` reads the engine's shards back (`lamini.dataset.published`).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +12,6 @@ from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file
 from lamini.log import Progress
-
-ROWS_AT_ONCE = 1 << 14
 
 
 def write_shards(
@@ -26,7 +23,8 @@ def write_shards(
         manifest: the dataset's manifest.
         dataset: the mixture's Parquet file.
         folder: an empty or new folder.
-        rows: number of rows per shard; the last one has the rest.
+        rows: number of rows per shard; the last one has the rest. Shards with more than 2 GiB of
+            text in a column are cut smaller.
 
     Returns:
         The paths of the shards.
@@ -45,28 +43,10 @@ def write_shards(
     paths = []
     file = pq.ParquetFile(dataset, pre_buffer=False)
     with Progress(facts.rows, "pairs") as progress:
-        for number, part in enumerate(_parts(file, rows)):
+        for number, part in enumerate(file.iter_batches(rows)):
             path = folder / f"{facts.mixture}-{number:05}.parquet"
             with atomic_writer(path, "wb") as handle:
-                pq.write_table(part, handle, compression="zstd")
+                pq.write_table(pa.Table.from_batches([part]), handle, compression="zstd")
             paths.append(path)
             progress.advance(len(part))
     return paths
-
-
-def _parts(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
-    """The rows of a file in tables of `rows` rows."""
-    part: list[pa.RecordBatch] = []
-    count = 0
-    for batch in file.iter_batches(ROWS_AT_ONCE):
-        first = 0
-        while first < len(batch):
-            taken = batch.slice(first, rows - count)
-            part.append(taken)
-            count += len(taken)
-            first += len(taken)
-            if count == rows:
-                yield pa.Table.from_batches(part)
-                part, count = [], 0
-    if part:
-        yield pa.Table.from_batches(part)
