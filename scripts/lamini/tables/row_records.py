@@ -180,7 +180,8 @@ class _Makings:
     """The table's."""
     records: dict[str, Record]
     """Of the inputs and of all files that they were made from."""
-    _of_job: dict[str, Facts] = field(default_factory=dict)
+    _of_file: dict[str, Facts] = field(default_factory=dict)
+    _up_to: dict[str, Facts] = field(default_factory=dict)
     _commits: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def facts(self, files: Iterable[str]) -> Facts | None:
@@ -196,7 +197,7 @@ class _Makings:
         for path in paths:
             if path not in self.records:
                 return {}
-            for fact, values in self._of_file(path).items():
+            for fact, values in self._facts_of(path).items():
                 found[fact] |= values
         return found
 
@@ -220,28 +221,28 @@ class _Makings:
             return [pattern] if pattern in self._files else []
         return [path for path in self._files if fnmatchcase(path, pattern)]
 
-    def _of_file(self, path: str) -> Facts:
+    def _facts_of(self, path: str) -> Facts:
         """Facts of a file's job and of all jobs before it, and of an evaluation's requests."""
-        record = self.records[path]
-        job = record.get("job", path)
-        if job not in self._of_job:
-            self._of_job[job] = self._upstream(path)
-        return self._of_job[job] | dict(_requests(path, record))
+        if path not in self._of_file:
+            requests = dict(_requests(path, self.records[path]))
+            self._of_file[path] = self._upstream(path) | requests
+        return self._of_file[path]
 
     def _upstream(self, path: str) -> Facts:
-        facts: Facts = defaultdict(set)
-        seen, waiting = {path}, [path]
-        while waiting:
-            record = self.records[waiting.pop()]
+        """Facts of a file's job and of all jobs before it."""
+        if path not in self._up_to:
+            record = self.records[path]
+            facts = self._up_to[path] = defaultdict(set)
             digest = record.get("code_digest") or "unknown"
             facts[Fact("code", record["rule"])].add(digest)
             self._commits[record["rule"], digest].add(_commit(record))
             for what, wording in _prompts(record):
                 facts[Fact("prompts", what)].add(stable_hash(wording)[:_DIGITS])
-            new = [file for file in record["inputs"] if file in self.records and file not in seen]
-            seen.update(new)
-            waiting += new
-        return facts
+            for file in record["inputs"]:
+                if file in self.records:
+                    for fact, values in self._upstream(file).items():
+                        facts[fact] |= values
+        return self._up_to[path]
 
     def _named(self, fact: Fact, values: Iterable[str]) -> str:
         """Digests as a note shows them, code with its commits."""
