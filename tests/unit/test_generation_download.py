@@ -1,7 +1,9 @@
 """A download is complete and verified, or leaves no file; a broken one is resumed."""
 
+import contextlib
 import hashlib
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -29,15 +31,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+@contextlib.contextmanager
+def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Address of a server on loopback that answers with a handler."""
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with _served(Handler) as address:
+        yield address
 
 
 def test_a_file_arrives(site):
@@ -109,12 +118,8 @@ def web(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Web, "breaks", [], raising=False)
     monkeypatch.setattr(Web, "asked", [], raising=False)
-    with HTTPServer(("127.0.0.1", 0), Web) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/file"
-        server.shutdown()
-        thread.join()
+    with _served(Web) as address:
+        yield f"{address}/file"
 
 
 def _download(url: str, content: bytes | None = CONTENT) -> None:
