@@ -153,7 +153,10 @@ def test_improvements_are_compared_with_the_papers() -> None:
     rising = [RIGHT] * 500 + [RIGHT] * 70 + [WRONG] * 430
     evals = _pair("rte", before, falling) + _pair("sst2", before, rising)
     params = {"pairs": [PAIR], "tasks": TASKS}
-    rows, text, _ = made_table("reproduced_improvement", PUBLISHED | {"evals": evals}, params)
+    rows, text, cells = made_table("reproduced_improvement", PUBLISHED | {"evals": evals}, params)
+    columns = list(rows[0])
+    for name in ("Ours", "Published", "Ours less published"):
+        assert [row[columns.index(name)]["ours"] for row in cells] == [name != "Published"] * 2
     expected = [("-17.0", "-0.7", "-16.3", "no"), ("7.0", "5.8", "1.2", "yes")]
     of_tasks = zip(rows, (falling, rising), (-0.7, 5.8), expected, strict=True)
     for row, after, published, values in of_tasks:
@@ -295,7 +298,10 @@ def test_improvements_are_corrected_for_their_number() -> None:
     assert (rte["Difference"], rte["p"], rte["p (Holm)"]) == ("60.0", "0.0312", "0.0312")
     assert (sst["Difference"], sst["p"], sst["p (Holm)"]) == ("90.0", "0.0039", "0.0078")
     assert rte["Contaminated examples, %"] == "25.0" and sst["Contaminated examples, %"] == ""
-    assert cells[0][9]["ours"] is True
+    measured = [False] * 3 + [True] * 3 + [False] + [True] * 3
+    assert [[cell["ours"] for cell in row] for row in cells] == [measured, measured]
+    assert "p: exact McNemar test where an example is right or wrong" in text
+    assert "else a permutation of signs; with several seeds" in text
     assert (rte["Baseline's score"], rte["Student's score"]) == ("0.0", "60.0")
     assert [row[5]["bold"] for row in cells] == [True, True]
     assert "corrected for the 2 comparisons of this table by Holm's method" in text

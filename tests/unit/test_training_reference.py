@@ -138,6 +138,7 @@ def test_twenty_steps_are_those_of_a_plain_loop(
     assert sum(norm < largest for norm in norms) >= 5
 
     steps = [trainer.plan.pairs(step) for step in range(STEPS)]
+    assert [row.pairs for row in rows] == [len(pairs) for pairs in steps]
     held_out = select_pairs(cache, recipe(**RECIPE)).held_out
     first = _mean_loss(plain, cache, held_out).item()
     assert untrained.held_out_loss == pytest.approx(first, rel=1e-6)

@@ -67,6 +67,15 @@ def test_one_recipe_change_reaches_one_model(paper: dict[str, Any]) -> None:
     assert changed == ["lamini-t5-61m"]
 
 
+def test_each_stage_has_its_own_model(paper: dict[str, Any]) -> None:
+    paper["teacher"] |= {"backend": "external", "server": None}
+    paper["teacher"]["instructions"]["model"] = "first"
+    paper["teacher"]["responses"]["model"] = "second"
+    flow = Workflow(paper)
+    assert flow.instruction_params("generated_p3", "0000").model == "first"
+    assert flow.pair_params("alpaca").model == "second"
+
+
 def test_transport_settings_are_no_params(paper: dict[str, Any]) -> None:
     before = Workflow(paper)
     paper["teacher"] |= {"max_concurrency": 1, "timeout": 5, "mode": "replay", "jobs": 9}
