@@ -20,9 +20,10 @@ from pathlib import Path
 import datasets
 import torch
 from gpu_jobs import check_memory, check_resume, check_two_ranks
-from gpu_machine import Machine, Row, free, start
+from gpu_machine import REAL, Machine, Row, free, start
 from gpu_numbers import check_evaluation, check_families
-from gpu_speed import check_speed
+from gpu_speed import check_compiled, check_speed
+from paper_students import CONFIGS
 from rounds import print_table
 from transformers.utils.logging import disable_progress_bar
 
@@ -33,6 +34,7 @@ CHECKS: dict[str, Callable[[Machine], Iterator[Row]]] = {
     "resume": check_resume,
     "two_ranks": check_two_ranks,
     "speed": check_speed,
+    "compiled": check_compiled,
 }
 
 
@@ -70,7 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--size",
         choices=("real", "small"),
-        help="size of the models in the speed check (default: real on a GPU)",
+        help="size of the models in the speed checks (default: real on a GPU)",
+    )
+    parser.add_argument(
+        "--students",
+        nargs="+",
+        choices=(*REAL, *CONFIGS),
+        default=list(REAL),
+        help="models of the speed checks at real size",
+    )
+    parser.add_argument(
+        "--pairs", type=int, help="pairs per step of the speed checks (default: 256, small: 16)"
     )
     options = parser.parse_args(arguments)
     os.environ.setdefault("LAMINI_PLAIN_PROGRESS", "1")
@@ -83,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     datasets.disable_caching()
     with tempfile.TemporaryDirectory() as folder:
         real = None if options.size is None else options.size == "real"
-        machine = start(Path(folder), real)
+        machine = start(Path(folder), real, options.students, options.pairs)
         if not machine.gpu:
             print("No GPU here: nothing of this table was measured on one.\n")
         rows = run(machine, options.only)

@@ -6,13 +6,14 @@ Without a GPU everything runs on the CPU.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from paper_students import CONFIGS
 from training_inputs import VOCABULARY, Student, make_student, write_pairs
 
 from lamini.settings.params import Location
@@ -60,6 +61,24 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
 }
 """Small configurations of the paper's families and the demo's, by name."""
+REAL: dict[str, dict[str, Any]] = {
+    "GPT-2-124M": CONFIGS["lamini-gpt-124m"],
+    "T5-base": CONFIGS["lamini-t5-223m"],
+    "SmolLM2-135M": {
+        "model_type": "llama",
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    },
+}
+"""Models of the speed checks at real size."""
+_SMALL = {"small GPT-2": "GPT-2", "small T5": "T5", "small SmolLM2": "SmolLM2"}
+"""Models of the speed checks at small size, from `FAMILIES`."""
 PAIRS = 512
 """Pairs of the dataset, with the paper's lengths."""
 _SMALL_VOCABULARY = 1024
@@ -99,6 +118,10 @@ class Machine:
     """One process and its device: the first GPU, or the CPU."""
     real: bool
     """Whether speed is measured at the real models' sizes."""
+    students: Mapping[str, dict[str, Any]]
+    """Configurations of the models whose speed is measured, by name."""
+    pairs: int
+    """Pairs per step when speed is measured."""
 
     @property
     def gpu(self) -> bool:
@@ -141,17 +164,31 @@ class Machine:
         return student.job.model_copy(update={"initialization": place}), student.tokenized
 
 
-def start(folder: Path, real: bool | None = None) -> Machine:
+def start(
+    folder: Path,
+    real: bool | None = None,
+    students: Sequence[str] = tuple(REAL),
+    pairs: int | None = None,
+) -> Machine:
     """Write the dataset and run a short training, which sets torch's global settings.
 
     Args:
         folder: folder for all files of the checks.
         real: whether to measure speed at the real models' sizes; None: only on a GPU.
+        students: models whose speed is measured at real size, of `REAL` or `CONFIGS`.
+        pairs: pairs per step when speed is measured; None: 256, or 16 of the small models.
     """
     ranks = Ranks(int(torch.cuda.is_available()))
     real = ranks.device.type == "cuda" if real is None else real
-    dataset = write_pairs(folder, PAIRS, VOCABULARY if real else _SMALL_VOCABULARY)
-    machine = Machine(folder, dataset, ranks, real)
+    pairs = pairs or (256 if real else 16)
+    count = max(PAIRS, 2 * pairs)  # some are too long for training
+    dataset = write_pairs(folder, count, VOCABULARY if real else _SMALL_VOCABULARY)
+    shapes = (
+        {name: (REAL | CONFIGS)[name] for name in students}
+        if real
+        else {name: FAMILIES[family] for name, family in _SMALL.items()}
+    )
+    machine = Machine(folder, dataset, ranks, real, shapes, pairs)
     train_student(*machine.job("Cerebras-GPT", epochs=0.01), folder / "first", int(machine.gpu))
     return machine
 

@@ -1,21 +1,21 @@
-"""Tokens per second and utilisation of three students, compared with transformers' trainers.
+"""Tokens per second and utilisation of students, compared with the peers' trainers.
 
-Both sides train from the same random weights on the same pairs with the paper's lengths, in the
-same precision and without dropout. transformers gets the largest micro-batch that fits, at most 32
-pairs.
+All sides train from the same random weights on the same pairs with the paper's lengths, in the
+same precision and without dropout. Each peer gets the fastest of several micro-batches that fit.
 """
 
 import copy
+import dataclasses
+import importlib.util
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import training_sides as sides
-from gpu_machine import FAMILIES, NO_DROPOUT, Machine, Row, free, judged, restored_torch
-from training_inputs import Student, make_student
+from gpu_machine import NO_DROPOUT, Machine, Row, free, judged, not_here, restored_torch
+from training_inputs import make_student
 from transformers import TrainerCallback
 
 from lamini.training.gpus import gpu_peak
@@ -23,40 +23,27 @@ from lamini.training.telemetry import MatmulWork
 
 STEPS = 4
 """Optimiser steps; the first is not timed."""
-MICRO_BATCHES = (32, 16, 8)
-"""Micro-batch sizes of transformers in pairs; the first that fits is used."""
+MICRO_BATCHES = (128, 32, 8)
+"""Micro-batch sizes of transformers' trainers in pairs, of which the fastest counts; the last one
+only if the others do not fit."""
+PACKED_TOKENS, PACKED_ROWS = {True: 1024, False: 256}, {True: (16, 8, 4), False: (4, 2, 1)}
+"""TRL's packing at real and small size: tokens per row, and rows per micro-batch, of which the
+fastest counts."""
 SAME_LOSS = 1e-2
 """Largest relative difference of the losses; for T5, transformers averages the means of
 micro-batches."""
-REAL: dict[str, dict[str, Any]] = {
-    "GPT-2-124M": {"model_type": "gpt2", "vocab_size": 50257, **NO_DROPOUT},
-    "T5-base": {
-        "model_type": "t5",
-        "vocab_size": 32128,
-        "d_model": 768,
-        "d_kv": 64,
-        "d_ff": 3072,
-        "num_layers": 12,
-        "num_heads": 12,
-        "dropout_rate": 0.0,
-    },
-    "SmolLM2-135M": {
-        "model_type": "llama",
-        "vocab_size": 49152,
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "max_position_embeddings": 8192,
-        "tie_word_embeddings": True,
-    },
-}
-SMALL: dict[str, dict[str, Any]] = {
-    "small GPT-2": FAMILIES["GPT-2"] | NO_DROPOUT,
-    "small T5": FAMILIES["T5"] | {"dropout_rate": 0.0},
-    "small SmolLM2": FAMILIES["SmolLM2"],
-}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Speed:
+    """Speed of one side."""
+
+    tokens: float
+    """Prompt and response tokens per second."""
+    loss: float
+    """Mean loss of the steps."""
+    memory: str
+    """Peak of the GPU memory as text; "" on a CPU."""
 
 
 class _Clock(TrainerCallback):
@@ -84,75 +71,171 @@ class _Clock(TrainerCallback):
         return f", {torch.cuda.max_memory_allocated(self._device) / 2**30:.1f} GiB"
 
 
-def check_speed(machine: Machine) -> Iterator[Row]:
-    """Speed of three students; on a GPU none may be slower than transformers' trainer."""
-    count, changes = (256, {}) if machine.real else (16, {"max_prompt_tokens": 128})
-    precision = machine.formats[0] if machine.gpu else "fp32"
-    peak = gpu_peak(machine.name)
-    for name, shape in (REAL if machine.real else SMALL).items():
+class _Timing:
+    """A student, its pairs and the FLOPs of a step, to time the sides."""
+
+    def __init__(self, machine: Machine, name: str) -> None:
+        count, changes = machine.pairs, {} if machine.real else {"max_prompt_tokens": 128}
+        self.precision = machine.formats[0] if machine.gpu else "fp32"
+        self._machine, shape = machine, machine.students[name]
         kind = "t5" if shape["model_type"] == "t5" else "gpt2"
-        student = make_student(
-            kind, machine.dataset, count, "auto", shape, precision=precision, **changes
+        dropout = {"dropout_rate": 0.0} if kind == "t5" else NO_DROPOUT
+        self.student = make_student(
+            kind,
+            machine.dataset,
+            count,
+            "auto",
+            shape | dropout,
+            precision=self.precision,
+            **changes,
         )
-        pairs, cache = student.usable()[:count], student.cache
-        tokens = [int(n[pairs].sum()) for n in (cache.prompt_lengths, cache.response_lengths)]
-        flops = MatmulWork(student.model, student.job.architecture).flops(*tokens)
-        seconds, losses, shown = [], [], []
-        for side in (_ours, _theirs):
-            clock, loss = side(machine, student, pairs, machine.folder / "speed" / name)
-            free()
-            seconds.append(clock.seconds())
-            losses.append(loss)
-            share = f"{flops / seconds[-1] / peak:.1%} of the peak" if peak else "–"
-            shown.append(f"{sum(tokens) / seconds[-1]:,.0f} ({share}{clock.memory()})")
-        faster, apart = seconds[1] / seconds[0], abs(losses[1] / losses[0] - 1)
-        # In transformers, T5 overflows fp16 and has no finite loss.
-        same = apart <= SAME_LOSS or not np.isfinite(losses[1])
-        yield judged(
-            f"{name} in {precision}: tokens/s against transformers' trainer",
-            f"{shown[0]} against {shown[1]}: {faster:.1f} times; losses {apart:.0e} apart",
-            f"{'1 time; ' if machine.gpu else ''}losses {SAME_LOSS:g}",
-            same and (faster >= 1 or not machine.gpu),
+        self.pairs, cache = self.student.usable()[:count], self.student.cache
+        tokens = [int(n[self.pairs].sum()) for n in (cache.prompt_lengths, cache.response_lengths)]
+        work = MatmulWork(self.student.model, self.student.job.architecture)
+        self._tokens, self._flops = sum(tokens), work.flops(*tokens)
+        self._folder = machine.folder / "speed" / name
+
+    def shown(self, speed: _Speed) -> str:
+        """Tokens per second, share of the GPU's peak and memory as text."""
+        peak = gpu_peak(self._machine.name)
+        share = self._flops * speed.tokens / self._tokens / peak if peak else None
+        text = "–" if share is None else f"{share:.1%} of the peak"
+        return f"{speed.tokens:,.0f} ({text}{speed.memory})"
+
+    def ours(self, *, compiled: bool = False) -> _Speed:
+        """Speed of our trainer."""
+        recipe = self.student.job.recipe.model_copy(update={"compile": compiled})
+        job = self.student.job.model_copy(update={"recipe": recipe})
+        student = dataclasses.replace(self.student, job=job)
+        model = copy.deepcopy(student.model)
+        trainer = sides.our_trainer(
+            student, model, self.pairs, self._folder / f"compile-{compiled}", self._machine.ranks
         )
+        clock, losses = _Clock(self._machine.ranks.device), []
+        for step in range(STEPS):
+            losses.append(trainer.step(step).loss)
+            clock.on_step_end()
+        return self._speed(clock, self._tokens, float(np.mean(losses)))
 
+    def transformers(self) -> _Speed:
+        """Speed of transformers' trainer: of Stanford Alpaca's, or of its Seq2SeqTrainer."""
+        sizes = dict.fromkeys(min(size, len(self.pairs)) for size in MICRO_BATCHES)
+        return self._fastest(self._in_transformers, list(sizes))
 
-def _ours(
-    machine: Machine, student: Student, pairs: np.ndarray, folder: Path
-) -> tuple[_Clock, float]:
-    """Step times and mean loss of our trainer."""
-    model = copy.deepcopy(student.model)
-    trainer = sides.our_trainer(student, model, pairs, folder, machine.ranks)
-    clock, losses = _Clock(machine.ranks.device), []
-    for step in range(STEPS):
-        losses.append(trainer.step(step).loss)
-        clock.on_step_end()
-    return clock, float(np.mean(losses))
+    def trl(self) -> _Speed:
+        """Speed of TRL's packing."""
+        return self._fastest(self._in_trl, PACKED_ROWS[self._machine.real])
 
-
-def _theirs(
-    machine: Machine, student: Student, pairs: np.ndarray, folder: Path
-) -> tuple[_Clock, float]:
-    """Step times and mean loss of transformers' trainer."""
-    precision = student.job.recipe.precision
-    changes: dict[str, Any] = {"use_cpu": not machine.gpu, "dataloader_pin_memory": machine.gpu}
-    if precision != "fp32":
-        changes[precision] = True
-    every = np.tile(pairs, STEPS)
-    for most in MICRO_BATCHES:
-        micro_batch = min(most, len(pairs))
-        changes["gradient_accumulation_steps"] = len(pairs) // micro_batch
+    def _in_transformers(self, micro_batch: int) -> tuple[sides.Side, float]:
+        accumulated = len(self.pairs) // micro_batch
+        changes = self._changes() | {"gradient_accumulation_steps": accumulated}
+        every, student = np.tile(self.pairs, STEPS), self.student
         if student.causal:
-            side = sides.alpaca(student, every, micro_batch, folder, **changes)
+            side = sides.alpaca(student, every, micro_batch, self._folder, **changes)
         else:
-            side = sides.seq2seq(student, every, micro_batch, "random", folder, **changes)
+            side = sides.seq2seq(student, every, micro_batch, "random", self._folder, **changes)
+        return side, self._tokens
+
+    def _in_trl(self, rows: int) -> tuple[sides.Side, float]:
+        every = np.tile(self.pairs, STEPS)
+        side = sides.trl_packing(
+            self.student,
+            every,
+            PACKED_TOKENS[self._machine.real],
+            rows,
+            self._folder,
+            **self._changes(),
+        )
         assert side.trainer is not None
-        clock = _Clock(machine.ranks.device)
+        packed = side.trainer.train_dataset
+        accumulated = max(1, len(packed) // (STEPS * rows))
+        side.trainer.args.gradient_accumulation_steps = accumulated
+        return side, self._tokens * STEPS * accumulated * rows / len(packed)
+
+    def _fastest(
+        self, make: Callable[[int], tuple[sides.Side, float]], sizes: Sequence[int]
+    ) -> _Speed:
+        """Speed with the fastest size of a micro-batch; the last size only if no other one fits.
+
+        Args:
+            make: a peer for a size, and its tokens per step.
+            sizes: sizes to compare, largest first.
+        """
+        found: list[_Speed] = []
+        for size in sizes:
+            if found and size == sizes[-1]:
+                break
+            found += self._tried(make, size)
+        if not found:
+            raise RuntimeError(f"the peer's trainer does not fit with {sizes[-1]} rows at once")
+        return max(found, key=lambda speed: speed.tokens)
+
+    def _tried(self, make: Callable[[int], tuple[sides.Side, float]], size: int) -> list[_Speed]:
+        """Speed of a peer; empty if the memory is too small."""
+        free()
+        side, tokens = make(size)
+        assert side.trainer is not None
+        clock = _Clock(self._machine.ranks.device)
         side.trainer.add_callback(clock)
         try:
             with restored_torch():
                 torch.use_deterministic_algorithms(False)
-                return clock, side.step()
+                loss = side.step()
         except torch.OutOfMemoryError:
-            del side
+            return []
+        return [self._speed(clock, tokens, loss)]
+
+    def _changes(self) -> dict[str, Any]:
+        """Arguments of the peers' trainers for this device and precision."""
+        gpu = self._machine.gpu
+        short = {} if self.precision == "fp32" else {self.precision: True}
+        return {"use_cpu": not gpu, "dataloader_pin_memory": gpu, **short}
+
+    @staticmethod
+    def _speed(clock: _Clock, tokens: float, loss: float) -> _Speed:
+        return _Speed(tokens / clock.seconds(), loss, clock.memory())
+
+
+def check_speed(machine: Machine) -> Iterator[Row]:
+    """Speed of students, compared with transformers' trainers and TRL's packing."""
+    for name in machine.students:
+        timing = _Timing(machine, name)
+        ours = timing.ours()
+        peers = {"transformers' trainer": timing.transformers}
+        if timing.student.causal:
+            peers["TRL's packing"] = timing.trl
+        for peer, measure in peers.items():
+            what = f"{name} in {timing.precision}: tokens/s against {peer}"
+            if peer == "TRL's packing" and not importlib.util.find_spec("trl"):
+                yield not_here(what, "TRL is not installed")
+                continue
+            theirs = measure()
+            faster, apart = ours.tokens / theirs.tokens, abs(theirs.loss / ours.loss - 1)
+            # In transformers, T5 overflows fp16 and has no finite loss.
+            same = apart <= SAME_LOSS or not np.isfinite(theirs.loss)
+            yield judged(
+                what,
+                f"{timing.shown(ours)} against {timing.shown(theirs)}: {faster:.1f} times;"
+                f" losses {apart:.0e} apart",
+                f"{'1 time; ' if machine.gpu else ''}losses {SAME_LOSS:g}",
+                same and (faster >= 1 or not machine.gpu),
+            )
         free()
-    raise RuntimeError(f"transformers' trainer does not fit with {MICRO_BATCHES[-1]} pairs at once")
+
+
+def check_compiled(machine: Machine) -> Iterator[Row]:
+    """Speed of students with `compile: true`, compared with the same students without it."""
+    for name in machine.students if machine.gpu else list(machine.students)[:1]:
+        timing = _Timing(machine, name)
+        plain = timing.ours()
+        free()
+        compiled = timing.ours(compiled=True)
+        free()
+        apart = abs(compiled.loss / plain.loss - 1)
+        yield judged(
+            f"{name} in {timing.precision}, compiled: tokens/s against not compiled",
+            f"{timing.shown(compiled)} against {timing.shown(plain)}:"
+            f" {compiled.tokens / plain.tokens:.2f} times; losses {apart:.0e} apart",
+            f"losses {SAME_LOSS:g}",
+            apart <= SAME_LOSS,
+        )

@@ -148,7 +148,9 @@ def alpaca(
     return _trained(Trainer(model, settings, collate, _dataset(student, pairs)), restore, pad)
 
 
-def trl_packing(student: Student, pairs: np.ndarray, row: int, rows: int, folder: Path) -> Side:
+def trl_packing(
+    student: Student, pairs: np.ndarray, row: int, rows: int, folder: Path, **changes: Any
+) -> Side:
     """TRL's SFTTrainer with packing: `row` tokens per row, `rows` rows per micro-batch."""
     import trl
     import trl.trainer.utils
@@ -161,8 +163,9 @@ def trl_packing(student: Student, pairs: np.ndarray, row: int, rows: int, folder
         packing=True,
         max_length=row,
         packing_strategy="bfd",
-        **QUIET,
+        **QUIET | changes,
     )
+    _use_one_device(settings)
     model, restore = _copy(student)
     trainer = trl.SFTTrainer(
         model, settings, train_dataset=_dataset(student, pairs), processing_class=student.tokenizer

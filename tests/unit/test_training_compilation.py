@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch._dynamo.config
-from training_cases import architecture, tiny_cache, tiny_model, tiny_trainer
+from torch._dynamo.utils import counters
+from training_cases import CONFIGS, architecture, tiny_cache, tiny_model, tiny_trainer
 
 from lamini.errors import LaminiError
 from lamini.forward.own import log_likelihoods
@@ -73,6 +74,29 @@ def test_a_run_has_the_losses_of_one_without(name: str, cache: TokenCache, tmp_p
         trainer = tiny_trainer(model, cache, tmp_path / str(compiled), compile=compiled)
         losses.append([trainer.step(step).loss for step in range(4)])
     assert losses[1] == pytest.approx(losses[0], rel=2e-4)
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_graphs_do_not_depend_on_the_layers_or_the_sequences_of_a_flat_row(
+    cache: TokenCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a compiled student starts after many minutes on a GPU."""
+    monkeypatch.setattr("lamini.training.ways.has_kernel", lambda device: True)
+    graphs = []
+    for layers in (2, 3):
+        torch._dynamo.reset()
+        counters.clear()
+        monkeypatch.setitem(CONFIGS, "gpt2", CONFIGS["gpt2"] | {"n_layer": layers})
+        model = tiny_model("gpt2")
+        job = {"compile": True, "precision": "bf16", "tokens_per_micro_batch": 64}
+        trainer = tiny_trainer(model, cache, tmp_path / str(layers), **job)
+        for step in range(2):
+            trainer.step(step)
+        assert trainer.choice.way == "flat"
+        assert not counters["graph_break"]
+        graphs.append(counters["stats"]["unique_graphs"])
+    # Block and loss: with and without gradients, in the proof in fp32, and then in bf16.
+    assert graphs == [8, 8]
 
 
 SLOW = pytest.mark.skipif(

@@ -1,8 +1,8 @@
 """Attention in a flat row, which contains several sequences end to end and no padding.
 
 Each token attends to the earlier tokens of its own sequence. On a GPU with flash attention, one
-kernel computes all sequences (`has_kernel`). Elsewhere the sequences are computed one after
-another; this is slow, but right in every number format, so the fast kernel can be verified.
+kernel computes all sequences (`has_kernel`). Elsewhere a mask of all pairs of tokens separates
+them: slow, but right in every number format, so the fast kernel can be verified.
 
 transformers passes extra arguments of a model's forward on to its attention function. The function
 registered here computes flat rows if it gets `flat_arguments`; all other calls go to transformers'
@@ -16,12 +16,15 @@ import torch
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
+from lamini.forward.masks import segment_mask
+
 _KERNEL_FORMATS = (torch.float16, torch.bfloat16)
 _MAX_HEAD_SIZE = 256
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias")
 """Arguments of attention functions that change the scores in other ways."""
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def has_kernel(device: torch.device) -> bool:
     """Whether the device has flash attention for sequences of different lengths (Ampere on)."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
@@ -92,8 +95,9 @@ def _attention(
     if torch.is_autocast_enabled(query.device.type):
         number_format = torch.get_autocast_dtype(query.device.type)
         query, key, value = (part.to(number_format) for part in (query, key, value))
-    kernel = has_kernel(query.device) and query.dtype in _KERNEL_FORMATS
-    if kernel and query.shape[-1] == value.shape[-1] <= _MAX_HEAD_SIZE:
+    if has_kernel(query.device) and query.dtype in _KERNEL_FORMATS:
+        if max(query.shape[-1], value.shape[-1]) > _MAX_HEAD_SIZE:
+            raise ValueError(f"its attention heads are wider than {_MAX_HEAD_SIZE}")
         # torch's `varlen_attn` calls the same operator, without dropout.
         attended = torch.ops.aten._flash_attention_forward(
             *(part[0].transpose(0, 1) for part in (query, key, value)),
@@ -109,15 +113,13 @@ def _attention(
         return attended[None], None
     groups = query.shape[1] // key.shape[1]  # the kernel takes fewer heads as they are
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    lengths = boundaries.diff().tolist()
-    parts = (part.split(lengths, dim=2) for part in (query, key, value))
-    sequences = [
-        torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling
-        )
-        for q, k, v in zip(*parts, strict=True)
-    ]
-    return torch.cat(sequences, dim=2).transpose(1, 2), None
+    tokens = torch.arange(query.shape[2], device=query.device, dtype=boundaries.dtype)
+    sequences = torch.bucketize(tokens, boundaries, right=True)[None]
+    mask = segment_mask(sequences, sequences, causal=True)[:, None]
+    attended = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
+    )
+    return attended.transpose(1, 2), None
 
 
 AttentionInterface.register("sdpa", _attention)

@@ -172,7 +172,9 @@ class Reference:
 
     def _own(self, pair: Pair) -> torch.Tensor:
         try:
-            return own_logits(self._model, *pair)
+            # Compiled blocks would need a graph per layer here: each one fills its own cache.
+            with torch.compiler.set_stance("force_eager"):
+                return own_logits(self._model, *pair)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # code of an untested family may raise any exception
