@@ -326,10 +326,16 @@ class Computation:
     def _tried(self, pairs: Integers, way: Way) -> list[torch.Tensor]:
         """`log_likelihoods` in evaluation mode, after one pair in training mode with gradients.
 
-        The first pass raises if the way fails in training mode.
+        The first pass raises if the way fails in training mode. It is compiled only in the run's
+        own precision: graphs with gradients take longest, and no others are used later.
         """
+        own = self.precision == "fp32" or torch.is_autocast_enabled(self._ranks.device.type)
         self._model.train()
-        with torch.enable_grad(), trainable_embeddings(self._model):
+        with (
+            torch.compiler.set_stance("default" if own else "force_eager"),
+            torch.enable_grad(),
+            trainable_embeddings(self._model),
+        ):
             self.log_likelihoods(pairs[:1], way)
         self._model.eval()
         return self.log_likelihoods(pairs, way)
