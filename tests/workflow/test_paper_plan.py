@@ -2,7 +2,7 @@
 
 import os
 
-from checkouts import Checkout
+from checkouts import Checkout, read_job_table
 
 SHARDS = {
     "self_instruct_without_topic": 6,
@@ -69,7 +69,9 @@ def test_the_plan_of_the_paper_has_every_job(checkout: Checkout) -> None:
 
 
 def test_the_slurm_profile_works_from_a_fresh_clone(checkout: Checkout) -> None:
-    assert checkout.plan("--profile", "slurm")["train_model"] == STUDENTS
+    done = checkout.snakemake("-n", "--profile", "slurm", "--quiet", "rules")
+    assert read_job_table(done.stdout + done.stderr)["train_model"] == STUDENTS
+    assert "Warning" not in done.stderr
 
 
 def test_every_score_of_the_paper_is_planned(checkout: Checkout) -> None:
