@@ -47,3 +47,19 @@ def test_each_sequence_is_alone(scaling: float | None) -> None:
 def test_attention_weights_are_dropped_out() -> None:
     *_, attended = _attention(None, dropout=1.0)
     assert torch.equal(attended, torch.zeros_like(attended))
+
+
+@pytest.mark.parametrize("widths", [(264, 264), (64, 32)])
+def test_the_kernel_gets_no_heads_that_it_cannot_compute(
+    widths: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamini.forward.flat.has_kernel", lambda device: True)
+    query, key, value = (
+        torch.zeros(1, 4, BOUNDARIES[-1], width, dtype=torch.bfloat16)
+        for width in (widths[0], *widths)
+    )
+    arguments = flat_arguments(torch.tensor(BOUNDARIES, dtype=torch.int32), longest=6)
+    with pytest.raises(ValueError, match=f"widths {widths[0]} and {widths[1]}"):
+        ALL_ATTENTION_FUNCTIONS["sdpa"](
+            SimpleNamespace(is_causal=True), query, key, value, **arguments
+        )

@@ -96,8 +96,9 @@ def _attention(
         number_format = torch.get_autocast_dtype(query.device.type)
         query, key, value = (part.to(number_format) for part in (query, key, value))
     if has_kernel(query.device) and query.dtype in _KERNEL_FORMATS:
-        if max(query.shape[-1], value.shape[-1]) > _MAX_HEAD_SIZE:
-            raise ValueError(f"its attention heads are wider than {_MAX_HEAD_SIZE}")
+        widths = query.shape[-1], value.shape[-1]
+        if not widths[0] == widths[1] <= _MAX_HEAD_SIZE:
+            raise ValueError(f"its attention heads have the widths {widths[0]} and {widths[1]}")
         # torch's `varlen_attn` calls the same operator, without dropout.
         attended = torch.ops.aten._flash_attention_forward(
             *(part[0].transpose(0, 1) for part in (query, key, value)),
