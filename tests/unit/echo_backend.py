@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from lamini.teacher.backend import Backend
 from lamini.teacher.backends import BackendKind
 from lamini.teacher.completions import Completion
-from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import row_line
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.request import body_digest
 from lamini.teacher.rows import answer_of_row, ledger_row
 

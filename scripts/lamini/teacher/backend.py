@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from lamini.settings.teacher import Teacher
-from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger
 from lamini.teacher.money import Budget
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.request import Answer, Spend, better
 
 

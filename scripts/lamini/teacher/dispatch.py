@@ -5,14 +5,10 @@ All code here runs in the client's thread, in its event loop.
 
 import asyncio
 import functools
-import logging
-import math
-import os
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import aiohttp
 
@@ -20,58 +16,16 @@ from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.completions import Completion
 from lamini.teacher.endpoints import UNKNOWN_HOST, Target, is_unknown_host
+from lamini.teacher.failures import FailureLog, in_words
 from lamini.teacher.money import Budget, Cost
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
-from lamini.teacher.request import Answer, Request, Spend
+from lamini.teacher.request import Spend
 from lamini.teacher.verdicts import Verdicts
-
-logger = logging.getLogger("lamini")
 
 _LONGEST_BACKOFF = 60.0
 _LONGEST_PAUSE = 600.0
 """Longest time in seconds that a job waits because the endpoint asks for it."""
-_FAILURE_EVERY = 300.0
-"""Shortest time in seconds between two messages about failures of requests."""
-_TOLD_PAUSE = 30.0
-"""Pause in seconds from which on it is logged."""
-
-
-@dataclass(eq=False, slots=True)
-class PendingRequest:
-    """A request without an answer yet."""
-
-    key: str
-    payload: bytes
-    prompt_tokens: float
-    """Estimated upper limit of the prompt's tokens."""
-    most: Cost
-    """Estimated upper limit of the cost of prompt and answer."""
-    more_room: Request | None = None
-    """The request to send if the answer is truncated or empty."""
-    first: Answer | None = None
-    """The truncated or empty answer, while this is the request with more room."""
-    attempts: int = 0
-    failures: int = 0
-    broken: int = 0
-    """Number of answers that the server broke off, or of refusals that a proxy may have sent."""
-    discarded: tuple[int, int] = (0, 0)
-    """Estimated prompt and completion tokens of answers that were paid for and discarded."""
-    sent_at: float = 0.0
-    """Wall-clock time of the latest attempt, in seconds since the epoch, for the ledger."""
-    task: asyncio.Task | None = None
-    answer: Answer | None = None
-    """Set when the answer is on disk."""
-    cancelled: bool = False
-    timed_out: bool = False
-    """Whether the latest attempt was cancelled because its time was over."""
-
-    def become(self, again: "PendingRequest", first: Answer) -> None:
-        """Change from a request whose answer is `first` to the request with more room."""
-        self.key, self.payload = again.key, again.payload
-        self.prompt_tokens, self.most = again.prompt_tokens, again.most
-        self.more_room, self.first = None, first
-        self.attempts, self.failures, self.broken = 0, 0, 0
-        self.discarded = (0, 0)
 
 
 class Dispatcher:
@@ -108,8 +62,7 @@ class Dispatcher:
         self._budget, self._spend, self._verdicts = budget, spend, verdicts
         self._undecided: list[tuple[PendingRequest, PromptRefused]] = []
         self._delayed = 0  # requests that wait before their next attempt
-        self._told_pause = 0.0
-        self._silent_until = 0.0
+        self._failures = FailureLog(settings.down_after)
         self._keep, self._fail, self._drained = keep, fail, drained
         self._loop = loop
         self._queue: deque[PendingRequest] = deque()
@@ -242,7 +195,7 @@ class Dispatcher:
             if is_unknown_host(error):
                 raise LaminiError(f"{target.url}: {UNKNOWN_HOST}") from None
             paid = 200 <= status < 300  # a reply that broke off after its first bytes
-            raise RetryableError(_in_words(error), paid=paid) from None
+            raise RetryableError(in_words(error), paid=paid) from None
 
     def _late(self, *, paid: bool) -> RetryableError:
         return RetryableError(f"no reply within {self._settings.timeout:g} s", paid=paid)
@@ -276,9 +229,9 @@ class Dispatcher:
                 target.limits.failed(error, sent_at, now, others_well=others_well)
                 self._spend.rate_limited += error.rate_limited
                 if error.paid:
-                    self._discard(pending, _unread(pending))
-                self._tell_failure(target, error, now)
-                self._tell_pause(target, now)
+                    self._discard(pending, pending.unread())
+                self._failures.failed(target, error, now)
+                self._failures.paused(target, now)
                 self._retry(pending, error, target, now, others_well)
             else:
                 self._fail(error)
@@ -331,27 +284,6 @@ class Dispatcher:
             pending.discarded[1] + paid.completion_tokens,
         )
 
-    def _tell_failure(self, target: Target, error: RetryableError, now: float) -> None:
-        """Log the first failure of an endpoint at once; later ones at most every few minutes."""
-        if error.overloaded or target.limits.failures != 1 or now < self._silent_until:
-            return
-        self._silent_until = now + _FAILURE_EVERY
-        logger.warning(
-            "%s: %s; trying again, for up to %g s without a good answer",
-            target.url,
-            error,
-            self._settings.down_after,
-        )
-
-    def _tell_pause(self, target: Target, now: float) -> None:
-        """Log a long pause of an endpoint once."""
-        until = target.limits.closed_until
-        if until - now >= _TOLD_PAUSE and until > self._told_pause:
-            self._told_pause = until
-            logger.warning(
-                "%s asks to wait %.0f s (%s)", target.url, until - now, target.limits.last_failure
-            )
-
     def _retry(
         self,
         pending: PendingRequest,
@@ -361,25 +293,11 @@ class Dispatcher:
         others_well: bool,
     ) -> None:
         """Queue a failed request again, or stop the client; the limits have counted the failure."""
-        ended = target.ended()
-        if ended or pending.cancelled:
-            if ended:
-                self._fail(ended)
-        elif all(each.limits.closed_until - now > _LONGEST_PAUSE for each in self.targets):
-            hours = min(each.limits.closed_until - now for each in self.targets) / 3600
-            self._fail(
-                LaminiError(
-                    f"{target.url} asks to wait {hours:.1f} hours ({error}); run the same command"
-                    " again then"
-                )
-            )
-        elif all(each.limits.down(self._settings.down_after, now) for each in self.targets):
-            self._fail(
-                LaminiError(
-                    f"{target.url}: no good answer for {self._settings.down_after:g} s (last:"
-                    f" {error}); run the same command again when it is back"
-                )
-            )
+        outage = target.ended() or (None if pending.cancelled else self._outage(error, target, now))
+        if outage:
+            self._fail(outage)
+        elif pending.cancelled:
+            return
         elif error.overloaded:
             self._queue.appendleft(pending)  # waits for the end of the endpoint's cool-down
         else:
@@ -401,22 +319,22 @@ class Dispatcher:
             self._delayed += 1
             self._loop.call_later(backoff * random.uniform(0.5, 1.5), self._again, pending)
 
+    def _outage(self, error: RetryableError, target: Target, now: float) -> LaminiError | None:
+        """The error if no endpoint can be expected to answer soon, else None."""
+        pauses = [each.limits.closed_until - now for each in self.targets]
+        if all(pause > _LONGEST_PAUSE for pause in pauses):
+            return LaminiError(
+                f"{target.url} asks to wait {min(pauses) / 3600:.1f} hours ({error}); run the same"
+                " command again then"
+            )
+        if all(each.limits.down(self._settings.down_after, now) for each in self.targets):
+            return LaminiError(
+                f"{target.url}: no good answer for {self._settings.down_after:g} s (last:"
+                f" {error}); run the same command again when it is back"
+            )
+        return None
+
     def _again(self, pending: PendingRequest) -> None:
         self._delayed -= 1
         self._queue.appendleft(pending)
         self._pump()
-
-
-def _unread(pending: PendingRequest) -> Completion:
-    """A reply that could not be read and was paid for, with the largest numbers of tokens that it
-    may have had."""
-    prompt = math.ceil(pending.prompt_tokens)
-    answer = math.ceil(pending.most.tokens - pending.prompt_tokens)
-    return Completion("", "", prompt, answer, "", "")
-
-
-def _in_words(error: Exception) -> str:
-    """A failure of a connection, without the name of its class unless it has no other text."""
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        return f"cannot connect: {os.strerror(error.os_error.errno)}"
-    return str(error) or type(error).__name__

@@ -22,10 +22,11 @@ from lamini.teacher.batch.journal import refuse_open_batches
 from lamini.teacher.commit import Committer
 from lamini.teacher.completions import Completion
 from lamini.teacher.connections import OneReplyConnector
-from lamini.teacher.dispatch import Dispatcher, PendingRequest
+from lamini.teacher.dispatch import Dispatcher
 from lamini.teacher.endpoints import SHORTEST_SECRET, Target, external_targets
 from lamini.teacher.ledger import Ledger, row_line
 from lamini.teacher.money import Budget, running_jobs
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.replies import without_secrets
 from lamini.teacher.request import Answer, Spend, body_digest
 from lamini.teacher.rows import answer_of_row, ledger_row

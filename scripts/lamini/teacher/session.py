@@ -23,9 +23,9 @@ from lamini.errors import LaminiError, StopRequested
 from lamini.files import write_json
 from lamini.settings.teacher import Teacher
 from lamini.teacher.backends import kind_of
-from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger, LedgerReader
 from lamini.teacher.money import Budget, Cost, most_tokens, progress_files, spent_before
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.request import Answer, Request, Spend, better
 from lamini.teacher.rows import answer_of_row
 

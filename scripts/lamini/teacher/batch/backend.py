@@ -23,9 +23,9 @@ from lamini.teacher.backend import Backend
 from lamini.teacher.batch.dispatch import BatchDispatcher
 from lamini.teacher.batch.journal import Journal
 from lamini.teacher.batch.service import BatchService
-from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger
 from lamini.teacher.money import Budget
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.replies import RetryableError
 from lamini.teacher.request import Spend
 

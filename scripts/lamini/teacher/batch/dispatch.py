@@ -22,9 +22,9 @@ from lamini.teacher.batch.lines import input_line, read_input
 from lamini.teacher.batch.open_batch import OpenBatch
 from lamini.teacher.batch.packer import Packer
 from lamini.teacher.batch.service import BatchService
-from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.ledger import Ledger
 from lamini.teacher.money import Budget, Cost
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.replies import RetryableError
 from lamini.teacher.request import Answer, Spend
 from lamini.teacher.rows import answer_of_row

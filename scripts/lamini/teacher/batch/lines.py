@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamini.teacher.completions import Completion, parse_json
-from lamini.teacher.dispatch import PendingRequest
+from lamini.teacher.pending import PendingRequest
 from lamini.teacher.replies import RetryableError, read_reply
 from lamini.teacher.request import body_digest
 

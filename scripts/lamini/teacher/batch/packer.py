@@ -8,8 +8,8 @@ from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.batch.journal import Journal, Record, open_cost
 from lamini.teacher.batch.lines import input_line
-from lamini.teacher.dispatch import PendingRequest
 from lamini.teacher.money import Budget, Cost, results_folder
+from lamini.teacher.pending import PendingRequest
 
 logger = logging.getLogger("lamini")
 
