@@ -19,7 +19,8 @@ from tokenizers.processors import ByteLevel
 
 from lamini.errors import LaminiError
 from lamini.evaluation.evaluate import evaluate_model
-from lamini.evaluation.tasks import FEWSHOT_SEED, build_task, build_tasks, check_tasks
+from lamini.evaluation.task_checks import check_tasks
+from lamini.evaluation.tasks import FEWSHOT_SEED, build_task, build_tasks
 from lamini.settings.evaluation import Evaluation, Task
 from lamini.settings.params import ChatTemplate, EvaluatedModel, EvaluateModel
 

@@ -27,7 +27,9 @@ from lamini.evaluation.models import (
     prompt_format_of,
 )
 from lamini.evaluation.results import EvaluationResult, MetricResult, PartResult, Summary, summarize
-from lamini.evaluation.tasks import build_tasks, check_tasks, missing_package
+from lamini.evaluation.task_checks import check_tasks
+from lamini.evaluation.task_definitions import missing_package
+from lamini.evaluation.tasks import build_tasks
 from lamini.files import (
     atomic_writer,
     copy_file,

@@ -24,7 +24,8 @@ from lamini.evaluation.models import prompt_format_of
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.results import EvaluationResult
 from lamini.evaluation.scoring import Score
-from lamini.evaluation.tasks import build_tasks, check_tasks
+from lamini.evaluation.task_checks import check_tasks
+from lamini.evaluation.tasks import build_tasks
 from lamini.evaluation.user_instructions import read_instructions
 from lamini.evaluation.wrapper import Prompt
 from lamini.exports.results import ExportCheck
