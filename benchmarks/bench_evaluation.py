@@ -138,7 +138,8 @@ def t5_small(folder: Path, mirror: Path) -> tuple[Any, Any]:
     """Model of T5-small's size with random weights, and a tokenizer trained on the examples."""
     import polars as pl
 
-    from lamini.settings.params import Location, TrainTokenizer
+    from lamini.settings.params.common import Location
+    from lamini.settings.params.students import TrainTokenizer
     from lamini.settings.students import TrainedTokenizer
     from lamini.students.pretrained import random_model
     from lamini.students.tokenizers import train_tokenizer
@@ -170,7 +171,7 @@ evaluate.evaluate_model(evals=[f"{n}.json" for n in settings.tasks], settings=se
 def start_seconds(model: Path, mirror: Path) -> float:
     """CPU seconds of a new process until its first batch: imports, tasks, data, model."""
     from lamini.settings.evaluation import Evaluation, Task
-    from lamini.settings.params import EvaluatedModel, EvaluateModel
+    from lamini.settings.params.evaluation import EvaluatedModel, EvaluateModel
 
     tasks = yaml.safe_load((ROOT / "config/tasks.yaml").read_text())["tasks"]
     settings = EvaluateModel(

@@ -25,7 +25,7 @@ from rounds import Timing, alternate, finish, median_wall, print_table, ratio
 from training_inputs import LONGEST, Student, make_student, write_pairs
 
 from lamini.prompt_formats import render_prompt
-from lamini.settings.params import TokenizePairs
+from lamini.settings.params.students import TokenizePairs
 from lamini.students.tokenization import tokenize_pairs
 from lamini.training.batches import shared_prefix
 from lamini.training.layout import lay_out

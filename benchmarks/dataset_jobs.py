@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamini.settings.params import Location
+    from lamini.settings.params.common import Location
 
 Facts = dict[str, float]
 
@@ -54,7 +54,7 @@ class Watch(threading.Thread):
 def select_topics(dump: str) -> Facts:
     """Select the topics of a category dump."""
     from lamini.generation.topics import select_topics as ours
-    from lamini.settings.params import SelectTopics
+    from lamini.settings.params.generation import SelectTopics
     from lamini.settings.sources import Topics
 
     settings = SelectTopics(topics=Topics(dump=dump), files=None)
@@ -81,7 +81,7 @@ def select_topics_mwsql(dump: str) -> Facts:
 def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) -> Facts:
     """Merge shards; duplicate instructions are removed if `unique` is set."""
     from lamini.dataset.merge import merge_pairs
-    from lamini.settings.params import MergePairs
+    from lamini.settings.params.dataset import MergePairs
 
     settings = MergePairs(
         mixture=name, sources=sources, unique_instructions=unique, published=None, files=None
@@ -202,7 +202,7 @@ def find_contamination(dataset: str, manifest: str) -> Facts:
     from lamini.analysis.contamination import find_contamination as ours
     from lamini.settings.dataset import Contamination
     from lamini.settings.evaluation import TaskData
-    from lamini.settings.params import FindContamination
+    from lamini.settings.params.analysis import FindContamination
 
     tasks = {"task": TaskData(repo="task", split="test")}
     ours(
@@ -223,7 +223,7 @@ def find_near_duplicates(dataset: str, manifest: str) -> Facts:
     import pyarrow.parquet as pq
 
     from lamini.analysis.near_duplicates import find_near_duplicates as ours
-    from lamini.settings.params import FindNearDuplicates
+    from lamini.settings.params.analysis import FindNearDuplicates
 
     ours(
         manifest=manifest,
@@ -238,7 +238,7 @@ def find_near_duplicates(dataset: str, manifest: str) -> Facts:
 def measure(dataset: str, manifest: str) -> Facts:
     """Measure a dataset: tokens, MATTR, quality, lengths, readability."""
     from lamini.analysis.statistics import measure_dataset
-    from lamini.settings.params import MeasureDataset
+    from lamini.settings.params.analysis import MeasureDataset
 
     names = ("statistics", "diversity", "quality", "lengths", "readability")
     measure_dataset(
@@ -266,7 +266,7 @@ def _tokenizer(dataset: str) -> "Location":
     from tokenizers import ByteLevelBPETokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from lamini.settings.params import Location
+    from lamini.settings.params.common import Location
 
     if not Path("tokenizer").exists():
         texts = next(pq.ParquetFile(dataset).iter_batches(20_000, columns=["instruction"]))[0]
@@ -280,7 +280,7 @@ def _tokenizer(dataset: str) -> "Location":
 def count_funnel(dataset: str, manifest: str) -> Facts:
     """Count the funnel, from the files of `find_near_duplicates` and `find_contamination`."""
     from lamini.analysis.funnel import count_funnel as ours
-    from lamini.settings.params import CountFunnel
+    from lamini.settings.params.analysis import CountFunnel
 
     ours(
         manifest=manifest,

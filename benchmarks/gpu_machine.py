@@ -16,7 +16,7 @@ import torch
 from paper_students import CONFIGS
 from training_inputs import VOCABULARY, Student, make_student, write_pairs
 
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 from lamini.students.pretrained import save_model
 from lamini.training.job import TrainingJob
 from lamini.training.ranks import Ranks

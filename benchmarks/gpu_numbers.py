@@ -22,7 +22,7 @@ from lamini.evaluation.proven_scorer import ProvenScorer
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import Scorer
 from lamini.forward.proof import NOISE
-from lamini.settings.params import EvaluatedModel
+from lamini.settings.params.evaluation import EvaluatedModel
 from lamini.training.computation import Computation
 from lamini.training.layout import lay_out
 from lamini.training.optimization import LossScale, autocast

@@ -14,7 +14,8 @@ from dataset_inputs import Writer
 
 from lamini.forward.own import start_token
 from lamini.prompt_formats import render_prompt
-from lamini.settings.params import Location, TokenizePairs, TrainTokenizer
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import TokenizePairs, TrainTokenizer
 from lamini.settings.students import Architecture, Recipe, TrainedTokenizer
 from lamini.students.pretrained import random_model
 from lamini.students.token_cache import TokenCache

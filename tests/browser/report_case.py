@@ -14,7 +14,7 @@ from score_cases import result
 from lamini import paths
 from lamini.analysis.contamination import HIT_EXAMPLES
 from lamini.catalogue import Catalogue, Item
-from lamini.catalogue.params import ItemParams
+from lamini.catalogue.params.common import ItemParams
 from lamini.figures.draw import draw_figure
 from lamini.files import listed, read_json, write_json, write_jsonl
 from lamini.jobs.provenance import file_digests, provenance_path, record_job

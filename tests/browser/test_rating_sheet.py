@@ -26,7 +26,7 @@ from lamini.human_evaluation.protocol import PAPER, SKIP_REASONS
 from lamini.human_evaluation.rating_files import read_ratings
 from lamini.human_evaluation.selection import select_items
 from lamini.human_evaluation.sheets import make_rating_sheets, sheet
-from lamini.settings.params import CollectRatings, MakeRatingSheets
+from lamini.settings.params.human_evaluation import CollectRatings, MakeRatingSheets
 from lamini.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]

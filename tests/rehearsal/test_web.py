@@ -11,7 +11,7 @@ from hub_data import ROOT, read_rows
 from web import Web, files
 
 from lamini.generation.download import download_file
-from lamini.settings.params import DownloadFile
+from lamini.settings.params.generation import DownloadFile
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lamini.files import resolve_path, write_folder_manifest
 from lamini.settings.evaluation import Task
-from lamini.settings.params import EvaluatedModel
+from lamini.settings.params.evaluation import EvaluatedModel
 from lamini.students.pretrained import save_model
 from lamini.students.tokenizers import load_tokenizer
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lamini.catalogue.params import ItemParams
+from lamini.catalogue.params.common import ItemParams
 from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.tables.make import make_table
 

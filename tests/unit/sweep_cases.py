@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from score_cases import result_file
 
-from lamini.settings.params import FitSweep, SweepPoint
+from lamini.settings.params.students import FitSweep, SweepPoint
 from lamini.sweeps.fit import fit_sweep
 from lamini.training.facts import InitialWeights, TrainingFacts
 

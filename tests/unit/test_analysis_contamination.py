@@ -22,7 +22,7 @@ from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.settings.dataset import Contamination
 from lamini.settings.evaluation import TaskData
-from lamini.settings.params import FindContamination
+from lamini.settings.params.analysis import FindContamination
 
 SMALL = st.lists(st.sampled_from(["a", "B", "b", "É", "é", "don't", "x-y"]), max_size=14)
 

@@ -15,7 +15,7 @@ from lamini.analysis.verbs import load_parser, task_of, verbs_and_nouns
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.settings.dataset import Funnel, Verbs
-from lamini.settings.params import MeasureDetectors
+from lamini.settings.params.analysis import MeasureDetectors
 
 SAMPLES = Path(__file__).parents[2] / "config/detectors"
 NAMES = ("refusals", "non_answers", "unfinished", "languages", "verbs")

@@ -19,7 +19,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_json, write_jsonl
 from lamini.settings.dataset import Verbs
 from lamini.settings.evaluation import TaskData
-from lamini.settings.params import CountFunnel, CountVerbs, FindNearDuplicates
+from lamini.settings.params.analysis import CountFunnel, CountVerbs, FindNearDuplicates
 
 PACKAGE = Path(__file__).parents[2] / "scripts/lamini"
 MODEL = Verbs().model

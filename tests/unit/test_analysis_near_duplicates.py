@@ -17,7 +17,7 @@ from test_dataset_merge import merge, pair, params, write_shards
 from lamini.analysis.minhash import Hashing, NearDuplicates
 from lamini.analysis.near_duplicates import find_near_duplicates
 from lamini.errors import LaminiError
-from lamini.settings.params import FindNearDuplicates
+from lamini.settings.params.analysis import FindNearDuplicates
 
 
 @pytest.fixture(autouse=True)

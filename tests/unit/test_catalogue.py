@@ -20,7 +20,7 @@ import lamini.catalogue
 from lamini.catalogue import FIGURES, SECTIONS, TABLES, Catalogue, Item
 from lamini.catalogue.entries import Entry, Section, TableEntry, by_name
 from lamini.catalogue.paper import PUBLISHED_FAMILIES
-from lamini.catalogue.params import ItemParams, NoParams
+from lamini.catalogue.params.common import ItemParams, NoParams
 from lamini.command import read_config
 from lamini.errors import LaminiError
 from lamini.report import write

@@ -11,7 +11,7 @@ from test_dataset_merge import merge, pair, params, write_shards
 from lamini.dataset.croissant import CONFORMS_TO
 from lamini.dataset.datasheet import describe_dataset
 from lamini.settings.dataset import PERSONAL_KINDS
-from lamini.settings.params import DescribeDataset
+from lamini.settings.params.dataset import DescribeDataset
 
 LICENSES = {"alpaca": "CC BY-NC 4.0"}
 

@@ -21,7 +21,7 @@ from lamini.dataset.merge import merge_pairs
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, sha256_file
 from lamini.generation.normalization import normalized
-from lamini.settings.params import MergePairs
+from lamini.settings.params.dataset import MergePairs
 
 HOSTILE = [
     "plain",

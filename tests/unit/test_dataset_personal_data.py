@@ -18,7 +18,7 @@ from lamini.dataset.personal_data import (
     mask_personal_data,
 )
 from lamini.settings.dataset import PERSONAL_KINDS
-from lamini.settings.params import ScanPersonalData
+from lamini.settings.params.analysis import ScanPersonalData
 
 POSITIVE = [
     (

@@ -17,7 +17,7 @@ from lamini.files import write_json
 from lamini.jobs.kept_outputs import forget_accepted
 from lamini.prompt_formats import render_prompt
 from lamini.settings.evaluation import Answers
-from lamini.settings.params import EvaluatedModel, GenerateAnswers
+from lamini.settings.params.evaluation import EvaluatedModel, GenerateAnswers
 
 INSTRUCTIONS = ROOT / "config/demo/user_oriented_instructions.jsonl"
 

@@ -15,7 +15,7 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 from lamini.errors import LaminiError
 from lamini.evaluation.models import check_protocol, load_evaluated_model
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import EvaluatedModel
+from lamini.settings.params.evaluation import EvaluatedModel
 
 END = "<|endoftext|>"
 

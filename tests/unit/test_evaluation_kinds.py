@@ -22,7 +22,8 @@ from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.task_checks import check_tasks
 from lamini.evaluation.tasks import FEWSHOT_SEED, build_task, build_tasks
 from lamini.settings.evaluation import Evaluation, Task
-from lamini.settings.params import ChatTemplate, EvaluatedModel, EvaluateModel
+from lamini.settings.params.evaluation import EvaluatedModel, EvaluateModel
+from lamini.settings.params.students import ChatTemplate
 
 MIRROR = ROOT / "config/examples/herd/tasks"
 DEFINITIONS = Path(lm_eval.__file__).parent / "tasks"

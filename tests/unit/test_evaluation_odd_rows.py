@@ -21,7 +21,7 @@ from lamini.evaluation.models import manifest_sha256, model_identity
 from lamini.evaluation.requests import RequestEncoder
 from lamini.evaluation.tasks import build_task
 from lamini.settings.evaluation import Evaluation, Task
-from lamini.settings.params import EvaluatedModel, EvaluateModel
+from lamini.settings.params.evaluation import EvaluatedModel, EvaluateModel
 
 BLANK = "\u00a0"
 

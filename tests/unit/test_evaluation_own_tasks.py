@@ -14,7 +14,7 @@ from lamini.errors import LaminiError, SettingsError
 from lamini.evaluation.evaluate import evaluate_model
 from lamini.evaluation.tasks import build_task
 from lamini.settings.evaluation import Evaluation, Task
-from lamini.settings.params import EvaluateModel
+from lamini.settings.params.evaluation import EvaluateModel
 from lamini.workflow import Workflow
 from lamini.workflow.checks import check_files
 

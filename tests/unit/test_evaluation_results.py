@@ -25,7 +25,7 @@ from lamini.evaluation.results import EvaluationResult, summarize
 from lamini.files import write_json
 from lamini.jobs.kept_outputs import forget_accepted
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import EvaluatedModel, EvaluateModel, MirrorTaskData
+from lamini.settings.params.evaluation import EvaluatedModel, EvaluateModel, MirrorTaskData
 
 CPU = torch.device("cpu")
 

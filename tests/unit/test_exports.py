@@ -28,7 +28,12 @@ from lamini.exports.results import ExportCheck
 from lamini.exports.runtimes import CTranslate2, LlamaCpp
 from lamini.files import read_json
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import CheckExport, EvaluateModel, ExportCtranslate2, ExportGguf
+from lamini.settings.params.evaluation import (
+    CheckExport,
+    EvaluateModel,
+    ExportCtranslate2,
+    ExportGguf,
+)
 from lamini.students.pretrained import gguf_model
 
 INSTRUCTIONS = ROOT / "config/demo/user_oriented_instructions.jsonl"

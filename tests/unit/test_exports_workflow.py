@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lamini.catalogue import Catalogue
-from lamini.catalogue.params import ExportsParams
+from lamini.catalogue.params.models import ExportsParams
 from lamini.command import read_config
 from lamini.errors import SettingsError
 from lamini.exports.results import ExportCheck

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from score_cases import item_params, result_file, scored, student
 
-from lamini.catalogue.params import ReportParams
+from lamini.catalogue.params.report import ReportParams
 from lamini.errors import LaminiError
 from lamini.figures import draw
 from lamini.figures.draw import draw_figure

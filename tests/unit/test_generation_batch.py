@@ -12,7 +12,7 @@ from lamini.generation.instructions import generate_instructions
 from lamini.generation.pairs import generate_pairs
 from lamini.generation.reports import FunnelStage, QueryFunnel
 from lamini.generation.summary import summarize_generation
-from lamini.settings.params import GenerateInstructions, GeneratePairs
+from lamini.settings.params.generation import GenerateInstructions, GeneratePairs
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests, Price, ResponseRequests, Teacher
 from lamini.teacher.ledger import read_ledger

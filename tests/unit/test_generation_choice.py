@@ -16,7 +16,7 @@ from lamini.generation.choice import agreements_of, choose
 from lamini.generation.pairs import _requests, generate_pairs
 from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.plan.requests import planned_requests
-from lamini.settings.params import GeneratePairs
+from lamini.settings.params.generation import GeneratePairs
 from lamini.settings.teacher import Sampling
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.report import ShardReport

@@ -11,7 +11,7 @@ import pytest
 
 from lamini.errors import LaminiError
 from lamini.generation.download import download_file
-from lamini.settings.params import DownloadFile
+from lamini.settings.params.generation import DownloadFile
 
 CONTENT = bytes(range(256)) * 9000
 FILE = Path("downloads/file")

@@ -17,7 +17,7 @@ from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.generation.instructions import generate_instructions
 from lamini.generation.prompt_template import PromptTemplate
-from lamini.settings.params import GenerateInstructions
+from lamini.settings.params.generation import GenerateInstructions
 from lamini.settings.teacher import InstructionTemplate
 
 PAPER = PromptTemplate(InstructionTemplate())

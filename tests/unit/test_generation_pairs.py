@@ -15,7 +15,7 @@ from lamini.generation.queries import select_queries
 from lamini.generation.reports import FunnelStage, PromptFunnel, QueryFunnel
 from lamini.generation.summary import summarize_generation
 from lamini.settings.dataset import Deduplication
-from lamini.settings.params import GeneratePairs, SelectQueries
+from lamini.settings.params.generation import GeneratePairs, SelectQueries
 from lamini.settings.teacher import Price
 from lamini.teacher.ledger import read_ledger
 

@@ -13,7 +13,7 @@ from lamini.errors import LaminiError
 from lamini.generation import seeds
 from lamini.generation.prompts import PromptPool, prepare_prompts
 from lamini.generation.seeds import BadRow, prompt_of
-from lamini.settings.params import PreparePrompts
+from lamini.settings.params.generation import PreparePrompts
 from lamini.settings.sources import SeedData
 
 

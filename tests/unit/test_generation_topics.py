@@ -15,7 +15,7 @@ from lamini.errors import LaminiError
 from lamini.generation import dump as dump_module
 from lamini.generation.dump import Category, read_categories, unescape
 from lamini.generation.topics import read_topics, select_topics
-from lamini.settings.params import SelectTopics
+from lamini.settings.params.generation import SelectTopics
 from lamini.settings.sources import Topics
 
 HEAD = b"""-- MySQL dump 10.19

@@ -16,7 +16,7 @@ from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_items, read_verdict, shorten
 from lamini.human_evaluation.selection import select_items
 from lamini.settings.human_evaluation import Judge
-from lamini.settings.params import JudgeItems
+from lamini.settings.params.human_evaluation import JudgeItems
 from lamini.tables.make import make_table
 from lamini.workflow import Workflow
 

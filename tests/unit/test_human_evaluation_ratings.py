@@ -15,7 +15,7 @@ from lamini.human_evaluation.items import Item, make_item, read_items
 from lamini.human_evaluation.organise import RatingFiles, add_rating_files
 from lamini.human_evaluation.rating_files import FORMAT, rating_problems, read_ratings
 from lamini.human_evaluation.shown import read_shown
-from lamini.settings.params import CollectRatings
+from lamini.settings.params.human_evaluation import CollectRatings
 
 SETTINGS = CollectRatings(
     study="models",

@@ -13,7 +13,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
 from lamini.human_evaluation.assignment import assign_groups
 from lamini.human_evaluation.selection import choose_instructions, select_items
-from lamini.settings.params import SelectItems
+from lamini.settings.params.human_evaluation import SelectItems
 
 CONFIG = Path(__file__).parents[2] / "config"
 MODELS = ["student-a", "student-b", "teacher-c"]

@@ -11,7 +11,7 @@ from lamini.errors import LaminiError
 from lamini.files import read_json, write_json
 from lamini.human_evaluation.collection import summarize_ratings
 from lamini.human_evaluation.summary import RatingSummary
-from lamini.settings.params import CollectRatings
+from lamini.settings.params.human_evaluation import CollectRatings
 from lamini.tables.make import make_table
 from lamini.tables.table import DEMO_MARK
 

@@ -14,7 +14,7 @@ from lamini.files import read_json
 from lamini.jobs import run_job
 from lamini.jobs.provenance import file_digests, provenance_path, read_record, record_job
 from lamini.jobs.run import arguments, job_name
-from lamini.settings.params import SelectQueries
+from lamini.settings.params.generation import SelectQueries
 
 SETTINGS = {"source": "alpaca", "deduplication": {"version": 3}, "shards": 2, "version": 1}
 

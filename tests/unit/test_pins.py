@@ -20,7 +20,7 @@ from lamini.files import write_json
 from lamini.jobs import commits, run_job
 from lamini.jobs.commits import commit_to_read, commits_read, forget_commits
 from lamini.jobs.provenance import read_record
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 from lamini.settings.root import Config
 from lamini.settings.students import Recipe
 from lamini.training.__main__ import _hub_commits

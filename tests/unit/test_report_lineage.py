@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from crates import check_crate, entities
-from lamini.catalogue.params import CrateParams
+from lamini.catalogue.params.report import CrateParams
 from lamini.files import read_json, write_json
 from lamini.jobs.provenance import (
     file_digests,

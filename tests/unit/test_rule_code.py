@@ -13,7 +13,7 @@ from lamini.files import read_json, write_json
 from lamini.jobs import code
 from lamini.jobs.code import code_digest, module_digests
 from lamini.jobs.unfinished import work_key
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 from lamini.settings.students import Recipe
 from lamini.training.job import TrainingJob
 from lamini.workflow.rule_code import CodeWatch, RuleCode, accept_code, current_code, read_code

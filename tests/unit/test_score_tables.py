@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file, scored
 
-from lamini.catalogue.params import Pair
+from lamini.catalogue.params.common import Pair
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.sweeps.two_levels import two_level_mean

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import pkgutil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,7 +30,12 @@ CHECKS = {"is_http_url"}
 def _settings_classes() -> set[type[Settings]]:
     """Classes of the params of all rules and of the teacher, with the classes of their fields."""
     found: set[type[Settings]] = set()
-    waiting: list[Any] = [Teacher, *vars(rule_params).values()]
+    stages = pkgutil.iter_modules(rule_params.__path__, f"{rule_params.__name__}.")
+    modules = [importlib.import_module(stage.name) for stage in stages]
+    waiting: list[Any] = [
+        Teacher,
+        *(value for module in modules for value in vars(module).values()),
+    ]
     while waiting:
         kind = waiting.pop()
         waiting += get_args(kind)

@@ -24,7 +24,8 @@ from lamini.errors import LaminiError, SettingsError
 from lamini.evaluation.requests import RequestEncoder
 from lamini.evaluation.wrapper import fit_prompts
 from lamini.files import read_jsonl
-from lamini.settings.params import ChatTemplate, Location, TokenizePairs
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import ChatTemplate, TokenizePairs
 from lamini.settings.root import Config
 from lamini.settings.students import Tokenizer as TokenizerSettings
 from lamini.students.chat import CONTROL_TOKEN, INEXACT, chat_format, export_chat

@@ -9,7 +9,8 @@ from jinja2 import TemplateError
 from tokenizer_kinds import ADDED, KINDS, unwritable
 
 from lamini.prompt_formats import render_prompt
-from lamini.settings.params import Location, TokenizePairs
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import TokenizePairs
 from lamini.students.chat_template import chat_template
 from lamini.students.token_cache import TokenCache
 from lamini.students.tokenization import tokenize_pairs

@@ -14,7 +14,8 @@ from training_cases import CONFIGS, make_tokenizer, write_dataset
 from lamini.errors import LaminiError
 from lamini.files import read_json, read_jsonl
 from lamini.prompt_formats import render_prompt
-from lamini.settings.params import BuildModel, Location, TokenizePairs, TrainTokenizer
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import BuildModel, TokenizePairs, TrainTokenizer
 from lamini.settings.students import BuiltModel, TrainedTokenizer
 from lamini.students.pretrained import build_model
 from lamini.students.prompt_tokens import PromptTokenizer

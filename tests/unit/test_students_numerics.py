@@ -8,7 +8,7 @@ import torch
 from training_bench import Bench
 
 from lamini.evaluation.models import load_evaluated_model
-from lamini.settings.params import EvaluatedModel
+from lamini.settings.params.evaluation import EvaluatedModel
 from lamini.students.numerics import choose_precision
 from lamini.training.run import prepare_torch
 

@@ -19,7 +19,7 @@ from lamini.catalogue import (
     figure_entry,
     table_entry,
 )
-from lamini.catalogue.params import SweepFigureParams, SweepTableParams
+from lamini.catalogue.params.sweeps import SweepFigureParams, SweepTableParams
 from lamini.command import read_config
 from lamini.errors import LaminiError
 from lamini.evaluation.results import EvaluationResult

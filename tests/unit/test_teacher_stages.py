@@ -16,7 +16,7 @@ from lamini.generation.pairs import generate_pairs
 from lamini.generation.requests import InstructionPrompt
 from lamini.generation.shard import Shard, ShardSettings
 from lamini.plan.__main__ import main
-from lamini.settings.params import GeneratePairs
+from lamini.settings.params.generation import GeneratePairs
 from lamini.settings.teacher import Price, Teacher
 from lamini.status.requests import spending_by_rule
 from lamini.teacher.ledger import Ledger, row_line

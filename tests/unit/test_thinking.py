@@ -12,7 +12,9 @@ from test_students_chat import CONFIG, _tokenizer
 from lamini.dataset.published import import_published
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl
-from lamini.settings.params import ChatTemplate, Location, MergePairs, TokenizePairs
+from lamini.settings.params.common import Location
+from lamini.settings.params.dataset import MergePairs
+from lamini.settings.params.students import ChatTemplate, TokenizePairs
 from lamini.settings.root import Config
 from lamini.students.chat import INEXACT
 from lamini.students.token_cache import UNUSABLE, TokenCache

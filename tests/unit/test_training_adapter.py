@@ -25,7 +25,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.models import load_evaluated_model
 from lamini.files import read_json
 from lamini.forward.own import log_likelihoods, own_logits
-from lamini.settings.params import EvaluatedModel
+from lamini.settings.params.evaluation import EvaluatedModel
 from lamini.students.numerics import Precision
 from lamini.students.token_cache import TokenCache
 from lamini.training import computation

@@ -38,15 +38,10 @@ from lamini.generation.seeds import BadRow, later_turns_of, prompt_of
 from lamini.generation.turns import NextTurnTemplate
 from lamini.human_evaluation.selection import shown_response
 from lamini.plan.requests import planned_requests
-from lamini.settings.params import (
-    ChatTemplate,
-    GeneratePairs,
-    Location,
-    MergePairs,
-    PreparePrompts,
-    SelectQueries,
-    TokenizePairs,
-)
+from lamini.settings.params.common import Location
+from lamini.settings.params.dataset import MergePairs
+from lamini.settings.params.generation import GeneratePairs, PreparePrompts, SelectQueries
+from lamini.settings.params.students import ChatTemplate, TokenizePairs
 from lamini.settings.root import Config
 from lamini.students.chat import CONTROL_TOKEN, INEXACT, chat_format, check_conversations
 from lamini.students.token_cache import UNUSABLE, TokenCache

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from training_cases import CONFIGS, architecture, make_tokenizer, recipe, write_dataset
 
-from lamini.settings.params import BuildModel, Location, TokenizePairs
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import BuildModel, TokenizePairs
 from lamini.settings.students import BuiltModel
 from lamini.students.pretrained import build_model
 from lamini.students.tokenization import tokenize_pairs

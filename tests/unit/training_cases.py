@@ -9,7 +9,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lamini.files import write_folder_manifest, write_jsonl
-from lamini.settings.params import Location, TrainTokenizer
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import TrainTokenizer
 from lamini.settings.students import Recipe, TrainedTokenizer
 from lamini.students.numerics import choose_precision
 from lamini.students.pretrained import separate_head

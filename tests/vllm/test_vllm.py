@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lamini.settings.params import BuildModel
+from lamini.settings.params.students import BuildModel
 from lamini.settings.students import BuiltModel
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.students.pretrained import build_model

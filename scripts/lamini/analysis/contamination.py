@@ -27,7 +27,7 @@ from lamini.files import atomic_writer
 from lamini.generation.normalization import unified
 from lamini.log import Progress
 from lamini.settings.dataset import Contamination
-from lamini.settings.params import FindContamination
+from lamini.settings.params.analysis import FindContamination
 
 logger = logging.getLogger("lamini")
 PARTS = ("instruction", "response")

@@ -16,7 +16,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.results import wilson
 from lamini.files import read_jsonl
 from lamini.generation.refusals import is_refusal
-from lamini.settings.params import MeasureDetectors
+from lamini.settings.params.analysis import MeasureDetectors
 
 COLUMNS = (
     "detector",

@@ -24,7 +24,7 @@ from lamini.files import atomic_writer, resolve_path, stable_hash
 from lamini.jobs.commits import commit_to_read
 from lamini.jobs.previous import previous_output
 from lamini.log import Progress
-from lamini.settings.params import EmbedInstructions
+from lamini.settings.params.analysis import EmbedInstructions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

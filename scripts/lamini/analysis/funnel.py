@@ -18,7 +18,7 @@ from lamini.dataset.manifest import DatasetManifest
 from lamini.dataset.writer import Mask, has_flag
 from lamini.errors import LaminiError
 from lamini.log import Progress
-from lamini.settings.params import CountFunnel
+from lamini.settings.params.analysis import CountFunnel
 
 STAGES = {
     "english": "non_english",

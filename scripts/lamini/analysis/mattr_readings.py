@@ -17,7 +17,7 @@ from lamini.analysis.tokens import TokenCounter, mattr_cutter
 from lamini.dataset.manifest import DatasetManifest
 from lamini.log import Progress
 from lamini.settings.dataset import MattrTexts, MattrTokens
-from lamini.settings.params import MeasureMattrReadings
+from lamini.settings.params.analysis import MeasureMattrReadings
 
 COLUMNS = ("tokens", "lower_case", "texts", "text", "instruction_source", "mattr", "margin")
 """`tokens`, `lower_case` (1 or 0) and `texts` are a reading; `text` is `instruction` or `response`.

@@ -17,7 +17,7 @@ from lamini.analysis.words import Integers
 from lamini.dataset.manifest import DatasetManifest
 from lamini.files import atomic_writer
 from lamini.log import Progress
-from lamini.settings.params import FindNearDuplicates
+from lamini.settings.params.analysis import FindNearDuplicates
 
 logger = logging.getLogger("lamini")
 COLUMNS = (

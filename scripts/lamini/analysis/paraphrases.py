@@ -26,7 +26,7 @@ from lamini.analysis.words import Integers, word_hashes
 from lamini.evaluation.results import wilson
 from lamini.files import atomic_writer, derive_seed, write_jsonl
 from lamini.log import Progress
-from lamini.settings.params import FindParaphrases
+from lamini.settings.params.analysis import FindParaphrases
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -10,7 +10,7 @@ from lamini.dataset.manifest import DatasetManifest
 from lamini.dataset.personal_data import candidates, find_personal_data
 from lamini.log import Progress
 from lamini.settings.dataset import PERSONAL_KINDS
-from lamini.settings.params import ScanPersonalData
+from lamini.settings.params.analysis import ScanPersonalData
 
 COLUMNS = (
     "instruction_source",

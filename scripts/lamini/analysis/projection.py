@@ -20,7 +20,7 @@ from lamini.analysis.neighbourhood import kept_neighbours
 from lamini.analysis.semantics import COLUMNS, semantic_diversity
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, derive_seed
-from lamini.settings.params import ProjectEmbeddings
+from lamini.settings.params.analysis import ProjectEmbeddings
 
 logger = logging.getLogger("lamini")
 Positions = np.ndarray[Any, np.dtype[np.float64]]

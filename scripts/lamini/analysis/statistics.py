@@ -19,7 +19,7 @@ from lamini.analysis.tokens import TokenCounter, mattr_cutter
 from lamini.analysis.words import Integers
 from lamini.dataset.manifest import DatasetManifest
 from lamini.log import Progress
-from lamini.settings.params import MeasureDataset
+from lamini.settings.params.analysis import MeasureDataset
 
 STATISTICS_COLUMNS = (
     "instruction_source",

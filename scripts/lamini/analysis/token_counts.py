@@ -8,7 +8,7 @@ from lamini.analysis.statistics import STATISTICS_COLUMNS, TokenSums, statistics
 from lamini.analysis.tokens import TokenCounter
 from lamini.dataset.manifest import DatasetManifest
 from lamini.log import Progress
-from lamini.settings.params import CountTokens
+from lamini.settings.params.analysis import CountTokens
 
 
 def count_tokens(

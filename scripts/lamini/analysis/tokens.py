@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from lamini.analysis.mattr import Cutter
 from lamini.analysis.words import Hashes, Integers, word_hashes
 from lamini.settings.dataset import MattrTokens
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 from lamini.students.tokenizers import load_tokenizer
 
 

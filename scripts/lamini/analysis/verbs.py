@@ -16,7 +16,7 @@ from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import resolve_path
 from lamini.log import Progress
-from lamini.settings.params import CountVerbs
+from lamini.settings.params.analysis import CountVerbs
 
 if TYPE_CHECKING:
     from spacy.language import Language

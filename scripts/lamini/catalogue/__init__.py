@@ -16,7 +16,7 @@ from lamini.catalogue.entries import Entry, FigureEntry, Section, TableEntry, by
 from lamini.catalogue.evaluation import EVALUATION
 from lamini.catalogue.human_evaluation import HUMAN_EVALUATION
 from lamini.catalogue.models import MODELS
-from lamini.catalogue.params import CrateParams, LineageParams, ReportParams
+from lamini.catalogue.params.report import CrateParams, LineageParams, ReportParams
 from lamini.catalogue.run import RuleFiles, Run
 from lamini.catalogue.sweeps import sweep_entry, sweep_section, swept
 from lamini.errors import LaminiError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any
 
-from lamini.catalogue.params import BuilderParams
+from lamini.catalogue.params.common import BuilderParams
 from lamini.files import Files
 
 

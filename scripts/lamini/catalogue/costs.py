@@ -2,7 +2,7 @@
 
 from lamini import paths
 from lamini.catalogue.entries import Section, TableEntry
-from lamini.catalogue.params import CostByModelParams, CostBySourceParams
+from lamini.catalogue.params.costs import CostByModelParams, CostBySourceParams
 from lamini.catalogue.run import RuleFiles, Run
 
 

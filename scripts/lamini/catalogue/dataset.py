@@ -5,7 +5,7 @@ from typing import Any
 
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.params import (
+from lamini.catalogue.params.dataset import (
     ContaminationParams,
     DiversityParams,
     LengthsParams,

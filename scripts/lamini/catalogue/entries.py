@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from lamini import paths
-from lamini.catalogue.params import BuilderParams, NoParams
+from lamini.catalogue.params.common import BuilderParams, NoParams
 from lamini.catalogue.run import RuleFiles, Run
 from lamini.errors import LaminiError
 

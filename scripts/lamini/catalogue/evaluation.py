@@ -10,13 +10,13 @@ from lamini.catalogue.paper import (
     PUBLISHED_MODELS,
     PUBLISHED_TABLE_4,
 )
-from lamini.catalogue.params import (
+from lamini.catalogue.params.common import Pair
+from lamini.catalogue.params.evaluation import (
     AcceptanceParams,
     AveragesParams,
     CleanScoresParams,
     FigureOfScoresParams,
     ImprovementParams,
-    Pair,
     ReproducedImprovementParams,
     ReproductionParams,
     ScoresParams,

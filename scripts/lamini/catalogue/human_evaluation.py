@@ -4,7 +4,7 @@ from typing import Literal
 
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.params import (
+from lamini.catalogue.params.human_evaluation import (
     DatasetRatingsParams,
     DisagreementParams,
     JudgedQualityParams,

@@ -2,7 +2,7 @@
 
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.params import CollectionParams, ExportsParams, TrainingParams
+from lamini.catalogue.params.models import CollectionParams, ExportsParams, TrainingParams
 from lamini.catalogue.run import Run, published
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from lamini import paths
 from lamini.catalogue.paper import PAPER, PAPER_TEACHER
-from lamini.catalogue.params import CommonParams, NamedModel, ScoredModel, SeedRuns, Student
+from lamini.catalogue.params.common import CommonParams, NamedModel, ScoredModel, SeedRuns
+from lamini.catalogue.params.models import Student
 from lamini.user_files import rule_inputs, user_files_digest
 
 if TYPE_CHECKING:  # For annotations: a job that makes a table loads no settings.

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lamini import paths
 from lamini.catalogue.entries import FigureEntry, Section, TableEntry
-from lamini.catalogue.params import SweepFigureParams, SweepTableParams
+from lamini.catalogue.params.sweeps import SweepFigureParams, SweepTableParams
 from lamini.catalogue.run import RuleFiles, Run
 
 SWEEP, LAW, COMPARED, LOSS = "sweep_", "law_", "compared_", "loss_"

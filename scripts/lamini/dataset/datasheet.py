@@ -12,7 +12,7 @@ from lamini.dataset.croissant import croissant
 from lamini.dataset.manifest import DatasetManifest
 from lamini.files import atomic_writer, write_json
 from lamini.settings.dataset import PERSONAL_KINDS
-from lamini.settings.params import DescribeDataset
+from lamini.settings.params.dataset import DescribeDataset
 from lamini.tables.published import read_csv
 
 Row = Mapping[str, str]

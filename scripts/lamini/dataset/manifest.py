@@ -5,7 +5,7 @@ from collections import Counter
 from pydantic import BaseModel, Field
 
 from lamini.json_file import JsonFile
-from lamini.settings.params import MergedMixture
+from lamini.settings.params.dataset import MergedMixture
 
 
 class SourceCounts(BaseModel, extra="forbid"):

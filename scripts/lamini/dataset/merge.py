@@ -25,7 +25,7 @@ from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_jsonl, sha256_file
 from lamini.log import Progress
 from lamini.settings.dataset import Mixture
-from lamini.settings.params import MergedMixture, MergePairs
+from lamini.settings.params.dataset import MergedMixture, MergePairs
 
 logger = logging.getLogger("lamini")
 PAIRS = SCHEMA.append(THOUGHTS).append(PAIR_MESSAGES)

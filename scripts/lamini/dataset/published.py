@@ -38,7 +38,7 @@ from lamini.generation.seeds import holds_text
 from lamini.jobs.commits import commit_to_read
 from lamini.log import Progress
 from lamini.settings.dataset import Published
-from lamini.settings.params import MergePairs
+from lamini.settings.params.dataset import MergePairs
 from lamini.settings.sources import HubData
 
 logger = logging.getLogger("lamini")

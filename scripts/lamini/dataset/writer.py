@@ -19,7 +19,7 @@ from lamini.dataset.personal_data import masked
 from lamini.dataset.thinking import joined, separated, unfinished
 from lamini.dataset.turns import MESSAGES, no_conversations, written
 from lamini.generation.normalization import text_key
-from lamini.settings.params import MergedMixture
+from lamini.settings.params.dataset import MergedMixture
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 SCHEMA = pa.schema(

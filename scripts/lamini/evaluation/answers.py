@@ -26,7 +26,7 @@ from lamini.jobs.unfinished import work_key
 from lamini.log import Progress
 from lamini.prompt_formats import text_format
 from lamini.settings.evaluation import Answers
-from lamini.settings.params import EvaluatedModel, GenerateAnswers
+from lamini.settings.params.evaluation import EvaluatedModel, GenerateAnswers
 from lamini.students.numerics import choose_precision
 
 logger = logging.getLogger("lamini")

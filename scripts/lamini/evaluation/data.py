@@ -17,7 +17,7 @@ from lamini.files import read_jsonl, write_jsonl
 from lamini.jobs.commits import commit_to_read
 from lamini.paths import TASK_DATA
 from lamini.settings.evaluation import Task, TaskData
-from lamini.settings.params import MirrorTaskData
+from lamini.settings.params.evaluation import MirrorTaskData
 
 if TYPE_CHECKING:
     from datasets import Dataset

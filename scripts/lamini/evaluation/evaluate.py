@@ -41,7 +41,7 @@ from lamini.files import (
 from lamini.jobs.provenance import package_versions
 from lamini.jobs.unfinished import work_key
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import EvaluatedModel, EvaluateModel
+from lamini.settings.params.evaluation import EvaluatedModel, EvaluateModel
 from lamini.students.numerics import Precision, choose_precision
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from lamini.files import read_json, sha256_file
 from lamini.jobs.commits import commit_to_read
 from lamini.prompt_formats import PromptFormat, text_format
 from lamini.settings.evaluation import Evaluation
-from lamini.settings.params import EvaluatedModel, Location
+from lamini.settings.params.common import Location
+from lamini.settings.params.evaluation import EvaluatedModel
 from lamini.students.adapters import base_of_adapter, load_with_adapter
 from lamini.students.chat import chat_format
 from lamini.students.numerics import DTYPES, Precision, switch_off_faulty_kernels

@@ -34,7 +34,7 @@ from lamini.files import damage_of, read_json, sha256_file
 from lamini.forward.own import position_limits
 from lamini.log import Progress
 from lamini.settings.exports import GgufType
-from lamini.settings.params import CheckExport
+from lamini.settings.params.evaluation import CheckExport
 
 logger = logging.getLogger("lamini")
 Opener = Callable[[int], AbstractContextManager[Runtime]]

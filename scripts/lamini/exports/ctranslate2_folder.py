@@ -11,7 +11,7 @@ from lamini.exports.families import refusal
 from lamini.exports.runtimes import import_ctranslate2
 from lamini.files import write_folder_manifest
 from lamini.settings.exports import CTranslate2Type
-from lamini.settings.params import ExportCtranslate2
+from lamini.settings.params.evaluation import ExportCtranslate2
 
 logger = logging.getLogger("lamini")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")

@@ -20,7 +20,7 @@ from lamini.exports.gguf_tokenizer import add_tokenizer
 from lamini.exports.quantization import FILE_TYPES, quantize, tensor_type
 from lamini.files import atomic_writer
 from lamini.settings.exports import GgufType
-from lamini.settings.params import ExportGguf
+from lamini.settings.params.evaluation import ExportGguf
 
 logger = logging.getLogger("lamini")
 _GELU = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh")

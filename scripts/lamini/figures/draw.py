@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 
 from lamini.catalogue import figure_entry
 from lamini.catalogue.builders import call_builder
-from lamini.catalogue.params import ItemParams
+from lamini.catalogue.params.common import ItemParams
 from lamini.figures.style import Drawing, save_drawing
 from lamini.files import Files
 

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from lamini.catalogue.params import TrainingParams
+from lamini.catalogue.params.models import TrainingParams
 from lamini.figures.style import COLOURS, PAGE_WIDTH, Drawing, subplots
 from lamini.training.metrics import StepMetrics
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from lamini.catalogue.params import LengthsParams
+from lamini.catalogue.params.dataset import LengthsParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots, symbol_text
 from lamini.tables.published import read_csv
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from lamini.catalogue.params import NearDuplicateCurveParams
+from lamini.catalogue.params.dataset import NearDuplicateCurveParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 
 _STEP = 0.02

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lamini.catalogue.params import ProjectionParams
+from lamini.catalogue.params.dataset import ProjectionParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots, symbol_text
 
 _LEGEND_DOT = 26

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from lamini.catalogue.params import DatasetRatingsParams, RatingsParams
+from lamini.catalogue.params.human_evaluation import DatasetRatingsParams, RatingsParams
 from lamini.figures.style import (
     PAGE_WIDTH,
     RATING_COLOURS,

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from lamini.catalogue.params import FigureOfScoresParams, ScoredModel
+from lamini.catalogue.params.common import ScoredModel
+from lamini.catalogue.params.evaluation import FigureOfScoresParams
 from lamini.evaluation.facts import (
     Facts,
     differing_names,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lamini.catalogue.params import SweepFigureParams
+from lamini.catalogue.params.sweeps import SweepFigureParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
 from lamini.sweeps.facts import LawFacts, SweepFacts
 from lamini.text_table import short_count

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.colors import to_rgb
 
-from lamini.catalogue.params import VerbsParams
+from lamini.catalogue.params.dataset import VerbsParams
 from lamini.figures.style import COLOURS, PAGE_WIDTH, SMALL_TYPE, Drawing, subplots, text_colour
 from lamini.tables.published import read_csv
 

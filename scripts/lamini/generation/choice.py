@@ -15,7 +15,7 @@ from lamini.generation.rows import PairRow
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_request, read_verdict
 from lamini.human_evaluation.protocol import LEVELS
-from lamini.settings.params import GeneratePairs
+from lamini.settings.params.generation import GeneratePairs
 from lamini.teacher.request import Answer, Request
 from lamini.teacher.session import TeacherSession
 

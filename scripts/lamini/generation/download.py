@@ -18,7 +18,7 @@ from typing import TypedDict
 from lamini.errors import LaminiError, disk_full
 from lamini.files import read_json, sha256_file, sync_folder, write_json
 from lamini.log import Progress
-from lamini.settings.params import DownloadFile
+from lamini.settings.params.generation import DownloadFile
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60.0

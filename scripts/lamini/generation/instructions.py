@@ -21,7 +21,7 @@ from lamini.generation.requests import InstructionPrompt, PromptMaker
 from lamini.generation.shard import Shard, ShardSettings
 from lamini.generation.topics import read_topics
 from lamini.log import Progress
-from lamini.settings.params import GenerateInstructions
+from lamini.settings.params.generation import GenerateInstructions
 from lamini.settings.teacher import Teacher
 from lamini.teacher.ledger import ledger_path
 from lamini.teacher.request import Request

@@ -17,7 +17,7 @@ from lamini.generation.reports import PairReport
 from lamini.generation.rows import PairRow, QueryRow, read_queries
 from lamini.generation.turns import Conversations
 from lamini.log import Progress
-from lamini.settings.params import GeneratePairs
+from lamini.settings.params.generation import GeneratePairs
 from lamini.settings.teacher import Teacher
 from lamini.teacher.ledger import ledger_path
 from lamini.teacher.request import Answer, Request, chat_request, count_tokens, counted_tokens

@@ -19,7 +19,7 @@ from lamini.generation.reports import FunnelStage, PromptFunnel
 from lamini.generation.rows import PromptRow
 from lamini.generation.seeds import BadRow, later_turns_of, prompt_of, read_seeds
 from lamini.log import Progress
-from lamini.settings.params import PreparePrompts
+from lamini.settings.params.generation import PreparePrompts
 from lamini.settings.sources import SeedData
 
 _LISTED_REJECTS = 1000

@@ -13,7 +13,7 @@ from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.deduplication import choose_unrepeated
 from lamini.generation.reports import FunnelStage, QueryFunnel
 from lamini.generation.rows import QueryRow
-from lamini.settings.params import SelectQueries
+from lamini.settings.params.generation import SelectQueries
 
 
 def select_queries(

@@ -18,7 +18,7 @@ from lamini.generation.prompts import PromptPool
 from lamini.generation.reports import InstructionReport
 from lamini.generation.requests import InstructionPrompt, Message
 from lamini.generation.rows import InstructionRow
-from lamini.settings.params import GenerateInstructions
+from lamini.settings.params.generation import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests, Sampling
 from lamini.settings.teacher import Message as Turn

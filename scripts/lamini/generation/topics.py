@@ -18,7 +18,7 @@ from lamini.files import read_jsonl, write_jsonl
 from lamini.generation.dump import Category, read_categories, read_hidden
 from lamini.generation.reports import FunnelStage, TopicFunnel
 from lamini.log import Progress
-from lamini.settings.params import SelectTopics
+from lamini.settings.params.generation import SelectTopics
 from lamini.settings.sources import Topics
 
 _ROWS_IN_DUMP = 2_300_000  # English Wikipedia in 2024; only for the progress line

@@ -22,7 +22,7 @@ from lamini.generation.flags import response_flags
 from lamini.generation.normalization import text_key
 from lamini.generation.parsing import clean
 from lamini.generation.rows import PairRow
-from lamini.settings.params import GeneratePairs
+from lamini.settings.params.generation import GeneratePairs
 from lamini.teacher.request import Answer, Request, chat_request
 from lamini.teacher.session import TeacherSession
 

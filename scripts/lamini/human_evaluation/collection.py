@@ -22,7 +22,7 @@ from lamini.human_evaluation.statistics import (
     pairwise_comparisons,
 )
 from lamini.human_evaluation.summary import AnnotatorCounts, ByRater, RatingSummary
-from lamini.settings.params import CollectRatings
+from lamini.settings.params.human_evaluation import CollectRatings
 
 COLUMNS = (
     "item",

@@ -14,7 +14,7 @@ from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, Protocol
 from lamini.log import Progress
 from lamini.settings.human_evaluation import Judge, RatingProtocol
-from lamini.settings.params import JudgeItems
+from lamini.settings.params.human_evaluation import JudgeItems
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher.ledger import ledger_path
 from lamini.teacher.request import Request, chat_request

@@ -13,7 +13,7 @@ from lamini import paths
 from lamini.errors import LaminiError
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.rating_files import ASK_AGAIN, Rating, read_file, read_ratings
-from lamini.settings.params import CollectRatings
+from lamini.settings.params.human_evaluation import CollectRatings
 from lamini.text_table import text_table
 from lamini.user_text import parse_json
 

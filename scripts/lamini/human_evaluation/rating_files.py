@@ -14,7 +14,7 @@ from typing import Any
 from lamini.errors import LaminiError
 from lamini.human_evaluation.items import Item
 from lamini.human_evaluation.protocol import LEVELS
-from lamini.settings.params import CollectRatings
+from lamini.settings.params.human_evaluation import CollectRatings
 from lamini.user_text import parse_json
 
 FORMAT = "lamini-ratings/2"

@@ -20,7 +20,7 @@ from lamini.evaluation.user_instructions import Instruction
 from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write_jsonl
 from lamini.human_evaluation.assignment import annotator_names, assign_groups
 from lamini.human_evaluation.items import Item, Part, make_item
-from lamini.settings.params import SelectItems
+from lamini.settings.params.human_evaluation import SelectItems
 from lamini.user_text import decoded
 
 

@@ -19,7 +19,7 @@ from lamini.files import atomic_writer, stable_hash
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, SKIP_REASONS
 from lamini.human_evaluation.rating_files import FORMAT
-from lamini.settings.params import MakeRatingSheets
+from lamini.settings.params.human_evaluation import MakeRatingSheets
 
 SCRIPTS = ("sheet_state.js", "sheet_files.js", "sheet_view.js", "sheet_keys.js")
 """The page's script, in the order of its parts."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lamini.catalogue.params import ReportParams
+from lamini.catalogue.params.report import ReportParams
 from lamini.files import atomic_writer, read_jsonl
 from lamini.report.environment import render, script_json
 from lamini.tables.published import read_csv

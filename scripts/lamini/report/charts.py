@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from lamini.catalogue.params import ReportParams
+from lamini.catalogue.params.report import ReportParams
 from lamini.symbols import pieces
 from lamini.tables.footnotes import NOT_COMPARABLE
 from lamini.tables.published import number, read_csv

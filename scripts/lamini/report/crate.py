@@ -16,7 +16,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from lamini import __version__
-from lamini.catalogue.params import CrateParams
+from lamini.catalogue.params.report import CrateParams
 from lamini.files import atomic_writer, write_json
 from lamini.jobs.provenance import provenance_path
 from lamini.report.lineage_file import Artifact, Lineage

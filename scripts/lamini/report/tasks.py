@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lamini import paths
-from lamini.catalogue.params import ReportParams
+from lamini.catalogue.params.report import ReportParams
 from lamini.report.cells import ShownTable
 from lamini.report.overview import task_rows
 from lamini.tables.table_file import FileCell, TableFile

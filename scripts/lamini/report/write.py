@@ -14,7 +14,7 @@ from lamini.catalogue import all_sections, figure_entry, table_entry
 from lamini.catalogue.builders import call_builder
 from lamini.catalogue.entries import Entry
 from lamini.catalogue.paper import PAPER_TEACHER
-from lamini.catalogue.params import ReportParams
+from lamini.catalogue.params.report import ReportParams
 from lamini.dataset.manifest import DatasetManifest
 from lamini.files import Files, atomic_writer, read_json
 from lamini.human_evaluation.summary import RatingSummary

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lamini.files import read_json
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 from lamini.students.pretrained import add_rows, set_special_tokens
 
 _CONFIG = "adapter_config.json"

@@ -26,7 +26,7 @@ from jinja2 import TemplateError
 from lamini.conversations import Message, conversation_of, examples_of, turn
 from lamini.errors import LaminiError
 from lamini.prompt_formats import PromptFormat
-from lamini.settings.params import ChatTemplate
+from lamini.settings.params.students import ChatTemplate
 from lamini.thoughts import TAGS, split_thoughts, with_thoughts
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import derive_seed, read_json, resolve_path, write_folder_manifest, write_json
-from lamini.settings.params import BuildModel, Location
+from lamini.settings.params.common import Location
+from lamini.settings.params.students import BuildModel
 from lamini.students.tokenizers import load_tokenizer
 
 logger = logging.getLogger("lamini")

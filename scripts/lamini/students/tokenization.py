@@ -20,7 +20,7 @@ from lamini.conversations import conversation_of
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
 from lamini.log import Progress
-from lamini.settings.params import TokenizePairs
+from lamini.settings.params.students import TokenizePairs
 from lamini.students.chat import ChatFormat, chat_format, check_conversations
 from lamini.students.prompt_tokens import PromptTokenizer
 from lamini.students.token_cache import (

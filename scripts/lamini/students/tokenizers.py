@@ -15,7 +15,7 @@ import polars as pl
 from lamini.errors import LaminiError
 from lamini.files import write_folder_manifest
 from lamini.jobs.commits import commit_to_read
-from lamini.settings.params import TrainTokenizer
+from lamini.settings.params.students import TrainTokenizer
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend

@@ -13,7 +13,7 @@ from lamini.evaluation.facts import differing, measured_facts, same_examples
 from lamini.evaluation.results import EvaluationResult
 from lamini.files import listed
 from lamini.paths import EVALUATION
-from lamini.settings.params import FitSweep, SweepPoint
+from lamini.settings.params.students import FitSweep, SweepPoint
 from lamini.sweeps.facts import (
     Compared,
     HeldBack,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamini.catalogue.params import AcceptanceParams
+from lamini.catalogue.params.evaluation import AcceptanceParams
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv

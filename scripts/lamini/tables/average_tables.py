@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lamini.catalogue.params import AveragesParams, ScoredModel
+from lamini.catalogue.params.common import ScoredModel
+from lamini.catalogue.params.evaluation import AveragesParams
 from lamini.evaluation.facts import same_examples
 from lamini.evaluation.results import NORMAL_95, EvaluationResult
 from lamini.tables.chance import chance_notes, with_seeds

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from lamini.catalogue.params import Pair, SeedRuns
+from lamini.catalogue.params.common import Pair, SeedRuns
 from lamini.evaluation.comparison import Comparison, compare
 from lamini.evaluation.facts import same_examples
 from lamini.evaluation.results import EvaluationResult

@@ -8,7 +8,8 @@ same in another way, as everything that was learned from them is missing.
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamini.catalogue.params import CleanScoresParams, Pair
+from lamini.catalogue.params.common import Pair
+from lamini.catalogue.params.evaluation import CleanScoresParams
 from lamini.evaluation.comparison import Comparison
 from lamini.evaluation.facts import same_examples
 from lamini.evaluation.results import EvaluationResult

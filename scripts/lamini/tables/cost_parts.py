@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamini.catalogue.params import CostByModelParams, CostBySourceParams
+from lamini.catalogue.params.costs import CostByModelParams, CostBySourceParams
 from lamini.paths import CHECKPOINT_MANIFEST, EVALUATION, RESULTS
 from lamini.status.requests import RULES
 from lamini.status.usage import Usage, read_usage, sum_usage

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamini.catalogue.params import NoParams
+from lamini.catalogue.params.common import NoParams
 from lamini.paths import RESULTS
 from lamini.status.requests import RULES
 from lamini.status.usage import Total, read_usage, sum_usage

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamini.catalogue.params import (
+from lamini.catalogue.params.common import NoParams, SourceParams
+from lamini.catalogue.params.dataset import (
     ContaminationParams,
-    NoParams,
     PlainParams,
-    SourceParams,
     StatisticsParams,
     TokenizersParams,
 )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lamini.catalogue.params import ScoresParams, TasksParams
+from lamini.catalogue.params.evaluation import ScoresParams, TasksParams
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.chance import one_seed_note

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lamini.catalogue.params import ExportsParams
+from lamini.catalogue.params.models import ExportsParams
 from lamini.exports.results import ExportCheck
 from lamini.tables.table import Cell, Table, text_cell
 

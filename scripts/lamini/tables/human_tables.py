@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from lamini.catalogue.params import DisagreementParams, LevelsParams
+from lamini.catalogue.params.human_evaluation import DisagreementParams, LevelsParams
 from lamini.files import read_jsonl
 from lamini.human_evaluation.protocol import PROTOCOLS
 from lamini.human_evaluation.shown import read_shown

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lamini.catalogue.params import ImprovementParams
+from lamini.catalogue.params.evaluation import ImprovementParams
 from lamini.evaluation.comparison import LEVEL, Comparison, holm
 from lamini.evaluation.facts import differing, measured_facts
 from lamini.files import derive_seed

@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 
 from lamini.catalogue import table_entry
 from lamini.catalogue.builders import call_builder
-from lamini.catalogue.params import ItemParams
+from lamini.catalogue.params.common import ItemParams
 from lamini.files import Files
 from lamini.tables.formats import write_table
 from lamini.tables.row_records import mark_rows

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from lamini.catalogue.params import DiversityParams, MattrReadingsParams
+from lamini.catalogue.params.dataset import DiversityParams, MattrReadingsParams
 from lamini.tables.dataset_tables import INTERVALS, published_key, with_margin
 from lamini.tables.published import number, read_csv
 from lamini.tables.row_records import source_files

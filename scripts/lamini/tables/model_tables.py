@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lamini.catalogue.params import CollectionParams, TrainingParams
+from lamini.catalogue.params.models import CollectionParams, TrainingParams
 from lamini.tables.published import read_csv
 from lamini.tables.table import Cell, Table, text_cell
 from lamini.training.facts import TrainingFacts

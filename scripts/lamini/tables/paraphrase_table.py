@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lamini.catalogue.params import ParaphrasesParams
+from lamini.catalogue.params.dataset import ParaphrasesParams
 from lamini.tables.published import number, read_csv
 from lamini.tables.table import Cell, Table, text_cell
 

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamini.catalogue.params import JudgedQualityParams, NoParams, RatingsParams
+from lamini.catalogue.params.common import NoParams
+from lamini.catalogue.params.human_evaluation import JudgedQualityParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
 from lamini.evaluation.results import wilson
 from lamini.human_evaluation.protocol import LEVELS

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamini.catalogue.paper import PAPER_TEACHER
-from lamini.catalogue.params import ReproducedImprovementParams, ReproductionParams
+from lamini.catalogue.params.evaluation import ReproducedImprovementParams, ReproductionParams
 from lamini.evaluation.comparison import Comparison
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.evaluation.results import EvaluationResult, wilson

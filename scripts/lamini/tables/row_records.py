@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lamini.catalogue.params import Pair, SeedRuns
+from lamini.catalogue.params.common import Pair, SeedRuns
 from lamini.files import Files, read_json, stable_hash
 from lamini.jobs.provenance import Record, read_record, read_records
 from lamini.paths import (

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lamini.catalogue.params import SweepTableParams
+from lamini.catalogue.params.sweeps import SweepTableParams
 from lamini.evaluation.comparison import LEVEL
 from lamini.sweeps.facts import HeldBack, SweepFacts
 from lamini.tables.footnotes import Footnotes

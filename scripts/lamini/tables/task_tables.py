@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamini.catalogue.params import ScoredModel, TaskFacts, TaskScoresParams
+from lamini.catalogue.params.common import ScoredModel
+from lamini.catalogue.params.evaluation import TaskFacts, TaskScoresParams
 from lamini.evaluation.facts import differing_names, measured_facts, published_facts
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.average_tables import MILLION

@@ -13,7 +13,7 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.files import read_json, stable_hash, write_json
-from lamini.settings.params import TrainModel
+from lamini.settings.params.students import TrainModel
 from lamini.settings.students import Architecture, Recipe
 from lamini.training.gpus import Gpu, training_seconds, width_times_layers
 

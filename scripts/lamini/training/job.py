@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from lamini.errors import SettingsError
 from lamini.files import sha256_file
 from lamini.jobs.unfinished import work_key
-from lamini.settings.params import TrainModel
+from lamini.settings.params.students import TrainModel
 
 
 class TrainingJob(TrainModel):

@@ -4,8 +4,8 @@ from functools import cached_property
 from typing import get_args
 
 from lamini import paths
-from lamini.settings import params
 from lamini.settings.exports import CTranslate2Type, ExportType, GgufType
+from lamini.settings.params.evaluation import CheckExport, ExportCtranslate2, ExportGguf
 from lamini.workflow.dataset_params import DatasetParams
 
 
@@ -42,28 +42,28 @@ class Exports(DatasetParams):
         task = self.config.exported_task
         return next(name for name, tasks in self.batches.items() if task in tasks)
 
-    def gguf_params(self, model: str, kind: GgufType) -> params.ExportGguf:
+    def gguf_params(self, model: str, kind: GgufType) -> ExportGguf:
         """Params of rule `export_gguf`."""
-        return params.ExportGguf(
+        return ExportGguf(
             model=self.evaluated_model_params(model),
             name=self.config.models[model].name,
             type=kind,
             version=self.config.exports.version,
         )
 
-    def ctranslate2_params(self, model: str, kind: CTranslate2Type) -> params.ExportCtranslate2:
+    def ctranslate2_params(self, model: str, kind: CTranslate2Type) -> ExportCtranslate2:
         """Params of rule `export_ctranslate2`."""
-        return params.ExportCtranslate2(
+        return ExportCtranslate2(
             model=self.evaluated_model_params(model),
             type=kind,
             version=self.config.exports.version,
         )
 
-    def export_check_params(self, model: str, kind: ExportType) -> params.CheckExport:
+    def export_check_params(self, model: str, kind: ExportType) -> CheckExport:
         """Params of rule `check_export`."""
         evaluated = self.evaluation_params(model, self.exported_batch)
         task = self.config.exported_task
-        return params.CheckExport(
+        return CheckExport(
             **{**dict(evaluated), "tasks": {task: evaluated.tasks[task]}},
             type=kind,
             max_new_tokens=self.config.exports.max_new_tokens,

@@ -8,7 +8,7 @@ from lamini.evaluation.data import all_data, mirror_path
 from lamini.files import matching_files
 from lamini.human_evaluation.assignment import annotator_names
 from lamini.settings.evaluation import TaskData
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 from lamini.settings.students import Weights
 from lamini.user_files import files_of, rule_inputs
 from lamini.workflow.names import Names

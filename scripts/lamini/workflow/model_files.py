@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from lamini.paths import is_result
-from lamini.settings.params import Location
+from lamini.settings.params.common import Location
 
 _CONFIG, _TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 

@@ -4,7 +4,47 @@ import json
 from typing import Any
 
 from lamini.human_evaluation.assignment import annotator_names
-from lamini.settings import params
+from lamini.settings.params.analysis import (
+    CountFunnel,
+    CountTokens,
+    CountVerbs,
+    EmbedInstructions,
+    FindContamination,
+    FindNearDuplicates,
+    MeasureDataset,
+    MeasureDetectors,
+    MeasureMattrReadings,
+    MeasureTopicCoverage,
+    ProjectEmbeddings,
+)
+from lamini.settings.params.dataset import ExportDataset, MergePairs
+from lamini.settings.params.evaluation import (
+    EvaluatedModel,
+    EvaluateModel,
+    GenerateAnswers,
+    MirrorTaskData,
+)
+from lamini.settings.params.generation import (
+    DownloadFile,
+    GenerateInstructions,
+    GeneratePairs,
+    PreparePrompts,
+    SelectQueries,
+    SelectTopics,
+)
+from lamini.settings.params.human_evaluation import (
+    CollectRatings,
+    JudgeItems,
+    MakeRatingSheets,
+    SelectItems,
+)
+from lamini.settings.params.students import (
+    BuildModel,
+    ChatTemplate,
+    TokenizePairs,
+    TrainModel,
+    TrainTokenizer,
+)
 from lamini.settings.students import Chat
 from lamini.user_files import user_files_digest
 from lamini.workflow.inputs import Inputs, weights_of
@@ -15,14 +55,14 @@ from lamini.workflow.weights import user_weights_digest
 class RuleParams(Inputs):
     """Params of all rules, one method per rule."""
 
-    def download_params(self, download: str) -> params.DownloadFile:
+    def download_params(self, download: str) -> DownloadFile:
         """Params of rule `download_file`."""
-        return params.DownloadFile(**dict(self.config.downloads[download]))
+        return DownloadFile(**dict(self.config.downloads[download]))
 
-    def prompt_params(self, source: str) -> params.PreparePrompts:
+    def prompt_params(self, source: str) -> PreparePrompts:
         """Params of rule `prepare_prompts`."""
         definition = self.source(source)
-        return params.PreparePrompts(
+        return PreparePrompts(
             source=source,
             seeds=definition.seeds,
             files=user_files_digest(self.seed_files(source)),
@@ -31,13 +71,13 @@ class RuleParams(Inputs):
             version=definition.version,
         )
 
-    def topic_params(self) -> params.SelectTopics:
+    def topic_params(self) -> SelectTopics:
         """Params of rule `select_topics`."""
         topics = self.config.topics
         files = user_files_digest([topics.dump, *self.hidden_categories])
-        return params.SelectTopics(topics=topics, files=files)
+        return SelectTopics(topics=topics, files=files)
 
-    def instruction_params(self, source: str, shard: str) -> params.GenerateInstructions:
+    def instruction_params(self, source: str, shard: str) -> GenerateInstructions:
         """Params of rule `generate_instructions`."""
         definition = self.source(source)
         generation = definition.generation
@@ -45,7 +85,7 @@ class RuleParams(Inputs):
         if generation.requests:
             requests = generation.requests.without_model()
             generation = generation.model_copy(update={"requests": requests})
-        return params.GenerateInstructions(
+        return GenerateInstructions(
             source=source,
             generation=generation,
             model=self.teacher_of("instructions", source).model,
@@ -57,18 +97,18 @@ class RuleParams(Inputs):
             files=user_files_digest(self.prompt_template(source)),
         )
 
-    def query_params(self, source: str) -> params.SelectQueries:
+    def query_params(self, source: str) -> SelectQueries:
         """Params of rule `select_queries`."""
-        return params.SelectQueries(
+        return SelectQueries(
             source=source,
             deduplication=self.config.deduplication,
             shards=self.source(source).shards,
             version=self.source(source).version,
         )
 
-    def pair_params(self, source: str) -> params.GeneratePairs:
+    def pair_params(self, source: str) -> GeneratePairs:
         """Params of rule `generate_pairs`."""
-        return params.GeneratePairs(
+        return GeneratePairs(
             source=source,
             model=self.teacher_of("pairs", source).model,
             responses=self.config.teacher.responses.without_model(),
@@ -80,9 +120,9 @@ class RuleParams(Inputs):
         """Params of rule `summarize_generation`."""
         return {name: price.as_params() for name, price in self.config.teacher.prices.items()}
 
-    def mixture_params(self, mixture: str) -> params.MergePairs:
+    def mixture_params(self, mixture: str) -> MergePairs:
         """Params of rules `merge_pairs` and `import_published`."""
-        return params.MergePairs(
+        return MergePairs(
             mixture=mixture,
             **dict(self.config.mixtures[mixture]),
             published=self.config.published if self.config.dataset == "published" else None,
@@ -92,14 +132,14 @@ class RuleParams(Inputs):
             else [],
         )
 
-    def export_params(self, mixture: str) -> params.ExportDataset:
+    def export_params(self, mixture: str) -> ExportDataset:
         """Params of rule `export_dataset`."""
-        return params.ExportDataset(mixture=mixture)
+        return ExportDataset(mixture=mixture)
 
-    def analysis_params(self, mixture: str) -> params.MeasureDataset:
+    def analysis_params(self, mixture: str) -> MeasureDataset:
         """Params of rule `measure_dataset`."""
         analysis = self.config.analysis
-        return params.MeasureDataset(
+        return MeasureDataset(
             tokenizer=analysis.tokenizer,
             mattr_window=analysis.mattr_window,
             mattr_tokens=analysis.mattr_tokens,
@@ -110,28 +150,28 @@ class RuleParams(Inputs):
             seed=self.config.seed,
         )
 
-    def mattr_reading_params(self) -> params.MeasureMattrReadings:
+    def mattr_reading_params(self) -> MeasureMattrReadings:
         """Params of rule `measure_mattr_readings`."""
         analysis = self.config.analysis
-        return params.MeasureMattrReadings(
+        return MeasureMattrReadings(
             mattr_window=analysis.mattr_window,
             tokenizer_location=self.tokenizer_location(analysis.tokenizer),
             version=analysis.version,
             seed=self.config.seed,
         )
 
-    def token_count_params(self, mixture: str, tokenizer: str) -> params.CountTokens:
+    def token_count_params(self, mixture: str, tokenizer: str) -> CountTokens:
         """Params of rule `count_tokens`."""
         sources = self.config.mixtures[mixture].sources
-        return params.CountTokens(
+        return CountTokens(
             tokenizer_location=self.tokenizer_location(tokenizer),
             symbols={name: self.source(name).symbol for name in sources},
         )
 
-    def embedding_params(self) -> params.EmbedInstructions:
+    def embedding_params(self) -> EmbedInstructions:
         """Params of rule `embed_instructions`."""
         embeddings = self.config.analysis.embeddings
-        return params.EmbedInstructions(
+        return EmbedInstructions(
             model=embeddings.model,
             revision=embeddings.revision,
             samples=embeddings.samples,
@@ -140,63 +180,63 @@ class RuleParams(Inputs):
             seed=self.config.seed,
         )
 
-    def projection_params(self) -> params.ProjectEmbeddings:
+    def projection_params(self) -> ProjectEmbeddings:
         """Params of rule `project_embeddings`."""
         embeddings = self.config.analysis.embeddings
-        return params.ProjectEmbeddings(
+        return ProjectEmbeddings(
             panels=embeddings.panels,
             perplexity=embeddings.perplexity,
             version=embeddings.version,
             seed=self.config.seed,
         )
 
-    def coverage_params(self) -> params.MeasureTopicCoverage:
+    def coverage_params(self) -> MeasureTopicCoverage:
         """Params of rule `measure_topic_coverage`."""
-        return params.MeasureTopicCoverage(version=self.config.analysis.version)
+        return MeasureTopicCoverage(version=self.config.analysis.version)
 
-    def duplicate_params(self) -> params.FindNearDuplicates:
+    def duplicate_params(self) -> FindNearDuplicates:
         """Params of rule `find_near_duplicates`."""
-        return params.FindNearDuplicates(**dict(self.config.analysis.duplicates))
+        return FindNearDuplicates(**dict(self.config.analysis.duplicates))
 
-    def funnel_params(self) -> params.CountFunnel:
+    def funnel_params(self) -> CountFunnel:
         """Params of rule `count_funnel`."""
-        return params.CountFunnel(**dict(self.config.analysis.funnel))
+        return CountFunnel(**dict(self.config.analysis.funnel))
 
-    def detector_params(self) -> params.MeasureDetectors:
+    def detector_params(self) -> MeasureDetectors:
         """Params of rule `measure_detectors`."""
         analysis = self.config.analysis
-        return params.MeasureDetectors(
+        return MeasureDetectors(
             language_score=analysis.funnel.language_score,
             model=analysis.verbs.model,
             files=user_files_digest([analysis.detector_samples]),
         )
 
-    def verb_params(self) -> params.CountVerbs:
+    def verb_params(self) -> CountVerbs:
         """Params of rule `count_verbs`."""
-        return params.CountVerbs(**dict(self.config.analysis.verbs), seed=self.config.seed)
+        return CountVerbs(**dict(self.config.analysis.verbs), seed=self.config.seed)
 
-    def contamination_params(self) -> params.FindContamination:
+    def contamination_params(self) -> FindContamination:
         """Params of rule `find_contamination`."""
-        return params.FindContamination(
+        return FindContamination(
             contamination=self.config.analysis.contamination,
             tasks={task: self.config.tasks[task].data for task in self.config.evaluated_tasks},
             mirror=self.config.evaluation.mirror,
             files=user_files_digest(self.evaluated_files),
         )
 
-    def tokenizer_params(self, tokenizer: str) -> params.TrainTokenizer:
+    def tokenizer_params(self, tokenizer: str) -> TrainTokenizer:
         """Params of rule `train_tokenizer`."""
         definition = self.config.tokenizers[tokenizer]
         assert definition.train is not None
-        return params.TrainTokenizer(train=definition.train, pad_token=definition.pad_token)
+        return TrainTokenizer(train=definition.train, pad_token=definition.pad_token)
 
-    def build_params(self, model: str) -> params.BuildModel:
+    def build_params(self, model: str) -> BuildModel:
         """Params of rule `build_model`."""
         definition = self.config.models[model]
         build = weights_of(definition.weights).build
         assert build is not None
         random = build.kind == "random"
-        return params.BuildModel(
+        return BuildModel(
             architecture=definition.architecture,
             build=build,
             tokenizer=self.tokenizer_location(definition.tokenizer) if random else None,
@@ -204,7 +244,7 @@ class RuleParams(Inputs):
             seed=self.config.seed,
         )
 
-    def chat_template(self, tokenizer: str) -> params.ChatTemplate | None:
+    def chat_template(self, tokenizer: str) -> ChatTemplate | None:
         """Chat template of a tokenizer; None for other prompt formats.
 
         Raises:
@@ -217,13 +257,13 @@ class RuleParams(Inputs):
         template = None
         if chat.template is not None:
             template = template_text(chat.template, f"tokenizers.{tokenizer}.chat.template")
-        return params.ChatTemplate(template=template, system=chat.system, options=chat.options)
+        return ChatTemplate(template=template, system=chat.system, options=chat.options)
 
-    def tokenized_params(self, tokenizer: str, mixture: str) -> params.TokenizePairs:
+    def tokenized_params(self, tokenizer: str, mixture: str) -> TokenizePairs:
         """Params of rule `tokenize_pairs`."""
         definition = self.config.tokenizers[tokenizer]
         thinking = self.config.mixtures[mixture].thinking
-        return params.TokenizePairs(
+        return TokenizePairs(
             tokenizer=self.tokenizer_location(tokenizer),
             prompt_format=definition.prompt_format,
             chat=self.chat_template(tokenizer),
@@ -231,12 +271,12 @@ class RuleParams(Inputs):
             thinking=None if thinking == "strip" else thinking,
         )
 
-    def training_params(self, model: str) -> params.TrainModel:
+    def training_params(self, model: str) -> TrainModel:
         """Params of rule `train_model`."""
         definition = self.config.models[model]
         assert definition.initialization is not None
         tokenizer = self.config.tokenizers[definition.tokenizer]
-        return params.TrainModel(
+        return TrainModel(
             model=model,
             architecture=definition.architecture,
             initialization=self.model_location(definition.initialization),
@@ -255,12 +295,12 @@ class RuleParams(Inputs):
         """The recipe's `speed_params` as one command-line argument."""
         return json.dumps(self.config.recipe(model).speed_params())
 
-    def evaluated_model_params(self, model: str) -> params.EvaluatedModel:
+    def evaluated_model_params(self, model: str) -> EvaluatedModel:
         """Location, architecture and prompt format of a model, for evaluation and answers."""
         definition = self.config.models[model]
         tokenizer = self.config.tokenizers[definition.tokenizer]
         wrapped = self.config.is_wrapped(model)
-        return params.EvaluatedModel(
+        return EvaluatedModel(
             model=model,
             architecture=definition.architecture,
             prompt_format=tokenizer.prompt_format if wrapped else None,
@@ -268,49 +308,49 @@ class RuleParams(Inputs):
             **dict(self.model_location(model)),
         )
 
-    def mirror_params(self, path: str) -> params.MirrorTaskData:
+    def mirror_params(self, path: str) -> MirrorTaskData:
         """Params of rule `mirror_task_data`."""
-        return params.MirrorTaskData(**dict(self.task_data[path]))
+        return MirrorTaskData(**dict(self.task_data[path]))
 
-    def evaluation_params(self, model: str, batch: str) -> params.EvaluateModel:
+    def evaluation_params(self, model: str, batch: str) -> EvaluateModel:
         """Params of rule `evaluate_{batch}`."""
         own = {
             "protocol": self.config.protocol(model),
             "precision": self.config.evaluation_precision(model),
         }
-        return params.EvaluateModel(
+        return EvaluateModel(
             model=self.evaluated_model_params(model),
             tasks={task: self.config.tasks[task] for task in self.batches[batch]},
             evaluation=self.config.evaluation.model_copy(update=own),
             files=user_files_digest([*self.task_files(batch), *self.definition_files(batch)]),
         )
 
-    def answer_params(self, model: str) -> params.GenerateAnswers:
+    def answer_params(self, model: str) -> GenerateAnswers:
         """Params of rule `generate_answers`."""
-        return params.GenerateAnswers(
+        return GenerateAnswers(
             model=self.evaluated_model_params(model),
             answers=self.config.answers,
             files=user_files_digest([self.config.answers.instructions]),
             seed=self.config.seed,
         )
 
-    def study_answer_params(self, study: str, model: str) -> params.GenerateAnswers:
+    def study_answer_params(self, study: str, model: str) -> GenerateAnswers:
         """Params of rule `answer_questions`."""
         questions = self.study(study).questions
         assert questions is not None
-        return params.GenerateAnswers(
+        return GenerateAnswers(
             model=self.evaluated_model_params(model),
             answers=self.config.answers.model_copy(update={"instructions": questions}),
             files=user_files_digest([questions]),
             seed=self.config.seed,
         )
 
-    def study_params(self, study: str) -> params.SelectItems:
+    def study_params(self, study: str) -> SelectItems:
         """Params of rule `select_items`."""
         definition = self.study(study)
         set_here = {"study", "mixture", "files", "seed"}
-        shared = params.SelectItems.model_fields.keys() - set_here
-        return params.SelectItems(
+        shared = SelectItems.model_fields.keys() - set_here
+        return SelectItems(
             study=study,
             mixture=self.study_mixture(study),
             files=user_files_digest([definition.exclude]) if definition.exclude else None,
@@ -318,21 +358,21 @@ class RuleParams(Inputs):
             **definition.model_dump(include=set(shared)),
         )
 
-    def sheet_params(self, study: str) -> params.MakeRatingSheets:
+    def sheet_params(self, study: str) -> MakeRatingSheets:
         """Params of rule `make_rating_sheets_{study}`."""
         definition = self.study(study)
-        return params.MakeRatingSheets(
+        return MakeRatingSheets(
             study=study,
             kind=definition.kind,
             protocol=self.config.rating_protocol,
             version=definition.version,
         )
 
-    def judge_params(self, study: str) -> params.JudgeItems:
+    def judge_params(self, study: str) -> JudgeItems:
         """Params of rule `judge_items`."""
         judge = self.study(study).judge
         assert judge is not None
-        return params.JudgeItems(
+        return JudgeItems(
             study=study,
             model=self.teacher_of("human_eval", study).model,
             judge=judge,
@@ -341,10 +381,10 @@ class RuleParams(Inputs):
             seed=self.config.seed,
         )
 
-    def rating_params(self, study: str) -> params.CollectRatings:
+    def rating_params(self, study: str) -> CollectRatings:
         """Params of rule `collect_ratings`."""
         definition = self.study(study)
-        return params.CollectRatings(
+        return CollectRatings(
             study=study,
             kind=definition.kind,
             annotators=annotator_names(definition.annotators),

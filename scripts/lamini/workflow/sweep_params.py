@@ -2,18 +2,18 @@
 
 from dataclasses import asdict
 
-from lamini.settings import params
+from lamini.settings.params.students import FitSweep, SweepPoint
 from lamini.workflow.exports import Exports
 
 
 class SweepParams(Exports):
     """Params of rule `fit_sweep`."""
 
-    def sweep_params(self, sweep: str) -> params.FitSweep:
+    def sweep_params(self, sweep: str) -> FitSweep:
         """Params of rule `fit_sweep`."""
         points = [asdict(point) for point in self.config.points(sweep)]
-        return params.FitSweep(
-            points=[params.SweepPoint(**{"model": p.pop("key"), **p}) for p in points],
+        return FitSweep(
+            points=[SweepPoint(**{"model": p.pop("key"), **p}) for p in points],
             tasks=self.sweep_tasks(sweep),
             version=self.config.sweeps[sweep].version,
         )
