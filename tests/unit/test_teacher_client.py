@@ -517,11 +517,18 @@ def test_sigterm_keeps_all_answers_that_are_paid(tmp_path, monkeypatch):
     monkeypatch.setattr(session, "_DRAIN_SECONDS", 3.0)
     with FakeEndpoint(fault=lambda p, a: "hang" if p == "3" else None, latency=0.4) as endpoint:
         settings = teacher_settings(endpoint, max_concurrency=64)
-        threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        started = time.monotonic()
+        stopped = []
+
+        def stop_once_answers_arrive() -> None:
+            while sum(endpoint.paid.values()) <= 64:
+                time.sleep(0.05)
+            stopped.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=stop_once_answers_arrive).start()
         with pytest.raises(StopRequested):
             ask_all(settings, tmp_path / "a.ledger.jsonl", 5000)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - stopped[0] < 8
     kept = len(list(read_ledger(tmp_path / "a.ledger.jsonl")))
     assert kept == sum(endpoint.paid.values()) > 64
 
