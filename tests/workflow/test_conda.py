@@ -1,19 +1,74 @@
-"""The demo with `--sdm conda`: each job runs with the packages of its environment only."""
+"""Conda environments: they have what their rules import, and the demo runs in them."""
 
+import ast
+import importlib.metadata
 import os
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stand_in_conda import install
+import yaml
+from packaging.utils import canonicalize_name
+from stand_in_conda import install, required
 
 from checkouts import ENVIRONMENT, Checkout, check_out
+from lamini.jobs.code import entry_point, module_digests, module_path
 
+ROOT = Path(__file__).parents[2]
 SAME = (
     "results/dataset/d_all.parquet",
     "results/checkpoints/lamini-demo-t5/final/model.safetensors",
     "results/evals/lamini-demo-t5/rte.json",
     "results/tables/table_4.csv",
 )
+NOT_CALLED = {
+    ("data", "lamini.students.tokenizers", "sentencepiece"),  # trains a tokenizer
+    ("data", "lamini.analysis.embeddings", "sentence_transformers"),  # computes embeddings
+}
+"""Imports inside functions that no rule of the environment calls: environment, module, package."""
+
+
+def rules_of_environments() -> dict[str, set[str]]:
+    """Scripts of the rules of each environment; a rule without a script by its own name."""
+    found: dict[str, set[str]] = {}
+    for file in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            if environment := re.search(r"envs/(\w+)\.yaml", rule):
+                script = re.search(r"scripts/(\w+)\.py", rule)
+                name = script[1] if script else rule[: rule.index(":")]
+                found.setdefault(environment[1], set()).add(name)
+    return found
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of the packages that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_environments_have_what_their_rules_import() -> None:
+    """Modules count that a rule's code may reach, also in processes that it starts."""
+    rules = rules_of_environments()
+    distributions = importlib.metadata.packages_distributions()
+    missing = set()
+    for environment, names in rules.items():
+        packages = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())["dependencies"]
+        available = required(next(item["pip"] for item in packages if isinstance(item, dict)))
+        for rule in names:
+            for module in module_digests(rule):
+                for package in imported(module_path(module) or entry_point(rule)):
+                    if package in sys.stdlib_module_names or package == "lamini":
+                        continue
+                    makers = {canonicalize_name(name) for name in distributions[package]}
+                    if not makers & available:
+                        missing.add((environment, module, package))
+    assert sum(map(len, rules.values())) > 40
+    assert missing == NOT_CALLED
 
 
 @pytest.mark.skipif(

@@ -46,7 +46,7 @@ def code_digest(rule: str) -> str | None:
     Args:
         rule: name of the rule, or of its family (the name of its script).
     """
-    if not _entry(rule).is_file():
+    if not entry_point(rule).is_file():
         return None
     digests = module_digests(rule)
     lines = [f"{name} {digest}\n" for name, digest in sorted(digests.items())]
@@ -58,7 +58,7 @@ def module_digests(rule: str) -> dict[str, str]:
 
     The rule's script or entry point has the key `rule`.
     """
-    entry = _entry(rule)
+    entry = entry_point(rule)
     found: dict[str, str] = {rule: _read(entry).digest}
     waiting = list(_read(entry).imports)
     while waiting:
@@ -74,7 +74,8 @@ def module_digests(rule: str) -> dict[str, str]:
     return found
 
 
-def _entry(rule: str) -> Path:
+def entry_point(rule: str) -> Path:
+    """The file that a rule runs: its script, or the module of a command."""
     return ENTRIES.get(rule, PACKAGE.parent / f"{rule}.py")
 
 
