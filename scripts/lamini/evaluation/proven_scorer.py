@@ -9,7 +9,7 @@ import torch
 
 from lamini.evaluation.requests import TokenRequest
 from lamini.evaluation.scoring import CPU_TOKENS, LAYOUTS, Layout, Score, Scorer, by_context
-from lamini.evaluation.tries import Row, build_rows
+from lamini.evaluation.tries import TrieRow, build_rows
 from lamini.forward.own import position_limits
 from lamini.forward.proof import Choice, Compute, Reference, proof_tokens
 
@@ -123,7 +123,7 @@ def _widest_trie(requests: Sequence[TokenRequest]) -> list[int]:
     return max(build_rows(requests), key=lambda row: _gap([row])).requests
 
 
-def _gap(rows: Sequence[Row]) -> int:
+def _gap(rows: Sequence[TrieRow]) -> int:
     """Largest difference between a token's index in its row and its position in its sequence."""
     return max(int((np.arange(len(row.tokens)) - row.depths).max()) for row in rows)
 

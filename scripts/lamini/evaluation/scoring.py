@@ -24,13 +24,13 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from lamini.evaluation.batches import Batching, OnItsWay, one_behind, padded_size, to_device
 from lamini.evaluation.likelihoods import (
-    Answer,
-    Answers,
+    BatchLikelihoods,
+    TokenLikelihoods,
     read_log_likelihoods,
     rows_of_logits,
 )
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.tries import MAX_TOKENS, Row, build_rows
+from lamini.evaluation.tries import MAX_TOKENS, TrieRow, build_rows
 from lamini.forward.masks import ancestor_mask, as_attention_mask, segment_mask
 from lamini.forward.own import (
     batch_logits,
@@ -50,8 +50,8 @@ Score = tuple[float, bool]
 Layout = Literal["shared", "rows", "alike", "alone"]
 LAYOUTS: tuple[Layout, ...] = ("shared", "rows", "alike", "alone")
 """All layouts, the fastest first."""
-Computed = Iterator[tuple[list[int], Answers]]
-"""Indices of the requests of each batch, and their answers."""
+Computed = Iterator[tuple[list[int], BatchLikelihoods]]
+"""Indices of the requests of each batch, and their log-likelihoods."""
 
 
 @dataclass
@@ -97,9 +97,9 @@ class Scorer:
         requests: Sequence[TokenRequest],
         layout: Layout = "shared",
         advance: Callable[[int], None] = lambda _: None,
-    ) -> list[Answer]:
+    ) -> list[TokenLikelihoods]:
         """Log-likelihood and greediness of each token of each request, on the CPU."""
-        answers: dict[int, Answer] = {}
+        answers: dict[int, TokenLikelihoods] = {}
         for numbers, part in one_behind(self._batches(requests, layout)):
             answers |= zip(numbers, part.read(), strict=True)
             advance(len(numbers))
@@ -119,14 +119,16 @@ class Scorer:
         order = sorted(range(len(requests)), key=lambda n: (-sum(shapes[n]), shapes[n], n))
         most = rows_of_logits(self.model)
 
-        def compute(numbers: Sequence[int]) -> Answers:
+        def compute(numbers: Sequence[int]) -> BatchLikelihoods:
             chosen = [requests[number] for number in numbers]
             logits = batch_logits(self.model, [(r.context, r.continuation) for r in chosen])
             targets = [to_device(r.continuation, self.model.device) for r in chosen]
             parts = list(zip(logits, targets, strict=True))
             likelihoods = torch.cat([log_likelihoods(*part) for part in parts])
             greedy = torch.cat([one.argmax(dim=-1) == target for one, target in parts])
-            return Answers(OnItsWay(likelihoods, greedy), [len(target) for target in targets])
+            return BatchLikelihoods(
+                OnItsWay(likelihoods, greedy), [len(target) for target in targets]
+            )
 
         # One shape after another: a batch holds sequences of one shape.
         groups: dict[tuple[int, ...], list[int]] = {}
@@ -159,7 +161,9 @@ class Scorer:
             ):
                 yield [number for row in batch for number in row.requests], answers
 
-    def _causal_batch(self, rows: Sequence[Row], requests: Sequence[TokenRequest]) -> Answers:
+    def _causal_batch(
+        self, rows: Sequence[TrieRow], requests: Sequence[TokenRequest]
+    ) -> BatchLikelihoods:
         device, longest = self.model.device, max(len(row.tokens) for row in rows)
         tokens, depths = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(2))
         # The interval of a padding token covers only itself, so it is no ancestor of other tokens.
@@ -205,7 +209,7 @@ class Scorer:
 
     def _encoder_decoder_batch(
         self, groups: Sequence[list[int]], requests: Sequence[TokenRequest], layout: Layout
-    ) -> Answers:
+    ) -> BatchLikelihoods:
         """Score groups of requests with equal contexts, each context encoded once.
 
         The decoder gets one row per context (`shared`), or one row per continuation (`rows`). In a

@@ -72,7 +72,7 @@ class JobRecord(TypedDict):
     """Additional facts of the rule, such as its ledger."""
 
 
-class Record(JobRecord):
+class ArtifactRecord(JobRecord):
     """Record of an artifact with the record of its job."""
 
     artifact: str
@@ -141,7 +141,7 @@ def record_job(
         write_json(provenance_path(path), record)
 
 
-def read_record(artifact: str | Path) -> Record | None:
+def read_record(artifact: str | Path) -> ArtifactRecord | None:
     """Record of an artifact merged with the record of its job; None if there is no record.
 
     Records of earlier versions have no job: they hold the facts themselves, without all inputs.
@@ -149,15 +149,15 @@ def read_record(artifact: str | Path) -> Record | None:
     path = provenance_path(artifact)
     if not path.is_file():
         return None
-    record: Record = read_json(path)
+    record: ArtifactRecord = read_json(path)
     if "job" in record:
         record |= read_json(record["job"])
     return record
 
 
-def read_records(products: Iterable[str]) -> dict[str, Record]:
+def read_records(products: Iterable[str]) -> dict[str, ArtifactRecord]:
     """Records of artifacts and of all their upstream artifacts, by path."""
-    records: dict[str, Record] = {}
+    records: dict[str, ArtifactRecord] = {}
     waiting = list(products)
     while waiting:
         path = waiting.pop()
