@@ -14,7 +14,7 @@ from lamini.files import derive_seed
 from lamini.generation.rows import PairRow
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_request, read_verdict
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.settings.params import GeneratePairs
 from lamini.teacher.request import Answer, Request
 from lamini.teacher.session import TeacherSession
@@ -111,9 +111,9 @@ def _verdict_request(pair: PairRow, settings: GeneratePairs) -> Request:
     seed = None
     if settings.seed_requests:
         seed = derive_seed("judge_answers", settings.seed, item.digest) >> 32
-    judge, protocol = settings.several.judge, settings.several.protocol
-    assert judge is not None and protocol is not None
-    return judge_request(item, judge, protocol, settings.model, seed)
+    judge, rating_protocol = settings.several.judge, settings.several.protocol
+    assert judge is not None and rating_protocol is not None
+    return judge_request(item, judge, rating_protocol, settings.model, seed)
 
 
 def judged_pairs(

@@ -16,7 +16,7 @@ from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.turns import NextTurnTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
-from lamini.human_evaluation.protocol import PROTOCOLS
+from lamini.human_evaluation.rating_protocols import RATING_PROTOCOLS
 from lamini.paths import GENERATION, INSTRUCTION_REPORT, PAIR_REPORT, within
 from lamini.plan.tokens import (
     TOKENS_PER_MESSAGE,
@@ -200,8 +200,10 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
 def _verdict_tokens(flow: Workflow, judge: Judge, mean: Lengths) -> float:
     """Prompt tokens of a request for a verdict on a response."""
     item = make_item(place=("", 0), group="", subject="", part="response", instruction="", text="")
-    protocol = PROTOCOLS[flow.config.rating_protocol]
-    return chat_tokens(judge_messages(item, judge, protocol)) + mean.instruction + mean.response
+    rating_protocol = RATING_PROTOCOLS[flow.config.rating_protocol]
+    return (
+        chat_tokens(judge_messages(item, judge, rating_protocol)) + mean.instruction + mean.response
+    )
 
 
 def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan | None:
