@@ -69,7 +69,7 @@ class EvaluationResult(JsonFile):
     """Number of requests whose context was truncated."""
     unscorable: int | None = None
     """Number of texts that count as the least likely, because the model can't score them; null in
-    results of earlier versions."""
+    results of version 0.1.0."""
     way: str | None = None
     """Way of computation, proven (`lamini.forward.proof`); null: nothing was proven."""
     refused_ways: dict[str, str] | None = None

@@ -52,7 +52,7 @@ class CodeFacts(TypedDict):
 
 
 class JobRecord(TypedDict):
-    """Record of a job; those of earlier versions lack some fields."""
+    """Record of a job; those of version 0.1.0 lack some fields."""
 
     rule: str
     settings: dict[str, Any]
@@ -78,9 +78,9 @@ class ArtifactRecord(JobRecord):
     artifact: str
     sha256: str
     job: NotRequired[str]
-    """Path of the job's record; records of earlier versions have none."""
+    """Path of the job's record; records of version 0.1.0 have none."""
     extra: NotRequired[dict[str, Any]]
-    """Name of `facts` in earlier versions."""
+    """Name of `facts` in version 0.1.0."""
 
 
 def provenance_path(artifact: str | Path, results: str | Path = RESULTS) -> Path:
@@ -144,7 +144,7 @@ def record_job(
 def read_record(artifact: str | Path) -> ArtifactRecord | None:
     """Record of an artifact merged with the record of its job; None if there is no record.
 
-    Records of earlier versions have no job: they hold the facts themselves, without all inputs.
+    Records of version 0.1.0 have no job: they hold the facts themselves, without all inputs.
     """
     path = provenance_path(artifact)
     if not path.is_file():

@@ -184,7 +184,7 @@ def _versions(settings: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 
 def _rule_code(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
-    """Code digests by rule; records of earlier versions of the pipeline have none."""
+    """Code digests by rule; records of version 0.1.0 have none."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if digest := record.get("code_digest"):

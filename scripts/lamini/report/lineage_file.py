@@ -22,7 +22,7 @@ class Artifact(_LineagePart):
     ledger: str | None
     """Path of the ledger of paid answers that it was made from."""
     job: str | None
-    """Path of the job's record; earlier versions wrote none."""
+    """Path of the job's record; version 0.1.0 wrote none."""
     settings: int
     """Index in `Lineage.settings`."""
     code: int
@@ -36,7 +36,7 @@ class CodeVersion(_LineagePart):
 
     commit: str | None
     date: str | None = None
-    """Records of the first versions have none."""
+    """Records of version 0.1.0 have none."""
     modified: bool | None
 
 

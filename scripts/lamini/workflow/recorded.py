@@ -112,7 +112,7 @@ def _change(record: ArtifactRecord, job: Any) -> str | None:
     read, reads = (
         {path for path in paths if is_result(path)} for paths in (record["inputs"], job.input)
     )
-    if read != reads and "job" in record:  # earlier versions recorded some inputs only
+    if read != reads and "job" in record:  # version 0.1.0 recorded some inputs only
         return f"{len(read - reads)} input files less, {len(reads - read)} more"
     return None
 
