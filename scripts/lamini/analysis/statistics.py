@@ -133,21 +133,21 @@ def statistics_rows(
     groups = [*((s, symbols.get(s, ""), [s]) for s in rows), (name, name.upper(), [*rows])]
     lines: list[Row] = []
     for name, symbol, sources in groups:
-        samples = sum(rows[source] for source in sources)
+        count = sum(rows[source] for source in sources)
         counted = (tokens.of(sources, text) for text in TEXTS)
         cells = (
             cell
             for total, (mean, half) in counted
-            for cell in (total, mean if samples else None, half)
+            for cell in (total, mean if count else None, half)
         )
-        lines.append([name, symbol, samples, *cells])
+        lines.append([name, symbol, count, *cells])
     return lines
 
 
 def _lengths(rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]) -> list[Row]:
     """Rows of the histograms, each up to its longest text."""
     lines: list[Row] = []
-    for source in (name for name, samples in rows.items() if samples):
+    for source in (name for name, count in rows.items() if count):
         for text in TEXTS:
             counts = np.trim_zeros(histograms[source, text], "b")
             lines += [
@@ -164,7 +164,7 @@ def _diversity(
 ) -> list[Row]:
     """Table 2, values times 100: one row per source, and one of all."""
     lines: list[Row] = []
-    for source in (*(name for name, samples in rows.items() if samples), mixture):
+    for source in (*(name for name, count in rows.items() if count), mixture):
         row: list[str | float | None] = [source]
         for each, of_all in diverse:
             value, half = of_all if source == mixture else each[source]

@@ -45,10 +45,10 @@ def choose(candidates: Sequence[PairRow], levels: Sequence[str | None] | None = 
     """
     agreements = agreements_of([row["response"] for row in candidates])
 
-    def rank(sample: int) -> tuple[bool, int, float, int]:
-        level = levels[sample] if levels else None
+    def rank(index: int) -> tuple[bool, int, float, int]:
+        level = levels[index] if levels else None
         worst = len(LEVELS) if level is None else LEVELS.index(level)
-        return bool(candidates[sample]["flags"]), worst, -agreements[sample], sample
+        return bool(candidates[index]["flags"]), worst, -agreements[index], index
 
     best = min(range(len(candidates)), key=rank)
     chosen: PairRow = {
@@ -88,14 +88,14 @@ def verdict_requests(
 ) -> Iterator[Request]:
     """Requests for a verdict on each candidate of `judged`, in order."""
     for candidates in groups:
-        for sample in judged(candidates):
-            yield _verdict_request(candidates[sample], settings)
+        for index in judged(candidates):
+            yield _verdict_request(candidates[index], settings)
 
 
 def judged(candidates: Sequence[PairRow]) -> list[int]:
     """Indices of the candidates that need a verdict: without flags, if their texts differ."""
-    whole = [sample for sample, row in enumerate(candidates) if not row["flags"]]
-    return whole if len({candidates[sample]["response"] for sample in whole}) > 1 else []
+    whole = [index for index, row in enumerate(candidates) if not row["flags"]]
+    return whole if len({candidates[index]["response"] for index in whole}) > 1 else []
 
 
 def _verdict_request(pair: PairRow, settings: GeneratePairs) -> Request:
@@ -130,8 +130,8 @@ def judged_pairs(
     for candidates in groups:
         levels: list[str | None] = [None] * len(candidates)
         answers = []
-        for sample in judged(candidates):
+        for index in judged(candidates):
             _, answer = next(verdicts)
-            levels[sample] = read_verdict(answer.text)
+            levels[index] = read_verdict(answer.text)
             answers.append(answer)
         yield choose(candidates, levels), answers

@@ -107,21 +107,21 @@ def rated_files(study: str, subjects: Iterable[str], *, machine: bool) -> list[s
 
 
 def trained_files(
-    fitted: Path, groups: Iterable[tuple[str, str]], samples: float | None = None
+    fitted: Path, groups: Iterable[tuple[str, str]], share: float | None = None
 ) -> list[str]:
     """Checkpoints and evaluations of a sweep's trainings, as files of a row.
 
     Args:
         fitted: JSON of the sweep, whose record names the trainings.
         groups: student and mixture.
-        samples: size; None: all sizes.
+        share: share of the training pairs; None: all shares.
     """
     record, groups = read_record(fitted), set(groups)
     points = record["settings"]["points"] if record else []
     return [
         pattern.format(model=point["model"], task="*")
         for point in points
-        if (point["student"], point["mixture"]) in groups and samples in (None, point["samples"])
+        if (point["student"], point["mixture"]) in groups and share in (None, point["samples"])
         for pattern in (CHECKPOINT_MANIFEST, EVALUATION)
     ]
 
