@@ -13,7 +13,7 @@ from score_cases import result
 
 from lamini import paths
 from lamini.analysis.contamination import HIT_EXAMPLES
-from lamini.catalogue import Catalogue, Item
+from lamini.catalogue import Catalogue, CatalogueItem
 from lamini.catalogue.params.common import ItemParams
 from lamini.figures.draw import draw_figure
 from lamini.files import listed, read_json, write_json, write_jsonl
@@ -205,7 +205,7 @@ def _files(inputs: Mapping[str, str | list[str]]) -> dict[str, Any]:
     }
 
 
-def _outputs(item: Item) -> dict[str, str | Path]:
+def _outputs(item: CatalogueItem) -> dict[str, str | Path]:
     return dict(zip(item.entry.forms, item.entry.files(), strict=True))
 
 

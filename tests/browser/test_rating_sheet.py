@@ -22,8 +22,8 @@ from selenium.webdriver.common.keys import Keys
 from lamini.files import read_json, read_jsonl, write_jsonl
 from lamini.human_evaluation.collection import collect_ratings
 from lamini.human_evaluation.items import Item, make_item, read_items
-from lamini.human_evaluation.protocol import PAPER, SKIP_REASONS
 from lamini.human_evaluation.rating_files import read_ratings
+from lamini.human_evaluation.rating_protocols import PAPER, SKIP_REASONS
 from lamini.human_evaluation.selection import select_items
 from lamini.human_evaluation.sheets import make_rating_sheets, sheet
 from lamini.settings.params.human_evaluation import CollectRatings, MakeRatingSheets

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lamini.files import write_json
 from lamini.human_evaluation.items import read_items
-from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.rating_files import FORMAT
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.paths import ITEMS
 
 

@@ -20,7 +20,7 @@ from lamini.analysis import embeddings as module
 from lamini.analysis import neighbourhood
 from lamini.analysis.embeddings import are_cut, embed, embed_instructions, load_model
 from lamini.analysis.neighbourhood import kept_neighbours
-from lamini.analysis.projection import lay_out, project_embeddings, usable_perplexity
+from lamini.analysis.projection import project_embeddings, tsne_positions, usable_perplexity
 from lamini.analysis.sampling import choose_rows
 from lamini.analysis.semantics import mean_cosine_distance, vendi_score
 from lamini.errors import LaminiError
@@ -96,7 +96,7 @@ def test_the_layout_is_deterministic_and_keeps_neighbours(rows: int) -> None:
     centres = vectors(2, 16, 1)
     points = np.concatenate([centres[:1]] * (rows // 2) + [centres[1:]] * (rows - rows // 2))
     points = points + np.random.default_rng(0).normal(0, 0.05, points.shape)
-    first, again = (lay_out(points.astype(np.float32), 15, 7) for _ in range(2))
+    first, again = (tsne_positions(points.astype(np.float32), 15, 7) for _ in range(2))
     assert first.tobytes() == again.tobytes()
     assert first.shape == (rows, 2)
     assert np.isfinite(first).all()

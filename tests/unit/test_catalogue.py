@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 import lamini
 import lamini.catalogue
-from lamini.catalogue import FIGURES, SECTIONS, TABLES, Catalogue, Item
+from lamini.catalogue import FIGURES, SECTIONS, TABLES, Catalogue, CatalogueItem
 from lamini.catalogue.entries import Entry, Section, TableEntry, by_name
 from lamini.catalogue.paper import PUBLISHED_FAMILIES
 from lamini.catalogue.params.common import ItemParams, NoParams
@@ -139,7 +139,7 @@ def test_a_builder_has_a_parameter_for_each_input() -> None:
             assert isinstance(files, kinds[parameters[name].annotation]), (item.entry.name, name)
 
 
-def _items() -> list[Item]:
+def _items() -> list[CatalogueItem]:
     """Tables and figures of four configurations, which together have nearly all entries."""
     settings = read_config([Path("config/demo.yaml")], ["exports={models: [lamini-demo-t5]}"])
     published = _catalogue("config/overlays/published.yaml")

@@ -303,7 +303,7 @@ def test_encoder_decoders_are_evaluated_too(tmp_path: Path) -> None:
 
 
 def test_a_result_is_read_by_its_class(evaluated: EvaluatedModel) -> None:
-    """Same bytes when it is written again; a result of an earlier version has no `unscorable`."""
+    """Same bytes when it is written again; a result of version 0.1.0 has no `unscorable`."""
     _run(_settings(evaluated, ["rte", "record"]))
     for task in ("rte", "record"):
         path = Path(f"results/evals/small/{task}.json")

@@ -19,7 +19,7 @@ from lamini.evaluation import batches, scoring
 from lamini.evaluation.batches import PADDING, Batching, padded_size
 from lamini.evaluation.models import spread_over_devices
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.scoring import Layout, Scorer
+from lamini.evaluation.scoring import Scorer, ScoringWay
 from lamini.evaluation.tries import MAX_TOKENS, MIN_SHARED, build_rows
 from lamini.training.micro_batches import MicroBatchCosts
 
@@ -53,12 +53,12 @@ def _alone(model: Any, request: TokenRequest) -> tuple[float, bool]:
 
 
 @pytest.mark.parametrize("budget", [64, 4096])
-@pytest.mark.parametrize("layout", ["shared", "rows", "alike", "alone"])
+@pytest.mark.parametrize("way", ["shared", "rows", "alike", "alone"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_pairs_together_equal_pairs_alone(name: str, layout: Layout, budget: int) -> None:
+def test_pairs_together_equal_pairs_alone(name: str, way: ScoringWay, budget: int) -> None:
     model, requests = tiny_model(name).eval(), _requests()
     counted: list[int] = []
-    scores = Scorer(model, budget).score(requests, layout, counted.append)
+    scores = Scorer(model, budget).score(requests, way, counted.append)
     assert sum(counted) == len(requests)
     for request, (likelihood, greedy) in zip(requests, scores, strict=True):
         expected, expected_greedy = _alone(model, request)
@@ -252,12 +252,12 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("layout", ["shared", "rows", "alike"])
+@pytest.mark.parametrize("way", ["shared", "rows", "alike"])
 @pytest.mark.parametrize("name", ["gpt2", "gpt-neo", "llama", "t5"])
-def test_starting_a_batch_waits_for_nothing(name: str, layout: Layout) -> None:
+def test_starting_a_batch_waits_for_nothing(name: str, way: ScoringWay) -> None:
     scorer, requests = Scorer(tiny_model(name).eval(), 256), _requests()
     with torch.inference_mode(), Waits() as waits:
-        parts = [part for _, part in scorer._batches(requests, layout)]
+        parts = [part for _, part in scorer._batches(requests, way)]
     assert len(parts) > 1
     assert waits.found == []
     with Waits() as waits:

@@ -14,7 +14,7 @@ from lamini.errors import SettingsError
 from lamini.files import derive_seed, read_jsonl, write_jsonl
 from lamini.generation.choice import agreements_of, choose
 from lamini.generation.pairs import _requests, generate_pairs
-from lamini.human_evaluation.protocol import PROTOCOLS
+from lamini.human_evaluation.rating_protocols import RATING_PROTOCOLS
 from lamini.plan.requests import planned_requests
 from lamini.settings.params.generation import GeneratePairs
 from lamini.settings.teacher import Sampling
@@ -162,7 +162,7 @@ def test_the_judge_decides_and_choosing_again_asks_nothing() -> None:
         assert _report()["requests"] == 12 + 3 + 4 + 4
         assert [row["response"] for row in judged] == ["An oak is a tree.", "42", "日本海"]
         assert [row["level"] for row in judged] == ["A", "B", "B"]
-        system = f"You rate texts on four levels.\n{PROTOCOLS['own'].text()}"
+        system = f"You rate texts on four levels.\n{RATING_PROTOCOLS['own'].text()}"
         assert {body["messages"][0]["content"] for body in verdicts} == {system}
         assert _pairs(endpoint, several=JUDGE) == judged
         assert _pairs(endpoint, several=AGREEMENT) == agreed

@@ -9,7 +9,7 @@ import yaml
 from score_cases import PUBLISHED, item_params, score_file, scored
 
 from lamini.report.__main__ import main
-from lamini.report.compare import Merged, Run, differing_settings, merge
+from lamini.report.compare import FinishedRun, Merged, differing_settings, merge
 from lamini.tables.make import make_table
 
 COST = ["Rule", "Jobs", "Hours", "Core-hours", "GPU-hours", "Peak memory, GiB", "US$"]
@@ -100,7 +100,7 @@ def test_the_page_has_both_results_and_the_settings_that_differ(
     common = {"report": {"reproduction": False}}
     first = _run("a/results", 50.0, 1.25, seed=1, tasks=["x"], **common)
     second = _run("b/results", 53.5, None, seed=2, tasks=["x"], more={}, **common)
-    assert differing_settings(Run.read(first), Run.read(second)) == [
+    assert differing_settings(FinishedRun.read(first), FinishedRun.read(second)) == [
         ("seed", "1", "2"),
         ("more", "–", "{}"),
     ]

@@ -138,7 +138,7 @@ def _scores(scores: dict[str, tuple[float, float]]) -> list[str]:
 
 
 def test_the_result_is_that_of_the_students() -> None:
-    """Averages 60 and 50 of students, 56 and 50 of their bases, 70 of the reference."""
+    """Averages 60 and 50 of students, 56 and 50 of their initializations, 70 of the reference."""
     million = 1_000_000
     models = [
         scored("big", "Big", role="reference", parameters=7_000 * million),
@@ -153,7 +153,7 @@ def test_the_result_is_that_of_the_students() -> None:
     bases, lines = {"a": "base-a", "b": "base-b"}, ["big", "gone"]
     found = result(_averages(models, evals, bases=bases, reference_lines=lines))
     assert (found.students, found.average) == (3, (60 + 50 + 40) / 3)
-    assert (found.gain, found.gained, found.with_base) == ((4 + 0) / 2, 1, 2)
+    assert (found.gain, found.gained, found.with_initialization) == ((4 + 0) / 2, 1, 2)
     assert found.distances == {"Heading 9": (60 + 50 + 40) / 3 - 70}
     assert found.published is None, "none of them is in the paper"
     best = {size: (row.model, row.average, row.gain) for size, row in found.best.items()}

@@ -23,7 +23,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _evals(**changes: Any) -> list[str]:
-    """The base has 1 of 4 examples right on both tasks, the student 3 of 4."""
+    """The initialization has 1 of 4 examples right on both tasks, the student 3 of 4."""
     return [
         result_file(model, task, **({"values": values} | changes))
         for model, values in (("t5-small", BEFORE), ("student", AFTER))

@@ -12,7 +12,7 @@ from lamini.settings.teacher import InstructionRequests, MoreRoom, ResponseReque
 from lamini.teacher.completions import lacks_room
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.packing import pack_ledger
-from lamini.teacher.request import chat_request, count_tokens
+from lamini.teacher.request import add_paid_tokens, chat_request
 from lamini.teacher.session import open_teacher
 
 ROOM = MoreRoom(factor=2, most=8)
@@ -88,7 +88,7 @@ def test_the_report_counts_the_tokens_of_both_answers(ledger):
         ask(endpoint.settings(backend="external"), ledger, room=None)
         answers, _ = ask(endpoint.settings(backend="batch"), ledger)
     for answer in answers:
-        count_tokens(counts, answer)
+        add_paid_tokens(counts, answer)
     assert (counts["prompt_tokens"], counts["completion_tokens"]) == (100, 50)
     assert (counts["batch_prompt_tokens"], counts["batch_completion_tokens"]) == (20, 10)
 

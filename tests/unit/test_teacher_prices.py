@@ -10,7 +10,7 @@ from lamini.settings.teacher import Price
 from lamini.teacher.ledger import read_ledger
 from lamini.teacher.money import dollars, ledger_spending, report_spending
 from lamini.teacher.report import ShardReport
-from lamini.teacher.request import count_tokens, counted_tokens
+from lamini.teacher.request import add_paid_tokens, counted_tokens
 
 PRICE = Price(prompt=1000.0, completion=2000.0, cached_prompt=100.0)
 CACHED = {
@@ -46,7 +46,7 @@ def test_session_ledger_budget_and_report_count_the_same_dollars(tmp_path):
     assert ledger_spending(ledger, settings.prices, None).dollars == pytest.approx(20 * DOLLARS)
     counts: Counter[str] = Counter()
     for answer in answers:
-        count_tokens(counts, answer)
+        add_paid_tokens(counts, answer)
     report = ShardReport(
         stage="pairs",
         source="some",
@@ -78,7 +78,7 @@ def test_discarded_replies_are_part_of_the_report(tmp_path):
         answers, spend = ask_all(teacher_settings(endpoint), tmp_path / "a.ledger.jsonl", 8)
     counts: Counter[str] = Counter()
     for answer in answers:
-        count_tokens(counts, answer)
+        add_paid_tokens(counts, answer)
     assert (counts["prompt_tokens"], counts["completion_tokens"]) == (90, 45)
     assert (spend.prompt_tokens, spend.completion_tokens) == (90, 45)
 

@@ -23,7 +23,7 @@ from lamini.log import duration
 from lamini.settings import load_settings
 from lamini.terminal import run_ends
 from lamini.terminal.lines import Lines
-from lamini.terminal.progress import Plan, Progress, StartedJob
+from lamini.terminal.progress import Plan, RunProgress, StartedJob
 from lamini.terminal.run_ends import result_lines
 
 START = time.mktime((2026, 11, 26, 14, 0, 0, 0, 0, -1))
@@ -277,7 +277,7 @@ def test_a_dry_run_says_why_by_rule() -> None:
 def test_the_time_left_counts_each_rule_with_its_own_mean() -> None:
     """Two of three trainings of 100 s are done, two at once; the table took 10 s before."""
     plan = Plan({"train": "training", "table": "report"}, {"train": 3, "table": 1}, {"table": 10})
-    progress = Progress(plan, 0)
+    progress = RunProgress(plan, 0)
     assert progress.time_left(0) == ""
     for number in (1, 2):
         progress.running[number] = StartedJob("", "train", "", 0)
@@ -289,7 +289,7 @@ def test_the_time_left_counts_each_rule_with_its_own_mean() -> None:
 
 
 def test_rules_of_unknown_duration_make_it_a_lower_bound() -> None:
-    progress = Progress(Plan({"a": "x", "b": "y"}, {"a": 2, "b": 1}, {}), 0)
+    progress = RunProgress(Plan({"a": "x", "b": "y"}, {"a": 2, "b": 1}, {}), 0)
     progress.running[1] = StartedJob("", "a", "", 0)
     progress.finish(1, 60)
     assert progress.time_left(60) == "at least 1 min 0 s left"

@@ -36,17 +36,17 @@ def _reference(model: Any, cache: TokenCache, pair: int, name: str) -> torch.Ten
 
 
 def _together(
-    model: Any, cache: TokenCache, layout: MicroBatch, way: Way, shared: int
+    model: Any, cache: TokenCache, micro_batch: MicroBatch, way: Way, shared: int
 ) -> torch.Tensor:
     causal = not model.config.is_encoder_decoder
     if way == "flat":
-        batch = make_flat_batch(cache, np.arange(len(cache)), np.full(len(cache), 1.0), layout)
+        batch = make_flat_batch(cache, np.arange(len(cache)), np.full(len(cache), 1.0), micro_batch)
         return token_losses(model, batch, way)
     batch = make_batch(
         cache,
         np.arange(len(cache)),
         np.full(len(cache), 1.0),
-        layout,
+        micro_batch,
         shared=shared,
         architecture="decoder-only" if causal else "encoder-decoder",
         start_token=0 if causal else start_token(model),
@@ -72,17 +72,17 @@ def _compare(
     shared = shared_prefix(cache, np.arange(len(cache))) if way == "shared_prefix" else 0
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     budget = 1 if way == "alone" else budget
-    layouts = lay_out(
+    micro_batches = lay_out(
         architecture(name), *lengths, budget, packed=way == "packed", row_shapes=row_shapes
     )[0]
     if row_shapes is not None:
-        assert any(not row for layout in layouts for row in layout.rows)
+        assert any(not row for micro_batch in micro_batches for row in micro_batch.rows)
     if way == "flat":
-        layouts = lay_out_flat(*lengths, budget)[0]
+        micro_batches = lay_out_flat(*lengths, budget)[0]
     worst = 0.0
-    for layout in layouts:
-        together = _together(model, cache, layout, way, shared)
-        order = [pair for row in layout.rows for pair in row]
+    for micro_batch in micro_batches:
+        together = _together(model, cache, micro_batch, way, shared)
+        order = [pair for row in micro_batch.rows for pair in row]
         alone = torch.cat([_reference(model, cache, pair, name) for pair in order])
         worst = max(worst, float((together - alone).detach().abs().max()))
         together.sum().backward()
@@ -178,12 +178,12 @@ def test_a_mask_that_leaks_by_one_position_is_found(
 
 def test_rows_hold_several_pairs(cache: TokenCache) -> None:
     """Otherwise the tests above would have no pairs to compare."""
-    layouts = lay_out("encoder-decoder", cache.prompt_lengths, cache.response_lengths, 600)[0]
-    assert max(len(row) for layout in layouts for row in layout.rows) >= 4
+    micro_batches = lay_out("encoder-decoder", cache.prompt_lengths, cache.response_lengths, 600)[0]
+    assert max(len(row) for micro_batch in micro_batches for row in micro_batch.rows) >= 4
 
 
 def test_models_that_number_their_positions_have_rows_of_their_own(cache: TokenCache) -> None:
     lengths = (cache.prompt_lengths, cache.response_lengths)
-    layouts = lay_out("encoder-decoder", *lengths, 600, packed=False)[0]
-    rows = [row for layout in layouts for row in layout.rows]
+    micro_batches = lay_out("encoder-decoder", *lengths, 600, packed=False)[0]
+    rows = [row for micro_batch in micro_batches for row in micro_batch.rows]
     assert sorted(rows) == [(pair,) for pair in range(len(cache))]

@@ -46,12 +46,12 @@ def _losses_and_gradient(
     shared = shared_prefix(cache, pairs) if way == "shared_prefix" else 0
     lengths = (cache.prompt_lengths - shared, cache.response_lengths)
     losses = []
-    for layout in lay_out(architecture(name), *lengths, 600, packed=way == "packed")[0]:
+    for micro_batch in lay_out(architecture(name), *lengths, 600, packed=way == "packed")[0]:
         batch = make_batch(
             cache,
             pairs,
             np.ones(len(cache)),
-            layout,
+            micro_batch,
             shared=shared,
             architecture=architecture(name),
             start_token=0,

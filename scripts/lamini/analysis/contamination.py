@@ -89,7 +89,7 @@ def find_contamination(
         size=min(chosen.ngrams),
         most_texts=chosen.max_texts,
     )
-    counts = _Counts(evaluated)
+    counts = _SharedRuns(evaluated)
     with (
         atomic_writer(hits, "wb") as handle,
         Progress(facts.rows, "pairs") as progress,
@@ -131,7 +131,11 @@ def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFra
 
 
 def _hits(
-    batch: pa.RecordBatch, source: str, found: pl.DataFrame, evaluated: Examples, counts: "_Counts"
+    batch: pa.RecordBatch,
+    source: str,
+    found: pl.DataFrame,
+    evaluated: Examples,
+    counts: "_SharedRuns",
 ) -> pa.Table:
     """Rows of `HITS` of one batch; adds the runs to `counts`."""
     pairs = found.join(evaluated.frame, on="text", how="inner")
@@ -168,7 +172,7 @@ def _hits(
     )
 
 
-class _Counts:
+class _SharedRuns:
     """Number of pairs that share runs, per source; length of the longest run, per example."""
 
     def __init__(self, evaluated: Examples) -> None:

@@ -58,7 +58,7 @@ def embed_instructions(
     Raises:
         LaminiError: when a requested source is not in the dataset, or the model cannot be loaded.
     """
-    samples = choose_rows(
+    chosen = choose_rows(
         DatasetManifest.read(manifest),
         settings.sources,
         settings.samples,
@@ -66,8 +66,8 @@ def embed_instructions(
         seed=settings.seed,
         setting="analysis.embeddings.panels",
     )
-    waiting: dict[str, list[pa.RecordBatch]] = {source: [] for source in samples}
-    for source, batch in sampled_batches(dataset, samples, ["id", "instruction"]):
+    waiting: dict[str, list[pa.RecordBatch]] = {source: [] for source in chosen}
+    for source, batch in sampled_batches(dataset, chosen, ["id", "instruction"]):
         waiting[source].append(batch.select(["id", "instruction_source", "instruction"]))
     texts = {source: pa.Table.from_batches(batches) for source, batches in waiting.items()}
     keys = {source: _key(table, settings) for source, table in texts.items()}

@@ -224,11 +224,11 @@ def _rows(
 
 
 def _row(name: str, counts: Counter[str], truncation_unknown: bool) -> Row:
-    samples = counts["samples"]
+    count = counts["samples"]
     shown: dict[str, Any] = {column: counts[column] for column in COLUMNS}
     left = counts[[*STAGES][-1]]
     for column, part in (("left_percent", left), ("non_english_percent", counts["non_english"])):
-        shown[column] = 100 * part / samples if samples else None
+        shown[column] = 100 * part / count if count else None
     if truncation_unknown:
         shown |= {"whole": None, "truncated": None}
     return [name, *[*shown.values()][1:]]

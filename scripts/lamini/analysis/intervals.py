@@ -8,7 +8,7 @@ MIN_VALUES = 10
 """Minimum number of values; a margin from fewer values is not meaningful."""
 
 
-class Estimate(NamedTuple):
+class MeanWithMargin(NamedTuple):
     """A mean, and half the width of its 95 % confidence interval (None: too few values)."""
 
     value: float

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.intervals import Estimate, margin
+from lamini.analysis.intervals import MeanWithMargin, margin
 from lamini.analysis.spill import Spilled
 from lamini.analysis.words import Hashes, Integers, word_hashes
 from lamini.files import derive_seed
@@ -136,7 +136,7 @@ class Stored:
         """The sources, in the order in which they were first added."""
         return list(dict.fromkeys(self._sources))
 
-    def shuffled(self, sources: Sequence[str], window: int, seed: int) -> Estimate:
+    def shuffled(self, sources: Sequence[str], window: int, seed: int) -> MeanWithMargin:
         """MATTR over the texts of some sources, joined in one random order.
 
         Args:
@@ -151,7 +151,7 @@ class Stored:
         for first in range(0, len(order), _TEXTS_AT_ONCE):
             chosen = texts[order[first : first + _TEXTS_AT_ONCE]]
             joined.add(_gather(hashes, starts, chosen), chosen)
-        return Estimate(joined.value(), joined.margin())
+        return MeanWithMargin(joined.value(), joined.margin())
 
     def _texts_of(self, sources: Sequence[str]) -> Integers:
         """Numbers of the texts of some sources, one source after another."""
@@ -203,19 +203,19 @@ class LexicalDiversity:
         else:
             self._all_in_order.add(hashes, starts)
 
-    def of_each(self) -> tuple[dict[str, Estimate], Estimate]:
+    def of_each(self) -> tuple[dict[str, MeanWithMargin], MeanWithMargin]:
         """MATTR by source, and MATTR of all texts, each with its margin."""
         sources = self._stored.sources if self._texts == "shuffled" else self._in_order
         return {source: self.of_source(source) for source in sources}, self.of_all()
 
-    def of_source(self, source: str) -> Estimate:
+    def of_source(self, source: str) -> MeanWithMargin:
         """MATTR of a source's texts, between 0 and 1; 0 without words."""
         if self._texts == "shuffled":
             return self._shuffled([source])
         texts = self._in_order[source]
-        return Estimate(texts.value(), texts.margin())
+        return MeanWithMargin(texts.value(), texts.margin())
 
-    def of_all(self) -> Estimate:
+    def of_all(self) -> MeanWithMargin:
         """MATTR of all texts, between 0 and 1; 0 without words.
 
         Texts that are joined in order of the sources have no margin: blocks are of different
@@ -225,9 +225,9 @@ class LexicalDiversity:
             return self._shuffled(self._stored.sources)
         everything = self._all_in_order
         in_blocks = isinstance(everything, Concatenated)
-        return Estimate(everything.value(), None if in_blocks else everything.margin())
+        return MeanWithMargin(everything.value(), None if in_blocks else everything.margin())
 
-    def _shuffled(self, sources: list[str]) -> Estimate:
+    def _shuffled(self, sources: list[str]) -> MeanWithMargin:
         seed = derive_seed("mattr", self._seed, *sources)
         return self._stored.shuffled(sources, self._window, seed)
 

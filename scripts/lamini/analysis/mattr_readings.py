@@ -10,7 +10,7 @@ from typing import get_args
 import pyarrow as pa
 
 from lamini.analysis.columns import Row, read_batches, write_csv
-from lamini.analysis.intervals import Estimate
+from lamini.analysis.intervals import MeanWithMargin
 from lamini.analysis.mattr import Cutter, LexicalDiversity
 from lamini.analysis.quality import TEXTS
 from lamini.analysis.tokens import TokenCounter, mattr_cutter
@@ -54,10 +54,10 @@ def measure_mattr_readings(
     ):
         for tokens, lower in kinds:
             cutter = mattr_cutter(tokens, counter, lower=lower)
-            columns = {text: _Column(settings, cutter) for text in TEXTS}
+            columns = {text: _TextColumn(settings, cutter) for text in TEXTS}
             for source, batch in read_batches(dataset, TEXTS, manifest, whole=True):
                 texts = (batch[text] for text in TEXTS)
-                deque(pool.map(_Column.add, columns.values(), repeat(source), texts), 0)
+                deque(pool.map(_TextColumn.add, columns.values(), repeat(source), texts), 0)
                 progress.advance(len(batch))
             for text, column in columns.items():
                 for combination, name, found in column.estimates(facts.mixture):
@@ -67,7 +67,7 @@ def measure_mattr_readings(
     write_csv(readings, COLUMNS, rows)
 
 
-class _Column:
+class _TextColumn:
     """One column's texts, cut into words once and combined in all ways."""
 
     def __init__(self, settings: MeasureMattrReadings, cutter: Cutter) -> None:
@@ -84,11 +84,11 @@ class _Column:
         for way in self._ways.values():
             way.add_words(source, *words)
 
-    def estimates(self, mixture: str) -> Iterator[tuple[MattrTexts, str, Estimate]]:
+    def estimates(self, mixture: str) -> Iterator[tuple[MattrTexts, str, MeanWithMargin]]:
         """Combination of the texts, source or mixture, and MATTR."""
         found = {way: diversity.of_each() for way, diversity in self._ways.items()}
         found["parts_in_order"] = (found["concatenated"][0], found["shuffled"][1])
         for combination, (sources, everything) in found.items():
-            named: Mapping[str, Estimate] = {**sources, mixture: everything}
+            named: Mapping[str, MeanWithMargin] = {**sources, mixture: everything}
             for name, estimate in named.items():
                 yield combination, name, estimate

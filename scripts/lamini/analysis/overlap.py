@@ -37,7 +37,7 @@ class Runs(NamedTuple):
     """Number of words in the run."""
 
 
-class _Index(NamedTuple):
+class _NgramIndex(NamedTuple):
     """Reference texts and their n-grams; an n-gram is identified by the index of its first word."""
 
     size: int
@@ -83,7 +83,7 @@ class OverlapIndex:
         is_indexed[ngrams] = True
         keys, firsts = np.unique(hashes, return_index=True)
         bits = max(int(2 * len(keys)).bit_length(), 4)
-        self._index = _Index(
+        self._index = _NgramIndex(
             size=size,
             words=words,
             text_of_word=text_of_word,

@@ -85,10 +85,10 @@ def project_embeddings(
         logger.info("panel %d: t-SNE of %d instructions", number, len(shown))
         layout_seed = derive_seed("project_embeddings", settings.seed, *sources)
         vectors = vectors_of(shown)
-        positions = lay_out(vectors, settings.perplexity, layout_seed)
+        positions = tsne_positions(vectors, settings.perplexity, layout_seed)
         panels.append(_panel(number, shown, positions))
         second_seed = derive_seed("second_layout", settings.seed, *sources)
-        second = lay_out(vectors, settings.perplexity, second_seed, start="random")
+        second = tsne_positions(vectors, settings.perplexity, second_seed, start="random")
         kept.append(_neighbourhood(number, shown, (positions, second), settings))
     with atomic_writer(projection, "wb") as handle:
         pq.write_table(pa.concat_tables(panels), handle, compression="zstd")
@@ -110,7 +110,9 @@ def usable_perplexity(perplexity: float, rows: int) -> float:
     return min(perplexity, most)
 
 
-def lay_out(vectors: Vectors, perplexity: float, seed: int, *, start: Start = "pca") -> Positions:
+def tsne_positions(
+    vectors: Vectors, perplexity: float, seed: int, *, start: Start = "pca"
+) -> Positions:
     """t-SNE with cosine distance; the same vectors and seed give the same positions.
 
     Args:

@@ -61,7 +61,7 @@ class RougeTexts:
         features = _features(hashes, starts)
         keep = np.ones(len(starts) - 1, np.bool_)
         if len(hashes):
-            _drop_repeats(_Texts(_numbered(hashes), features, starts), threshold, keep)
+            _drop_repeats(_WordsOfTexts(_numbered(hashes), features, starts), threshold, keep)
         return keep
 
 
@@ -128,7 +128,7 @@ def _sort_each(features, starts):  # type: ignore[no-untyped-def]
         features[starts[text] : starts[text + 1]].sort()
 
 
-class _Texts(NamedTuple):
+class _WordsOfTexts(NamedTuple):
     """All texts, concatenated."""
 
     words: Numbers
@@ -137,7 +137,7 @@ class _Texts(NamedTuple):
     starts: Integers
 
 
-class _Index(NamedTuple):
+class _RareWordIndex(NamedTuple):
     """Inverted index of the kept texts' rarest words; a posting is one word of one text."""
 
     newest: Numbers
@@ -163,7 +163,7 @@ def _least_shared(size, other, threshold):  # type: ignore[no-untyped-def]
 def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
     """Set `keep` to False for each text that repeats an earlier kept text."""
     most = len(texts.features)
-    index = _Index(
+    index = _RareWordIndex(
         np.full(texts.features.max() + 1, -1, np.int32),
         np.empty(most, np.int32),
         np.empty(most, np.int32),

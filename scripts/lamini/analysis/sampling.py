@@ -45,29 +45,29 @@ def choose_rows(
             f"mixture {manifest.mixture} has no pairs of {', '.join(sorted(missing))};"
             f" it has {', '.join(rows)}; correct `{setting}`"
         )
-    samples = {}
+    chosen = {}
     for source in (name for name in rows if name in wanted):
         random = np.random.default_rng(derive_seed(purpose, seed, source))
         count = min(most, rows[source])
-        samples[source] = np.sort(random.choice(rows[source], count, replace=False))
+        chosen[source] = np.sort(random.choice(rows[source], count, replace=False))
         logger.info("%s: %d of %d instructions", source, count, rows[source])
-    return samples
+    return chosen
 
 
 def sampled_batches(
-    dataset: str | Path, samples: Mapping[str, Integers], columns: Sequence[str]
+    dataset: str | Path, chosen: Mapping[str, Integers], columns: Sequence[str]
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield (source, sampled rows of a batch), in the dataset's order.
 
     Args:
         dataset: the mixture's Parquet file.
-        samples: row numbers by source, from `choose_rows`.
+        chosen: row numbers by source, from `choose_rows`.
         columns: columns to read.
     """
-    read = dict.fromkeys(samples, 0)
+    read = dict.fromkeys(chosen, 0)
     for source, batch in read_batches(dataset, columns):
-        if source not in samples:
+        if source not in chosen:
             continue
-        rows = samples[source] - read[source]
+        rows = chosen[source] - read[source]
         read[source] += len(batch)
         yield source, batch.take(pa.array(rows[(rows >= 0) & (rows < len(batch))]))

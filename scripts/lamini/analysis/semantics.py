@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lamini.analysis.embeddings import Vectors
-from lamini.analysis.intervals import Estimate, margin
+from lamini.analysis.intervals import MeanWithMargin, margin
 
 COLUMNS = (
     "instruction_source",
@@ -30,7 +30,7 @@ COLUMNS = (
 Matrix = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
-def mean_cosine_distance(units: Matrix) -> Estimate:
+def mean_cosine_distance(units: Matrix) -> MeanWithMargin:
     """Mean of 1 - cosine similarity over all pairs of different rows, with the jackknife's margin.
 
     Args:
@@ -44,7 +44,7 @@ def mean_cosine_distance(units: Matrix) -> Estimate:
     # Without row i, the mean changes by 2 / (rows - 2) times the row's deviation from the mean.
     scaled = 2 * (rows - 1) / (rows - 2) * distances
     half = margin(rows, float(scaled.sum()), float(np.square(scaled).sum()))
-    return Estimate(float(distances.mean()), half)
+    return MeanWithMargin(float(distances.mean()), half)
 
 
 def vendi_score(units: Matrix) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lamini.analysis.columns import Row, read_batches, write_csv
-from lamini.analysis.intervals import Estimate, margin
+from lamini.analysis.intervals import MeanWithMargin, margin
 from lamini.analysis.mattr import LexicalDiversity
 from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
 from lamini.analysis.quality import TEXTS, Quality
@@ -112,11 +112,11 @@ class TokenSums:
         sums = np.array([len(lengths), lengths.sum(), (lengths.astype(np.int64) ** 2).sum()])
         self._sums[source, text] = self._sums.get((source, text), 0) + sums
 
-    def of(self, sources: Iterable[str], text: str) -> tuple[int, Estimate]:
+    def of(self, sources: Iterable[str], text: str) -> tuple[int, MeanWithMargin]:
         """Total number of tokens of some sources, and the mean number per text."""
         parts = [self._sums[s, text] for s in sources if (s, text) in self._sums]
         count, total, squares = map(int, sum(parts, np.zeros(3, np.int64)))
-        return total, Estimate(total / count if count else 0.0, margin(count, total, squares))
+        return total, MeanWithMargin(total / count if count else 0.0, margin(count, total, squares))
 
 
 def statistics_rows(
@@ -133,21 +133,21 @@ def statistics_rows(
     groups = [*((s, symbols.get(s, ""), [s]) for s in rows), (name, name.upper(), [*rows])]
     lines: list[Row] = []
     for name, symbol, sources in groups:
-        samples = sum(rows[source] for source in sources)
+        count = sum(rows[source] for source in sources)
         counted = (tokens.of(sources, text) for text in TEXTS)
         cells = (
             cell
             for total, (mean, half) in counted
-            for cell in (total, mean if samples else None, half)
+            for cell in (total, mean if count else None, half)
         )
-        lines.append([name, symbol, samples, *cells])
+        lines.append([name, symbol, count, *cells])
     return lines
 
 
 def _lengths(rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]) -> list[Row]:
     """Rows of the histograms, each up to its longest text."""
     lines: list[Row] = []
-    for source in (name for name, samples in rows.items() if samples):
+    for source in (name for name, count in rows.items() if count):
         for text in TEXTS:
             counts = np.trim_zeros(histograms[source, text], "b")
             lines += [
@@ -160,11 +160,11 @@ def _lengths(rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integ
 def _diversity(
     mixture: str,
     rows: Mapping[str, int],
-    diverse: Sequence[tuple[dict[str, Estimate], Estimate]],
+    diverse: Sequence[tuple[dict[str, MeanWithMargin], MeanWithMargin]],
 ) -> list[Row]:
     """Table 2, values times 100: one row per source, and one of all."""
     lines: list[Row] = []
-    for source in (*(name for name, samples in rows.items() if samples), mixture):
+    for source in (*(name for name, count in rows.items() if count), mixture):
         row: list[str | float | None] = [source]
         for each, of_all in diverse:
             value, half = of_all if source == mixture else each[source]

@@ -67,7 +67,7 @@ def count_verbs(
     """
     facts = DatasetManifest.read(manifest)
     sources = [name for name, counts in facts.sources.items() if counts.rows]
-    samples = choose_rows(
+    chosen = choose_rows(
         facts,
         sources,
         settings.samples,
@@ -76,9 +76,9 @@ def count_verbs(
         setting="analysis.mixture",
     )
     parser = load_parser(settings.model)
-    counts: dict[str, Counter[tuple[str, str]]] = {source: Counter() for source in samples}
-    with Progress(sum(map(len, samples.values())), "instructions") as progress:
-        for source, batch in sampled_batches(dataset, samples, ["instruction"]):
+    counts: dict[str, Counter[tuple[str, str]]] = {source: Counter() for source in chosen}
+    with Progress(sum(map(len, chosen.values())), "instructions") as progress:
+        for source, batch in sampled_batches(dataset, chosen, ["instruction"]):
             texts = [text[:CHARACTERS] for text in batch["instruction"].to_pylist()]
             counts[source].update(verbs_and_nouns(parser, texts))
             progress.advance(len(batch))

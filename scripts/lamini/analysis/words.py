@@ -136,7 +136,7 @@ def placed_words(texts: pa.StringArray) -> Words:
     return _cut(texts, character_table(), bytes_a_word=2, with_places=True)
 
 
-class _Texts(NamedTuple):
+class _ArrowTexts(NamedTuple):
     """Texts in Arrow's layout: UTF-8 bytes, and the bounds of each text."""
 
     characters: np.ndarray[Any, np.dtype[np.uint8]]
@@ -160,7 +160,7 @@ def _cut(
     starts = np.zeros(len(texts) + 1, np.int64)
     places = np.empty((most if with_places else 0, 2), np.int32)
     words = Words(hashes, starts, places, characters, bounds)
-    used = _hash_words(_Texts(characters, bounds), table, words)
+    used = _hash_words(_ArrowTexts(characters, bounds), table, words)
     return Words(hashes[:used], starts, places[:used], characters, bounds)
 
 

@@ -62,7 +62,7 @@ CODE = ("Snakefile", "CITATION.cff")
 
 
 @dataclass(frozen=True)
-class Item:
+class CatalogueItem:
     """A table or figure of one configuration."""
 
     entry: Entry
@@ -97,7 +97,7 @@ class Catalogue(Run):
     def __init__(self, flow: "Workflow") -> None:
         super().__init__(flow)
         found = [
-            Item(entry, section, self)
+            CatalogueItem(entry, section, self)
             for section in (*SECTIONS, sweep_section(self.config.sweeps))
             for entry in (*section.tables, *section.figures)
             if entry.when(self)
@@ -118,7 +118,7 @@ class Catalogue(Run):
         """Files of all figures in the requested formats; in all formats by default."""
         return [path for item in self.figures.values() for path in item.entry.files(*forms)]
 
-    def data_of_others(self, item: Item) -> list[str]:
+    def data_of_others(self, item: CatalogueItem) -> list[str]:
         """CSV files of all other tables and figures, except those that have this input too."""
         others = (*self.tables.values(), *self.figures.values())
         return [

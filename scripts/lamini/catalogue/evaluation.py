@@ -29,11 +29,9 @@ from lamini.catalogue.run import Run, published
 
 def _improvements(run: Run) -> list[Pair]:
     """Students whose initialization is evaluated as well, with that initialization."""
-    starts = {s: run.config.models[s].initialization or "" for s in run.config.students}
+    initial = {s: run.config.models[s].initialization or "" for s in run.config.students}
     return [
-        _pair(run, student, start)
-        for student, start in starts.items()
-        if start in run.config.references
+        _pair(run, student, key) for student, key in initial.items() if key in run.config.references
     ]
 
 

@@ -157,10 +157,10 @@ class Run:
         trained = baseline in self.config.students
         found = [
             [
-                (key, others.get(samples, {}).get(seed, "") if trained else baseline)
+                (key, others.get(share, {}).get(seed, "") if trained else baseline)
                 for seed, key in seeds.items()
             ]
-            for samples, seeds in sorted(runs.items(), reverse=True)
+            for share, seeds in sorted(runs.items(), reverse=True)
         ]
         paired = [[pair for pair in size if pair[1]] for size in found]
         return [size for size in paired if len(size) > 1]

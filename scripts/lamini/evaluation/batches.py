@@ -18,7 +18,7 @@ from lamini.errors import LaminiError
 from lamini.training.micro_batches import MicroBatchCosts, measure_costs
 
 logger = logging.getLogger("lamini")
-Item = TypeVar("Item")
+T = TypeVar("T")
 Result = TypeVar("Result")
 PADDING = 16
 """If the size of a batch is given, a sixteenth of it may be padding: about its fixed cost."""
@@ -41,12 +41,12 @@ class Batching:
 
     def computed(
         self,
-        items: Sequence[Item],
+        items: Sequence[T],
         lengths: Sequence[int],
         size: Callable[[Sequence[int], MicroBatchCosts], int],
-        compute: Callable[[Sequence[Item]], Result],
+        compute: Callable[[Sequence[T]], Result],
         sample: Callable[[int], int] | None = None,
-    ) -> Iterator[tuple[Sequence[Item], Result]]:
+    ) -> Iterator[tuple[Sequence[T], Result]]:
         """Compute items in batches.
 
         Args:

@@ -63,7 +63,7 @@ class Generator:
     tokenizer: Any
     tokens_per_batch: int | None = None
     choice: Choice | None = None
-    """Proven batching of the last `generate` call; None if the prompts allow no proof."""
+    """Proven way of the last `generate` call; None if the prompts allow no proof."""
     shrinks: bool = False
     """Whether ended rows leave their batch; set by `choose_way`."""
 

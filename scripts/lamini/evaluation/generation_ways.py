@@ -1,14 +1,14 @@
-"""Choice of the prompts that may share a batch, proven with the loaded model on real prompts.
+"""Ways to generate: which prompts share a batch, proven with the loaded model on real prompts.
 
-| batching | a batch holds |
+| way | a batch holds |
 |---|---|
 | `padded` | prompts of any lengths; padded on the left for a decoder-only model |
 | `alike` | prompts of equal length |
 | `alone` | one prompt |
 
-Batching can change results: some model families take positions from the index in the row, keep
-states that padding changes, or mix the rows of a batch. The proof generates fixed tokens in each
-batching, with caches and with an interruption, and compares their log-likelihoods with the model's
+A shared batch can change results: some model families take positions from the index in the row,
+keep states that padding changes, or mix the rows of a batch. The proof generates fixed tokens in
+each way, with caches and with an interruption, and compares their log-likelihoods with the model's
 own forward pass of each sequence alone (`forward.proof`).
 """
 
@@ -39,7 +39,7 @@ _NEW_TOKENS = 3
 def choose_way(
     generator: "Generator", rows: Sequence[list[int]], max_new_tokens: int
 ) -> Choice | None:
-    """Choose the correct batching with the largest batches.
+    """Choose the correct way with the largest batches.
 
     Args:
         generator: generator of the model.
@@ -50,7 +50,7 @@ def choose_way(
         The choice; None if the longest prompt holds only end tokens: nothing to force.
 
     Raises:
-        LaminiError: if no batching is correct, or the model's own forward pass fails.
+        LaminiError: if no way is correct, or the model's own forward pass fails.
     """
     generator.shrinks = False
     tokens = [token for token in rows[0] if token not in generator.ends]

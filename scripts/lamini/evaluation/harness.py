@@ -110,8 +110,8 @@ class LaminiLM(HFLM):
             scores = self.scorer.score(scorable, progress.advance) if scorable else []
         return fill_unscorable(encoded, scores)
 
-    def layout(self) -> dict[str, Any]:
-        """Layout in which the last task's requests were computed; empty if there were none."""
+    def way_facts(self) -> dict[str, Any]:
+        """Way in which the last task's requests were computed; empty if there were none."""
         choice, self.scorer.choice = self.scorer.choice, None
         return choice.facts() if choice else {}
 

@@ -12,20 +12,20 @@ from lamini.students.token_cache import Integers
 
 LOGITS_AT_ONCE = 2**26
 """Maximum number of logits in memory at a time: 256 MiB in fp32."""
-Answer = tuple[torch.Tensor, torch.Tensor]
+TokenLikelihoods = tuple[torch.Tensor, torch.Tensor]
 """Log-likelihood of each token of a continuation, and whether it is the most likely. Shape (T,)."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Answers of a batch, which a GPU may still be computing."""
+class BatchLikelihoods:
+    """Log-likelihoods of a batch's continuations, which a GPU may still be computing."""
 
     values: OnItsWay
     lengths: list[int]
     """Tokens of each continuation."""
 
-    def read(self) -> list[Answer]:
-        """Wait for the answers. One per continuation, on the CPU."""
+    def read(self) -> list[TokenLikelihoods]:
+        """Wait for the results. One per continuation, on the CPU."""
         likelihoods, greedy = (tensor.split(self.lengths) for tensor in self.values.read())
         return list(zip(likelihoods, greedy, strict=True))
 
@@ -37,7 +37,7 @@ def rows_of_logits(model: Any) -> int:
 
 def read_log_likelihoods(
     model: Any, states: torch.Tensor, nodes: list[Integers], targets: list[Integers]
-) -> Answers:
+) -> BatchLikelihoods:
     """Compute the log-likelihoods of target tokens, each distinct state's logits once.
 
     Args:
@@ -60,4 +60,4 @@ def read_log_likelihoods(
         token = to_device(wanted[found], device)
         likelihoods[here] = logits[at, token] - logits.logsumexp(dim=1)[at]
         greedy[here] = logits.argmax(dim=1)[at] == token
-    return Answers(OnItsWay(likelihoods, greedy), [len(target) for target in targets])
+    return BatchLikelihoods(OnItsWay(likelihoods, greedy), [len(target) for target in targets])

@@ -1,4 +1,4 @@
-"""Scoring in the fastest layout that is proven correct for the model and the task's requests."""
+"""Scoring in the fastest way that is proven correct for the model and the task's requests."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.scoring import CPU_TOKENS, LAYOUTS, Layout, Score, Scorer, by_context
-from lamini.evaluation.tries import Row, build_rows
+from lamini.evaluation.scoring import CPU_TOKENS, WAYS, Score, Scorer, ScoringWay, by_context
+from lamini.evaluation.tries import TrieRow, build_rows
 from lamini.forward.own import position_limits
 from lamini.forward.proof import Choice, Compute, Reference, proof_tokens
 
 
 class ProvenScorer:
-    """Scorer that chooses the layout of its batches by a proof.
+    """Scorer that chooses its way of computation by a proof.
 
     Args:
         name: name of the model in messages.
@@ -30,7 +30,7 @@ class ProvenScorer:
         self._small_batches = Scorer(model, tokens_per_batch or CPU_TOKENS)
         self._proofs: list[tuple[int, int, Choice]] = []
         self.choice: Choice | None = None
-        """Layout of the last `score` call."""
+        """Way of the last `score` call."""
 
     def score(
         self, requests: Sequence[TokenRequest], advance: Callable[[int], None] = lambda _: None
@@ -45,11 +45,11 @@ class ProvenScorer:
             LaminiError: if the model's own forward pass fails, or memory is too small.
         """
         self.choice = self._choose(requests)
-        layout: Layout = self.choice.way  # type: ignore[assignment]
-        return self._scorer.score(requests, layout, advance)
+        way: ScoringWay = self.choice.way  # type: ignore[assignment]
+        return self._scorer.score(requests, way, advance)
 
     def _choose(self, requests: Sequence[TokenRequest]) -> Choice:
-        """Choose the fastest correct layout (`forward.proof`).
+        """Choose the fastest correct way (`forward.proof`).
 
         The proof is repeated for longer requests, and for rows with a larger gap between row index
         and sequence position: attention may be limited to a window.
@@ -62,12 +62,12 @@ class ProvenScorer:
             if longest <= proven_longest and gap <= proven_gap:
                 return choice
         pairs = [(request.context, request.continuation) for request in sample]
-        layouts: dict[str, Compute] = {
-            layout: functools.partial(self._log_likelihoods, sample, layout)
-            for layout in LAYOUTS
-            if layout != "shared" or causal or self._fits(requests)
+        ways: dict[str, Compute] = {
+            way: functools.partial(self._log_likelihoods, sample, way)
+            for way in WAYS
+            if way != "shared" or causal or self._fits(requests)
         }
-        choice = Reference(self._name, self._model, pairs).choose(layouts)
+        choice = Reference(self._name, self._model, pairs).choose(ways)
         self._proofs.append((longest, gap, choice))
         return choice
 
@@ -82,9 +82,9 @@ class ProvenScorer:
         return limit is None or longest <= limit
 
     def _log_likelihoods(
-        self, requests: Sequence[TokenRequest], layout: Layout
+        self, requests: Sequence[TokenRequest], way: ScoringWay
     ) -> list[torch.Tensor]:
-        return [likelihoods for likelihoods, _ in self._small_batches.answers(requests, layout)]
+        return [likelihoods for likelihoods, _ in self._small_batches.answers(requests, way)]
 
 
 def sample_to_prove(
@@ -123,7 +123,7 @@ def _widest_trie(requests: Sequence[TokenRequest]) -> list[int]:
     return max(build_rows(requests), key=lambda row: _gap([row])).requests
 
 
-def _gap(rows: Sequence[Row]) -> int:
+def _gap(rows: Sequence[TrieRow]) -> int:
     """Largest difference between a token's index in its row and its position in its sequence."""
     return max(int((np.arange(len(row.tokens)) - row.depths).max()) for row in rows)
 

@@ -69,11 +69,11 @@ class EvaluationResult(JsonFile):
     """Number of requests whose context was truncated."""
     unscorable: int | None = None
     """Number of texts that count as the least likely, because the model can't score them; null in
-    results of earlier versions."""
+    results of version 0.1.0."""
     way: str | None = None
-    """Layout of the batches, proven (`lamini.forward.proof`); null: nothing was proven."""
+    """Way of computation, proven (`lamini.forward.proof`); null: nothing was proven."""
     refused_ways: dict[str, str] | None = None
-    """Reason of refusal of each faster layout; null: none was refused."""
+    """Reason of refusal of each faster way; null: none was refused."""
     values: list[float]
     """Metric of each example, 0 to 1. Shape (examples,)."""
     data: DataFacts

@@ -1,15 +1,15 @@
 """Log-likelihoods of continuations, without repeated computation of equal tokens.
 
-| layout | a row holds |
+| way | a row holds |
 |---|---|
 | `shared` | several requests: a trie of them (`tries`), or all continuations of a context, masked |
 | `rows` | one sequence and padding |
 | `alike` | one sequence; a batch holds sequences of equal length, in the model's own forward pass |
 | `alone` | one sequence; a batch holds one row, in the model's own forward pass |
 
-Each context of an encoder-decoder is encoded once in the first two layouts. Their output head,
+Each context of an encoder-decoder is encoded once in the first two ways. Their output head,
 whose cost grows with the vocabulary, is applied only to the hidden states that predict scored
-tokens. At the start of a task, a proof finds the layouts that are correct for the model
+tokens. At the start of a task, a proof finds the ways that are correct for the model
 (`forward.proof`).
 """
 
@@ -24,13 +24,13 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from lamini.evaluation.batches import Batching, OnItsWay, one_behind, padded_size, to_device
 from lamini.evaluation.likelihoods import (
-    Answer,
-    Answers,
+    BatchLikelihoods,
+    TokenLikelihoods,
     read_log_likelihoods,
     rows_of_logits,
 )
 from lamini.evaluation.requests import TokenRequest
-from lamini.evaluation.tries import MAX_TOKENS, Row, build_rows
+from lamini.evaluation.tries import MAX_TOKENS, TrieRow, build_rows
 from lamini.forward.masks import ancestor_mask, as_attention_mask, segment_mask
 from lamini.forward.own import (
     batch_logits,
@@ -47,11 +47,11 @@ CPU_TOKENS = 1_024
 """Padded tokens of a batch on a CPU: they fit its caches, twice as fast there as 16,384."""
 Score = tuple[float, bool]
 """Log-likelihood in nats, and whether the continuation is the greedy one."""
-Layout = Literal["shared", "rows", "alike", "alone"]
-LAYOUTS: tuple[Layout, ...] = ("shared", "rows", "alike", "alone")
-"""All layouts, the fastest first."""
-Computed = Iterator[tuple[list[int], Answers]]
-"""Indices of the requests of each batch, and their answers."""
+ScoringWay = Literal["shared", "rows", "alike", "alone"]
+WAYS: tuple[ScoringWay, ...] = ("shared", "rows", "alike", "alone")
+"""All ways, the fastest first."""
+Computed = Iterator[tuple[list[int], BatchLikelihoods]]
+"""Indices of the requests of each batch, and their log-likelihoods."""
 
 
 @dataclass
@@ -73,14 +73,14 @@ class Scorer:
     def score(
         self,
         requests: Sequence[TokenRequest],
-        layout: Layout = "shared",
+        way: ScoringWay = "shared",
         advance: Callable[[int], None] = lambda _: None,
     ) -> list[Score]:
         """Log-likelihood of each request and whether it is the greedy continuation, in order.
 
         Args:
             requests: requests in tokens of the model.
-            layout: layout of the batches, one of `LAYOUTS`.
+            way: way of computation, one of `WAYS`.
             advance: called with the number of requests scored since its last call.
 
         Raises:
@@ -88,45 +88,47 @@ class Scorer:
         """
         return [
             (float(likelihoods.double().sum()), bool(greedy.all()))
-            for likelihoods, greedy in self.answers(requests, layout, advance)
+            for likelihoods, greedy in self.answers(requests, way, advance)
         ]
 
     @torch.inference_mode()
     def answers(
         self,
         requests: Sequence[TokenRequest],
-        layout: Layout = "shared",
+        way: ScoringWay = "shared",
         advance: Callable[[int], None] = lambda _: None,
-    ) -> list[Answer]:
+    ) -> list[TokenLikelihoods]:
         """Log-likelihood and greediness of each token of each request, on the CPU."""
-        answers: dict[int, Answer] = {}
-        for numbers, part in one_behind(self._batches(requests, layout)):
+        answers: dict[int, TokenLikelihoods] = {}
+        for numbers, part in one_behind(self._batches(requests, way)):
             answers |= zip(numbers, part.read(), strict=True)
             advance(len(numbers))
         return [answers[number] for number in range(len(requests))]
 
-    def _batches(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
-        if layout in ("alike", "alone"):
-            return self._own_forward(requests, layout)
+    def _batches(self, requests: Sequence[TokenRequest], way: ScoringWay) -> Computed:
+        if way in ("alike", "alone"):
+            return self._own_forward(requests, way)
         if self.model.config.is_encoder_decoder:
-            return self._encoder_decoder(requests, layout)
-        return self._causal(requests, layout)
+            return self._encoder_decoder(requests, way)
+        return self._causal(requests, way)
 
     # --- The model's own forward pass -------------------------------------------------------------
 
-    def _own_forward(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
+    def _own_forward(self, requests: Sequence[TokenRequest], way: ScoringWay) -> Computed:
         shapes = [_shape(self.model, request) for request in requests]
         order = sorted(range(len(requests)), key=lambda n: (-sum(shapes[n]), shapes[n], n))
         most = rows_of_logits(self.model)
 
-        def compute(numbers: Sequence[int]) -> Answers:
+        def compute(numbers: Sequence[int]) -> BatchLikelihoods:
             chosen = [requests[number] for number in numbers]
             logits = batch_logits(self.model, [(r.context, r.continuation) for r in chosen])
             targets = [to_device(r.continuation, self.model.device) for r in chosen]
             parts = list(zip(logits, targets, strict=True))
             likelihoods = torch.cat([log_likelihoods(*part) for part in parts])
             greedy = torch.cat([one.argmax(dim=-1) == target for one, target in parts])
-            return Answers(OnItsWay(likelihoods, greedy), [len(target) for target in targets])
+            return BatchLikelihoods(
+                OnItsWay(likelihoods, greedy), [len(target) for target in targets]
+            )
 
         # One shape after another: a batch holds sequences of one shape.
         groups: dict[tuple[int, ...], list[int]] = {}
@@ -137,7 +139,7 @@ class Scorer:
 
             def size(lengths: Sequence[int], costs: MicroBatchCosts) -> int:
                 fitting = min(costs.budget, most) // lengths[0]
-                return min(len(lengths), max(1, fitting)) if layout == "alike" else 1
+                return min(len(lengths), max(1, fitting)) if way == "alike" else 1
 
             for numbers, answers in self._batching.computed(
                 group, [length] * len(group), size, compute
@@ -146,11 +148,11 @@ class Scorer:
 
     # --- Decoder-only -----------------------------------------------------------------------------
 
-    def _causal(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
+    def _causal(self, requests: Sequence[TokenRequest], way: ScoringWay) -> Computed:
         # Some families use the index in the row as position: rows must fit the model's positions.
         _, limit = position_limits(self.model)
         most = min(MAX_TOKENS, limit or MAX_TOKENS)
-        rows = build_rows(requests, shared=layout == "shared", most=most)
+        rows = build_rows(requests, shared=way == "shared", most=most)
         # Rows without branches need no mask, so they use the faster causal attention kernels.
         for part in ([r for r in rows if not r.branched], [r for r in rows if r.branched]):
             lengths = [len(row.tokens) for row in part]
@@ -159,7 +161,9 @@ class Scorer:
             ):
                 yield [number for row in batch for number in row.requests], answers
 
-    def _causal_batch(self, rows: Sequence[Row], requests: Sequence[TokenRequest]) -> Answers:
+    def _causal_batch(
+        self, rows: Sequence[TrieRow], requests: Sequence[TokenRequest]
+    ) -> BatchLikelihoods:
         device, longest = self.model.device, max(len(row.tokens) for row in rows)
         tokens, depths = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(2))
         # The interval of a padding token covers only itself, so it is no ancestor of other tokens.
@@ -185,7 +189,7 @@ class Scorer:
 
     # --- Encoder-decoder --------------------------------------------------------------------------
 
-    def _encoder_decoder(self, requests: Sequence[TokenRequest], layout: Layout) -> Computed:
+    def _encoder_decoder(self, requests: Sequence[TokenRequest], way: ScoringWay) -> Computed:
         def length(group: list[int]) -> int:
             """Tokens of a context and its continuations."""
             context = requests[group[0]].context
@@ -199,13 +203,13 @@ class Scorer:
             contexts,
             [length(group) for group in contexts],
             padded_size,
-            lambda groups: self._encoder_decoder_batch(groups, requests, layout),
+            lambda groups: self._encoder_decoder_batch(groups, requests, way),
         ):
             yield [number for group in batch for number in group], answers
 
     def _encoder_decoder_batch(
-        self, groups: Sequence[list[int]], requests: Sequence[TokenRequest], layout: Layout
-    ) -> Answers:
+        self, groups: Sequence[list[int]], requests: Sequence[TokenRequest], way: ScoringWay
+    ) -> BatchLikelihoods:
         """Score groups of requests with equal contexts, each context encoded once.
 
         The decoder gets one row per context (`shared`), or one row per continuation (`rows`). In a
@@ -220,7 +224,7 @@ class Scorer:
         )
         inputs: dict[str, Any] = {"encoder_outputs": encoded, "attention_mask": mask}
         rows = [[requests[number].continuation for number in group] for group in groups]
-        if layout == "rows":
+        if way == "rows":
             row_of = to_device(np.repeat(np.arange(len(rows)), [len(r) for r in rows]), device)
             states = encoded.last_hidden_state[row_of]
             inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
@@ -229,7 +233,7 @@ class Scorer:
         fed = [[np.concatenate([[start], c[:-1]]) for c in row] for row in rows]
         decoder, _ = _padded([np.concatenate(row) for row in fed], fill=start)
         inputs["decoder_input_ids"] = to_device(decoder, device)
-        if layout == "shared":
+        if way == "shared":
             of_rows = [np.repeat(np.arange(len(row)), [len(c) for c in row]) for row in fed]
             segments = to_device(_padded(of_rows, fill=-1)[0], device)
             seen = segment_mask(segments, segments, causal=True)

@@ -22,7 +22,7 @@ MIN_SHARED = 16
 
 
 @dataclass
-class Row:
+class TrieRow:
     """One trie of token sequences."""
 
     tokens: Integers
@@ -70,18 +70,18 @@ class _TrieBuilder:
         self.requests.append(number)
         self.nodes.append(self.path[first_scored:])
 
-    def finish(self) -> Row:
+    def finish(self) -> TrieRow:
         """Build the row of all added sequences."""
         ends = np.full(self.size, self.size)
         for nodes, end in self.closed:
             ends[nodes] = end
         tokens, depths = np.concatenate(self.tokens), np.concatenate(self.depths)
-        return Row(tokens, depths, ends, self.requests, self.nodes)
+        return TrieRow(tokens, depths, ends, self.requests, self.nodes)
 
 
 def build_rows(
     requests: Sequence[TokenRequest], *, shared: bool = True, most: int = MAX_TOKENS
-) -> list[Row]:
+) -> list[TrieRow]:
     """Lay out the requests of a decoder-only model in rows.
 
     Args:
@@ -101,7 +101,7 @@ def build_rows(
 
 def _build_tries(
     order: list[int], fed: list[Integers], first_scored: list[int], most: int
-) -> Iterator[Row]:
+) -> Iterator[TrieRow]:
     growing: _TrieBuilder | None = None
     for number in order:
         sequence = fed[number]

@@ -27,8 +27,8 @@ def draw_lengths(lengths: Path, params: LengthsParams) -> Drawing:
         sources = [source for of_text, source in curves if of_text == text]
         for order, source in enumerate(sources):
             points = curves[text, source]
-            total = sum(samples for _, samples in points)
-            shares = [100 * samples / total for _, samples in points]
+            total = sum(count for _, count in points)
+            shares = [100 * count / total for _, count in points]
             style = {
                 "color": COLOURS[order % len(COLOURS)],
                 "marker": MARKERS[order % len(MARKERS)],
@@ -43,8 +43,8 @@ def draw_lengths(lengths: Path, params: LengthsParams) -> Drawing:
                 **style,
             )
             data += [
-                [text, source, first, samples, share]
-                for (first, samples), share in zip(points, shares, strict=True)
+                [text, source, first, count, share]
+                for (first, count), share in zip(points, shares, strict=True)
             ]
         axis.set_xscale("symlog", base=2, linthresh=1)
         axis.set(title=f"{text}s", xlabel="tokens, at least")

@@ -18,7 +18,7 @@ from lamini.figures.style import (
     symbol_text,
     text_colour,
 )
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.human_evaluation.shown import read_shown
 from lamini.tables.published import read_csv
 

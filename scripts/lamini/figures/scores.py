@@ -1,4 +1,4 @@
-"""Figure 5: average score against model size, of students, their base models and references."""
+"""Figure 5: average score against model size, of students, initializations and references."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,9 +51,9 @@ class ScoreRow(TypedDict):
 def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams) -> Drawing:
     """Plot our scores (filled) and the published ones (hollow); reference models as lines.
 
-    Small marks and dotted lines are base models: of this run, or the published if it has none of
-    the same name. The data's column `drawn` says how each row is drawn, here and on the page: `dot`
-    (students), `base`, `line` (references), or not at all.
+    Small marks and dotted lines are initializations: of this run, or the published if it has none
+    of the same name. The data's column `drawn` says how each row is drawn, here and on the page:
+    `dot` (students), `base` (initializations), `line` (references), or not at all.
 
     Args:
         published: CSV of published scores.
@@ -82,7 +82,7 @@ def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams
 
 
 def _published(path: Path) -> list[ScoreRow]:
-    """Rows of the published students, base models and 7B models."""
+    """Rows of the published students, initializations and 7B models."""
     scores = published_scores(path)
     units = {"M": 1e6, "B": 1e9}
     models = published_models(path)

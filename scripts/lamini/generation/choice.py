@@ -14,7 +14,7 @@ from lamini.files import derive_seed
 from lamini.generation.rows import PairRow
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_request, read_verdict
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.settings.params.generation import GeneratePairs
 from lamini.teacher.request import Answer, Request
 from lamini.teacher.session import TeacherSession
@@ -45,10 +45,10 @@ def choose(candidates: Sequence[PairRow], levels: Sequence[str | None] | None = 
     """
     agreements = agreements_of([row["response"] for row in candidates])
 
-    def rank(sample: int) -> tuple[bool, int, float, int]:
-        level = levels[sample] if levels else None
+    def rank(index: int) -> tuple[bool, int, float, int]:
+        level = levels[index] if levels else None
         worst = len(LEVELS) if level is None else LEVELS.index(level)
-        return bool(candidates[sample]["flags"]), worst, -agreements[sample], sample
+        return bool(candidates[index]["flags"]), worst, -agreements[index], index
 
     best = min(range(len(candidates)), key=rank)
     chosen: PairRow = {
@@ -88,14 +88,14 @@ def verdict_requests(
 ) -> Iterator[Request]:
     """Requests for a verdict on each candidate of `judged`, in order."""
     for candidates in groups:
-        for sample in judged(candidates):
-            yield _verdict_request(candidates[sample], settings)
+        for index in judged(candidates):
+            yield _verdict_request(candidates[index], settings)
 
 
 def judged(candidates: Sequence[PairRow]) -> list[int]:
     """Indices of the candidates that need a verdict: without flags, if their texts differ."""
-    whole = [sample for sample, row in enumerate(candidates) if not row["flags"]]
-    return whole if len({candidates[sample]["response"] for sample in whole}) > 1 else []
+    whole = [index for index, row in enumerate(candidates) if not row["flags"]]
+    return whole if len({candidates[index]["response"] for index in whole}) > 1 else []
 
 
 def _verdict_request(pair: PairRow, settings: GeneratePairs) -> Request:
@@ -111,9 +111,9 @@ def _verdict_request(pair: PairRow, settings: GeneratePairs) -> Request:
     seed = None
     if settings.seed_requests:
         seed = derive_seed("judge_answers", settings.seed, item.digest) >> 32
-    judge, protocol = settings.several.judge, settings.several.protocol
-    assert judge is not None and protocol is not None
-    return judge_request(item, judge, protocol, settings.model, seed)
+    judge, rating_protocol = settings.several.judge, settings.several.protocol
+    assert judge is not None and rating_protocol is not None
+    return judge_request(item, judge, rating_protocol, settings.model, seed)
 
 
 def judged_pairs(
@@ -130,8 +130,8 @@ def judged_pairs(
     for candidates in groups:
         levels: list[str | None] = [None] * len(candidates)
         answers = []
-        for sample in judged(candidates):
+        for index in judged(candidates):
             _, answer = next(verdicts)
-            levels[sample] = read_verdict(answer.text)
+            levels[index] = read_verdict(answer.text)
             answers.append(answer)
         yield choose(candidates, levels), answers

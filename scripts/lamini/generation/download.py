@@ -38,7 +38,7 @@ def download_file(*, file: str | Path, settings: DownloadFile) -> None:
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = _Part(file, settings)
+    part = _PartialFile(file, settings)
     try:
         resumed = part.fetch_all()
         digest = sha256_file(part.path)
@@ -77,7 +77,7 @@ class _Broken(Exception):
     """The transfer ended early."""
 
 
-class _Part:
+class _PartialFile:
     """The received part of a file.
 
     Args:

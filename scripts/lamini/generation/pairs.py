@@ -20,7 +20,7 @@ from lamini.log import Progress
 from lamini.settings.params.generation import GeneratePairs
 from lamini.settings.teacher import Teacher
 from lamini.teacher.ledger import ledger_path
-from lamini.teacher.request import Answer, Request, chat_request, count_tokens, counted_tokens
+from lamini.teacher.request import Answer, Request, add_paid_tokens, chat_request, counted_tokens
 from lamini.teacher.session import TeacherSession, open_teacher
 
 
@@ -104,7 +104,7 @@ class ShardPairs:
             yield row
 
     def _count(self, answer: Answer) -> None:
-        count_tokens(self._tokens, answer)
+        add_paid_tokens(self._tokens, answer)
         self._finish_reasons[answer.finish_reason] += 1
         self._models[answer.model] += 1
 
@@ -129,7 +129,7 @@ class ShardPairs:
             for row, verdicts in judged_pairs(self._session, candidates, self._settings):
                 self._requests_of_verdicts += len(verdicts)
                 for verdict in verdicts:
-                    count_tokens(self._tokens, verdict)
+                    add_paid_tokens(self._tokens, verdict)
                 yield row
 
     def _conversations(self) -> list[PairRow]:

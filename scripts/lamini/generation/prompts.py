@@ -45,7 +45,7 @@ def prepare_prompts(
     Raises:
         LaminiError: the collection cannot be read, or no row gives a prompt.
     """
-    seeds, samples, seed = settings.seeds, settings.samples, settings.seed
+    seeds, sample_count, seed = settings.seeds, settings.samples, settings.seed
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     places: list[dict[str, str | int]] = []
@@ -54,8 +54,8 @@ def prepare_prompts(
     # sampled by its original source, if that has as many samples or more.
     if seeds.max_per_subset is not None:
         rows = _sample_subsets(rows, seeds.max_per_subset, seed)
-    if samples is not None:
-        rows = _sample(_counted(rows, counts, "subset_limit"), samples, seed)
+    if sample_count is not None:
+        rows = _sample(_counted(rows, counts, "subset_limit"), sample_count, seed)
     kept: Counter[str] = Counter()
     total = write_jsonl(prompts, _by_subset(rows, kept))
     if total == 0:
@@ -68,9 +68,9 @@ def prepare_prompts(
         logging.getLogger("lamini").warning(
             "%s: %d rows rejected: %s", _origin(seeds), count, reason
         )
-    if samples is not None and total < samples:
+    if sample_count is not None and total < sample_count:
         logging.getLogger("lamini").warning(
-            "%s: only %d prompts for %d samples", _origin(seeds), total, samples
+            "%s: only %d prompts for %d samples", _origin(seeds), total, sample_count
         )
     left = {
         "rows": counts["rows"],

@@ -23,7 +23,7 @@ from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import InstructionRequests, Sampling
 from lamini.settings.teacher import Message as Turn
 from lamini.teacher.completions import finished
-from lamini.teacher.request import Answer, Request, chat_request, count_tokens, counted_tokens
+from lamini.teacher.request import Answer, Request, add_paid_tokens, chat_request, counted_tokens
 
 _FIRST_ANSWERS = 30
 """Answers after which a shard checks whether the teacher follows the prompt."""
@@ -128,7 +128,7 @@ class Shard:
     def take(self, prompt: InstructionPrompt, answer: Answer) -> None:
         """Parse one answer; count and store its instructions and rejects."""
         self.requests += 1
-        count_tokens(self.counts, answer)
+        add_paid_tokens(self.counts, answer)
         self.finish_reasons[answer.finish_reason] += 1
         self.models[answer.model] += 1
         parsed = parse_examples(

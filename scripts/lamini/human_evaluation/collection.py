@@ -13,8 +13,8 @@ from pathlib import Path
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, read_json, read_jsonl
 from lamini.human_evaluation.items import Item, read_items
-from lamini.human_evaluation.protocol import LEVELS
 from lamini.human_evaluation.rating_files import Rating, read_ratings
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.human_evaluation.statistics import (
     annotator_agreement,
     judge_agreement,
@@ -105,7 +105,7 @@ def _said(rating: Rating) -> Row:
         "skipped": rating.skipped,
         "seconds": seconds,
         "time": rating.time,
-        "protocol": rating.protocol,
+        "protocol": rating.rating_protocol,
     }
 
 

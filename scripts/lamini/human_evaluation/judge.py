@@ -1,4 +1,4 @@
-"""The judge: the teacher rates blinded items one by one, by the same protocol as people.
+"""The judge: the teacher rates blinded items one by one, by the same rating protocol as people.
 
 Its verdicts are machine ratings. They are stored in a separate file, marked as `machine` in
 `ratings.csv`, and never counted together with human ratings.
@@ -11,7 +11,12 @@ from typing import Any
 
 from lamini.files import derive_seed, write_jsonl
 from lamini.human_evaluation.items import Item, read_items
-from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, Protocol
+from lamini.human_evaluation.rating_protocols import (
+    LEVELS,
+    QUESTIONS,
+    RATING_PROTOCOLS,
+    RatingProtocolText,
+)
 from lamini.log import Progress
 from lamini.settings.human_evaluation import Judge, RatingProtocol
 from lamini.settings.params.human_evaluation import JudgeItems
@@ -80,7 +85,9 @@ def read_verdict(answer: str) -> str | None:
     return found[1].upper() if found else None
 
 
-def judge_messages(item: Item, judge: Judge, protocol: Protocol) -> list[dict[str, str]]:
+def judge_messages(
+    item: Item, judge: Judge, rating_protocol: RatingProtocolText
+) -> list[dict[str, str]]:
     """Chat messages to the judge: the levels with their examples, then one item."""
     instruction = shorten(item.instruction, judge.max_characters)
     parts = [f"Instruction: {instruction}"]
@@ -88,7 +95,7 @@ def judge_messages(item: Item, judge: Judge, protocol: Protocol) -> list[dict[st
         parts.append(f"Response: {shorten(item.text, judge.max_characters)}")
     parts.append(f"{QUESTIONS[item.part]} Answer with one letter: {', '.join(LEVELS)}.")
     return [
-        {"role": "system", "content": f"You rate texts on four levels.\n{protocol.text()}"},
+        {"role": "system", "content": f"You rate texts on four levels.\n{rating_protocol.text()}"},
         {"role": "user", "content": "\n\n".join(parts)},
     ]
 
@@ -114,18 +121,20 @@ def _requests(items: Sequence[Item], judge: Judge, settings: JudgeItems) -> Iter
 
 
 def judge_request(
-    item: Item, judge: Judge, protocol: RatingProtocol, model: str, seed: int | None
+    item: Item, judge: Judge, rating_protocol: RatingProtocol, model: str, seed: int | None
 ) -> Request:
     """Request for the level of one item.
 
     Args:
         item: the item.
         judge: settings of the judge.
-        protocol: wording of the levels.
+        rating_protocol: wording of the levels.
         model: the teacher's model name.
         seed: sampling seed; null: none is sent.
     """
     sampling = Sampling(
         temperature=judge.temperature, max_tokens=judge.max_tokens, extra_body=judge.extra_body
     )
-    return chat_request(model, judge_messages(item, judge, PROTOCOLS[protocol]), sampling, seed)
+    return chat_request(
+        model, judge_messages(item, judge, RATING_PROTOCOLS[rating_protocol]), sampling, seed
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from lamini.errors import LaminiError
 from lamini.human_evaluation.items import Item
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.settings.params.human_evaluation import CollectRatings
 from lamini.user_text import parse_json
 
@@ -42,8 +42,8 @@ class Rating:
     """Seconds for which the item was marked; None: not measured."""
     time: str = ""
     """Time of the last change in ISO 8601, UTC; empty: unknown."""
-    protocol: str = ""
-    """Wording of the levels on the page (`Protocol.version`); empty: unknown."""
+    rating_protocol: str = ""
+    """Wording of the levels on the page (`RatingProtocolText.version`); empty: unknown."""
     number: int = 0
     """Its number in its file, from 1."""
 
@@ -168,7 +168,7 @@ def read_file(
                 skipped=row.get("skipped") or "",
                 seconds=row.get("seconds"),
                 time=row.get("time") or content.get("exported") or "",
-                protocol=content.get("protocol", ""),
+                rating_protocol=content.get("protocol", ""),
                 number=number,
             )
         )

@@ -17,8 +17,13 @@ import jinja2
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, stable_hash
 from lamini.human_evaluation.items import Item, read_items
-from lamini.human_evaluation.protocol import LEVELS, PROTOCOLS, QUESTIONS, SKIP_REASONS
 from lamini.human_evaluation.rating_files import FORMAT
+from lamini.human_evaluation.rating_protocols import (
+    LEVELS,
+    QUESTIONS,
+    RATING_PROTOCOLS,
+    SKIP_REASONS,
+)
 from lamini.settings.params.human_evaluation import MakeRatingSheets
 
 SCRIPTS = ("sheet_state.js", "sheet_files.js", "sheet_view.js", "sheet_keys.js")
@@ -55,17 +60,17 @@ def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> 
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item.group, []).append(item)
-    protocol = PROTOCOLS[settings.protocol]
+    rating_protocol = RATING_PROTOCOLS[settings.protocol]
     data = {
         "format": FORMAT,
         "study": settings.study,
         "kind": settings.kind,
         "annotator": annotator,
-        "protocol": protocol.version,
+        "protocol": rating_protocol.version,
         "levels": LEVELS,
         "scale": [
             {"name": level.name, "gist": level.gist, "criterion": level.criterion}
-            for level in protocol.levels
+            for level in rating_protocol.levels
         ],
         "questions": QUESTIONS,
         "reasons": SKIP_REASONS,
@@ -89,7 +94,7 @@ def sheet(items: Sequence[Item], annotator: str, settings: MakeRatingSheets) -> 
     return environment.from_string(_text("sheet.html.jinja")).render(
         study=settings.study,
         annotator=annotator,
-        protocol=protocol,
+        rating_protocol=rating_protocol,
         data=_embeddable(data),
         style=style,
         script=script,

@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 
 Row = dict[str, str]
 

@@ -14,7 +14,7 @@ import numpy as np
 from lamini.evaluation.bootstrap import Array, percentile_interval, resampled_sums
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.human_evaluation.summary import (
     Agreement,
     AnnotatorAgreement,

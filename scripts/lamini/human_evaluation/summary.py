@@ -15,11 +15,11 @@ MACHINE = "a machine"
 """Name of the judge as a rater in tables."""
 
 
-class _Part(BaseModel, extra="forbid", frozen=True):
+class _SummaryPart(BaseModel, extra="forbid", frozen=True):
     """Part of a summary."""
 
 
-class ByRater(_Part, Generic[T]):
+class ByRater(_SummaryPart, Generic[T]):
     """Values of people's and of the judge's ratings."""
 
     human: T
@@ -31,7 +31,7 @@ class ByRater(_Part, Generic[T]):
         return [("people", self.human), (MACHINE, self.machine)]
 
 
-class ByLevel(_Part, Generic[T]):
+class ByLevel(_SummaryPart, Generic[T]):
     """Values of the four levels."""
 
     A: T
@@ -51,7 +51,7 @@ class ByLevel(_Part, Generic[T]):
         return self.A, self.B, self.C, self.D
 
 
-class Estimate(_Part):
+class Estimate(_SummaryPart):
     """Estimate with its 95 % interval."""
 
     estimate: float
@@ -59,14 +59,14 @@ class Estimate(_Part):
     high: float | None
 
 
-class AnnotatorCounts(_Part):
+class AnnotatorCounts(_SummaryPart):
     """Number of ratings of one annotator."""
 
     assigned: int
     rated: int
 
 
-class LevelShares(_Part):
+class LevelShares(_SummaryPart):
     """Ratings of one subject and part."""
 
     subject: str
@@ -80,7 +80,7 @@ class LevelShares(_Part):
     """Mean level: A = 3 ... D = 0."""
 
 
-class RatingComparison(_Part):
+class RatingComparison(_SummaryPart):
     """Two subjects, compared on the instructions where both are rated."""
 
     part: str
@@ -97,7 +97,7 @@ class RatingComparison(_Part):
     """P-value of no difference, not corrected for multiple tests."""
 
 
-class Agreement(_Part):
+class Agreement(_SummaryPart):
     """Agreement of two ratings of the same text."""
 
     equal: float

@@ -52,7 +52,7 @@ class CodeFacts(TypedDict):
 
 
 class JobRecord(TypedDict):
-    """Record of a job; those of earlier versions lack some fields."""
+    """Record of a job; those of version 0.1.0 lack some fields."""
 
     rule: str
     settings: dict[str, Any]
@@ -72,15 +72,15 @@ class JobRecord(TypedDict):
     """Additional facts of the rule, such as its ledger."""
 
 
-class Record(JobRecord):
+class ArtifactRecord(JobRecord):
     """Record of an artifact with the record of its job."""
 
     artifact: str
     sha256: str
     job: NotRequired[str]
-    """Path of the job's record; records of earlier versions have none."""
+    """Path of the job's record; records of version 0.1.0 have none."""
     extra: NotRequired[dict[str, Any]]
-    """Name of `facts` in earlier versions."""
+    """Name of `facts` in version 0.1.0."""
 
 
 def provenance_path(artifact: str | Path, results: str | Path = RESULTS) -> Path:
@@ -141,23 +141,23 @@ def record_job(
         write_json(provenance_path(path), record)
 
 
-def read_record(artifact: str | Path) -> Record | None:
+def read_record(artifact: str | Path) -> ArtifactRecord | None:
     """Record of an artifact merged with the record of its job; None if there is no record.
 
-    Records of earlier versions have no job: they hold the facts themselves, without all inputs.
+    Records of version 0.1.0 have no job: they hold the facts themselves, without all inputs.
     """
     path = provenance_path(artifact)
     if not path.is_file():
         return None
-    record: Record = read_json(path)
+    record: ArtifactRecord = read_json(path)
     if "job" in record:
         record |= read_json(record["job"])
     return record
 
 
-def read_records(products: Iterable[str]) -> dict[str, Record]:
+def read_records(products: Iterable[str]) -> dict[str, ArtifactRecord]:
     """Records of artifacts and of all their upstream artifacts, by path."""
-    records: dict[str, Record] = {}
+    records: dict[str, ArtifactRecord] = {}
     waiting = list(products)
     while waiting:
         path = waiting.pop()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _LABELS = {"train_model": {"name", "family"}}
-"""Settings that earlier versions recorded and that no result depends on, by rule."""
+"""Settings that version 0.1.0 recorded and that no result depends on, by rule."""
 
 
 def recorded_settings(params: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def recorded_settings(params: Any) -> dict[str, Any]:
 
 
 def comparable_settings(rule: str, settings: Mapping[str, object]) -> dict[str, object]:
-    """Recorded settings without labels of earlier versions.
+    """Recorded settings without labels of version 0.1.0.
 
     Args:
         rule: name of the rule's family.

@@ -26,7 +26,7 @@ def counted_code(rule: str) -> str | None:
     """Digest of the code that a rule's results count as made with.
 
     The Snakefile writes it before the first job (`lamini.workflow.rule_code`). None: there is no
-    such digest, because the job was started by hand, or by an earlier version of the pipeline.
+    such digest, because the job was started by hand, or by version 0.1.0 of the pipeline.
     """
     if not CODE_FILE.is_file():
         return None

@@ -16,7 +16,7 @@ from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.turns import NextTurnTemplate
 from lamini.human_evaluation.items import make_item
 from lamini.human_evaluation.judge import judge_messages
-from lamini.human_evaluation.protocol import PROTOCOLS
+from lamini.human_evaluation.rating_protocols import RATING_PROTOCOLS
 from lamini.paths import GENERATION, INSTRUCTION_REPORT, PAIR_REPORT, within
 from lamini.plan.tokens import (
     TOKENS_PER_MESSAGE,
@@ -143,14 +143,14 @@ def _pairs(flow: Workflow, source: str, lengths: dict[str, Lengths]) -> StagePla
     )
 
 
-def _further_turns(flow: Workflow, source: str, mean: Lengths) -> "_Counts":
+def _further_turns(flow: Workflow, source: str, mean: Lengths) -> "_RequestCounts":
     """Requests and tokens of one conversation after its first answer.
 
     The user turns of seeds are not known before they are read, so the teacher writes all of them
     here; each is as long as an instruction.
     """
     turns = flow.pair_params(source).turns
-    counts = _Counts()
+    counts = _RequestCounts()
     if turns is None:
         return counts
     system = chat_tokens([{"content": flow.config.teacher.responses.system_message}])
@@ -160,7 +160,7 @@ def _further_turns(flow: Workflow, source: str, mean: Lengths) -> "_Counts":
         # The conversation so far.
         before = mean.instruction + (turn - 1) * user_turn + turn * answer
         marks = TOKENS_PER_MESSAGE * 2 * turn
-        counts = _Counts(
+        counts = _RequestCounts(
             requests=counts.requests + 2,
             prompt_tokens=counts.prompt_tokens
             + question
@@ -200,8 +200,10 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
 def _verdict_tokens(flow: Workflow, judge: Judge, mean: Lengths) -> float:
     """Prompt tokens of a request for a verdict on a response."""
     item = make_item(place=("", 0), group="", subject="", part="response", instruction="", text="")
-    protocol = PROTOCOLS[flow.config.rating_protocol]
-    return chat_tokens(judge_messages(item, judge, protocol)) + mean.instruction + mean.response
+    rating_protocol = RATING_PROTOCOLS[flow.config.rating_protocol]
+    return (
+        chat_tokens(judge_messages(item, judge, rating_protocol)) + mean.instruction + mean.response
+    )
 
 
 def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan | None:
@@ -216,7 +218,7 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     turns = definition.turns if stage == "pairs" else 1
     wanted = (estimate.model, choice_name(several, definition.best_answer.by, turns))
     found = [report for report in reports if (report.asked_model, report.choice) == wanted]
-    counts = _Counts(
+    counts = _RequestCounts(
         requests=sum(report.requests for report in found),
         prompt_tokens=sum(report.prompt_tokens for report in found),
         completion_tokens=sum(report.completion_tokens for report in found),
@@ -239,27 +241,27 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """Measured requests and tokens."""
+class _RequestCounts:
+    """Numbers of requests and of their tokens, measured or estimated."""
 
     requests: int = 0
     prompt_tokens: float = 0
     completion_tokens: float = 0
 
 
-def _summary(results: Path, source: str, stage: str) -> _Counts:
+def _summary(results: Path, source: str, stage: str) -> _RequestCounts:
     """Row of `analysis/generation.csv`; zeros if there is none."""
     path = within(results, GENERATION)
     if path.exists():
         with open(path, newline="", encoding="utf-8") as handle:
             for row in csv.DictReader(handle):
                 if (row["source"], row["stage"]) == (source, stage):
-                    return _Counts(
+                    return _RequestCounts(
                         requests=int(row["requests"]),
                         prompt_tokens=int(row["prompt_tokens"]),
                         completion_tokens=int(row["completion_tokens"]),
                     )
-    return _Counts()
+    return _RequestCounts()
 
 
 def _lengths_of(lengths: dict[str, Lengths], source: str) -> Lengths:

@@ -70,7 +70,7 @@ task, and how many examples are so affected. Scores on such examples may be reca
 
 
 def evaluation_section(
-    results: Path, config: Config, model: str, start: str
+    results: Path, config: Config, model: str, initialization: str
 ) -> tuple[str, list[str]]:
     """Section with the scores of a student and of its initialization.
 
@@ -78,7 +78,7 @@ def evaluation_section(
         results: the results folder.
         config: names of tasks and models, and the list of evaluated tasks.
         model: the student.
-        start: its initialization.
+        initialization: key of the model whose weights it started from; may be empty.
 
     Returns:
         The section, empty if there are no scores; and the names of tasks without a score.
@@ -90,19 +90,19 @@ def evaluation_section(
             missing.append(name)
             continue
         protocols.add(result.protocol)
-        before = _result(results, start, task)
+        before = _result(results, initialization, task)
         rows.append(
             [
                 name,
                 result.metric,
                 _count(result.examples),
                 f"{result.score:.1f}{_interval(result)}",
-                _baseline_score(before, result) if before else "",
+                _initial_score(before, result) if before else "",
             ]
         )
     if not rows:
         return "", missing
-    initial = config.models[start].name if start else "start"
+    initial = config.models[initialization].name if initialization else "start"
     header = ["task", "metric", "examples", "this model", initial]
     section = f"""
 ## Evaluation
@@ -150,7 +150,7 @@ def _interval(result: EvaluationResult) -> str:
     return "" if result.interval is None else " ({:.1f} to {:.1f})".format(*result.interval)
 
 
-def _baseline_score(before: EvaluationResult, result: EvaluationResult) -> str:
+def _initial_score(before: EvaluationResult, result: EvaluationResult) -> str:
     """Score of the initialization, with the conditions that differ from the student's score."""
     unlike = differing(measured_facts(before), measured_facts(result))
     return f"{before.score:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")

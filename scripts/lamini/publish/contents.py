@@ -86,8 +86,8 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     card = re.sub("^# .*$", lambda _: title, written, count=1, flags=re.MULTILINE)
     lacks: list[str] = []
     card += _teacher(results, config.models[model].mixture, lacks)
-    start = config.models[model].initialization or ""
-    section, missing = evaluation_section(results, config, model, start)
+    initialization = config.models[model].initialization or ""
+    section, missing = evaluation_section(results, config, model, initialization)
     if section:
         card += section
     if missing:

@@ -7,7 +7,7 @@ from lamini.tables.table import DEMO_MARK
 from lamini.tables.table_file import TableFile
 
 
-class Choice(TypedDict):
+class ColumnFilter(TypedDict):
     """A filter for the rows of a table: the values of one of its columns."""
 
     place: int
@@ -26,7 +26,7 @@ class ShownTable(TableFile):
     """Whether a cell has an interval."""
     marked: list[bool]
     """Per column: whether its numbers have the mark of the demo."""
-    choices: list[Choice]
+    choices: list[ColumnFilter]
     builder: str
     """Name of its builder."""
     files: dict[str, str]

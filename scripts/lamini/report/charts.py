@@ -66,7 +66,7 @@ def projection_chart(projection: Path, params: ReportParams) -> Chart:
 
 
 def score_chart(data: Path, params: ReportParams) -> Chart:
-    """Figure 5: one named dot per model, small for base models; reference models as lines.
+    """Figure 5: one named dot per model, small for initializations; reference models as lines.
 
     The lines of a family have one name. A reference model has one label with its scores.
 
@@ -88,16 +88,16 @@ def score_chart(data: Path, params: ReportParams) -> Chart:
             level = _Level(name, score, published=row["score"] == "published")
             levels.setdefault(row["model"], []).append(level)
             continue
-        base = row["drawn"] == "base"
+        initial = row["drawn"] == "base"
         one = series.setdefault(
             (row["family"], row["drawn"], row["score"]),
             {
                 **_named(row["family"]),
                 "group": row["family"],
-                "kind": f"{'base models, ' if base else ''}{row['score']}",
+                "kind": f"{'base models, ' if initial else ''}{row['score']}",
                 "hollow": row["score"] == "published",
                 "dashed": row["architecture"] == "decoder-only",
-                "small": base,
+                "small": initial,
                 "points": [],
                 "labels": [],
             },

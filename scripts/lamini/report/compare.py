@@ -32,7 +32,7 @@ Cells = dict[Column, FileCell]
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """Tables and configuration of a finished run."""
 
     folder: Path
@@ -41,7 +41,7 @@ class Run:
     """Settings by their path with dots; None without the file of the configuration."""
 
     @classmethod
-    def read(cls, folder: Path) -> "Run":
+    def read(cls, folder: Path) -> "FinishedRun":
         """Read a results folder.
 
         Raises:
@@ -63,7 +63,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Compared:
+class MergedCell:
     """A cell of a merged table."""
 
     text: str
@@ -75,10 +75,10 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Row:
+class MergedRow:
     """A row of a merged table."""
 
-    cells: list[Compared]
+    cells: list[MergedCell]
 
     @property
     def same(self) -> bool:
@@ -95,7 +95,7 @@ class Merged:
     heading: str
     columns: list[str]
     numeric: list[bool]
-    rows: list[Row]
+    rows: list[MergedRow]
     only: str
     """Name of the run that alone has the table; empty if both have it."""
 
@@ -116,7 +116,7 @@ def write_comparison(first: Path, second: Path, page: Path) -> None:
     Raises:
         LaminiError: when a folder has no tables.
     """
-    runs = (Run.read(first), Run.read(second))
+    runs = (FinishedRun.read(first), FinishedRun.read(second))
     sections = [
         {
             "id": section.identifier,
@@ -142,7 +142,7 @@ def write_comparison(first: Path, second: Path, page: Path) -> None:
         handle.write(text)
 
 
-def differing_settings(first: Run, second: Run) -> list[tuple[str, str, str]]:
+def differing_settings(first: FinishedRun, second: FinishedRun) -> list[tuple[str, str, str]]:
     """Path and both values of each setting that differs; none if a configuration is missing."""
     if first.settings is None or second.settings is None:
         return []
@@ -230,25 +230,25 @@ def _rows(table: TableFile, count: int) -> dict[Key, Cells]:
     return found
 
 
-def _row(columns: Iterable[Column], first: Cells | None, second: Cells | None) -> Row:
+def _row(columns: Iterable[Column], first: Cells | None, second: Cells | None) -> MergedRow:
     pairs = [((first or {}).get(key), (second or {}).get(key)) for key in columns]
     cells = [_cell(*pair) for pair in pairs]
     if first is None or second is None:  # the first column names the row in either
         named = next(cell["text"] for cell in pairs[0] if cell is not None)
-        cells[0] = Compared(f"{named} (only in {'A' if first else 'B'})", differs=True)
-    return Row(cells)
+        cells[0] = MergedCell(f"{named} (only in {'A' if first else 'B'})", differs=True)
+    return MergedRow(cells)
 
 
-def _cell(first: FileCell | None, second: FileCell | None) -> Compared:
+def _cell(first: FileCell | None, second: FileCell | None) -> MergedCell:
     one, other = (MISSING if cell is None else cell["text"] for cell in (first, second))
     text = one if one == other else f"{one} → {other}"
     value = None
     if first is not None and second is not None:
         value = _difference(first["value"], second["value"])
     if value is None or one == other or first is None:
-        return Compared(text, value=value, differs=one != other)
+        return MergedCell(text, value=value, differs=one != other)
     difference = shown(value, first["digits"], signed=True)
-    return Compared(text, value=value, difference=difference, differs=True)
+    return MergedCell(text, value=value, difference=difference, differs=True)
 
 
 def _difference(first: object, second: object) -> float | None:
@@ -261,7 +261,7 @@ def _difference(first: object, second: object) -> float | None:
 # --- First screen
 
 
-def _result(run: Run) -> overview.Result | None:
+def _result(run: FinishedRun) -> overview.Result | None:
     """The result; None for a run without averages, or of a version with other columns."""
     table = run.tables.get("averages")
     count = len(fields(AverageRow))
@@ -269,18 +269,18 @@ def _result(run: Run) -> overview.Result | None:
     return overview.result(table) if table and known else None
 
 
-def _cost(run: Run) -> CostRow | None:
+def _cost(run: FinishedRun) -> CostRow | None:
     table = run.tables.get("cost")
     known = table is not None and table["columns"] == headings(CostRow)
     return overview.costs(table) if table and known else None
 
 
-def _of(read: Callable[[Run], Any], name: str) -> Callable[[Run], float | None]:
+def _of(read: Callable[[FinishedRun], Any], name: str) -> Callable[[FinishedRun], float | None]:
     """Reader of one attribute; None where the run lacks it."""
     return lambda run: getattr(read(run), name, None)
 
 
-_TILES: tuple[tuple[str, int, Callable[[Run], float | None]], ...] = (
+_TILES: tuple[tuple[str, int, Callable[[FinishedRun], float | None]], ...] = (
     ("average of the students", 1, _of(_result, "average")),
     ("gain over their base models", 1, _of(_result, "gain")),
     ("US$ paid to the teacher", 2, _of(_cost, "dollars")),

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lamini.files import sha256_file, stable_hash
-from lamini.jobs.provenance import Record, read_records
+from lamini.jobs.provenance import ArtifactRecord, read_records
 from lamini.paths import is_result
-from lamini.report.lineage_file import Artifact, CodeVersion, LedgerFile, Lineage, Product
+from lamini.report.lineage_file import Artifact, CodeVersion, LedgerFacts, Lineage, Product
 from lamini.teacher.ledger import packed_path
 
 _PARTS = ("source", "model", "mixture", "study")
@@ -44,7 +44,7 @@ def collect_lineage(*, tables: list[Path], figures: list[Path], lineage: str | P
     ).write(lineage)
 
 
-def _rules(records: dict[str, Record]) -> list[str]:
+def _rules(records: dict[str, ArtifactRecord]) -> list[str]:
     """Rules in pipeline order: by the greatest depth of their artifacts, then by name.
 
     The depth of an artifact is the length of the longest path to an artifact that is made from
@@ -89,7 +89,7 @@ class SharedFacts:
     code: DistinctValues = field(default_factory=DistinctValues)
     packages: DistinctValues = field(default_factory=DistinctValues)
 
-    def artifact(self, record: Record) -> Artifact:
+    def artifact(self, record: ArtifactRecord) -> Artifact:
         """Facts of one artifact, with indices in place of settings, code and packages."""
         packages = {"python": record["python"], **record["packages"]}
         # Earlier versions named the additional facts `extra`, and had no records of jobs.
@@ -107,13 +107,13 @@ class SharedFacts:
         )
 
 
-def _product(path: str, records: dict[str, Record]) -> Product:
+def _product(path: str, records: dict[str, ArtifactRecord]) -> Product:
     """Upstream artifacts and doubt marks of a table or figure."""
     upstream = sorted(_upstream(path, records))
     return Product(upstream=upstream, marks=list(_marks(upstream, records)))
 
 
-def _upstream(path: str, records: dict[str, Record]) -> set[str]:
+def _upstream(path: str, records: dict[str, ArtifactRecord]) -> set[str]:
     """The artifact and all upstream artifacts that have a record."""
     seen: set[str] = set()
     waiting = [path]
@@ -125,7 +125,7 @@ def _upstream(path: str, records: dict[str, Record]) -> set[str]:
     return seen
 
 
-def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]:
+def _marks(upstream: Iterable[str], records: dict[str, ArtifactRecord]) -> Iterator[str]:
     """Doubt marks, one sentence each: facts to know before trusting the numbers."""
     here = {path: records[path] for path in upstream}
     dirty = sum(bool(record["code"]["modified"]) for record in here.values())
@@ -164,7 +164,7 @@ def _marks(upstream: Iterable[str], records: dict[str, Record]) -> Iterator[str]
         yield f"No record: {_named(unknown)} without one."
 
 
-def _stage_versions(records: Iterable[Record]) -> dict[str, set[str]]:
+def _stage_versions(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
     """Versions by stage; a stage is a rule, its part of the run, and the path of the setting."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -183,8 +183,8 @@ def _versions(settings: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tupl
             yield from _versions(value, (*place, key))
 
 
-def _rule_code(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Code digests by rule; records of earlier versions of the pipeline have none."""
+def _rule_code(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
+    """Code digests by rule; records of version 0.1.0 have none."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if digest := record.get("code_digest"):
@@ -192,7 +192,7 @@ def _rule_code(records: Iterable[Record]) -> dict[str, set[str]]:
     return found
 
 
-def _package_versions(records: Iterable[Record]) -> dict[str, set[str]]:
+def _package_versions(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
     """Versions by package; packages missing in a job's environment are ignored: it used none."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -216,9 +216,9 @@ def _list(versions: Iterable[str]) -> str:
     return " and ".join(sorted(versions))
 
 
-def _ledger_file(path: str) -> LedgerFile | None:
+def _ledger_file(path: str) -> LedgerFacts | None:
     """File, size and SHA-256 of a ledger, plain or packed; None if it was moved away."""
     for file in (Path(path), packed_path(Path(path))):
         if file.is_file():
-            return LedgerFile(file=str(file), bytes=file.stat().st_size, sha256=sha256_file(file))
+            return LedgerFacts(file=str(file), bytes=file.stat().st_size, sha256=sha256_file(file))
     return None

@@ -7,11 +7,11 @@ from pydantic import BaseModel
 from lamini.json_file import JsonFile
 
 
-class _Part(BaseModel, extra="forbid", frozen=True, use_attribute_docstrings=True):
+class _LineagePart(BaseModel, extra="forbid", frozen=True, use_attribute_docstrings=True):
     """Part of the lineage."""
 
 
-class Artifact(_Part):
+class Artifact(_LineagePart):
     """What is known about one artifact."""
 
     rule: str
@@ -22,7 +22,7 @@ class Artifact(_Part):
     ledger: str | None
     """Path of the ledger of paid answers that it was made from."""
     job: str | None
-    """Path of the job's record; earlier versions wrote none."""
+    """Path of the job's record; version 0.1.0 wrote none."""
     settings: int
     """Index in `Lineage.settings`."""
     code: int
@@ -31,16 +31,16 @@ class Artifact(_Part):
     """Index in `Lineage.packages`."""
 
 
-class CodeVersion(_Part):
+class CodeVersion(_LineagePart):
     """Git commit that a job ran; all None outside a git checkout."""
 
     commit: str | None
     date: str | None = None
-    """Records of the first versions have none."""
+    """Records of version 0.1.0 have none."""
     modified: bool | None
 
 
-class LedgerFile(_Part):
+class LedgerFacts(_LineagePart):
     """A ledger, plain or packed."""
 
     file: str
@@ -48,7 +48,7 @@ class LedgerFile(_Part):
     sha256: str
 
 
-class Product(_Part):
+class Product(_LineagePart):
     """A table or figure."""
 
     upstream: list[str]
@@ -70,7 +70,7 @@ class Lineage(JsonFile):
     """Distinct versions of the code."""
     packages: list[dict[str, str]]
     """Distinct sets of package versions by package, with Python's."""
-    ledgers: dict[str, LedgerFile | None]
+    ledgers: dict[str, LedgerFacts | None]
     """By path of the plain ledger; None if it was moved away."""
     products: dict[str, Product]
     """By path of the table's JSON or the figure's PNG."""

@@ -28,11 +28,11 @@ class Result:
     average: float | None
     """Mean of the students' averages."""
     gain: float | None
-    """Mean gain over the base models, over the students whose base was evaluated."""
+    """Mean gain over the initializations, over the students whose initialization was evaluated."""
     gained: int
-    """Number of students that are better than their base."""
-    with_base: int
-    """Number of students whose base was evaluated."""
+    """Number of students that are better than their initialization."""
+    with_initialization: int
+    """Number of students whose initialization was evaluated."""
     distances: dict[str, float | None]
     """Mean distance of the students to each reference model, by heading of the column."""
     published: float | None
@@ -55,7 +55,7 @@ def result(averages: TableFile) -> Result:
         average=average(row.average for row in rows),
         gain=average(gains),
         gained=sum(gain > 0 for gain in gains),
-        with_base=len(gains),
+        with_initialization=len(gains),
         distances={
             heading: average(number_of(more[place]) for _, more in students)
             for place, heading in enumerate(averages["columns"][fixed:])

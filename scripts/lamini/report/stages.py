@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lamini.paths import RESULTS
-from lamini.report.lineage_file import Artifact, LedgerFile, Lineage
+from lamini.report.lineage_file import Artifact, LedgerFacts, Lineage
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ShownArtifact:
     anchor: str
     facts: Artifact
     inputs: list[InputLink]
-    ledger: LedgerFile | None
+    ledger: LedgerFacts | None
     """None without a ledger, and if it was moved away."""
 
 

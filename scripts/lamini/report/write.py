@@ -20,7 +20,7 @@ from lamini.files import Files, atomic_writer, read_json
 from lamini.human_evaluation.summary import RatingSummary
 from lamini.report import overview, stages
 from lamini.report.answers import write_answers
-from lamini.report.cells import Choice, ShownTable, take_marks
+from lamini.report.cells import ColumnFilter, ShownTable, take_marks
 from lamini.report.charts import Chart
 from lamini.report.environment import render, script_json
 from lamini.report.lineage_file import Lineage
@@ -201,9 +201,9 @@ def _figure(
     }
 
 
-def _choices(table: TableFile) -> list[Choice]:
+def _choices(table: TableFile) -> list[ColumnFilter]:
     """Filters for the rows of a long table: its text columns with few distinct values."""
-    found: list[Choice] = []
+    found: list[ColumnFilter] = []
     if len(table["rows"]) < 12:
         return found
     for place, column in enumerate(table["columns"]):

@@ -76,13 +76,13 @@ def sweep_points(
     points = []
     for student in (name for name in sweep.students if name in recipes):
         own = models[student].mixture
-        for mixture, samples, seed in product(
+        for mixture, share, seed in product(
             sweep.mixtures or [own], sorted(sweep.samples), sweep.seeds
         ):
-            itself = (mixture, samples, seed) == (own, 1, recipes[student].seed)
+            itself = (mixture, share, seed) == (own, 1, recipes[student].seed)
             parts = [student, *([mixture] if mixture != own else [])]
-            key = ".".join([*parts, f"samples{samples:.12g}", f"seed{seed}"])
-            points.append(Point(student if itself else key, student, mixture, samples, seed))
+            key = ".".join([*parts, f"samples{share:.12g}", f"seed{seed}"])
+            points.append(Point(student if itself else key, student, mixture, share, seed))
     return points
 
 

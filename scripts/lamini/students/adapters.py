@@ -1,7 +1,7 @@
-"""Folders with a LoRA adapter in peft's format, and the model that adapter and base make.
+"""Folders with a LoRA adapter in peft's format, and the model that adapter and base model make.
 
-The folder names the base model in `adapter_config.json`, and has the tokenizer and the generation
-settings of the trained model.
+The base model, in peft's term, is the student's initialization. The folder names it in
+`adapter_config.json`, and has the tokenizer and the generation settings of the trained model.
 """
 
 from collections.abc import Callable

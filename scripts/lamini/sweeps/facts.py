@@ -11,7 +11,7 @@ Measure = Literal["score", "held_out_loss"]
 """`score`: mean of the tasks, in points; `held_out_loss`: nats per supervised token."""
 
 
-class _Part(BaseModel):
+class _OfStudent(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     student: str
@@ -19,7 +19,7 @@ class _Part(BaseModel):
     mixture: str
 
 
-class Trained(_Part):
+class Trained(_OfStudent):
     """One training of a sweep."""
 
     samples: float
@@ -33,7 +33,7 @@ class Trained(_Part):
     """Null without held-out pairs."""
 
 
-class SizeFacts(_Part):
+class SizeFacts(_OfStudent):
     """All seeds of a student at one size."""
 
     samples: float
@@ -67,7 +67,7 @@ class HeldBack(BaseModel):
     measured: float
 
 
-class LawFacts(_Part):
+class LawFacts(_OfStudent):
     """The law a + b * n^-c of a student, n in training pairs."""
 
     measure: Measure

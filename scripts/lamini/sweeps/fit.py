@@ -101,8 +101,8 @@ def _values(settings: FitSweep, group: Group, results: Results) -> dict[float, V
     """Metric of each example at each size of a student; none without tasks."""
     values: dict[float, Values] = {}
     here = [p for p in settings.points if (p.student, p.mixture) == group]
-    for samples in sorted({point.samples for point in here}) if settings.tasks else ():
-        models = [point.model for point in here if point.samples == samples]
+    for share in sorted({point.samples for point in here}) if settings.tasks else ():
+        models = [point.model for point in here if point.samples == share]
         tables = {}
         for task in settings.tasks:
             first = results[models[0]][task]
@@ -114,7 +114,7 @@ def _values(settings: FitSweep, group: Group, results: Results) -> dict[float, V
                         " both, and run the same command again"
                     )
             tables[task] = np.array([results[model][task].values for model in models])
-        values[samples] = tables
+        values[share] = tables
     return values
 
 
@@ -122,14 +122,14 @@ def _sizes(
     group: Group, trained: Sequence[Trained], values: dict[float, Values]
 ) -> Iterable[SizeFacts]:
     here = [t for t in trained if (t.student, t.mixture) == group]
-    for samples in sorted({t.samples for t in here}):
-        seeds = [t for t in here if t.samples == samples]
+    for share in sorted({t.samples for t in here}):
+        seeds = [t for t in here if t.samples == share]
         losses = [t.held_out_loss for t in seeds if t.held_out_loss is not None]
-        mean = _mean(values, samples) if values else None
+        mean = _mean(values, share) if values else None
         yield SizeFacts(
             student=group[0],
             mixture=group[1],
-            samples=samples,
+            samples=share,
             pairs=fmean(t.pairs for t in seeds),
             seeds=len(seeds),
             score=mean.mean if mean else None,
@@ -141,8 +141,8 @@ def _sizes(
         )
 
 
-def _mean(values: Mapping[float, Values], samples: float) -> TwoLevelMean:
-    return two_level_mean(values[samples], [v for size, v in values.items() if size != samples])
+def _mean(values: Mapping[float, Values], share: float) -> TwoLevelMean:
+    return two_level_mean(values[share], [v for other, v in values.items() if other != share])
 
 
 def fit_law(group: Group, measure: Measure, trained: Sequence[Trained]) -> LawFacts | None:

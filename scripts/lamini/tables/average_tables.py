@@ -1,4 +1,4 @@
-"""Averages over all tasks: each model's gain over its base model and distance to references."""
+"""Averages over all tasks: gain of each student over its initialization, distance to references."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,8 +36,8 @@ class AverageRow:
     group: str = column("Models", ours=False)
     parameters: float = column("Parameters, M", ours=False, digits=1)
     average: float | None = column("Average", digits=1)
-    base: str | None = column("Base model", ours=False)
-    base_average: float | None = column("Average of the base", digits=1)
+    initialization: str | None = column("Base model", ours=False)
+    initial_average: float | None = column("Average of the base", digits=1)
     gain: float | None = column("Gain over the base", digits=1, signed=True)
     published: float | None = column("Published average", ours=False, digits=1)
     difference: float | None = column("Ours less published", digits=1, signed=True)
@@ -49,7 +49,7 @@ def averages_table(evals: list[Path], published: Path, params: AveragesParams) -
     Args:
         evals: evaluation results.
         published: CSV of published scores.
-        params: models, the base model of each student, reference models, and tasks.
+        params: models, the initialization of each student, reference models, and tasks.
     """
     results = read_scores(evals)
     theirs = _published_averages(published, params.tasks.values())
@@ -58,15 +58,21 @@ def averages_table(evals: list[Path], published: Path, params: AveragesParams) -
     lines = [key for key in params.reference_lines if key in names]
     rows = []
     for model in params.models:
-        base = params.bases.get(model.key)
-        start, of_start = (names[base], means[base]) if base else (None, None)
-        made = _row(model, start, of_start, means[model.key], theirs)
+        initial = params.bases.get(model.key)
+        made = _row(
+            model,
+            names[initial] if initial else None,
+            means[initial] if initial else None,
+            means[model.key],
+            theirs,
+        )
         shown = cells(made)
         shown[3] = replace(
             shown[3], interval=average_interval(_ordered(results[model.key], params))
         )
-        if base:
-            shown[6] = replace(shown[6], interval=_gain_interval(results, base, model.key, params))
+        if initial:
+            interval = _gain_interval(results, initial, model.key, params)
+            shown[6] = replace(shown[6], interval=interval)
         distances = [_less(means[model.key], means[k]) if k != model.key else None for k in lines]
         rows.append([*shown, *(Cell(d, ours=True, digits=1, signed=True) for d in distances)])
     return Table(
@@ -84,15 +90,15 @@ def averages_table(evals: list[Path], published: Path, params: AveragesParams) -
 
 
 def _models(model: str, params: AveragesParams) -> list[str]:
-    """Models whose results are in a model's row: itself, its base model and its other seeds."""
-    base = [params.bases[model]] if model in params.bases else []
-    return [model, *base, *swept_models(params.seeds.get(model, []))]
+    """Models whose results are in a model's row: itself, its initialization and its other seeds."""
+    initial = [params.bases[model]] if model in params.bases else []
+    return [model, *initial, *swept_models(params.seeds.get(model, []))]
 
 
 def _row(
     model: ScoredModel,
-    base: str | None,
-    base_average: float | None,
+    initialization: str | None,
+    initial_average: float | None,
     mean: float | None,
     published: dict[str, float | None],
 ) -> AverageRow:
@@ -102,9 +108,9 @@ def _row(
         group=GROUPS[model.role],
         parameters=model.parameters / MILLION,
         average=mean,
-        base=base,
-        base_average=base_average,
-        gain=_less(mean, base_average),
+        initialization=initialization,
+        initial_average=initial_average,
+        gain=_less(mean, initial_average),
         published=theirs,
         difference=_less(mean, theirs),
     )
@@ -128,14 +134,14 @@ def _ordered(scores: Scores, params: AveragesParams) -> list[EvaluationResult]:
 
 
 def _gain_interval(
-    results: Mapping[str, Scores], base: str, student: str, params: AveragesParams
+    results: Mapping[str, Scores], initialization: str, student: str, params: AveragesParams
 ) -> Interval | None:
     """Interval of a student's gain, with the chance of seeds if sweeps have several."""
     seeds = params.seeds.get(student, [])
-    mean = with_seeds(results, (student, base), seeds, list(params.tasks))
+    mean = with_seeds(results, (student, initialization), seeds, list(params.tasks))
     if mean is not None and mean.interval is not None:
         return mean.interval
-    return gain_interval(*(_ordered(results[key], params) for key in (base, student)))
+    return gain_interval(*(_ordered(results[key], params) for key in (initialization, student)))
 
 
 def gain_interval(
@@ -144,7 +150,7 @@ def gain_interval(
     """95 % interval of the gain in the average over tasks, by the normal approximation.
 
     Args:
-        before: results of the base model, one per task.
+        before: results of the initialization, one per task.
         after: results of the student, in the same order.
     """
     pairs = list(zip(before, after, strict=True))

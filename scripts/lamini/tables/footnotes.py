@@ -33,10 +33,10 @@ class Footnotes:
     def notes(self) -> list[str]:
         """One line per differing fact, with the places where it differs."""
         start = f"{NOT_COMPARABLE} not measured as {self._reference}"
-        return [f"{start}: {fact} ({listed(at)})." for fact, at in self._places.items()]
+        return [f"{start}: {fact} ({first_places(at)})." for fact, at in self._places.items()]
 
 
-def listed(places: Sequence[str]) -> str:
+def first_places(places: Sequence[str]) -> str:
     """The first places, and the number of the others."""
     distinct = list(dict.fromkeys(places))
     more = len(distinct) - _MAX_PLACES

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.human_evaluation import DisagreementParams, LevelsParams
 from lamini.files import read_jsonl
-from lamini.human_evaluation.protocol import PROTOCOLS
+from lamini.human_evaluation.rating_protocols import RATING_PROTOCOLS
 from lamini.human_evaluation.shown import read_shown
 from lamini.human_evaluation.statistics import value
 from lamini.tables.row_records import ANSWER_FILES
@@ -16,7 +16,7 @@ SHOWN_CHARACTERS = 400
 
 def levels_table(params: LevelsParams) -> Table:
     """Table 7: the four rating levels, in the words of Appendix C or in ours."""
-    protocol = PROTOCOLS[params.protocol]
+    rating_protocol = RATING_PROTOCOLS[params.protocol]
     origin = "After Appendix C of the paper, which follows self-instruct's protocol; our words."
     return Table(
         columns=["Level", "A text deserves it when it is", "Such as"],
@@ -26,11 +26,11 @@ def levels_table(params: LevelsParams) -> Table:
                 text_cell(level.criterion),
                 text_cell(f"“{level.example}” {level.why}".strip()),
             ]
-            for level in protocol.levels
+            for level in rating_protocol.levels
         ],
         notes=[
-            f"The examples answer the instruction “{protocol.example_instruction}”",
-            protocol.source or origin,
+            f"The examples answer the instruction “{rating_protocol.example_instruction}”",
+            rating_protocol.source or origin,
         ],
     )
 

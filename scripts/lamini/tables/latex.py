@@ -136,7 +136,7 @@ def _greek(name: str) -> str:
 
 
 @dataclass(eq=False)
-class _Column:
+class _TypesetColumn:
     """A column: its cells, and how it is set."""
 
     heading: str
@@ -182,7 +182,7 @@ class _Floats:
     def __init__(self, table: TitledTable) -> None:
         self.table = table
         self.columns = [
-            _Column(heading, [row[i] for row in table.rows], table.mark, number)
+            _TypesetColumn(heading, [row[i] for row in table.rows], table.mark, number)
             for i, (heading, number) in enumerate(
                 zip(table.columns, table.numeric_columns(), strict=True)
             )
@@ -213,7 +213,7 @@ class _Floats:
                     yield f"\\parbox{{\\linewidth}}{{\\raggedright {latex(note)}}}\\par\\smallskip"
             yield f"\\end{{{place}}}"
 
-    def _fit(self) -> list[list[_Column]]:
+    def _fit(self) -> list[list[_TypesetColumn]]:
         """Choose the widths; returns the columns of each tabular."""
         if self._width(self.columns) <= COLUMN_POINTS:
             return [self.columns]
@@ -232,7 +232,7 @@ class _Floats:
         shared = self._width(panels[0]) + self._width(panels[-1])
         return self._divide(shared / 2 + 20) if len(panels) == 2 else panels
 
-    def _divide(self, limit: float) -> list[list[_Column]]:
+    def _divide(self, limit: float) -> list[list[_TypesetColumn]]:
         """The columns in several tabulars of a width, each with the leading texts."""
         leading = list(takewhile(lambda column: not column.number, self.columns))
         leading = leading if len(leading) < len(self.columns) else leading[:1]
@@ -243,7 +243,7 @@ class _Floats:
             panels[-1] = [*panels[-1], column]
         return panels
 
-    def _wrap(self, long: list[_Column]) -> None:
+    def _wrap(self, long: list[_TypesetColumn]) -> None:
         """Give the columns of long texts the width that the others leave, by their needs."""
         if not long:
             return
@@ -255,7 +255,7 @@ class _Floats:
             column.points = max(60.0, min(column.natural, free * need / sum(needs)))
 
     @staticmethod
-    def _width(columns: Sequence[_Column]) -> float:
+    def _width(columns: Sequence[_TypesetColumn]) -> float:
         return sum(column.points + COLUMN_GAP for column in columns) - COLUMN_GAP
 
     def _parts(self) -> Iterator[range]:
@@ -272,7 +272,7 @@ class _Floats:
             used += int(needed)
         yield range(start, len(self.table.rows))
 
-    def _tabular(self, columns: list[_Column], rows: range) -> Iterator[str]:
+    def _tabular(self, columns: list[_TypesetColumn], rows: range) -> Iterator[str]:
         room = PAGE_POINTS if self.wide else COLUMN_POINTS
         gap = COLUMN_GAP + (room - self._width(columns)) / max(1, len(columns) - 1)
         yield f"\\setlength{{\\tabcolsep}}{{{min(max(gap, COLUMN_GAP), MAX_GAP) / 2:.2g}pt}}"
@@ -285,7 +285,7 @@ class _Floats:
         yield "\\bottomrule"
         yield "\\end{tabular}\\par\\smallskip"
 
-    def _heading(self, column: _Column) -> str:
+    def _heading(self, column: _TypesetColumn) -> str:
         if self.turned and (column.number or column.word > column.points):
             return f"\\rotatebox{{90}}{{{latex(column.heading)}}}"
         side = "r" if column.number else "l"

@@ -11,7 +11,7 @@ from lamini.catalogue.params.common import NoParams
 from lamini.catalogue.params.human_evaluation import JudgedQualityParams, RatingsParams
 from lamini.evaluation.comparison import LEVEL, holm
 from lamini.evaluation.results import wilson
-from lamini.human_evaluation.protocol import LEVELS
+from lamini.human_evaluation.rating_protocols import LEVELS
 from lamini.human_evaluation.summary import MACHINE, Agreement, Estimate, RatingSummary
 from lamini.tables.chance import one_seed_note
 from lamini.tables.published import read_csv

@@ -52,7 +52,7 @@ class ReproductionRow:
 
 
 @dataclass
-class Agreement:
+class PublishedAgreement:
     """Our values (scores or improvements), compared with the published ones."""
 
     differences: list[float] = field(default_factory=list)
@@ -76,10 +76,10 @@ class Agreement:
 class AgreementCounts:
     """Agreement of our students, and of two replacements of our values, for comparison."""
 
-    ours: Agreement = field(default_factory=Agreement)
-    untrained: Agreement = field(default_factory=Agreement)
+    ours: PublishedAgreement = field(default_factory=PublishedAgreement)
+    untrained: PublishedAgreement = field(default_factory=PublishedAgreement)
     """Published values of the initializations in place of ours."""
-    another: Agreement = field(default_factory=Agreement)
+    another: PublishedAgreement = field(default_factory=PublishedAgreement)
     """Published values of every other student of the paper in place of ours."""
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from lamini.catalogue.params.common import Pair, SeedRuns
 from lamini.files import Files, read_json, stable_hash
-from lamini.jobs.provenance import Record, read_record, read_records
+from lamini.jobs.provenance import ArtifactRecord, read_record, read_records
 from lamini.paths import (
     ANSWERS,
     CHECKPOINT_MANIFEST,
@@ -32,7 +32,7 @@ from lamini.paths import (
     STUDY_ANSWERS,
     VERDICTS,
 )
-from lamini.tables.footnotes import listed
+from lamini.tables.footnotes import first_places
 from lamini.tables.table import Table
 
 MARK = "‡"
@@ -107,21 +107,21 @@ def rated_files(study: str, subjects: Iterable[str], *, machine: bool) -> list[s
 
 
 def trained_files(
-    fitted: Path, groups: Iterable[tuple[str, str]], samples: float | None = None
+    fitted: Path, groups: Iterable[tuple[str, str]], share: float | None = None
 ) -> list[str]:
     """Checkpoints and evaluations of a sweep's trainings, as files of a row.
 
     Args:
         fitted: JSON of the sweep, whose record names the trainings.
         groups: student and mixture.
-        samples: size; None: all sizes.
+        share: share of the training pairs; None: all shares.
     """
     record, groups = read_record(fitted), set(groups)
     points = record["settings"]["points"] if record else []
     return [
         pattern.format(model=point["model"], task="*")
         for point in points
-        if (point["student"], point["mixture"]) in groups and samples in (None, point["samples"])
+        if (point["student"], point["mixture"]) in groups and share in (None, point["samples"])
         for pattern in (CHECKPOINT_MANIFEST, EVALUATION)
     ]
 
@@ -178,7 +178,7 @@ class _Makings:
 
     inputs: list[str]
     """The table's."""
-    records: dict[str, Record]
+    records: dict[str, ArtifactRecord]
     """Of the inputs and of all files that they were made from."""
     _of_file: dict[str, Facts] = field(default_factory=dict)
     _up_to: dict[str, Facts] = field(default_factory=dict)
@@ -254,13 +254,13 @@ class _Makings:
         )
 
 
-def _commit(record: Record) -> str:
+def _commit(record: ArtifactRecord) -> str:
     code = record["code"]
     commit = (code["commit"] or "unknown")[:_DIGITS]
     return f"{commit} with uncommitted changes" if code["modified"] else commit
 
 
-def _prompts(record: Record) -> Iterator[tuple[str, Any]]:
+def _prompts(record: ArtifactRecord) -> Iterator[tuple[str, Any]]:
     """Wording of a job's prompts, as recorded: for what, and the wording."""
     settings: Mapping[str, Any] = record["settings"]
     match record["rule"]:
@@ -280,7 +280,7 @@ def _prompts(record: Record) -> Iterator[tuple[str, Any]]:
             yield "chat template", chat
 
 
-def _requests(path: str, record: Record) -> Iterator[tuple[Fact, set[str]]]:
+def _requests(path: str, record: ArtifactRecord) -> Iterator[tuple[Fact, set[str]]]:
     """Digest of the texts of an evaluation, and the version of its task.
 
     Results of other examples, other solved examples or another prompt format have other texts by
@@ -308,7 +308,7 @@ def _notes(table: Table, differing: Sequence[Sequence[str]]) -> Iterator[str]:
     kinds = dict.fromkeys(tuple(facts) for facts in differing if facts)
     for kind in kinds:
         marked = [tuple(facts) == kind for facts in differing]
-        yield f"{MARK} {'; '.join(kind)} ({listed(_names(table, marked))})."
+        yield f"{MARK} {'; '.join(kind)} ({first_places(_names(table, marked))})."
 
 
 def _names(table: Table, marked: Sequence[bool]) -> list[str]:

@@ -23,7 +23,7 @@ from lamini.settings.endpoints import Endpoint
 from lamini.settings.shutdowns import shutdown_of
 from lamini.settings.teacher import Sampling, Teacher
 from lamini.teacher.backends import kind_of
-from lamini.teacher.completions import parse_json
+from lamini.teacher.completions import parse_body
 from lamini.teacher.endpoints import (
     SHORTEST_SECRET,
     UNKNOWN_HOST,
@@ -199,10 +199,10 @@ def _send(target: Target, url: str, data: bytes | None = None) -> tuple[int, Any
     request = urllib.request.Request(url, data, target.headers)
     try:
         with opener.open(request, timeout=SECONDS) as reply:
-            return reply.status, parse_json(reply.read(_MAX_BYTES))
+            return reply.status, parse_body(reply.read(_MAX_BYTES))
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, parse_json(error.read(_MAX_BYTES))
+            return error.code, parse_body(error.read(_MAX_BYTES))
 
 
 def _models(body: Any) -> list[str] | None:

@@ -106,7 +106,7 @@ def lacks_room(text: str, finish_reason: str) -> bool:
     return not text.strip() and (not finish_reason or finished(finish_reason))
 
 
-def parse_json(raw: bytes, charset: str = "utf-8") -> Any:
+def parse_body(raw: bytes, charset: str = "utf-8") -> Any:
     """The parsed JSON of a body; None if it is invalid. `clean_text` replaces lone surrogates."""
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:

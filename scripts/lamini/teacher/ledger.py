@@ -25,7 +25,7 @@ logger = logging.getLogger("lamini")
 
 
 class LedgerRow(TypedDict, total=False):
-    """One answer in a ledger; rows of earlier versions lack some fields."""
+    """One answer in a ledger; rows of version 0.1.0 lack some fields."""
 
     key: Required[str]
     """Request key."""

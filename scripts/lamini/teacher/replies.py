@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamini.errors import LaminiError
-from lamini.teacher.completions import Completion, is_completion, parse_json, read_completion
+from lamini.teacher.completions import Completion, is_completion, parse_body, read_completion
 
 _SECRET = re.compile(r"sk-[\w*-]{6,}|(?<=Bearer )\S+", re.ASCII)
 _TOO_LONG = re.compile(
@@ -95,7 +95,7 @@ def read_reply(url: str, status: int, headers: Mapping[str, str], raw: bytes) ->
         PromptRefused: status 400, 403, 404, 413 or 422.
         LaminiError: any other status, with the endpoint's message and a remedy.
     """
-    body = parse_json(raw, _charset(headers))
+    body = parse_body(raw, _charset(headers))
     if status < 300 and is_completion(body) and not body.get("error"):
         return read_completion(body, headers)
     if isinstance(body, list) and body:  # Gemini wraps its error in a list

@@ -86,7 +86,7 @@ TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 """The counts of tokens that are paid for; cached ones are part of the prompt's."""
 
 
-def count_tokens(counts: Counter[str], answer: Answer) -> None:
+def add_paid_tokens(counts: Counter[str], answer: Answer) -> None:
     """Add all tokens that were paid for an answer: its own, its discarded replies' and its unused
     answer's; tokens of batches also as `batch_{name}`, because they cost less."""
     for paid in (answer, answer.unused) if answer.unused else (answer,):

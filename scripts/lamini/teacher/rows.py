@@ -62,7 +62,7 @@ def ledger_row(
 
 
 def answer_of_row(row: LedgerRow, *, cached: bool) -> Answer:
-    """The answer of a ledger row; rows of earlier versions may contain thoughts in their text."""
+    """The answer of a ledger row; rows of version 0.1.0 may contain thoughts in their text."""
     text, thoughts = split_thoughts(row["text"])
     return Answer(
         key=row["key"],

@@ -20,7 +20,7 @@ from lamini.log import duration
 from lamini.paths import LOGS, REPORT
 from lamini.settings.base import did_you_mean
 from lamini.status.states import error_records, read_tail
-from lamini.terminal.progress import Plan, Progress, StartedJob
+from lamini.terminal.progress import Plan, RunProgress, StartedJob
 from lamini.text_table import text_table
 
 _DETAIL_WIDTH = 90
@@ -71,7 +71,7 @@ class Lines:
     """
 
     def __init__(self, dryrun: bool = False, quiet: Collection[str] = ()) -> None:
-        self.progress: Progress | None = None
+        self.progress: RunProgress | None = None
         self._dryrun, self._quiet = dryrun, quiet
         self._stage = self._exception = ""
         self._targets: Collection[str] = ()
@@ -122,7 +122,7 @@ class Lines:
         return text
 
     def _begin(self, plan: Plan, now: float) -> str:
-        self.progress = Progress(plan, now)
+        self.progress = RunProgress(plan, now)
         counts: dict[str, int] = {}
         for rule, stage in plan.stages.items():
             if rule in plan.jobs:

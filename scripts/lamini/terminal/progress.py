@@ -33,7 +33,7 @@ class StartedJob:
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Counts of a run.
 
     Args:

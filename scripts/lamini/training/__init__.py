@@ -10,4 +10,8 @@ number of devices change the speed, not the result. The modules, in the order of
   (forward and backward pass), `compilation` and `fast_modules` (the same, faster);
 - `gradients` (sums over the processes), `optimization` (learning rate, AdamW, mixed precision);
 - `kept_epoch`, `checkpoints` and `interrupts` (stop and resume), `export`.
+
+A way is how a forward pass is computed, such as with several pairs in a row (`ways`); it is proven
+on the model, also in evaluation. A layout is which pairs are in which row of which micro-batch
+(`layout`); the way decides what a row may hold.
 """

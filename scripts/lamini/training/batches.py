@@ -49,7 +49,7 @@ def make_batch(
     cache: TokenCache,
     pairs: Integers,
     weights: np.ndarray,
-    layout: MicroBatch,
+    micro_batch: MicroBatch,
     *,
     shared: int = 0,
     architecture: Architecture,
@@ -62,19 +62,19 @@ def make_batch(
         pairs: the step's pairs, as rows of the cache.
         weights: loss weight of each supervised token, per pair (`pairs.pair_weights`). Shape
             (pairs,).
-        layout: pairs of this micro-batch and the row of each.
+        micro_batch: the pairs of each of its rows, and the lengths of the rows.
         shared: length in tokens of the shared prompt prefix that the rows leave out; 0 for an
             encoder-decoder.
         architecture: of the model.
         start_token: id that fills padding and starts each response of an encoder-decoder.
     """
-    shape = (len(layout.rows), layout.decoder)
+    shape = (len(micro_batch.rows), micro_batch.decoder)
     decoder = np.full(shape, start_token)
     decoder_segments = np.full(shape, _PADDING)
-    encoder = np.full((shape[0], layout.encoder), start_token)
+    encoder = np.full((shape[0], micro_batch.encoder), start_token)
     encoder_segments = np.full(encoder.shape, _PADDING)
     positions, labels, token_weights = [], [], []
-    for number, row in enumerate(layout.rows):
+    for number, row in enumerate(micro_batch.rows):
         at_encoder = at_decoder = 0
         for segment, item in enumerate(row):
             prompt, response = cache.prompt(int(pairs[item])), cache.response(int(pairs[item]))
@@ -88,7 +88,7 @@ def make_batch(
                 fed, first = np.concatenate([own, response[:-1]]), len(own) - 1
             decoder[number, at_decoder : at_decoder + len(fed)] = fed
             decoder_segments[number, at_decoder : at_decoder + len(fed)] = segment
-            base = number * layout.decoder + at_decoder
+            base = number * micro_batch.decoder + at_decoder
             positions.append(np.arange(base + first, base + len(fed)))
             labels.append(response)
             token_weights.append(np.full(len(response), weights[item]))
@@ -96,7 +96,7 @@ def make_batch(
     if architecture == "decoder-only":
         inputs = {"input_ids": torch.from_numpy(decoder)}
         if shared:
-            prefix = cache.prompt(int(pairs[layout.rows[0][0]]))[:shared]
+            prefix = cache.prompt(int(pairs[micro_batch.rows[0][0]]))[:shared]
             inputs["prefix_ids"] = torch.from_numpy(prefix[None])
     else:
         inputs = {
@@ -114,13 +114,13 @@ def make_batch(
 
 
 def make_flat_batch(
-    cache: TokenCache, pairs: Integers, weights: np.ndarray, layout: MicroBatch
+    cache: TokenCache, pairs: Integers, weights: np.ndarray, micro_batch: MicroBatch
 ) -> Batch:
     """Build the tensors of one micro-batch with a flat row (`forward.flat`), on the CPU.
 
     The arguments are those of `make_batch`.
     """
-    (row,) = layout.rows
+    (row,) = micro_batch.rows
     items = np.array(row)
     taken = pairs[items]
     prompts, responses = cache.prompt_lengths[taken], cache.response_lengths[taken]

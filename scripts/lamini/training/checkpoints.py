@@ -34,7 +34,7 @@ _MODEL, _BEST = "model.safetensors", "best.safetensors"
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """State of a run, without weights and optimizer state."""
 
     step: int
@@ -61,7 +61,7 @@ class Checkpoints:
 
     def save(
         self,
-        progress: Progress,
+        state: TrainingState,
         parameters: dict[str, torch.nn.Parameter],
         optimizer: Optimizer | None,
         best_step: int | None = None,
@@ -69,7 +69,7 @@ class Checkpoints:
         """Write a checkpoint, then delete all but the newest two.
 
         Args:
-            progress: state of the run.
+            state: state of the run.
             parameters: the weights.
             optimizer: its state is two thirds of a checkpoint; None after the last step.
             best_step: this step, or an earlier one whose weights are in the newest checkpoint: the
@@ -79,8 +79,8 @@ class Checkpoints:
             LaminiError: when the checkpoint can't be written (a full disk); earlier checkpoints
                 stay intact.
         """
-        final = self._folder / f"step-{progress.step:07}"
-        draft = self._folder / f".step-{progress.step:07}.draft"
+        final = self._folder / f"step-{state.step:07}"
+        draft = self._folder / f".step-{state.step:07}.draft"
         try:
             if self._ranks.first:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -91,13 +91,12 @@ class Checkpoints:
             if self._ranks.first:
                 _save({n: p.detach() for n, p in parameters.items()}, draft / _MODEL)
                 if best_step is not None:
-                    self._keep_best(draft, is_new=best_step == progress.step)
+                    self._keep_best(draft, is_new=best_step == state.step)
             self._ranks.wait()
             if self._ranks.first:
-                metrics = [row.as_json() for row in progress.metrics]
+                metrics = [row.as_json() for row in state.metrics]
                 own = {"metrics": metrics, "fingerprint": self._fingerprint}
-                state = vars(progress) | own
-                write_folder_manifest(draft, {"state": state})
+                write_folder_manifest(draft, {"state": vars(state) | own})
                 shutil.rmtree(final, ignore_errors=True)
                 os.replace(draft, final)
                 sync_folder(self._folder)
@@ -113,7 +112,7 @@ class Checkpoints:
 
     def load(
         self, parameters: dict[str, torch.nn.Parameter], optimizer: Optimizer
-    ) -> Progress | None:
+    ) -> TrainingState | None:
         """Load the newest valid checkpoint; None if there is none and training starts at step 1."""
         chosen = self._ranks.share(self._newest_sound() if self._ranks.first else None)
         if chosen is None:
@@ -129,7 +128,7 @@ class Checkpoints:
         logger.info("resuming from %s", chosen)
         self._newest = chosen
         metrics = [StepMetrics(**row) for row in facts.pop("metrics")]
-        return Progress(metrics=metrics, **facts)
+        return TrainingState(metrics=metrics, **facts)
 
     def load_best(self, parameters: dict[str, torch.nn.Parameter]) -> None:
         """Load the weights of the kept epoch from the newest checkpoint, on rank 0 only."""

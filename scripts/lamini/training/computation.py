@@ -264,10 +264,10 @@ class Computation:
             count = max(1, round(tokens / mean))
             first = max(0, (len(by_length) - count) // 2)
             pairs = np.resize(by_length[first : first + count], count)
-            shared, ((layout,),) = self._lay_out(pairs, self._way, 1, _ALL_AT_ONCE)
-            self._pass(self._batch(pairs, np.ones(count), layout, shared, self._way), 1.0)
+            shared, ((micro_batch,),) = self._lay_out(pairs, self._way, 1, _ALL_AT_ONCE)
+            self._pass(self._batch(pairs, np.ones(count), micro_batch, shared, self._way), 1.0)
             self._model.zero_grad(set_to_none=True)
-            return layout.padded_tokens
+            return micro_batch.padded_tokens
 
         shares = self._ranks.world if job.recipe.shard_optimizer else 1
         trained = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
@@ -308,16 +308,16 @@ class Computation:
         return shared, layout
 
     def _batch(
-        self, pairs: Integers, weights: np.ndarray, layout: MicroBatch, shared: int, way: Way
+        self, pairs: Integers, weights: np.ndarray, micro_batch: MicroBatch, shared: int, way: Way
     ) -> Batch:
         """Tensors of a micro-batch, on the CPU."""
         if way == "flat":
-            return make_flat_batch(self._cache, pairs, weights, layout)
+            return make_flat_batch(self._cache, pairs, weights, micro_batch)
         return make_batch(
             self._cache,
             pairs,
             weights,
-            layout,
+            micro_batch,
             shared=shared,
             architecture=self._architecture,
             start_token=self._start_token,

@@ -117,10 +117,10 @@ def run_facts(
     assert first is not None and last is not None  # only the row of step 0 has no loss
     kept = best_row(metrics) if job.recipe.keep == "best" else None
     after = kept.held_out_loss if kept else measured[-1] if measured else None
-    start, planned = job.initialization, StepPlan(selection.training, job.recipe).steps
+    initial, planned = job.initialization, StepPlan(selection.training, job.recipe).steps
     return TrainingFacts(
         model=job.model,
-        initialization=InitialWeights(path=start.path, revision=start.revision),
+        initialization=InitialWeights(path=initial.path, revision=initial.revision),
         steps=len(steps),
         steps_skipped=sum(row.skipped for row in steps),
         loss_first=first,

@@ -79,7 +79,7 @@ class TrainingFacts(JsonFile):
     """Commits of the initial model and tokenizer (`lamini.jobs.commits`); null: none is from the
     hub."""
     way: str | None = None
-    """Way of computation (`lamini.forward.proof`); null in manifests of earlier versions."""
+    """Way of computation (`lamini.forward.proof`); null in manifests of version 0.1.0."""
     refused_ways: dict[str, str] | None = None
     """Reason of refusal of each faster way; null: none was refused."""
 

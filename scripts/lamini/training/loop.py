@@ -10,9 +10,9 @@ import torch
 
 from lamini.errors import LaminiError, StopRequested
 from lamini.files import derive_seed
-from lamini.log import Progress as ProgressLog
+from lamini.log import Progress
 from lamini.students.token_cache import TokenCache
-from lamini.training.checkpoints import Checkpoints, Progress
+from lamini.training.checkpoints import Checkpoints, TrainingState
 from lamini.training.computation import Computation, Prepared
 from lamini.training.gradients import GradientSums
 from lamini.training.interrupts import StopSignals
@@ -85,41 +85,41 @@ class Trainer:
             LaminiError: when training diverges, or a checkpoint can't be written.
         """
         with StopSignals() as signals:
-            progress = self._begin()
-            saved_step, saved_at = progress.step, time.monotonic()
-            log = ProgressLog(
+            state = self._begin()
+            saved_step, saved_at = state.step, time.monotonic()
+            log = Progress(
                 self.plan.steps,
                 "steps",
-                progress.step,
+                state.step,
                 self._telemetry.line,
                 self._clock.seconds,
             )
             with log:
-                while not self._ended(progress):
-                    row = self.step(progress.step)
+                while not self._ended(state):
+                    row = self.step(state.step)
                     self._clock.tick()
-                    if self.plan.ends_epoch(progress.step):
+                    if self.plan.ends_epoch(state.step):
                         row = row.model_copy(update={"held_out_loss": self.held_out_loss()})
-                    progress.metrics.append(row)
-                    progress.step += 1
+                    state.metrics.append(row)
+                    state.step += 1
                     self._telemetry.record(row)
                     log.advance()
                     stop = self._ranks.any(signals.received is not None)
                     due = time.monotonic() - saved_at > 60 * self._recipe.save_minutes
                     if row.held_out_loss is not None:
-                        due |= self._best_step(progress) == progress.step
-                    ended = self._ended(progress)
+                        due |= self._best_step(state) == state.step
+                    ended = self._ended(state)
                     if stop or self._ranks.any(due) or ended:
-                        self._save(progress)
-                        saved_step, saved_at = progress.step, time.monotonic()
+                        self._save(state)
+                        saved_step, saved_at = state.step, time.monotonic()
                     if stop and not ended:
                         raise StopRequested(
                             f"stopped after step {saved_step} of {self.plan.steps}, which is"
                             " saved; run the same command to resume"
                         )
         self._telemetry.close()
-        self._keep_best(progress)
-        return progress.metrics
+        self._keep_best(state)
+        return state.metrics
 
     def clean_up(self) -> None:
         """Delete the checkpoints; call after the result is written."""
@@ -194,40 +194,40 @@ class Trainer:
         if step < self.plan.steps:
             self._ahead = step, self._prepared(step)
 
-    def _begin(self) -> Progress:
-        progress = self._checkpoints.load(self._parameters, self._optimizer)
-        if progress is not None:
-            self._scale.load_state(progress.scale)
-            return progress
+    def _begin(self) -> TrainingState:
+        state = self._checkpoints.load(self._parameters, self._optimizer)
+        if state is not None:
+            self._scale.load_state(state.scale)
+            return state
         first = StepMetrics.untrained(self.held_out_loss())
-        return Progress(step=0, metrics=[first], scale=self._scale.state())
+        return TrainingState(step=0, metrics=[first], scale=self._scale.state())
 
-    def _ended(self, progress: Progress) -> bool:
-        return progress.step == self.plan.steps or stops_early(progress.metrics, self._recipe)
+    def _ended(self, state: TrainingState) -> bool:
+        return state.step == self.plan.steps or stops_early(state.metrics, self._recipe)
 
-    def _best_step(self, progress: Progress) -> int | None:
+    def _best_step(self, state: TrainingState) -> int | None:
         """Step of the weights to keep so far; None if the last ones are kept."""
-        best = best_row(progress.metrics) if self._recipe.keep == "best" else None
+        best = best_row(state.metrics) if self._recipe.keep == "best" else None
         return best.step if best else None
 
-    def _save(self, progress: Progress) -> None:
-        progress.scale = self._scale.state()
-        optimizer = None if self._ended(progress) else self._optimizer
-        best = self._best_step(progress)
-        self._checkpoints.save(progress, self._parameters, optimizer, best)
+    def _save(self, state: TrainingState) -> None:
+        state.scale = self._scale.state()
+        optimizer = None if self._ended(state) else self._optimizer
+        best = self._best_step(state)
+        self._checkpoints.save(state, self._parameters, optimizer, best)
 
-    def _keep_best(self, progress: Progress) -> None:
+    def _keep_best(self, state: TrainingState) -> None:
         """Replace the weights by those of the best epoch if the recipe keeps them; log both."""
-        best = self._best_step(progress)
-        if best is not None and best != progress.step:
+        best = self._best_step(state)
+        if best is not None and best != state.step:
             self._checkpoints.load_best(self._parameters)
         if not self._ranks.first:
             return
-        if progress.step < self.plan.steps:
+        if state.step < self.plan.steps:
             logger.info(
                 "stopped early after step %d of %d: %d held-out losses in a row are not below the"
                 " lowest one",
-                progress.step,
+                state.step,
                 self.plan.steps,
                 self._recipe.patience,
             )

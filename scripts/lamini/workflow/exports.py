@@ -9,7 +9,7 @@ from lamini.settings.params.evaluation import CheckExport, ExportCtranslate2, Ex
 from lamini.workflow.dataset_params import DatasetParams
 
 
-class Exports(DatasetParams):
+class ExportParams(DatasetParams):
     """Exported files of the students (`exports`), and the params of their rules."""
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import Any
 
 from lamini.files import stable_hash
 from lamini.jobs.planned import changed_settings, list_changes
-from lamini.jobs.provenance import Record, read_record
+from lamini.jobs.provenance import ArtifactRecord, read_record
 from lamini.jobs.settings import comparable_settings, recorded_settings
 from lamini.paths import is_result
 
@@ -101,7 +101,7 @@ class _WhenPlanned(logging.Handler):
             self._function()
 
 
-def _change(record: Record, job: Any) -> str | None:
+def _change(record: ArtifactRecord, job: Any) -> str | None:
     """The differing settings or inputs of a finished job; None if there are none."""
     now, before = (
         recorded_settings(job.params),
@@ -112,7 +112,7 @@ def _change(record: Record, job: Any) -> str | None:
     read, reads = (
         {path for path in paths if is_result(path)} for paths in (record["inputs"], job.input)
     )
-    if read != reads and "job" in record:  # earlier versions recorded some inputs only
+    if read != reads and "job" in record:  # version 0.1.0 recorded some inputs only
         return f"{len(read - reads)} input files less, {len(reads - read)} more"
     return None
 

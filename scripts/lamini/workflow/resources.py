@@ -168,7 +168,7 @@ class Resources(TrainingTime):
     def model_memory(self, model: str, bytes_per_parameter: int, attempt: int) -> int:
         """Main memory in MiB of a job that loads a model; a retry gets half as much again.
 
-        For a model that is exported as an adapter, the base model in fp32 is included.
+        For a model that is exported as an adapter, its initialization in fp32 is included.
         """
         parameters = self.config.models[model].parameters
         lora = self._lora(model)

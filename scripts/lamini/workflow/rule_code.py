@@ -29,7 +29,7 @@ class RuleCode:
     """Recorded code of a rule's finished results."""
 
     code: str | None
-    """Digest of the code; None: an earlier version of the pipeline made the results and recorded no
+    """Digest of the code; None: version 0.1.0 of the pipeline made the results and recorded no
     digest."""
     modules: dict[str, str] = field(default_factory=dict)
     """Digests of the code's modules, to name the modules that an edit changed."""

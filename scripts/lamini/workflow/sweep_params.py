@@ -3,10 +3,10 @@
 from dataclasses import asdict
 
 from lamini.settings.params.students import FitSweep, SweepPoint
-from lamini.workflow.exports import Exports
+from lamini.workflow.exports import ExportParams
 
 
-class SweepParams(Exports):
+class SweepParams(ExportParams):
     """Params of rule `fit_sweep`."""
 
     def sweep_params(self, sweep: str) -> FitSweep:

@@ -68,17 +68,18 @@ class TrainingTime(SweepParams):
         definition, lengths = self.config.models[model], published_lengths()
         tokenizer = self.config.tokenizers[definition.tokenizer]
         sources = self.config.mixtures[definition.mixture].sources
-        samples = {source: self.source(source).samples for source in sources}
+        sample_counts = {source: self.source(source).samples for source in sources}
         turns = dict.fromkeys(sources, 1) | self.config.turns(definition.mixture)
-        conversations = sum(samples.values())
-        count = sum(n * turns[source] for source, n in samples.items())  # a pair for each answer
+        conversations = sum(sample_counts.values())
+        # A pair for each answer.
+        count = sum(n * turns[source] for source, n in sample_counts.items())
         ends = definition.architecture == "encoder-decoder"  # its prompts have an end token too
         if tokenizer.prompt_format == "chat":  # role markers, and the system message
             fixed = _CHAT_TOKENS + estimated_tokens((tokenizer.chat or Chat()).system or "")
         else:
             fixed = estimated_tokens(render_prompt(tokenizer.prompt_format, "")) + ends
         prompt = response = 0.0
-        for source, n in samples.items():
+        for source, n in sample_counts.items():
             mean, answers = lengths.get(source, lengths[""]), turns[source]
             before = answers * (answers - 1) // 2  # earlier turns are in the later prompts
             response += n * answers * mean.response

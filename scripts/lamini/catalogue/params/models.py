@@ -10,7 +10,7 @@ class Student(NamedModel):
 
     architecture: Literal["encoder-decoder", "decoder-only"]
     initialization: str
-    """Display name of the model that its weights start from."""
+    """Display name of its initialization."""
     learning_rate: float
 
 

@@ -17,7 +17,7 @@ from openai.types import Batch, BatchError
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
 from lamini.teacher.batch.harvest import Harvest, keep_answers, take_in
-from lamini.teacher.batch.journal import Journal, Record, reserving
+from lamini.teacher.batch.journal import BatchRecord, Journal, reserving
 from lamini.teacher.batch.lines import input_line, read_input
 from lamini.teacher.batch.open_batch import OpenBatch
 from lamini.teacher.batch.packer import Packer
@@ -180,7 +180,7 @@ class BatchDispatcher:
             for pending in requests:
                 pending.attempts += 1
             most = Cost.total(pending.most for pending in requests)
-            record = Record(
+            record = BatchRecord(
                 requests=len(requests),
                 attempt=requests[0].attempts,
                 prompt_tokens=round(sum(pending.prompt_tokens for pending in requests)),
@@ -203,7 +203,7 @@ class BatchDispatcher:
             self._created(record, found.id)
         return found is not None
 
-    def _created(self, record: Record, batch: str) -> None:
+    def _created(self, record: BatchRecord, batch: str) -> None:
         record.batch, record.state = batch, "created"
         self._journal.save()
 

@@ -23,7 +23,7 @@ _LONGEST_BATCH_SECONDS = 48 * 3600.0  # twice the API's window of 24 hours; olde
 
 
 @dataclass
-class Record:
+class BatchRecord:
     """One batch of this shard."""
 
     requests: int
@@ -73,21 +73,21 @@ class Journal:
         self.records = _read(self.path)
 
     @property
-    def open(self) -> list[Record]:
+    def open(self) -> list[BatchRecord]:
         """Batches that are not closed."""
         return [record for record in self.records if record.state != "closed"]
 
-    def input_path(self, record: Record) -> Path:
+    def input_path(self, record: BatchRecord) -> Path:
         """The input file of a batch: its requests and their keys."""
         return self._inputs / f"{record.token}.jsonl"
 
-    def plan(self, record: Record, lines: Iterable[bytes]) -> None:
+    def plan(self, record: BatchRecord, lines: Iterable[bytes]) -> None:
         """Write a new batch to disk, before it is uploaded."""
         self.write_input(record, lines)
         self.records.append(record)
         self.save()
 
-    def write_input(self, record: Record, lines: Iterable[bytes]) -> None:
+    def write_input(self, record: BatchRecord, lines: Iterable[bytes]) -> None:
         """Write the input file of a batch."""
         with atomic_writer(self.input_path(record), "wb") as handle:
             handle.writelines(lines)
@@ -96,7 +96,7 @@ class Journal:
         """Write all records and sync them to disk."""
         write_json(self.path, {"batches": [dataclasses.asdict(record) for record in self.records]})
 
-    def close(self, record: Record, outcome: str, answered: int = 0) -> None:
+    def close(self, record: BatchRecord, outcome: str, answered: int = 0) -> None:
         """Mark a batch as closed and remove its input file."""
         record.state, record.outcome, record.answered = "closed", outcome, answered
         self.save()
@@ -153,12 +153,12 @@ def reserving(ledger: Path) -> Iterator[None]:
         yield
 
 
-def _read(path: Path) -> list[Record]:
+def _read(path: Path) -> list[BatchRecord]:
     if not path.exists():
         return []
     value: Any = read_json(path)
     try:
-        return [Record(**record) for record in value["batches"]]
+        return [BatchRecord(**record) for record in value["batches"]]
     except (KeyError, TypeError) as error:
         raise LaminiError(
             f"{path}: not a journal of batches ({error}); restore it from a copy, or remove it to"

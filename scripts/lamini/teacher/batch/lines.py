@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lamini.teacher.completions import Completion, parse_json
+from lamini.teacher.completions import Completion, parse_body
 from lamini.teacher.pending import PendingRequest
 from lamini.teacher.replies import RetryableError, read_reply
 from lamini.teacher.request import body_digest
@@ -44,7 +44,7 @@ def read_output(raw: bytes) -> tuple[dict[str, dict[str, Any]], bool]:
     for line in raw.split(b"\n"):  # not splitlines: a body may contain other line ends
         if not line.strip():
             continue
-        row = parse_json(line)
+        row = parse_body(line)
         if not isinstance(row, dict) or not isinstance(row.get("custom_id"), str):
             whole = False
         else:

@@ -7,7 +7,7 @@ from openai.types import Batch
 
 from lamini.log import LINE_EVERY_SECONDS, duration
 from lamini.settings.teacher import Price
-from lamini.teacher.batch.journal import Record
+from lamini.teacher.batch.journal import BatchRecord
 from lamini.teacher.money import Cost, Spending
 
 logger = logging.getLogger("lamini")
@@ -21,7 +21,7 @@ class OpenBatch:
         bodies: digest of each request's body, by request key.
     """
 
-    def __init__(self, record: Record, bodies: dict[str, str]) -> None:
+    def __init__(self, record: BatchRecord, bodies: dict[str, str]) -> None:
         self.record, self.bodies = record, bodies
         self.status = ""
         """Status in the API's latest reply; empty before the first one."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lamini.errors import LaminiError
 from lamini.settings.teacher import Teacher
-from lamini.teacher.batch.journal import Journal, Record, open_cost
+from lamini.teacher.batch.journal import BatchRecord, Journal, open_cost
 from lamini.teacher.batch.lines import input_line
 from lamini.teacher.money import Budget, Cost, results_folder
 from lamini.teacher.pending import PendingRequest
@@ -37,7 +37,7 @@ class Packer:
         self._most_tokens = min(self._most_tokens, account_limit / self._jobs)
 
     def take(
-        self, queue: deque[PendingRequest], open_records: Sequence[Record]
+        self, queue: deque[PendingRequest], open_records: Sequence[BatchRecord]
     ) -> list[PendingRequest]:
         """Remove the next batch's requests from the queue.
 

@@ -1,7 +1,8 @@
 """The rating protocols, as shown to people and sent to the judge: levels, criteria and examples.
 
-The paper uses self-instruct's protocol of four levels, with one example per level (Appendix C,
-Table 7). `PAPER` quotes it; `OWN` has the same levels in this project's words, with house rules.
+The paper uses self-instruct's rating protocol of four levels, with one example per level
+(Appendix C, Table 7). `PAPER` quotes it; `OWN` has the same levels in this project's words, with
+house rules.
 """
 
 from dataclasses import dataclass
@@ -19,15 +20,15 @@ class Level:
 
     name: str
     gist: str
-    """Two words for narrow screens; the same in both protocols."""
+    """Two words for narrow screens; the same in both rating protocols."""
     criterion: str
     example: str
-    """Answer to the protocol's `example_instruction`."""
+    """Answer to the rating protocol's `example_instruction`."""
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class RatingProtocolText:
     """The four levels in one wording."""
 
     version: str
@@ -46,7 +47,7 @@ class Protocol:
         return "\n".join(lines)
 
 
-OWN = Protocol(
+OWN = RatingProtocolText(
     version="own/1",
     levels=(
         Level(
@@ -93,7 +94,7 @@ OWN = Protocol(
 )
 
 # Quoted from Table 7, with "Minor" where "Mirror errors" is printed.
-PAPER = Protocol(
+PAPER = RatingProtocolText(
     version="paper/1",
     levels=(
         Level(
@@ -152,7 +153,7 @@ PAPER = Protocol(
     source="Text of Appendix C, Table 7, of LaMini-LM (arXiv 2304.14402).",
 )
 
-PROTOCOLS: "dict[RatingProtocol, Protocol]" = {"paper": PAPER, "own": OWN}
+RATING_PROTOCOLS: "dict[RatingProtocol, RatingProtocolText]" = {"paper": PAPER, "own": OWN}
 
 SKIP_REASONS = (
     "I do not know the language",
