@@ -75,8 +75,8 @@ def measure_dataset(
         )
         for text in TEXTS
     }
-    found, tokens, readable = Quality(), TokenSums(), Readability()
-    histograms: dict[tuple[str, str], Integers] = {}
+    found, readable = Quality(), Readability()
+    tokens, histograms = TokenSums(), Histograms()
     columns = [*TEXTS, "flags"]
     # Splitting and counting words releases the GIL, so there is one thread per column.
     with Progress(facts.rows, "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
@@ -84,10 +84,8 @@ def measure_dataset(
             for text in TEXTS:
                 counted = counter.count(batch[text])
                 tokens.add(source, text, counted)
+                histograms.add(source, text, counted)
                 readable.add(source, batch[text])
-                bins = np.searchsorted(_BOUNDS, counted, side="right") - 1
-                histogram = np.bincount(bins, minlength=len(_BOUNDS))
-                histograms[source, text] = histograms.get((source, text), 0) + histogram
             texts = (batch[text] for text in TEXTS)
             deque(pool.map(LexicalDiversity.add, lexical.values(), repeat(source), texts), 0)
             found.add(source, batch)
@@ -97,7 +95,7 @@ def measure_dataset(
     write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings.symbols))
     write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts.mixture, rows, diverse))
     write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
-    write_csv(lengths, LENGTH_COLUMNS, _lengths(rows, histograms))
+    write_csv(lengths, LENGTH_COLUMNS, histograms.rows(rows))
     write_csv(readability, READABILITY_COLUMNS, readable.rows(facts))
 
 
@@ -117,6 +115,35 @@ class TokenSums:
         parts = [self._sums[s, text] for s in sources if (s, text) in self._sums]
         count, total, squares = map(int, sum(parts, np.zeros(3, np.int64)))
         return total, MeanWithMargin(total / count if count else 0.0, margin(count, total, squares))
+
+
+class Histograms:
+    """Histograms of text lengths in tokens, by source and text (`instruction`, `response`)."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], Integers] = {}
+
+    def add(self, source: str, text: str, lengths: Integers) -> None:
+        """Add the lengths of texts, in tokens."""
+        bins = np.searchsorted(_BOUNDS, lengths, side="right") - 1
+        counts = np.bincount(bins, minlength=len(_BOUNDS))
+        self._counts[source, text] = self._counts.get((source, text), 0) + counts
+
+    def rows(self, pairs: Mapping[str, int]) -> list[Row]:
+        """Rows in `LENGTH_COLUMNS`, of each text up to the longest one.
+
+        Args:
+            pairs: number of pairs of each source; one without pairs has no rows.
+        """
+        lines: list[Row] = []
+        for source in (name for name, count in pairs.items() if count):
+            for text in TEXTS:
+                counts = np.trim_zeros(self._counts[source, text], "b")
+                lines += [
+                    (source, text, int(first), int(count))
+                    for first, count in zip(_BOUNDS, counts, strict=False)
+                ]
+        return lines
 
 
 def statistics_rows(
@@ -141,19 +168,6 @@ def statistics_rows(
             for cell in (total, mean if count else None, half)
         )
         lines.append([name, symbol, count, *cells])
-    return lines
-
-
-def _lengths(rows: Mapping[str, int], histograms: Mapping[tuple[str, str], Integers]) -> list[Row]:
-    """Rows of the histograms, each up to its longest text."""
-    lines: list[Row] = []
-    for source in (name for name, count in rows.items() if count):
-        for text in TEXTS:
-            counts = np.trim_zeros(histograms[source, text], "b")
-            lines += [
-                (source, text, int(first), int(count))
-                for first, count in zip(_BOUNDS, counts, strict=False)
-            ]
     return lines
 
 

@@ -104,31 +104,30 @@ def describe_dataset(
     with_personal = sum(int(row["with_personal_data"]) for row in personal)
     dropped = sum(counts.dropped.total() for counts in facts.sources.values())
     repeated = sum(int(near[f"near_duplicates{of}"]) for of in ("", "_of_other_sources"))
+    text = _TEXT.format(
+        name=name,
+        open=_OPEN,
+        rows=facts.rows,
+        source_count=len(facts.sources),
+        sources="\n".join(_source_lines(facts, settings.licenses)),
+        refusals=_number(flags["refusals"]),
+        truncated=_number(flags["truncated"]),
+        duplicates=_number(flags["duplicate_instructions"]),
+        near=f"{repeated:,}",
+        unreadable=f"{float(read['without_words_percent']):.2f}",
+        damaged=f"{float(read['damaged_percent']):.2f}",
+        personal=_personal(personal, with_personal),
+        made=made_text(facts),
+        dropped=f"{dropped:,}",
+        contaminated=_number(shared[f"examples_{words}"]),
+        examples=_number(shared["examples"]),
+        words=words,
+        sha256=facts.sha256,
+        bytes=facts.bytes,
+        license=facts.settings.license,
+    )
     with atomic_writer(datasheet) as handle:
-        handle.write(
-            _TEXT.format(
-                name=name,
-                open=_OPEN,
-                rows=facts.rows,
-                source_count=len(facts.sources),
-                sources="\n".join(_source_lines(facts, settings.licenses)),
-                refusals=_number(flags["refusals"]),
-                truncated=_number(flags["truncated"]),
-                duplicates=_number(flags["duplicate_instructions"]),
-                near=f"{repeated:,}",
-                unreadable=f"{float(read['without_words_percent']):.2f}",
-                damaged=f"{float(read['damaged_percent']):.2f}",
-                personal=_personal(personal, with_personal),
-                made=made_text(facts),
-                dropped=f"{dropped:,}",
-                contaminated=_number(shared[f"examples_{words}"]),
-                examples=_number(shared["examples"]),
-                words=words,
-                sha256=facts.sha256,
-                bytes=facts.bytes,
-                license=facts.settings.license,
-            )
-        )
+        handle.write(text)
     write_json(metadata, croissant(facts, COLUMNS, with_personal))
 
 

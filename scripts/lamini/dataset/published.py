@@ -95,19 +95,7 @@ def import_published(
         others = _split(_batches(published), spools, _schema(published), ids)
         for source, places in ids.colliding().items():
             check_shards(_ids_of(published, source, places))
-        missing = [source for source, path in spools.items() if not path.exists()]
-        if missing:
-            raise LaminiError(
-                f"the published data has no rows of {', '.join(missing)}; it has"
-                f" {', '.join(sorted(others)) or 'no other sources'};"
-                f" check `mixtures.{settings.mixture}.sources` and `published`"
-            )
-        if others:
-            logger.warning(
-                "left out: rows of sources that are not in mixture %s: %s",
-                settings.mixture,
-                ", ".join(f"{source!r} ({rows:,})" for source, rows in others.items()),
-            )
+        _check_sources(spools, others, settings.mixture)
         with (
             atomic_writer(dataset, "wb") as handle,
             # All that was published is kept, so that the counts are the paper's.
@@ -126,6 +114,22 @@ def import_published(
         card=card,
         settings=settings,
     )
+
+
+def _check_sources(spools: Mapping[str, Path], others: Mapping[str, int], mixture: str) -> None:
+    """Refuse data without rows of a source of the mixture; name the sources that are left out."""
+    if missing := [source for source, path in spools.items() if not path.exists()]:
+        raise LaminiError(
+            f"the published data has no rows of {', '.join(missing)}; it has"
+            f" {', '.join(sorted(others)) or 'no other sources'};"
+            f" check `mixtures.{mixture}.sources` and `published`"
+        )
+    if others:
+        logger.warning(
+            "left out: rows of sources that are not in mixture %s: %s",
+            mixture,
+            ", ".join(f"{source!r} ({rows:,})" for source, rows in others.items()),
+        )
 
 
 def _batches(published: Published) -> Iterator[tuple[Path, pa.Table]]:

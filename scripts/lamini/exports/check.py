@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import answer_prompts
+from lamini.evaluation.data import DataFacts
 from lamini.evaluation.decoding import Decoding
 from lamini.evaluation.evaluate import load_language_model, run_task
 from lamini.evaluation.generation import Generator
@@ -35,6 +36,9 @@ from lamini.forward.own import position_limits
 from lamini.log import Progress
 from lamini.settings.exports import GgufType
 from lamini.settings.params.evaluation import CheckExport
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
 
 logger = logging.getLogger("lamini")
 Opener = Callable[[int], AbstractContextManager[Runtime]]
@@ -63,33 +67,27 @@ def check_export(
     Raises:
         LaminiError: if the file can't be run, or the checkpoint's result is of other requests.
     """
-    exported, evaluated = Path(exported), settings.model
-    ((name, task),) = settings.tasks.items()
-    evaluation = settings.evaluation.model_copy(update={"precision": "fp32"})
-    built, facts = build_tasks(name, task, evaluation.protocol, evaluation.mirror)
-    check_tasks(built, task, evaluation.mirror, evaluation.limit)
-    if any(task.OUTPUT_TYPE == "generate_until" for task in built.values()):
-        raise LaminiError(f"exports.task: {name} generates texts; name a task with choices")
+    exported = Path(exported)
+    name, tasks, data = _task_with_choices(settings)
     gguf = settings.type in get_args(GgufType)
 
     def opened(room: int) -> AbstractContextManager[Runtime]:
         return LlamaCpp(exported, room, threads) if gguf else CTranslate2(exported.parent, threads)
 
-    model = load_language_model(evaluated, evaluation)
+    evaluation = settings.evaluation.model_copy(update={"precision": "fp32"})
+    model = load_language_model(settings.model, evaluation)
     counts = _compare_answers(model, Path(instructions), settings, opened)
     scorer = FileScorer(opened, position_limits(model.model)[1] if gguf else None)
     model.scorer = scorer
-    result, *_ = run_task(model, name, built, facts, settings)
+    result, *_ = run_task(model, name, tasks, data, settings)
     before = EvaluationResult.read(score)
     if result.requests_hash != before.requests_hash:
         raise LaminiError(f"{score}: is of other requests; delete it and run the command again")
-    package = "xllamacpp" if gguf else "ctranslate2"
-    folder = exported if gguf else exported.parent
     made = ExportCheck(
-        model=evaluated.model,
+        model=settings.model.model,
         type=settings.type,
-        program=f"{'llama.cpp' if gguf else 'CTranslate2'} ({package} {version(package)})",
-        file=exported.name if gguf else f"{folder.name}/{exported.name}",
+        program=_program(gguf),
+        file=exported.name if gguf else f"{exported.parent.name}/{exported.name}",
         sha256=sha256_file(exported),
         bytes=_size(exported),
         task=name,
@@ -111,6 +109,25 @@ def check_export(
         made.change,
         name,
     )
+
+
+def _task_with_choices(
+    settings: CheckExport,
+) -> tuple[str, dict[str, "ConfigurableTask"], DataFacts]:
+    """Key of the task, its tasks in lm-eval, and the facts of their examples."""
+    ((name, task),) = settings.tasks.items()
+    evaluation = settings.evaluation
+    built, data = build_tasks(name, task, evaluation.protocol, evaluation.mirror)
+    check_tasks(built, task, evaluation.mirror, evaluation.limit)
+    if any(task.OUTPUT_TYPE == "generate_until" for task in built.values()):
+        raise LaminiError(f"exports.task: {name} generates texts; name a task with choices")
+    return name, built, data
+
+
+def _program(gguf: bool) -> str:
+    """The program that runs a file, with its package and version."""
+    name, package = ("llama.cpp", "xllamacpp") if gguf else ("CTranslate2", "ctranslate2")
+    return f"{name} ({package} {version(package)})"
 
 
 def _size(exported: Path) -> int:

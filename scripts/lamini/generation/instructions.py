@@ -22,6 +22,7 @@ from lamini.generation.shard import Shard, ShardSettings
 from lamini.generation.topics import read_topics
 from lamini.log import Progress
 from lamini.settings.params.generation import GenerateInstructions
+from lamini.settings.sources import InstructionGeneration
 from lamini.settings.teacher import Teacher
 from lamini.teacher.ledger import ledger_path
 from lamini.teacher.request import Request
@@ -62,39 +63,24 @@ def generate_instructions(
     """
     wanted = ShardSettings.from_params(settings, shard)
     ledger = ledger_path(instructions)
-    generation = wanted.generation
-    with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(
-            contextlib.closing(
-                PromptPool(
-                    prompts,
-                    max_characters=generation.max_example_characters,
-                    minimum=generation.examples_per_request,
-                    by_subset=generation.same_subset,
-                )
-            )
-        )
+    job = f"generate_instructions {wanted.source}/{shard}"
+    with contextlib.closing(_prompt_pool(prompts, wanted.generation)) as pool:
         maker = PromptMaker(
             PromptTemplate(wanted.requests.prompt),
             pool,
             read_topics(topics[0]) if topics else [],
-            generation,
+            wanted.generation,
             place=(wanted.seed, wanted.source, shard),
         )
-        log = stack.enter_context(_compressed_jsonl(rejects))
-        session = stack.enter_context(
-            open_teacher(
-                teacher,
-                ledger,
-                other_ledgers(ledger),
-                job=f"generate_instructions {wanted.source}/{shard}",
-            )
-        )
-        result = Shard(wanted, log)
-        with Progress(wanted.count, "instructions", details=session.status) as progress:
-            while size := result.next_round():
-                _ask_round(session, maker, result, size, progress)
-        result.check(rejects)
+        with (
+            _compressed_jsonl(rejects) as log,
+            open_teacher(teacher, ledger, other_ledgers(ledger), job=job) as session,
+        ):
+            result = Shard(wanted, log)
+            with Progress(wanted.count, "instructions", details=session.status) as progress:
+                while size := result.next_round():
+                    _ask_round(session, maker, result, size, progress)
+            result.check(rejects)
     write_jsonl(instructions, result.rows)
     result.report(pool).write(report)
     return {"ledger": str(ledger)}
@@ -107,6 +93,16 @@ def other_ledgers(ledger: Path) -> list[Path]:
         p for ending in ("", ".zst") for p in ledger.parent.glob(f"[!.]*.ledger.jsonl{ending}")
     ]
     return sorted(path for path in found if path.name.removesuffix(".zst") != name)
+
+
+def _prompt_pool(prompts: Path, generation: InstructionGeneration) -> PromptPool:
+    """The prompts that may be shown as examples."""
+    return PromptPool(
+        prompts,
+        max_characters=generation.max_example_characters,
+        minimum=generation.examples_per_request,
+        by_subset=generation.same_subset,
+    )
 
 
 @contextlib.contextmanager

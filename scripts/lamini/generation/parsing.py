@@ -115,22 +115,13 @@ def parse_examples(
     parsed.rejects += [Reject("thought", thought.strip()) for thought in answer.thoughts]
     if answer.other_turns:
         parsed.rejects.append(Reject("chat_marker", answer.other_turns))
-    if isinstance(label, Json):
-        found = _json_chunks(answer.text, label, parsed)
-    else:
-        found = chunks(answer.text, label)
-        if not found and (_WORD.search(answer.text) or not parsed.rejects):
-            _reject_answer(answer.text, "no_label", parsed)
+    found = _chunks(answer.text, label, parsed)
     copies = {_copy_key(example) for example in (*shown, *also_shown)}
     sentences = _own_sentences(prompt, shown)
-    cut: Reason | None = "truncated" if truncated else None
-    if answer.other_turns is not None:
-        cut = "chat_marker"
-    for number, chunk in enumerate(found):
+    for number, chunk in enumerate(found, start=1):
         instruction, reason = _read(chunk, shown, max_characters)
-        is_last = number == len(found) - 1
-        if reason is None and is_last and not chunk.closed and cut is not None:
-            reason = None if cut == "chat_marker" and _ENDED.search(chunk.text) else cut
+        if reason is None and number == len(found):
+            reason = _cut_reason(chunk, answer, truncated)
         if reason is None and (
             _copy_key(instruction) in copies or _is_echo(instruction, sentences)
         ):
@@ -140,6 +131,25 @@ def parse_examples(
         else:
             parsed.rejects.append(Reject(reason, chunk.text.strip()))
     return parsed
+
+
+def _chunks(text: str, label: re.Pattern[str] | Json, parsed: Parsed) -> list[Chunk]:
+    """The texts of an answer that may be instructions; adds other rejects to `parsed`."""
+    if isinstance(label, Json):
+        return _json_chunks(text, label, parsed)
+    found = chunks(text, label)
+    if not found and (_WORD.search(text) or not parsed.rejects):
+        _reject_answer(text, "no_label", parsed)
+    return found
+
+
+def _cut_reason(chunk: Chunk, answer: SplitAnswer, truncated: bool) -> Reason | None:
+    """The reason to reject the last text of an answer, if the answer was cut inside it."""
+    if chunk.closed:
+        return None
+    if answer.other_turns is not None:
+        return None if _ENDED.search(chunk.text) else "chat_marker"
+    return "truncated" if truncated else None
 
 
 def _json_chunks(text: str, form: Json, parsed: Parsed) -> list[Chunk]:

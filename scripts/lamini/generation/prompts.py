@@ -22,6 +22,7 @@ from lamini.log import Progress
 from lamini.settings.params.generation import PreparePrompts
 from lamini.settings.sources import SeedData
 
+logger = logging.getLogger("lamini")
 _LISTED_REJECTS = 1000
 _PROGRESS_EVERY = 1000
 
@@ -45,18 +46,12 @@ def prepare_prompts(
     Raises:
         LaminiError: the collection cannot be read, or no row gives a prompt.
     """
-    seeds, sample_count, seed = settings.seeds, settings.samples, settings.seed
+    seeds, samples = settings.seeds, settings.samples
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     places: list[dict[str, str | int]] = []
-    rows: Iterable[PromptRow] = _read(seeds, counts, rejected, places)
-    # One seed for all sources of a collection: the prompts of its generated source are then also
-    # sampled by its original source, if that has as many samples or more.
-    if seeds.max_per_subset is not None:
-        rows = _sample_subsets(rows, seeds.max_per_subset, seed)
-    if sample_count is not None:
-        rows = _sample(_counted(rows, counts, "subset_limit"), sample_count, seed)
     kept: Counter[str] = Counter()
+    rows = _sampled(_read(seeds, counts, rejected, places), settings, counts)
     total = write_jsonl(prompts, _by_subset(rows, kept))
     if total == 0:
         raise LaminiError(
@@ -65,13 +60,9 @@ def prepare_prompts(
             " `seeds.format`, or write the prompts to the columns that this one reads"
         )
     for reason, count in sorted(rejected.items()):
-        logging.getLogger("lamini").warning(
-            "%s: %d rows rejected: %s", _origin(seeds), count, reason
-        )
-    if sample_count is not None and total < sample_count:
-        logging.getLogger("lamini").warning(
-            "%s: only %d prompts for %d samples", _origin(seeds), total, sample_count
-        )
+        logger.warning("%s: %d rows rejected: %s", _origin(seeds), count, reason)
+    if samples is not None and total < samples:
+        logger.warning("%s: only %d prompts for %d samples", _origin(seeds), total, samples)
     left = {
         "rows": counts["rows"],
         "readable": counts["readable"],
@@ -140,6 +131,22 @@ def _read(
             yield found
         progress.total = counts["rows"]
         progress.advance(counts["rows"] - progress.done)
+
+
+def _sampled(
+    rows: Iterable[PromptRow], settings: PreparePrompts, counts: Counter[str]
+) -> Iterable[PromptRow]:
+    """The rows that the limit per subset and the number of samples leave.
+
+    If there is such a number, the rows before it are counted as `subset_limit`.
+    """
+    # One seed for all sources of a collection: the prompts of its generated source are then also
+    # sampled by its original source, if that has as many samples or more.
+    if settings.seeds.max_per_subset is not None:
+        rows = _sample_subsets(rows, settings.seeds.max_per_subset, settings.seed)
+    if settings.samples is not None:
+        rows = _sample(_counted(rows, counts, "subset_limit"), settings.samples, settings.seed)
+    return rows
 
 
 def _counted(rows: Iterable[PromptRow], counts: Counter[str], stage: str) -> Iterator[PromptRow]:

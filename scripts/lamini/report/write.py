@@ -100,30 +100,22 @@ def write_report(
     drawn = [
         _figure(*files, projection, settings, making) for files in zip(figures, data, strict=True)
     ]
-    by_task = overview.task_rows(shown["by_task"])
+    answered = write_answers(answers, next(iter(ratings), None), settings, answers_page)
     text = render(
         "page.html.jinja",
         params=settings,
         paper_teacher=PAPER_TEACHER,
         sections=_sections(shown, {figure["name"]: figure for figure in drawn}),
-        result=overview.result(shown["averages"]),
-        differing=overview.differing_tasks(by_task),
-        anchors={row.task: task_anchor(row.task, settings) for row in by_task},
-        compared=any(row.compared for row in by_task),
+        **_first_screen(shown, settings),
         tasks=task_parts(shown["by_task"], shown["task_scores"], settings),
         cleaned=shown["clean_scores"]["anchor"] if "clean_scores" in shown else None,
-        agreement=overview.agreement(shown["reproduction"]),
-        acceptance=summary_of(shown.get("acceptance")),
-        improvements=summary_of(shown.get("reproduced_improvement")),
-        costs=overview.costs(shown["cost"]),
-        asked=overview.asked(shown["generation"]) if "generation" in shown else None,
         manifest=DatasetManifest.read(manifest),
         topics=[read_json(path) for path in topics],
         summaries={
             study: overview.summary_line(RatingSummary.read(path))
             for study, path in zip(settings.studies, summaries, strict=True)
         },
-        answered=write_answers(answers, next(iter(ratings), None), settings, answers_page),
+        answered=answered,
         answers_page=Path(answers_page).name,
         lineage=making,
         stages=stages.stages(making),
@@ -134,6 +126,22 @@ def write_report(
     )
     with atomic_writer(page) as handle:
         handle.write(text)
+
+
+def _first_screen(tables: Mapping[str, ShownTable], params: ReportParams) -> dict[str, object]:
+    """Values of the first screen: the result, its agreement with the paper, and the costs."""
+    by_task = overview.task_rows(tables["by_task"])
+    return {
+        "result": overview.result(tables["averages"]),
+        "differing": overview.differing_tasks(by_task),
+        "anchors": {row.task: task_anchor(row.task, params) for row in by_task},
+        "compared": any(row.compared for row in by_task),
+        "agreement": overview.agreement(tables["reproduction"]),
+        "acceptance": summary_of(tables.get("acceptance")),
+        "improvements": summary_of(tables.get("reproduced_improvement")),
+        "costs": overview.costs(tables["cost"]),
+        "asked": overview.asked(tables["generation"]) if "generation" in tables else None,
+    }
 
 
 def _table(path: Path, lineage: Lineage) -> ShownTable:

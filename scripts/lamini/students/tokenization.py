@@ -61,7 +61,8 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     tokenizer = load_tokenizer(location.path, location.revision, pad_token=settings.pad_token)
     pairs = _read_pairs(dataset)
     chat = None if settings.chat is None else chat_format(tokenizer, settings.chat)
-    _check_chat(dataset, chat, MESSAGES in pairs.columns, settings)
+    has_turns = MESSAGES in pairs.columns
+    _check_chat(dataset, chat, has_turns, settings)
     folder = Path(manifest).parent
     folder.mkdir(parents=True, exist_ok=True)
     problems: dict[int, str] = {}
@@ -75,7 +76,7 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
     token_type = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
     boundaries = _write_tokens(folder, parts, token_type, len(pairs))
     count = (len(boundaries) - 1) // 2
-    _write_rows(folder, rows if MESSAGES in pairs.columns else None)
+    _write_rows(folder, rows if has_turns else None)
     empty = _without_response(pairs, rows)
     if len(empty) == count:
         raise LaminiError(f"{dataset}: none of its {len(pairs)} pairs has a response")
@@ -87,7 +88,7 @@ def tokenize_pairs(*, dataset: str | Path, manifest: str | Path, settings: Token
         folder,
         {
             "pairs": count,
-            **({"conversations": len(pairs)} if MESSAGES in pairs.columns else {}),
+            **({"conversations": len(pairs)} if has_turns else {}),
             "unusable": len(unusable),
             "dataset_sha256": sha256_file(dataset),
             "prompt_format": settings.prompt_format,

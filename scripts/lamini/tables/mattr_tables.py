@@ -11,6 +11,10 @@ from lamini.tables.published import number, read_csv
 from lamini.tables.row_records import source_files
 from lamini.tables.table import Cell, Table, text_cell
 
+_Words = tuple[str, str, str]
+"""A reading as the table names it: tokens, case, and how texts are combined."""
+_Reading = list[dict[str, str]]
+"""Records of one reading: of the sources in the table's order, then of the whole dataset."""
 _TOKENS = {
     "words_and_punctuation": "words and punctuation marks",
     "words": "words without punctuation",
@@ -79,34 +83,18 @@ def mattr_readings_table(published: Path, readings: Path, params: MattrReadingsP
     measured = {record["instruction_source"] for record in records}
     sources = [source for source in params.sources if source in measured]
     rows: list[list[Cell]] = []
-    notes = []
+    notes: list[str] = []
     for text in ("instruction", "response"):
         target = _Published(by_source, sources, text)
-        names = [text_cell(text), text_cell("published"), text_cell(None), text_cell(None)]
-        rows.append([*names, *target.cells(), Cell(None), Cell(None)])
-        differences = {}
-        here = (record for record in records if record["text"] == text)
-        for key, found in groupby(here, lambda r: (r["tokens"], r["lower_case"], r["texts"])):
-            values = {record["instruction_source"]: record for record in found}
-            ordered = [values[name] for name in (*sources, params.mixture)]
-            words = (_TOKENS[key[0]], "lower" if key[1] == "1" else "as written", _SHORT[key[2]])
-            difference, half = target.difference(ordered[:-1])
-            rows.append(
-                [
-                    text_cell(text),
-                    *map(text_cell, words),
-                    *(Cell(number(record["mattr"]), ours=True, digits=2) for record in ordered),
-                    Cell(target.excess([number(r["mattr"]) for r in ordered]), True, digits=2),
-                    Cell(difference, ours=True, digits=2),
-                    Cell(half, ours=True, digits=2),
-                ]
-            )
-            if difference is not None:
-                error = "unknown" if half is None else f"{half:.2f}"
-                differences[f"{', '.join(words)} ({difference:.2f}, ± {error})"] = difference
-        if differences:
-            closest = min(differences, key=lambda name: differences[name])
-            notes.append(f"Closest to the published {text}s: {closest}.")
+        here = [record for record in records if record["text"] == text]
+        found = _readings(here, [*sources, params.mixture])
+        title = map(text_cell, (text, "published", None, None))
+        rows.append([*title, *target.cells(), Cell(None), Cell(None)])
+        rows += [
+            [*map(text_cell, (text, *words)), *target.compared_cells(reading)]
+            for words, reading in found.items()
+        ]
+        notes += _closest(text, found, target)
     return Table(
         columns=[
             *("Text", "Tokens", "Case", "Texts"),
@@ -123,6 +111,32 @@ def mattr_readings_table(published: Path, readings: Path, params: MattrReadingsP
             " half the 95 % interval of its sampling error.",
         ],
     )
+
+
+def _readings(records: list[dict[str, str]], sources: list[str]) -> dict[_Words, _Reading]:
+    """The readings of one text, in the order of their records.
+
+    Args:
+        records: records of this text.
+        sources: names of the sources in each reading, then of the whole dataset.
+    """
+    readings = {}
+    for key, found in groupby(records, lambda r: (r["tokens"], r["lower_case"], r["texts"])):
+        values = {record["instruction_source"]: record for record in found}
+        words = (_TOKENS[key[0]], "lower" if key[1] == "1" else "as written", _SHORT[key[2]])
+        readings[words] = [values[source] for source in sources]
+    return readings
+
+
+def _closest(text: str, readings: dict[_Words, _Reading], target: "_Published") -> list[str]:
+    """A note on the reading with the smallest difference; none without published values."""
+    differences = [(*target.difference(reading), words) for words, reading in readings.items()]
+    known = [(mean, half, words) for mean, half, words in differences if mean is not None]
+    if not known:
+        return []
+    mean, half, words = min(known, key=lambda difference: difference[0])
+    error = "unknown" if half is None else f"{half:.2f}"
+    return [f"Closest to the published {text}s: {', '.join(words)} ({mean:.2f}, ± {error})."]
 
 
 class _Published:
@@ -144,6 +158,12 @@ class _Published:
         values = [Cell(value, digits=2) for value in self._values]
         return [*values, Cell(self.excess(self._values), digits=2)]
 
+    def compared_cells(self, reading: _Reading) -> list[Cell]:
+        """The values of a reading, D_ALL's excess over its sources, and their difference."""
+        values = [number(record["mattr"]) for record in reading]
+        compared = (*values, self.excess(values), *self.difference(reading))
+        return [Cell(value, ours=True, digits=2) for value in compared]
+
     def excess(self, values: Sequence[float | None]) -> float | None:
         """Last value minus the others' mean, weighted by tokens; None if one is missing."""
         pairs = [
@@ -156,9 +176,9 @@ class _Published:
         total = sum(tokens for _, tokens in pairs)
         return values[-1] - sum(value * tokens for value, tokens in pairs) / total
 
-    def difference(self, records: list[dict[str, str]]) -> tuple[float | None, float | None]:
+    def difference(self, reading: _Reading) -> tuple[float | None, float | None]:
         """Mean absolute difference of the sources, and half the width of its 95 % interval."""
-        pairs = list(zip(records, self._values, strict=False))
+        pairs = list(zip(reading[:-1], self._values, strict=False))
         apart = [abs(float(r["mattr"]) - value) for r, value in pairs if value is not None]
         halves = [number(record["margin"]) for record, value in pairs if value is not None]
         known = [half for half in halves if half is not None]

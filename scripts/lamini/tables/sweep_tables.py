@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.sweeps import SweepTableParams
 from lamini.evaluation.comparison import LEVEL
-from lamini.sweeps.facts import HeldBack, SweepFacts
+from lamini.sweeps.facts import Compared, HeldBack, SweepFacts
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.row_records import trained_files
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
@@ -159,30 +159,9 @@ def compared_table(fitted: Path, params: SweepTableParams) -> Table:
     """
     facts = SweepFacts.read(fitted)
     footnotes = Footnotes("the second student")
-    rows = []
-    for pair in facts.compared:
-        names = [params.label(group) for group in (pair.first, pair.second)]
-        beats = pair.p_holm is not None and pair.p_holm < LEVEL
-        rows.append(
-            [
-                *map(text_cell, names),
-                Cell(
-                    pair.difference,
-                    ours=True,
-                    digits=1,
-                    bold=beats,
-                    signed=True,
-                    suffix=footnotes.suffix(" against ".join(names), pair.differing),
-                ),
-                text_cell(signed_interval(pair.interval)),
-                Cell(pair.p_value, ours=True, digits=4),
-                Cell(pair.p_holm, ours=True, digits=4),
-                Cell(pair.seed_deviation, ours=True, digits=2),
-                Cell(pair.example_error, ours=True, digits=2),
-            ]
-        )
-    tested = [pair for pair in facts.compared if pair.p_holm is not None]
-    beating = sum(pair.p_holm < LEVEL for pair in tested if pair.p_holm is not None)
+    rows = [_compared_row(pair, params, footnotes) for pair in facts.compared]
+    tested = sum(pair.p_holm is not None for pair in facts.compared)
+    beating = sum(map(_beats, facts.compared))
     largest = max(size.samples for size in facts.sizes)
     return Table(
         columns=[
@@ -197,17 +176,42 @@ def compared_table(fitted: Path, params: SweepTableParams) -> Table:
         ],
         rows=rows,
         summary=f"At the largest size ({100 * largest:g} %), the first beats the second in"
-        f" {beating} of {len(tested)} comparisons."
+        f" {beating} of {tested} comparisons."
         if tested
         else "One seed says nothing of chance: no comparison is tested.",
         notes=[
             "p and interval: mixed model with seeds and examples as random factors, seeds paired,"
             " their variance from all sizes; a difference in bold is larger than both kinds of"
             " chance explain.",
-            f"p (Holm): corrected for the {len(tested)} comparisons of this table.",
+            f"p (Holm): corrected for the {tested} comparisons of this table.",
             "Between seeds: standard deviation of the difference. By examples: its standard error"
             " from the choice of the examples.",
             *footnotes.notes(),
         ],
         row_files=[trained_files(fitted, (pair.first, pair.second)) for pair in facts.compared],
     )
+
+
+def _compared_row(pair: Compared, params: SweepTableParams, footnotes: Footnotes) -> list[Cell]:
+    names = [params.label(group) for group in (pair.first, pair.second)]
+    return [
+        *map(text_cell, names),
+        Cell(
+            pair.difference,
+            ours=True,
+            digits=1,
+            bold=_beats(pair),
+            signed=True,
+            suffix=footnotes.suffix(" against ".join(names), pair.differing),
+        ),
+        text_cell(signed_interval(pair.interval)),
+        Cell(pair.p_value, ours=True, digits=4),
+        Cell(pair.p_holm, ours=True, digits=4),
+        Cell(pair.seed_deviation, ours=True, digits=2),
+        Cell(pair.example_error, ours=True, digits=2),
+    ]
+
+
+def _beats(pair: Compared) -> bool:
+    """Whether the first student's advantage is larger than chance explains."""
+    return pair.p_holm is not None and pair.p_holm < LEVEL

@@ -51,11 +51,7 @@ def train_student(
         model, tokenizer = load_initialization(job)
         precision = choose_precision(job.recipe.precision, ranks.device, before_ampere="fp16")
         train_adapter_only(job, model, precision)
-        if len(tokenizer) != cache.facts["vocabulary"]:
-            raise LaminiError(
-                f"{tokenized}: tokenized with {cache.facts['vocabulary']} tokens, the model's"
-                f" tokenizer has {len(tokenizer)}; run tokenize_pairs again"
-            )
+        _check_vocabulary(cache, len(tokenizer))
         check_positions(job, selection, cache, model)
         causal = job.architecture == "decoder-only"
         trainer = Trainer(
@@ -71,20 +67,16 @@ def train_student(
         _log_start(job, trainer, model, ranks)
         metrics = trainer.run()
         if ranks.first:
+            exported, adapter = export_form(job, model), adapter_facts(model)
+            facts = run_facts(
+                job, metrics, cache, selection, trainer.choice, adapter=adapter, sample=sample
+            )
             export_model(
                 job,
-                export_form(job, model),
+                exported,
                 tokenizer,
                 metrics,
-                run_facts(
-                    job,
-                    metrics,
-                    cache,
-                    selection,
-                    trainer.choice,
-                    adapter=adapter_facts(model),
-                    sample=sample,
-                ),
+                facts,
                 left_out=selection.left_out,
                 folder=output / "final",
             )
@@ -93,6 +85,15 @@ def train_student(
         ranks.wait()
     finally:
         ranks.close()
+
+
+def _check_vocabulary(cache: TokenCache, tokens: int) -> None:
+    """Raise a LaminiError if the cache is not of a tokenizer with this number of tokens."""
+    if tokens != cache.facts["vocabulary"]:
+        raise LaminiError(
+            f"{cache.folder}: tokenized with {cache.facts['vocabulary']} tokens, the model's"
+            f" tokenizer has {tokens}; run tokenize_pairs again"
+        )
 
 
 def check_positions(
