@@ -26,8 +26,8 @@ from paper_students import CONFIGS
 from rounds import finish, print_table
 from training_inputs import Student, make_student, write_pairs
 
+from lamini.arrays import Integers
 from lamini.settings.students import Architecture
-from lamini.students.token_cache import Integers
 from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
 from lamini.training.compilation import blocks_of
 from lamini.training.computation import Sums

@@ -25,7 +25,6 @@ SAME = (
 )
 NOT_CALLED = {
     ("data", "lamini.students.tokenizers", "sentencepiece"),  # trains a tokenizer
-    ("data", "lamini.analysis.embeddings", "sentence_transformers"),  # computes embeddings
 }
 """Imports inside functions that no rule of the environment calls: environment, module, package."""
 

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lamini.analysis.sampling import choose_rows, sampled_batches
+from lamini.arrays import Vectors
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, resolve_path, stable_hash
@@ -29,7 +30,6 @@ from lamini.settings.params.analysis import EmbedInstructions
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
 TEXTS_AT_ONCE = 4096
 _BATCH = 64
 _KEYS = b"lamini.sources"

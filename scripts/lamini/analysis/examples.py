@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lamini.analysis.words import Integers, word_hashes
+from lamini.analysis.words import word_hashes
+from lamini.arrays import Integers
 from lamini.evaluation.data import load_examples
 from lamini.log import Progress
 from lamini.settings.evaluation import TaskData

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from lamini.analysis.columns import Row, read_batches, write_csv
 from lamini.analysis.language import LanguageDetector
 from lamini.analysis.responses import is_non_answer, is_unfinished
-from lamini.analysis.words import Integers
+from lamini.arrays import Integers
 from lamini.dataset.manifest import DatasetManifest
 from lamini.dataset.writer import Mask, has_flag
 from lamini.errors import LaminiError

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from lamini.analysis.intervals import MeanWithMargin, margin
 from lamini.analysis.spill import Spilled
-from lamini.analysis.words import Hashes, Integers, word_hashes
+from lamini.analysis.words import word_hashes
+from lamini.arrays import Hashes, Integers
 from lamini.files import derive_seed
 from lamini.settings.dataset import MattrTexts
 

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.spill import Spilled
-from lamini.analysis.words import MULTIPLIER, Hashes, Integers, word_hashes
+from lamini.analysis.words import MULTIPLIER, word_hashes
+from lamini.arrays import Hashes, Integers
 from lamini.files import derive_seed
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lamini.analysis.columns import Row, read_batches, write_csv
 from lamini.analysis.minhash import Hashing, NearDuplicates, Shingles
-from lamini.analysis.words import Integers
+from lamini.arrays import Integers
 from lamini.dataset.manifest import DatasetManifest
 from lamini.files import atomic_writer
 from lamini.log import Progress

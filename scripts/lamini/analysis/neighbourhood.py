@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamini.analysis.words import Integers
+from lamini.arrays import Integers
 
 Points = np.ndarray[Any, np.dtype[np.floating[Any]]]
 NEIGHBOURS = 15

@@ -12,14 +12,8 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import (
-    MULTIPLIER,
-    Integers,
-    Words,
-    character_table,
-    placed_words,
-    read_character,
-)
+from lamini.analysis.words import MULTIPLIER, Words, character_table, placed_words, read_character
+from lamini.arrays import Integers
 
 _FIRST_CAPACITY = 1 << 14
 

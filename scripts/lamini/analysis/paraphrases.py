@@ -20,9 +20,10 @@ import polars as pl
 import pyarrow as pa
 
 from lamini.analysis.columns import parquet_file
-from lamini.analysis.embeddings import TEXTS_AT_ONCE, Vectors, are_cut, embed, load_model
+from lamini.analysis.embeddings import TEXTS_AT_ONCE, are_cut, embed, load_model
 from lamini.analysis.examples import Examples, read_examples
-from lamini.analysis.words import Integers, word_hashes
+from lamini.analysis.words import word_hashes
+from lamini.arrays import Integers, Vectors
 from lamini.evaluation.results import wilson
 from lamini.files import atomic_writer, derive_seed, write_jsonl
 from lamini.log import Progress

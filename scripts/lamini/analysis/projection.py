@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lamini.analysis.columns import Row, write_csv
-from lamini.analysis.embeddings import Vectors
 from lamini.analysis.neighbourhood import kept_neighbours
 from lamini.analysis.semantics import COLUMNS, semantic_diversity
+from lamini.arrays import Vectors
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, derive_seed
 from lamini.settings.params.analysis import ProjectEmbeddings

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import MULTIPLIER, Hashes, Integers
+from lamini.analysis.words import MULTIPLIER
+from lamini.arrays import Hashes, Integers
 
 Numbers = np.ndarray[Any, np.dtype[np.int32]]
 

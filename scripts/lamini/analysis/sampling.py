@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamini.analysis.columns import read_batches
-from lamini.analysis.words import Integers
+from lamini.arrays import Integers
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
 from lamini.files import derive_seed

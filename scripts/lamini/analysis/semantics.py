@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lamini.analysis.embeddings import Vectors
 from lamini.analysis.intervals import MeanWithMargin, margin
+from lamini.arrays import Vectors
 
 COLUMNS = (
     "instruction_source",

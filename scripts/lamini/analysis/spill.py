@@ -10,7 +10,7 @@ import tempfile
 
 import numpy as np
 
-from lamini.analysis.words import Hashes
+from lamini.arrays import Hashes
 
 _STEP = 1 << 27
 """Maximum number of elements by which an array grows at once (1 GiB)."""

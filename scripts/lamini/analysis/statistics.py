@@ -16,7 +16,7 @@ from lamini.analysis.quality import TEXTS, Quality
 from lamini.analysis.readability import COLUMNS as READABILITY_COLUMNS
 from lamini.analysis.readability import Readability
 from lamini.analysis.tokens import TokenCounter, mattr_cutter
-from lamini.analysis.words import Integers
+from lamini.arrays import Integers
 from lamini.dataset.manifest import DatasetManifest
 from lamini.log import Progress
 from lamini.settings.params.analysis import MeasureDataset

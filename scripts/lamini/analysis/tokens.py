@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamini.analysis.mattr import Cutter
-from lamini.analysis.words import Hashes, Integers, word_hashes
+from lamini.analysis.words import word_hashes
+from lamini.arrays import Hashes, Integers
 from lamini.settings.dataset import MattrTokens
 from lamini.settings.params.common import Location
 from lamini.students.tokenizers import load_tokenizer

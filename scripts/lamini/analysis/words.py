@@ -26,10 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 
+from lamini.arrays import Hashes, Integers
 from lamini.generation.normalization import unified
-
-Hashes = np.ndarray[Any, np.dtype[np.uint64]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 JOINERS = "'-"
 """Characters that belong to a word if they are between two word characters."""

@@ -1,15 +1,13 @@
 """Check that no id occurs twice within a source; later files refer to pairs by source and id."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from lamini.arrays import Hashes
 from lamini.errors import LaminiError
-
-Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class UniqueIds:

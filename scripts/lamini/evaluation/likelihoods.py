@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamini.arrays import Integers
 from lamini.evaluation.batches import OnItsWay, to_device
 from lamini.forward.states import head_logits
-from lamini.students.token_cache import Integers
 
 LOGITS_AT_ONCE = 2**26
 """Maximum number of logits in memory at a time: 256 MiB in fp32."""

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from lamini.arrays import Integers
 from lamini.evaluation.wrapper import cut_left, prompt_spans
 from lamini.prompt_formats import PromptFormat
-from lamini.students.token_cache import Integers
 
 _TEXTS_AT_ONCE = 4096
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from transformers.modeling_outputs import BaseModelOutput
 
+from lamini.arrays import Integers
 from lamini.evaluation.batches import Batching, OnItsWay, one_behind, padded_size, to_device
 from lamini.evaluation.likelihoods import (
     BatchLikelihoods,
@@ -40,7 +41,6 @@ from lamini.forward.own import (
     start_token,
 )
 from lamini.forward.states import last_states
-from lamini.students.token_cache import Integers
 from lamini.training.micro_batches import MicroBatchCosts
 
 CPU_TOKENS = 1_024

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lamini.arrays import Integers
 from lamini.evaluation.requests import TokenRequest
-from lamini.students.token_cache import Integers
 
 MAX_TOKENS = 1024
 """Maximum tokens of a row; the cost of attention grows with the square of a row's length."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lamini.arrays import Integers
 from lamini.errors import LaminiError
 from lamini.prompt_formats import PromptFormat
-from lamini.students.token_cache import Integers
 
 logger = logging.getLogger("lamini")
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedConfig
 
-from lamini.students.token_cache import Integers
+from lamini.arrays import Integers
 
 
 def own_logits(model: Any, context: Integers, continuation: Integers) -> torch.Tensor:

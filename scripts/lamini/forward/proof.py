@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 import torch
 
+from lamini.arrays import Integers
 from lamini.errors import LaminiError
 from lamini.forward.own import log_likelihoods, own_logits
-from lamini.students.token_cache import Integers
 
 logger = logging.getLogger("lamini")
 

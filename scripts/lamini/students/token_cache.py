@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from lamini.arrays import Integers
 from lamini.errors import LaminiError
 from lamini.files import read_json
 
@@ -22,7 +22,6 @@ BOUNDARIES = "boundaries.npy"
 CONVERSATIONS = "conversations.npy"
 UNUSABLE = "unusable.jsonl"
 MANIFEST = "manifest.json"
-Integers = npt.NDArray[np.int64]
 
 
 class TokenCache:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from lamini.arrays import Integers
 from lamini.conversations import conversation_of
 from lamini.errors import LaminiError
 from lamini.files import atomic_writer, sha256_file, write_folder_manifest, write_jsonl
@@ -23,13 +24,7 @@ from lamini.log import Progress
 from lamini.settings.params.students import TokenizePairs
 from lamini.students.chat import ChatFormat, chat_format, check_conversations
 from lamini.students.prompt_tokens import PromptTokenizer
-from lamini.students.token_cache import (
-    BOUNDARIES,
-    CONVERSATIONS,
-    TOKENS,
-    UNUSABLE,
-    Integers,
-)
+from lamini.students.token_cache import BOUNDARIES, CONVERSATIONS, TOKENS, UNUSABLE
 from lamini.students.tokenizers import load_tokenizer
 from lamini.thoughts import split_thoughts
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lamini.arrays import Integers
 from lamini.settings.students import Architecture
-from lamini.students.token_cache import Integers, TokenCache
+from lamini.students.token_cache import TokenCache
 from lamini.training.layout import MicroBatch
 
 _PADDING = -1

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from lamini.arrays import Integers
 from lamini.errors import LaminiError
 from lamini.forward.own import log_likelihoods
 from lamini.forward.proof import Reference, proof_tokens
 from lamini.students.numerics import choose_precision
-from lamini.students.token_cache import Integers, TokenCache
+from lamini.students.token_cache import TokenCache
 from lamini.training.adapter import perturbed, trainable_embeddings
 from lamini.training.batches import Batch, make_batch, make_flat_batch, shared_prefix
 from lamini.training.compilation import compile_blocks, compiled_log_likelihoods

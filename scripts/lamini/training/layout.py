@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lamini.arrays import Integers
 from lamini.settings.students import Architecture
-from lamini.students.token_cache import Integers
 
 ROW_TOKENS = 512
 """Encoder plus decoder positions of a packed row; attention cost grows with its square."""

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from lamini.arrays import Integers
 from lamini.errors import LaminiError
 from lamini.files import derive_seed, read_jsonl
 from lamini.settings.students import Recipe
-from lamini.students.token_cache import UNUSABLE, Integers, TokenCache
+from lamini.students.token_cache import UNUSABLE, TokenCache
 
 logger = logging.getLogger("lamini")
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from lamini.arrays import Integers
 from lamini.errors import LaminiError
 from lamini.files import derive_seed
 from lamini.settings.students import Recipe
-from lamini.students.token_cache import Integers, TokenCache
+from lamini.students.token_cache import TokenCache
 from lamini.training.facts import SampleFacts
 from lamini.training.pairs import Selection, select_pairs
 

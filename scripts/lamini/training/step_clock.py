@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from lamini.students.token_cache import Integers, TokenCache
+from lamini.arrays import Integers
+from lamini.students.token_cache import TokenCache
 from lamini.training.estimate import StepTime, TrainingWork, settings_key
 from lamini.training.gpus import gpu_by_name
 from lamini.training.job import TrainingJob

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lamini.arrays import Integers
 from lamini.forward.flat import has_kernel, takes_flat_rows
 from lamini.forward.own import position_limits
 from lamini.students.numerics import Precision
-from lamini.students.token_cache import Integers, TokenCache
+from lamini.students.token_cache import TokenCache
 from lamini.training.layout import ROW_TOKENS
 
 Way = Literal["flat", "shared_prefix", "packed", "rows", "alone"]
