@@ -83,7 +83,7 @@ def test_the_demo_is_the_same_in_conda_environments(
     monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}/conda/bin:{ENVIRONMENT['PATH']}")
     demo = check_out(tmp_path / "demo")
     options = ("--profile", "demo", "--sdm", "conda")
-    demo.snakemake(*options, PAIRS)
+    demo.snakemake(PAIRS, *options)
     assert (demo.folder / PAIRS).read_text().count("\n") > 10, "the local teacher answers"
     # A local teacher's answers depend on the requests that it computes together, so the dataset is
     # made from the same ledgers.
