@@ -23,7 +23,7 @@ SAME = (
     "results/dataset/d_all.parquet",
     "results/checkpoints/lamini-demo-t5/final/model.safetensors",
     "results/evals/lamini-demo-t5/rte.json",
-    "results/tables/table_4.csv",
+    "results/tables/table_04.csv",
 )
 NOT_CALLED = {
     ("data", "lamini.students.tokenizers", "sentencepiece"),  # trains a tokenizer
