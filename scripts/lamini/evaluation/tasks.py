@@ -80,6 +80,8 @@ def build_task(
     Raises:
         LaminiError: if the task does not exist, or an example does not fit it.
     """
+    from lm_eval.api.task import ConfigurableTask
+
     _silence_libraries()
     squad.provide()
     definition = _definition(name, settings, protocol)
@@ -103,7 +105,15 @@ def build_task(
         "num_fewshot": settings.num_fewshot,
         "custom_dataset": lambda **_: splits,
     }
-    return _construct(name, definition, examples.column_names, place), facts
+    try:
+        task = ConfigurableTask(config=definition)
+    except ImportError as error:
+        raise missing_package(name, error) from error
+    except Exception as error:  # a definition raises errors of any type on unfit rows
+        raise _unfit(name, examples.column_names, place, error) from error
+    _check_supported(name, task)
+    task.set_fewshot_seed(FEWSHOT_SEED)
+    return task, facts
 
 
 def _definition(name: str, settings: Task, protocol: str) -> dict[str, Any]:
@@ -134,28 +144,11 @@ def _definition(name: str, settings: Task, protocol: str) -> dict[str, Any]:
     return definition
 
 
-def _construct(
-    name: str, definition: dict[str, Any], columns: list[str], place: str
-) -> "ConfigurableTask":
-    """Construct lm-eval's task of a definition with examples.
-
-    Raises:
-        LaminiError: if a package is missing, the examples do not fit, or the task would run code or
-            needs images.
-    """
-    from lm_eval.api.task import ConfigurableTask
-
-    try:
-        task = ConfigurableTask(config=definition)
-    except ImportError as error:
-        raise missing_package(name, error) from error
-    except Exception as error:  # a definition raises errors of any type on unfit rows
-        raise _unfit(name, columns, place, error) from error
+def _check_supported(name: str, task: "ConfigurableTask") -> None:
+    """Refuse a task that runs a model's code or has images or sound."""
     if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
         does = "runs code that the model writes" if task.UNSAFE_CODE else "has images or sound"
         raise LaminiError(f"tasks.{name}: it {does}, which is not supported; leave it out")
-    task.set_fewshot_seed(FEWSHOT_SEED)
-    return task
 
 
 def _prepared(
