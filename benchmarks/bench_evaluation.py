@@ -162,7 +162,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from lamini.evaluation import evaluate
 evaluate.run_task = lambda *_: sys.exit(0)
-from lamini.settings.params import EvaluateModel
+from lamini.settings.params.evaluation import EvaluateModel
 settings = EvaluateModel.model_validate_json(sys.stdin.read())
 evaluate.evaluate_model(evals=[f"{n}.json" for n in settings.tasks], settings=settings)
 """
