@@ -14,7 +14,7 @@ from test_dataset_merge import params
 from lamini.dataset.published import import_published
 from lamini.errors import LaminiError
 from lamini.generation.data_files import data_files
-from lamini.settings.dataset import Published
+from lamini.settings.dataset import PublishedDataset
 
 ROWS = [
     {"instruction": f"Q{n} 🎉", "response": answer, "instruction_source": source}
@@ -159,11 +159,11 @@ def test_null_is_an_empty_answer_in_json_too(tmp_path: Path) -> None:
 
 def test_a_local_place_suffices() -> None:
     hub = {"repo": "MBZUAI/LaMini-instruction", "revision": "main"}
-    found = Published.model_validate({"local": {"path": "released"}, "hub": hub})
-    assert found == Published.model_validate({"local": {"path": "released"}})
+    found = PublishedDataset.model_validate({"local": {"path": "released"}, "hub": hub})
+    assert found == PublishedDataset.model_validate({"local": {"path": "released"}})
     assert found.hub is None
     with pytest.raises(ValueError, match="set exactly one of local, hub; found none"):
-        Published.model_validate({})
+        PublishedDataset.model_validate({})
 
 
 def test_the_hub_reader_reads_a_dataset_folder(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from score_cases import PAPER, PUBLISHED, made_table, result, result_file, score_file, scored
 
-from lamini.catalogue.params.common import Pair
+from lamini.catalogue.params.common import ModelPair
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.sweeps.two_levels import two_level_mean
@@ -379,7 +379,7 @@ def test_notes_say_what_the_intervals_of_which_students_hold() -> None:
     _with_seeds("rte", before, seeds)
     results = read_scores([f"evals/{m}/rte.json" for m in ("t5-small", "lamini-t5-61m", "swept1")])
     for pair, test in ((PAIR, "McNemar"), (SWEPT, "mixed model")):
-        found = compare_pair(results, Pair.model_validate(pair), "rte", 1)
+        found = compare_pair(results, ModelPair.model_validate(pair), "rte", 1)
         assert found is not None and found.test == test
 
 

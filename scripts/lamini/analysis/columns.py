@@ -14,7 +14,7 @@ from lamini.errors import LaminiError
 from lamini.files import atomic_writer
 
 ROWS_AT_ONCE = 1 << 14
-Row = Sequence[str | float | None]
+CsvRow = Sequence[str | float | None]
 """Cells of a CSV row, in the order of the columns."""
 
 
@@ -86,7 +86,7 @@ def _whole(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[CsvRow]) -> None:
     """Write a header and rows, atomically; floats in full precision."""
     with atomic_writer(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")

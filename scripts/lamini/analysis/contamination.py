@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.analysis.examples import Examples, read_examples
 from lamini.analysis.overlap import OverlapIndex
 from lamini.analysis.words import placed_words
@@ -195,10 +195,10 @@ class _SharedRuns:
         both = pl.concat([f.select("task", "words") for f in (by_task, everywhere)])
         self._pairs.setdefault(source, []).append(both.group_by("task", "words").len())
 
-    def table(self, mixture: str, settings: Contamination) -> list[Row]:
+    def table(self, mixture: str, settings: Contamination) -> list[CsvRow]:
         """Rows of the CSV, in `columns()`."""
         sizes = sorted(settings.ngrams)
-        rows: list[Row] = []
+        rows: list[CsvRow] = []
         for number, task in enumerate((*self._evaluated.tasks, "all_tasks")):
             inside = self._evaluated.of_task(number)
             lengths = self._evaluated.longest_text[inside]

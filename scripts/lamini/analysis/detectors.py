@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamini.analysis.columns import Row, write_csv
+from lamini.analysis.columns import CsvRow, write_csv
 from lamini.analysis.language import LanguageDetector
 from lamini.analysis.responses import is_non_answer, is_unfinished
 from lamini.analysis.verbs import load_parser, verbs_and_nouns
@@ -98,7 +98,7 @@ def _if(holds: bool) -> str:
     return "yes" if holds else ""
 
 
-def _measures(outcomes: Sequence[Outcome]) -> Row:
+def _measures(outcomes: Sequence[Outcome]) -> CsvRow:
     labelled = sum(label != "" for label, _ in outcomes)
     found = sum(finding != "" for _, finding in outcomes)
     right = sum(label == finding != "" for label, finding in outcomes)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.analysis.language import LanguageDetector
 from lamini.analysis.responses import is_non_answer, is_unfinished
 from lamini.arrays import Integers
@@ -204,7 +204,7 @@ def _rows(
     ends: Mapping[str, int],
     wrong: Mapping[str, Mask],
     alone: Mapping[str, Mask],
-) -> list[Row]:
+) -> list[CsvRow]:
     rows = []
     total: Counter[str] = Counter()
     first = 0
@@ -223,7 +223,7 @@ def _rows(
     return [*rows, _row(facts.mixture, total, unknown)]
 
 
-def _row(name: str, counts: Counter[str], truncation_unknown: bool) -> Row:
+def _row(name: str, counts: Counter[str], truncation_unknown: bool) -> CsvRow:
     count = counts["samples"]
     shown: dict[str, Any] = {column: counts[column] for column in COLUMNS}
     left = counts[[*STAGES][-1]]

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pyarrow as pa
 
-from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.analysis.intervals import MeanWithMargin
 from lamini.analysis.mattr import Cutter, LexicalDiversity
 from lamini.analysis.quality import TEXTS
@@ -47,7 +47,7 @@ def measure_mattr_readings(
     facts = DatasetManifest.read(manifest)
     counter = TokenCounter(settings.tokenizer_location)
     kinds = list(product(get_args(MattrTokens), (True, False)))
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     with (
         Progress(facts.rows * len(kinds), "pairs") as progress,
         ThreadPoolExecutor(len(TEXTS)) as pool,

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.analysis.minhash import Hashing, NearDuplicates, Shingles
 from lamini.arrays import Integers
 from lamini.dataset.manifest import DatasetManifest
@@ -129,7 +129,7 @@ def _table(
     )
 
 
-def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[Row]:
+def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[CsvRow]:
     pairs = Counter(
         zip(
             table["instruction_source"].to_pylist(),
@@ -145,5 +145,5 @@ def _count(table: pa.Table, rows: Counter[str], mixture: str) -> list[Row]:
     return [*lines, _row(mixture, rows.total(), own, len(table))]
 
 
-def _row(name: str, total: int, own: int, every: int) -> Row:
+def _row(name: str, total: int, own: int, every: int) -> CsvRow:
     return [name, total, own, every - own, 100 * every / total]

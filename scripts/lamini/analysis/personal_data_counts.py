@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.dataset.manifest import DatasetManifest
 from lamini.dataset.personal_data import candidates, find_personal_data
 from lamini.log import Progress
@@ -68,7 +68,7 @@ def count_texts(texts: pa.StringArray) -> Counter[str]:
     return counts
 
 
-def _row(name: str, text: str, counts: Counter[str]) -> Row:
+def _row(name: str, text: str, counts: Counter[str]) -> CsvRow:
     total, some = counts["texts"], counts["with_personal_data"]
     share = 100 * some / total if total else None
     return [name, text, total, some, share, *(counts[kind] for kind in PERSONAL_KINDS)]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamini.analysis.columns import Row, write_csv
+from lamini.analysis.columns import CsvRow, write_csv
 from lamini.analysis.neighbourhood import kept_neighbours
 from lamini.analysis.semantics import COLUMNS, semantic_diversity
 from lamini.arrays import Vectors
@@ -74,7 +74,7 @@ def project_embeddings(
     """
     sample = pq.read_table(embeddings)
     panels: list[pa.Table] = []
-    kept: list[Row] = []
+    kept: list[CsvRow] = []
     for number, sources in enumerate(settings.panels):
         shown = sample.filter(pc.is_in(sample["instruction_source"], pa.array(sources)))
         if len(shown) < MIN_POINTS:
@@ -142,7 +142,7 @@ def _neighbourhood(
     shown: pa.Table,
     layouts: tuple[Positions, Positions],
     settings: ProjectEmbeddings,
-) -> Row:
+) -> CsvRow:
     """A panel's row of `NEIGHBOURHOOD_COLUMNS`."""
     sources = settings.panels[number]
     seed = derive_seed("neighbourhoods", settings.seed, *sources)
@@ -172,7 +172,7 @@ def _panel(number: int, shown: pa.Table, positions: Positions) -> pa.Table:
     )
 
 
-def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[Row]:
+def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[CsvRow]:
     """One row per source; all sources are cut to the size of the smallest one."""
     sources = list(dict.fromkeys(source for panel in settings.panels for source in panel))
     vectors = {
@@ -187,7 +187,7 @@ def _diversities(sample: pa.Table, settings: ProjectEmbeddings) -> list[Row]:
             f" {MIN_POINTS_OF_SOURCE}; raise `analysis.embeddings.samples`, or"
             " remove it from `analysis.embeddings.panels`"
         )
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     for source in sources:
         random = np.random.default_rng(derive_seed("semantic_diversity", settings.seed, source))
         chosen = np.sort(random.choice(len(vectors[source]), size, replace=False))

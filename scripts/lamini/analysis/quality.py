@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamini.analysis.columns import Row
+from lamini.analysis.columns import CsvRow
 from lamini.dataset.manifest import DatasetManifest, SourceCounts
 from lamini.generation.normalization import text_key
 
@@ -90,7 +90,7 @@ class Quality:
             for number, source in enumerate(names)
         }
 
-    def rows(self, manifest: DatasetManifest) -> list[Row]:
+    def rows(self, manifest: DatasetManifest) -> list[CsvRow]:
         """Rows in `COLUMNS`: one row per source, and one of all sources under the mixture's name.
 
         Args:
@@ -130,7 +130,7 @@ def _left_out(source: SourceCounts) -> dict[str, int]:
 
 def _row(
     name: str, counts: Counter[str], lengths: Mapping[str, list[Any]], truncation_unknown: bool
-) -> Row:
+) -> CsvRow:
     known: dict[str, int | None] = {column: counts[column] for column in COUNTS}
     if truncation_unknown:
         known["truncated"] = None

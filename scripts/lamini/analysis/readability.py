@@ -9,7 +9,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamini.analysis.columns import Row
+from lamini.analysis.columns import CsvRow
 from lamini.dataset.manifest import DatasetManifest
 
 COLUMNS = (
@@ -47,7 +47,7 @@ class Readability:
         for column, pattern in _NON_ASCII.items():
             counts[column] += _matching(special, pattern)
 
-    def rows(self, manifest: DatasetManifest) -> list[Row]:
+    def rows(self, manifest: DatasetManifest) -> list[CsvRow]:
         """Rows in `COLUMNS`: one per source with texts, and one of all."""
         total = sum(self._counts.values(), Counter[str]())
         named = {**self._counts, manifest.mixture: total}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lamini.analysis.columns import Row, read_batches, write_csv
+from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.analysis.intervals import MeanWithMargin, margin
 from lamini.analysis.mattr import LexicalDiversity
 from lamini.analysis.quality import COLUMNS as QUALITY_COLUMNS
@@ -129,13 +129,13 @@ class Histograms:
         counts = np.bincount(bins, minlength=len(_BOUNDS))
         self._counts[source, text] = self._counts.get((source, text), 0) + counts
 
-    def rows(self, pairs: Mapping[str, int]) -> list[Row]:
+    def rows(self, pairs: Mapping[str, int]) -> list[CsvRow]:
         """Rows in `LENGTH_COLUMNS`, of each text up to the longest one.
 
         Args:
             pairs: number of pairs of each source; one without pairs has no rows.
         """
-        lines: list[Row] = []
+        lines: list[CsvRow] = []
         for source in (name for name, count in pairs.items() if count):
             for text in TEXTS:
                 counts = np.trim_zeros(self._counts[source, text], "b")
@@ -148,7 +148,7 @@ class Histograms:
 
 def statistics_rows(
     facts: DatasetManifest, tokens: TokenSums, symbols: Mapping[str, str]
-) -> list[Row]:
+) -> list[CsvRow]:
     """Table 1, in `STATISTICS_COLUMNS`: one row per source of the mixture, and one of all.
 
     Args:
@@ -158,7 +158,7 @@ def statistics_rows(
     """
     rows, name = facts.source_rows, facts.mixture
     groups = [*((s, symbols.get(s, ""), [s]) for s in rows), (name, name.upper(), [*rows])]
-    lines: list[Row] = []
+    lines: list[CsvRow] = []
     for name, symbol, sources in groups:
         count = sum(rows[source] for source in sources)
         counted = (tokens.of(sources, text) for text in TEXTS)
@@ -175,9 +175,9 @@ def _diversity(
     mixture: str,
     rows: Mapping[str, int],
     diverse: Sequence[tuple[dict[str, MeanWithMargin], MeanWithMargin]],
-) -> list[Row]:
+) -> list[CsvRow]:
     """Table 2, values times 100: one row per source, and one of all."""
-    lines: list[Row] = []
+    lines: list[CsvRow] = []
     for source in (*(name for name, count in rows.items() if count), mixture):
         row: list[str | float | None] = [source]
         for each, of_all in diverse:

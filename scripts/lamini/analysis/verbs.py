@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamini.analysis.columns import Row, write_csv
+from lamini.analysis.columns import CsvRow, write_csv
 from lamini.analysis.sampling import choose_rows, sampled_batches
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
@@ -178,12 +178,12 @@ def _object(verb: "Token") -> str:
     return next(map(_lemma, nouns), "")
 
 
-def _rows(facts: DatasetManifest, counts: Mapping[str, Counter[tuple[str, str]]]) -> list[Row]:
+def _rows(facts: DatasetManifest, counts: Mapping[str, Counter[tuple[str, str]]]) -> list[CsvRow]:
     total: Counter[tuple[str, str]] = Counter()
     for source_counts in counts.values():
         total.update(source_counts)
     ordered = [s for s in facts.settings.sources if s in counts]
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     for name, found in [*((s, counts[s]) for s in ordered), (facts.mixture, total)]:
         most_frequent = sorted(found.items(), key=lambda item: (-item[1], item[0]))
         rows += [(name, verb, noun, count, found.total()) for (verb, noun), count in most_frequent]

@@ -10,7 +10,7 @@ from lamini.catalogue.paper import (
     PUBLISHED_MODELS,
     PUBLISHED_TABLE_4,
 )
-from lamini.catalogue.params.common import Pair
+from lamini.catalogue.params.common import ModelPair
 from lamini.catalogue.params.evaluation import (
     AcceptanceParams,
     AveragesParams,
@@ -27,7 +27,7 @@ from lamini.catalogue.params.evaluation import (
 from lamini.catalogue.run import Run, published
 
 
-def _improvements(run: Run) -> list[Pair]:
+def _improvements(run: Run) -> list[ModelPair]:
     """Students whose initialization is evaluated as well, with that initialization."""
     initial = {s: run.config.models[s].initialization or "" for s in run.config.students}
     return [
@@ -35,15 +35,15 @@ def _improvements(run: Run) -> list[Pair]:
     ]
 
 
-def _pair(run: Run, student: str, baseline: str) -> Pair:
-    return Pair(
+def _pair(run: Run, student: str, baseline: str) -> ModelPair:
+    return ModelPair(
         student=run.named(student),
         baseline=run.named(baseline),
         seeds=run.seed_runs(student, baseline),
     )
 
 
-def _reproduced_improvements(run: Run) -> list[Pair]:
+def _reproduced_improvements(run: Run) -> list[ModelPair]:
     """Pairs whose student and initialization are those of the paper."""
     return [
         pair
@@ -52,7 +52,7 @@ def _reproduced_improvements(run: Run) -> list[Pair]:
     ]
 
 
-def _evals_of_pairs(run: Run, pairs: Iterable[Pair]) -> list[str]:
+def _evals_of_pairs(run: Run, pairs: Iterable[ModelPair]) -> list[str]:
     """Evaluation results of the students and initializations of all pairs, each once."""
     pairs = list(pairs)
     models = (model for pair in pairs for model in (pair.student, pair.baseline))
@@ -71,7 +71,7 @@ def _improvement(run: Run) -> ImprovementParams:
     )
 
 
-def _clean_pairs(run: Run) -> list[Pair]:
+def _clean_pairs(run: Run) -> list[ModelPair]:
     """The improvements, and students with their twins of the decontaminated mixture."""
     models, mixtures = run.config.models, run.config.mixtures
     cleaned = {

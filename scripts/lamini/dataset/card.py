@@ -7,7 +7,7 @@ import yaml
 
 from lamini.dataset.manifest import DatasetManifest, SourceCounts
 from lamini.files import atomic_writer
-from lamini.settings.dataset import Published
+from lamini.settings.dataset import PublishedDataset
 
 COLUMNS = {
     "instruction": "what is asked, its input included",
@@ -206,6 +206,6 @@ def _best_of(manifest: DatasetManifest) -> str:
     return f" The best of several responses was kept: {', '.join(named)}." if named else ""
 
 
-def _local(published: Published) -> str:
+def _local(published: PublishedDataset) -> str:
     assert published.local is not None
     return published.local.path

@@ -15,7 +15,6 @@ from lamini.settings.dataset import PERSONAL_KINDS
 from lamini.settings.params.dataset import DescribeDataset
 from lamini.tables.published import read_csv
 
-Row = Mapping[str, str]
 _OPEN = "*To be answered by those who publish it.*"
 _TEXT = """# Datasheet of {name}
 
@@ -131,7 +130,7 @@ def describe_dataset(
     write_json(metadata, croissant(facts, COLUMNS, with_personal))
 
 
-def _rows(path: str | Path, **wanted: str) -> list[Row]:
+def _rows(path: str | Path, **wanted: str) -> list[dict[str, str]]:
     """Rows of a CSV with some values."""
     return [row for row in read_csv(path) if all(row[key] == wanted[key] for key in wanted)]
 
@@ -147,7 +146,7 @@ def _number(text: str) -> str:
     return f"{int(text):,}" if text else "not known"
 
 
-def _personal(rows: list[Row], total: int) -> str:
+def _personal(rows: list[dict[str, str]], total: int) -> str:
     finds = {kind: sum(int(row[kind]) for row in rows) for kind in PERSONAL_KINDS}
     named = ", ".join(f"{kind} {count:,}" for kind, count in finds.items() if count)
     return f"{total:,} texts have the form of it" + (f" ({named})" if named else "")

@@ -37,7 +37,7 @@ from lamini.generation.refusals import is_refusal
 from lamini.generation.seeds import holds_text
 from lamini.jobs.commits import commit_to_read
 from lamini.log import Progress
-from lamini.settings.dataset import Published
+from lamini.settings.dataset import PublishedDataset
 from lamini.settings.params.dataset import MergePairs
 from lamini.settings.sources import HubData
 
@@ -49,7 +49,7 @@ _OPTIONAL = {*SCHEMA.names} - {*REQUIRED}
 """Columns of a dataset that may be missing in the data."""
 
 
-def _schema(published: Published) -> pa.Schema:
+def _schema(published: PublishedDataset) -> pa.Schema:
     """Columns that are read."""
     columns = SCHEMA if published.all_columns else _TEXTS
     return columns.append(MESSAGES) if published.messages else columns
@@ -132,7 +132,7 @@ def _check_sources(spools: Mapping[str, Path], others: Mapping[str, int], mixtur
         )
 
 
-def _batches(published: Published) -> Iterator[tuple[Path, pa.Table]]:
+def _batches(published: PublishedDataset) -> Iterator[tuple[Path, pa.Table]]:
     """Yield the published rows in their order, with the columns of `_schema`, and their file."""
     schema = _schema(published)
     if published.hub is not None:
@@ -149,7 +149,7 @@ def _batches(published: Published) -> Iterator[tuple[Path, pa.Table]]:
 
 
 def _ids_of(
-    published: Published, source: str, places: Sequence[Path]
+    published: PublishedDataset, source: str, places: Sequence[Path]
 ) -> dict[Path, pa.ChunkedArray]:
     """The ids of one source in some of the files."""
     found: dict[Path, list[pa.Array]] = {place: [] for place in places}

@@ -19,7 +19,7 @@ from lamini.training.micro_batches import MicroBatchCosts, measure_costs
 
 logger = logging.getLogger("lamini")
 T = TypeVar("T")
-Result = TypeVar("Result")
+BatchResult = TypeVar("BatchResult")
 PADDING = 16
 """If the size of a batch is given, a sixteenth of it may be padding: about its fixed cost."""
 
@@ -44,9 +44,9 @@ class Batching:
         items: Sequence[T],
         lengths: Sequence[int],
         size: Callable[[Sequence[int], MicroBatchCosts], int],
-        compute: Callable[[Sequence[T]], Result],
+        compute: Callable[[Sequence[T]], BatchResult],
         sample: Callable[[int], int] | None = None,
-    ) -> Iterator[tuple[Sequence[T], Result]]:
+    ) -> Iterator[tuple[Sequence[T], BatchResult]]:
         """Compute items in batches.
 
         Args:
@@ -137,9 +137,9 @@ def padded_size(lengths: Sequence[int], costs: MicroBatchCosts) -> int:
     return len(lengths)
 
 
-def one_behind(results: Iterable[Result]) -> Iterator[Result]:
+def one_behind(results: Iterable[BatchResult]) -> Iterator[BatchResult]:
     """The same results, each after the next one was computed."""
-    waiting: list[Result] = []
+    waiting: list[BatchResult] = []
     for result in results:
         waiting.append(result)
         if len(waiting) > 1:

@@ -4,11 +4,12 @@
 multinomial, so time and memory depend on the number of distinct rows, not of examples.
 """
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from lamini.arrays import Array
+
+Interval = tuple[float, float]
+"""Ends of a 95 % interval."""
 
 
 def resampled_sums(rows: Array, counts: Array, replicates: int, seed: int) -> Array:
@@ -30,7 +31,7 @@ def resampled_sums(rows: Array, counts: Array, replicates: int, seed: int) -> Ar
     return np.asarray(draws @ rows)
 
 
-def percentile_interval(draws: Array) -> tuple[float, float]:
+def percentile_interval(draws: Array) -> Interval:
     """95 % interval: 2.5 % and 97.5 % quantile of a statistic over resamples."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lamini.evaluation.bootstrap import Interval
+
 RESAMPLES = 10_000
 LEVEL = 0.05
 """Significance level of every test; intervals have a confidence of 1 - 0.05 = 95 %."""
 _DRAWS_PER_CHUNK = 500
 """Resamples drawn in one array, to limit memory; the result does not depend on it."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)

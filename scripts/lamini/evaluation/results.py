@@ -1,14 +1,14 @@
 """Result of one model on one task (Table 8): its file, and its score from values per example."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import TypedDict
 
 import numpy as np
 from pydantic import BaseModel
 
-from lamini.evaluation.bootstrap import percentile_interval, resampled_sums
+from lamini.evaluation.bootstrap import Interval, percentile_interval, resampled_sums
 from lamini.evaluation.data import DataFacts
 from lamini.json_file import JsonFile
 
@@ -22,7 +22,7 @@ class Summary(TypedDict):
     score: float
     standard_error: float | None
     """Null if all values are equal."""
-    interval: tuple[float, float] | None
+    interval: Interval | None
     """95 % confidence interval; null if the values do not determine one."""
 
 
@@ -31,7 +31,7 @@ class MetricResult(BaseModel):
 
     score: float
     standard_error: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     values: list[float]
     """Metric of each example. Shape (examples,)."""
 
@@ -56,7 +56,7 @@ class EvaluationResult(JsonFile):
     metric: str
     score: float
     standard_error: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     examples: int
     """Number of evaluated examples."""
     examples_published: int
@@ -97,6 +97,10 @@ class EvaluationResult(JsonFile):
     """Score of each task of a group, by its name in lm-eval; null: the task is no group."""
 
 
+ResultsByModel = Mapping[str, Mapping[str, EvaluationResult]]
+"""By key of the model, then of the task."""
+
+
 def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:
     """Score, standard error and 95 % interval.
 
@@ -113,7 +117,7 @@ def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:
     distinct, occurrences = np.unique(array, return_counts=True)
     equal = len(distinct) == 1
     error = None if equal else float(array.std(ddof=1)) / math.sqrt(count)
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     if set(distinct.tolist()) <= {0.0, 1.0}:
         interval = wilson(float(array.mean()), count)
     elif not equal:
@@ -128,7 +132,7 @@ def summarize(values: Sequence[float], replicates: int, seed: int) -> Summary:
     }
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
+def wilson(share: float, count: int) -> Interval:
     """Wilson's 95 % interval of a proportion (1927, JASA 22); its width is not 0 at 0 and 1.
 
     It is wide enough for graded values too: with the same mean, they vary at most as much as values

@@ -39,7 +39,7 @@ _TOKENS = (128, 512)
 _OPERATIONS = 3.5e10
 """FLOPs of the model's own forward on a CPU for these tokens: less than a second of one core."""
 
-Pair = tuple[Integers, Integers]
+TokenPair = tuple[Integers, Integers]
 """Token ids of context and continuation."""
 Compute = Callable[[], Sequence[torch.Tensor]]
 """Returns the log-likelihoods of each pair's continuation, in the order of the pairs. Shapes
@@ -89,7 +89,7 @@ class Reference:
         LaminiError: when the model's own forward fails, is not finite, or is not causal.
     """
 
-    def __init__(self, name: str, model: Any, pairs: Sequence[Pair]) -> None:
+    def __init__(self, name: str, model: Any, pairs: Sequence[TokenPair]) -> None:
         self._name, self._model, self._pairs = name, model, pairs
         self._family = model.config.model_type
         with torch.no_grad(), _evaluating(model), _in_fp32(model) as self._exact:
@@ -170,7 +170,7 @@ class Reference:
             return f"fails ({type(error).__name__}: {error!s:.120})", 0.0
         return None, apart
 
-    def _own(self, pair: Pair) -> torch.Tensor:
+    def _own(self, pair: TokenPair) -> torch.Tensor:
         try:
             # Compiled blocks would need a graph per layer here: each one fills its own cache.
             with torch.compiler.set_stance("force_eager"):
@@ -185,7 +185,7 @@ class Reference:
                 " response), or fewer embeddings than its tokenizer has tokens"
             ) from error
 
-    def _likelihoods(self, logits: torch.Tensor, pair: Pair) -> torch.Tensor:
+    def _likelihoods(self, logits: torch.Tensor, pair: TokenPair) -> torch.Tensor:
         values = log_likelihoods(logits, torch.as_tensor(pair[1], device=logits.device))
         if not bool(torch.isfinite(values).all()):
             raise LaminiError(

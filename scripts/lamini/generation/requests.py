@@ -14,8 +14,6 @@ from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.prompts import PromptPool
 from lamini.settings.sources import InstructionGeneration
 
-Message = dict[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class InstructionPrompt:

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import orjson
 
+from lamini.conversations import turn
 from lamini.errors import LaminiError
 from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import text_key
 from lamini.generation.parsing import Json, Parsed, Reject, parse_examples
 from lamini.generation.prompts import PromptPool
 from lamini.generation.reports import InstructionReport
-from lamini.generation.requests import InstructionPrompt, Message
+from lamini.generation.requests import InstructionPrompt
 from lamini.generation.rows import InstructionRow
 from lamini.settings.params.generation import GenerateInstructions
 from lamini.settings.sources import InstructionGeneration
-from lamini.settings.teacher import InstructionRequests, Sampling
-from lamini.settings.teacher import Message as Turn
+from lamini.settings.teacher import DemonstrationTurn, InstructionRequests, Sampling
 from lamini.teacher.completions import finished
 from lamini.teacher.request import Answer, Request, add_paid_tokens, chat_request, counted_tokens
 
@@ -109,8 +109,8 @@ class Shard:
 
     def request(self, prompt: InstructionPrompt) -> Request:
         """The request of a prompt; an equal request of the shard gets the next sample number."""
-        messages: list[Message] = [m.as_params() for m in self.wanted.requests.demonstrations]
-        messages.append({"role": "user", "content": prompt.text})
+        demonstrations = [shown.as_params() for shown in self.wanted.requests.demonstrations]
+        messages = [*demonstrations, turn("user", prompt.text)]
         seed = prompt.seed if self.wanted.seed_requests else None
         ask = functools.partial(
             chat_request,
@@ -245,13 +245,13 @@ class Shard:
         )
 
 
-def _demonstrated(messages: list[Turn], label: re.Pattern[str] | Json) -> list[str]:
+def _demonstrated(messages: list[DemonstrationTurn], label: re.Pattern[str] | Json) -> list[str]:
     """The instructions in the demonstration messages, whose copies are rejected."""
     parsed = [
         parse_examples(message.content, label=label, truncated=False, shown=())
         for message in messages
     ]
-    return [instruction for turn in parsed for instruction in turn.instructions]
+    return [instruction for answer in parsed for instruction in answer.instructions]
 
 
 def _sampling(requests: InstructionRequests) -> Sampling:

@@ -33,8 +33,7 @@ COLUMNS = (
     "dollars",
     "model",
 )
-Row = dict[str, Any]
-Report = TypeVar("Report", bound=ShardReport)
+AnyReport = TypeVar("AnyReport", bound=ShardReport)
 
 
 def summarize_generation(
@@ -77,7 +76,7 @@ def summarize_generation(
         writer.writerows(rows)
 
 
-def _prompt_row(funnel: PromptFunnel) -> Row:
+def _prompt_row(funnel: PromptFunnel) -> dict[str, Any]:
     return {
         "source": funnel.source,
         "stage": "prompts",
@@ -88,7 +87,7 @@ def _prompt_row(funnel: PromptFunnel) -> Row:
     }
 
 
-def _query_row(funnel: QueryFunnel) -> Row:
+def _query_row(funnel: QueryFunnel) -> dict[str, Any]:
     return {
         "source": funnel.source,
         "stage": "queries",
@@ -99,15 +98,15 @@ def _query_row(funnel: QueryFunnel) -> Row:
     }
 
 
-def _by_source(reports: Iterable[Report]) -> Iterable[list[Report]]:
+def _by_source(reports: Iterable[AnyReport]) -> Iterable[list[AnyReport]]:
     """Reports of each source's shards."""
-    sources: dict[str, list[Report]] = {}
+    sources: dict[str, list[AnyReport]] = {}
     for report in reports:
         sources.setdefault(report.source, []).append(report)
     return sources.values()
 
 
-def _report_row(shards: Sequence[ShardReport], prices: Prices) -> Row:
+def _report_row(shards: Sequence[ShardReport], prices: Prices) -> dict[str, Any]:
     """Columns of both stages with requests to the teacher, for one source."""
     dollars = [_dollars(shard, prices) for shard in shards]
     return {
@@ -124,7 +123,7 @@ def _report_row(shards: Sequence[ShardReport], prices: Prices) -> Row:
     }
 
 
-def _instruction_row(shards: Sequence[InstructionReport], prices: Prices) -> Row:
+def _instruction_row(shards: Sequence[InstructionReport], prices: Prices) -> dict[str, Any]:
     requested = sum(shard.asked for shard in shards)
     well_formed = sum(shard.well_formed for shard in shards)
     rejected = sum((Counter(shard.rejected) for shard in shards), Counter[str]())
@@ -136,7 +135,7 @@ def _instruction_row(shards: Sequence[InstructionReport], prices: Prices) -> Row
     }
 
 
-def _pair_row(shards: Sequence[PairReport], prices: Prices) -> Row:
+def _pair_row(shards: Sequence[PairReport], prices: Prices) -> dict[str, Any]:
     flags = sum((Counter(shard.flags) for shard in shards), Counter[str]())
     return _report_row(shards, prices) | {f"flagged_{flag}": flags[flag] for flag in FLAGS}
 

@@ -15,6 +15,7 @@ from lamini.files import atomic_writer, read_json, read_jsonl
 from lamini.human_evaluation.items import Item, read_items
 from lamini.human_evaluation.rating_files import Rating, read_ratings
 from lamini.human_evaluation.rating_protocols import LEVELS
+from lamini.human_evaluation.shown import RatingRow
 from lamini.human_evaluation.statistics import (
     annotator_agreement,
     judge_agreement,
@@ -40,7 +41,6 @@ COLUMNS = (
     "time",
     "protocol",
 )
-Row = dict[str, str]
 
 
 def collect_ratings(
@@ -83,10 +83,10 @@ def collect_ratings(
 
 def human_rows(
     items: Sequence[Item],
-    key: Mapping[str, Row],
+    key: Mapping[str, RatingRow],
     rating_files: Sequence[str | Path],
     settings: CollectRatings,
-) -> list[Row]:
+) -> list[RatingRow]:
     """One row per item and assigned annotator, rated or not."""
     found = {(r.item, r.annotator): r for r in read_ratings(rating_files, items, settings)}
     rows = []
@@ -97,7 +97,7 @@ def human_rows(
     return rows
 
 
-def _said(rating: Rating) -> Row:
+def _said(rating: Rating) -> RatingRow:
     seconds = "" if rating.seconds is None else str(rating.seconds)
     return {
         "rating": rating.rating,
@@ -110,8 +110,8 @@ def _said(rating: Rating) -> Row:
 
 
 def machine_rows(
-    items: Sequence[Item], key: Mapping[str, Row], verdicts: Sequence[str | Path]
-) -> list[Row]:
+    items: Sequence[Item], key: Mapping[str, RatingRow], verdicts: Sequence[str | Path]
+) -> list[RatingRow]:
     """One row per verdict of the judge."""
     known = {item.item: item for item in items}
     rows = []
@@ -129,7 +129,7 @@ def machine_rows(
 
 
 def summarize_ratings(
-    human: Sequence[Row], machine: Sequence[Row], settings: CollectRatings
+    human: Sequence[RatingRow], machine: Sequence[RatingRow], settings: CollectRatings
 ) -> RatingSummary:
     """Summary of the ratings of people and of the judge."""
     people, judge = ([row for row in rows if row["rating"] in LEVELS] for rows in (human, machine))
@@ -161,7 +161,7 @@ def summarize_ratings(
     )
 
 
-def _row(item: Item, key: Mapping[str, Row], rater: str, annotator: str) -> Row:
+def _row(item: Item, key: Mapping[str, RatingRow], rater: str, annotator: str) -> RatingRow:
     if item.item not in key:
         raise LaminiError(
             f"key.json has no item {item.item}; delete items.jsonl and key.json and run again"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from lamini.files import read_jsonl, stable_hash
 
-Part = Literal["instruction", "response"]
+RatedPart = Literal["instruction", "response"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Item:
     """Id of 12 hex digits; constant for the same study, seed, instruction, subject and part."""
     group: str
     """Id of the instruction; the same people rate all items of a group."""
-    part: Part
+    part: RatedPart
     instruction: str
     text: str
     digest: str
@@ -31,7 +31,13 @@ class Item:
 
 
 def make_item(
-    *, place: tuple[str, int], group: str, subject: str, part: Part, instruction: str, text: str
+    *,
+    place: tuple[str, int],
+    group: str,
+    subject: str,
+    part: RatedPart,
+    instruction: str,
+    text: str,
 ) -> Item:
     """Make an item without annotators.
 

@@ -25,7 +25,6 @@ from lamini.teacher.ledger import ledger_path
 from lamini.teacher.request import Request, chat_request
 from lamini.teacher.session import open_teacher
 
-Row = dict[str, Any]
 # The letter must be a separate word: "A good answer" names no level.
 _VERDICT = re.compile(r"\W*(?:rating|rate)?\W*([A-D])(?=\W*$|[.:;,)*\n-])", re.IGNORECASE)
 
@@ -52,7 +51,7 @@ def judge_items(
     judged, judge, ledger = read_items(rated), settings.judge, ledger_path(verdicts)
     clipped, unclear = 0, 0
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[dict[str, Any]]:
         nonlocal clipped, unclear
         answered = session.ask(_requests(judged, judge, settings))
         for item, (request, answer) in zip(judged, answered, strict=True):

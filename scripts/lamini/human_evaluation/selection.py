@@ -19,7 +19,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.user_instructions import Instruction
 from lamini.files import derive_seed, read_jsonl, stable_hash, write_json, write_jsonl
 from lamini.human_evaluation.assignment import annotator_names, assign_groups
-from lamini.human_evaluation.items import Item, Part, make_item
+from lamini.human_evaluation.items import Item, RatedPart, make_item
 from lamini.settings.params.human_evaluation import SelectItems
 from lamini.user_text import decoded
 
@@ -30,7 +30,7 @@ class AnsweredInstruction(Instruction):
     response: str
 
 
-_Row = TypeVar("_Row", bound=Instruction)
+AnyInstruction = TypeVar("AnyInstruction", bound=Instruction)
 
 
 class Stage(TypedDict):
@@ -50,7 +50,7 @@ class Text:
     """App or source; the assignment to annotators is balanced over strata."""
     subject: str
     """Rated model or source."""
-    part: Part
+    part: RatedPart
     instruction: str
     text: str
 
@@ -167,8 +167,8 @@ def answer_texts(
 
 
 def choose_instructions(
-    rows: list[_Row], exclude: Sequence[str | Path], settings: SelectItems
-) -> tuple[list[_Row], list[Stage]]:
+    rows: list[AnyInstruction], exclude: Sequence[str | Path], settings: SelectItems
+) -> tuple[list[AnyInstruction], list[Stage]]:
     """Select instructions (section 4.2): at most `max_per_app` per app, except excluded ones.
 
     The first instructions of each app are kept, in file order. Of self-instruct's 252 instructions,

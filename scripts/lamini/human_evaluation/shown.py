@@ -6,14 +6,15 @@ from pathlib import Path
 
 from lamini.human_evaluation.rating_protocols import LEVELS
 
-Row = dict[str, str]
+RatingRow = dict[str, str]
+"""Columns of a row of `ratings.csv`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownRatings:
     """Ratings of one kind of rater; human and machine ratings are never mixed."""
 
-    rows: list[Row]
+    rows: list[RatingRow]
     rater: str
     """`human` or `machine`."""
     assigned: int

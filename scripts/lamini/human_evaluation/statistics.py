@@ -5,16 +5,18 @@ all texts of an instruction, so their ratings are not independent.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from lamini.evaluation.bootstrap import Array, percentile_interval, resampled_sums
+from lamini.arrays import Array
+from lamini.evaluation.bootstrap import percentile_interval, resampled_sums
 from lamini.evaluation.comparison import compare
 from lamini.files import derive_seed
 from lamini.human_evaluation.rating_protocols import LEVELS
+from lamini.human_evaluation.shown import RatingRow
 from lamini.human_evaluation.summary import (
     Agreement,
     AnnotatorAgreement,
@@ -25,7 +27,6 @@ from lamini.human_evaluation.summary import (
     RatingComparison,
 )
 
-Row = Mapping[str, str]
 BEST = len(LEVELS) - 1
 
 
@@ -34,7 +35,7 @@ def value(rating: str) -> int:
     return BEST - LEVELS.index(rating)
 
 
-def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[LevelShares]:
+def level_shares(rows: Sequence[RatingRow], replicates: int, seed: int) -> list[LevelShares]:
     """Counts, shares and mean of the levels for each subject and part.
 
     Args:
@@ -72,7 +73,7 @@ def level_shares(rows: Sequence[Row], replicates: int, seed: int) -> list[LevelS
     return result
 
 
-def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[RatingComparison]:
+def pairwise_comparisons(rows: Sequence[RatingRow], seed: int) -> list[RatingComparison]:
     """Compare every pair of subjects on the instructions where both are rated.
 
     Args:
@@ -121,7 +122,7 @@ def pairwise_comparisons(rows: Sequence[Row], seed: int) -> list[RatingCompariso
     return result
 
 
-def annotator_agreement(rows: Iterable[Row]) -> AnnotatorAgreement | None:
+def annotator_agreement(rows: Iterable[RatingRow]) -> AnnotatorAgreement | None:
     """Agreement of people on the items that two of them rated; None if there are no such items.
 
     Krippendorff's alpha is ordinal. Cohen's kappa has quadratic weights. The order of the two
@@ -144,7 +145,9 @@ def annotator_agreement(rows: Iterable[Row]) -> AnnotatorAgreement | None:
     return AnnotatorAgreement(items=len(twice), **dict(_agreement(matrix, both)))
 
 
-def judge_agreement(human: Iterable[Row], machine: Iterable[Row]) -> JudgeAgreement | None:
+def judge_agreement(
+    human: Iterable[RatingRow], machine: Iterable[RatingRow]
+) -> JudgeAgreement | None:
     """Agreement of the judge with people, per human rating; None without ratings of both."""
     verdicts = {row["item"]: row["rating"] for row in machine}
     pairs = [(row["rating"], verdicts[row["item"]]) for row in human if row["item"] in verdicts]
@@ -188,8 +191,8 @@ def _value_or_nan(rating: str | None) -> float:
     return float("nan") if rating is None else value(rating)
 
 
-def _grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+def _grouped(rows: Iterable[RatingRow], *keys: str) -> dict[tuple[str, ...], list[RatingRow]]:
+    groups: dict[tuple[str, ...], list[RatingRow]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[key] for key in keys)].append(row)
     return groups

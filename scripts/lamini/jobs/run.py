@@ -22,11 +22,10 @@ from lamini.jobs.settings import recorded_settings
 from lamini.jobs.start import start_job
 from lamini.paths import LOGS
 
-Facts = Mapping[str, object]
 _KINDS = ("input", "output", "params", "wildcards")
 
 
-def run_job(snakemake: Any, function: Callable[..., Facts | None]) -> None:
+def run_job(snakemake: Any, function: Callable[..., Mapping[str, object] | None]) -> None:
     """Run the function of a rule, and record the job's inputs and outputs.
 
     Args:

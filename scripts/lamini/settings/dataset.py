@@ -84,7 +84,7 @@ class Mixture(Settings):
     version: Version = 1
 
 
-class Published(Settings):
+class PublishedDataset(Settings):
     """The released dataset, used instead of a generated one (`dataset: published`)."""
 
     local: LocalData | None = None
@@ -107,7 +107,7 @@ class Published(Settings):
         )
 
     @model_validator(mode="after")
-    def _one_place(self) -> "Published":
+    def _one_place(self) -> "PublishedDataset":
         return self._check_exactly_one("local", "hub")
 
 

@@ -13,7 +13,7 @@ from pydantic import (
 
 from lamini.settings import cross_checks
 from lamini.settings.base import Name, Settings, Version
-from lamini.settings.dataset import Analysis, Deduplication, Mixture, Published
+from lamini.settings.dataset import Analysis, Deduplication, Mixture, PublishedDataset
 from lamini.settings.evaluation import Answers, Evaluation, Task
 from lamini.settings.exports import Exports
 from lamini.settings.human_evaluation import HumanEvaluation, RatingProtocol
@@ -50,7 +50,7 @@ class Config(Settings):
     """Seed of all sampling, except where a setting has its own seed."""
     dataset: Literal["generated", "published"] = "generated"
     """`generated`: generate D_ALL with the teacher; `published`: read the released dataset."""
-    published: Published | None = None
+    published: PublishedDataset | None = None
     downloads: dict[Name, Download] = {}
     """Public files, by their file name in `results/downloads/`."""
     sources: dict[Name, Source]

@@ -15,7 +15,7 @@ TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max
 """Names of the field of a request's body that limits an answer's tokens, by vendor."""
 
 
-class Message(Settings):
+class DemonstrationTurn(Settings):
     """One chat message."""
 
     role: Literal["system", "user", "assistant"]
@@ -132,7 +132,7 @@ class InstructionRequests(StageModel):
     ] = None
     """Structured output, a field of the request: `{type: json_object}`, or `{type: json_schema,
     json_schema: {name: ..., schema: ...}}`. Needs `prompt.parser: json`."""
-    demonstrations: list[Message] = []
+    demonstrations: list[DemonstrationTurn] = []
     """Chat turns before every prompt (few-shot demonstrations for small teachers); empty in the
     paper."""
     version: Version = 1

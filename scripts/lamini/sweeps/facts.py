@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from lamini.evaluation.bootstrap import Interval
 from lamini.json_file import JsonFile
 
-Interval = tuple[float, float]
 Measure = Literal["score", "held_out_loss"]
 """`score`: mean of the tasks, in points; `held_out_loss`: nats per supervised token."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from lamini.errors import LaminiError
 from lamini.evaluation.comparison import holm
 from lamini.evaluation.facts import differing, measured_facts, same_examples
-from lamini.evaluation.results import EvaluationResult
+from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.files import listed
 from lamini.paths import EVALUATION
 from lamini.settings.params.students import FitSweep, SweepPoint
@@ -24,13 +24,11 @@ from lamini.sweeps.facts import (
     Trained,
 )
 from lamini.sweeps.law import Law
-from lamini.sweeps.two_levels import TwoLevelMean, Values, two_level_mean
+from lamini.sweeps.two_levels import TwoLevelMean, ValuesByTask, two_level_mean
 from lamini.training.facts import TrainingFacts
 
 Group = tuple[str, str]
 """A student and a mixture."""
-Results = dict[str, dict[str, EvaluationResult]]
-"""Evaluation results by model and task."""
 CURVE_POINTS = 60
 
 
@@ -52,7 +50,7 @@ def fit_sweep(
     Raises:
         LaminiError: if two results of one task have other examples.
     """
-    results: Results = {}
+    results: dict[str, dict[str, EvaluationResult]] = {}
     for path in listed(evals):
         result = EvaluationResult.read(path)
         results.setdefault(result.model, {})[result.task] = result
@@ -83,7 +81,7 @@ _MEASURES: tuple[Measure, ...] = ("score", "held_out_loss")
 def _trained(
     point: SweepPoint,
     facts: TrainingFacts,
-    results: dict[str, EvaluationResult] | None,
+    results: Mapping[str, EvaluationResult] | None,
     tasks: Sequence[str],
 ) -> Trained:
     return Trained(
@@ -97,9 +95,9 @@ def _trained(
     )
 
 
-def _values(settings: FitSweep, group: Group, results: Results) -> dict[float, Values]:
+def _values(settings: FitSweep, group: Group, results: ResultsByModel) -> dict[float, ValuesByTask]:
     """Metric of each example at each size of a student; none without tasks."""
-    values: dict[float, Values] = {}
+    values: dict[float, ValuesByTask] = {}
     here = [p for p in settings.points if (p.student, p.mixture) == group]
     for share in sorted({point.samples for point in here}) if settings.tasks else ():
         models = [point.model for point in here if point.samples == share]
@@ -119,7 +117,7 @@ def _values(settings: FitSweep, group: Group, results: Results) -> dict[float, V
 
 
 def _sizes(
-    group: Group, trained: Sequence[Trained], values: dict[float, Values]
+    group: Group, trained: Sequence[Trained], values: dict[float, ValuesByTask]
 ) -> Iterable[SizeFacts]:
     here = [t for t in trained if (t.student, t.mixture) == group]
     for share in sorted({t.samples for t in here}):
@@ -141,7 +139,7 @@ def _sizes(
         )
 
 
-def _mean(values: Mapping[float, Values], share: float) -> TwoLevelMean:
+def _mean(values: Mapping[float, ValuesByTask], share: float) -> TwoLevelMean:
     return two_level_mean(values[share], [v for other, v in values.items() if other != share])
 
 
@@ -195,7 +193,7 @@ def _held_back(here: Sequence[tuple[Trained, float]]) -> HeldBack | None:
 
 
 def _compared(
-    settings: FitSweep, results: Results, values: dict[Group, dict[float, Values]]
+    settings: FitSweep, results: ResultsByModel, values: dict[Group, dict[float, ValuesByTask]]
 ) -> list[Compared]:
     """Students on one mixture, and mixtures of one student, at the largest size."""
     if not settings.tasks:
@@ -220,8 +218,8 @@ def _compare(
     first: Group,
     second: Group,
     largest: float,
-    values: dict[Group, dict[float, Values]],
-    models: dict[Group, dict[str, EvaluationResult]],
+    values: dict[Group, dict[float, ValuesByTask]],
+    models: dict[Group, Mapping[str, EvaluationResult]],
 ) -> Compared:
     both = [(models[first][task], models[second][task]) for task in models[first]]
     facts = [fact for a, b in both for fact in differing(measured_facts(b), measured_facts(a))]

@@ -13,13 +13,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from lamini.arrays import Array
 from lamini.sweeps.design import PARAMETERS
 
-Array = np.ndarray[Any, np.dtype[Any]]
 LEAST, MOST = 0.01, 3.0
 """Smallest and largest exponent. At the smallest, the law is nearly a + b * log n."""
 _GRID = np.geomspace(LEAST, MOST, 600)

@@ -14,11 +14,13 @@ independent: further sizes add fewer degrees of freedom than seeds do.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Values = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
+from lamini.arrays import Array
+from lamini.evaluation.bootstrap import Interval
+
+ValuesByTask = Mapping[str, Array]
 """Metric of each example, 0 to 1, or a difference of two; by task. Shape (seeds, examples)."""
 
 CORRELATION = 0.5
@@ -30,7 +32,7 @@ class TwoLevelMean:
     """Mean over tasks, seeds and examples, in points (times 100)."""
 
     mean: float
-    interval: tuple[float, float] | None
+    interval: Interval | None
     """95 % interval; None without several seeds of a size, or if all values are equal."""
     p_value: float | None
     """Two-sided p-value of a mean of 0; None without an interval."""
@@ -40,7 +42,7 @@ class TwoLevelMean:
     """Standard error of the mean from the choice of examples."""
 
 
-def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMean:
+def two_level_mean(values: ValuesByTask, others: Sequence[ValuesByTask] = ()) -> TwoLevelMean:
     """Mean of values with seeds and examples as sources of chance.
 
     Args:
@@ -80,13 +82,13 @@ def two_level_mean(values: Values, others: Sequence[Values] = ()) -> TwoLevelMea
     return TwoLevelMean(mean, interval, p_value, math.sqrt(between), math.sqrt(examples))
 
 
-def _by_examples(table: np.ndarray[Any, np.dtype[Any]]) -> float:
+def _by_examples(table: Array) -> float:
     """Variance of a task's mean from the choice of examples, its share of `_of_both` included."""
     count = table.shape[1]
     return float(table.mean(axis=0).var(ddof=1)) / count if count > 1 else 0.0
 
 
-def _of_both(table: np.ndarray[Any, np.dtype[Any]]) -> float:
+def _of_both(table: Array) -> float:
     """Variance of a task's mean from the interaction of seed and example; 0 if unknown."""
     seeds, count = table.shape
     if min(seeds, count) < 2:

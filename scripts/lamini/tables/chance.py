@@ -5,18 +5,15 @@ the variance between seeds beside that between examples. A student that was trai
 by its examples alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from lamini.catalogue.params.common import Pair, SeedRuns
+from lamini.catalogue.params.common import ModelPair, SeedRuns
 from lamini.evaluation.comparison import Comparison, compare
 from lamini.evaluation.facts import same_examples
-from lamini.evaluation.results import EvaluationResult
-from lamini.sweeps.two_levels import TwoLevelMean, Values, two_level_mean
-
-Results = Mapping[str, Mapping[str, EvaluationResult]]
-"""Evaluation results by model and task."""
+from lamini.evaluation.results import EvaluationResult, ResultsByModel
+from lamini.sweeps.two_levels import TwoLevelMean, ValuesByTask, two_level_mean
 
 
 def _all_values(result: EvaluationResult) -> Sequence[float]:
@@ -24,8 +21,8 @@ def _all_values(result: EvaluationResult) -> Sequence[float]:
 
 
 def compare_pair(
-    results: Results,
-    pair: Pair,
+    results: ResultsByModel,
+    pair: ModelPair,
     task: str,
     seed: int,
     values: Callable[[EvaluationResult], Sequence[float]] = _all_values,
@@ -49,7 +46,7 @@ def compare_pair(
 
 
 def with_seeds(
-    results: Results,
+    results: ResultsByModel,
     pair: tuple[str, str],
     seeds: SeedRuns,
     tasks: Sequence[str],
@@ -76,7 +73,7 @@ def with_seeds(
             for task in tasks
         )
 
-    def differences(runs: Sequence[tuple[str, str]]) -> Values:
+    def differences(runs: Sequence[tuple[str, str]]) -> ValuesByTask:
         return {
             task: np.array(
                 [

@@ -8,13 +8,13 @@ same in another way, as everything that was learned from them is missing.
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamini.catalogue.params.common import Pair
+from lamini.catalogue.params.common import ModelPair
 from lamini.catalogue.params.evaluation import CleanScoresParams
 from lamini.evaluation.comparison import Comparison
 from lamini.evaluation.facts import same_examples
-from lamini.evaluation.results import EvaluationResult
+from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.files import derive_seed
-from lamini.tables.chance import Results, chance_notes, compare_pair
+from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.contaminated import Searched, mean_score, searched_examples, values_of
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.row_records import eval_files, pair_models
@@ -94,7 +94,12 @@ def _scores(result: EvaluationResult, sharing: frozenset[int] | None) -> list[fl
 
 
 def _compared(
-    results: Results, pair: Pair, task: str, sharing: frozenset[int] | None, *, keep: bool
+    results: ResultsByModel,
+    pair: ModelPair,
+    task: str,
+    sharing: frozenset[int] | None,
+    *,
+    keep: bool,
 ) -> Comparison | None:
     """Comparison on the sharing examples (`keep`) or on the others; None without any."""
     if sharing is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lamini.catalogue.params.evaluation import ScoresParams, TasksParams
+from lamini.evaluation.bootstrap import Interval
 from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.chance import one_seed_note
@@ -14,7 +15,6 @@ from lamini.tables.row_records import eval_files
 from lamini.tables.table import Cell, Table, text_cell
 
 Scores = dict[str, EvaluationResult]
-Interval = tuple[float, float]
 
 
 def read_scores(paths: Iterable[str | Path]) -> dict[str, Scores]:

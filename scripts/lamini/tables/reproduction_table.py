@@ -14,19 +14,20 @@ from pathlib import Path
 
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params.evaluation import ReproducedImprovementParams, ReproductionParams
+from lamini.evaluation.bootstrap import Interval
 from lamini.evaluation.comparison import Comparison
 from lamini.evaluation.facts import differing, measured_facts, published_facts
 from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair
-from lamini.tables.evaluation_tables import Interval, read_scores
+from lamini.tables.evaluation_tables import read_scores
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.published import published_scores, read_csv
 from lamini.tables.row_records import eval_files, pair_models
 from lamini.tables.rows import cells, column, headings
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
 
-Published = Mapping[str, Mapping[str, float]]
+PublishedScores = Mapping[str, Mapping[str, float]]
 ALL = "All"
 GROUPS = {"student": "students", "reference": "reference models"}
 SEED_NOTE = (
@@ -87,7 +88,7 @@ class AgreementCounts:
 class Paper:
     """Published scores, and the initializations of the paper's students."""
 
-    scores: Published
+    scores: PublishedScores
     initializations: Mapping[str, str]
     """Name of the initialization, by name of the student."""
 

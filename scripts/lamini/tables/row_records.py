@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lamini.catalogue.params.common import Pair, SeedRuns
+from lamini.catalogue.params.common import ModelPair, SeedRuns
 from lamini.files import Files, read_json, stable_hash
 from lamini.jobs.provenance import ArtifactRecord, read_record, read_records
 from lamini.paths import (
@@ -48,7 +48,7 @@ SHARDS = {
 }
 """Files of all shards of a source, by stage."""
 
-Values = frozenset[str]
+FactValues = frozenset[str]
 """Digests of code or of prompts; several if a row was made from several jobs of one rule."""
 
 
@@ -64,7 +64,7 @@ class Fact:
     """Settings that rows must share to be compared."""
 
 
-Facts = dict[Fact, set[str]]
+ValuesByFact = dict[Fact, set[str]]
 
 
 def eval_files(models: Iterable[str], tasks: Iterable[str]) -> list[str]:
@@ -73,7 +73,7 @@ def eval_files(models: Iterable[str], tasks: Iterable[str]) -> list[str]:
     return [EVALUATION.format(model=model, task=task) for model in models for task in tasks]
 
 
-def pair_models(pair: Pair) -> list[str]:
+def pair_models(pair: ModelPair) -> list[str]:
     """Keys of the models whose results are compared in a pair, with their other seeds."""
     return [pair.student.key, pair.baseline.key, *swept_models(pair.seeds)]
 
@@ -160,9 +160,9 @@ def mark_rows(table: Table, inputs: Iterable[Files]) -> Table:
     )
 
 
-def _usual(rows: Iterable[Facts]) -> dict[Fact, Values]:
+def _usual(rows: Iterable[ValuesByFact]) -> dict[Fact, FactValues]:
     """Most frequent values of each fact; of equally frequent ones the fewest, then the first."""
-    found: dict[Fact, Counter[Values]] = defaultdict(Counter)
+    found: dict[Fact, Counter[FactValues]] = defaultdict(Counter)
     for row in rows:
         for fact, values in row.items():
             found[fact][frozenset(values)] += 1
@@ -180,11 +180,11 @@ class _Makings:
     """The table's."""
     records: dict[str, ArtifactRecord]
     """Of the inputs and of all files that they were made from."""
-    _of_file: dict[str, Facts] = field(default_factory=dict)
-    _up_to: dict[str, Facts] = field(default_factory=dict)
+    _of_file: dict[str, ValuesByFact] = field(default_factory=dict)
+    _up_to: dict[str, ValuesByFact] = field(default_factory=dict)
     _commits: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def facts(self, files: Iterable[str]) -> Facts | None:
+    def facts(self, files: Iterable[str]) -> ValuesByFact | None:
         """Code and prompts behind the files of a row.
 
         Returns:
@@ -193,7 +193,7 @@ class _Makings:
         paths = [path for pattern in files for path in self._matching(pattern)]
         if not paths:
             return None
-        found: Facts = defaultdict(set)
+        found: ValuesByFact = defaultdict(set)
         for path in paths:
             if path not in self.records:
                 return {}
@@ -201,7 +201,7 @@ class _Makings:
                 found[fact] |= values
         return found
 
-    def differing(self, row: Facts, usual: Mapping[Fact, Values]) -> Iterator[str]:
+    def differing(self, row: ValuesByFact, usual: Mapping[Fact, FactValues]) -> Iterator[str]:
         """What differs from the usual, for a row that has files."""
         if not row:
             yield NO_RECORD
@@ -221,14 +221,14 @@ class _Makings:
             return [pattern] if pattern in self._files else []
         return [path for path in self._files if fnmatchcase(path, pattern)]
 
-    def _facts_of(self, path: str) -> Facts:
+    def _facts_of(self, path: str) -> ValuesByFact:
         """Facts of a file's job and of all jobs before it, and of an evaluation's requests."""
         if path not in self._of_file:
             requests = dict(_requests(path, self.records[path]))
             self._of_file[path] = self._upstream(path) | requests
         return self._of_file[path]
 
-    def _upstream(self, path: str) -> Facts:
+    def _upstream(self, path: str) -> ValuesByFact:
         """Facts of a file's job and of all jobs before it."""
         if path not in self._up_to:
             record = self.records[path]

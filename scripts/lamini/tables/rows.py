@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from lamini.tables.table import Cell
 from lamini.tables.table_file import FileCell
 
-Row = TypeVar("Row")
+RowModel = TypeVar("RowModel")
 
 
 def column(heading: str, ours: bool = True, digits: int = 0, signed: bool = False) -> Any:
@@ -36,7 +36,7 @@ def known_sum(values: Iterable[float | None]) -> float | None:
     return math.fsum(known) if known else None
 
 
-def read_rows(row: type[Row], lines: Iterable[Iterable[FileCell]]) -> list[Row]:
+def read_rows(row: type[RowModel], lines: Iterable[Iterable[FileCell]]) -> list[RowModel]:
     """Rows of a table that was built with `headings` and `cells`.
 
     Args:

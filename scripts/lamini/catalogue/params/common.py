@@ -77,7 +77,7 @@ SeedRuns = list[list[tuple[str, str]]]
 model that it is compared with."""
 
 
-class Pair(BuilderParams):
+class ModelPair(BuilderParams):
     """A student and its baseline: its initialization, or its twin of another mixture."""
 
     student: NamedModel

@@ -7,8 +7,8 @@ from pydantic import Field
 from lamini.catalogue.params.common import (
     AnotherTeacher,
     BuilderParams,
+    ModelPair,
     NamedModel,
-    Pair,
     ScoredModel,
     SeedRuns,
 )
@@ -83,7 +83,7 @@ class ReproductionParams(BuilderParams):
 class ReproducedImprovementParams(BuilderParams):
     """Params of `reproduced_improvement_table`."""
 
-    pairs: list[Pair]
+    pairs: list[ModelPair]
     tasks: dict[str, str]
     """Display name of each task."""
     another_teacher: AnotherTeacher = None
@@ -92,7 +92,7 @@ class ReproducedImprovementParams(BuilderParams):
 class ImprovementParams(BuilderParams):
     """Params of `improvement_table`."""
 
-    pairs: list[Pair]
+    pairs: list[ModelPair]
     tasks: dict[str, str]
     """Display name of each task."""
     mixture: str
@@ -104,7 +104,7 @@ class ImprovementParams(BuilderParams):
 class CleanScoresParams(BuilderParams):
     """Params of `clean_scores_table`."""
 
-    pairs: list[Pair]
+    pairs: list[ModelPair]
     """Students with their initializations, and with their twins of a decontaminated mixture."""
     tasks: dict[str, str]
     """Display name of each task."""

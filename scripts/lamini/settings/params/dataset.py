@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lamini.settings.base import Settings
-from lamini.settings.dataset import Mixture, Published
+from lamini.settings.dataset import Mixture, PublishedDataset
 from lamini.settings.params.common import UserFilesDigest
 from lamini.settings.params.generation import SeveralAnswers
 
@@ -19,7 +19,7 @@ class MergedMixture(Mixture, _NamedMixture):
     """Settings of a dataset in its manifest: the mixture, and the released dataset that replaces
     it."""
 
-    published: Published | None
+    published: PublishedDataset | None
     writers: Annotated[list[str], Field(exclude_if=lambda models: not models)] = []
     """Models of the generated instructions, for the card; empty if the responses' model wrote
     them, too."""
