@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lamini.generation.labels import label_pattern
-from lamini.generation.parsing import parse_examples
+from lamini.generation.parsing.examples import parse_examples
+from lamini.generation.parsing.labels import label_pattern
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.generation.seeds import prompt_of, read_seeds
 from lamini.settings import Config, load_settings

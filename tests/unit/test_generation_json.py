@@ -11,7 +11,7 @@ from test_generation_instructions import shard  # noqa: F401 (a fixture)
 from writing_endpoint import WritingEndpoint
 
 from lamini.errors import LaminiError
-from lamini.generation.parsing import Json, parse_examples
+from lamini.generation.parsing.examples import Json, parse_examples
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.settings.teacher import InstructionRequests, InstructionTemplate
 

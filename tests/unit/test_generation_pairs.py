@@ -9,11 +9,11 @@ from writing_endpoint import WritingEndpoint
 
 from lamini.errors import LaminiError
 from lamini.files import read_jsonl, write_jsonl
-from lamini.generation.flags import response_flags
 from lamini.generation.pairs import generate_pairs
 from lamini.generation.queries import select_queries
 from lamini.generation.reports import FunnelStage, PromptFunnel, QueryFunnel
 from lamini.generation.summary import summarize_generation
+from lamini.generation.texts import response_flags
 from lamini.settings.dataset import Deduplication
 from lamini.settings.params.generation import GeneratePairs, SelectQueries
 from lamini.settings.teacher import Price

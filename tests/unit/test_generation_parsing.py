@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import normalized
-from lamini.generation.parsing import parse_examples
+from lamini.generation.parsing.examples import parse_examples
+from lamini.generation.parsing.labels import label_pattern
 
 LABEL = label_pattern("<example>", "</example>")
 SHOWN = ("What is a fjord?", "Write a poem.", "List three rivers.")

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from lamini.generation.labels import label_pattern
-from lamini.generation.leftovers import split_answer
-from lamini.generation.parsing import parse_examples
+from lamini.generation.parsing.examples import parse_examples
+from lamini.generation.parsing.labels import label_pattern
+from lamini.generation.parsing.leftovers import split_answer
 from lamini.generation.prompt_template import PromptTemplate
 from lamini.settings.teacher import InstructionTemplate
 

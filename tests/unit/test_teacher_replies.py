@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lamini.errors import LaminiError
-from lamini.generation.flags import response_flags
+from lamini.generation.texts import response_flags
 from lamini.teacher.completions import Completion
 from lamini.teacher.replies import PromptRefused, RetryableError, read_reply
 from lamini.thoughts import split_thoughts

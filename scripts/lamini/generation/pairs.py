@@ -10,11 +10,10 @@ from pathlib import Path
 
 from lamini.files import derive_seed, write_jsonl
 from lamini.generation.choice import choice_name, choose, groups_of, judged_pairs
-from lamini.generation.flags import response_flags
 from lamini.generation.instructions import other_ledgers
-from lamini.generation.parsing import clean
 from lamini.generation.reports import PairReport
 from lamini.generation.rows import PairRow, QueryRow, read_queries
+from lamini.generation.texts import clean, response_flags
 from lamini.generation.turns import Conversations
 from lamini.log import Progress
 from lamini.settings.params.generation import GeneratePairs

@@ -12,9 +12,9 @@ import orjson
 
 from lamini.conversations import turn
 from lamini.errors import LaminiError
-from lamini.generation.labels import label_pattern
 from lamini.generation.normalization import text_key
-from lamini.generation.parsing import Json, Parsed, Reject, parse_examples
+from lamini.generation.parsing.examples import Json, Parsed, Reject, parse_examples
+from lamini.generation.parsing.labels import label_pattern
 from lamini.generation.prompts import PromptPool
 from lamini.generation.reports import InstructionReport
 from lamini.generation.requests import InstructionPrompt

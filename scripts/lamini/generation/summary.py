@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from lamini.files import atomic_writer
-from lamini.generation.parsing import Reason
+from lamini.generation.parsing.examples import Reason
 from lamini.generation.reports import InstructionReport, PairReport, PromptFunnel, QueryFunnel
 from lamini.settings.params.generation import Prices
 from lamini.teacher.money import report_spending

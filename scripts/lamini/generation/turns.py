@@ -18,10 +18,9 @@ import jinja2
 from lamini.conversations import Message, turn
 from lamini.errors import LaminiError
 from lamini.files import derive_seed
-from lamini.generation.flags import response_flags
 from lamini.generation.normalization import text_key
-from lamini.generation.parsing import clean
 from lamini.generation.rows import PairRow
+from lamini.generation.texts import clean, response_flags
 from lamini.settings.params.generation import GeneratePairs
 from lamini.teacher.request import Answer, Request, chat_request
 from lamini.teacher.session import TeacherSession

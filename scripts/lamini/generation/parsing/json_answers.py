@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pydantic_core
 
-from lamini.generation.labels import Chunk
+from lamini.generation.parsing.labels import Chunk
 
 _DOCUMENT = re.compile(
     r"^[ \t]*(?:```[ \t]*\w*\s*)?(?=\[\s*[\"{\[\]\dtfn-]|\{\s*[\"}])", re.MULTILINE

@@ -13,13 +13,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lamini.generation.answered import is_answered
-from lamini.generation.json_answers import is_document, json_items
-from lamini.generation.labels import Chunk, chunks
-from lamini.generation.leftovers import SplitAnswer, split_answer
 from lamini.generation.normalization import normalized
+from lamini.generation.parsing.answered import is_answered
+from lamini.generation.parsing.json_answers import is_document, json_items
+from lamini.generation.parsing.labels import Chunk, chunks
+from lamini.generation.parsing.leftovers import SplitAnswer, split_answer
+from lamini.generation.parsing.tidying import tidy, without_fields
 from lamini.generation.refusals import is_refusal
-from lamini.generation.tidying import tidy, without_fields
+from lamini.generation.texts import clean
 
 Reason = Literal[
     "empty_answer",
@@ -45,7 +46,6 @@ Reason = Literal[
 example. `malformed` is an item of a JSON list without a text, or the text after an error of syntax.
 `duplicate` (within the shard) and `surplus` (the shard is full) are set by the caller."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0085\u2028\u2029]")
 _WORD = re.compile(r"\w")
 _PLACEHOLDER = re.compile(
     r"\W*(?:(?:your|the|an?|new|generated) )*(?:example|instruction|question|text)s?"
@@ -169,12 +169,6 @@ def _json_chunks(text: str, form: Json, parsed: Parsed) -> list[Chunk]:
 
 def _reject_answer(text: str, reason: Reason, parsed: Parsed) -> None:
     parsed.rejects.append(Reject("refusal" if is_refusal(text) else reason, text.strip()))
-
-
-def clean(text: str) -> str:
-    """Convert line ends to `\\n`, lone surrogates to `?` and control characters to spaces."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _read(chunk: Chunk, shown: Sequence[str], max_characters: int) -> tuple[str, Reason | None]:
