@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from lamini.catalogue.params.dataset import NearDuplicateCurveParams
-from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
+from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots, symbol_text
 
 _STEP = 0.02
 _ROUNDING = 1e-6
@@ -45,7 +45,7 @@ def draw_near_duplicates(
             linestyle="-" if order < len(COLOURS) else "--",
             markersize=2.5,
             linewidth=0.9,
-            label=params.symbols.get(source, "D_ALL"),
+            label=symbol_text(params.symbols.get(source, "D_ALL")),
         )
         data += [
             [source, threshold, count, share]

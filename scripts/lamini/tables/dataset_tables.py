@@ -13,6 +13,7 @@ from lamini.catalogue.params.dataset import (
     TokenizersParams,
 )
 from lamini.evaluation.results import wilson
+from lamini.tables.csv_headings import csv_heading
 from lamini.tables.published import number, read_csv
 from lamini.tables.row_records import source_files
 from lamini.tables.rows import cells, column, headings
@@ -262,7 +263,7 @@ def plain_table(analysis: Path, params: PlainParams, errors: Path | None = None)
     columns = list(records[0]) if records else params.columns
     notes = [*params.notes, *_error_notes(errors, params)]
     return Table(
-        columns=[name.replace("_", " ").capitalize() for name in columns],
+        columns=[csv_heading(name) for name in columns],
         rows=[[_cell(record[name], params.digits) for name in columns] for record in records],
         notes=notes,
         row_files=[source_files(record.get("instruction_source", "")) for record in records],
