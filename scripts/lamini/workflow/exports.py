@@ -6,10 +6,10 @@ from typing import get_args
 from lamini import paths
 from lamini.settings.exports import CTranslate2Type, ExportType, GgufType
 from lamini.settings.params.evaluation import CheckExport, ExportCtranslate2, ExportGguf
-from lamini.workflow.dataset_params import DatasetParams
+from lamini.workflow.params import RuleParams
 
 
-class ExportParams(DatasetParams):
+class ExportParams(RuleParams):
     """Exported files of the students (`exports`), and the params of their rules."""
 
     @cached_property

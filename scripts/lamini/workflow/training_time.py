@@ -11,13 +11,13 @@ from lamini.settings.students import Chat, Recipe
 from lamini.status.training import saved_step
 from lamini.training.estimate import StepTime, TrainingWork, settings_key
 from lamini.training.gpus import GPUS
-from lamini.workflow.sweep_params import SweepParams
+from lamini.workflow.exports import ExportParams
 
 _CHAT_TOKENS = 20
 """Estimated tokens that a chat template adds to a prompt."""
 
 
-class TrainingTime(SweepParams):
+class TrainingTime(ExportParams):
     """Size and time of trainings. Files of the run, if there are any, replace estimates."""
 
     def training_work(self, model: str, results: Path = RESULTS) -> TrainingWork:
