@@ -52,7 +52,7 @@ GROWTH = 1.15
 
 
 def run(job: str, folder: Path, python: str | Path = sys.executable, **arguments: Any) -> Any:
-    """Run one measurement of `dataset_jobs.py` in a new process and return its facts."""
+    """Run one measurement of `dataset_jobs.py` in a new process and return its numbers."""
     environment = os.environ | {"LAMINI_PLAIN_PROGRESS": "1", "TOKENIZERS_PARALLELISM": "true"}
     command = [str(python), str(Path(__file__).with_name("dataset_jobs.py")), job]
     done = subprocess.run(
@@ -63,9 +63,9 @@ def run(job: str, folder: Path, python: str | Path = sys.executable, **arguments
         stdout=subprocess.PIPE,
         check=True,
     )
-    facts = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {job}: {facts}", file=sys.stderr, flush=True)
-    return facts
+    measured = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {job}: {measured}", file=sys.stderr, flush=True)
+    return measured
 
 
 def main() -> int:
@@ -101,13 +101,13 @@ def measure(folder: Path, size: float) -> int:
     return finish(ratios, BARS)
 
 
-def _limits(name: str, facts: Any, size: float, ratios: dict[str, float]) -> list[Any]:
+def _limits(name: str, measured: Any, size: float, ratios: dict[str, float]) -> list[Any]:
     seconds, megabytes = LIMITS[name]
-    ratios[f"{name}_seconds"] = seconds * size / facts["seconds"]
-    ratios[f"{name}_memory"] = megabytes / facts["megabytes"]
+    ratios[f"{name}_seconds"] = seconds * size / measured["seconds"]
+    ratios[f"{name}_memory"] = megabytes / measured["megabytes"]
     allowed = f"{seconds * size:.0f} s, {megabytes} MB"
     times = ratios[f"{name}_seconds"]
-    return [f"{facts['seconds']:.1f} s", allowed, times, facts["megabytes"]]
+    return [f"{measured['seconds']:.1f} s", allowed, times, measured["megabytes"]]
 
 
 def _topics(folder: Path, size: float, ratios: dict[str, float]) -> list[list[Any]]:
@@ -141,8 +141,8 @@ def _merge(
     for times in (1, 2, 4):
         part = pairs[:: len(pairs) // (times * len(pairs) // 4)]
         name = f"part{times}"
-        facts = run("merge", folder, pairs=part, sources=list(SOURCES), name=name, unique=False)
-        parts.append(facts)
+        measured = run("merge", folder, pairs=part, sources=list(SOURCES), name=name, unique=False)
+        parts.append(measured)
     whole = run("merge", folder, pairs=pairs, sources=list(SOURCES), name="d_all")
     few = pairs[:: len(pairs) // PEER_SHARDS][:PEER_SHARDS]
     sources = [s for s in SOURCES if any(Path(path).parent.name == s for path in few)]

@@ -93,9 +93,9 @@ def unlike(row: dict[str, Any], number: int) -> dict[str, Any]:
     }
     key = next((key for key in row if key in first), "question")
     changed = {key: f"{number}: {row[key]}"}
-    places = ("pronoun_loc", "quote_loc", "start1", "end1")
+    offsets = ("pronoun_loc", "quote_loc", "start1", "end1")
     shift = len(f"{number}: ")
-    return row | changed | {place: row[place] + shift for place in places if place in row}
+    return row | changed | {name: row[name] + shift for name in offsets if name in row}
 
 
 def requests_of(folder: Path, names: list[str]) -> list[Any]:
@@ -224,22 +224,22 @@ def main() -> int:
             if name == "texts":
                 requests, compare = text_requests(requests), compare_texts
             print(f"{name}: {len(requests)} requests", file=sys.stderr)
-            found = compare(subject, words, requests, options.rounds, options.tokens_per_batch)
-            ratios[name] = ratio(found.stock, found.ours)
-            before, after = found.kernels
+            comparison = compare(subject, words, requests, options.rounds, options.tokens_per_batch)
+            ratios[name] = ratio(comparison.stock, comparison.ours)
+            before, after = comparison.kernels
             ratios[f"{name}_kernels"] = before / after
-            exact &= found.difference <= DIFFERENCE and not found.changed
+            exact &= comparison.difference <= DIFFERENCE and not comparison.changed
             rows.append(
                 [
                     name,
                     len(requests),
-                    found.batch,
-                    median_wall(found.stock),
-                    median_wall(found.ours),
+                    comparison.batch,
+                    median_wall(comparison.stock),
+                    median_wall(comparison.ours),
                     ratios[name],
                     BARS.get(name, "–"),
-                    found.difference,
-                    found.changed,
+                    comparison.difference,
+                    comparison.changed,
                     before,
                     after,
                 ]

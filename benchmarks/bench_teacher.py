@@ -145,13 +145,13 @@ def measure_resume(folder: Path, size: float) -> tuple[Rows, dict[str, float]]:
     """Resume from a ledger of the paper's size."""
     arguments = {"path": str(folder / "big/a.ledger.jsonl"), "rows": round(LEDGER_ROWS * size)}
     written = run_job("write_ledger", arguments)
-    facts = run_job("resume", arguments)
+    resumed = run_job("resume", arguments)
     shutil.rmtree(folder / "big")
     ratios = {
-        "resume_seconds": RESUME_SECONDS * size / facts["own_seconds"],
-        "resume_memory": RESUME_MB / facts["megabytes"],
+        "resume_seconds": RESUME_SECONDS * size / resumed["own_seconds"],
+        "resume_memory": RESUME_MB / resumed["megabytes"],
     }
-    row = [facts["rows"], written["bytes"] / 1e9, facts["own_seconds"], facts["megabytes"]]
+    row = [resumed["rows"], written["bytes"] / 1e9, resumed["own_seconds"], resumed["megabytes"]]
     return [row], ratios
 
 
@@ -188,9 +188,9 @@ def measure(folder: Path, size: float, rounds: int, only: list[str]) -> int:
     costs: Rows = []
     with Bench(folder, pythons) as bench:
         for concurrency in (256, 1024):
-            rows, found = measure_costs(bench, clients, concurrency, size, rounds)
+            rows, new_ratios = measure_costs(bench, clients, concurrency, size, rounds)
             costs += rows
-            ratios |= found
+            ratios |= new_ratios
         tables = [
             (
                 [
@@ -206,20 +206,20 @@ def measure(folder: Path, size: float, rounds: int, only: list[str]) -> int:
             )
         ]
         some = [c for c in clients if c in ("ours", "openai", "curator", "data_designer")]
-        rows, found = measure_limiter(bench, some)
-        ratios |= found
+        rows, new_ratios = measure_limiter(bench, some)
+        ratios |= new_ratios
         tables.append((["3,000 a minute", "rows of 750", "429s", "s", "% of the limit"], rows))
         rest = [c for c in clients if c not in (*BARE, "openai_aiohttp")]
-        rows, found = measure_kills(bench, rest, size)
-        ratios |= found
+        rows, new_ratios = measure_kills(bench, rest, size)
+        ratios |= new_ratios
         tables.append(
             (["killed at half", "paid", "in flight", "paid again", "lost", "twice"], rows)
         )
-    rows, found = measure_resume(folder, size)
-    ratios |= found
+    rows, new_ratios = measure_resume(folder, size)
+    ratios |= new_ratios
     tables.append((["resume of keys", "GB", "s", "MB"], rows))
-    rows, found = measure_filters(size, pythons.get("openai", PEERS))
-    ratios |= found
+    rows, new_ratios = measure_filters(size, pythons.get("openai", PEERS))
+    ratios |= new_ratios
     tables.append((["filter", "ours", "theirs", "MB"], rows))
     for heading, rows in tables:
         print_table(heading, rows)

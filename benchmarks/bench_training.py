@@ -187,9 +187,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         dataset = write_pairs(Path(temporary), max(options.tokenized_pairs, 2 * GLOBAL_BATCH))
         for kind in ("gpt2", "t5"):
-            table, found, same = train(kind, dataset, options)
+            table, new_ratios, same = train(kind, dataset, options)
             rows += table
-            ratios |= found
+            ratios |= new_ratios
             exact &= same
         shares = {kind: padding(kind, dataset) for kind in PADDING}
         theirs, own, count = tokenizing(dataset, options.rounds)

@@ -114,10 +114,10 @@ def as_compiled(
 
     def call(*arguments: Any) -> Any:
         leaves, structure = tree_flatten(arguments)
-        places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+        indices = [n for n, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
 
         def traced(*tensors: Any) -> Any:
-            given = dict(zip(places, tensors, strict=True))
+            given = dict(zip(indices, tensors, strict=True))
             filled = [given.get(n, leaf) for n, leaf in enumerate(leaves)]
             with modes():
                 return function(*tree_unflatten(filled, structure))
@@ -125,7 +125,7 @@ def as_compiled(
         if not graphs:
             graphs.append(_compiled(traced, counting))
         with counting.paused():
-            return graphs[0](*(leaves[n] for n in places))
+            return graphs[0](*(leaves[n] for n in indices))
 
     return call
 

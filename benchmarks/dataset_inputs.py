@@ -42,8 +42,8 @@ class Writer:
 
     def draw(self, count: int) -> list[str]:
         """Random words."""
-        places = np.searchsorted(self._shares, self.random.random(count))
-        return [self.words[place] for place in places.tolist()]
+        indices = np.searchsorted(self._shares, self.random.random(count))
+        return [self.words[index] for index in indices.tolist()]
 
 
 def write_pairs(folder: Path, pairs: int, shards: int, examples: list[list[str]]) -> list[Path]:

@@ -1,8 +1,8 @@
 """Measurements of `make bench-dataset` and `make bench-memory`.
 
-`dataset_jobs.py JOB JSON` runs one and prints its facts: seconds, the process's peak memory in MB,
-and counts of the results. `megabytes` has the pages of mapped files, which the system drops when
-memory is short; `own_megabytes` has not.
+`dataset_jobs.py JOB JSON` runs one and prints its numbers: seconds, the process's peak memory in
+MB, and counts of the results. `megabytes` has the pages of mapped files, which the system drops
+when memory is short; `own_megabytes` has not.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamini.settings.params.common import Location
 
-Facts = dict[str, float]
+Measurement = dict[str, float]
 
 
 def peak_megabytes() -> float:
@@ -51,7 +51,7 @@ class Watch(threading.Thread):
             time.sleep(0.02)
 
 
-def select_topics(dump: str) -> Facts:
+def select_topics(dump: str) -> Measurement:
     """Select the topics of a category dump."""
     from lamini.generation.topics import select_topics as ours
     from lamini.settings.params.generation import SelectTopics
@@ -65,7 +65,7 @@ def select_topics(dump: str) -> Facts:
     return {"rows": first["left"], "own_seconds": seconds}
 
 
-def select_topics_mwsql(dump: str) -> Facts:
+def select_topics_mwsql(dump: str) -> Measurement:
     """Apply the same filters to rows read by mwsql."""
     from mwsql import Dump
 
@@ -78,7 +78,7 @@ def select_topics_mwsql(dump: str) -> Facts:
     return {"rows": rows, "kept": kept, "own_seconds": time.perf_counter() - started}
 
 
-def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) -> Facts:
+def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) -> Measurement:
     """Merge shards; duplicate instructions are removed if `unique` is set."""
     from lamini.dataset.merge import merge_pairs
     from lamini.settings.params.dataset import MergePairs
@@ -100,7 +100,7 @@ def merge(pairs: list[str], sources: list[str], name: str, unique: bool = True) 
     return {"rows": rows, "own_seconds": seconds}
 
 
-def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Facts:
+def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Measurement:
     """Merge the same shards with the `datasets` library."""
     from datasets import load_dataset
 
@@ -124,7 +124,7 @@ def merge_datasets(pairs: list[str], sources: list[str], name: str) -> Facts:
     return {"rows": len(rows), "own_seconds": time.perf_counter() - started}
 
 
-def mattr(dataset: str) -> Facts:
+def mattr(dataset: str) -> Measurement:
     """MATTR (Table 2) of a dataset's instructions and responses, from its Parquet file."""
     from lamini.analysis.columns import read_batches
     from lamini.analysis.mattr import LexicalDiversity
@@ -143,7 +143,7 @@ def mattr(dataset: str) -> Facts:
     return {"words": sum(one.words for one in measured), "own_seconds": seconds}
 
 
-def mattr_sample(dataset: str, rows: int) -> Facts:
+def mattr_sample(dataset: str, rows: int) -> Measurement:
     """MATTR of one long text by ours and by lexicalrichness, in alternating runs."""
     import pyarrow.parquet as pq
     from lexicalrichness import LexicalRichness
@@ -168,7 +168,7 @@ def mattr_sample(dataset: str, rows: int) -> Facts:
     }
 
 
-def count_tokens(dataset: str, rows: int) -> Facts:
+def count_tokens(dataset: str, rows: int) -> Measurement:
     """Count tokens by ours and by the library's batch call alone, in alternating runs."""
     import pyarrow.parquet as pq
     from rounds import alternate, median_wall, ratio
@@ -195,7 +195,7 @@ def count_tokens(dataset: str, rows: int) -> Facts:
     }
 
 
-def find_contamination(dataset: str, manifest: str) -> Facts:
+def find_contamination(dataset: str, manifest: str) -> Measurement:
     """Find contamination by the examples of the folder's mirror."""
     import pyarrow.parquet as pq
 
@@ -218,7 +218,7 @@ def find_contamination(dataset: str, manifest: str) -> Facts:
     return {"hits": pq.read_metadata("contamination.parquet").num_rows}
 
 
-def find_near_duplicates(dataset: str, manifest: str) -> Facts:
+def find_near_duplicates(dataset: str, manifest: str) -> Measurement:
     """Find near-duplicate instructions of a dataset."""
     import pyarrow.parquet as pq
 
@@ -235,7 +235,7 @@ def find_near_duplicates(dataset: str, manifest: str) -> Facts:
     return {"near_duplicates": pq.read_metadata("near.parquet").num_rows}
 
 
-def measure(dataset: str, manifest: str) -> Facts:
+def measure(dataset: str, manifest: str) -> Measurement:
     """Measure a dataset: tokens, MATTR, quality, lengths, readability."""
     from lamini.analysis.statistics import measure_dataset
     from lamini.settings.params.analysis import MeasureDataset
@@ -277,7 +277,7 @@ def _tokenizer(dataset: str) -> "Location":
     return Location(path="tokenizer")
 
 
-def count_funnel(dataset: str, manifest: str) -> Facts:
+def count_funnel(dataset: str, manifest: str) -> Measurement:
     """Count the funnel, from the files of `find_near_duplicates` and `find_contamination`."""
     from lamini.analysis.funnel import count_funnel as ours
     from lamini.settings.params.analysis import CountFunnel
@@ -293,7 +293,7 @@ def count_funnel(dataset: str, manifest: str) -> Facts:
     return {}
 
 
-def near_duplicates_sample(texts: str) -> Facts:
+def near_duplicates_sample(texts: str) -> Measurement:
     """Find near-duplicates in a file of texts, one per line, in memory."""
     import pyarrow as pa
 
@@ -311,32 +311,32 @@ def near_duplicates_sample(texts: str) -> Facts:
         threshold=chosen.threshold,
         most_compared=chosen.most_compared,
     )
-    found = known.add(hashing.shingles(pa.array(lines)))
+    originals = known.add(hashing.shingles(pa.array(lines)))
     seconds = time.perf_counter() - started
-    return {"near_duplicates": int((found.original >= 0).sum()), "own_seconds": seconds}
+    return {"near_duplicates": int((originals.original >= 0).sum()), "own_seconds": seconds}
 
 
-def near_duplicates_datasketch(texts: str) -> Facts:
+def near_duplicates_datasketch(texts: str) -> Measurement:
     """Find them with datasketch, with equal numbers of hashes and bands."""
     from datasketch import MinHash, MinHashLSH
 
     lines = Path(texts).read_text().splitlines()
     started = time.perf_counter()
     index = MinHashLSH(params=(20, 6), num_perm=120)
-    found = 0
+    near_duplicates = 0
     for number, line in enumerate(lines):
         words = line.lower().split()
         shingles = {" ".join(words[i : i + 3]) for i in range(max(len(words) - 2, 1))}
         sketch = MinHash(num_perm=120, seed=1)
         sketch.update_batch([shingle.encode() for shingle in shingles])
         if any(True for _ in index.query(sketch)):
-            found += 1
+            near_duplicates += 1
         else:
             index.insert(number, sketch)
-    return {"near_duplicates": found, "own_seconds": time.perf_counter() - started}
+    return {"near_duplicates": near_duplicates, "own_seconds": time.perf_counter() - started}
 
 
-JOBS: dict[str, Callable[..., Facts]] = {
+JOBS: dict[str, Callable[..., Measurement]] = {
     job.__name__: job
     for job in (
         select_topics,
@@ -357,18 +357,18 @@ JOBS: dict[str, Callable[..., Facts]] = {
 
 
 def main() -> None:
-    """Run one measurement and print its facts."""
+    """Run one measurement and print its numbers."""
     arguments: dict[str, Any] = json.loads(sys.argv[2])
     watch = Watch()
     watch.start()
     started = time.perf_counter()
-    facts = JOBS[sys.argv[1]](**arguments)
-    facts |= {
+    measured = JOBS[sys.argv[1]](**arguments)
+    measured |= {
         "seconds": time.perf_counter() - started,
         "megabytes": peak_megabytes(),
         "own_megabytes": watch.peak,
     }
-    print(json.dumps(facts), flush=True)
+    print(json.dumps(measured), flush=True)
     os._exit(0)  # libraries of the peers may wait for threads
 
 

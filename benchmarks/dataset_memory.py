@@ -28,18 +28,19 @@ def main() -> int:
     peaks: dict[str, list[tuple[float, float]]] = {step: [] for step in options.steps}
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            for step, facts in _facts(Path(folder), size, options.steps):
-                peaks[step].append((facts["own_megabytes"], facts["megabytes"]))
+            for step, measured in _measured(Path(folder), size, options.steps):
+                peaks[step].append((measured["own_megabytes"], measured["megabytes"]))
     rows = [
-        [step, *map(_shown, found), *_slope(options.sizes, found)] for step, found in peaks.items()
+        [step, *map(_shown, by_size), *_slope(options.sizes, by_size)]
+        for step, by_size in peaks.items()
     ]
     sizes = [f"{size:g}: own, all, MB" for size in options.sizes]
     print_table(["step", *sizes, "own bytes a pair", f"own at {LARGE:,}, GB"], rows)
     return 0
 
 
-def _facts(folder: Path, size: float, steps: list[str]) -> Any:
-    """Yield each step and its facts; steps that a chosen one needs run, too."""
+def _measured(folder: Path, size: float, steps: list[str]) -> Any:
+    """Yield each step and what was measured of it; steps that a chosen one needs run, too."""
     examples = example_words(max(round(EXAMPLES * size), 100))
     write_examples(folder, examples)
     shards = max(round(SHARDS * size), len(SOURCES))
@@ -48,22 +49,22 @@ def _facts(folder: Path, size: float, steps: list[str]) -> Any:
     dataset = {"dataset": "d_all.parquet", "manifest": "d_all.manifest.json"}
     merging = {"pairs": pairs, "sources": list(SOURCES), "name": "d_all", "unique": False}
     for step in (step for step in STEPS if step in needed):
-        facts = run(step, folder, **(merging if step == "merge" else dataset))
+        measured = run(step, folder, **(merging if step == "merge" else dataset))
         if step in steps:
-            yield step, facts
+            yield step, measured
 
 
 def _shown(peaks: tuple[float, float]) -> str:
     return ", ".join(f"{peak:,.0f}" for peak in peaks)
 
 
-def _slope(sizes: list[float], found: list[tuple[float, float]]) -> list[str]:
+def _slope(sizes: list[float], peaks: list[tuple[float, float]]) -> list[str]:
     """Bytes of own memory per pair between the first and last size, and memory at `LARGE`."""
     if len(sizes) < 2:
         return ["", ""]
     pairs = PAIRS * (sizes[-1] - sizes[0])
-    slope = (found[-1][0] - found[0][0]) * 2**20 / pairs
-    large = found[-1][0] / 1024 + slope * (LARGE - PAIRS * sizes[-1]) / 2**30
+    slope = (peaks[-1][0] - peaks[0][0]) * 2**20 / pairs
+    large = peaks[-1][0] / 1024 + slope * (LARGE - PAIRS * sizes[-1]) / 2**30
     return [f"{slope:,.0f}", f"{large:.0f}"]
 
 

@@ -160,8 +160,8 @@ class Machine:
         student = self.student(family, **changes)
         folder = self.folder / "models" / family
         save_model(student.model, student.tokenizer, folder)
-        place = Location(path=str(folder))
-        return student.job.model_copy(update={"initialization": place}), student.tokenized
+        location = Location(path=str(folder))
+        return student.job.model_copy(update={"initialization": location}), student.tokenized
 
 
 def start(

@@ -78,8 +78,8 @@ class Computer:
         lengths = student.cache.prompt_lengths + student.cache.response_lengths
         usable = student.usable()
         order = usable[np.argsort(lengths[usable], kind="stable")]
-        places = np.linspace(0, len(order) - 1, COMPARED[student.job.architecture])
-        self._pairs = order[places.astype(int)]
+        positions = np.linspace(0, len(order) - 1, COMPARED[student.job.architecture])
+        self._pairs = order[positions.astype(int)]
         recipe = student.job.recipe.model_copy(update={"precision": precision})
         self.computation = Computation(
             job=student.job.model_copy(update={"recipe": recipe}),

@@ -161,14 +161,14 @@ class _Timing:
             make: a peer for a size, and its tokens per step.
             sizes: sizes to compare, largest first.
         """
-        found: list[_Speed] = []
+        speeds: list[_Speed] = []
         for size in sizes:
-            if found and size == sizes[-1]:
+            if speeds and size == sizes[-1]:
                 break
-            found += self._tried(make, size)
-        if not found:
+            speeds += self._tried(make, size)
+        if not speeds:
             raise RuntimeError(f"the peer's trainer does not fit with {sizes[-1]} rows at once")
-        return max(found, key=lambda speed: speed.tokens)
+        return max(speeds, key=lambda speed: speed.tokens)
 
     def _tried(self, make: Callable[[int], tuple[sides.Side, float]], size: int) -> list[_Speed]:
         """Speed of a peer; empty if the memory is too small."""

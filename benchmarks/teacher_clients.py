@@ -1,6 +1,6 @@
-"""Clients of `make bench-teacher`: `teacher_clients.py CLIENT JSON` runs one and prints its facts.
+"""Clients of `make bench-teacher`: `teacher_clients.py CLIENT JSON` runs one.
 
-Each client is used as its documentation shows, and writes its answers to `folder`. Facts are CPU
+Each client is used as its documentation shows, and writes its answers to `folder`. Printed are CPU
 seconds of the process and its children, wall seconds, peak memory in MB, rows written.
 """
 
@@ -186,7 +186,7 @@ CLIENTS: dict[str, Callable[..., int]] = {
 
 
 def main(client: str, arguments: str) -> None:
-    """Run one client and print its facts."""
+    """Run one client and print its numbers."""
     options = json.loads(arguments)
     options["folder"] = Path(options["folder"])
     options["folder"].mkdir(parents=True, exist_ok=True)
@@ -206,13 +206,13 @@ def main(client: str, arguments: str) -> None:
         rows = getattr(teacher_peers, client)(**options)
     seconds = time.perf_counter() - started
     usages = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    facts = {
+    measured = {
         "rows": rows,
         "seconds": seconds,
         "cpu": sum(usage.ru_utime + usage.ru_stime for usage in usages),
         "megabytes": max(usage.ru_maxrss for usage in usages) / 1024,
     }
-    print(json.dumps(facts))
+    print(json.dumps(measured))
 
 
 if __name__ == "__main__":

@@ -51,24 +51,24 @@ class ClientRun:
 
 def find_clients(only: list[str]) -> dict[str, Path]:
     """Clients with the Python of their environment; clients without environment are skipped."""
-    found = {}
+    pythons = {}
     for client, python in CLIENTS.items():
         if only and client not in (*only, *BARE, "ours"):
             continue
         if python.exists():
-            found[client] = python
+            pythons[client] = python
         else:
             print(f"skipped: {client} ({python} is missing)", file=sys.stderr)
-    return found
+    return pythons
 
 
 def run_job(job: str, arguments: dict[str, Any], python: Path = OWN) -> dict[str, float]:
-    """Run a measurement of `teacher_storage.py` and return its facts."""
+    """Run a measurement of `teacher_storage.py` and return its numbers."""
     command = [python, HERE / "teacher_storage.py", job, json.dumps(arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    facts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {job}: {facts}", file=sys.stderr, flush=True)
-    return facts
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {job}: {measured}", file=sys.stderr, flush=True)
+    return measured
 
 
 class Bench:
@@ -109,8 +109,8 @@ class Bench:
     def account(self) -> dict[str, Any]:
         """The server's counts since the last reset."""
         with urllib.request.urlopen(f"{self._address}/account") as reply:
-            facts: dict[str, Any] = json.load(reply)
-        return facts
+            counts: dict[str, Any] = json.load(reply)
+        return counts
 
     def run(
         self,
@@ -149,10 +149,10 @@ class Bench:
             print(f"  {client} failed, see {folder}/stderr.txt:", file=sys.stderr)
             print((folder / "stderr.txt").read_text()[-2000:], file=sys.stderr, flush=True)
             return ClientRun(count, 0, float("nan"), float("nan"), 0.0, 0.0)
-        facts = json.loads(lines[-1])
-        print(f"  {client}, {concurrency} in flight: {facts}", file=sys.stderr, flush=True)
-        size = _kept_bytes(folder) / max(facts["rows"], 1)
-        return ClientRun(asked=count, disk_bytes=size, **facts)
+        measured = json.loads(lines[-1])
+        print(f"  {client}, {concurrency} in flight: {measured}", file=sys.stderr, flush=True)
+        size = _kept_bytes(folder) / max(measured["rows"], 1)
+        return ClientRun(asked=count, disk_bytes=size, **measured)
 
     def kill_at(
         self, client: str, paid: int, *, count: int, concurrency: int, folder: Path

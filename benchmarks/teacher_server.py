@@ -44,7 +44,7 @@ class Account:
         self._tokens -= 1
         return True
 
-    def facts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         """The account's counts, for JSON."""
         return {
             "paid": self.paid.total(),
@@ -88,7 +88,7 @@ class Server(asyncio.Protocol):
             Server.account = Account(**json.loads(body))
             self._reply(200, b"{}")
         elif path == b"/account":
-            self._reply(200, json.dumps(self.account.facts()).encode())
+            self._reply(200, json.dumps(self.account.counts()).encode())
         elif path.endswith(b"/chat/completions"):
             self._chat(body)
         elif path.endswith(b"/models"):
@@ -98,8 +98,8 @@ class Server(asyncio.Protocol):
 
     def _chat(self, body: bytes) -> None:
         account = self.account
-        found = _NUMBER.search(body)
-        number = int(found[1]) if found else -1
+        match = _NUMBER.search(body)
+        number = int(match[1]) if match else -1
         account.first = account.first or time.monotonic()
         if not account.within_limit():
             account.refused += 1

@@ -2,7 +2,7 @@
 
 They are resuming from a ledger of millions of answers, and the three deduplication filters against
 other libraries. Each measurement is a separate process, with its own peak memory, and prints its
-facts.
+numbers.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 from dataset_inputs import Writer
 
-Facts = dict[str, float]
+Measurement = dict[str, float]
 INSTRUCTION_WORDS = 20
 REPEATED, SIMILAR = 0.05, 0.1
 
@@ -34,7 +34,7 @@ def instructions(count: int) -> list[str]:
     return [" ".join(words).capitalize() + "." for words in texts]
 
 
-def write_ledger(path: str, rows: int) -> Facts:
+def write_ledger(path: str, rows: int) -> Measurement:
     """Write a ledger in the format of our client."""
     from lamini.files import stable_hash
     from lamini.teacher.ledger import Ledger, row_line
@@ -62,7 +62,7 @@ def write_ledger(path: str, rows: int) -> Facts:
     return {"bytes": Path(path).stat().st_size}
 
 
-def resume(path: str, rows: int) -> Facts:
+def resume(path: str, rows: int) -> Measurement:
     """Open a ledger as a resumed job does, and look up some answers."""
     from lamini.files import stable_hash
     from lamini.teacher.ledger import Ledger
@@ -76,7 +76,7 @@ def resume(path: str, rows: int) -> Facts:
     return {"rows": rows, "own_seconds": seconds}
 
 
-def exact(rows: int) -> Facts:
+def exact(rows: int) -> Measurement:
     """Exact deduplication of normalized instructions, by ours and by polars."""
     import polars as pl
 
@@ -95,7 +95,7 @@ def exact(rows: int) -> Facts:
     return {"ours": rows / ours, "theirs": rows / theirs, "left": left}
 
 
-def minhash(rows: int) -> Facts:
+def minhash(rows: int) -> Measurement:
     """Deduplication by verified MinHash; `equal`: whether similarities equal the exact Jaccard."""
     import pyarrow as pa
 
@@ -116,12 +116,12 @@ def minhash(rows: int) -> Facts:
 
     originals(texts[:10])  # compile, or read the compiled code from the cache
     started = time.process_time()
-    found = originals(texts)
+    result = originals(texts)
     seconds = time.process_time() - started
-    repeats = (found.original >= 0).nonzero()[0].tolist()
+    repeats = (result.original >= 0).nonzero()[0].tolist()
     right = all(
-        abs(found.similarity[n] - _jaccard(texts[n], texts[found.original[n]])) < 1e-9
-        and found.similarity[n] >= chosen.threshold
+        abs(result.similarity[n] - _jaccard(texts[n], texts[result.original[n]])) < 1e-9
+        and result.similarity[n] >= chosen.threshold
         for n in repeats[:500]
     )
     return {"ours": rows / seconds, "left": rows - len(repeats), "equal": float(right)}
@@ -136,7 +136,7 @@ def _jaccard(one: str, other: str) -> float:
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
-def minhash_datasketch(rows: int) -> Facts:
+def minhash_datasketch(rows: int) -> Measurement:
     """Deduplication by datasketch with equal hashes and bands; candidates are not verified."""
     from datasketch import MinHash, MinHashLSH
 
@@ -153,7 +153,7 @@ def minhash_datasketch(rows: int) -> Facts:
     return {"theirs": rows / (time.process_time() - started)}
 
 
-def rouge(rows: int, sample: int) -> Facts:
+def rouge(rows: int, sample: int) -> Measurement:
     """ROUGE-L filter of self-instruct at 0.7; `equal`: whether rouge_score gives equal results."""
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -190,18 +190,18 @@ def rouge(rows: int, sample: int) -> Facts:
     }
 
 
-JOBS: dict[str, Callable[..., Facts]] = {
+JOBS: dict[str, Callable[..., Measurement]] = {
     job.__name__: job for job in (write_ledger, resume, exact, minhash, minhash_datasketch, rouge)
 }
 
 
 def main(job: str, arguments: str) -> None:
-    """Run one measurement and print its facts."""
+    """Run one measurement and print its numbers."""
     started = time.perf_counter()
-    facts = JOBS[job](**json.loads(arguments))
-    facts["seconds"] = time.perf_counter() - started
-    facts["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(facts))
+    measured = JOBS[job](**json.loads(arguments))
+    measured["seconds"] = time.perf_counter() - started
+    measured["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(measured))
 
 
 if __name__ == "__main__":

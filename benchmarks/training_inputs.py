@@ -130,13 +130,13 @@ def make_student(
     architecture: Architecture = "decoder-only" if causal else "encoder-decoder"
     wrapper, pad = ("alpaca", "[PAD]") if causal else ("bare", None)
     folder = dataset.parent
-    place = Location(path=str(folder / "tokenizers" / kind))
+    location = Location(path=str(folder / "tokenizers" / kind))
     tokenized = folder / "tokenized" / kind
     if not tokenized.exists():
         tokenize_pairs(
             dataset=dataset,
             manifest=tokenized / "manifest.json",
-            settings=TokenizePairs(tokenizer=place, prompt_format=wrapper, pad_token=pad),
+            settings=TokenizePairs(tokenizer=location, prompt_format=wrapper, pad_token=pad),
         )
     fields: dict[str, Any] = {
         "epochs": 1,
@@ -153,18 +153,18 @@ def make_student(
         model=kind,
         name=kind,
         architecture=architecture,
-        initialization=place,
-        tokenizer=place,
+        initialization=location,
+        tokenizer=location,
         prompt_format=wrapper,
         pad_token=pad,
         recipe=recipe,
     )
-    tokenizer = load_tokenizer(place.path, pad_token=pad)
+    tokenizer = load_tokenizer(location.path, pad_token=pad)
     model, _ = random_model(
         {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         | (shape or SHAPES[kind]),
         architecture,
-        place,
+        location,
         0,
     )
     return Student(job, model, tokenizer, TokenCache(tokenized), tokenized)

@@ -312,7 +312,8 @@ def test_instruction_and_scale_stay_in_sight_at_the_papers_size(
     items = [
         replace(
             make_item(
-                place=("models", 1),
+                study="models",
+                seed=1,
                 group=f"g{number // 19}",
                 subject=f"m{number}",
                 part="response",

@@ -225,7 +225,8 @@ def test_ratings_are_compared_with_the_texts_that_stay(planned: tuple[str, ...])
     folder = Path("results/human_eval/models")
     folder.mkdir(parents=True)
     item = make_item(
-        place=("models", 1),
+        study="models",
+        seed=1,
         group="g",
         subject="m",
         part="response",

@@ -59,7 +59,8 @@ def test_items_are_judged_once_and_blinded() -> None:
     texts = [("response", "Fine."), ("response", "x" * 500), ("instruction", "Do it.")]
     items = [
         make_item(
-            place=("models", 1),
+            study="models",
+            seed=1,
             group=f"g{n}",
             subject="secret-model",
             part=part,

@@ -39,7 +39,8 @@ def items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Item]:
     for group, annotators in GROUPS.items():
         for subject in SUBJECTS:
             item = make_item(
-                place=("models", 1),
+                study="models",
+                seed=1,
                 group=group,
                 subject=subject,
                 part="response",

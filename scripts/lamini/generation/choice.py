@@ -33,7 +33,7 @@ def groups_of(answered: Iterator[tuple[Request, Answer]], size: int) -> Iterator
 
 
 def choose(candidates: Sequence[PairRow], levels: Sequence[str | None] | None = None) -> PairRow:
-    """The best of several pairs of one query, with the facts of the choice.
+    """The best of several pairs of one query, with the data of the choice.
 
     Args:
         candidates: pairs with `response` and `flags`, in the order of their requests.
@@ -75,9 +75,9 @@ def agreements_of(texts: Sequence[str]) -> list[float]:
     agreements = []
     for number, text in enumerate(texts):
         others = [
-            1.0 if text == other else float(similar[number, place])
-            for place, other in enumerate(texts)
-            if place != number
+            1.0 if text == other else float(similar[number, index])
+            for index, other in enumerate(texts)
+            if index != number
         ]
         agreements.append(round(sum(others) / len(others), 4))
     return agreements
@@ -101,7 +101,8 @@ def judged(candidates: Sequence[PairRow]) -> list[int]:
 def _verdict_request(pair: PairRow, settings: GeneratePairs) -> Request:
     assert settings.several is not None
     item = make_item(
-        place=(settings.source, settings.seed),
+        study=settings.source,
+        seed=settings.seed,
         group=pair["id"],
         subject="",
         part="response",

@@ -43,17 +43,17 @@ def data_files(path: Path) -> list[Path]:
             have the same name but for the ending.
     """
     if path.is_file():
-        found = [path]
+        files = [path]
     elif matching := matching_files(path):
-        found = matching
+        files = matching
     else:
         inside = sorted(item for item in path.rglob("*") if item.is_file())
-        found = [item for item in inside if _is_data(item.relative_to(path))]
+        files = [item for item in inside if _is_data(item.relative_to(path))]
     kinds = ", ".join(FILE_KINDS)
-    if not found:
+    if not files:
         raise LaminiError(f"{path}: no such file, or a folder without {kinds} files")
     names: dict[Path, Path] = {}
-    for file in found:
+    for file in files:
         if ending_of(file) is None:
             raise LaminiError(f"{file}: this form is not read; convert it to one of {kinds}")
         if (other := names.setdefault(without_kind(file), file)) != file:
@@ -61,7 +61,7 @@ def data_files(path: Path) -> list[Path]:
         with file.open("rb") as handle:
             if handle.read(len(_POINTER)) == _POINTER:
                 raise LaminiError(f"{file}: only a pointer of Git LFS; run `git lfs pull` there")
-    return found
+    return files
 
 
 def ending_of(path: Path) -> str | None:

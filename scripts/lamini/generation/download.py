@@ -88,7 +88,7 @@ class _PartialFile:
     def __init__(self, file: Path, settings: DownloadFile) -> None:
         self._file, self._settings = file, settings
         self.path = file.with_name(f".{file.name}.part")
-        self._facts = file.with_name(f".{file.name}.part.json")
+        self._version_file = file.with_name(f".{file.name}.part.json")
 
     @property
     def size(self) -> int:
@@ -98,7 +98,7 @@ class _PartialFile:
     def forget(self) -> None:
         """Delete the part."""
         self.path.unlink(missing_ok=True)
-        self._facts.unlink(missing_ok=True)
+        self._version_file.unlink(missing_ok=True)
 
     def fetch_all(self) -> bool:
         """Fetch the rest of the file; returns whether the file was put together from parts."""
@@ -124,8 +124,8 @@ class _PartialFile:
     def _known(self) -> _Version | None:
         """The file that the part belongs to; None if it cannot be resumed, and is deleted."""
         known: _Version | None = None
-        with contextlib.suppress(LaminiError):  # no facts, or incomplete ones
-            known = read_json(self._facts)
+        with contextlib.suppress(LaminiError):  # no such file, or an incomplete one
+            known = read_json(self._version_file)
         # Without a version, only the SHA-256 tells whether both parts belong together.
         safe = known and (known["version"] or self._settings.sha256)
         if known and safe and known["url"] == self._settings.url and self.size:
@@ -170,8 +170,8 @@ class _PartialFile:
         size = None if length is None else start + int(length)
         if not start:
             self.path.unlink(missing_ok=True)
-            facts = _Version(url=self._settings.url, version=_version(response), size=size)
-            write_json(self._facts, facts)
+            version = _Version(url=self._settings.url, version=_version(response), size=size)
+            write_json(self._version_file, version)
         with (
             open(self.path, "ab") as handle,
             Progress(max(1, (size or 0) >> 20), "MiB") as progress,

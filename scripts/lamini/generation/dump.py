@@ -169,7 +169,7 @@ class _Reader:
 
     def rows(self, dump: str | Path) -> Iterator[SqlRow]:
         columns: list[str] = []
-        found = False
+        has_rows = False
         while True:
             while not (insert := self._insert.search(self._window, self._at)):
                 if create := self._create.search(self._window, self._at):
@@ -178,7 +178,7 @@ class _Reader:
                 # Keep the last bytes: a statement may start in them.
                 self._at = max(self._at, len(self._window) - ROW_BYTES)
                 if not self._more():
-                    if not found:
+                    if not has_rows:
                         raise LaminiError(
                             f"{dump}: no rows of the table `{self._table.name}`;"
                             f" `{self._table.setting}` must be this table's dump"
@@ -189,7 +189,7 @@ class _Reader:
             if insert[1]:
                 columns = re.findall(r"\w+", insert[1].decode())
             self._at = insert.end()
-            found = True
+            has_rows = True
             yield from self._statement(_row_pattern(self._table, columns, dump))
 
     def _statement(self, pattern: re.Pattern[bytes]) -> Iterator[SqlRow]:

@@ -67,8 +67,8 @@ class HubSeeds:
                 f"{self.data.repo} at revision {self.data.revision}: has no subset {subset} with a"
                 f" split {self.data.split}; correct `seeds.hub`"
             )
-        place = f"hf://datasets/{self.data.repo}@{self.data.revision}"
-        options["data_files"] = {self.data.split: [f"{place}/{file}" for file in files]}
+        repository = f"hf://datasets/{self.data.repo}@{self.data.revision}"
+        options["data_files"] = {self.data.split: [f"{repository}/{file}" for file in files]}
         return self._from_hub(load_dataset, "parquet", **options)
 
     @functools.cached_property

@@ -70,7 +70,7 @@ def generate_instructions(
             pool,
             read_topics(topics[0]) if topics else [],
             wanted.generation,
-            place=(wanted.seed, wanted.source, shard),
+            seed_parts=(wanted.seed, wanted.source, shard),
         )
         with (
             _compressed_jsonl(rejects) as log,
@@ -89,10 +89,10 @@ def generate_instructions(
 def other_ledgers(ledger: Path) -> list[Path]:
     """Ledgers of the source's other shards, where requests are if the shard count has changed."""
     name = ledger.name.removesuffix(".zst")
-    found = [
+    ledgers = [
         p for ending in ("", ".zst") for p in ledger.parent.glob(f"[!.]*.ledger.jsonl{ending}")
     ]
-    return sorted(path for path in found if path.name.removesuffix(".zst") != name)
+    return sorted(path for path in ledgers if path.name.removesuffix(".zst") != name)
 
 
 def _prompt_pool(prompts: Path, generation: InstructionGeneration) -> PromptPool:

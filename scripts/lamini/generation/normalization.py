@@ -52,10 +52,10 @@ def unified(text: str) -> str:
     return _replaced(unicodedata.normalize("NFKC", _replaced(text)))
 
 
-def _entity(found: re.Match[str]) -> str:
-    name = found[0][1:]
-    character = html.unescape(found[0]) if name[0] == "#" else html5.get(name, "&")
-    return found[0] if "&" in character else character
+def _entity(match: re.Match[str]) -> str:
+    name = match[0][1:]
+    character = html.unescape(match[0]) if name[0] == "#" else html5.get(name, "&")
+    return match[0] if "&" in character else character
 
 
 def _replaced(text: str) -> str:

@@ -40,7 +40,7 @@ def generate_pairs(
             `id`, `instruction`, `response`, `instruction_source`, `finish_reason`, `prompt_tokens`,
             `completion_tokens`, `model`, `request` (request key in the ledger), `flags` (any of
             refusal, empty, truncated), and `thoughts` of a reasoning model. Of several answers the
-            best (`lamini.generation.choice`), with the facts of the choice. With turns, `messages`
+            best (`lamini.generation.choice`), with the data of the choice. With turns, `messages`
             (`lamini.generation.turns`), whose first two are `instruction` and `response`.
         report: JSON of counts to write; equal for sent requests and for answers from the ledger.
         shard: name of the shard, four digits.

@@ -49,9 +49,9 @@ def prepare_prompts(
     seeds, samples = settings.seeds, settings.samples
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
-    places: list[dict[str, str | int]] = []
+    rejected_rows: list[dict[str, str | int]] = []
     kept: Counter[str] = Counter()
-    rows = _sampled(_read(seeds, counts, rejected, places), settings, counts)
+    rows = _sampled(_read(seeds, counts, rejected, rejected_rows), settings, counts)
     total = write_jsonl(prompts, _by_subset(rows, kept))
     if total == 0:
         raise LaminiError(
@@ -73,7 +73,7 @@ def prepare_prompts(
         source=settings.source,
         stages=FunnelStage.of_counts(left),
         rejected=rejected,
-        rejected_rows=places,
+        rejected_rows=rejected_rows,
         subsets=len(kept),
         prompts_per_subset=kept,
     ).write(funnel)
@@ -84,8 +84,8 @@ def _first_columns(seeds: SeedData) -> str:
     first = next((row.row for row in read_seeds(seeds)), None)
     if not isinstance(first, dict):
         return ""
-    found = ", ".join(f"{name} ({type(value).__name__})" for name, value in first.items())
-    return f" The first row has the columns {found:.300}."
+    columns = ", ".join(f"{name} ({type(value).__name__})" for name, value in first.items())
+    return f" The first row has the columns {columns:.300}."
 
 
 def _origin(seeds: SeedData) -> str:
@@ -100,11 +100,11 @@ def _read(
     seeds: SeedData,
     counts: Counter[str],
     rejected: Counter[str],
-    places: list[dict[str, str | int]],
+    rejected_rows: list[dict[str, str | int]],
 ) -> Iterator[PromptRow]:
     """Yield the rows that give a prompt; others are counted, and the first thousand are listed."""
     with Progress(0, "seed rows") as progress:
-        for subset, number, row, place in read_seeds(seeds):
+        for subset, number, row, path in read_seeds(seeds):
             counts["rows"] += 1
             if counts["rows"] % _PROGRESS_EVERY == 0:
                 progress.total = counts["rows"]
@@ -117,18 +117,18 @@ def _read(
                     raise BadRow("too_long")
             except BadRow as error:
                 rejected[str(error)] += 1
-                if len(places) < _LISTED_REJECTS:
-                    places.append({"place": place, "row": number, "reason": str(error)})
+                if len(rejected_rows) < _LISTED_REJECTS:
+                    rejected_rows.append({"place": path, "row": number, "reason": str(error)})
                 continue
             counts["readable"] += 1
-            found: PromptRow = {
-                "id": f"{place}:{number}",
+            prompt: PromptRow = {
+                "id": f"{path}:{number}",
                 "instruction": instruction,
                 "subset": subset,
             }
             if later:
-                found["later_turns"] = later
-            yield found
+                prompt["later_turns"] = later
+            yield prompt
         progress.total = counts["rows"]
         progress.advance(counts["rows"] - progress.done)
 
@@ -164,22 +164,22 @@ def _by_subset(rows: Iterable[PromptRow], kept: Counter[str]) -> Iterator[Prompt
 class _Smallest:
     """The `size` rows with the smallest keys of all offered rows.
 
-    The heap holds `(-key, -place, row)`: its first entry is the row to be replaced next.
+    The heap holds `(-key, -position, row)`: its first entry is the row to be replaced next.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._heap: list[tuple[int, int, PromptRow]] = []
 
-    def offer(self, key: int, place: int, row: PromptRow) -> None:
+    def offer(self, key: int, position: int, row: PromptRow) -> None:
         if len(self._heap) < self.size:
-            heapq.heappush(self._heap, (-key, -place, row))
+            heapq.heappush(self._heap, (-key, -position, row))
         elif -key > self._heap[0][0]:
-            heapq.heapreplace(self._heap, (-key, -place, row))
+            heapq.heapreplace(self._heap, (-key, -position, row))
 
     def entries(self) -> Iterator[tuple[int, PromptRow]]:
-        """Place and row of the kept rows, in no particular order."""
-        return ((-place, row) for _, place, row in self._heap)
+        """Position and row of the kept rows, in no particular order."""
+        return ((-position, row) for _, position, row in self._heap)
 
 
 def _key(row: PromptRow, seed: int, purpose: str) -> int:
@@ -189,17 +189,17 @@ def _key(row: PromptRow, seed: int, purpose: str) -> int:
 def _sample_subsets(rows: Iterable[PromptRow], size: int, seed: int) -> list[PromptRow]:
     """Sample at most `size` rows of each subset."""
     subsets: dict[str, _Smallest] = {}
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         subset = subsets.setdefault(row["subset"], _Smallest(size))
-        subset.offer(_key(row, seed, "subset"), place, row)
+        subset.offer(_key(row, seed, "subset"), position, row)
     return _in_order(entry for subset in subsets.values() for entry in subset.entries())
 
 
 def _sample(rows: Iterable[PromptRow], size: int, seed: int) -> list[PromptRow]:
     """Sample at most `size` rows."""
     sample = _Smallest(size)
-    for place, row in enumerate(rows):
-        sample.offer(_key(row, seed, "source"), place, row)
+    for position, row in enumerate(rows):
+        sample.offer(_key(row, seed, "source"), position, row)
     return _in_order(sample.entries())
 
 

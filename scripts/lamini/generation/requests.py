@@ -37,7 +37,7 @@ class PromptMaker:
         pool: the seed prompts.
         topics: the topic list; required if `generation.topics_per_request` is not 0.
         generation: numbers of examples, topics and instructions per request.
-        place: (seed, source, shard), which seed the random choices.
+        seed_parts: (seed, source, shard), from which the seed of each request is derived.
 
     Raises:
         LaminiError: there are fewer topics than `topics_per_request`.
@@ -49,16 +49,16 @@ class PromptMaker:
         pool: PromptPool,
         topics: Sequence[str],
         generation: InstructionGeneration,
-        place: tuple[int, str, str],
+        seed_parts: tuple[int, str, str],
     ) -> None:
         if len(topics) < generation.topics_per_request:
             raise LaminiError(
-                f"sources.{place[1]}.generation.topics_per_request is"
+                f"sources.{seed_parts[1]}.generation.topics_per_request is"
                 f" {generation.topics_per_request}, but there are only {len(topics)} topics;"
                 " relax the filters of `topics`"
             )
         self._template, self._pool, self._topics = template, pool, topics
-        self._generation, self._place = generation, place
+        self._generation, self._seed_parts = generation, seed_parts
         self._pools = sorted(pool.offsets)
 
     def prompt(self, number: int) -> InstructionPrompt:
@@ -67,7 +67,7 @@ class PromptMaker:
         The pool is drawn first, all pools with equal probability, then the examples from it.
         Otherwise large subsets would displace small ones.
         """
-        draw = random.Random(derive_seed("generate_instructions", *self._place, number))
+        draw = random.Random(derive_seed("generate_instructions", *self._seed_parts, number))
         name = draw.choice(self._pools)
         size = len(self._pool.offsets[name])
         chosen = draw.sample(range(size), self._generation.examples_per_request)

@@ -43,11 +43,11 @@ class SeedFaults:
 
 @dataclass(frozen=True)
 class _Row:
-    place: str
+    location: str
     """File with line or row."""
     value: Any
     fault: str | None = None
-    """What is wrong with its text, with its place."""
+    """What is wrong with its text, with its location."""
 
 
 def check_seeds(seeds: SeedData) -> SeedFaults:
@@ -61,11 +61,11 @@ def check_seeds(seeds: SeedData) -> SeedFaults:
         return faults
     root = resolve_path(seeds.local.path)
     try:
-        found = list(_rows(data_files(root), seeds))
+        entries = list(_rows(data_files(root), seeds))
     except LaminiError as error:
         faults.errors.append(str(error))
         return faults
-    rows = [row for row in found if row is not None]
+    rows = [row for row in entries if row is not None]
     known: dict[str, str] = {}
     good = 0
     for row in rows:
@@ -75,7 +75,7 @@ def check_seeds(seeds: SeedData) -> SeedFaults:
             fault = _repeated(row, seeds, known)
         if fault is not None:
             faults.left_out.append(fault)
-    if not good and len(rows) == len(found):
+    if not good and len(rows) == len(entries):
         first = f"; the first: {faults.left_out[0]}" if rows else ""
         faults.errors.append(
             f"{root}: none of {len(rows)} rows gives a prompt in the format `{seeds.format}`"
@@ -96,12 +96,12 @@ def _rows(files: list[Path], seeds: SeedData) -> Iterator[_Row | None]:
             yield None
             return
         if path.suffix in TABLES:
-            found = _of_table(path, seeds.format)
+            rows = _of_table(path, seeds.format)
         elif has_lines(path):
-            found = _of_lines(path, budget)
+            rows = _of_lines(path, budget)
         else:
-            found = _of_list(path) if path.stat().st_size <= budget else iter([None])
-        for number, row in enumerate(found):
+            rows = _of_list(path) if path.stat().st_size <= budget else iter([None])
+        for number, row in enumerate(rows):
             if seeds.max_rows_per_subset is not None and number >= seeds.max_rows_per_subset:
                 break
             yield row
@@ -127,15 +127,15 @@ def _of_lines(path: Path, budget: int) -> Iterator[_Row | None]:
         if budget < 0:
             yield None
             return
-        place = f"{path}, line {number}"
+        location = f"{path}, line {number}"
         try:
-            yield _Row(place, orjson.loads(line))
+            yield _Row(location, orjson.loads(line))
         except orjson.JSONDecodeError as error:
-            yield _Row(place, None, json_fault(line, path, error, number))
+            yield _Row(location, None, json_fault(line, path, error, number))
 
 
 def _fault(row: _Row, seeds: SeedData) -> str | None:
-    """Why a row gives no prompt, with its place; None if it gives one."""
+    """Why a row gives no prompt, with its location; None if it gives one."""
     if row.fault is not None:
         return row.fault
     try:
@@ -143,7 +143,7 @@ def _fault(row: _Row, seeds: SeedData) -> str | None:
         if seeds.max_characters is not None and len(prompt) > seeds.max_characters:
             raise BadRow("too_long")
     except BadRow as error:
-        return f"{row.place}: {reason_in_words(str(error), row.value)}; correct it"
+        return f"{row.location}: {reason_in_words(str(error), row.value)}; correct it"
     return None
 
 
@@ -151,5 +151,6 @@ def _repeated(row: _Row, seeds: SeedData, known: dict[str, str]) -> str | None:
     """Message if a user's own row repeats the prompt of an earlier one; public data repeat some."""
     if seeds.format != "jsonl":
         return None
-    first = known.setdefault(prompt_of(row.value, seeds.format), row.place)
-    return None if first == row.place else f"{row.place}: the same prompt as in {first}; remove one"
+    here = row.location
+    first = known.setdefault(prompt_of(row.value, seeds.format), here)
+    return None if first == here else f"{here}: the same prompt as in {first}; remove one"

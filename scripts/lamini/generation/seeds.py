@@ -73,7 +73,7 @@ class SeedRow(NamedTuple):
     """Row number in its file or hub subset, from 1."""
     row: Any
     """A mapping of columns, or any other JSON value of the file; None: not valid JSON."""
-    place: str
+    path: str
     """Path of the file below the collection's folder, without extension; or the hub subset."""
 
 
@@ -113,11 +113,11 @@ def read_seeds(seeds: SeedData) -> Iterator[SeedRow]:
         root = resolve_path(seeds.local.path)
         for path in data_files(root):
             bare = without_kind(path)
-            place = str(bare.relative_to(root)) if path != root else bare.name
+            name = str(bare.relative_to(root)) if path != root else bare.name
             for number, row in enumerate(_rows_of_file(path, seeds.format), start=1):
                 if limit is not None and number > limit:
                     break
-                yield SeedRow(_subset(row, bare.name), number, row, place)
+                yield SeedRow(_subset(row, bare.name), number, row, name)
     else:
         assert seeds.hub is not None
         hub = HubSeeds(seeds.hub)
@@ -160,7 +160,7 @@ def rows_of_table(path: Path, form: str) -> Iterator[Any]:
         raise LaminiError(f"{path}: not a readable {kind} file ({error})") from error
 
 
-def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
+def _columns_read(schema: "pyarrow.Schema", form: str, origin: str) -> list[str]:
     """The columns of a table that a format reads.
 
     The other columns are logged and not read: token ids, for example, can be many times larger
@@ -172,10 +172,10 @@ def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
     types = {field.name: field.type for field in schema}
     needed, optional = _columns_of(form, types)
     if missing := [name for name in needed if name not in types]:
-        found = ", ".join(f"{name} ({kind})" for name, kind in types.items())
+        columns = ", ".join(f"{name} ({kind})" for name, kind in types.items())
         raise LaminiError(
-            f"{place}: has no column `{missing[0]}`, which the format `{form}` reads; it has"
-            f" {found:.500}. Write the prompts to a column of this name, or choose another"
+            f"{origin}: has no column `{missing[0]}`, which the format `{form}` reads; it has"
+            f" {columns:.500}. Write the prompts to a column of this name, or choose another"
             " `seeds.format`"
         )
     read = [name for name in (*needed, *optional) if name in types]
@@ -183,7 +183,7 @@ def _columns_read(schema: "pyarrow.Schema", form: str, place: str) -> list[str]:
         if not _fits(name, types[name]):
             wanted = "a list of structs" if name in _LISTS else "text"
             raise LaminiError(
-                f"{place}: the column `{name}` has the type {types[name]!s:.200}, but the format"
+                f"{origin}: the column `{name}` has the type {types[name]!s:.200}, but the format"
                 f" `{form}` reads {wanted} there. Convert it, or choose another `seeds.format`"
             )
     if SUBSET_COLUMN in types and _fits(SUBSET_COLUMN, types[SUBSET_COLUMN]):
@@ -232,8 +232,8 @@ def _log_once(message: str) -> None:
 def _rows_of_hub(hub: HubSeeds, subset: str | None, form: str, limit: int | None) -> Iterator[Any]:
     rows = hub.rows(subset)
     if rows.features is not None:  # None for JSON, where each row has its own columns
-        place = f"{hub.data.repo} ({subset or 'default'})"
-        rows = rows.select_columns(_columns_read(rows.features.arrow_schema, form, place))
+        origin = f"{hub.data.repo} ({subset or 'default'})"
+        rows = rows.select_columns(_columns_read(rows.features.arrow_schema, form, origin))
     yield from rows if limit is None else rows.take(limit)
 
 

@@ -146,12 +146,15 @@ class Shard:
         if self.requests == _FIRST_ANSWERS:
             self._check_first_answers()
 
+    @property
+    def _name(self) -> str:
+        return f"{self.wanted.source}/{self.wanted.shard}"
+
     def _check_first_answers(self) -> None:
         """Raise a LaminiError if the first answers contain no instruction; warn if few or many do.
 
         More instructions than requested are a sign of other text that is read as instructions.
         """
-        place = f"{self.wanted.source}/{self.wanted.shard}"
         if not self.rows:
             raise self._nothing(f"in the first {self.requests} answers")
         rate = self.counts["well_formed"] / self._instructions_requested
@@ -159,12 +162,12 @@ class Shard:
             logging.getLogger("lamini").warning(
                 "%s: the first %d answers have %.2f well-formed instructions per requested one;"
                 " read some answers in the ledger before more are paid for",
-                *(place, self.requests, rate),
+                *(self._name, self.requests, rate),
             )
 
     def _nothing(self, when: str) -> LaminiError:
         return LaminiError(
-            f"{self.wanted.source}/{self.wanted.shard}: no instruction was accepted {when};"
+            f"{self._name}: no instruction was accepted {when};"
             f" rejected: {dict(self.rejected)}. The first answer was rejected as"
             f" {self.first_reject}. Check `teacher.model`, its sampling and demonstrations"
         )
@@ -212,14 +215,13 @@ class Shard:
         missing = self.wanted.count - len(self.rows)
         if missing <= 0:
             return
-        place = f"{self.wanted.source}/{self.wanted.shard}"
         after = f"after {self.requests} requests, the maximum; rejected: {dict(self.rejected)}"
         if not self.rows:
             raise self._nothing(f"after {self.requests} requests, the maximum")
         logging.getLogger("lamini").warning(
             "%s: only %d of %d instructions %s. See %s, and raise"
             " `generation.max_requests_factor` if the rejects are correct",
-            *(place, len(self.rows), self.wanted.count, after, rejects),
+            *(self._name, len(self.rows), self.wanted.count, after, rejects),
         )
 
     def report(self, pool: PromptPool) -> InstructionReport:

@@ -33,14 +33,14 @@ class NextTurnTemplate:
 
     Args:
         text: Jinja text; variable `messages`.
-        place: its path, for messages.
+        name: its path or setting, for messages.
 
     Raises:
         LaminiError: it is no Jinja template, or does not show the conversation.
     """
 
-    def __init__(self, text: str, place: str) -> None:
-        self._place = place
+    def __init__(self, text: str, name: str) -> None:
+        self._name = name
         environment = jinja2.Environment(
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )
@@ -61,7 +61,7 @@ class NextTurnTemplate:
             raise self._wrong(error) from error
 
     def _wrong(self, problem: object) -> LaminiError:
-        return LaminiError(f"{self._place}: the prompt for the next user turn: {problem}")
+        return LaminiError(f"{self._name}: the prompt for the next user turn: {problem}")
 
 
 class Conversations:
@@ -98,8 +98,8 @@ class Conversations:
         going = [number for number, pair in enumerate(pairs) if not pair["flags"]]
         if len(going) < len(pairs):
             self.ended["first_answer"] = len(pairs) - len(going)
-        for place in range(self._turns.count - 1):
-            going = self._next_turns(talks, going, later, place)
+        for index in range(self._turns.count - 1):
+            going = self._next_turns(talks, going, later, index)
         return [{**pair, "messages": talk} for pair, talk in zip(pairs, talks, strict=True)]
 
     def _next_turns(
@@ -107,10 +107,10 @@ class Conversations:
         talks: list[list[dict[str, str]]],
         going: list[int],
         later: Sequence[Sequence[str]],
-        place: int,
+        index: int,
     ) -> list[int]:
         """Add one turn to the conversations that go on; returns those with a whole answer."""
-        known = {number: later[number][place] for number in going if place < len(later[number])}
+        known = {number: later[number][index] for number in going if index < len(later[number])}
         unknown = [number for number in going if number not in known]
         answers = self._ask([self._request_of_turn(talks[number]) for number in unknown])
         for number, answer in zip(unknown, answers, strict=True):

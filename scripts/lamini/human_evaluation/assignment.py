@@ -33,7 +33,7 @@ def assign_groups(
     draw = random.Random(derive_seed("assign_groups", seed))
     names = sorted(set(strata.values()))
     draw.shuffle(names)
-    rank = {name: place for place, name in enumerate(names)}
+    rank = {name: index for index, name in enumerate(names)}
     groups = sorted(strata)
     draw.shuffle(groups)
     groups.sort(key=lambda group: rank[strata[group]])

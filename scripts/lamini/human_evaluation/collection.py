@@ -76,9 +76,9 @@ def collect_ratings(
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows + machine)
-    found = summarize_ratings(rows, machine, settings)
-    found.write(summary)
-    _log(found)
+    statistics = summarize_ratings(rows, machine, settings)
+    statistics.write(summary)
+    _log(statistics)
 
 
 def human_rows(
@@ -88,11 +88,11 @@ def human_rows(
     settings: CollectRatings,
 ) -> list[RatingRow]:
     """One row per item and assigned annotator, rated or not."""
-    found = {(r.item, r.annotator): r for r in read_ratings(rating_files, items, settings)}
+    ratings = {(r.item, r.annotator): r for r in read_ratings(rating_files, items, settings)}
     rows = []
     for item in items:
         for annotator in item.annotators:
-            rating = found.get((item.item, annotator))
+            rating = ratings.get((item.item, annotator))
             rows.append(_row(item, key, "human", annotator) | (_said(rating) if rating else {}))
     return rows
 

@@ -32,7 +32,8 @@ class Item:
 
 def make_item(
     *,
-    place: tuple[str, int],
+    study: str,
+    seed: int,
     group: str,
     subject: str,
     part: RatedPart,
@@ -42,7 +43,8 @@ def make_item(
     """Make an item without annotators.
 
     Args:
-        place: study and seed.
+        study: name of the study; with `seed`, it makes the ids of studies different.
+        seed: seed of the study.
         group: id of the instruction.
         subject: key of the rated model or source; only its hash is part of the item's id.
         part: rated part of the pair.
@@ -50,7 +52,7 @@ def make_item(
         text: the text to rate.
     """
     return Item(
-        item=stable_hash("item", *place, group, subject, part, size=6),
+        item=stable_hash("item", study, seed, group, subject, part, size=6),
         group=group,
         part=part,
         instruction=instruction,

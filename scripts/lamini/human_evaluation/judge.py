@@ -80,8 +80,8 @@ def judge_items(
 
 def read_verdict(answer: str) -> str | None:
     """Level at the start of an answer (`B`, `Rate-B`, `**Rating: B**`), or None."""
-    found = _VERDICT.match(answer)
-    return found[1].upper() if found else None
+    match = _VERDICT.match(answer)
+    return match[1].upper() if match else None
 
 
 def judge_messages(

@@ -129,8 +129,8 @@ def _seconds(ratings: Iterable[Rating]) -> int | None:
 
 def _free(target: Path, source: Path) -> Path:
     """A path that does not exist yet or has the same content: name.json, name-2.json ..."""
-    number, found = 1, target
-    while found.exists() and found.read_bytes() != source.read_bytes():
+    number, path = 1, target
+    while path.exists() and path.read_bytes() != source.read_bytes():
         number += 1
-        found = target.with_stem(f"{target.stem}-{number}")
-    return found
+        path = target.with_stem(f"{target.stem}-{number}")
+    return path

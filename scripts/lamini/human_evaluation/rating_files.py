@@ -106,12 +106,12 @@ def _merge(
 ) -> tuple[list[Rating], list[str]]:
     """The newest rating of each item and annotator, and the problems of all files."""
     problems: list[str] = []
-    found: dict[tuple[str, str], tuple[str, Rating]] = {}
+    newest: dict[tuple[str, str], tuple[str, Rating]] = {}
     replaced = 0
     for path in map(str, paths):
         for rating in read_file(path, known, settings, problems):
-            place = (rating.annotator, rating.item)
-            other_path, other = found.setdefault(place, (path, rating))
+            key = (rating.annotator, rating.item)
+            other_path, other = newest.setdefault(key, (path, rating))
             if rating.same_as(other) and other_path != path:
                 continue
             if rating is not other and not (rating.time and other.time):
@@ -122,12 +122,12 @@ def _merge(
                 )
             replaced += rating is not other
             if rating.time > other.time:
-                found[place] = (path, rating)
+                newest[key] = (path, rating)
     if replaced and not problems:
         logging.getLogger("lamini").info(
             "%d ratings differ between files of one person; the newer ones count", replaced
         )
-    return [rating for _, rating in found.values()], problems
+    return [rating for _, rating in newest.values()], problems
 
 
 def read_file(

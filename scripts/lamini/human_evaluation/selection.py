@@ -103,20 +103,20 @@ def blind(
     of the other texts. The parts of a pair are not shuffled: the instruction precedes its response.
     """
     study, seed = settings.study, settings.seed
-    place = (study, seed)
     groups: dict[str, list[tuple[tuple[str, str], Item]]] = {}
     strata, key = {}, {}
     for text in texts:
-        group = stable_hash("group", *place, text.source_id, size=6)
+        group = stable_hash("group", study, seed, text.source_id, size=6)
         item = make_item(
-            place=place,
+            study=study,
+            seed=seed,
             group=group,
             subject=text.subject,
             part=text.part,
             instruction=text.instruction,
             text=text.text,
         )
-        order = (text.part, stable_hash("order", *place, group, text.subject))
+        order = (text.part, stable_hash("order", study, seed, group, text.subject))
         groups.setdefault(group, []).append((order, item))
         strata[group] = text.stratum
         key[item.item] = {
@@ -245,17 +245,17 @@ def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text
     import polars as pl
 
     rows = pl.scan_parquet(dataset).with_row_index("row")
-    places = rows.select("row", "instruction_source").collect()
+    sources = rows.select("row", "instruction_source").collect()
     chosen: list[int] = []
     wanted = settings.samples_per_source
-    for (source,), found in sorted(places.group_by("instruction_source", maintain_order=True)):
-        if len(found) < wanted:
+    for (source,), pairs in sorted(sources.group_by("instruction_source", maintain_order=True)):
+        if len(pairs) < wanted:
             raise LaminiError(
-                f"{dataset}: {source} has {len(found)} pairs, fewer than samples_per_source"
+                f"{dataset}: {source} has {len(pairs)} pairs, fewer than samples_per_source"
                 f" ({wanted}) of human_evaluation.studies.{settings.study}"
             )
         draw = random.Random(derive_seed("dataset_texts", settings.seed, source))
-        chosen += [found["row"][n] for n in draw.sample(range(len(found)), wanted)]
+        chosen += [pairs["row"][n] for n in draw.sample(range(len(pairs)), wanted)]
     columns = ["row", "instruction", "response", "instruction_source"]
     if "messages" in rows.collect_schema():
         columns.append("messages")
@@ -274,7 +274,7 @@ def dataset_texts(dataset: str | Path, settings: SelectItems) -> tuple[list[Text
         for pair in sampled.sort("row").iter_rows(named=True)
         for part in ("instruction", "response")
     ]
-    counts = {"pairs": len(places), "sampled": len(chosen)}
+    counts = {"pairs": len(sources), "sampled": len(chosen)}
     return texts, [{"stage": stage, "left": left} for stage, left in counts.items()]
 
 

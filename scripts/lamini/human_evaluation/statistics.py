@@ -98,12 +98,12 @@ def pairwise_comparisons(rows: Sequence[RatingRow], seed: int) -> list[RatingCom
             if not shared:
                 continue
             one, other = (np.array([means[s][g] for g in shared]) for s in (first, second))
-            found = compare(
+            comparison = compare(
                 other / BEST, one / BEST, derive_seed("comparison", seed, part, first, second)
             )
             ends: Sequence[float | None] = [None, None]
-            if found.interval is not None:
-                ends = [_levels(points) for points in found.interval]
+            if comparison.interval is not None:
+                ends = [_levels(points) for points in comparison.interval]
             result.append(
                 RatingComparison(
                     part=part,
@@ -114,9 +114,9 @@ def pairwise_comparisons(rows: Sequence[RatingRow], seed: int) -> list[RatingCom
                     equal=int((one == other).sum()),
                     worse=int((one < other).sum()),
                     difference=Estimate(
-                        estimate=_levels(found.difference), low=ends[0], high=ends[1]
+                        estimate=_levels(comparison.difference), low=ends[0], high=ends[1]
                     ),
-                    p=found.p_value,
+                    p=comparison.p_value,
                 )
             )
     return result

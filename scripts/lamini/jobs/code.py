@@ -59,19 +59,19 @@ def module_digests(rule: str) -> dict[str, str]:
     The rule's script or entry point has the key `rule`.
     """
     entry = entry_point(rule)
-    found: dict[str, str] = {rule: _read(entry).digest}
+    digests: dict[str, str] = {rule: _read(entry).digest}
     waiting = list(_read(entry).imports)
     while waiting:
         name = waiting.pop()
-        if name in found or _is_without_effect(name):
+        if name in digests or _is_without_effect(name):
             continue
         if name.endswith(".*"):
             waiting += _modules_of(name.removesuffix(".*"))
             continue
         if path := module_path(name):
-            found[name] = _read(path).digest
+            digests[name] = _read(path).digest
             waiting += _read(path).imports
-    return found
+    return digests
 
 
 def entry_point(rule: str) -> Path:
@@ -89,9 +89,9 @@ def _modules_of(package: str) -> list[str]:
 def module_path(name: str) -> Path | None:
     """File of a module of this package; None for other names."""
     parts = name.split(".")
-    place = PACKAGE.joinpath(*parts[1:])
+    stem = PACKAGE.joinpath(*parts[1:])
     if parts[0] == PACKAGE.name and len(parts) > 1:  # `lamini` itself holds only the version
-        for path in (place / "__init__.py", place.with_suffix(".py")):
+        for path in (stem / "__init__.py", stem.with_suffix(".py")):
             if path.is_file():
                 return path
     return None
@@ -149,7 +149,7 @@ def _stamp(path: Path) -> list[Any]:
     files = [(file.name, file.stat()) for file in (path, *_data_files(path))]
     return [
         list(sys.version_info[:2]),
-        *([name, facts.st_size, facts.st_mtime_ns] for name, facts in files),
+        *([name, stat.st_size, stat.st_mtime_ns] for name, stat in files),
     ]
 
 
@@ -157,10 +157,10 @@ def _stamp(path: Path) -> list[Any]:
 def _cached() -> dict[str, dict[str, Any]]:
     """What `save_cache` saved, and what was read since."""
     try:
-        found: dict[str, dict[str, Any]] = read_json(CACHE)
+        modules: dict[str, dict[str, Any]] = read_json(CACHE)
     except LaminiError:  # there is none yet, or it is incomplete
         return {}
-    return found
+    return modules
 
 
 def save_cache() -> None:

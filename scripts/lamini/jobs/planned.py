@@ -102,15 +102,15 @@ def check_planned(
 
 
 def changed_settings(
-    before: Mapping[str, object], after: Mapping[str, object], place: str = ""
+    before: Mapping[str, object], after: Mapping[str, object], prefix: str = ""
 ) -> Iterator[str]:
     """Differing settings, each as `recipe.epochs 5 is 8 now`."""
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from changed_settings(old, new, f"{place}{key}.")
+            yield from changed_settings(old, new, f"{prefix}{key}.")
         elif old != new:
-            yield f"{place}{key} {_short(old)} is {_short(new)} now"
+            yield f"{prefix}{key} {_short(old)} is {_short(new)} now"
 
 
 def list_changes(changes: list[str]) -> str:

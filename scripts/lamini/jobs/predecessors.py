@@ -51,16 +51,15 @@ def predecessors(queue: Iterable[QueuedJob], job: int) -> list[int]:
         queue: unfinished jobs of this user.
         job: SLURM job ID of this job.
     """
-    facts = {int(each.number): each for each in queue if each.number.isdigit()}
-    own = facts.get(job)
+    jobs = {int(each.number): each for each in queue if each.number.isdigit()}
+    own = jobs.get(job)
     # Snakemake's executor writes rule and wildcards into the comment: `rule_...`.
     if own is None or not own.comment.startswith("rule_"):
         return []
-    place = (own.comment, own.folder)
     return [
         number
-        for number, each in facts.items()
-        if number < job and (each.comment, each.folder) == place
+        for number, each in jobs.items()
+        if number < job and (each.comment, each.folder) == (own.comment, own.folder)
     ]
 
 

@@ -93,7 +93,7 @@ def previous_output(rule: str, output: str | Path) -> Path | None:
     """Previous file of an output, for a job that computes only the changed parts of it again.
 
     Returns:
-        Its place; None if there is none, if it is damaged, or if other code made it.
+        Its path; None if there is none, if it is damaged, or if other code made it.
     """
     output = Path(output)
     if not output.is_relative_to(RESULTS) or not _previous(output).is_file():
@@ -127,8 +127,8 @@ def _counts_as_same(rule: str, recorded: str | None) -> bool:
     now = code_digest(rule)
     if recorded is None or now is None:
         return False
-    facts = read_json(CODE_FILE).get(rule, {}) if CODE_FILE.is_file() else {}
-    return recorded == now or {recorded, now} <= {facts.get("code"), *facts.get("accepted", [])}
+    known = read_json(CODE_FILE).get(rule, {}) if CODE_FILE.is_file() else {}
+    return recorded == now or {recorded, now} <= {known.get("code"), *known.get("accepted", [])}
 
 
 def _is_whole(output: Path) -> bool:
@@ -148,7 +148,7 @@ def _is_whole(output: Path) -> bool:
 
 
 def _undeclared(folder: Path, files: Mapping[str, FileFacts]) -> dict[str, FileFacts]:
-    return {name: facts for name, facts in files.items() if not _previous(folder / name).is_file()}
+    return {name: file for name, file in files.items() if not _previous(folder / name).is_file()}
 
 
 def _link(source: Path, target: Path) -> None:
@@ -167,5 +167,5 @@ def _previous(path: Path) -> Path:
 
 def _benchmark(log: str | Path) -> Path:
     """Benchmark file of a job of the pipeline; it is named as its log."""
-    place = Path(log).with_suffix(".jsonl")
-    return BENCHMARKS / (place.relative_to(LOGS) if place.is_relative_to(LOGS) else place.name)
+    path = Path(log).with_suffix(".jsonl")
+    return BENCHMARKS / (path.relative_to(LOGS) if path.is_relative_to(LOGS) else path.name)

@@ -43,7 +43,7 @@ PACKAGES = (
 )
 
 
-class CodeFacts(TypedDict):
+class CommitRecord(TypedDict):
     """Git commit of the package, its date (ISO), and whether files are modified."""
 
     commit: str | None
@@ -61,7 +61,7 @@ class JobRecord(TypedDict):
     """SHA-256 of each input file by path."""
     outputs: NotRequired[list[str]]
     seed: int | None
-    code: CodeFacts
+    code: CommitRecord
     code_digest: NotRequired[str | None]
     packages: dict[str, str]
     """Versions by package."""
@@ -92,8 +92,8 @@ def provenance_path(artifact: str | Path, results: str | Path = RESULTS) -> Path
 
 def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
     """SHA-256 of files by path; folders are expanded to all their files, missing files skipped."""
-    found = (file for path in paths for file in files_of(str(path)) if file.is_file())
-    return {str(file): sha256_file(file) for file in found}
+    files = (file for path in paths for file in files_of(str(path)) if file.is_file())
+    return {str(file): sha256_file(file) for file in files}
 
 
 def record_job(
@@ -134,17 +134,17 @@ def record_job(
         "image": os.environ.get("LAMINI_IMAGE"),
         "facts": dict(facts or {}),
     }
-    place = JOB_RECORDS / f"{stable_hash(job)}.json"
-    write_json(place, job)
+    job_path = JOB_RECORDS / f"{stable_hash(job)}.json"
+    write_json(job_path, job)
     for path in written:
-        record = {"artifact": path, "sha256": sha256_file(path), "job": str(place)}
+        record = {"artifact": path, "sha256": sha256_file(path), "job": str(job_path)}
         write_json(provenance_path(path), record)
 
 
 def read_record(artifact: str | Path) -> ArtifactRecord | None:
     """Record of an artifact merged with the record of its job; None if there is no record.
 
-    Records of version 0.1.0 have no job: they hold the facts themselves, without all inputs.
+    Records of version 0.1.0 have no job: they hold its fields themselves, without all inputs.
     """
     path = provenance_path(artifact)
     if not path.is_file():
@@ -189,7 +189,7 @@ def package_versions() -> dict[str, str]:
 
 
 @functools.cache
-def code_version() -> CodeFacts:
+def code_version() -> CommitRecord:
     """Git commit of this package, its date, and whether files are modified.
 
     An image has no history; its builder gives the commit (`LAMINI_COMMIT`).

@@ -55,10 +55,10 @@ def run_job(snakemake: Any, function: Callable[..., Mapping[str, object] | None]
 
 def job_name(log: str) -> str:
     """Name of a job, such as `generate_pairs alpaca/0003`, from the path of its log."""
-    place = Path(log).with_suffix("")
-    if not place.is_relative_to(LOGS):
-        return place.name
-    rule, _, key = str(place.relative_to(LOGS)).partition("/")
+    path = Path(log).with_suffix("")
+    if not path.is_relative_to(LOGS):
+        return path.name
+    rule, _, key = str(path.relative_to(LOGS)).partition("/")
     return f"{rule} {key}".strip()
 
 
@@ -82,19 +82,19 @@ def arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
-def _argument(snakemake: Any, parameter: inspect.Parameter, place: str) -> Any:
+def _argument(snakemake: Any, parameter: inspect.Parameter, location: str) -> Any:
     name = parameter.name
     if name in ("inputs", "outputs"):
         files = snakemake.input if name == "inputs" else snakemake.output
         return {key: _paths(value) for key, value in files.items()}
     parts = {kind: dict(getattr(snakemake, kind).items()) for kind in _KINDS}
-    found = {kind: part[name] for kind, part in parts.items() if name in part}
-    if len(found) != 1:
+    matches = {kind: part[name] for kind, part in parts.items() if name in part}
+    if len(matches) != 1:
         raise TypeError(
-            f"{place}: rule {snakemake.rule} must have exactly one input, output, param or wildcard"
-            f" with this name; found {', '.join(found) or 'none'}"
+            f"{location}: rule {snakemake.rule} must have exactly one input, output, param or"
+            f" wildcard with this name; found {', '.join(matches) or 'none'}"
         )
-    ((kind, value),) = found.items()
+    ((kind, value),) = matches.items()
     if kind in ("input", "output"):
         return _paths(value)
     return TypeAdapter(parameter.annotation).validate_python(value)

@@ -16,8 +16,8 @@ def recorded_settings(params: Any) -> dict[str, Any]:
     """
     named = {key: value for key, value in params.items() if key != "code"}
     settings = named.get("settings", named)
-    found: dict[str, Any] = json.loads(settings) if isinstance(settings, str) else settings
-    return found
+    recorded: dict[str, Any] = json.loads(settings) if isinstance(settings, str) else settings
+    return recorded
 
 
 def comparable_settings(rule: str, settings: Mapping[str, object]) -> dict[str, object]:

@@ -12,14 +12,14 @@ from lamini.files import read_json, stable_hash
 from lamini.paths import CODE_FILE
 
 
-def work_key(rule: str, *facts: Any) -> str:
+def work_key(rule: str, *parts: Any) -> str:
     """Key of the unfinished work of a job.
 
     Args:
         rule: name of the rule's family, such as `evaluate_model` for `evaluate_{batch}`.
-        facts: params and digests of inputs.
+        parts: params and digests of inputs.
     """
-    return stable_hash(*facts, counted_code(rule))
+    return stable_hash(*parts, counted_code(rule))
 
 
 def counted_code(rule: str) -> str | None:

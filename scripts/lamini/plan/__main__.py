@@ -37,8 +37,8 @@ def _show(flow: Workflow) -> None:
     for ledger in find_ledgers(RESULTS):
         folder, name, *_ = (*ledger.relative_to(RESULTS).parts, "")
         price = teacher.prices.get(flow.teacher_of(folder, name).model)
-        place = STAGES.get(folder, folder), name
-        spent[place] = spent.get(place, Spending()) + ledger_spending(ledger, teacher.prices, price)
+        key = STAGES.get(folder, folder), name
+        spent[key] = spent.get(key, Spending()) + ledger_spending(ledger, teacher.prices, price)
     plans = planned_requests(flow, RESULTS)
     print(teacher_text(plans, teacher, spent))
     if plans:

@@ -199,7 +199,9 @@ def _verdicts(flow: Workflow, lengths: dict[str, Lengths]) -> Iterator[StagePlan
 
 def _verdict_tokens(flow: Workflow, judge: Judge, mean: Lengths) -> float:
     """Prompt tokens of a request for a verdict on a response."""
-    item = make_item(place=("", 0), group="", subject="", part="response", instruction="", text="")
+    item = make_item(
+        study="", seed=0, group="", subject="", part="response", instruction="", text=""
+    )
     rating_protocol = RATING_PROTOCOLS[flow.config.rating_protocol]
     return (
         chat_tokens(judge_messages(item, judge, rating_protocol)) + mean.instruction + mean.response
@@ -217,18 +219,18 @@ def _measured(flow: Workflow, results: Path, estimate: StagePlan) -> StagePlan |
     several = definition.answers_per_query if stage == "pairs" else 1
     turns = definition.turns if stage == "pairs" else 1
     wanted = (estimate.model, choice_name(several, definition.best_answer.by, turns))
-    found = [report for report in reports if (report.asked_model, report.choice) == wanted]
+    matching = [report for report in reports if (report.asked_model, report.choice) == wanted]
     counts = _RequestCounts(
-        requests=sum(report.requests for report in found),
-        prompt_tokens=sum(report.prompt_tokens for report in found),
-        completion_tokens=sum(report.completion_tokens for report in found),
+        requests=sum(report.requests for report in matching),
+        prompt_tokens=sum(report.prompt_tokens for report in matching),
+        completion_tokens=sum(report.completion_tokens for report in matching),
     )
     factor, basis = 1.0, "measured"
     if not reports:
         counts, basis = _summary(results, source, stage), "measured (generation.csv)"
-    elif len(found) < len(paths):
-        factor = flow.source(source).samples / max(sum(report.wanted for report in found), 1)
-        basis = f"measured in {len(found)} of {len(paths)} shards"
+    elif len(matching) < len(paths):
+        factor = flow.source(source).samples / max(sum(report.wanted for report in matching), 1)
+        basis = f"measured in {len(matching)} of {len(paths)} shards"
     if not counts.requests:
         return None
     return replace(

@@ -69,11 +69,11 @@ def _cheapest(
         for size in sweep.samples
     }
     deviation, exponent, basis = _chance(name, sweep, results)
-    found = list(parts(hours, len(sweep.seeds), deviation, exponent))
-    if not found:
+    candidates = list(parts(hours, len(sweep.seeds), deviation, exponent))
+    if not candidates:
         return "A law of size needs one more seed or size."
-    whole = max(found, key=lambda part: (len(part.sizes), part.seeds))
-    enough = [part for part in found if part.error <= sweep.error]
+    whole = max(candidates, key=lambda part: (len(part.sizes), part.seeds))
+    enough = [part for part in candidates if part.error <= sweep.error]
     wanted = f"±{sweep.error:g} points"
     if not enough:
         return (

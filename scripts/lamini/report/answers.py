@@ -40,11 +40,11 @@ def _instructions(files: Iterable[Path], ratings: Path | None) -> list[dict[str,
     """Instructions of the study in the order of the files, each with one answer per model."""
     rated = _rated(ratings) if ratings else {}
     wanted = {identifier for identifier, _ in rated}
-    found: dict[str, dict[str, Any]] = {}
+    instructions: dict[str, dict[str, Any]] = {}
     for file in files:
         for row in read_jsonl(file):
             if row["id"] in wanted:
-                one = found.setdefault(
+                one = instructions.setdefault(
                     row["id"],
                     {
                         "id": row["id"],
@@ -56,7 +56,7 @@ def _instructions(files: Iterable[Path], ratings: Path | None) -> list[dict[str,
                 answer = {"text": row["response"], "cut": row["truncated"]}
                 levels = rated.get((row["id"], file.stem))
                 one["answers"].append(answer | ({"levels": levels} if levels else {}))
-    return list(found.values())
+    return list(instructions.values())
 
 
 def _rated(path: Path) -> Rated:

@@ -10,7 +10,7 @@ from lamini.tables.table_file import TableFile
 class ColumnFilter(TypedDict):
     """A filter for the rows of a table: the values of one of its columns."""
 
-    place: int
+    index: int
     """Number of the column, from 0."""
     column: str
     values: list[str]
@@ -37,8 +37,8 @@ def take_marks(table: TableFile) -> list[bool]:
     """Take the demo's mark from the numbers; returns which columns had it."""
     marked = [False] * len(table["columns"])
     for row in table["rows"]:
-        for place, cell in enumerate(row):
+        for index, cell in enumerate(row):
             if not isinstance(cell["value"], str) and cell["text"].endswith(DEMO_MARK):
-                marked[place] = True
+                marked[index] = True
                 cell["text"] = cell["text"].removesuffix(DEMO_MARK)
     return marked

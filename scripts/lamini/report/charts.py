@@ -123,18 +123,18 @@ def score_chart(data: Path, params: ReportParams) -> Chart:
 def _labelled(levels: dict[str, list[_Level]]) -> list[Series]:
     """Lines of the reference models; the highest of each model has the label of all."""
     lines = []
-    for place, (model, found) in enumerate(levels.items()):
-        found.sort(key=lambda level: level.published)
-        label = f"{model}: {', '.join(level.name for level in found)}"
-        top = max(found, key=lambda level: level.score)
+    for index, (model, model_levels) in enumerate(levels.items()):
+        model_levels.sort(key=lambda level: level.published)
+        label = f"{model}: {', '.join(level.name for level in model_levels)}"
+        top = max(model_levels, key=lambda level: level.score)
         lines += [
             {
                 "y": one.score,
                 "published": one.published,
                 "label": label if one is top else "",
-                "place": place,
+                "place": index,
             }
-            for one in found
+            for one in model_levels
         ]
     return lines
 

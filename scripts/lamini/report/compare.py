@@ -147,8 +147,8 @@ def differing_settings(first: FinishedRun, second: FinishedRun) -> list[tuple[st
     if first.settings is None or second.settings is None:
         return []
     paths = dict.fromkeys([*first.settings, *second.settings])
-    found = [(p, first.settings.get(p, MISSING), second.settings.get(p, MISSING)) for p in paths]
-    return [setting for setting in found if setting[1] != setting[2]]
+    settings = [(p, first.settings.get(p, MISSING), second.settings.get(p, MISSING)) for p in paths]
+    return [setting for setting in settings if setting[1] != setting[2]]
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -198,11 +198,11 @@ def merge(name: str, first: TableFile | None, second: TableFile | None) -> Merge
 
 def _columns(table: TableFile) -> list[Column]:
     seen: Counter[str] = Counter()
-    found = []
+    columns = []
     for heading in table["columns"]:
-        found.append((heading, seen[heading]))
+        columns.append((heading, seen[heading]))
         seen[heading] += 1
-    return found
+    return columns
 
 
 def _unique_columns(rows: list[list[FileCell]]) -> int:
@@ -222,12 +222,12 @@ def _key(cells: Iterable[FileCell]) -> tuple[str, ...]:
 
 def _rows(table: TableFile, count: int) -> dict[Key, Cells]:
     """Cells by column of each row; the key is the text of its first columns."""
-    found: dict[Key, Cells] = {}
+    rows: dict[Key, Cells] = {}
     for number, row in enumerate(table["rows"]):
         key = _key(row[:count])
-        key = (*key, str(number)) if key in found else key
-        found[key] = dict(zip(_columns(table), row, strict=True))
-    return found
+        key = (*key, str(number)) if key in rows else key
+        rows[key] = dict(zip(_columns(table), row, strict=True))
+    return rows
 
 
 def _row(columns: Iterable[Column], first: Cells | None, second: Cells | None) -> MergedRow:

@@ -104,15 +104,15 @@ class Crate:
 
     def metadata(self) -> dict[str, object]:
         """The JSON-LD document."""
-        found: dict[str, object] = json.loads(json.dumps(self._crate.metadata.generate()))
-        return found
+        document: dict[str, object] = json.loads(json.dumps(self._crate.metadata.generate()))
+        return document
 
     def add_workflow(self, snakefile: Path, title: str) -> Entity:
         """Add the root data set and the workflow."""
-        place = str(snakefile.relative_to(self._root))
+        relative = str(snakefile.relative_to(self._root))
         main: Entity = self._crate.add_workflow(
             str(snakefile),
-            place,
+            relative,
             main=True,
             lang="snakemake",
             lang_version=self._version("snakemake"),
@@ -196,14 +196,14 @@ class Crate:
 
     def _file(self, path: str, parameter: Entity | None = None) -> Entity:
         """Entity of a file in the crate, with its SHA-256 if the lineage has it."""
-        place = str(Path(path).relative_to(self._root))
-        entity = self._crate.get(place)
+        relative = str(Path(path).relative_to(self._root))
+        entity = self._crate.get(relative)
         if entity is None:
             known = self._lineage.artifacts.get(path)
-            facts = {"name": place, "encodingFormat": FORMATS.get(Path(path).suffix)}
-            facts["sha256"] = known.sha256 if known else None
-            properties = {key: value for key, value in facts.items() if value}
-            entity = self._crate.add_file(path, place, properties=properties)
+            properties = {"name": relative, "encodingFormat": FORMATS.get(Path(path).suffix)}
+            properties["sha256"] = known.sha256 if known else None
+            present = {key: value for key, value in properties.items() if value}
+            entity = self._crate.add_file(path, relative, properties=present)
         if parameter is not None:
             entity["exampleOfWork"] = parameter
         return entity
@@ -268,6 +268,6 @@ class Crate:
         """Contextual entity of this identifier; created at the first call."""
         entity = self._crate.get(identifier)
         if entity is None:
-            facts = {"@type": kind, **properties}
-            entity = self._crate.add(ContextEntity(self._crate, identifier, properties=facts))
+            typed = {"@type": kind, **properties}
+            entity = self._crate.add(ContextEntity(self._crate, identifier, properties=typed))
         return entity

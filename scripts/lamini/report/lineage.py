@@ -13,7 +13,7 @@ from typing import Any
 from lamini.files import sha256_file, stable_hash
 from lamini.jobs.provenance import ArtifactRecord, read_records
 from lamini.paths import is_result
-from lamini.report.lineage_file import Artifact, CodeVersion, LedgerFacts, Lineage, Product
+from lamini.report.lineage_file import Artifact, CodeVersion, Lineage, LineageLedger, Product
 from lamini.teacher.ledger import packed_path
 
 _PARTS = ("source", "model", "mixture", "study")
@@ -30,7 +30,7 @@ def collect_lineage(*, tables: list[Path], figures: list[Path], lineage: str | P
     """
     products = [str(path) for path in (*tables, *figures)]
     records = read_records(products)
-    shared = SharedFacts()
+    shared = SharedValues()
     artifacts = {path: shared.artifact(record) for path, record in sorted(records.items())}
     ledgers = {artifact.ledger for artifact in artifacts.values() if artifact.ledger}
     Lineage(
@@ -82,7 +82,7 @@ class DistinctValues:
 
 
 @dataclass
-class SharedFacts:
+class SharedValues:
     """Distinct settings, code versions and package versions of all records."""
 
     settings: DistinctValues = field(default_factory=DistinctValues)
@@ -90,16 +90,16 @@ class SharedFacts:
     packages: DistinctValues = field(default_factory=DistinctValues)
 
     def artifact(self, record: ArtifactRecord) -> Artifact:
-        """Facts of one artifact, with indices in place of settings, code and packages."""
+        """One artifact, with indices instead of its settings, code and packages."""
         packages = {"python": record["python"], **record["packages"]}
         # Earlier versions named the additional facts `extra`, and had no records of jobs.
-        facts = record.get("facts") or record.get("extra") or {}
+        additional = record.get("facts") or record.get("extra") or {}
         return Artifact(
             rule=record["rule"],
             sha256=record["sha256"],
             seed=record["seed"],
             inputs=record["inputs"],
-            ledger=facts.get("ledger"),
+            ledger=additional.get("ledger"),
             job=record.get("job"),
             settings=self.settings.index(record["settings"]),
             code=self.code.index(record["code"]),
@@ -126,7 +126,7 @@ def _upstream(path: str, records: dict[str, ArtifactRecord]) -> set[str]:
 
 
 def _marks(upstream: Iterable[str], records: dict[str, ArtifactRecord]) -> Iterator[str]:
-    """Doubt marks, one sentence each: facts to know before trusting the numbers."""
+    """Doubt marks, one sentence each: reasons to doubt the numbers."""
     here = {path: records[path] for path in upstream}
     dirty = sum(bool(record["code"]["modified"]) for record in here.values())
     outside = sum(record["code"]["commit"] is None for record in here.values())
@@ -166,40 +166,40 @@ def _marks(upstream: Iterable[str], records: dict[str, ArtifactRecord]) -> Itera
 
 def _stage_versions(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
     """Versions by stage; a stage is a rule, its part of the run, and the path of the setting."""
-    found: dict[str, set[str]] = defaultdict(set)
+    versions: dict[str, set[str]] = defaultdict(set)
     for record in records:
         settings = record["settings"]
         parts = [settings[p] for p in _PARTS if isinstance(settings.get(p), str)]
-        for place, version in _versions(settings):
-            found[" ".join([record["rule"], *parts, *place])].add(str(version))
-    return found
+        for path, version in _versions(settings):
+            versions[" ".join([record["rule"], *parts, *path])].add(str(version))
+    return versions
 
 
-def _versions(settings: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _versions(settings: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in settings.items():
         if key == "version":
-            yield place, value
+            yield path, value
         elif isinstance(value, dict):
-            yield from _versions(value, (*place, key))
+            yield from _versions(value, (*path, key))
 
 
 def _rule_code(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
     """Code digests by rule; records of version 0.1.0 have none."""
-    found: dict[str, set[str]] = defaultdict(set)
+    digests: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if digest := record.get("code_digest"):
-            found[record["rule"]].add(digest)
-    return found
+            digests[record["rule"]].add(digest)
+    return digests
 
 
 def _package_versions(records: Iterable[ArtifactRecord]) -> dict[str, set[str]]:
     """Versions by package; packages missing in a job's environment are ignored: it used none."""
-    found: dict[str, set[str]] = defaultdict(set)
+    versions: dict[str, set[str]] = defaultdict(set)
     for record in records:
         for name, version in {"python": record["python"], **record["packages"]}.items():
             if version != "not installed":
-                found[name].add(version)
-    return found
+                versions[name].add(version)
+    return versions
 
 
 def _artifacts(count: int) -> str:
@@ -216,9 +216,10 @@ def _list(versions: Iterable[str]) -> str:
     return " and ".join(sorted(versions))
 
 
-def _ledger_file(path: str) -> LedgerFacts | None:
+def _ledger_file(path: str) -> LineageLedger | None:
     """File, size and SHA-256 of a ledger, plain or packed; None if it was moved away."""
     for file in (Path(path), packed_path(Path(path))):
         if file.is_file():
-            return LedgerFacts(file=str(file), bytes=file.stat().st_size, sha256=sha256_file(file))
+            size = file.stat().st_size
+            return LineageLedger(file=str(file), bytes=size, sha256=sha256_file(file))
     return None

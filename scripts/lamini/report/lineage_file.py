@@ -1,4 +1,4 @@
-"""The lineage as a file: artifacts, the facts that they share, and the tables and figures."""
+"""The lineage as a file: artifacts, the values that they share, and the tables and figures."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class CodeVersion(_LineagePart):
     modified: bool | None
 
 
-class LedgerFacts(_LineagePart):
+class LineageLedger(_LineagePart):
     """A ledger, plain or packed."""
 
     file: str
@@ -70,7 +70,7 @@ class Lineage(JsonFile):
     """Distinct versions of the code."""
     packages: list[dict[str, str]]
     """Distinct sets of package versions by package, with Python's."""
-    ledgers: dict[str, LedgerFacts | None]
+    ledgers: dict[str, LineageLedger | None]
     """By path of the plain ledger; None if it was moved away."""
     products: dict[str, Product]
     """By path of the table's JSON or the figure's PNG."""

@@ -57,8 +57,8 @@ def result(averages: TableFile) -> Result:
         gained=sum(gain > 0 for gain in gains),
         with_initialization=len(gains),
         distances={
-            heading: average(number_of(more[place]) for _, more in students)
-            for place, heading in enumerate(averages["columns"][fixed:])
+            heading: average(number_of(more[index]) for _, more in students)
+            for index, heading in enumerate(averages["columns"][fixed:])
         },
         published=average(row.published for row in rows),
         best=_best(rows),
@@ -72,15 +72,15 @@ def _averages(table: TableFile) -> list[AverageRow]:
 
 def _best(rows: list[AverageRow]) -> dict[str, AverageRow]:
     """Row with the highest average of each class of sizes, from small to large."""
-    found: dict[str, AverageRow] = {}
+    best: dict[str, AverageRow] = {}
     for row in sorted(rows, key=lambda row: row.parameters):
         if row.average is None:
             continue
         size = next((name for end, name in SIZES if row.parameters < end), LARGEST)
-        before = found.get(size)
+        before = best.get(size)
         if before is None or before.average is None or row.average > before.average:
-            found[size] = row
-    return found
+            best[size] = row
+    return best
 
 
 def task_rows(by_task: TableFile) -> list[TaskRow]:

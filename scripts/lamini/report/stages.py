@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lamini.paths import RESULTS
-from lamini.report.lineage_file import Artifact, LedgerFacts, Lineage
+from lamini.report.lineage_file import Artifact, Lineage, LineageLedger
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class ShownArtifact:
 
     path: str
     anchor: str
-    facts: Artifact
+    entry: Artifact
+    """Its entry in the lineage."""
     inputs: list[InputLink]
-    ledger: LedgerFacts | None
+    ledger: LineageLedger | None
     """None without a ledger, and if it was moved away."""
 
 
@@ -60,16 +61,16 @@ def stages(lineage: Lineage) -> dict[str, list[ShownArtifact]]:
 
 
 def _shown(path: str, lineage: Lineage) -> ShownArtifact:
-    facts = lineage.artifacts[path]
+    entry = lineage.artifacts[path]
     return ShownArtifact(
         path=path,
         anchor=anchor(path),
-        facts=facts,
+        entry=entry,
         inputs=[
             InputLink(item, digest, anchor(item) if item in lineage.artifacts else None)
-            for item, digest in sorted(facts.inputs.items())
+            for item, digest in sorted(entry.inputs.items())
         ],
-        ledger=lineage.ledgers[facts.ledger] if facts.ledger else None,
+        ledger=lineage.ledgers[entry.ledger] if entry.ledger else None,
     )
 
 
@@ -98,11 +99,11 @@ def making(path: str, lineage: Lineage) -> Making:
 
 def marks(lineage: Lineage) -> dict[str, list[str]]:
     """Tables and figures by doubt mark."""
-    found: dict[str, list[str]] = {}
+    by_mark: dict[str, list[str]] = {}
     for path, product in lineage.products.items():
         for mark in product.marks:
-            found.setdefault(mark, []).append(path)
-    return found
+            by_mark.setdefault(mark, []).append(path)
+    return by_mark
 
 
 def settings_names(lineage: Lineage) -> list[str]:

@@ -61,11 +61,11 @@ def task_anchor(task: str, params: ReportParams) -> str:
 
 
 def _links(model: str, task: str, params: ReportParams) -> dict[str, str]:
-    place = {"model": params.model_keys[model], "task": params.task_keys[task]}
+    keys = {"model": params.model_keys[model], "task": params.task_keys[task]}
     links = {"score": paths.EVALUATION}
     if params.samples:
         links["prompts and answers"] = paths.SAMPLES
-    return {text: from_page(path.format(**place)) for text, path in links.items()}
+    return {text: from_page(path.format(**keys)) for text, path in links.items()}
 
 
 def from_page(path: str) -> str:

@@ -211,15 +211,15 @@ def _figure(
 
 def _choices(table: TableFile) -> list[ColumnFilter]:
     """Filters for the rows of a long table: its text columns with few distinct values."""
-    found: list[ColumnFilter] = []
+    filters: list[ColumnFilter] = []
     if len(table["rows"]) < 12:
-        return found
-    for place, column in enumerate(table["columns"]):
-        values = list(dict.fromkeys(row[place]["text"] for row in table["rows"]))
+        return filters
+    for index, column in enumerate(table["columns"]):
+        values = list(dict.fromkeys(row[index]["text"] for row in table["rows"]))
         repeated = len(values) <= len(table["rows"]) / 2
-        if not table["numeric"][place] and repeated and 1 < len(values) <= 40:
-            found.append({"place": place, "column": column, "values": values})
-    return found
+        if not table["numeric"][index] and repeated and 1 < len(values) <= 40:
+            filters.append({"index": index, "column": column, "values": values})
+    return filters
 
 
 def _name(path: Path) -> str:

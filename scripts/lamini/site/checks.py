@@ -56,9 +56,9 @@ def check_partitions(
     configured: list[Partition], site: dict[str, SitePartition]
 ) -> Iterator[Finding]:
     """Whether the partitions of `partitions.yaml` are those of the site."""
-    found = list(differences(configured, site))
-    yield from (Finding("problem", f"partitions.yaml: {text}") for text in found)
-    if not found:
+    problems = list(differences(configured, site))
+    yield from (Finding("problem", f"partitions.yaml: {text}") for text in problems)
+    if not problems:
         names = ", ".join(partition.name for partition in configured)
         yield Finding("ok", f"partitions.yaml: {names} are within the site's limits")
 
@@ -109,14 +109,14 @@ def check_submit_limits(jobs: int) -> Iterator[Finding]:
 
 def check_submissions(submissions: Sequence[Submission]) -> Iterator[Finding]:
     """Whether SLURM takes the largest job of each rule (`sbatch --test-only`)."""
-    found = list(refused(submissions))
-    for submission, message in found:
+    refusals = list(refused(submissions))
+    for submission, message in refusals:
         yield Finding(
             "problem",
             f"{submission.rule}: SLURM refuses its largest job in partition"
             f" {submission.partition} ({message}): {submission.command}",
         )
-    if not found:
+    if not refusals:
         yield Finding("ok", f"SLURM takes the largest job of each of {len(submissions)} rules")
 
 
@@ -154,14 +154,14 @@ def check_node(partition: str, *options: str) -> Iterator[Finding]:
             " .venv on a file system that all nodes share, or exclude the node (slurm_extra)",
         )
         return
-    facts = json.loads(done.stdout)
-    if not facts["sees"]:
+    reply = json.loads(done.stdout)
+    if not reply["sees"]:
         yield Finding(
             "problem",
-            f"{partition}: node {facts['node']} does not see {Path.cwd()}; put it on a file system"
+            f"{partition}: node {reply['node']} does not see {Path.cwd()}; put it on a file system"
             " that all nodes share",
         )
     else:
-        yield Finding("ok", f"{partition}: node {facts['node']} sees this folder and its .venv")
-    if not facts["shares_temporary"]:
+        yield Finding("ok", f"{partition}: node {reply['node']} sees this folder and its .venv")
+    if not reply["shares_temporary"]:
         yield Finding("note", f"{partition}: {tempfile.gettempdir()} is each node's own, as usual")

@@ -58,12 +58,12 @@ def site_partitions() -> dict[str, SitePartition]:
     return {
         name: SitePartition(
             minutes=_minutes(limits.get(name, {}).get("max_runtime")),
-            mem_mb=max(memory for memory, *_ in found),
-            threads=max(cores for _, cores, *_ in found),
-            gpus=max(gpus for *_, gpus, _ in found),
-            is_up=any(is_up for *_, is_up in found),
+            mem_mb=max(memory for memory, *_ in members),
+            threads=max(cores for _, cores, *_ in members),
+            gpus=max(gpus for *_, gpus, _ in members),
+            is_up=any(is_up for *_, is_up in members),
         )
-        for name, found in nodes.items()
+        for name, members in nodes.items()
     }
 
 
@@ -73,8 +73,8 @@ def configured_partitions(path: Path) -> list[Partition]:
     Raises:
         WorkflowError: the file is missing or malformed.
     """
-    found: list[Partition] = read_partition_file(path)
-    return found
+    partitions: list[Partition] = read_partition_file(path)
+    return partitions
 
 
 def differences(configured: list[Partition], site: Mapping[str, SitePartition]) -> Iterator[str]:

@@ -123,8 +123,8 @@ def _jobs(workflow: Any) -> list[Job]:
 
 
 def _job(job: Any) -> Job:
-    logs, place = list(map(str, job.log)), "/".join([job.rule.name, *map(str, job.wildcards)])
+    logs, name = list(map(str, job.log)), "/".join([job.rule.name, *map(str, job.wildcards)])
     # The pipeline's rules have one log each, named after rule and wildcards; user rules may not.
-    log = next((log for log in logs if Path(log).is_relative_to(LOGS)), f"{LOGS}/{place}.log")
+    log = next((log for log in logs if Path(log).is_relative_to(LOGS)), f"{LOGS}/{name}.log")
     rule, _, key = job_name(log).partition(" ")
     return Job(rule, key, tuple(map(str, job.output)), log, str(job.benchmark or ""))

@@ -206,12 +206,12 @@ def _hours(total: Total, usages: Sequence[Usage]) -> str:
 
 
 def _errors(states: Sequence[State]) -> str:
-    found = [(state, state.log) for state in states if state.log]
-    if not found:
+    failed = [(state, state.log) for state in states if state.log]
+    if not failed:
         return ""
-    found.sort(key=lambda item: -item[1].modified)
-    lines = [f"Failed ({len(found)}), latest first:"]
-    for state, log in found[:_SHOWN_ERRORS]:
+    failed.sort(key=lambda item: -item[1].modified)
+    lines = [f"Failed ({len(failed)}), latest first:"]
+    for state, log in failed[:_SHOWN_ERRORS]:
         age = duration(seconds_since(log.modified))
         lines.append(f"  {state.job.name}, {age} ago: {log.error}\n    {state.job.log}")
     return "\n".join(lines)

@@ -35,8 +35,8 @@ def saved_trainings(results: Path) -> list[SavedTraining]:
     students = within(results, STUDENT, model="*").parent
     for manifest in sorted(students.glob("*/work/step-*/manifest.json")):
         newest[manifest.parents[2].name] = manifest
-    found = (_read(model, manifest) for model, manifest in newest.items())
-    return [training for training in found if training]
+    trainings = (_read(model, manifest) for model, manifest in newest.items())
+    return [training for training in trainings if training]
 
 
 def saved_step(results: Path, model: str) -> int:

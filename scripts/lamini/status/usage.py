@@ -87,15 +87,15 @@ def read_usage(results: Path) -> tuple[list[Usage], list[Path]]:
         results: the results folder.
     """
     folder = within(results, BENCHMARKS)
-    found, unreadable = [], []
+    usages, unreadable = [], []
     for path in sorted(folder.rglob("*.jsonl")):
         try:
             measured = path.with_suffix(MEASURED)
             *_, row = read_jsonl(measured if measured.is_file() else path)
-            found.append(_usage(path.relative_to(folder), cast("_Benchmark", row)))
+            usages.append(_usage(path.relative_to(folder), cast("_Benchmark", row)))
         except (LaminiError, ValueError, orjson.JSONDecodeError):
             unreadable.append(path)  # still being written, or truncated by a power cut
-    return found, unreadable
+    return usages, unreadable
 
 
 def sum_usage(usages: Iterable[Usage]) -> Total:

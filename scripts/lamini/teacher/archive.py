@@ -67,8 +67,8 @@ def export_ledgers(results: Path, archive: Path) -> Manifest:
     Raises:
         LaminiError: there is no ledger, or a row holds the value of a secret environment variable.
     """
-    found = find_ledgers(results)
-    if not found:
+    paths = find_ledgers(results)
+    if not paths:
         raise LaminiError(f"{results}: there are no ledgers (*{_SUFFIX}) below this folder")
     ledgers: dict[str, dict[str, Any]] = {}
     compressor = zstandard.ZstdCompressor(level=9, write_checksum=True)
@@ -77,16 +77,16 @@ def export_ledgers(results: Path, archive: Path) -> Manifest:
         compressor.stream_writer(handle, closefd=False) as stream,
         tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for path in found:
+        for path in paths:
             data = _exported(path)
             if data:
                 name = path.relative_to(results).as_posix()
-                ledgers[name] = _facts(data)
+                ledgers[name] = _manifest_entry(data)
                 _add(tar, name, data)
         manifest = {
             "format": _FORMAT,
-            "rows": sum(facts["rows"] for facts in ledgers.values()),
-            "bytes": sum(facts["bytes"] for facts in ledgers.values()),
+            "rows": sum(entry["rows"] for entry in ledgers.values()),
+            "bytes": sum(entry["bytes"] for entry in ledgers.values()),
             "ledgers": ledgers,
         }
         _add(tar, _MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
@@ -123,28 +123,28 @@ def check_archive(archive: Path) -> Manifest:
     Raises:
         LaminiError: the archive is damaged; names the file and the difference.
     """
-    found: dict[str, dict[str, Any]] = {}
+    actual: dict[str, dict[str, Any]] = {}
     manifest: Manifest | None = None
     for name, data in _members(archive):
         if name == _MANIFEST:
             manifest = _read_manifest(archive, data)
             continue
-        place = PurePosixPath(name)
-        if place.is_absolute() or ".." in place.parts or not name.endswith(_SUFFIX):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not name.endswith(_SUFFIX):
             raise LaminiError(f"{archive}: {name!r} is not the path of a ledger (*{_SUFFIX})")
         if any(key_of_line(line) is None for line in data.splitlines(keepends=True)):
             raise LaminiError(f"{archive}: {name} has lines that are not ledger rows")
-        found[name] = _facts(data)
+        actual[name] = _manifest_entry(data)
     if manifest is None:
         raise LaminiError(f"{archive}: truncated, its manifest is missing; get the file again")
     expected = manifest["ledgers"]
-    for name in sorted({*expected, *found}):
-        if name not in found:
+    for name in sorted({*expected, *actual}):
+        if name not in actual:
             raise LaminiError(f"{archive}: {name} is missing; get the file again")
-        if expected.get(name) != found[name]:
+        if expected.get(name) != actual[name]:
             raise LaminiError(
                 f"{archive}: {name} does not match the manifest (expected"
-                f" {expected.get(name)}, found {found[name]}); get the file again"
+                f" {expected.get(name)}, found {actual[name]}); get the file again"
             )
     return manifest
 
@@ -257,7 +257,7 @@ def _read_manifest(archive: Path, data: bytes) -> Manifest:
     return manifest
 
 
-def _facts(data: bytes) -> dict[str, Any]:
+def _manifest_entry(data: bytes) -> dict[str, Any]:
     digest = hashlib.sha256(data).hexdigest()
     return {"rows": data.count(b"\n"), "bytes": len(data), "sha256": digest}
 

@@ -195,12 +195,12 @@ def _usage(usage: Any) -> tuple[int, int, int, bool]:
 
     Some endpoints count a model's thoughts in `total_tokens` only.
     """
-    found = _mapping(usage)
+    counts = _mapping(usage)
     prompt, answer, total = (
-        _count(found.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        _count(counts.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
-    details = _mapping(found.get("prompt_tokens_details"))
-    cached = _count(details.get("cached_tokens", found.get("prompt_cache_hit_tokens"))) or 0
+    details = _mapping(counts.get("prompt_tokens_details"))
+    cached = _count(details.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))) or 0
     told = bool(prompt) and (answer is not None or total is not None)
     prompt = prompt or 0
     return prompt, max(answer or 0, (total or 0) - prompt), min(cached, prompt), told

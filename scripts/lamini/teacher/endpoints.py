@@ -157,12 +157,12 @@ def _from_environment(name: str, value: str) -> str:
     """Value of a header, with environment variables replaced."""
 
     def replaced(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1], "").strip()
-        if not found:
+        replacement = os.environ.get(match[1], "").strip()
+        if not replacement:
             raise LaminiError(
                 f"the environment variable {match[1]} (teacher.endpoints, header {name}) is not set"
             )
-        return found
+        return replacement
 
     return re.sub(r"\$\{(\w+)\}", replaced, value)
 

@@ -18,7 +18,7 @@ class KeyIndex:
     """Thread-safe multimap from a 64-bit key prefix to (file number, byte offset)."""
 
     def __init__(self) -> None:
-        self._prefixes, self._places = array("Q"), array("Q")
+        self._prefixes, self._positions = array("Q"), array("Q")
         self._recent: dict[int, int] = {}
         self._count = 0
         self._lock = threading.Lock()
@@ -28,18 +28,18 @@ class KeyIndex:
 
     def add(self, prefix: int, file: int, offset: int) -> None:
         """Add the position of a row; rows with equal prefixes are all kept."""
-        place = file << _OFFSET_BITS | offset
+        position = file << _OFFSET_BITS | offset
         with self._lock:
             if prefix in self._recent or len(self._recent) >= _MERGE_AT:
                 self._merge()
-            self._recent[prefix] = place
+            self._recent[prefix] = position
             self._count += 1
 
     def load(self, prefixes: "array[int]", file: int, offsets: "array[int]") -> None:
         """Add the positions of many rows of one file."""
-        places = np.frombuffer(offsets, np.uint64) | np.uint64(file << _OFFSET_BITS)
+        positions = np.frombuffer(offsets, np.uint64) | np.uint64(file << _OFFSET_BITS)
         with self._lock:
-            self._sort_in(np.frombuffer(prefixes, np.uint64), places)
+            self._sort_in(np.frombuffer(prefixes, np.uint64), positions)
             self._count += len(prefixes)
 
     def find(self, key: str) -> list[tuple[int, int]]:
@@ -48,12 +48,13 @@ class KeyIndex:
             return []
         prefix = int(key[:16], 16)
         with self._lock:
-            places = [self._recent[prefix]] if prefix in self._recent else []
+            positions = [self._recent[prefix]] if prefix in self._recent else []
             at = bisect_left(self._prefixes, prefix)
             while at < len(self._prefixes) and self._prefixes[at] == prefix:
-                places.append(self._places[at])
+                positions.append(self._positions[at])
                 at += 1
-        return [(place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)) for place in places]
+        mask = (1 << _OFFSET_BITS) - 1
+        return [(position >> _OFFSET_BITS, position & mask) for position in positions]
 
     def _merge(self) -> None:
         recent, self._recent = self._recent, {}
@@ -62,9 +63,9 @@ class KeyIndex:
             np.fromiter(recent.values(), np.uint64, len(recent)),
         )
 
-    def _sort_in(self, prefixes: np.ndarray, places: np.ndarray) -> None:
+    def _sort_in(self, prefixes: np.ndarray, positions: np.ndarray) -> None:
         prefixes = np.concatenate([np.frombuffer(self._prefixes, np.uint64), prefixes])
-        places = np.concatenate([np.frombuffer(self._places, np.uint64), places])
+        positions = np.concatenate([np.frombuffer(self._positions, np.uint64), positions])
         order = np.argsort(prefixes, kind="stable")
         self._prefixes = array("Q", prefixes[order].tobytes())
-        self._places = array("Q", places[order].tobytes())
+        self._positions = array("Q", positions[order].tobytes())

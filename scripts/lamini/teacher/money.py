@@ -92,8 +92,8 @@ def _pricing(prices: Mapping[str, Price], otherwise: Price | None) -> Callable[.
 
     @functools.cache
     def price(*models: str) -> Price | None:
-        found = (price_of(model, prices) for model in models)
-        return next(filter(None, found), otherwise)
+        candidates = (price_of(model, prices) for model in models)
+        return next(filter(None, candidates), otherwise)
 
     return price
 
@@ -121,7 +121,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Facts from the progress file of a job."""
+    """Spending and state of a job, from its progress file."""
 
     ledger: str
     cost: Cost
@@ -144,9 +144,9 @@ def _other_jobs(ledger: Path) -> Iterator[_Job]:
     """All jobs of the results folder but the one with this ledger."""
     own = str(ledger.resolve())
     for path in progress_files(ledger).glob("*.json"):
-        found = _job(path)
-        if found and found.ledger != own:
-            yield found
+        job = _job(path)
+        if job and job.ledger != own:
+            yield job
 
 
 def spent_before(progress: Path, ledger: Path) -> Cost:
@@ -155,8 +155,8 @@ def spent_before(progress: Path, ledger: Path) -> Cost:
     It includes replies that were discarded and whose requests were not answered later: the ledger
     has no rows of them.
     """
-    found = _job(progress)
-    return found.cost if found and found.ledger == str(ledger.resolve()) else Cost()
+    job = _job(progress)
+    return job.cost if job and job.ledger == str(ledger.resolve()) else Cost()
 
 
 def running_jobs(ledger: Path) -> int:

@@ -194,5 +194,5 @@ def _timestamp(date: str, otherwise: float | None = None) -> float:
 
 
 def _charset(headers: Mapping[str, str]) -> str:
-    found = re.search(r"charset=\"?([\w-]+)", headers.get("content-type", ""))
-    return found[1] if found else "utf-8"
+    match = re.search(r"charset=\"?([\w-]+)", headers.get("content-type", ""))
+    return match[1] if match else "utf-8"

@@ -22,8 +22,8 @@ _RLE_BLOCK = 1
 
 def key_of_line(line: bytes) -> int | None:
     """The first 64 bits of a row's key; None if the line is not a whole row."""
-    found = _LINE.match(line)
-    return int(found[1], 16) if found and line.endswith(b"}\n") else None
+    match = _LINE.match(line)
+    return int(match[1], 16) if match and line.endswith(b"}\n") else None
 
 
 class LedgerFile:

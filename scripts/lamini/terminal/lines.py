@@ -195,12 +195,12 @@ class Lines:
         if record.rule_msg:
             lines.append(f"  message: {record.rule_msg}")
         lines += [f"  {key}: {value}" for key, value in record.aux.items()]
-        found = ""
+        errors = ""
         for log in record.log:
             lines.append(f"  log: {log}")
-            found = found or _errors_of(log)
-        if found:
-            lines.append(_indented(found))
+            errors = errors or _errors_of(log)
+        if errors:
+            lines.append(_indented(errors))
         elif self._exception:
             lines.append(_indented(self._exception))
         elif record.shellcmd:
@@ -250,9 +250,10 @@ def _damaged_configuration() -> str:
 
 def _reason(text: str) -> str:
     """Why a job is planned, in a few words; that its inputs are made only without other reasons."""
-    found = [words for start, words in _REASONS.items() if start in text]
-    own = found[:-1] if len(found) > 1 and found[-1] == "inputs are made in this run" else found
-    return " and ".join(own) or text.partition(":")[0].lower()
+    reasons = [words for start, words in _REASONS.items() if start in text]
+    if len(reasons) > 1 and reasons[-1] == "inputs are made in this run":
+        del reasons[-1]
+    return " and ".join(reasons) or text.partition(":")[0].lower()
 
 
 def _last_line(job: StartedJob) -> str:

@@ -28,7 +28,7 @@ class BackendKind:
     """Properties of a backend that the rest of the pipeline needs."""
 
     implementation: "str | type[Backend]"
-    """Backend class, or its place as `module:class`, imported when the first request is sent."""
+    """Backend class, or its name as `module:class`, imported when the first request is sent."""
     title: str
     """Name in the output of `make plan`."""
     asks_endpoints: bool = True
@@ -48,8 +48,8 @@ class BackendKind:
         """Import and return the backend class."""
         if not isinstance(self.implementation, str):
             return self.implementation
-        found: type[Backend] = resolve_name(self.implementation)
-        return found
+        backend: type[Backend] = resolve_name(self.implementation)
+        return backend
 
 
 def kind_of(teacher: Teacher) -> BackendKind:

@@ -196,12 +196,12 @@ class BatchDispatcher:
         """Find a batch whose creation got no reply; the API may list it a moment later."""
         record = batch.record
         await asyncio.sleep(min(_SETTLE_SECONDS, self._settings.batch.poll_seconds))
-        found = await self._service.find(record.file, record.token, record.refused)
+        created = await self._service.find(record.file, record.token, record.refused)
         batch.unsure = False
-        if found:
-            logger.info("batch %s: found, although its creation got no reply", found.id)
-            self._created(record, found.id)
-        return found is not None
+        if created:
+            logger.info("batch %s: found, although its creation got no reply", created.id)
+            self._created(record, created.id)
+        return created is not None
 
     def _created(self, record: BatchRecord, batch: str) -> None:
         record.batch, record.state = batch, "created"
@@ -326,11 +326,13 @@ class BatchDispatcher:
         for row in rows:
             self._spend.answered += 1
             self._budget.pay(self._spend, harvest.answers[row["key"]], batch=True)
-        found = [(self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers]
+        answered = [
+            (self._waiting.pop(key, None), self._ledger.get(key)) for key in harvest.answers
+        ]
         self._publish(
             [
                 (pending, answer_of_row(row, cached=False))
-                for pending, row in found
+                for pending, row in answered
                 if pending and row
             ]
         )
@@ -357,5 +359,5 @@ class BatchDispatcher:
 
 
 def _reason(error: BatchError) -> str:
-    place = f"line {error.line}: " if error.line else ""
-    return f"{place}{error.message} ({error.code})"
+    location = f"line {error.line}: " if error.line else ""
+    return f"{location}{error.message} ({error.code})"

@@ -116,12 +116,12 @@ def refuse_open_batches(ledger: Path) -> None:
     Raises:
         LaminiError: the ledger has open batches.
     """
-    found = [record for record in _read(journal_path(ledger)) if record.state == "created"]
-    if found:
+    records = [record for record in _read(journal_path(ledger)) if record.state == "created"]
+    if records:
         raise LaminiError(
-            f"{journal_path(ledger)}: {sum(record.requests for record in found):,} requests of this"
-            f" shard are in {len(found)} open batches; set teacher.backend to `batch` to receive"
-            " their answers, or remove this file to pay for them again"
+            f"{journal_path(ledger)}: {sum(record.requests for record in records):,} requests of"
+            f" this shard are in {len(records)} open batches; set teacher.backend to `batch` to"
+            " receive their answers, or remove this file to pay for them again"
         )
 
 
@@ -136,9 +136,9 @@ def open_cost(results: Path, without: Path) -> tuple[Cost, bool]:
         the cost, and whether any of these batches is young enough to end by itself.
     """
     paths = (path for path in results.rglob(f"*{_SUFFIX}") if path != without)
-    found = [record for path in paths for record in _read(path) if record.state != "closed"]
+    records = [record for path in paths for record in _read(path) if record.state != "closed"]
     since = time.time() - _LONGEST_BATCH_SECONDS
-    return Cost.total(r.cost for r in found), any(r.planned_at > since for r in found)
+    return Cost.total(r.cost for r in records), any(r.planned_at > since for r in records)
 
 
 @contextlib.contextmanager

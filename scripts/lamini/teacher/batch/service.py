@@ -81,12 +81,12 @@ class BatchService:
             token: the record's token in the batch's metadata.
             refused: ids of batches to ignore.
         """
-        found = [b for b in await self._call(self._find(file, token)) if b.id not in refused]
-        first = next((batch for batch in found if batch.status != "failed"), None)
-        for other in found:
+        batches = [b for b in await self._call(self._find(file, token)) if b.id not in refused]
+        first = next((batch for batch in batches if batch.status != "failed"), None)
+        for other in batches:
             if other is not first and other.status in ("validating", "in_progress"):
                 await self.cancel(other.id)
-        return first or next(iter(found), None)
+        return first or next(iter(batches), None)
 
     async def retrieve(self, batch: str) -> Batch:
         """The current state of a batch."""
@@ -109,12 +109,12 @@ class BatchService:
         return without_secrets(text.replace(self._secret, "[key]"))
 
     async def _find(self, file: str, token: str) -> list[Batch]:
-        found = [
+        batches = [
             batch
             async for batch in self._openai.batches.list(limit=100)
             if (batch.metadata or {}).get(_LABEL) == token or batch.input_file_id == file
         ]
-        return sorted(found, key=lambda batch: batch.created_at or 0)
+        return sorted(batches, key=lambda batch: batch.created_at or 0)
 
     async def _call(self, call: Awaitable[T]) -> T:
         try:
