@@ -115,12 +115,12 @@ def parse_examples(
     parsed.rejects += [Reject("thought", thought.strip()) for thought in answer.thoughts]
     if answer.other_turns:
         parsed.rejects.append(Reject("chat_marker", answer.other_turns))
-    found = _chunks(answer.text, label, parsed)
+    candidates = _chunks(answer.text, label, parsed)
     copies = {_copy_key(example) for example in (*shown, *also_shown)}
     sentences = _own_sentences(prompt, shown)
-    for number, chunk in enumerate(found, start=1):
+    for number, chunk in enumerate(candidates, start=1):
         instruction, reason = _read(chunk, shown, max_characters)
-        if reason is None and number == len(found):
+        if reason is None and number == len(candidates):
             reason = _cut_reason(chunk, answer, truncated)
         if reason is None and (
             _copy_key(instruction) in copies or _is_echo(instruction, sentences)
@@ -137,10 +137,10 @@ def _chunks(text: str, label: re.Pattern[str] | Json, parsed: Parsed) -> list[Ch
     """The texts of an answer that may be instructions; adds other rejects to `parsed`."""
     if isinstance(label, Json):
         return _json_chunks(text, label, parsed)
-    found = chunks(text, label)
-    if not found and (_WORD.search(text) or not parsed.rejects):
+    candidates = chunks(text, label)
+    if not candidates and (_WORD.search(text) or not parsed.rejects):
         _reject_answer(text, "no_label", parsed)
-    return found
+    return candidates
 
 
 def _cut_reason(chunk: Chunk, answer: SplitAnswer, truncated: bool) -> Reason | None:

@@ -45,7 +45,7 @@ class _Array(NamedTuple):
     items: list[tuple[Any, str]]
     """Values and their source texts."""
     end: int
-    """Place after the list."""
+    """Position after the list."""
     rest: str
     """What is not read because the list is cut or wrong; empty for a whole list."""
 
@@ -67,16 +67,16 @@ def json_items(text: str, field: str | None) -> JsonItems | None:
     array = _array(text, at) if text[at] == "[" else _only_array(text, at)
     if array is None:
         return None
-    found = JsonItems([], [], array.rest if _is_cut(array.rest) else "")
+    items = JsonItems([], [], array.rest if _is_cut(array.rest) else "")
     for value, source in array.items:
         instruction = _instruction(value, field)
         if instruction is None:
-            found.malformed.append(source)
+            items.malformed.append(source)
         else:
-            found.chunks.append(Chunk(instruction, opened=True, closed=True, doubtful=False))
-    if array.rest and not found.cut:
-        found.malformed.append(array.rest)
-    return found
+            items.chunks.append(Chunk(instruction, opened=True, closed=True, doubtful=False))
+    if array.rest and not items.cut:
+        items.malformed.append(array.rest)
+    return items
 
 
 def is_document(text: str) -> bool:
@@ -116,7 +116,7 @@ def _array(text: str, at: int) -> _Array:
 
 def _only_array(text: str, at: int) -> _Array | None:
     """Read the only list among the values of the object that begins at `at`."""
-    found: _Array | None = None
+    array: _Array | None = None
     at = _after_space(text, at + 1)
     while text[at : at + 1] == '"':
         name = _value(text, at)
@@ -125,10 +125,10 @@ def _only_array(text: str, at: int) -> _Array | None:
             break
         at = _after_space(text, colon + 1)
         if text[at : at + 1] == "[":
-            if found is not None:
+            if array is not None:
                 return None
-            found = _array(text, at)
-            at = found.end
+            array = _array(text, at)
+            at = array.end
         elif read := _value(text, at):
             at = read[1]
         else:
@@ -137,11 +137,11 @@ def _only_array(text: str, at: int) -> _Array | None:
         if text[at : at + 1] != ",":
             break
         at = _after_space(text, at + 1)
-    return found
+    return array
 
 
 def _value(text: str, at: int) -> tuple[Any, int] | None:
-    """The JSON value that begins at `at`, and the place after it; None if it is cut or wrong."""
+    """The JSON value that begins at `at`, and the position after it; None if it is cut or wrong."""
     try:
         return _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError):
@@ -160,5 +160,5 @@ def _is_cut(rest: str) -> bool:
 
 
 def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    space = _SPACE.match(text, at)
+    return space.end() if space else at

@@ -61,12 +61,12 @@ def _misspelt(name: str) -> str:
     """A pattern of `name` with one letter missing, added or changed, or two exchanged."""
     if len(name) < _MIN_LETTERS:
         return r"(?!)"
-    places = range(len(name))
-    forms = {name[:at] + name[at + 1 :] for at in places}
-    forms |= {name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in places[:-1]}
+    positions = range(len(name))
+    forms = {name[:at] + name[at + 1 :] for at in positions}
+    forms |= {name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in positions[:-1]}
     patterns = [re.escape(form) for form in sorted(forms)]
-    patterns += [f"{re.escape(name[:at])}[a-z]{re.escape(name[at + 1 :])}" for at in places]
-    patterns += [f"{re.escape(name[:at])}[a-z]{re.escape(name[at:])}" for at in places]
+    patterns += [f"{re.escape(name[:at])}[a-z]{re.escape(name[at + 1 :])}" for at in positions]
+    patterns += [f"{re.escape(name[:at])}[a-z]{re.escape(name[at:])}" for at in positions]
     return f"(?:{'|'.join(patterns)})"
 
 
@@ -76,13 +76,13 @@ def chunks(text: str, label: re.Pattern[str]) -> list[Chunk]:
     Text outside of labels is not a chunk. A repeated label makes no empty chunk; an opening label
     followed by a closing one does.
     """
-    found = list(label.finditer(text))
-    closing_used = any(match["closing"] for match in found)
+    matches = list(label.finditer(text))
+    closing_used = any(match["closing"] for match in matches)
     result: list[Chunk] = []
     is_open, at, doubtful = False, 0, False
-    for number, match in enumerate(found):
+    for number, match in enumerate(matches):
         closes = bool(match["closing"]) or bool(match["self_closed"] and is_open)
-        following = found[number + 1] if number + 1 < len(found) else None
+        following = matches[number + 1] if number + 1 < len(matches) else None
         sure = closes and is_open and (following is None or not following["closing"])
         if _is_quoted(text, match) or (not sure and _is_word(text, at, match, following)):
             doubtful = True
