@@ -12,11 +12,11 @@ from matplotlib.ticker import FuncFormatter
 from lamini.catalogue.params.common import ScoredModel
 from lamini.catalogue.params.evaluation import FigureOfScoresParams
 from lamini.evaluation.facts import (
-    Facts,
+    Conditions,
+    conditions_of,
     differing_names,
-    measured_facts,
-    published_facts,
-    usual_facts,
+    published_conditions,
+    usual_conditions,
 )
 from lamini.figures.style import COLOURS, COLUMN_WIDTH, MARKERS, SMALL_TYPE, Drawing, subplots
 from lamini.tables.evaluation_tables import Scores, average, read_scores
@@ -112,7 +112,7 @@ def _ours(paths: Any, params: FigureOfScoresParams) -> list[ScoreRow]:
     results = read_scores([paths] if isinstance(paths, str) else paths)
     drawn = {model.key: _drawn(model, params) for model in params.models}
     usual = {
-        task: usual_facts(
+        task: usual_conditions(
             results[model.key][task] for model in params.models if drawn[model.key] != "base"
         )
         for task in params.tasks
@@ -143,13 +143,13 @@ def _drawn(model: ScoredModel, params: FigureOfScoresParams) -> str:
     return "line" if model.key in params.reference_lines else "base"
 
 
-def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
+def _unlike(scores: Scores, usual: dict[str, Conditions]) -> list[str]:
     """Facts in which a model's measurement differs from the other models' or the published."""
     found = {
         name
         for task, facts in usual.items()
-        for reference in (facts, published_facts(scores[task]))
-        for name in differing_names(reference, measured_facts(scores[task]))
+        for reference in (facts, published_conditions(scores[task]))
+        for name in differing_names(reference, conditions_of(scores[task]))
     }
     return sorted(found)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.evaluation import ImprovementParams
 from lamini.evaluation.comparison import LEVEL, Comparison, holm
-from lamini.evaluation.facts import differing, measured_facts
+from lamini.evaluation.facts import conditions_of, differing
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import read_scores
@@ -29,7 +29,7 @@ def improvement_table(evals: list[Path], contamination: Path, params: Improvemen
     for pair in params.pairs:
         for task, title in params.tasks.items():
             before, after = (results[m.key][task] for m in (pair.baseline, pair.student))
-            facts = differing(measured_facts(before), measured_facts(after))
+            facts = differing(conditions_of(before), conditions_of(after))
             mark = footnotes.suffix(f"{pair.student.name}, {title}", facts)
             compared = compare_pair(results, pair, task, derive_seed("improvement", task))
             measured.append((pair, task, title, before, after, compared, mark))

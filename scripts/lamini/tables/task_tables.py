@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.common import ScoredModel
 from lamini.catalogue.params.evaluation import TaskFacts, TaskScoresParams
-from lamini.evaluation.facts import differing_names, measured_facts, published_facts
+from lamini.evaluation.facts import conditions_of, differing_names, published_conditions
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.average_tables import MILLION
 from lamini.tables.chance import one_seed_note
@@ -191,7 +191,7 @@ def _row(
 
 def _reasons(result: EvaluationResult, metric: str | None) -> str:
     """Known differences to the paper's measurement: protocol, number of examples, metric."""
-    ours, paper = measured_facts(result), published_facts(result)
+    ours, paper = conditions_of(result), published_conditions(result)
     if metric is not None:
         ours, paper = ours | {"metric": result.metric}, paper | {"metric": metric}
     found = [
