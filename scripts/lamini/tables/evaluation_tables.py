@@ -158,8 +158,8 @@ def _differences(
     """Our score minus the published one; ° if the published score is inside our interval."""
     cells = []
     for task, result in scores.items():
-        facts = differing(published_conditions(result), conditions_of(result))
-        unlike = footnotes.suffix(f"{model}, {task}", facts) if task in theirs else ""
+        differences = differing(published_conditions(result), conditions_of(result))
+        unlike = footnotes.suffix(f"{model}, {task}", differences) if task in theirs else ""
         cells.append(_difference(result.score, theirs.get(task), result.interval, unlike))
     ours = list(scores.values())
     mean = average(result.score for result in ours)
