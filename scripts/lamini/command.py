@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise LaminiError(f"{path}: a folder; name a file of settings") from None
     except yaml.MarkedYAMLError as error:
-        raise LaminiError(f"{path}{_place_of(error)}") from error
+        raise LaminiError(f"{path}{_problem_of(error)}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LaminiError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
@@ -107,9 +107,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _place_of(error: yaml.MarkedYAMLError) -> str:
+def _problem_of(error: yaml.MarkedYAMLError) -> str:
     """Line, column and problem of a YAML error, and where the damaged part begins."""
     mark, begin = error.problem_mark, error.context_mark
-    place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     within = f" ({error.context} that begins in line {begin.line + 1})" if begin else ""
-    return f"{place}: not valid YAML: {error.problem}{within}"
+    return f"{position}: not valid YAML: {error.problem}{within}"

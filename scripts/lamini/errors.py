@@ -40,8 +40,8 @@ def disk_full(
     numbered = isinstance(error, OSError) and error.errno in _DISK_FULL
     if not (numbered or any(os.strerror(code) in str(error) for code in _DISK_FULL)):
         return None
-    place = os.fspath(path) or getattr(error, "filename", None) or "a file"
+    name = os.fspath(path) or getattr(error, "filename", None) or "a file"
     return DiskFullError(
-        f"{place}: the disk or the quota is full, and the file was not written; make room, and run"
+        f"{name}: the disk or the quota is full, and the file was not written; make room, and run"
         " the same command again"
     )

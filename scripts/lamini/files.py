@@ -164,18 +164,18 @@ def resolve_path(path: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise LaminiError(f"{path}: package {package} is not installed; run `make install`")
-    found = Path(spec.submodule_search_locations[0]) / inside
-    if not found.exists():
+    resolved = Path(spec.submodule_search_locations[0]) / inside
+    if not resolved.exists():
         raise LaminiError(f"{path}: package {package} has no {inside}")
-    return found
+    return resolved
 
 
 def matching_files(path: str | Path) -> list[Path]:
     """The files that match a pattern (`*`, `**`, `?`, `[ab]`), sorted; none if the path exists."""
     if Path(path).exists() or not glob.has_magic(str(path)):
         return []
-    found = map(Path, glob.glob(str(path), recursive=True))
-    return sorted(file for file in found if file.is_file())
+    matches = map(Path, glob.glob(str(path), recursive=True))
+    return sorted(file for file in matches if file.is_file())
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
@@ -184,14 +184,14 @@ def copy_file(source: str | Path, target: str | Path) -> None:
         shutil.copyfileobj(original, handle)
 
 
-class FileFacts(TypedDict):
+class FileEntry(TypedDict):
     """A file in the manifest of its folder."""
 
     bytes: int
     sha256: str
 
 
-def damage_of(folder: Path, files: Mapping[str, FileFacts]) -> str | None:
+def damage_of(folder: Path, files: Mapping[str, FileEntry]) -> str | None:
     """Compare the files of a folder with its manifest; returns the first difference, or None.
 
     Args:
@@ -209,17 +209,17 @@ def damage_of(folder: Path, files: Mapping[str, FileFacts]) -> str | None:
     return None
 
 
-def write_folder_manifest(folder: str | Path, facts: Mapping[str, object]) -> Path:
-    """Write `manifest.json` into a finished folder: size and SHA-256 of its files, and `facts`.
+def write_folder_manifest(folder: str | Path, content: Mapping[str, object]) -> Path:
+    """Write `manifest.json` into a finished folder: size and SHA-256 of its files, and `content`.
 
     The manifest is written last, so its presence proves that the folder is complete.
     """
     folder = Path(folder)
     path = folder / "manifest.json"
-    files: dict[str, FileFacts] = {
+    files: dict[str, FileEntry] = {
         str(item.relative_to(folder)): {"bytes": item.stat().st_size, "sha256": sha256_file(item)}
         for item in sorted(folder.rglob("*"))
         if item.is_file() and item != path and not item.name.startswith(".")
     }
-    write_json(path, {**facts, "files": files})
+    write_json(path, {**content, "files": files})
     return path

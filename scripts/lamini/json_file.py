@@ -17,14 +17,14 @@ class _JsonContent(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     @classmethod
-    def _validated(cls, value: Any, place: str) -> Self:
+    def _validated(cls, value: Any, location: str) -> Self:
         try:
             return cls.model_validate(value)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(map(str, first["loc"])) or "content"
             raise LaminiError(
-                f"{place}: {field}: {first['msg']}; the file is damaged or of another version:"
+                f"{location}: {field}: {first['msg']}; the file is damaged or of another version:"
                 " delete it and run the same command again"
             ) from error
 

@@ -92,10 +92,10 @@ def readings_of(config: Config) -> Iterator[Reading]:
         yield Reading("model", embeddings.model, embeddings.revision or MAIN)
     if config.teacher.backend == "local" and server and _is_on_hub(server.model_path):
         yield Reading("model", server.model_path, server.revision or MAIN)
-    places = [source.seeds.hub for source in config.sources.values()]
-    for place in [*places, config.published.hub if config.published else None]:
-        if place:
-            yield Reading("dataset", place.repo, place.revision)
+    repositories = [source.seeds.hub for source in config.sources.values()]
+    for repository in [*repositories, config.published.hub if config.published else None]:
+        if repository:
+            yield Reading("dataset", repository.repo, repository.revision)
     for task in config.tasks.values():
         if not config.evaluation.mirror:
             yield Reading("dataset", task.data.repo, task.data.revision or MAIN)

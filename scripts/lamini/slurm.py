@@ -68,8 +68,8 @@ def node_of(number: str) -> str:
         LaminiError: if SLURM does not know the job any more.
     """
     shown = ask("scontrol", "show", "job", "--oneliner", number)
-    found = re.search(r"\bBatchHost=(\S+)", shown)
-    return found[1] if found else ""
+    match = re.search(r"\bBatchHost=(\S+)", shown)
+    return match[1] if match else ""
 
 
 def submit_limits() -> Iterator[tuple[str, int]]:

@@ -13,14 +13,14 @@ _SYMBOL = re.compile(PATTERN)
 
 def symbol_parts(symbol: str) -> tuple[str, str, str] | None:
     """Letter, hat (or "") and index, if the whole text is a symbol."""
-    found = _SYMBOL.fullmatch(symbol)
-    return (found[1], found[2], found[3]) if found else None
+    match = _SYMBOL.fullmatch(symbol)
+    return (match[1], match[2], match[3]) if match else None
 
 
 def pieces(text: str) -> list[tuple[str, str]]:
     """Pieces of a text, each with its subscript or "": of "X_SI sets", X with SI, and " sets"."""
-    found, end = [], 0
+    parts, end = [], 0
     for match in _SYMBOL.finditer(text):
-        found.append((text[end : match.start()] + match[1] + match[2], match[3]))
+        parts.append((text[end : match.start()] + match[1] + match[2], match[3]))
         end = match.end()
-    return [*found, (text[end:], "")] if text[end:] or not found else found
+    return [*parts, (text[end:], "")] if text[end:] or not parts else parts

@@ -35,8 +35,8 @@ def files_of(path: str) -> list[Path]:
     root = Path(path)
     if not root.is_dir():
         return [root]
-    found = sorted(file for file in root.rglob("*") if file.is_file())
-    return [file for file in found if "__pycache__" not in file.parts]
+    files = sorted(file for file in root.rglob("*") if file.is_file())
+    return [file for file in files if "__pycache__" not in file.parts]
 
 
 def user_files_digest(paths: Iterable[str]) -> str | None:
@@ -58,7 +58,7 @@ def user_files_digest(paths: Iterable[str]) -> str | None:
 def _content(file: Path) -> bytes:
     if not file.exists():
         return b"missing"
-    facts = file.stat()
-    if facts.st_size > HASHED_BYTES:
-        return f"{facts.st_size} {facts.st_mtime_ns}".encode()
+    status = file.stat()
+    if status.st_size > HASHED_BYTES:
+        return f"{status.st_size} {status.st_mtime_ns}".encode()
     return file.read_bytes()

@@ -30,10 +30,10 @@ def decoded(content: bytes, path: str | Path, line: int = 1, remedy: str = _SAVE
     try:
         return content.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
-        place = line + error.object[: error.start].count(b"\n")
+        bad_line = line + error.object[: error.start].count(b"\n")
         byte = error.object[error.start]
         raise LaminiError(
-            f"{path}, line {place}: byte 0x{byte:02x} is not UTF-8; {remedy}"
+            f"{path}, line {bad_line}: byte 0x{byte:02x} is not UTF-8; {remedy}"
         ) from None
 
 
@@ -46,9 +46,9 @@ def parse_json(content: bytes, path: str | Path, line: int = 1, remedy: str | No
     try:
         return json.loads(decoded(content, path, line, remedy or _SAVE))
     except json.JSONDecodeError as error:
-        place = f"line {line + error.lineno - 1}, column {error.colno}"
+        position = f"line {line + error.lineno - 1}, column {error.colno}"
         raise LaminiError(
-            f"{path}, {place}: not valid JSON: {error.msg}; {remedy or _CORRECT}"
+            f"{path}, {position}: not valid JSON: {error.msg}; {remedy or _CORRECT}"
         ) from None
 
 
@@ -58,12 +58,12 @@ def json_fault(content: bytes, path: str | Path, error: json.JSONDecodeError, li
     Args:
         content: the text.
         path: its file.
-        error: orjson's error, which has no place in other encodings.
+        error: orjson's error, which has no position in other encodings.
         line: line of the file in which the text starts.
     """
     try:
         parse_json(content, path, line)
-    except LaminiError as found:
-        return str(found)
+    except LaminiError as fault:
+        return str(fault)
     # Such as half of a surrogate pair.
     return f"{path}, line {line}: not valid JSON: {error.msg}; {_CORRECT}"

@@ -51,13 +51,13 @@ def verify() -> Verification:
     """
     if not JOBS_FILE.is_file():
         raise LaminiError(f"{JOBS_FILE}: no such file; no run has started in this folder")
-    found = Verification()
+    verification = Verification()
     declared = [path for job in read_jobs() for path in job.outputs]
     for path in sorted({*declared, *_recorded()}):
         if path not in declared and not Path(path).is_file():
             continue  # an output of an earlier configuration, deleted since
-        _compare(Path(path), found)
-    return found
+        _compare(Path(path), verification)
+    return verification
 
 
 def _recorded() -> Iterator[str]:
@@ -67,48 +67,49 @@ def _recorded() -> Iterator[str]:
             yield read_json(record)["artifact"]
 
 
-def _compare(path: Path, found: Verification) -> None:
+def _compare(path: Path, verification: Verification) -> None:
     record = provenance_path(path)
     if not path.is_file():
-        found.problems[str(path)] = "is missing"
-        found.remade[str(path)] = str(path)
+        verification.problems[str(path)] = "is missing"
+        verification.remade[str(path)] = str(path)
     elif not record.is_file():
-        found.unrecorded += 1
+        verification.unrecorded += 1
     else:
-        _compare_file(path, read_json(record)["sha256"], path, found)
-    if path.name == _MANIFEST and str(path) not in found.problems:
-        for name, facts in read_json(path).get("files", {}).items():
+        _compare_file(path, read_json(record)["sha256"], path, verification)
+    if path.name == _MANIFEST and str(path) not in verification.problems:
+        for name, entry in read_json(path).get("files", {}).items():
             # Declared files of the folder have a record of their own.
             if not provenance_path(path.parent / name).is_file():
-                _compare_file(path.parent / name, facts["sha256"], path, found)
+                _compare_file(path.parent / name, entry["sha256"], path, verification)
 
 
-def _compare_file(path: Path, sha256: str, output: Path, found: Verification) -> None:
+def _compare_file(path: Path, sha256: str, output: Path, verification: Verification) -> None:
     if not path.is_file():
         problem = "is missing"
     elif sha256_file(path) != sha256:
         problem = "has another checksum"
     else:
-        found.files += 1
-        found.bytes += path.stat().st_size
+        verification.files += 1
+        verification.bytes += path.stat().st_size
         return
-    found.problems[str(path)] = problem
-    found.remade[str(path)] = str(output)
+    verification.problems[str(path)] = problem
+    verification.remade[str(path)] = str(output)
 
 
 def _verify() -> None:
-    found = verify()
-    size = f"{found.files:,} files, {found.bytes / 1e9:.2f} GB, are as recorded"
-    others = f"; {found.unrecorded:,} have no record" if found.unrecorded else ""
-    if not found.problems:
+    verification = verify()
+    size = f"{verification.files:,} files, {verification.bytes / 1e9:.2f} GB, are as recorded"
+    others = f"; {verification.unrecorded:,} have no record" if verification.unrecorded else ""
+    if not verification.problems:
         print(f"{size}{others}.")
         return
-    for path, problem in found.problems.items():
+    for path, problem in verification.problems.items():
         print(f"{path} {problem}")
-    targets = " ".join(dict.fromkeys(found.remade.values()))
+    targets = " ".join(dict.fromkeys(verification.remade.values()))
     raise LaminiError(
-        f"{len(found.problems):,} files are lost or damaged; {size}{others}. Make them again first,"
-        f" alone, so that nothing else is planned: snakemake {targets} --force, with your --profile"
+        f"{len(verification.problems):,} files are lost or damaged; {size}{others}. Make them again"
+        f" first, alone, so that nothing else is planned: snakemake {targets} --force, with your"
+        " --profile"
     )
 
 

@@ -17,7 +17,7 @@ from test_dataset_merge import merge, pair, params, write_shards
 
 from lamini.analysis.contamination import find_contamination
 from lamini.analysis.overlap import OverlapIndex
-from lamini.analysis.words import placed_words
+from lamini.analysis.words import words_with_ranges
 from lamini.errors import LaminiError
 from lamini.files import write_jsonl
 from lamini.settings.dataset import Contamination
@@ -74,7 +74,7 @@ def test_runs_are_those_of_a_plain_search(
         [", ".join(words) for _, words in references], groups, size=size, most_texts=most
     )
     searched = pa.array(["skipped", *(" ".join(words) for words in texts)], pa.string()).slice(1)
-    runs = index.search(placed_words(searched))
+    runs = index.search(words_with_ranges(searched))
     found: dict[tuple[int, int], int] = {}
     for row, text, length in zip(runs.row, runs.text, runs.length, strict=True):
         found[row, text] = max(found.get((row, text), 0), length)
@@ -93,18 +93,18 @@ def test_runs_are_those_of_a_plain_search(
 @given(texts=st.lists(TEXT, max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_words_have_the_documented_positions(texts: list[str]) -> None:
-    words = placed_words(pa.array(["é skipped", *texts], pa.string()).slice(1))
-    read = [words.characters[begin:end].tobytes().decode("utf-8") for begin, end in words.places]
+    words = words_with_ranges(pa.array(["é skipped", *texts], pa.string()).slice(1))
+    read = [words.characters[begin:end].tobytes().decode("utf-8") for begin, end in words.ranges]
     assert [slow_words(word) for word in read] == [[w] for t in texts for w in slow_words(t)]
     assert np.diff(words.starts).tolist() == [len(slow_words(text)) for text in texts]
 
 
 def test_equal_hashes_of_other_words_are_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
     """If all word hashes collide, the letters of the words still tell them apart."""
-    one = placed_words(pa.array(["a b c d e f", "q a b c r"]))
+    one = words_with_ranges(pa.array(["a b c d e f", "q a b c r"]))
     index = OverlapIndex(["x y z a b c w"], [0], size=3, most_texts=5)
     blind = index._index.words._replace(hashes=np.zeros_like(index._index.words.hashes))
-    monkeypatch.setattr("lamini.analysis.overlap.placed_words", lambda texts: blind)
+    monkeypatch.setattr("lamini.analysis.overlap.words_with_ranges", lambda texts: blind)
     collided = OverlapIndex(["x y z a b c w"], [0], size=3, most_texts=5)
     runs = collided.search(one._replace(hashes=np.zeros_like(one.hashes)))
     assert {(r, n) for r, n in zip(runs.row, runs.length, strict=True)} == {(0, 3), (1, 3)}

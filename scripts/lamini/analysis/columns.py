@@ -45,16 +45,16 @@ def read_batches(
     Raises:
         LaminiError: when the file cannot be read, lacks a column, or does not match the manifest.
     """
-    facts = None if manifest is None else DatasetManifest.read(manifest)
+    dataset_manifest = None if manifest is None else DatasetManifest.read(manifest)
     names = [*columns, *({"instruction_source"} - set(columns))]
     try:
         file = parquet_file(dataset)
         if missing := set(names) - set(file.schema_arrow.names):
             raise LaminiError(f"{dataset}: no column {', '.join(sorted(missing))}; merge it again")
-        if facts and file.metadata.num_rows != facts.rows:
+        if dataset_manifest and file.metadata.num_rows != dataset_manifest.rows:
             raise LaminiError(
-                f"{dataset}: has {file.metadata.num_rows} rows, {manifest} says {facts.rows};"
-                " merge it again"
+                f"{dataset}: has {file.metadata.num_rows} rows,"
+                f" {manifest} says {dataset_manifest.rows}; merge it again"
             )
         turns = ["messages"] if whole and "messages" in file.schema_arrow.names else []
         for part in file.iter_batches(ROWS_AT_ONCE, columns=[*names, *turns]):
@@ -62,7 +62,7 @@ def read_batches(
             first = 0
             runs = pc.run_end_encode(batch.column("instruction_source"))
             for source, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-                if facts and source not in facts.sources:
+                if dataset_manifest and source not in dataset_manifest.sources:
                     raise LaminiError(f"{dataset}: {source} is not in {manifest}; merge it again")
                 yield source, batch.slice(first, end - first)
                 first = end

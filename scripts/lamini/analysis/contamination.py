@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from lamini.analysis.columns import CsvRow, read_batches, write_csv
 from lamini.analysis.examples import Examples, read_examples
 from lamini.analysis.overlap import OverlapIndex
-from lamini.analysis.words import placed_words
+from lamini.analysis.words import words_with_ranges
 from lamini.dataset.manifest import DatasetManifest
 from lamini.files import atomic_writer
 from lamini.generation.normalization import unified
@@ -81,7 +81,7 @@ def find_contamination(
         LaminiError: when a task's examples or the dataset cannot be read.
     """
     chosen = settings.contamination
-    facts = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     evaluated = read_examples(settings.tasks, settings.mirror)
     index = OverlapIndex(
         evaluated.texts,
@@ -92,17 +92,17 @@ def find_contamination(
     counts = _SharedRuns(evaluated)
     with (
         atomic_writer(hits, "wb") as handle,
-        Progress(facts.rows, "pairs") as progress,
+        Progress(dataset_manifest.rows, "pairs") as progress,
         pq.ParquetWriter(handle, HITS, compression="zstd") as writer,
         ThreadPoolExecutor(len(PARTS)) as pool,
     ):
         for source, batch in read_batches(dataset, ["id", *PARTS], manifest, whole=True):
-            found = pl.concat(pool.map(_search, [index] * len(PARTS), [batch] * len(PARTS), PARTS))
-            if found.height:
-                writer.write_table(_hits(batch, source, found, evaluated, counts))
+            runs = pl.concat(pool.map(_search, [index] * len(PARTS), [batch] * len(PARTS), PARTS))
+            if runs.height:
+                writer.write_table(_hits(batch, source, runs, evaluated, counts))
             counts.rows[source] = counts.rows.get(source, 0) + len(batch)
             progress.advance(len(batch))
-    write_csv(contamination, columns(chosen), counts.table(facts.mixture, chosen))
+    write_csv(contamination, columns(chosen), counts.table(dataset_manifest.mixture, chosen))
     with atomic_writer(examples, "wb") as handle:
         pq.write_table(counts.examples(), handle, compression="zstd")
 
@@ -115,7 +115,7 @@ def columns(settings: Contamination) -> tuple[str, ...]:
 
 def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFrame:
     """Shared runs of one column, each with its byte range in the unified text."""
-    words = placed_words(batch[part])
+    words = words_with_ranges(batch[part])
     runs = index.search(words)
     last = runs.start + runs.length - 1
     return pl.DataFrame(
@@ -124,8 +124,8 @@ def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFra
             "part": np.full(len(runs.row), PARTS.index(part), np.int64),
             "text": runs.text,
             "words": runs.length,
-            "begin": words.places[runs.start, 0] - words.bounds[runs.row],
-            "end": words.places[last, 1] - words.bounds[runs.row],
+            "begin": words.ranges[runs.start, 0] - words.bounds[runs.row],
+            "end": words.ranges[last, 1] - words.bounds[runs.row],
         }
     )
 
@@ -133,12 +133,12 @@ def _search(index: OverlapIndex, batch: pa.RecordBatch, part: str) -> pl.DataFra
 def _hits(
     batch: pa.RecordBatch,
     source: str,
-    found: pl.DataFrame,
+    runs: pl.DataFrame,
     evaluated: Examples,
     counts: "_SharedRuns",
 ) -> pa.Table:
     """Rows of `HITS` of one batch; adds the runs to `counts`."""
-    pairs = found.join(evaluated.frame, on="text", how="inner")
+    pairs = runs.join(evaluated.frame, on="text", how="inner")
     counts.add(source, pairs)
     longest = pl.col("words").max()
     merged = (

@@ -70,11 +70,11 @@ def measure_detectors(
         for row in measured_rows(languages, ["language", "instruction"])
     ]
     rows = measured_rows(verbs, ["verb", "noun", "instruction"])
-    found = verbs_and_nouns(load_parser(settings.model), [row["instruction"] for row in rows])
-    outcomes["verb"] = [(row["verb"], verb) for row, (verb, _) in zip(rows, found, strict=True)]
+    findings = verbs_and_nouns(load_parser(settings.model), [row["instruction"] for row in rows])
+    outcomes["verb"] = [(row["verb"], verb) for row, (verb, _) in zip(rows, findings, strict=True)]
     outcomes["noun"] = [
         (row["noun"], noun)
-        for row, (_, noun) in zip(rows, found, strict=True)
+        for row, (_, noun) in zip(rows, findings, strict=True)
         if row["noun"] is not None
     ]
     write_csv(errors, COLUMNS, [[name, *_measures(pairs)] for name, pairs in outcomes.items()])

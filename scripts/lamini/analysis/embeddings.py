@@ -84,9 +84,9 @@ def embed_instructions(
                 assert model is not None
                 parts.append(_embed_source(model, table))
             progress.advance(len(table))
-    found = pa.concat_tables(parts).replace_schema_metadata({_KEYS: json.dumps(keys)})
+    embedded = pa.concat_tables(parts).replace_schema_metadata({_KEYS: json.dumps(keys)})
     with atomic_writer(embeddings, "wb") as handle:
-        pq.write_table(found, handle, compression="zstd", row_group_size=TEXTS_AT_ONCE)
+        pq.write_table(embedded, handle, compression="zstd", row_group_size=TEXTS_AT_ONCE)
 
 
 def _key(texts: pa.Table, settings: EmbedInstructions) -> str:
@@ -131,9 +131,9 @@ def load_model(model: str, revision: str | None) -> "SentenceTransformer":
     """
     from sentence_transformers import SentenceTransformer
 
-    place = str(resolve_path(model))
+    location = str(resolve_path(model))
     try:
-        return SentenceTransformer(place, revision=commit_to_read(place, revision))
+        return SentenceTransformer(location, revision=commit_to_read(location, revision))
     except (OSError, ValueError) as error:
         raise LaminiError(
             f"{model}: no sentence-transformers model could be loaded ({error!s:.300});"
@@ -153,4 +153,4 @@ def are_cut(model: "SentenceTransformer", texts: list[str]) -> list[bool]:
     if limit is None or not texts:
         return [False] * len(texts)
     tokens = model.tokenizer(texts, truncation=False, padding=False, verbose=False)["input_ids"]
-    return [len(found) > limit for found in tokens]
+    return [len(ids) > limit for ids in tokens]

@@ -86,35 +86,35 @@ def count_funnel(
     Raises:
         LaminiError: when an input cannot be read, or is not of this dataset.
     """
-    facts = DatasetManifest.read(manifest)
-    ids: dict[str, list[pa.Array]] = {source: [] for source in facts.settings.sources}
-    found: dict[str, list[Mask]] = {}
+    dataset_manifest = DatasetManifest.read(manifest)
+    ids: dict[str, list[pa.Array]] = {source: [] for source in dataset_manifest.settings.sources}
+    detected: dict[str, list[Mask]] = {}
     detect = LanguageDetector(settings.language_score)
-    with Progress(facts.rows, "pairs") as progress:
+    with Progress(dataset_manifest.rows, "pairs") as progress:
         columns = ["id", "instruction", "response", "flags"]
         for source, batch in read_batches(dataset, columns, manifest):
             ids[source].append(batch["id"])
             for name, mask in _detected(batch, detect).items():
-                found.setdefault(name, []).append(mask)
+                detected.setdefault(name, []).append(mask)
             progress.advance(len(batch))
-    masks = {name: np.concatenate(parts) for name, parts in found.items()}
+    masks = {name: np.concatenate(parts) for name, parts in detected.items()}
     wrong = {
         "english": masks["non_english"],
         "answered": masks["refused"] | masks["non_answers"],
         "whole": masks["truncated"],
     }
-    places = _Places(ids)
+    row_numbers = _RowNumbers(ids)
     words = settings.shared_words
     shared = (pc.field("instruction_words") >= words) | (pc.field("response_words") >= words)
-    wrong["unseen"] = np.zeros(places.rows, np.bool_)
-    wrong["unseen"][places.read(hits, "id", "instruction_source", shared)] = True
-    repeats = places.read(near_duplicates, "id", "instruction_source")
-    originals = places.read(near_duplicates, "original_id", "original_source")
+    wrong["unseen"] = np.zeros(row_numbers.rows, np.bool_)
+    wrong["unseen"][row_numbers.read(hits, "id", "instruction_source", shared)] = True
+    repeats = row_numbers.read(near_duplicates, "id", "instruction_source")
+    originals = row_numbers.read(near_duplicates, "original_id", "original_source")
     kept = ~np.logical_or.reduce([*wrong.values()])
     wrong["unrepeated"] = _later_ones(repeats, originals, kept)
     alone = masks | {STAGES[stage]: mask for stage, mask in wrong.items()}
-    alone["repeated"] = np.isin(np.arange(places.rows), repeats)
-    write_csv(funnel, COLUMNS, _rows(facts, places.ends, wrong, alone))
+    alone["repeated"] = np.isin(np.arange(row_numbers.rows), repeats)
+    write_csv(funnel, COLUMNS, _rows(dataset_manifest, row_numbers.ends, wrong, alone))
 
 
 def _detected(batch: pa.RecordBatch, detect: LanguageDetector) -> dict[str, Mask]:
@@ -133,7 +133,7 @@ def _detected(batch: pa.RecordBatch, detect: LanguageDetector) -> dict[str, Mask
     }
 
 
-class _Places:
+class _RowNumbers:
     """Row numbers of the dataset's ids.
 
     Args:
@@ -167,17 +167,17 @@ class _Places:
             raise LaminiError(
                 f"{path}: not a readable Parquet file ({error}); remake it"
             ) from error
-        found = np.full(len(table), -1, np.int64)
+        numbers = np.full(len(table), -1, np.int64)
         for own, names in self._ids.items():
             here = np.asarray(pc.equal(table[source], own))
-            places = pc.index_in(table[name].filter(pa.array(here)), value_set=names)
+            positions = pc.index_in(table[name].filter(pa.array(here)), value_set=names)
             first = self.ends[own] - len(names)
-            found[here] = np.asarray(pc.fill_null(places, -1 - first)) + first
-        if len(lost := np.flatnonzero(found < 0)):
+            numbers[here] = np.asarray(pc.fill_null(positions, -1 - first)) + first
+        if len(lost := np.flatnonzero(numbers < 0)):
             raise LaminiError(
                 f"{path}: {table[name][int(lost[0])]} is not in the dataset; remake the file"
             )
-        return found
+        return numbers
 
 
 def _later_ones(repeats: Integers, originals: Integers, kept: Mask) -> Mask:
@@ -200,7 +200,7 @@ def _later_ones(repeats: Integers, originals: Integers, kept: Mask) -> Mask:
 
 
 def _rows(
-    facts: DatasetManifest,
+    manifest: DatasetManifest,
     ends: Mapping[str, int],
     wrong: Mapping[str, Mask],
     alone: Mapping[str, Mask],
@@ -210,17 +210,17 @@ def _rows(
     first = 0
     for source, end in ends.items():
         keep = np.ones(end - first, np.bool_)
-        counts = Counter(read=facts.sources[source].read, samples=end - first)
+        counts = Counter(read=manifest.sources[source].read, samples=end - first)
         for stage in STAGES:
             keep &= ~wrong[stage][first:end]
             counts[stage] = int(keep.sum())
         for name, mask in alone.items():
             counts[name] = int(mask[first:end].sum())
         total.update(counts)
-        rows.append(_row(source, counts, facts.sources[source].truncated is None))
+        rows.append(_row(source, counts, manifest.sources[source].truncated is None))
         first = end
-    unknown = any(counts.truncated is None for counts in facts.sources.values())
-    return [*rows, _row(facts.mixture, total, unknown)]
+    unknown = any(counts.truncated is None for counts in manifest.sources.values())
+    return [*rows, _row(manifest.mixture, total, unknown)]
 
 
 def _row(name: str, counts: Counter[str], truncation_unknown: bool) -> CsvRow:

@@ -81,11 +81,11 @@ class LanguageDetector:
 def _task(text: str) -> str:
     """The task, without input, quotations, code, formulas and addresses."""
     plain = _NO_TEXT.sub(" ", _QUOTED.sub(" ", text))
-    if found := _TASK.match(plain):
-        words = _cut(found[1])
+    if match := _TASK.match(plain):
+        words = _cut(match[1])
         # A label ("Question: ...") is no task.
         if len(words) >= 3 or sum(map(len, words)) >= 3 * _MIN_LETTERS:
-            return found[1]
+            return match[1]
     return plain
 
 

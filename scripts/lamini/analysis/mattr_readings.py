@@ -44,12 +44,12 @@ def measure_mattr_readings(
     Raises:
         LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
-    facts = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     counter = TokenCounter(settings.tokenizer_location)
     kinds = list(product(get_args(MattrTokens), (True, False)))
     rows: list[CsvRow] = []
     with (
-        Progress(facts.rows * len(kinds), "pairs") as progress,
+        Progress(dataset_manifest.rows * len(kinds), "pairs") as progress,
         ThreadPoolExecutor(len(TEXTS)) as pool,
     ):
         for tokens, lower in kinds:
@@ -60,10 +60,10 @@ def measure_mattr_readings(
                 deque(pool.map(_TextColumn.add, columns.values(), repeat(source), texts), 0)
                 progress.advance(len(batch))
             for text, column in columns.items():
-                for combination, name, found in column.estimates(facts.mixture):
-                    half = None if found.margin is None else 100 * found.margin
+                for combination, name, estimate in column.estimates(dataset_manifest.mixture):
+                    half = None if estimate.margin is None else 100 * estimate.margin
                     reading = (tokens, int(lower), combination, text, name)
-                    rows.append((*reading, 100 * found.value, half))
+                    rows.append((*reading, 100 * estimate.value, half))
     write_csv(readings, COLUMNS, rows)
 
 
@@ -86,9 +86,9 @@ class _TextColumn:
 
     def estimates(self, mixture: str) -> Iterator[tuple[MattrTexts, str, MeanWithMargin]]:
         """Combination of the texts, source or mixture, and MATTR."""
-        found = {way: diversity.of_each() for way, diversity in self._ways.items()}
-        found["parts_in_order"] = (found["concatenated"][0], found["shuffled"][1])
-        for combination, (sources, everything) in found.items():
+        measured = {way: diversity.of_each() for way, diversity in self._ways.items()}
+        measured["parts_in_order"] = (measured["concatenated"][0], measured["shuffled"][1])
+        for combination, (sources, everything) in measured.items():
             named: Mapping[str, MeanWithMargin] = {**sources, mixture: everything}
             for name, estimate in named.items():
                 yield combination, name, estimate

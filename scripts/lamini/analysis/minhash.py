@@ -105,22 +105,22 @@ class NearDuplicates:
 
 
 class _State(NamedTuple):
-    """Texts without an original, and the hash table of their keys; each text has one place."""
+    """Texts without an original, and the hash table of their keys; each text has one entry."""
 
     slots: np.ndarray[Any, np.dtype[np.int32]]
-    """Hash table with open addressing: the last place with the slot's key; -1 if free."""
+    """Hash table with open addressing: the last entry with the slot's key; -1 if free."""
     tags: np.ndarray[Any, np.dtype[np.uint32]]
     """Part of each slot's key. Two keys rarely share both; their texts are then compared."""
     following: np.ndarray[Any, np.dtype[np.int32]]
-    """Per place and band: the previous place with the same key, plus 1; 0 at the end."""
+    """Per entry and band: the previous entry with the same key, plus 1; 0 at the end."""
     seen: Integers
-    """Per place: number of the text that it was last compared with."""
+    """Per entry: number of the text that it was last compared with."""
     number: Integers
-    """Per place: number of its text."""
+    """Per entry: number of its text."""
     starts: Integers
-    """Per place: start of its shingles."""
+    """Per entry: start of its shingles."""
     counts: Integers
-    """Number of used places, and number of added texts."""
+    """Number of used entries, and number of added texts."""
     bits: int
 
 
@@ -152,9 +152,9 @@ def _cut_shingles(words, starts, size):  # type: ignore[no-untyped-def]
             used += 1
         own = np.sort(hashes[begin:used])
         used = begin
-        for place in range(len(own)):
-            if place == 0 or own[place] != own[place - 1]:
-                hashes[used] = own[place]
+        for position in range(len(own)):
+            if position == 0 or own[position] != own[position - 1]:
+                hashes[used] = own[position]
                 used += 1
         bounds[text + 1] = used
     return hashes[:used].copy(), bounds
@@ -169,8 +169,8 @@ def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
     keys = np.empty((len(bounds) - 1, bands), np.uint64)
     for text in range(len(bounds) - 1):
         smallest[:] = np.uint64(0xFFFFFFFFFFFFFFFF)
-        for place in range(bounds[text], bounds[text + 1]):
-            value = hashes[place]
+        for shingle in range(bounds[text], bounds[text + 1]):
+            value = hashes[shingle]
             for function in range(bands * rows):
                 # Only the high half of a product depends on all bits of the value.
                 hashed = (value * odd[function] + added[function]) >> np.uint64(32)
@@ -226,21 +226,21 @@ def _find_originals(shingles, kept, state, limits, originals):  # type: ignore[n
         state.counts[1] += 1
         if len(own) == 0:
             continue
-        best, best_place = 0.0, -1
+        best, best_entry = 0.0, -1
         for band in range(bands):
-            place = state.slots[_slot_of(shingles.keys[text, band], state)]
+            entry = state.slots[_slot_of(shingles.keys[text, band], state)]
             left = most_compared
-            while place >= 0 and left > 0:
-                if state.seen[place] != number:
-                    state.seen[place] = number
-                    theirs = kept[state.starts[place] : state.starts[place + 1]]
-                    found = _similarity(own, theirs, threshold)
-                    if found > best or (found == best and 0 <= place < best_place):
-                        best, best_place = found, place
-                place = state.following[place, band] - 1
+            while entry >= 0 and left > 0:
+                if state.seen[entry] != number:
+                    state.seen[entry] = number
+                    theirs = kept[state.starts[entry] : state.starts[entry + 1]]
+                    similarity = _similarity(own, theirs, threshold)
+                    if similarity > best or (similarity == best and 0 <= entry < best_entry):
+                        best, best_entry = similarity, entry
+                entry = state.following[entry, band] - 1
                 left -= 1
         if best > 0:
-            originals.original[text] = state.number[best_place]
+            originals.original[text] = state.number[best_entry]
             originals.similarity[text] = best
             continue
         new = state.counts[0]

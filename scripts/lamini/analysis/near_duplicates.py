@@ -61,32 +61,32 @@ def find_near_duplicates(
     Raises:
         LaminiError: when the dataset cannot be read, or does not match the manifest.
     """
-    facts = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     hashing = Hashing(settings.ngram, settings.bands, settings.band_rows)
     known = NearDuplicates(
-        facts.rows,
+        dataset_manifest.rows,
         hashing=hashing,
         threshold=settings.threshold,
         most_compared=settings.most_compared,
     )
     rows: Counter[str] = Counter()
     ids: list[pa.Array] = []
-    found: list[tuple[Integers, Integers, Any]] = []
-    with Progress(facts.rows, "instructions") as progress:
+    parts: list[tuple[Integers, Integers, Any]] = []
+    with Progress(dataset_manifest.rows, "instructions") as progress:
         for source, batch, shingles in _hashed(dataset, manifest, hashing):
             first = progress.done
             rows[source] += len(batch)
             originals = known.add(shingles)
             repeats = np.flatnonzero(originals.original >= 0)
-            found.append(
+            parts.append(
                 (first + repeats, originals.original[repeats], originals.similarity[repeats])
             )
             ids.append(batch["id"])
             progress.advance(len(batch))
-    table = _table(ids, rows, found)
+    table = _table(ids, rows, parts)
     with atomic_writer(near_duplicates, "wb") as handle:
         pq.write_table(table, handle, compression="zstd")
-    write_csv(counts, COLUMNS, _count(table, rows, facts.mixture))
+    write_csv(counts, COLUMNS, _count(table, rows, dataset_manifest.mixture))
 
 
 def _hashed(
@@ -105,12 +105,12 @@ def _hashed(
 
 
 def _table(
-    ids: list[pa.Array], rows: Counter[str], found: list[tuple[Integers, Integers, Any]]
+    ids: list[pa.Array], rows: Counter[str], parts: list[tuple[Integers, Integers, Any]]
 ) -> pa.Table:
     """Table in `SCHEMA`; converts the dataset's row numbers to ids and sources."""
     names = pa.chunked_array(ids, pa.string())
-    places = [np.concatenate([part[n] for part in found] or [np.zeros(0)]) for n in range(3)]
-    repeats, originals = (pa.array(column.astype(np.int64)) for column in places[:2])
+    columns = [np.concatenate([part[n] for part in parts] or [np.zeros(0)]) for n in range(3)]
+    repeats, originals = (pa.array(column.astype(np.int64)) for column in columns[:2])
     sources = pa.array(list(rows), pa.string())
     ends = np.cumsum(list(rows.values()))
     source_of = [
@@ -123,7 +123,7 @@ def _table(
             source_of[0],
             names.take(originals),
             source_of[1],
-            pa.array(places[2].astype(np.float32)),
+            pa.array(columns[2].astype(np.float32)),
         ],
         schema=SCHEMA,
     )

@@ -58,8 +58,8 @@ def kept_neighbours(vectors: Points, layouts: tuple[Points, Points], seed: int) 
         ranks = np.empty_like(true)
         np.put_along_axis(ranks, true, np.arange(points - 1)[None, :], axis=1)
         near = [order[:, :count] for order in (first, second)]
-        for number, found in enumerate(near):
-            beyond = np.take_along_axis(ranks, found, axis=1) + 1 - count
+        for number, nearest in enumerate(near):
+            beyond = np.take_along_axis(ranks, nearest, axis=1) + 1 - count
             shared[number] += (beyond <= 0).sum()
             excess[number] += np.maximum(beyond, 0).sum()
         shared[2] += (near[0][:, :, None] == near[1][:, None, :]).sum()

@@ -12,7 +12,13 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from lamini.analysis.words import MULTIPLIER, Words, character_table, placed_words, read_character
+from lamini.analysis.words import (
+    MULTIPLIER,
+    Words,
+    character_table,
+    read_character,
+    words_with_ranges,
+)
 from lamini.arrays import Integers
 
 _FIRST_CAPACITY = 1 << 14
@@ -66,7 +72,7 @@ class OverlapIndex:
     def __init__(
         self, texts: Sequence[str], groups: Sequence[int], *, size: int, most_texts: int
     ) -> None:
-        words = placed_words(pa.array(texts, pa.string()))
+        words = words_with_ranges(pa.array(texts, pa.string()))
         text_of_word = np.repeat(np.arange(len(texts)), np.diff(words.starts))
         hashes, ngrams = _hash_ngrams(words.hashes, words.starts, size)
         order = np.argsort(hashes, kind="stable")
@@ -94,14 +100,14 @@ class OverlapIndex:
         """All shared runs that contain an indexed n-gram, row by row.
 
         Args:
-            words: words of the texts to search, from `placed_words`.
+            words: words of the texts to search, from `words_with_ranges`.
         """
         capacity = _FIRST_CAPACITY
         while True:
-            found = np.empty((4, capacity), np.int64)
-            count = _search(words, self._index, found)
+            runs = np.empty((4, capacity), np.int64)
+            count = _search(words, self._index, runs)
             if count <= capacity:
-                return Runs(*found[:, :count])
+                return Runs(*runs[:, :count])
             capacity = int(count)
 
 
@@ -129,16 +135,16 @@ def _hash_ngrams(words, starts, size):  # type: ignore[no-untyped-def]
     total = 0
     for text in range(len(starts) - 1):
         total += max(starts[text + 1] - starts[text] - size + 1, 0)
-    hashes, places = np.empty(total, np.uint64), np.empty(total, np.int64)
+    hashes, ngrams = np.empty(total, np.uint64), np.empty(total, np.int64)
     used = 0
     for text in range(len(starts) - 1):
         for word in range(starts[text], starts[text + 1] - size + 1):
             value = np.uint64(0)
             for offset in range(size):
                 value = value * MULTIPLIER + words[word + offset]
-            hashes[used], places[used] = value, word
+            hashes[used], ngrams[used] = value, word
             used += 1
-    return hashes, places
+    return hashes, ngrams
 
 
 @numba.njit(cache=True, nogil=True)
@@ -173,10 +179,10 @@ def _look_up(value, index):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _same_word(words, word, index, place):  # type: ignore[no-untyped-def]
+def _same_word(words, word, index, their_word):  # type: ignore[no-untyped-def]
     """Whether a word equals a word of the reference texts, ignoring case."""
-    at, end = words.places[word, 0], words.places[word, 1]
-    there, their_end = index.words.places[place, 0], index.words.places[place, 1]
+    at, end = words.ranges[word, 0], words.ranges[word, 1]
+    there, their_end = index.words.ranges[their_word, 0], index.words.ranges[their_word, 1]
     while at < end and there < their_end:
         code, at = read_character(words.characters, at)
         their_code, there = read_character(index.words.characters, there)
@@ -188,26 +194,26 @@ def _same_word(words, word, index, place):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _equal_from(words, word, index, place, most):  # type: ignore[no-untyped-def]
+def _equal_from(words, word, index, their_word, most):  # type: ignore[no-untyped-def]
     """Number of equal words from two positions forward, at most `most`."""
     for count in range(most):
-        if not _same_word(words, word + count, index, place + count):
+        if not _same_word(words, word + count, index, their_word + count):
             return count
     return most
 
 
 @numba.njit(cache=True, nogil=True)
-def _equal_before(words, word, index, place, most):  # type: ignore[no-untyped-def]
+def _equal_before(words, word, index, their_word, most):  # type: ignore[no-untyped-def]
     """Number of equal words before two positions, at most `most`."""
     for count in range(most):
-        if not _same_word(words, word - count - 1, index, place - count - 1):
+        if not _same_word(words, word - count - 1, index, their_word - count - 1):
             return count
     return most
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(words, index, found):  # type: ignore[no-untyped-def]
-    """Write runs to the columns of `found` while there is room; return the number of all runs."""
+def _search(words, index, runs):  # type: ignore[no-untyped-def]
+    """Write runs to the columns of `runs` while there is room; return the number of all runs."""
     count, size = 0, index.size
     highest = np.uint64(1)
     for _ in range(size - 1):
@@ -223,22 +229,22 @@ def _search(words, index, found):  # type: ignore[no-untyped-def]
             number = _look_up(value, index) if begin >= first else -1
             if number < 0:
                 continue
-            for place in index.ngrams[index.firsts[number] : index.firsts[number + 1]]:
-                text = index.text_of_word[place]
+            for their_begin in index.ngrams[index.firsts[number] : index.firsts[number + 1]]:
+                text = index.text_of_word[their_begin]
                 lowest, their_end = index.words.starts[text], index.words.starts[text + 1]
-                room = min(begin - first, place - lowest)
+                room = min(begin - first, their_begin - lowest)
                 # The preceding n-gram has already found the run that contains both.
-                known = room > 0 and index.is_indexed[place - 1]
-                if known and _same_word(words, begin - 1, index, place - 1):
+                known = room > 0 and index.is_indexed[their_begin - 1]
+                if known and _same_word(words, begin - 1, index, their_begin - 1):
                     continue
-                before = _equal_before(words, begin, index, place, room)
+                before = _equal_before(words, begin, index, their_begin, room)
                 length = _equal_from(
-                    words, begin, index, place, min(end - begin, their_end - place)
+                    words, begin, index, their_begin, min(end - begin, their_end - their_begin)
                 )
                 if length < size:
                     continue  # Hash collision: equal hashes, different words.
-                if count < found.shape[1]:
-                    found[0, count], found[1, count] = row, text
-                    found[2, count], found[3, count] = begin - before, before + length
+                if count < runs.shape[1]:
+                    runs[0, count], runs[1, count] = row, text
+                    runs[2, count], runs[3, count] = begin - before, before + length
                 count += 1
     return count

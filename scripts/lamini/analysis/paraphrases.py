@@ -77,12 +77,12 @@ def find_paraphrases(
     Raises:
         LaminiError: a task's examples cannot be read, or the model cannot be loaded.
     """
-    found = read_examples(settings.tasks, settings.mirror)
-    searched = _searched(found, settings)
+    evaluated = read_examples(settings.tasks, settings.mirror)
+    searched = _searched(evaluated, settings)
     used = searched["text"].unique().sort()
     # No GPU is reserved for this job, so none is used.
     model = load_model(settings.model, settings.revision).to("cpu")
-    queries = _embedded(model, [found.texts[text] for text in used])
+    queries = _embedded(model, [evaluated.texts[text] for text in used])
     nearest = Nearest(queries)
     file = parquet_file(embeddings)
     with Progress(file.metadata.num_rows, "instructions") as progress:
@@ -95,25 +95,25 @@ def find_paraphrases(
         searched.join(near, on="text", how="left", maintain_order="left")
         .sort("similarity", descending=True, maintain_order=True)
         .unique("number", keep="first", maintain_order=True)
-        .with_columns(pl.col("task").replace_strict(dict(enumerate(found.tasks)), default=""))
+        .with_columns(pl.col("task").replace_strict(dict(enumerate(evaluated.tasks)), default=""))
         .join(shared, on=["task", "example"], how="left", maintain_order="left")
         .with_columns(pl.col("words").fill_null(0))
     )
     with atomic_writer(paraphrases) as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_rows(found, best, settings.thresholds))
-    write_jsonl(pairs, _quoted(found, best, embeddings, settings.quoted))
+        writer.writerows(_rows(evaluated, best, settings.thresholds))
+    write_jsonl(pairs, _quoted(evaluated, best, embeddings, settings.quoted))
 
 
-def _searched(found: Examples, settings: FindParaphrases) -> pl.DataFrame:
+def _searched(evaluated: Examples, settings: FindParaphrases) -> pl.DataFrame:
     """Texts that are long enough, of at most `examples_per_task` examples of each task."""
-    _, starts = word_hashes(pa.array(found.texts, pa.string()))
+    _, starts = word_hashes(pa.array(evaluated.texts, pa.string()))
     words = np.diff(starts)
-    long = found.frame.filter(words[found.frame["text"].to_numpy()] >= settings.min_words)
+    long = evaluated.frame.filter(words[evaluated.frame["text"].to_numpy()] >= settings.min_words)
     chosen: list[Integers] = []
-    for place, task in enumerate(found.tasks):
-        numbers = long.filter(pl.col("task") == place)["number"].unique().sort().to_numpy()
+    for index, task in enumerate(evaluated.tasks):
+        numbers = long.filter(pl.col("task") == index)["number"].unique().sort().to_numpy()
         most = settings.examples_per_task
         if most is not None and len(numbers) > most:
             random = np.random.default_rng(derive_seed("find_paraphrases", settings.seed, task))
@@ -177,10 +177,12 @@ class Nearest:
         self._seen += len(vectors)
 
 
-def _rows(found: Examples, best: pl.DataFrame, thresholds: list[float]) -> Iterator[dict[str, Any]]:
+def _rows(
+    evaluated: Examples, best: pl.DataFrame, thresholds: list[float]
+) -> Iterator[dict[str, Any]]:
     """Rows of the table."""
-    sizes = dict(zip(found.tasks, np.diff(found.firsts).tolist(), strict=True))
-    for task, size in [*sizes.items(), (_ALL, found.count)]:
+    sizes = dict(zip(evaluated.tasks, np.diff(evaluated.firsts).tolist(), strict=True))
+    for task, size in [*sizes.items(), (_ALL, evaluated.count)]:
         own = best if task == _ALL else best.filter(pl.col("task") == task)
         median = float(np.median(own["similarity"].to_numpy())) if len(own) else None
         for threshold in thresholds:
@@ -197,7 +199,7 @@ def _rows(found: Examples, best: pl.DataFrame, thresholds: list[float]) -> Itera
 
 
 def _quoted(
-    found: Examples, best: pl.DataFrame, embeddings: str | Path, most: int
+    evaluated: Examples, best: pl.DataFrame, embeddings: str | Path, most: int
 ) -> Iterator[dict[str, Any]]:
     """The nearest pairs of each task, highest similarity first."""
     if not most:
@@ -212,12 +214,12 @@ def _quoted(
         rows = batch.take(pa.array(here - start)).to_pylist()
         instructions |= dict(zip(here.tolist(), rows, strict=True))
         start += len(batch)
-    for task in found.tasks:
+    for task in evaluated.tasks:
         for row in chosen.filter(pl.col("task") == task).iter_rows(named=True):
             yield {
                 "task": task,
                 "example": row["example"],
-                "text": found.texts[row["text"]],
+                "text": evaluated.texts[row["text"]],
                 "similarity": round(row["similarity"], 4),
                 **instructions[row["row"]],
                 "shared_words": row["words"],

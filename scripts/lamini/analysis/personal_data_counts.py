@@ -20,7 +20,7 @@ COLUMNS = (
     "with_personal_data_percent",
     *PERSONAL_KINDS,
 )
-"""`text`: instruction or response. The columns of the kinds count finds, several in a text too."""
+"""`text`: instruction or response. The columns of the kinds count spans, several in a text too."""
 TEXTS = ("instruction", "response")
 
 
@@ -42,16 +42,16 @@ def scan_personal_data(
     Raises:
         LaminiError: when the dataset cannot be read, or does not match the manifest.
     """
-    facts = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     counts: dict[tuple[str, str], Counter[str]] = {}
-    with Progress(facts.rows, "pairs") as progress:
+    with Progress(dataset_manifest.rows, "pairs") as progress:
         for source, batch in read_batches(dataset, TEXTS, manifest, whole=True):
             for text in TEXTS:
-                found = count_texts(batch[text])
-                for name in (source, facts.mixture):
-                    counts.setdefault((name, text), Counter()).update(found)
+                counted = count_texts(batch[text])
+                for name in (source, dataset_manifest.mixture):
+                    counts.setdefault((name, text), Counter()).update(counted)
             progress.advance(len(batch))
-    names = [*facts.settings.sources, facts.mixture]
+    names = [*dataset_manifest.settings.sources, dataset_manifest.mixture]
     rows = [
         _row(name, text, counts.get((name, text), Counter())) for name in names for text in TEXTS
     ]
@@ -59,12 +59,12 @@ def scan_personal_data(
 
 
 def count_texts(texts: pa.StringArray) -> Counter[str]:
-    """Number of texts, of those with personal data, and of finds by kind."""
+    """Number of texts, of those with personal data, and of spans by kind."""
     counts = Counter(texts=len(texts))
     for _, text in candidates(texts):
-        found = find_personal_data(text)
-        counts["with_personal_data"] += bool(found)
-        counts.update(each.kind for each in found)
+        spans = find_personal_data(text)
+        counts["with_personal_data"] += bool(spans)
+        counts.update(span.kind for span in spans)
     return counts
 
 

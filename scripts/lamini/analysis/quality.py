@@ -79,12 +79,12 @@ class Quality:
         later, before = source[order[1:]], source[order[:-1]]
         order = np.lexsort([*keys.T])
         pairs = source[order[1:]][(keys[order[1:]] == keys[order[:-1]]).all(1)]
-        found = {
+        duplicates = {
             "duplicate_instructions": later[repeated & (later == before)],
             "duplicates_of_other_sources": later[repeated & (later != before)],
             "duplicate_pairs": pairs,
         }
-        counted = {name: np.bincount(of, minlength=len(names)) for name, of in found.items()}
+        counted = {name: np.bincount(of, minlength=len(names)) for name, of in duplicates.items()}
         return {
             source: Counter({name: int(count[number]) for name, count in counted.items()})
             for number, source in enumerate(names)

@@ -116,10 +116,10 @@ def _occurrences(words, starts):  # type: ignore[no-untyped-def]
         begin, end = starts[text], starts[text + 1]
         own = np.sort(words[begin:end])
         repeat = np.uint64(0)
-        for place in range(len(own)):
-            again = place > 0 and own[place] == own[place - 1]
+        for position in range(len(own)):
+            again = position > 0 and own[position] == own[position - 1]
             repeat = repeat + np.uint64(1) if again else np.uint64(0)
-            hashes[begin + place] = own[place] ^ (repeat * MULTIPLIER)
+            hashes[begin + position] = own[position] ^ (repeat * MULTIPLIER)
     return hashes
 
 
@@ -146,7 +146,7 @@ class _RareWordIndex(NamedTuple):
     before: Numbers
     """Per posting: the previous posting of the same word; -1 if none."""
     text: Numbers
-    place: Numbers
+    position: Numbers
     """Per posting: its text, and the word's position among the text's words, rarest first."""
     compared: Numbers
     """Per text: the last text that it was compared with."""
@@ -183,10 +183,10 @@ def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
             continue
         # The shortest text that can be similar needs the most words in the index.
         shortest = int(np.ceil(size * threshold / (2 - threshold) - 1e-6))
-        for place in range(min(size, size - _least_shared(size, shortest, threshold) + 1)):
-            index.before[postings] = index.newest[own[place]]
-            index.text[postings], index.place[postings] = text, place
-            index.newest[own[place]] = postings
+        for position in range(min(size, size - _least_shared(size, shortest, threshold) + 1)):
+            index.before[postings] = index.newest[own[position]]
+            index.text[postings], index.position[postings] = text, position
+            index.newest[own[position]] = postings
             postings += 1
 
 
@@ -200,13 +200,13 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
     shortest = size * threshold / (2 - threshold) - 1e-6
     longest = size * (2 - threshold) / threshold + 1e-6
     bits = np.empty((0, 0), np.uint64)
-    found = False
+    is_repeat = False
     last = size - _least_shared(size, shortest, threshold)
-    for place in range(min(size, last + 1)):
-        posting = index.newest[own[place]]
-        while posting >= 0 and not found:
+    for position in range(min(size, last + 1)):
+        posting = index.newest[own[position]]
+        while posting >= 0 and not is_repeat:
             other = index.text[posting]
-            there = index.place[posting]
+            their_position = index.position[posting]
             posting = index.before[posting]
             if index.compared[other] == text:
                 continue
@@ -215,7 +215,7 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
                 continue
             index.compared[other] = text
             needed = _least_shared(size, len(theirs), threshold)
-            if not _share_enough(own, theirs, place, there, needed):
+            if not _share_enough(own, theirs, position, their_position, needed):
                 continue
             if bits.size == 0:
                 bits = _word_bits(mine, index.rows)
@@ -223,13 +223,13 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
             if common >= needed:
                 precision, recall = common / size, common / len(theirs)
                 # Computed in the same order as in rouge_score, for equal rounding.
-                found = 2 * precision * recall / (precision + recall) >= threshold
-        if found:
+                is_repeat = 2 * precision * recall / (precision + recall) >= threshold
+        if is_repeat:
             break
     if bits.size:
         for word in mine:
             index.rows[word] = -1
-    return found
+    return is_repeat
 
 
 @numba.njit(cache=True, nogil=True)
@@ -274,8 +274,8 @@ def _word_bits(words, rows):  # type: ignore[no-untyped-def]
             rows[word] = different
             different += 1
     bits = np.zeros((different, (len(words) + 63) // 64), np.uint64)
-    for place in range(len(words)):
-        bits[rows[words[place]], place // 64] |= np.uint64(1) << np.uint64(place % 64)
+    for position in range(len(words)):
+        bits[rows[words[position]], position // 64] |= np.uint64(1) << np.uint64(position % 64)
     return bits
 
 

@@ -66,7 +66,7 @@ def measure_dataset(
     Raises:
         LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
-    facts = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     counter = TokenCounter(settings.tokenizer_location)
     cutter = mattr_cutter(settings.mattr_tokens, counter, lower=settings.mattr_lower_case)
     lexical = {
@@ -75,11 +75,14 @@ def measure_dataset(
         )
         for text in TEXTS
     }
-    found, readable = Quality(), Readability()
+    quality_counts, readable = Quality(), Readability()
     tokens, histograms = TokenSums(), Histograms()
     columns = [*TEXTS, "flags"]
     # Splitting and counting words releases the GIL, so there is one thread per column.
-    with Progress(facts.rows, "pairs") as progress, ThreadPoolExecutor(len(TEXTS)) as pool:
+    with (
+        Progress(dataset_manifest.rows, "pairs") as progress,
+        ThreadPoolExecutor(len(TEXTS)) as pool,
+    ):
         for source, batch in read_batches(dataset, columns, manifest, whole=True):
             for text in TEXTS:
                 counted = counter.count(batch[text])
@@ -88,15 +91,17 @@ def measure_dataset(
                 readable.add(source, batch[text])
             texts = (batch[text] for text in TEXTS)
             deque(pool.map(LexicalDiversity.add, lexical.values(), repeat(source), texts), 0)
-            found.add(source, batch)
+            quality_counts.add(source, batch)
             progress.advance(len(batch))
         diverse = list(pool.map(LexicalDiversity.of_each, lexical.values()))
-    rows = facts.source_rows
-    write_csv(statistics, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings.symbols))
-    write_csv(diversity, DIVERSITY_COLUMNS, _diversity(facts.mixture, rows, diverse))
-    write_csv(quality, QUALITY_COLUMNS, found.rows(facts))
+    rows = dataset_manifest.source_rows
+    write_csv(
+        statistics, STATISTICS_COLUMNS, statistics_rows(dataset_manifest, tokens, settings.symbols)
+    )
+    write_csv(diversity, DIVERSITY_COLUMNS, _diversity(dataset_manifest.mixture, rows, diverse))
+    write_csv(quality, QUALITY_COLUMNS, quality_counts.rows(dataset_manifest))
     write_csv(lengths, LENGTH_COLUMNS, histograms.rows(rows))
-    write_csv(readability, READABILITY_COLUMNS, readable.rows(facts))
+    write_csv(readability, READABILITY_COLUMNS, readable.rows(dataset_manifest))
 
 
 class TokenSums:
@@ -147,16 +152,16 @@ class Histograms:
 
 
 def statistics_rows(
-    facts: DatasetManifest, tokens: TokenSums, symbols: Mapping[str, str]
+    manifest: DatasetManifest, tokens: TokenSums, symbols: Mapping[str, str]
 ) -> list[CsvRow]:
     """Table 1, in `STATISTICS_COLUMNS`: one row per source of the mixture, and one of all.
 
     Args:
-        facts: the dataset's manifest.
+        manifest: the dataset's manifest.
         tokens: token sums of all texts.
         symbols: the paper's symbol of each source.
     """
-    rows, name = facts.source_rows, facts.mixture
+    rows, name = manifest.source_rows, manifest.mixture
     groups = [*((s, symbols.get(s, ""), [s]) for s in rows), (name, name.upper(), [*rows])]
     lines: list[CsvRow] = []
     for name, symbol, sources in groups:

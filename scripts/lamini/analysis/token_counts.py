@@ -25,12 +25,14 @@ def count_tokens(
     Raises:
         LaminiError: when the dataset does not match the manifest, or the tokenizer is missing.
     """
-    facts = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     counter = TokenCounter(settings.tokenizer_location)
     tokens = TokenSums()
-    with Progress(facts.rows, "pairs") as progress:
+    with Progress(dataset_manifest.rows, "pairs") as progress:
         for source, batch in read_batches(dataset, TEXTS, manifest, whole=True):
             for text in TEXTS:
                 tokens.add(source, text, counter.count(batch[text]))
             progress.advance(len(batch))
-    write_csv(counts, STATISTICS_COLUMNS, statistics_rows(facts, tokens, settings.symbols))
+    write_csv(
+        counts, STATISTICS_COLUMNS, statistics_rows(dataset_manifest, tokens, settings.symbols)
+    )

@@ -57,10 +57,10 @@ def measure_topic_coverage(
                 counts[source]["on_topic"] += bool(named)
             progress.advance()
     rows = []
-    for source, found in counts.items():
+    for source, counted in counts.items():
         numbers = (len(listed), len(shown[source] & listed), len(reached[source] & listed))
-        percent = 100 * found["on_topic"] / found["instructions"]
-        rows.append((source, *numbers, found["instructions"], found["on_topic"], percent))
+        percent = 100 * counted["on_topic"] / counted["instructions"]
+        rows.append((source, *numbers, counted["instructions"], counted["on_topic"], percent))
     write_csv(coverage, COLUMNS, rows)
 
 

@@ -65,10 +65,10 @@ def count_verbs(
     Raises:
         LaminiError: when the dataset or the parser's model cannot be read.
     """
-    facts = DatasetManifest.read(manifest)
-    sources = [name for name, counts in facts.sources.items() if counts.rows]
+    dataset_manifest = DatasetManifest.read(manifest)
+    sources = [name for name, counts in dataset_manifest.sources.items() if counts.rows]
     chosen = choose_rows(
-        facts,
+        dataset_manifest,
         sources,
         settings.samples,
         purpose="count_verbs",
@@ -82,7 +82,7 @@ def count_verbs(
             texts = [text[:CHARACTERS] for text in batch["instruction"].to_pylist()]
             counts[source].update(verbs_and_nouns(parser, texts))
             progress.advance(len(batch))
-    write_csv(verbs, COLUMNS, _rows(facts, counts))
+    write_csv(verbs, COLUMNS, _rows(dataset_manifest, counts))
 
 
 def load_parser(model: str) -> "Language":
@@ -118,14 +118,14 @@ def verbs_and_nouns(parser: "Language", texts: Iterable[str]) -> list[tuple[str,
         f"{_MODAL} {start[:1].lower()}{start[1:]}" if start and not _is_first(verb, task) else ""
         for start, verb, task in zip(starts, plain, tasks, strict=True)
     )
-    found = []
+    lemmas = []
     for parsed, document in zip(plain, parser.pipe(commands, batch_size=_BATCH), strict=True):
         command = document[_MODAL_TOKENS:][0] if len(document) > _MODAL_TOKENS else None
         # A base form after "should", such as "list", is a verb; "what" or "lists" is none.
         imperative = command is not None and command.tag_ == "VB" and command.pos_ == "VERB"
         verb = command if imperative else parsed
-        found.append(("", "") if verb is None else (_lemma(verb), _object(verb)))
-    return found
+        lemmas.append(("", "") if verb is None else (_lemma(verb), _object(verb)))
+    return lemmas
 
 
 def task_of(instruction: str) -> str:
@@ -134,13 +134,13 @@ def task_of(instruction: str) -> str:
     It is empty if only a label is before the input ("Review: I loved it.").
     """
     text = _LABEL.sub("", instruction.strip(), count=1)
-    found = _INPUT.search(text)
-    if found is None:
+    match = _INPUT.search(text)
+    if match is None:
         return text
-    task = text[: found.start()]
+    task = text[: match.start()]
     if len(task.split()) > 1:
         return task
-    return "" if found[0] == ":" else text
+    return "" if match[0] == ":" else text
 
 
 def _is_first(verb: "Token | None", task: str) -> bool:
@@ -178,13 +178,17 @@ def _object(verb: "Token") -> str:
     return next(map(_lemma, nouns), "")
 
 
-def _rows(facts: DatasetManifest, counts: Mapping[str, Counter[tuple[str, str]]]) -> list[CsvRow]:
+def _rows(
+    manifest: DatasetManifest, counts: Mapping[str, Counter[tuple[str, str]]]
+) -> list[CsvRow]:
     total: Counter[tuple[str, str]] = Counter()
     for source_counts in counts.values():
         total.update(source_counts)
-    ordered = [s for s in facts.settings.sources if s in counts]
+    ordered = [s for s in manifest.settings.sources if s in counts]
     rows: list[CsvRow] = []
-    for name, found in [*((s, counts[s]) for s in ordered), (facts.mixture, total)]:
-        most_frequent = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        rows += [(name, verb, noun, count, found.total()) for (verb, noun), count in most_frequent]
+    for name, frequencies in [*((s, counts[s]) for s in ordered), (manifest.mixture, total)]:
+        most_frequent = sorted(frequencies.items(), key=lambda item: (-item[1], item[0]))
+        rows += [
+            (name, verb, noun, count, frequencies.total()) for (verb, noun), count in most_frequent
+        ]
     return rows

@@ -106,7 +106,7 @@ def word_hashes(
     """
     table = character_table(punctuation=punctuation, lower=lower)
     # With punctuation, each byte can be a word.
-    words = _cut(texts, table, bytes_a_word=1 if punctuation else 2, with_places=False)
+    words = _cut(texts, table, bytes_a_word=1 if punctuation else 2, with_ranges=False)
     return words.hashes, words.starts
 
 
@@ -117,21 +117,21 @@ class Words(NamedTuple):
     """Hashes of all words, one text after another; shape (words,)."""
     starts: Integers
     """Start of each text's words in `hashes`; shape (texts + 1,)."""
-    places: np.ndarray[Any, np.dtype[np.int32]]
+    ranges: np.ndarray[Any, np.dtype[np.int32]]
     """First byte of each word, and the byte after its last byte; shape (words, 2)."""
     characters: np.ndarray[Any, np.dtype[np.uint8]]
-    """UTF-8 bytes of the unified texts, which `places` refers to."""
+    """UTF-8 bytes of the unified texts, which `ranges` refers to."""
     bounds: np.ndarray[Any, np.dtype[np.int32]]
     """First byte of each text in `characters`, and the byte after the last; shape (texts + 1,)."""
 
 
-def placed_words(texts: pa.StringArray) -> Words:
+def words_with_ranges(texts: pa.StringArray) -> Words:
     """Word hashes as from `word_hashes`, with byte positions for an exact comparison.
 
     Args:
         texts: texts without nulls.
     """
-    return _cut(texts, character_table(), bytes_a_word=2, with_places=True)
+    return _cut(texts, character_table(), bytes_a_word=2, with_ranges=True)
 
 
 class _ArrowTexts(NamedTuple):
@@ -146,7 +146,7 @@ def _cut(
     table: np.ndarray[Any, np.dtype[np.uint32]],
     *,
     bytes_a_word: int,
-    with_places: bool,
+    with_ranges: bool,
 ) -> Words:
     """Words of texts; a word and its separator have `bytes_a_word` or more, except at the end."""
     texts = unified_texts(texts)
@@ -156,10 +156,10 @@ def _cut(
     most = (int(bounds[-1]) - int(bounds[0]) + len(texts)) // bytes_a_word + len(texts)
     hashes = np.empty(most, np.uint64)
     starts = np.zeros(len(texts) + 1, np.int64)
-    places = np.empty((most if with_places else 0, 2), np.int32)
-    words = Words(hashes, starts, places, characters, bounds)
+    ranges = np.empty((most if with_ranges else 0, 2), np.int32)
+    words = Words(hashes, starts, ranges, characters, bounds)
     used = _hash_words(_ArrowTexts(characters, bounds), table, words)
-    return Words(hashes[:used], starts, places[:used], characters, bounds)
+    return Words(hashes[:used], starts, ranges[:used], characters, bounds)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -181,7 +181,7 @@ def read_character(characters, at):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _hash_words(texts, table, words):  # type: ignore[no-untyped-def]
-    """Fill `words` (`places` only if it has room); return the number of words."""
+    """Fill `words` (`ranges` only if it has room); return the number of words."""
     used = 0
     begin = last = 0
     seed, prime = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -217,8 +217,8 @@ def _hash_words(texts, table, words):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _end_word(words, used, value, begin, last):  # type: ignore[no-untyped-def]
-    """Store a word's hash, and its place if places are stored; return the number of words."""
+    """Store a word's hash, and its byte range if `ranges` has room; return the number of words."""
     words.hashes[used] = value
-    if len(words.places):
-        words.places[used, 0], words.places[used, 1] = begin, last
+    if len(words.ranges):
+        words.ranges[used, 0], words.ranges[used, 1] = begin, last
     return used + 1

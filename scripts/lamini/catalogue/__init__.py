@@ -42,10 +42,10 @@ def figure_entry(name: str) -> Entry:
 
 
 def _of_sweep(kind: Literal["table", "figure"], name: str) -> Entry:
-    found = sweep_entry(kind, name)
-    if found is None:
+    entry = sweep_entry(kind, name)
+    if entry is None:
         raise LaminiError(f"{kind} {name!r}: not in lamini.catalogue")
-    return found
+    return entry
 
 
 def all_sections(tables: Iterable[str]) -> list[Section]:
@@ -53,8 +53,8 @@ def all_sections(tables: Iterable[str]) -> list[Section]:
     names = swept(tables)
     if not names:
         return [*SECTIONS]
-    place = SECTIONS.index(EVALUATION) + 1
-    return [*SECTIONS[:place], sweep_section(names), *SECTIONS[place:]]
+    position = SECTIONS.index(EVALUATION) + 1
+    return [*SECTIONS[:position], sweep_section(names), *SECTIONS[position:]]
 
 
 CODE = ("Snakefile", "CITATION.cff")
@@ -96,15 +96,15 @@ class Catalogue(Run):
 
     def __init__(self, flow: "Workflow") -> None:
         super().__init__(flow)
-        found = [
+        items = [
             CatalogueItem(entry, section, self)
             for section in (*SECTIONS, sweep_section(self.config.sweeps))
             for entry in (*section.tables, *section.figures)
             if entry.when(self)
         ]
-        found.sort(key=lambda item: item.entry.name)
-        self.tables = {i.entry.name: i for i in found if isinstance(i.entry, TableEntry)}
-        self.figures = {i.entry.name: i for i in found if isinstance(i.entry, FigureEntry)}
+        items.sort(key=lambda item: item.entry.name)
+        self.tables = {i.entry.name: i for i in items if isinstance(i.entry, TableEntry)}
+        self.figures = {i.entry.name: i for i in items if isinstance(i.entry, FigureEntry)}
 
     def table_files(self, *forms: str) -> list[str]:
         """Files of all tables in the requested formats; in all formats by default."""

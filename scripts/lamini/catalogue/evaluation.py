@@ -20,7 +20,7 @@ from lamini.catalogue.params.evaluation import (
     ReproducedImprovementParams,
     ReproductionParams,
     ScoresParams,
-    TaskFacts,
+    TaskDescription,
     TaskScoresParams,
     TasksParams,
 )
@@ -115,10 +115,10 @@ def acceptance_params(run: Run) -> AcceptanceParams:
     return AcceptanceParams(models=models, tasks=run.task_names)
 
 
-def _tasks(run: Run) -> dict[str, TaskFacts]:
+def _tasks(run: Run) -> dict[str, TaskDescription]:
     tasks = ((key, run.config.tasks[key]) for key in run.config.evaluated_tasks)
     return {
-        key: TaskFacts(
+        key: TaskDescription(
             name=task.name, category=task.category, metric=task.metric, examples=task.examples
         )
         for key, task in tasks

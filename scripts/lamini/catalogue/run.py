@@ -19,7 +19,7 @@ RuleFiles = Mapping[str, str | list[str]]
 
 
 class Run:
-    """Facts of the configuration from which entries build their inputs and params.
+    """Values of the configuration from which entries build their inputs and params.
 
     Args:
         flow: the configuration as the rules see it.
@@ -88,7 +88,7 @@ class Run:
         return NamedModel(key=key, name=self.config.models[key].name)
 
     def scored(self, key: str) -> ScoredModel:
-        """Facts of a model for tables and figures of scores."""
+        """Description of a model for tables and figures of scores."""
         model = self.config.models[key]
         return ScoredModel(
             key=key,
@@ -101,7 +101,7 @@ class Run:
 
     @property
     def students(self) -> list[Student]:
-        """Facts of each student and its training."""
+        """Description of each student and its training."""
         models = self.config.models
         return [
             Student(
@@ -155,14 +155,14 @@ class Run:
         """
         runs, others = self._trainings(student), self._trainings(baseline)
         trained = baseline in self.config.students
-        found = [
+        sizes = [
             [
                 (key, others.get(share, {}).get(seed, "") if trained else baseline)
                 for seed, key in seeds.items()
             ]
             for share, seeds in sorted(runs.items(), reverse=True)
         ]
-        paired = [[pair for pair in size if pair[1]] for size in found]
+        paired = [[pair for pair in size if pair[1]] for size in sizes]
         return [size for size in paired if len(size) > 1]
 
     def _trainings(self, student: str) -> dict[float, dict[int, str]]:
@@ -170,11 +170,11 @@ class Run:
         if not self.config.sweeps or student not in self.config.students:
             return {}
         model, recipe = self.config.models[student], self.config.recipe(student)
-        found = {recipe.samples or 1.0: {recipe.seed: student}}
+        trainings = {recipe.samples or 1.0: {recipe.seed: student}}
         for point in (point for sweep in self.config.sweeps for point in self.config.points(sweep)):
             if (point.student, point.mixture) == (student, model.mixture):
-                found.setdefault(point.samples, {})[point.seed] = point.key
-        return found
+                trainings.setdefault(point.samples, {})[point.seed] = point.key
+        return trainings
 
     def seed_evals(self, runs: Iterable[SeedRuns]) -> list[str]:
         """Evaluation results of the sweeps' trainings, on the tasks of their sweeps."""

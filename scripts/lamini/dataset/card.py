@@ -165,10 +165,10 @@ def _columns(schema: Mapping[str, str]) -> str:
 def made_text(manifest: DatasetManifest) -> str:
     """Sentence about the origin of the instructions and the responses."""
     if published := manifest.settings.published:
-        place = published.hub.repo if published.hub else Path(_local(published)).name
+        origin = published.hub.repo if published.hub else Path(_local(published)).name
         if published.all_columns:
-            return f"Read from a dataset of the LaMini-LM pipeline ({place}).{_thoughts(manifest)}"
-        return f"Read from the released dataset ({place}).{_thoughts(manifest)}"
+            return f"Read from a dataset of the LaMini-LM pipeline ({origin}).{_thoughts(manifest)}"
+        return f"Read from the released dataset ({origin}).{_thoughts(manifest)}"
     models = sorted(manifest.models.items())
     answers = ", ".join(f"{model} ({count:,} responses)" for model, count in models)
     writers = ", ".join(manifest.settings.writers) or "the teacher"

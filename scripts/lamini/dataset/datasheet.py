@@ -1,4 +1,4 @@
-"""Datasheet of a dataset (Gebru et al. 2021), and its Croissant metadata, from measured facts.
+"""Datasheet of a dataset (Gebru et al. 2021), and its Croissant metadata, from its analyses.
 
 The questions are grouped as in "Datasheets for Datasets". What the pipeline cannot know is left to
 the publisher and says so.
@@ -92,8 +92,8 @@ def describe_dataset(
         metadata: JSON-LD to write.
         settings: the rule's params: licence of each source.
     """
-    facts = DatasetManifest.read(manifest)
-    name = facts.mixture
+    dataset_manifest = DatasetManifest.read(manifest)
+    name = dataset_manifest.mixture
     (flags,) = _rows(quality, instruction_source=name)
     (near,) = _rows(near_duplicates, instruction_source=name)
     (read,) = _rows(readability, instruction_source=name)
@@ -101,14 +101,14 @@ def describe_dataset(
     (shared,) = _rows(contamination, instruction_source=name, task="all_tasks")
     words = max(int(key.removeprefix("pairs_")) for key in shared if key.startswith("pairs_"))
     with_personal = sum(int(row["with_personal_data"]) for row in personal)
-    dropped = sum(counts.dropped.total() for counts in facts.sources.values())
+    dropped = sum(counts.dropped.total() for counts in dataset_manifest.sources.values())
     repeated = sum(int(near[f"near_duplicates{of}"]) for of in ("", "_of_other_sources"))
     text = _TEXT.format(
         name=name,
         open=_OPEN,
-        rows=facts.rows,
-        source_count=len(facts.sources),
-        sources="\n".join(_source_lines(facts, settings.licenses)),
+        rows=dataset_manifest.rows,
+        source_count=len(dataset_manifest.sources),
+        sources="\n".join(_source_lines(dataset_manifest, settings.licenses)),
         refusals=_number(flags["refusals"]),
         truncated=_number(flags["truncated"]),
         duplicates=_number(flags["duplicate_instructions"]),
@@ -116,18 +116,18 @@ def describe_dataset(
         unreadable=f"{float(read['without_words_percent']):.2f}",
         damaged=f"{float(read['damaged_percent']):.2f}",
         personal=_personal(personal, with_personal),
-        made=made_text(facts),
+        made=made_text(dataset_manifest),
         dropped=f"{dropped:,}",
         contaminated=_number(shared[f"examples_{words}"]),
         examples=_number(shared["examples"]),
         words=words,
-        sha256=facts.sha256,
-        bytes=facts.bytes,
-        license=facts.settings.license,
+        sha256=dataset_manifest.sha256,
+        bytes=dataset_manifest.bytes,
+        license=dataset_manifest.settings.license,
     )
     with atomic_writer(datasheet) as handle:
         handle.write(text)
-    write_json(metadata, croissant(facts, COLUMNS, with_personal))
+    write_json(metadata, croissant(dataset_manifest, COLUMNS, with_personal))
 
 
 def _rows(path: str | Path, **wanted: str) -> list[dict[str, str]]:
@@ -135,10 +135,10 @@ def _rows(path: str | Path, **wanted: str) -> list[dict[str, str]]:
     return [row for row in read_csv(path) if all(row[key] == wanted[key] for key in wanted)]
 
 
-def _source_lines(facts: DatasetManifest, licenses: Mapping[str, str]) -> list[str]:
+def _source_lines(manifest: DatasetManifest, licenses: Mapping[str, str]) -> list[str]:
     return [
         f"| {source} | {rows:,} | {licenses.get(source, '–')} |"
-        for source, rows in facts.source_rows.items()
+        for source, rows in manifest.source_rows.items()
     ]
 
 
@@ -147,6 +147,6 @@ def _number(text: str) -> str:
 
 
 def _personal(rows: list[dict[str, str]], total: int) -> str:
-    finds = {kind: sum(int(row[kind]) for row in rows) for kind in PERSONAL_KINDS}
-    named = ", ".join(f"{kind} {count:,}" for kind, count in finds.items() if count)
+    counts = {kind: sum(int(row[kind]) for row in rows) for kind in PERSONAL_KINDS}
+    named = ", ".join(f"{kind} {count:,}" for kind, count in counts.items() if count)
     return f"{total:,} texts have the form of it" + (f" ({named})" if named else "")

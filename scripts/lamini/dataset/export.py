@@ -37,13 +37,13 @@ def export_dataset(
     Raises:
         LaminiError: the dataset's SHA-256 is not that of the manifest.
     """
-    described = DatasetManifest.read(manifest)
+    dataset_manifest = DatasetManifest.read(manifest)
     with atomic_writer(parquet, "wb") as target, open(dataset, "rb") as source:
         shutil.copyfileobj(source, target, 1 << 22)
-    if sha256_file(parquet) != described.sha256:
+    if sha256_file(parquet) != dataset_manifest.sha256:
         Path(parquet).unlink()
         raise LaminiError(f"{dataset}: its SHA-256 differs from {manifest}; merge it again")
-    with Progress(described.rows, "pairs") as progress:
+    with Progress(dataset_manifest.rows, "pairs") as progress:
         write_jsonl(jsonl, _rows(dataset, progress))
     with atomic_writer(readme, "wb") as target:
         target.write(Path(card).read_bytes())

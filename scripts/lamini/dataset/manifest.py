@@ -23,7 +23,7 @@ class SourceCounts(BaseModel, extra="forbid"):
     models: Counter[str] | None
     """Number of responses by each model; null if no row names one, as in the released dataset."""
 
-    masked: Counter[str] | None = Field(None, exclude_if=lambda found: found is None)
+    masked: Counter[str] | None = Field(None, exclude_if=lambda counts: counts is None)
     """Number of instructions and of responses with masked personal data; null if none is masked."""
 
     @property
@@ -46,7 +46,7 @@ class DatasetManifest(JsonFile, extra="forbid", serialize_by_alias=True):
     """Arrow type of each column."""
     settings: MergedMixture
     sources: dict[str, SourceCounts]
-    other_sources: dict[str, int] | None = Field(None, exclude_if=lambda found: found is None)
+    other_sources: dict[str, int] | None = Field(None, exclude_if=lambda counts: counts is None)
     """Number of rows of each source of the released dataset that is not in the mixture; null for a
     generated dataset."""
 

@@ -232,9 +232,9 @@ def _name_bad_row(path: Path, source: str) -> None:
     for number, row in enumerate(read_jsonl(path), start=1):
         for column in REQUIRED:
             if not isinstance(row.get(column), str):
-                found = f"{row.get(column)!r:.80}"
+                value = f"{row.get(column)!r:.80}"
                 raise LaminiError(
-                    f"{path}: row {number}: `{column}` must be text, found {found};"
+                    f"{path}: row {number}: `{column}` must be text, found {value};"
                     " remake the shard"
                 )
         if row["instruction_source"] != source:

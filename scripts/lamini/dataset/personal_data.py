@@ -27,7 +27,7 @@ _RESERVED = re.compile(
 """Domains that are reserved and belong to nobody (RFC 2606 and 6761)."""
 
 
-class Found(NamedTuple):
+class PersonalSpan(NamedTuple):
     """One piece of personal data."""
 
     kind: PersonalKind
@@ -138,28 +138,30 @@ _FORMS: dict[PersonalKind, tuple[re.Pattern[str], Callable[[str], bool]]] = {
 """Form and check of each kind; a form that an earlier kind found is not searched again."""
 
 
-def find_personal_data(text: str, kinds: Collection[PersonalKind] = PERSONAL_KINDS) -> list[Found]:
+def find_personal_data(
+    text: str, kinds: Collection[PersonalKind] = PERSONAL_KINDS
+) -> list[PersonalSpan]:
     """Personal data in a text, in their order; nothing is found twice.
 
     Args:
         text: any text.
         kinds: kinds to search for.
     """
-    found: list[Found] = []
+    spans: list[PersonalSpan] = []
     for kind, (form, check) in _FORMS.items():
         for match in form.finditer(text):
-            apart = all(match.end() <= f.start or f.end <= match.start() for f in found)
+            apart = all(match.end() <= span.start or span.end <= match.start() for span in spans)
             if apart and check(match.group()):
-                found.append(Found(kind, match.start(), match.end()))
-    return sorted((f for f in found if f.kind in kinds), key=lambda f: f.start)
+                spans.append(PersonalSpan(kind, match.start(), match.end()))
+    return sorted((span for span in spans if span.kind in kinds), key=lambda span: span.start)
 
 
 def mask_personal_data(text: str, kinds: Collection[PersonalKind]) -> str:
     """The text with `[EMAIL]`, `[PHONE]` ... in place of the personal data of some kinds."""
     parts, end = [], 0
-    for found in find_personal_data(text, kinds):
-        parts += [text[end : found.start], f"[{found.kind.upper()}]"]
-        end = found.end
+    for span in find_personal_data(text, kinds):
+        parts += [text[end : span.start], f"[{span.kind.upper()}]"]
+        end = span.end
     return "".join([*parts, text[end:]])
 
 

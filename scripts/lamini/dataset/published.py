@@ -93,8 +93,8 @@ def import_published(
         spools = {source: Path(spool) / source for source in settings.sources}
         ids = UniqueIds()
         others = _split(_batches(published), spools, _schema(published), ids)
-        for source, places in ids.colliding().items():
-            check_shards(_ids_of(published, source, places))
+        for source, paths in ids.colliding().items():
+            check_shards(_ids_of(published, source, paths))
         _check_sources(spools, others, settings.mixture)
         with (
             atomic_writer(dataset, "wb") as handle,
@@ -136,8 +136,8 @@ def _batches(published: PublishedDataset) -> Iterator[tuple[Path, pa.Table]]:
     """Yield the published rows in their order, with the columns of `_schema`, and their file."""
     schema = _schema(published)
     if published.hub is not None:
-        place = Path(published.hub.repo)
-        yield from ((place, table) for table in _from_hub(published.hub, schema))
+        repository = Path(published.hub.repo)
+        yield from ((repository, table) for table in _from_hub(published.hub, schema))
         return
     assert published.local is not None
     for path in data_files(resolve_path(published.local.path)):
@@ -149,15 +149,15 @@ def _batches(published: PublishedDataset) -> Iterator[tuple[Path, pa.Table]]:
 
 
 def _ids_of(
-    published: PublishedDataset, source: str, places: Sequence[Path]
+    published: PublishedDataset, source: str, paths: Sequence[Path]
 ) -> dict[Path, pa.ChunkedArray]:
     """The ids of one source in some of the files."""
-    found: dict[Path, list[pa.Array]] = {place: [] for place in places}
-    for place, table in _batches(published):
-        if place in found:
+    ids: dict[Path, list[pa.Array]] = {path: [] for path in paths}
+    for path, table in _batches(published):
+        if path in ids:
             own = table.filter(pc.equal(table["instruction_source"], source))
-            found[place] += own["id"].chunks
-    return {place: pa.chunked_array(parts, pa.string()) for place, parts in found.items()}
+            ids[path] += own["id"].chunks
+    return {path: pa.chunked_array(parts, pa.string()) for path, parts in ids.items()}
 
 
 def _from_file(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -207,30 +207,30 @@ def _table(rows: Sequence[Mapping[str, object]], path: Path, schema: pa.Schema) 
 def _from_hub(hub: HubData, schema: pa.Schema) -> Iterator[pa.Table]:
     from datasets import load_dataset
 
-    place = f"{hub.repo} at revision {hub.revision}"
+    location = f"{hub.repo} at revision {hub.revision}"
     try:
         commit = commit_to_read(hub.repo, hub.revision, "dataset")
         rows = load_dataset(hub.repo, split=hub.split, revision=commit, streaming=True)
         for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
-            yield _checked(batch, schema, place)
+            yield _checked(batch, schema, location)
     except LaminiError:
         raise
     except Exception as error:  # the hub's client raises dozens of types
         raise LaminiError(
-            f"{place}: cannot be read from the hub ({type(error).__name__}: {error!s:.300});"
+            f"{location}: cannot be read from the hub ({type(error).__name__}: {error!s:.300});"
             " check `published.hub`, or set local files in `published.local`"
         ) from error
 
 
 def _checked(
-    table: pa.Table, schema: pa.Schema, place: str, there: Sequence[str] | None = None
+    table: pa.Table, schema: pa.Schema, location: str, there: Sequence[str] | None = None
 ) -> pa.Table:
     """The columns of a schema, with its types; nulls of the three texts become empty texts.
 
     Args:
         table: rows.
         schema: the columns that are read.
-        place: name of the data in messages.
+        location: name of the data in messages.
         there: all columns of the data, if the table has only some of them.
 
     Raises:
@@ -238,44 +238,44 @@ def _checked(
     """
     missing = [name for name in schema.names if name not in table.column_names]
     if missing := [name for name in missing if name not in _OPTIONAL]:
-        found = ", ".join(there or table.column_names)
-        raise LaminiError(f"{place}: no column {', '.join(missing)}; it has {found}")
+        names = ", ".join(there or table.column_names)
+        raise LaminiError(f"{location}: no column {', '.join(missing)}; it has {names}")
     for name in PUBLISHED_COLUMNS:
         kind = table[name].type
         if not (holds_text(kind) or pa.types.is_null(kind)):
             raise LaminiError(
-                f"{place}: `{name}` must be text in every row, but its type is {kind}"
+                f"{location}: `{name}` must be text in every row, but its type is {kind}"
             )
-    return pa.table([_column(table, field, place) for field in schema], schema=schema)
+    return pa.table([_column(table, field, location) for field in schema], schema=schema)
 
 
-def _column(table: pa.Table, field: pa.Field, place: str) -> pa.Array | pa.ChunkedArray:
+def _column(table: pa.Table, field: pa.Field, location: str) -> pa.Array | pa.ChunkedArray:
     """One column with the type of `field`."""
     if field.name in PUBLISHED_COLUMNS:
         return table[field.name].cast(pa.string()).fill_null("")
     if field.name == MESSAGES.name:
         # Other columns of a message, such as tool calls, make it no conversation only if used.
-        return _messages(table[field.name].to_pylist(), place)
+        return _messages(table[field.name].to_pylist(), location)
     if field.name not in table.column_names:
         return pa.nulls(len(table), field.type)
     values = table[field.name]
     if field.name == "id" and values.null_count:
         raise LaminiError(
-            f"{place}: `id` is null in {values.null_count:,} rows; each row needs one"
+            f"{location}: `id` is null in {values.null_count:,} rows; each row needs one"
         )
     try:
         return values.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise LaminiError(
-            f"{place}: `{field.name}` must be {field.type}, but it is {values.type} ({error})"
+            f"{location}: `{field.name}` must be {field.type}, but it is {values.type} ({error})"
         ) from error
 
 
-def _messages(rows: list[Any], place: str) -> pa.Array:
+def _messages(rows: list[Any], location: str) -> pa.Array:
     """The conversations; those with a wrong form are empty lists, which are left out later."""
-    found = [row for row in rows if row is not None]
-    if any(not isinstance(row, list) for row in found):
-        raise LaminiError(f"{place}: `messages` must be a list of `role` and `content`, or null")
+    conversations = [row for row in rows if row is not None]
+    if any(not isinstance(row, list) for row in conversations):
+        raise LaminiError(f"{location}: `messages` must be a list of `role` and `content`, or null")
     known = [row if row is None or problem_of(row) is None else [] for row in rows]
     return pa.array(known, MESSAGES.type)
 
@@ -293,7 +293,7 @@ def _split(
     others: Counter[str] = Counter()
     with contextlib.ExitStack() as stack, Progress(0, "published pairs") as progress:
         writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
-        for place, batch in batches:
+        for path, batch in batches:
             progress.total += len(batch)
             for source in batch["instruction_source"].unique().to_pylist():
                 rows = batch.filter(pc.equal(batch["instruction_source"], source))
@@ -301,7 +301,7 @@ def _split(
                     others[source] += len(rows)
                     continue
                 if "id" in schema.names:
-                    ids.add(place, source, rows["id"])
+                    ids.add(path, source, rows["id"])
                 if source not in writers:
                     writer = pa.ipc.new_stream(spools[source], schema)
                     writers[source] = stack.enter_context(writer)
@@ -322,8 +322,8 @@ def _complete(source: str, spool: Path, schema: pa.Schema) -> Iterator[pa.Table]
                 "flags": pa.nulls(rows, _FLAGS),
                 **{name: batch.column(name) for name in batch.schema.names},
             }
-            found = [["refusal"] if is_refusal(answer) else [] for answer in answers]
-            known["flags"] = pc.coalesce(known["flags"], pa.array(found, _FLAGS))
+            flags = [["refusal"] if is_refusal(answer) else [] for answer in answers]
+            known["flags"] = pc.coalesce(known["flags"], pa.array(flags, _FLAGS))
             number += rows
             yield pa.table(
                 [known.get(f.name, pa.nulls(rows, f.type)) for f in schema], schema=schema

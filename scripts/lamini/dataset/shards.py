@@ -33,18 +33,18 @@ def write_shards(
         LaminiError: the folder has files, `rows` is below 1, or the dataset's SHA-256 is not that
             of the manifest.
     """
-    facts, folder = DatasetManifest.read(manifest), Path(folder)
+    dataset_manifest, folder = DatasetManifest.read(manifest), Path(folder)
     if rows < 1:
         raise LaminiError(f"{rows} rows per shard: give a number above 0")
     if folder.exists() and any(folder.iterdir()):
         raise LaminiError(f"{folder}: has files; give a new folder, so that none is read twice")
-    if sha256_file(dataset) != facts.sha256:
+    if sha256_file(dataset) != dataset_manifest.sha256:
         raise LaminiError(f"{dataset}: its SHA-256 differs from {manifest}; merge it again")
     paths = []
     file = pq.ParquetFile(dataset, pre_buffer=False)
-    with Progress(facts.rows, "pairs") as progress:
+    with Progress(dataset_manifest.rows, "pairs") as progress:
         for number, part in enumerate(file.iter_batches(rows)):
-            path = folder / f"{facts.mixture}-{number:05}.parquet"
+            path = folder / f"{dataset_manifest.mixture}-{number:05}.parquet"
             with atomic_writer(path, "wb") as handle:
                 pq.write_table(pa.Table.from_batches([part]), handle, compression="zstd")
             paths.append(path)

@@ -43,7 +43,7 @@ def joined(table: pa.Table) -> pa.Table:
 
 def _with(table: pa.Table, field: pa.Field, values: list[str]) -> pa.Table:
     column = pa.chunked_array([pa.array(values, field.type)])
-    place = table.schema.get_field_index(field.name)
-    if place < 0:
+    index = table.schema.get_field_index(field.name)
+    if index < 0:
         return table.append_column(field, column)
-    return table.set_column(place, field, column)
+    return table.set_column(index, field, column)

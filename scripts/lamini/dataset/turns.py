@@ -34,8 +34,10 @@ class _PairMessage(TypedDict):
 
 def no_conversations(table: pa.Table) -> np.ndarray:
     """Mask of the rows whose messages are no conversation that ends with an answer."""
-    found = table[MESSAGES.name].to_pylist()
-    return np.array([turns is not None and not is_conversation(turns) for turns in found], np.bool_)
+    conversations = table[MESSAGES.name].to_pylist()
+    return np.array(
+        [turns is not None and not is_conversation(turns) for turns in conversations], np.bool_
+    )
 
 
 def written(
@@ -58,8 +60,8 @@ def written(
         for turns in rows
     ]
     column = pa.chunked_array([pa.array(new, MESSAGES.type)])
-    place = table.schema.get_field_index(MESSAGES.name)
-    return table.set_column(place, MESSAGES, column), changed
+    index = table.schema.get_field_index(MESSAGES.name)
+    return table.set_column(index, MESSAGES, column), changed
 
 
 def _text(message: _PairMessage, thinking: Thinking | None) -> str:

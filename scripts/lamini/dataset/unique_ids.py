@@ -29,15 +29,15 @@ class UniqueIds:
 
     def colliding(self) -> dict[str, list[Path]]:
         """Per source, the shards with an id that has the hash of another id, each shard once."""
-        found = {}
+        shards = {}
         for source, parts in self._parts.items():
             hashes = np.concatenate([part for _, part in parts])
             values, counts = np.unique(hashes, return_counts=True)
             if len(values) < len(hashes):
                 twice = values[counts > 1]
                 paths = (path for path, part in parts if np.isin(part, twice).any())
-                found[source] = list(dict.fromkeys(paths))
-        return found
+                shards[source] = list(dict.fromkeys(paths))
+        return shards
 
 
 def check_shards(path_ids: dict[Path, pa.ChunkedArray]) -> None:

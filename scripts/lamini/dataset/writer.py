@@ -140,8 +140,8 @@ class DatasetWriter:
             tests.append(("no_conversation", no_conversations(table)))
         if self._contaminated is not None:
             hits = self._contaminated.get(source, frozenset())
-            found = [name in hits for name in table["id"].to_pylist()]
-            tests.append(("contaminated", np.array(found, np.bool_)))
+            contaminated = [name in hits for name in table["id"].to_pylist()]
+            tests.append(("contaminated", np.array(contaminated, np.bool_)))
         return tests
 
     def _masked(self, table: pa.Table, counts: SourceCounts) -> pa.Table:
@@ -149,8 +149,8 @@ class DatasetWriter:
         kinds = self._mixture.mask_personal_data
         for column in ("instruction", "response") if kinds else ():
             texts, changed = masked(table[column], kinds)
-            place = table.schema.get_field_index(column)
-            table = table.set_column(place, table.schema.field(column), texts)
+            index = table.schema.get_field_index(column)
+            table = table.set_column(index, table.schema.field(column), texts)
             counts.masked = Counter(counts.masked) + Counter({column: changed})
         if MESSAGES.name in self._schema.names:
             table, changed = written(table, self._mixture.thinking, kinds)
@@ -208,9 +208,9 @@ def is_empty(texts: pa.ChunkedArray) -> Mask:
 def has_flag(flags: pa.ChunkedArray, flag: str) -> Mask:
     """Mask of the rows whose `flags` contain `flag`."""
     rows = np.asarray(pc.list_parent_indices(flags))
-    found = np.zeros(len(flags), np.bool_)
-    found[rows[np.asarray(pc.equal(pc.list_flatten(flags), flag))]] = True
-    return found
+    mask = np.zeros(len(flags), np.bool_)
+    mask[rows[np.asarray(pc.equal(pc.list_flatten(flags), flag))]] = True
+    return mask
 
 
 def _count(counter: Counter[str], values: pa.ChunkedArray) -> None:

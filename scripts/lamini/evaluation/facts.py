@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 from lamini.evaluation.results import EvaluationResult
 
-Facts = dict[str, str]
+Conditions = dict[str, str]
+"""Value of each measurement condition, by its name."""
 
 
-def measured_facts(result: EvaluationResult) -> Facts:
+def conditions_of(result: EvaluationResult) -> Conditions:
     """Protocol, precision, numbers of examples and SHA-256 of the data of an evaluation result."""
     return {
         "protocol": result.protocol,
@@ -19,27 +20,27 @@ def measured_facts(result: EvaluationResult) -> Facts:
     }
 
 
-def published_facts(result: EvaluationResult) -> Facts:
+def published_conditions(result: EvaluationResult) -> Conditions:
     """Known measurement conditions of the published score of the same task."""
     return {"protocol": "paper", "examples": f"{result.examples_published:,}"}
 
 
-def differing(first: Facts, second: Facts) -> list[str]:
-    """Facts that are known for both and differ, for example `precision fp32 against bf16`."""
+def differing(first: Conditions, second: Conditions) -> list[str]:
+    """Conditions that are known for both and differ, for example `precision fp32 against bf16`."""
     return [
         f"{name} {first[name]} against {second[name]}" for name in differing_names(first, second)
     ]
 
 
-def differing_names(first: Facts, second: Facts) -> list[str]:
-    """Names of the facts that differ, for example `precision`."""
+def differing_names(first: Conditions, second: Conditions) -> list[str]:
+    """Names of the conditions that differ, for example `precision`."""
     return [name for name in first if name in second and first[name] != second[name]]
 
 
-def usual_facts(results: Iterable[EvaluationResult]) -> Facts:
+def usual_conditions(results: Iterable[EvaluationResult]) -> Conditions:
     """Most frequent combination of measurement conditions among some results."""
-    found = Counter(tuple(measured_facts(result).items()) for result in results)
-    return dict(found.most_common(1)[0][0])
+    counts = Counter(tuple(conditions_of(result).items()) for result in results)
+    return dict(counts.most_common(1)[0][0])
 
 
 def same_examples(first: EvaluationResult, second: EvaluationResult) -> bool:

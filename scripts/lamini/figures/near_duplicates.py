@@ -35,8 +35,8 @@ def draw_near_duplicates(
     for order, (source, total) in enumerate(totals.items()):
         of_source = similar.filter(pl.col("instruction_source") == source)
         own = (similar if source == params.mixture else of_source)["similarity"].to_numpy()
-        found = [int((own >= threshold - _ROUNDING).sum()) for threshold in thresholds]
-        shares = [100 * count / total for count in found]
+        numbers = [int((own >= threshold - _ROUNDING).sum()) for threshold in thresholds]
+        shares = [100 * count / total for count in numbers]
         axis.plot(
             thresholds,
             shares,
@@ -49,7 +49,7 @@ def draw_near_duplicates(
         )
         data += [
             [source, threshold, count, share]
-            for threshold, count, share in zip(thresholds, found, shares, strict=True)
+            for threshold, count, share in zip(thresholds, numbers, shares, strict=True)
         ]
     axis.set(
         xlabel="Jaccard similarity to the original, at least",

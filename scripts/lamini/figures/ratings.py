@@ -102,7 +102,7 @@ def _sorted(bars: Bars) -> Bars:
 
 
 def _order(counts: Counter[str]) -> tuple[float, ...]:
-    """Key of a model's place: the negative shares of A, of A and B, and of A to C."""
+    """Key of a model's rank: the negative shares of A, of A and B, and of A to C."""
     total = max(counts.total(), 1)
     return tuple(-sum(counts[level] for level in LEVELS[: n + 1]) / total for n in range(3))
 
@@ -119,11 +119,11 @@ def _write_ranks(
     """Write the ranks of this run and the published ones, left of a panel: "2 → 5"."""
     style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": SMALL_TYPE}
     style["transform"] = axis.get_yaxis_transform()
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if name in ours:
             equal = ours[name] == published[name]
             text = f"{ours[name]} → {published[name]}"
-            axis.text(-0.03, place, text, color="#777777" if equal else "black", **style)
+            axis.text(-0.03, position, text, color="#777777" if equal else "black", **style)
     if ours:
         axis.text(-0.03, -1, "rank", color="#777777", **style)
 

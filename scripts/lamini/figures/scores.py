@@ -12,11 +12,11 @@ from matplotlib.ticker import FuncFormatter
 from lamini.catalogue.params.common import ScoredModel
 from lamini.catalogue.params.evaluation import FigureOfScoresParams
 from lamini.evaluation.facts import (
-    Facts,
+    Conditions,
+    conditions_of,
     differing_names,
-    measured_facts,
-    published_facts,
-    usual_facts,
+    published_conditions,
+    usual_conditions,
 )
 from lamini.figures.style import COLOURS, COLUMN_WIDTH, MARKERS, SMALL_TYPE, Drawing, subplots
 from lamini.tables.evaluation_tables import Scores, average, read_scores
@@ -45,7 +45,7 @@ class ScoreRow(TypedDict):
     drawn: str
     """`dot`, `base`, `line` or empty, see `draw_scores`."""
     unlike: str
-    """Facts in which the measurement differs from the others, with commas."""
+    """Conditions in which the measurement differs from the others, with commas."""
 
 
 def draw_scores(published: Path, evals: list[Path], params: FigureOfScoresParams) -> Drawing:
@@ -112,7 +112,7 @@ def _ours(paths: Any, params: FigureOfScoresParams) -> list[ScoreRow]:
     results = read_scores([paths] if isinstance(paths, str) else paths)
     drawn = {model.key: _drawn(model, params) for model in params.models}
     usual = {
-        task: usual_facts(
+        task: usual_conditions(
             results[model.key][task] for model in params.models if drawn[model.key] != "base"
         )
         for task in params.tasks
@@ -143,15 +143,15 @@ def _drawn(model: ScoredModel, params: FigureOfScoresParams) -> str:
     return "line" if model.key in params.reference_lines else "base"
 
 
-def _unlike(scores: Scores, usual: dict[str, Facts]) -> list[str]:
-    """Facts in which a model's measurement differs from the other models' or the published."""
-    found = {
+def _unlike(scores: Scores, usual: dict[str, Conditions]) -> list[str]:
+    """Conditions in which a model's measurement differs from the other models' or the published."""
+    names = {
         name
-        for task, facts in usual.items()
-        for reference in (facts, published_facts(scores[task]))
-        for name in differing_names(reference, measured_facts(scores[task]))
+        for task, conditions in usual.items()
+        for reference in (conditions, published_conditions(scores[task]))
+        for name in differing_names(reference, conditions_of(scores[task]))
     }
-    return sorted(found)
+    return sorted(names)
 
 
 def _average(row: ScoreRow) -> float:
@@ -191,7 +191,7 @@ def _points(axis: Axes, rows: list[ScoreRow]) -> list[Line2D]:
 
 def _keys(rows: list[ScoreRow]) -> list[Line2D]:
     """Entries of the legend for filled, hollow and small marks, dashed and level lines."""
-    found = {
+    shown = {
         "this run": any(row["score"] == "ours" for row in rows),
         "published": any(row["score"] == "published" for row in rows),
         "base model": any(row["drawn"] == "base" for row in rows),
@@ -207,7 +207,7 @@ def _keys(rows: list[ScoreRow]) -> list[Line2D]:
     }
     return [
         Line2D([], [], color=_GREY, linewidth=1.0, label=label, **looks[label])
-        for label, there in found.items()
+        for label, there in shown.items()
         if there
     ]
 
@@ -223,13 +223,13 @@ def _lines(axis: Axes, rows: list[ScoreRow]) -> None:
         grey = _GREY if row["score"] == "ours" else _LIGHT_GREY
         axis.axhline(_average(row), color=grey, linewidth=0.8, linestyle=_LEVEL, zorder=1)
         labels.setdefault(row["model"], []).append(row)
-    means = [sum(map(_average, found)) / len(found) for found in labels.values()]
-    places = spread(means, _text_height(axis))
-    for (model, found), place in zip(labels.items(), places, strict=True):
+    means = [sum(map(_average, of_model)) / len(of_model) for of_model in labels.values()]
+    positions = spread(means, _text_height(axis))
+    for (model, of_model), position in zip(labels.items(), positions, strict=True):
         axis.text(
             0.01,
-            place,
-            model + _mark(found),
+            position,
+            model + _mark(of_model),
             fontsize=SMALL_TYPE,
             color=_GREY,
             va="center",
@@ -259,11 +259,11 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
         ):
             last = groups.pop()
             groups[-1] += last
-    places = [0.0] * len(values)
+    positions = [0.0] * len(values)
     for group in groups:
         for rank, number in enumerate(group):
-            places[number] = _start(group, values, gap) + rank * gap
-    return places
+            positions[number] = _start(group, values, gap) + rank * gap
+    return positions
 
 
 def _start(group: Sequence[int], values: Sequence[float], gap: float) -> float:
@@ -275,11 +275,11 @@ def size_ticks(low: float, high: float) -> list[float]:
     """Round numbers of parameters between two, as many as there is room for."""
     powers = [10.0**power for power in range(4, 14)]
     for steps in ((1, 2, 5), (1, 3), (1,)):
-        found = [step * power for power in powers for step in steps]
-        found = [size for size in found if low <= size <= high]
-        if len(found) <= _MOST_TICKS:
+        ticks = [step * power for power in powers for step in steps]
+        ticks = [size for size in ticks if low <= size <= high]
+        if len(ticks) <= _MOST_TICKS:
             break
-    return found
+    return ticks
 
 
 def _size(parameters: float) -> str:

@@ -23,7 +23,7 @@ def draw_sweep(fitted: Path, params: SweepFigureParams) -> Drawing:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures, and the measure.
     """
-    facts = SweepFacts.read(fitted)
+    sweep = SweepFacts.read(fitted)
     students = list(params.students)
     columns = min(3, len(students))
     lines = math.ceil(len(students) / columns)
@@ -38,12 +38,12 @@ def draw_sweep(fitted: Path, params: SweepFigureParams) -> Drawing:
     )
     data: list[list[Any]] = []
     for axis, student in zip(axes.flat, students, strict=False):
-        mixtures = dict.fromkeys(t.mixture for t in facts.trained if t.student == student)
+        mixtures = dict.fromkeys(t.mixture for t in sweep.trained if t.student == student)
         for number, mixture in enumerate(mixtures):
-            data += _draw_one(axis, facts, params, (student, mixture), number)
+            data += _draw_one(axis, sweep, params, (student, mixture), number)
         axis.set(title=params.students[student], xscale="log")
     # One tick of each size, whose pairs may differ a little between tokenizers.
-    sizes = sorted({t.samples: t.pairs for t in facts.trained}.values())
+    sizes = sorted({t.samples: t.pairs for t in sweep.trained}.values())
     ticks = sizes[:: math.ceil(len(sizes) / _MOST_TICKS)]
     axes[0, 0].set_xticks(ticks, map(short_count, ticks))  # of all panels, which share the axis
     axes[0, 0].set_xticks([], minor=True)
@@ -52,22 +52,22 @@ def draw_sweep(fitted: Path, params: SweepFigureParams) -> Drawing:
     shown = axes.flat[: len(students)]
     for axis in axes.flat[len(students) :]:
         axis.set_visible(False)
-    for place in range(columns):
-        lowest = max(line for line in range(lines) if line * columns + place < len(students))
-        axes[lowest, place].set_xlabel("training pairs")
-        axes[lowest, place].xaxis.set_tick_params(labelbottom=True)
+    for column in range(columns):
+        lowest = max(line for line in range(lines) if line * columns + column < len(students))
+        axes[lowest, column].set_xlabel("training pairs")
+        axes[lowest, column].xaxis.set_tick_params(labelbottom=True)
     _legend(figure, shown)
     return Drawing(figure, _COLUMNS, data)
 
 
 def _draw_one(
-    axis: Any, facts: SweepFacts, params: SweepFigureParams, group: tuple[str, str], number: int
+    axis: Any, sweep: SweepFacts, params: SweepFigureParams, group: tuple[str, str], number: int
 ) -> list[list[Any]]:
     """Draw one student on one mixture; returns the rows of the data."""
     colour = COLOURS[number % len(COLOURS)]
     trained = [
         (t, value)
-        for t in facts.trained
+        for t in sweep.trained
         if (t.student, t.mixture) == group and (value := getattr(t, params.measure)) is not None
     ]
     axis.plot(
@@ -84,7 +84,7 @@ def _draw_one(
     rows = [
         [*group, "training", t.samples, t.seed, t.pairs, value, None, None] for t, value in trained
     ]
-    for law in facts.laws:
+    for law in sweep.laws:
         if ((law.student, law.mixture), law.measure) == (group, params.measure):
             rows += _draw_law(axis, law, number)
     return rows
@@ -122,13 +122,13 @@ def _draw_law(axis: Any, law: LawFacts, number: int) -> list[list[Any]]:
 
 def _legend(figure: Any, axes: Iterable[Any]) -> None:
     """One legend above all panels, with each label once."""
-    found = {
+    handles = {
         label: handle
         for axis in axes
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    seeds = {label: handle for label, handle in found.items() if label not in _LABELS}
-    ordered = seeds | {label: found[label] for label in _LABELS if label in found}
+    seeds = {label: handle for label, handle in handles.items() if label not in _LABELS}
+    ordered = seeds | {label: handles[label] for label in _LABELS if label in handles}
     figure.legend(
         ordered.values(),
         ordered.keys(),

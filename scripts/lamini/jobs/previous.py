@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamini.files import FileFacts, copy_file, damage_of, read_json, sha256_file, stable_hash
+from lamini.files import FileEntry, copy_file, damage_of, read_json, sha256_file, stable_hash
 from lamini.jobs.code import code_digest
 from lamini.jobs.provenance import provenance_path, read_record
 from lamini.jobs.settings import comparable_settings
@@ -147,7 +147,7 @@ def _is_whole(output: Path) -> bool:
         return False
 
 
-def _undeclared(folder: Path, files: Mapping[str, FileFacts]) -> dict[str, FileFacts]:
+def _undeclared(folder: Path, files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
     return {name: file for name, file in files.items() if not _previous(folder / name).is_file()}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
-from lamini.evaluation.facts import differing, measured_facts
+from lamini.evaluation.facts import conditions_of, differing
 from lamini.evaluation.results import EvaluationResult
 from lamini.exports.results import ExportCheck
 from lamini.paths import EVALUATION, within
@@ -152,7 +152,7 @@ def _interval(result: EvaluationResult) -> str:
 
 def _initial_score(before: EvaluationResult, result: EvaluationResult) -> str:
     """Score of the initialization, with the conditions that differ from the student's score."""
-    unlike = differing(measured_facts(before), measured_facts(result))
+    unlike = differing(conditions_of(before), conditions_of(result))
     return f"{before.score:.1f}" + (f" (≠ {'; '.join(unlike)})" if unlike else "")
 
 

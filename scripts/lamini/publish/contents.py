@@ -77,8 +77,8 @@ def model_repository(results: Path, config: Config, model: str, repo_id: str) ->
     if not manifest.is_file():
         raise LaminiError(f"{folder}: missing; run `snakemake {manifest}`")
     listed: Mapping[str, Any] = read_json(manifest)["files"]
-    for name, facts in listed.items():
-        _check(folder / name, facts["sha256"], manifest)
+    for name, entry in listed.items():
+        _check(folder / name, entry["sha256"], manifest)
     files = {name: folder / name for name in sorted(listed) if name != CARD}
     # The student may have been renamed since its training.
     title = f"# {config.models[model].name}"
@@ -109,17 +109,17 @@ def _exports(results: Path, model: str) -> tuple[list[ExportCheck], dict[str, Pa
     Raises:
         LaminiError: if a file differs from its check or its manifest.
     """
-    found = paths.within(results, paths.EXPORT_CHECK, model=model, type="*")
-    checks = [ExportCheck.read(path) for path in found.parent.glob(found.name)]
+    pattern = paths.within(results, paths.EXPORT_CHECK, model=model, type="*")
+    checks = [ExportCheck.read(path) for path in pattern.parent.glob(pattern.name)]
     checks.sort(key=lambda check: (-check.bytes, check.type))
     files: dict[str, Path] = {}
     for check in checks:
-        path = found.parent / check.file
-        _check(path, check.sha256, found.with_name(f"{check.type}.json"))
+        path = pattern.parent / check.file
+        _check(path, check.sha256, pattern.with_name(f"{check.type}.json"))
         files[check.file] = path
         if path.suffix != ".gguf":  # the manifest of a folder
-            for name, facts in read_json(path)["files"].items():
-                _check(path.parent / name, facts["sha256"], path)
+            for name, entry in read_json(path)["files"].items():
+                _check(path.parent / name, entry["sha256"], path)
                 files[f"{path.parent.name}/{name}"] = path.parent / name
     return checks, files
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamini.errors import LaminiError
 from lamini.evaluation.comparison import holm
-from lamini.evaluation.facts import differing, measured_facts, same_examples
+from lamini.evaluation.facts import conditions_of, differing, same_examples
 from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.files import listed
 from lamini.paths import EVALUATION
@@ -222,7 +222,7 @@ def _compare(
     models: dict[Group, Mapping[str, EvaluationResult]],
 ) -> Compared:
     both = [(models[first][task], models[second][task]) for task in models[first]]
-    facts = [fact for a, b in both for fact in differing(measured_facts(b), measured_facts(a))]
+    facts = [fact for a, b in both for fact in differing(conditions_of(b), conditions_of(a))]
     mean = None
     if all(same_examples(a, b) for a, b in both):
         differences = {

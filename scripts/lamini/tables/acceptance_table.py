@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamini.catalogue.params.evaluation import AcceptanceParams
-from lamini.evaluation.facts import differing, measured_facts, published_facts
+from lamini.evaluation.facts import conditions_of, differing, published_conditions
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
 from lamini.tables.row_records import eval_files
@@ -76,7 +76,7 @@ def judge_scores(
         for task, title in params.tasks.items():
             result = results[model.key][task]
             score = theirs.get((model.name, title))
-            wanted = published_facts(result) | {"precision": PRECISION}
+            wanted = published_conditions(result) | {"precision": PRECISION}
             yield Judgement(
                 model=model.name,
                 task=title,
@@ -85,7 +85,7 @@ def judge_scores(
                 ours=result.score,
                 theirs=None if score is None else float(score),
                 examples=result.examples,
-                unlike=differing(wanted, measured_facts(result)),
+                unlike=differing(wanted, conditions_of(result)),
             )
 
 

@@ -68,7 +68,7 @@ def with_seeds(
 
     def is_measured(run: tuple[str, str]) -> bool:
         return all(
-            (found := results.get(key, {}).get(task)) and same_examples(own[task], found)
+            (result := results.get(key, {}).get(task)) and same_examples(own[task], result)
             for key in run
             for task in tasks
         )

@@ -46,13 +46,13 @@ def clean_scores_table(
         means: list[list[float | None]] = []
         for task, title in params.tasks.items():
             both = [results[model.key][task] for model in (pair.student, pair.baseline)]
-            found = _usable(searched.get(task), both)
-            scores = [score for result in both for score in _scores(result, found)]
+            sharing = _usable(searched.get(task), both)
+            scores = [score for result in both for score in _scores(result, sharing)]
             means.append(scores)
-            if found is None or found:
-                shown = [Cell(both[0].examples, ours=True), _count(found)]
-                cells = _score_cells(scores, _compared(results, pair, task, found, keep=False))
-                alone = _compared(results, pair, task, found, keep=True)
+            if sharing is None or sharing:
+                shown = [Cell(both[0].examples, ours=True), _count(sharing)]
+                cells = _score_cells(scores, _compared(results, pair, task, sharing, keep=False))
+                alone = _compared(results, pair, task, sharing, keep=True)
                 last = Cell(alone.difference if alone else None, ours=True, digits=1, signed=True)
                 rows.append([*names, text_cell(title), *shown, *cells, last])
                 row_files.append(eval_files(pair_models(pair), [task]))
@@ -123,5 +123,5 @@ def _score_cells(scores: Sequence[float | None], compared: Comparison | None) ->
     return [*shown, text_cell(signed_interval(compared.interval) if compared else None)]
 
 
-def _count(found: frozenset[int] | None) -> Cell:
-    return Cell(None if found is None else len(found), ours=True)
+def _count(sharing: frozenset[int] | None) -> Cell:
+    return Cell(None if sharing is None else len(sharing), ours=True)

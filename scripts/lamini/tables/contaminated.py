@@ -36,11 +36,11 @@ def searched_examples(
         mixture: mixture whose pairs were searched.
         words: minimum length of a shared run.
     """
-    found = pl.read_parquet(examples).filter(pl.col("words") >= words)
+    sharing = pl.read_parquet(examples).filter(pl.col("words") >= words)
     return {
         row["task"]: Searched(
             int(row["examples"]),
-            frozenset(found.filter(pl.col("task") == row["task"])["example"]),
+            frozenset(sharing.filter(pl.col("task") == row["task"])["example"]),
         )
         for row in read_csv(contamination)
         if row["instruction_source"] == mixture

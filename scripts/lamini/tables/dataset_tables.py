@@ -130,7 +130,7 @@ def _closest(distances: dict[str, list[float]], errors: Sequence[Sequence[float 
 def with_margin(row: dict[str, str], text: str, value: str) -> list[Cell]:
     """A mean over texts, and half the width of its 95 % confidence interval, if there is one."""
     values = (number(row[f"{text}_{column}"]) for column in (value, "margin"))
-    return [Cell(found, ours=True, digits=2) for found in values]
+    return [Cell(measure, ours=True, digits=2) for measure in values]
 
 
 def published_key(row: dict[str, str], params: SourceParams) -> str:
@@ -139,8 +139,8 @@ def published_key(row: dict[str, str], params: SourceParams) -> str:
 
 
 def _published_count(millions: str | None) -> Cell:
-    found = number(millions)
-    return Cell(None if found is None else round(found * 1e6))
+    count = number(millions)
+    return Cell(None if count is None else round(count * 1e6))
 
 
 INTERVALS = "±: half the 95 % interval in which the mean of as many other texts, drawn alike, lies."

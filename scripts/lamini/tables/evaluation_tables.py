@@ -6,7 +6,13 @@ from pathlib import Path
 
 from lamini.catalogue.params.evaluation import ScoresParams, TasksParams
 from lamini.evaluation.bootstrap import Interval
-from lamini.evaluation.facts import Facts, differing, measured_facts, published_facts, usual_facts
+from lamini.evaluation.facts import (
+    Conditions,
+    conditions_of,
+    differing,
+    published_conditions,
+    usual_conditions,
+)
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.chance import one_seed_note
 from lamini.tables.footnotes import NOT_COMPARABLE, Footnotes
@@ -47,7 +53,7 @@ def scores_table(published: Path, params: ScoresParams, evals: Sequence[Path] = 
     sizes = {m["model"]: m["params"] for m in published_models(published)}
     ours = {model.name: model for model in params.models}
     usual = {
-        name: usual_facts(results[model.key][key] for model in ours.values())
+        name: usual_conditions(results[model.key][key] for model in ours.values())
         for key, name in params.tasks.items()
         if ours
     }
@@ -96,7 +102,7 @@ def _row(model: str, size: str, kind: str, values: list[float | None]) -> list[C
 
 
 def _our_row(
-    model: str, size: str, scores: Scores, usual: dict[str, Facts], footnotes: Footnotes
+    model: str, size: str, scores: Scores, usual: dict[str, Conditions], footnotes: Footnotes
 ) -> list[Cell]:
     """Our scores of one model and their average, with confidence intervals."""
     cells = [
@@ -105,7 +111,7 @@ def _our_row(
             ours=True,
             digits=1,
             suffix=footnotes.suffix(
-                f"{model}, {task}", differing(usual[task], measured_facts(result))
+                f"{model}, {task}", differing(usual[task], conditions_of(result))
             ),
             interval=result.interval,
         )
@@ -152,8 +158,8 @@ def _differences(
     """Our score minus the published one; ° if the published score is inside our interval."""
     cells = []
     for task, result in scores.items():
-        facts = differing(published_facts(result), measured_facts(result))
-        unlike = footnotes.suffix(f"{model}, {task}", facts) if task in theirs else ""
+        differences = differing(published_conditions(result), conditions_of(result))
+        unlike = footnotes.suffix(f"{model}, {task}", differences) if task in theirs else ""
         cells.append(_difference(result.score, theirs.get(task), result.interval, unlike))
     ours = list(scores.values())
     mean = average(result.score for result in ours)

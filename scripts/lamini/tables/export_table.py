@@ -14,7 +14,7 @@ def exports_table(checks: list[Path], params: ExportsParams) -> Table:
         checks: JSON files of the checks.
         params: names of students and of the task.
     """
-    found = [ExportCheck.read(path) for path in checks]
+    export_checks = [ExportCheck.read(path) for path in checks]
     rows = [
         [
             text_cell(params.models[check.model]),
@@ -26,17 +26,17 @@ def exports_table(checks: list[Path], params: ExportsParams) -> Table:
             Cell(check.score, ours=True, digits=1),
             Cell(check.change, ours=True, digits=1, signed=True),
         ]
-        for check in found
+        for check in export_checks
     ]
-    first = found[0]
-    shortened = sorted({check.model for check in found if check.shortened})
+    first = export_checks[0]
+    shortened = sorted({check.model for check in export_checks if check.shortened})
     notes = [
         f"Equal tokens (%): greedy tokens of the file that are those of the checkpoint, each after"
         f" the checkpoint's tokens before it, on {first.instructions:,} instructions. Equal"
         " answers, equal prompts: instructions with equal tokens only, and whose prompt the file's"
         " own tokenizer splits alike (–: the file has none).",
         f"Score: {first.metric} on {params.task}, and its change from the checkpoint's score.",
-        f"Run by {', '.join(sorted({check.program for check in found}))}.",
+        f"Run by {', '.join(sorted({check.program for check in export_checks}))}.",
     ]
     if shortened:
         names = ", ".join(params.models[model] for model in shortened)

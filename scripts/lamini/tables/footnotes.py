@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 NOT_COMPARABLE = "≠"
-_MAX_PLACES = 3
-"""Maximum number of places named in a note; the others are counted."""
+_MAX_NAMES = 3
+"""Maximum number of names in a note; the others are counted."""
 
 
 class Footnotes:
@@ -16,28 +16,30 @@ class Footnotes:
 
     def __init__(self, reference: str) -> None:
         self._reference = reference
-        self._places: dict[str, list[str]] = {}
+        self._cells: dict[str, list[str]] = {}
 
-    def suffix(self, place: str, facts: Sequence[str]) -> str:
-        """Footnote sign of a cell; empty if no fact differs.
+    def suffix(self, cell: str, differences: Sequence[str]) -> str:
+        """Footnote sign of a cell; empty without differences.
 
         Args:
-            place: name of the cell in the note.
-            facts: the differing facts, from `lamini.evaluation.facts.differing`; the value of the
-                reference comes first.
+            cell: name of the cell in the note.
+            differences: from `lamini.evaluation.facts.differing`; the value of the reference comes
+                first.
         """
-        for fact in facts:
-            self._places.setdefault(fact, []).append(place)
-        return NOT_COMPARABLE if facts else ""
+        for difference in differences:
+            self._cells.setdefault(difference, []).append(cell)
+        return NOT_COMPARABLE if differences else ""
 
     def notes(self) -> list[str]:
-        """One line per differing fact, with the places where it differs."""
+        """One line per difference, with the cells that have it."""
         start = f"{NOT_COMPARABLE} not measured as {self._reference}"
-        return [f"{start}: {fact} ({first_places(at)})." for fact, at in self._places.items()]
+        return [
+            f"{start}: {difference} ({first_names(at)})." for difference, at in self._cells.items()
+        ]
 
 
-def first_places(places: Sequence[str]) -> str:
-    """The first places, and the number of the others."""
-    distinct = list(dict.fromkeys(places))
-    more = len(distinct) - _MAX_PLACES
-    return "; ".join([*distinct[:_MAX_PLACES], *([f"{more} more"] if more > 0 else [])])
+def first_names(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    distinct = list(dict.fromkeys(names))
+    more = len(distinct) - _MAX_NAMES
+    return "; ".join([*distinct[:_MAX_NAMES], *([f"{more} more"] if more > 0 else [])])

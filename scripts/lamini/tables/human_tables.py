@@ -51,8 +51,8 @@ def disagreement_table(ratings: Path, rated: Path, params: DisagreementParams) -
     items = {item["item"]: item for item in read_jsonl(rated)}
     rows, row_files, instruction = [], list[list[str]](), "no ratings yet"
     for subject in params.students + params.references:
-        found = groups[best].get(subject, []) if best is not None else []
-        for row in found[:1]:
+        of_subject = groups[best].get(subject, []) if best is not None else []
+        for row in of_subject[:1]:
             item = items[row["item"]]
             instruction = item["instruction"]
             row_files.append([pattern.format(model=subject) for pattern in ANSWER_FILES])
@@ -60,7 +60,7 @@ def disagreement_table(ratings: Path, rated: Path, params: DisagreementParams) -
                 [
                     text_cell(params.names[subject]),
                     text_cell(_shorten(item["text"])),
-                    text_cell("/".join(sorted(r["rating"] for r in found))),
+                    text_cell("/".join(sorted(r["rating"] for r in of_subject))),
                 ]
             )
     return Table(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.evaluation import ImprovementParams
 from lamini.evaluation.comparison import LEVEL, Comparison, holm
-from lamini.evaluation.facts import differing, measured_facts
+from lamini.evaluation.facts import conditions_of, differing
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import read_scores
@@ -29,8 +29,8 @@ def improvement_table(evals: list[Path], contamination: Path, params: Improvemen
     for pair in params.pairs:
         for task, title in params.tasks.items():
             before, after = (results[m.key][task] for m in (pair.baseline, pair.student))
-            facts = differing(measured_facts(before), measured_facts(after))
-            mark = footnotes.suffix(f"{pair.student.name}, {title}", facts)
+            differences = differing(conditions_of(before), conditions_of(after))
+            mark = footnotes.suffix(f"{pair.student.name}, {title}", differences)
             compared = compare_pair(results, pair, task, derive_seed("improvement", task))
             measured.append((pair, task, title, before, after, compared, mark))
     tested = [compared.p_value for *_, compared, _ in measured if compared]
@@ -97,9 +97,7 @@ def _contaminated(path: Path, params: ImprovementParams) -> dict[str, float | No
     shares: dict[str, float | None] = {}
     for row in read_csv(path):
         if row["instruction_source"] == params.mixture:
-            found, of = (
-                number(row[f"examples_{params.words}"]),
-                number(row["comparable_examples"]),
-            )
-            shares[row["task"]] = 100 * found / of if of and found is not None else None
+            shared = number(row[f"examples_{params.words}"])
+            of = number(row["comparable_examples"])
+            shares[row["task"]] = 100 * shared / of if of and shared is not None else None
     return shares

@@ -70,7 +70,7 @@ _SPECIAL = re.compile(
 """Names of the paper's sets, such as D̂_P3 and X_SI, and code."""
 _LIGATURES = re.compile(r"(?<=([-',]))(?=\1)")
 _LONG = re.compile(r"(?<=\S{24})(?=\S)")
-"""Places in long words, such as addresses, where a line may end."""
+"""Positions in long words, such as addresses, where a line may end."""
 _WIDE, _NARROW = frozenset("mwMWQOGDNHUA%@&—…"), frozenset("iljtfrI.,:;'!|()[] ‘’-")
 
 
@@ -194,9 +194,9 @@ class _Floats:
     def lines(self) -> Iterator[str]:
         """Lines of all floats."""
         parts = list(self._parts())
-        place = "table*" if self.wide else "table"
+        environment = "table*" if self.wide else "table"
         for number, rows in enumerate(parts):
-            yield f"\\begin{{{place}}}"
+            yield f"\\begin{{{environment}}}"
             yield "\\centering"
             if number:
                 yield "\\addtocounter{table}{-1}"
@@ -211,7 +211,7 @@ class _Floats:
             if number == len(parts) - 1:
                 for note in self.table.all_notes():
                     yield f"\\parbox{{\\linewidth}}{{\\raggedright {latex(note)}}}\\par\\smallskip"
-            yield f"\\end{{{place}}}"
+            yield f"\\end{{{environment}}}"
 
     def _fit(self) -> list[list[_TypesetColumn]]:
         """Choose the widths; returns the columns of each tabular."""

@@ -57,23 +57,23 @@ def training_table(manifests: list[Path], params: TrainingParams) -> Table:
     """
     rows, notes = [], list[str]()
     for student, path in zip(params.students, manifests, strict=True):
-        facts = TrainingFacts.read(path)
-        notes += _recipe_notes(student.name, facts)
-        left_out = sum(facts.pairs_left_out.values())
+        training = TrainingFacts.read(path)
+        notes += _recipe_notes(student.name, training)
+        left_out = sum(training.pairs_left_out.values())
         rows.append(
             [
                 text_cell(student.name),
-                Cell(facts.steps, ours=True),
-                Cell(facts.pairs_used, ours=True),
+                Cell(training.steps, ours=True),
+                Cell(training.pairs_used, ours=True),
                 Cell(left_out, ours=True),
-                Cell(facts.tokens, ours=True),
+                Cell(training.tokens, ours=True),
                 *(
                     Cell(loss, ours=True, digits=3)
                     for loss in (
-                        facts.loss_first,
-                        facts.loss_last,
-                        facts.held_out_before,
-                        facts.held_out_after,
+                        training.loss_first,
+                        training.loss_last,
+                        training.held_out_before,
+                        training.held_out_after,
                     )
                 ),
             ]
@@ -100,15 +100,15 @@ def training_table(manifests: list[Path], params: TrainingParams) -> Table:
     )
 
 
-def _recipe_notes(student: str, facts: TrainingFacts) -> Iterator[str]:
+def _recipe_notes(student: str, training: TrainingFacts) -> Iterator[str]:
     """Sentences on adapter, kept epoch and early stop; none with the default recipe."""
-    if facts.adapter is not None:
-        trained, frozen = facts.adapter.parameters_trained, facts.adapter.parameters_frozen
+    if training.adapter is not None:
+        trained, frozen = training.adapter.parameters_trained, training.adapter.parameters_frozen
         yield f"{student}: a LoRA adapter of {trained:,} parameters; {frozen:,} are not trained."
-    if facts.kept_epoch is not None:
-        yield f"{student}: weights of epoch {facts.kept_epoch:g}, with the lowest held-out loss."
-    if facts.stopped_early:
+    if training.kept_epoch is not None:
+        yield f"{student}: weights of epoch {training.kept_epoch:g}, with the lowest held-out loss."
+    if training.stopped_early:
         yield (
-            f"{student}: stopped after {facts.steps:,} of {facts.steps_planned:,} steps, because"
-            " the held-out loss did not fall any more."
+            f"{student}: stopped after {training.steps:,} of {training.steps_planned:,} steps,"
+            " because the held-out loss did not fall any more."
         )

@@ -205,15 +205,15 @@ def _read(summaries: list[Path]) -> list[RatingSummary]:
     return [RatingSummary.read(path) for path in summaries]
 
 
-def _agreement(study: str, between: str, texts: int, found: Agreement) -> list[Cell]:
+def _agreement(study: str, between: str, texts: int, agreement: Agreement) -> list[Cell]:
     return [
         text_cell(study),
         text_cell(between),
         _number(texts),
-        _number(100 * found.equal, 1),
-        _number(100 * found.within_one_level, 1),
-        _number(found.krippendorff_alpha_ordinal, 3),
-        _number(found.kappa_quadratic, 3),
+        _number(100 * agreement.equal, 1),
+        _number(100 * agreement.within_one_level, 1),
+        _number(agreement.krippendorff_alpha_ordinal, 3),
+        _number(agreement.kappa_quadratic, 3),
     ]
 
 
@@ -226,13 +226,13 @@ def _partial(summaries: list[RatingSummary]) -> list[str]:
     ]
 
 
-def _estimate(found: Estimate, digits: int, *, times: int = 1, bold: bool = False) -> list[Cell]:
+def _estimate(estimate: Estimate, digits: int, *, times: int = 1, bold: bool = False) -> list[Cell]:
     """An estimate and the ends of its interval, multiplied by `times`."""
-    estimate, *ends = (
+    value, *ends = (
         None if number is None else times * number
-        for number in (found.estimate, found.low, found.high)
+        for number in (estimate.estimate, estimate.low, estimate.high)
     )
-    cell = Cell(estimate, ours=True, digits=digits, bold=bold)
+    cell = Cell(value, ours=True, digits=digits, bold=bold)
     return [cell, *(_number(end, digits) for end in ends)]
 
 

@@ -16,7 +16,7 @@ from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params.evaluation import ReproducedImprovementParams, ReproductionParams
 from lamini.evaluation.bootstrap import Interval
 from lamini.evaluation.comparison import Comparison
-from lamini.evaluation.facts import differing, measured_facts, published_facts
+from lamini.evaluation.facts import conditions_of, differing, published_conditions
 from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair
@@ -131,8 +131,8 @@ def reproduction_table(
                 result = results[model.key][task]
                 if title in paper.scores[model.name]:
                     _count_score(counts, paper, model.name, title, result)
-                    facts = differing(published_facts(result), measured_facts(result))
-                    mark = footnotes.suffix(f"{model.name}, {title}", facts)
+                    differences = differing(published_conditions(result), conditions_of(result))
+                    mark = footnotes.suffix(f"{model.name}, {title}", differences)
                     marked[group] = marked.get(group) or mark
     judged = params.another_teacher is None
     ordered = sorted(groups, key=lambda group: (group[0] == ALL, group[1] != "student"))
@@ -237,12 +237,12 @@ def reproduced_improvement_table(
             compared = compare_pair(results, pair, task, derive_seed("improvement", task))
             if compared is not None:
                 _count_improvement(counts, paper, student.name, title, compared)
-            facts = [
-                fact
+            differences = [
+                difference
                 for result in (before, after)
-                for fact in differing(published_facts(result), measured_facts(result))
-            ] + differing(measured_facts(before), measured_facts(after))
-            mark = footnotes.suffix(f"{student.name}, {title}", facts)
+                for difference in differing(published_conditions(result), conditions_of(result))
+            ] + differing(conditions_of(before), conditions_of(after))
+            mark = footnotes.suffix(f"{student.name}, {title}", differences)
             row_files.append(eval_files(pair_models(pair), [task]))
             rows.append(
                 [

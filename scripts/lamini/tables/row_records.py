@@ -32,7 +32,7 @@ from lamini.paths import (
     STUDY_ANSWERS,
     VERDICTS,
 )
-from lamini.tables.footnotes import first_places
+from lamini.tables.footnotes import first_names
 from lamini.tables.table import Table
 
 MARK = "‡"
@@ -48,13 +48,13 @@ SHARDS = {
 }
 """Files of all shards of a source, by stage."""
 
-FactValues = frozenset[str]
+Digests = frozenset[str]
 """Digests of code or of prompts; several if a row was made from several jobs of one rule."""
 
 
 @dataclass(frozen=True)
-class Fact:
-    """What is compared between rows."""
+class Component:
+    """Code or prompts, whose versions are compared between rows."""
 
     kind: str
     """`code` or `prompts`."""
@@ -64,7 +64,7 @@ class Fact:
     """Settings that rows must share to be compared."""
 
 
-ValuesByFact = dict[Fact, set[str]]
+Versions = dict[Component, set[str]]
 
 
 def eval_files(models: Iterable[str], tasks: Iterable[str]) -> list[str]:
@@ -142,7 +142,7 @@ def mark_rows(table: Table, inputs: Iterable[Files]) -> Table:
         str(path) for files in inputs for path in ([files] if isinstance(files, Path) else files)
     ]
     made = _Makings(paths, read_records(paths))
-    rows = [made.facts(files) for files in table.row_files]
+    rows = [made.versions(files) for files in table.row_files]
     if not any(rows):
         return table
     usual = _usual(row for row in rows if row)
@@ -152,23 +152,23 @@ def mark_rows(table: Table, inputs: Iterable[Files]) -> Table:
     return replace(
         table,
         rows=[
-            [replace(row[0], suffix=row[0].suffix + MARK), *row[1:]] if facts else row
-            for row, facts in zip(table.rows, differing, strict=True)
+            [replace(row[0], suffix=row[0].suffix + MARK), *row[1:]] if differences else row
+            for row, differences in zip(table.rows, differing, strict=True)
         ],
         notes=[*table.notes, *_notes(table, differing)],
-        row_marks=["; ".join(facts) for facts in differing],
+        row_marks=["; ".join(differences) for differences in differing],
     )
 
 
-def _usual(rows: Iterable[ValuesByFact]) -> dict[Fact, FactValues]:
-    """Most frequent values of each fact; of equally frequent ones the fewest, then the first."""
-    found: dict[Fact, Counter[FactValues]] = defaultdict(Counter)
+def _usual(rows: Iterable[Versions]) -> dict[Component, Digests]:
+    """Most frequent digests of each component; of equally frequent ones the fewest, else first."""
+    counts: dict[Component, Counter[Digests]] = defaultdict(Counter)
     for row in rows:
-        for fact, values in row.items():
-            found[fact][frozenset(values)] += 1
+        for component, digests in row.items():
+            counts[component][frozenset(digests)] += 1
     return {
-        fact: max(counts.items(), key=lambda item: (item[1], -len(item[0])))[0]
-        for fact, counts in found.items()
+        component: max(of_component.items(), key=lambda item: (item[1], -len(item[0])))[0]
+        for component, of_component in counts.items()
     }
 
 
@@ -180,12 +180,12 @@ class _Makings:
     """The table's."""
     records: dict[str, ArtifactRecord]
     """Of the inputs and of all files that they were made from."""
-    _of_file: dict[str, ValuesByFact] = field(default_factory=dict)
-    _up_to: dict[str, ValuesByFact] = field(default_factory=dict)
+    _of_file: dict[str, Versions] = field(default_factory=dict)
+    _up_to: dict[str, Versions] = field(default_factory=dict)
     _commits: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def facts(self, files: Iterable[str]) -> ValuesByFact | None:
-        """Code and prompts behind the files of a row.
+    def versions(self, files: Iterable[str]) -> Versions | None:
+        """Versions of the code and of the prompts behind the files of a row.
 
         Returns:
             Empty if a file of the row has no record; None if the table has none of the files.
@@ -193,22 +193,23 @@ class _Makings:
         paths = [path for pattern in files for path in self._matching(pattern)]
         if not paths:
             return None
-        found: ValuesByFact = defaultdict(set)
+        versions: Versions = defaultdict(set)
         for path in paths:
             if path not in self.records:
                 return {}
-            for fact, values in self._facts_of(path).items():
-                found[fact] |= values
-        return found
+            for component, digests in self._versions_of(path).items():
+                versions[component] |= digests
+        return versions
 
-    def differing(self, row: ValuesByFact, usual: Mapping[Fact, FactValues]) -> Iterator[str]:
+    def differing(self, row: Versions, usual: Mapping[Component, Digests]) -> Iterator[str]:
         """What differs from the usual, for a row that has files."""
         if not row:
             yield NO_RECORD
-        for fact, values in sorted(row.items(), key=lambda item: (item[0].kind, item[0].of)):
-            if values != usual[fact]:
-                here, most = (self._named(fact, which) for which in (values, usual[fact]))
-                yield f"other {fact.kind}: {fact.of} {here}, most rows {most}"
+        for component, digests in sorted(row.items(), key=lambda item: (item[0].kind, item[0].of)):
+            if digests != usual[component]:
+                both = (digests, usual[component])
+                here, most = (self._named(component, which) for which in both)
+                yield f"other {component.kind}: {component.of} {here}, most rows {most}"
 
     @cached_property
     def _files(self) -> dict[str, None]:
@@ -221,36 +222,36 @@ class _Makings:
             return [pattern] if pattern in self._files else []
         return [path for path in self._files if fnmatchcase(path, pattern)]
 
-    def _facts_of(self, path: str) -> ValuesByFact:
-        """Facts of a file's job and of all jobs before it, and of an evaluation's requests."""
+    def _versions_of(self, path: str) -> Versions:
+        """Versions of a file's job and of all jobs before it, and of an evaluation's requests."""
         if path not in self._of_file:
             requests = dict(_requests(path, self.records[path]))
             self._of_file[path] = self._upstream(path) | requests
         return self._of_file[path]
 
-    def _upstream(self, path: str) -> ValuesByFact:
-        """Facts of a file's job and of all jobs before it."""
+    def _upstream(self, path: str) -> Versions:
+        """Versions of a file's job and of all jobs before it."""
         if path not in self._up_to:
             record = self.records[path]
-            facts = self._up_to[path] = defaultdict(set)
+            versions = self._up_to[path] = defaultdict(set)
             digest = record.get("code_digest") or "unknown"
-            facts[Fact("code", record["rule"])].add(digest)
+            versions[Component("code", record["rule"])].add(digest)
             self._commits[record["rule"], digest].add(_commit(record))
             for what, wording in _prompts(record):
-                facts[Fact("prompts", what)].add(stable_hash(wording)[:_DIGITS])
+                versions[Component("prompts", what)].add(stable_hash(wording)[:_DIGITS])
             for file in record["inputs"]:
                 if file in self.records:
-                    for fact, values in self._upstream(file).items():
-                        facts[fact] |= values
+                    for component, digests in self._upstream(file).items():
+                        versions[component] |= digests
         return self._up_to[path]
 
-    def _named(self, fact: Fact, values: Iterable[str]) -> str:
+    def _named(self, component: Component, digests: Iterable[str]) -> str:
         """Digests as a note shows them, code with its commits."""
-        if fact.kind == "prompts":
-            return " and ".join(sorted(values))
+        if component.kind == "prompts":
+            return " and ".join(sorted(digests))
         return " and ".join(
-            f"{value[:_DIGITS]} (commit {', '.join(sorted(self._commits[fact.of, value]))})"
-            for value in sorted(values)
+            f"{digest[:_DIGITS]} (commit {', '.join(sorted(self._commits[component.of, digest]))})"
+            for digest in sorted(digests)
         )
 
 
@@ -280,7 +281,7 @@ def _prompts(record: ArtifactRecord) -> Iterator[tuple[str, Any]]:
             yield "chat template", chat
 
 
-def _requests(path: str, record: ArtifactRecord) -> Iterator[tuple[Fact, set[str]]]:
+def _requests(path: str, record: ArtifactRecord) -> Iterator[tuple[Component, set[str]]]:
     """Digest of the texts of an evaluation, and the version of its task.
 
     Results of other examples, other solved examples or another prompt format have other texts by
@@ -300,15 +301,15 @@ def _requests(path: str, record: ArtifactRecord) -> Iterator[tuple[Fact, set[str
     )
     version = f" (task version {result['task_version']})" if result["task_version"] else ""
     digest = result["requests_hash"][:_DIGITS]
-    yield Fact("prompts", f"requests of {result['task']}", alike), {digest + version}
+    yield Component("prompts", f"requests of {result['task']}", alike), {digest + version}
 
 
 def _notes(table: Table, differing: Sequence[Sequence[str]]) -> Iterator[str]:
     """One note for each kind of marked row, with the rows' names."""
-    kinds = dict.fromkeys(tuple(facts) for facts in differing if facts)
+    kinds = dict.fromkeys(tuple(differences) for differences in differing if differences)
     for kind in kinds:
-        marked = [tuple(facts) == kind for facts in differing]
-        yield f"{MARK} {'; '.join(kind)} ({first_places(_names(table, marked))})."
+        marked = [tuple(differences) == kind for differences in differing]
+        yield f"{MARK} {'; '.join(kind)} ({first_names(_names(table, marked))})."
 
 
 def _names(table: Table, marked: Sequence[bool]) -> list[str]:

@@ -20,7 +20,7 @@ def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    facts = SweepFacts.read(fitted)
+    sweep = SweepFacts.read(fitted)
     rows = [
         [
             text_cell(params.label((size.student, size.mixture))),
@@ -34,7 +34,7 @@ def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
             Cell(size.held_out_loss, ours=True, digits=3),
             Cell(size.loss_deviation, ours=True, digits=3),
         ]
-        for size in facts.sizes
+        for size in sweep.sizes
     ]
     return Table(
         columns=[
@@ -53,21 +53,21 @@ def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
         notes=[
             "Size: share of the training pairs, the same of each source; a smaller one is part of a"
             " larger one of the same seed.",
-            *_score_notes(facts),
+            *_score_notes(sweep),
             "Held-out loss: nats per supervised token; compare within a tokenizer and a mixture.",
         ],
         row_files=[
             trained_files(fitted, [(size.student, size.mixture)], size.samples)
-            for size in facts.sizes
+            for size in sweep.sizes
         ],
     )
 
 
-def _score_notes(facts: SweepFacts) -> list[str]:
-    if not facts.tasks:
+def _score_notes(sweep: SweepFacts) -> list[str]:
+    if not sweep.tasks:
         return ["A seed draws the pairs of a size, their order and the dropout."]
     return [
-        f"Score: mean of {len(facts.tasks)} tasks and all seeds; its interval is that of a"
+        f"Score: mean of {len(sweep.tasks)} tasks and all seeds; its interval is that of a"
         " mixed model of seeds and examples. Between seeds: standard deviation of the score,"
         " from all sizes of a student. By examples: standard error from the choice of the"
         " examples. A seed draws the pairs of a size, their order and the dropout.",
@@ -81,7 +81,7 @@ def law_table(fitted: Path, params: SweepTableParams) -> Table:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    facts = SweepFacts.read(fitted)
+    sweep = SweepFacts.read(fitted)
     rows = [
         [
             text_cell(params.label((law.student, law.mixture))),
@@ -92,9 +92,9 @@ def law_table(fitted: Path, params: SweepTableParams) -> Table:
             Cell(law.deviation, ours=True, digits=_DIGITS[law.measure] + 1),
             *_held_back(law.held_back, _DIGITS[law.measure]),
         ]
-        for law in facts.laws
+        for law in sweep.laws
     ]
-    held = [law.held_back for law in facts.laws if law.held_back]
+    held = [law.held_back for law in sweep.laws if law.held_back]
     inside = sum(_is_inside(back) for back in held)
     return Table(
         columns=[
@@ -122,7 +122,7 @@ def law_table(fitted: Path, params: SweepTableParams) -> Table:
             " of the seeds on the same examples (profile likelihood; seeds are taken to differ as"
             " much at all sizes).",
         ],
-        row_files=[trained_files(fitted, [(law.student, law.mixture)]) for law in facts.laws],
+        row_files=[trained_files(fitted, [(law.student, law.mixture)]) for law in sweep.laws],
     )
 
 
@@ -157,12 +157,12 @@ def compared_table(fitted: Path, params: SweepTableParams) -> Table:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    facts = SweepFacts.read(fitted)
+    sweep = SweepFacts.read(fitted)
     footnotes = Footnotes("the second student")
-    rows = [_compared_row(pair, params, footnotes) for pair in facts.compared]
-    tested = sum(pair.p_holm is not None for pair in facts.compared)
-    beating = sum(map(_beats, facts.compared))
-    largest = max(size.samples for size in facts.sizes)
+    rows = [_compared_row(pair, params, footnotes) for pair in sweep.compared]
+    tested = sum(pair.p_holm is not None for pair in sweep.compared)
+    beating = sum(map(_beats, sweep.compared))
+    largest = max(size.samples for size in sweep.sizes)
     return Table(
         columns=[
             "First",
@@ -188,7 +188,7 @@ def compared_table(fitted: Path, params: SweepTableParams) -> Table:
             " from the choice of the examples.",
             *footnotes.notes(),
         ],
-        row_files=[trained_files(fitted, (pair.first, pair.second)) for pair in facts.compared],
+        row_files=[trained_files(fitted, (pair.first, pair.second)) for pair in sweep.compared],
     )
 
 

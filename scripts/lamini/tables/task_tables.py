@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamini.catalogue.params.common import ScoredModel
-from lamini.catalogue.params.evaluation import TaskFacts, TaskScoresParams
-from lamini.evaluation.facts import differing_names, measured_facts, published_facts
+from lamini.catalogue.params.evaluation import TaskDescription, TaskScoresParams
+from lamini.evaluation.facts import conditions_of, differing_names, published_conditions
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.average_tables import MILLION
 from lamini.tables.chance import one_seed_note
@@ -115,7 +115,7 @@ def by_task_table(
 class _Group:
     """The students, or the reference models, on one task."""
 
-    task: TaskFacts
+    task: TaskDescription
     first: EvaluationResult
     searched: Searched | None
     models: list[str]
@@ -161,7 +161,7 @@ def _measured(
 
 def _row(
     model: ScoredModel,
-    task: TaskFacts,
+    task: TaskDescription,
     result: EvaluationResult,
     *,
     theirs: float | None,
@@ -191,13 +191,13 @@ def _row(
 
 def _reasons(result: EvaluationResult, metric: str | None) -> str:
     """Known differences to the paper's measurement: protocol, number of examples, metric."""
-    ours, paper = measured_facts(result), published_facts(result)
+    ours, paper = conditions_of(result), published_conditions(result)
     if metric is not None:
         ours, paper = ours | {"metric": result.metric}, paper | {"metric": metric}
-    found = [
+    reasons = [
         f"{name} {ours[name]}, in the paper {paper[name]}" for name in differing_names(ours, paper)
     ]
-    return "; ".join(found) or NONE_KNOWN
+    return "; ".join(reasons) or NONE_KNOWN
 
 
 def _summary(group: _Group, params: TaskScoresParams) -> TaskRow:

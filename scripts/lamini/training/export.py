@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from lamini.errors import LaminiError
 from lamini.files import (
-    FileFacts,
+    FileEntry,
     atomic_writer,
     copy_file,
     damage_of,
@@ -331,7 +331,7 @@ def take_finished(output: Path, fingerprint: str) -> bool:
     return True
 
 
-def _complete(final: Path, kept: Path, files: Mapping[str, FileFacts]) -> bool:
+def _complete(final: Path, kept: Path, files: Mapping[str, FileEntry]) -> bool:
     """Restore the metrics; returns whether all files match the manifest."""
     try:
         copy_file(kept / METRICS, final / METRICS)

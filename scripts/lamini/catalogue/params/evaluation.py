@@ -26,7 +26,7 @@ class ScoresParams(BuilderParams):
     """Display name of each task."""
 
 
-class TaskFacts(BuilderParams):
+class TaskDescription(BuilderParams):
     """A task in Table 8."""
 
     name: str
@@ -56,7 +56,7 @@ class TaskScoresParams(BuilderParams):
 
     models: list[ScoredModel]
     """Evaluated models."""
-    tasks: dict[str, TaskFacts]
+    tasks: dict[str, TaskDescription]
     mixture: str
     """Mixture whose pairs are searched for evaluated examples."""
     words: int
@@ -67,7 +67,7 @@ class TaskScoresParams(BuilderParams):
 class TasksParams(BuilderParams):
     """Params of `tasks_table`."""
 
-    tasks: dict[str, TaskFacts]
+    tasks: dict[str, TaskDescription]
 
 
 class ReproductionParams(BuilderParams):
