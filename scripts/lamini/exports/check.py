@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import answer_prompts
-from lamini.evaluation.data import DataFacts
+from lamini.evaluation.data import DataIdentity
 from lamini.evaluation.decoding import Decoding
 from lamini.evaluation.evaluate import load_language_model, run_task
 from lamini.evaluation.generation import Generator
@@ -113,8 +113,8 @@ def check_export(
 
 def _task_with_choices(
     settings: CheckExport,
-) -> tuple[str, dict[str, "ConfigurableTask"], DataFacts]:
-    """Key of the task, its tasks in lm-eval, and the facts of their examples."""
+) -> tuple[str, dict[str, "ConfigurableTask"], DataIdentity]:
+    """Key of the task, its tasks in lm-eval, and the identity of their examples."""
     ((name, task),) = settings.tasks.items()
     evaluation = settings.evaluation
     built, data = build_tasks(name, task, evaluation.protocol, evaluation.mirror)
