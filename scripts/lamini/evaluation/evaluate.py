@@ -165,7 +165,7 @@ def run_task(
     result = EvaluationResult(
         **_conditions(settings),
         **_score(name, tasks, values, settings),
-        **language_model.way_facts(),
+        **language_model.way_fields(),
         task=name,
         task_version=first.VERSION,
         requests_hash=stable_hash(texts),

@@ -60,7 +60,7 @@ class Choice:
     refused: dict[str, str] = field(default_factory=dict)
     """Reason of refusal of each faster way."""
 
-    def facts(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """Fields for a manifest or a result: the way, and refused ways if any."""
         return {"way": self.way} | ({"refused_ways": self.refused} if self.refused else {})
 

@@ -134,7 +134,7 @@ def run_facts(
         tokens=sum(row.tokens or 0 for row in steps),
         dataset_sha256=cache.facts["dataset_sha256"],
         **kept_facts(metrics, job.recipe, planned),
-        **choice.facts(),
+        **choice.fields(),
         **({"adapter": adapter} if adapter else {}),
         **({"sample": sample} if sample else {}),
         **({HUB_COMMITS: commits} if (commits := commits_read()) else {}),
