@@ -25,7 +25,7 @@ from lamini.sweeps.facts import (
 )
 from lamini.sweeps.law import Law
 from lamini.sweeps.two_levels import TwoLevelMean, ValuesByTask, two_level_mean
-from lamini.training.facts import TrainingFacts
+from lamini.training.manifest import TrainingManifest
 
 Group = tuple[str, str]
 """A student and a mixture."""
@@ -54,7 +54,7 @@ def fit_sweep(
     for path in listed(evals):
         result = EvaluationResult.read(path)
         results.setdefault(result.model, {})[result.task] = result
-    facts = [TrainingFacts.read(path) for path in listed(manifests)]
+    facts = [TrainingManifest.read(path) for path in listed(manifests)]
     trained = [
         _trained(point, fact, results.get(point.model), settings.tasks)
         for point, fact in zip(settings.points, facts, strict=True)
@@ -80,7 +80,7 @@ _MEASURES: tuple[Measure, ...] = ("score", "held_out_loss")
 
 def _trained(
     point: SweepPoint,
-    facts: TrainingFacts,
+    facts: TrainingManifest,
     results: Mapping[str, EvaluationResult] | None,
     tasks: Sequence[str],
 ) -> Trained:
