@@ -137,7 +137,7 @@ def _size(exported: Path) -> int:
     files = read_json(exported)["files"]
     if damage := damage_of(exported.parent, files):
         raise LaminiError(f"{exported}: {damage}; delete it and run the same command again")
-    return sum(facts["bytes"] for facts in files.values())
+    return sum(file["bytes"] for file in files.values())
 
 
 def _compare_answers(
@@ -172,14 +172,14 @@ def _compare_answers(
 
 def _references(generator: Generator, prompts: list[Prompt], most: int) -> list[list[int]]:
     """Greedy tokens of the checkpoint after each prompt, with one end token where it ended."""
-    found: dict[int, list[int]] = {}
+    references: dict[int, list[int]] = {}
     with Progress(len(prompts), "answers of the checkpoint") as progress:
         for batch in generator.generate(prompts, [0] * len(prompts), Decoding(most)):
             for number, generated in batch.items():
                 ending = generator.ends[:1] if generated.ended else []
-                found[number] = [*generated.tokens, *ending]
+                references[number] = [*generated.tokens, *ending]
             progress.advance(len(batch))
-    return [found[number] for number in range(len(prompts))]
+    return [references[number] for number in range(len(prompts))]
 
 
 def equal_tokens(

@@ -68,7 +68,7 @@ class Choice:
 def proof_tokens(model: Any) -> int:
     """Number of tokens to compare, without the longest sequence.
 
-    More tokens are better: they cover more positions in a sequence and more places in a row.
+    More tokens are better: they cover more positions in a sequence and in a row.
     """
     fewest, most = _TOKENS
     if model.device.type != "cpu":
