@@ -59,12 +59,11 @@ def head_logits(model: Any, states: torch.Tensor) -> torch.Tensor:
 
 def _decoder(model: Any) -> torch.nn.Module:
     """The module whose last hidden states are the input of the head."""
-    decoder: torch.nn.Module = model.get_decoder()
-    if decoder is model:
-        decoder = model.base_model
-    if decoder is model:
+    decoder = model.get_decoder()
+    body: torch.nn.Module = model.base_model if decoder is model else decoder
+    if body is model:
         raise ValueError("has no decoder apart from its head")
-    return decoder
+    return body
 
 
 class _DecoderOutput:

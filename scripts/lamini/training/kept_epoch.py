@@ -36,7 +36,7 @@ def stops_early(metrics: Sequence[StepMetrics], recipe: Recipe) -> bool:
 
 
 def kept_fields(metrics: Sequence[StepMetrics], recipe: Recipe, steps: int) -> dict[str, Any]:
-    """Fields of `TrainingFacts` on the kept epoch and the early stop, if the recipe has them.
+    """Fields of `TrainingManifest` on the kept epoch and the early stop, if the recipe has them.
 
     Args:
         metrics: rows of `metrics.jsonl` of the whole run.

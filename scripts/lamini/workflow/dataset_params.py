@@ -11,7 +11,7 @@ class DatasetParams(RuleParams):
     """Params of rules that need settings of several sections, one method per rule."""
 
     def mixture_params(self, mixture: str) -> MergePairs:
-        """Params of rules `merge_pairs` and `import_published`, with facts for the card."""
+        """Params of rules `merge_pairs` and `import_published`, with licences and turns."""
         made = super().mixture_params(mixture)
         sources = made.sources if self.config.dataset == "generated" else []
         known = {source: self._several(source) for source in sources}
