@@ -19,7 +19,7 @@ from lamini.jobs.previous import forget_previous, keep_previous
 from lamini.status.graph import write_jobs
 from lamini.terminal.run_ends import send_plan, send_result, send_targets
 from lamini.user_files import rule_inputs
-from lamini.workflow import growing, one_of, place
+from lamini.workflow import growing, one_of, setup
 from lamini.workflow.broken_nodes import avoid_broken_nodes
 from lamini.workflow.content_checks import check_ratings
 from lamini.workflow.recorded import RecordWatch
@@ -28,9 +28,9 @@ from lamini.workflow.rule_logs import name_logs
 from lamini.workflow.teacher_check import check_teacher
 
 min_version("9.27")
-place.check_place(workflow)
-place.show_package_to_conda(workflow)
-place.submit_patiently(workflow)
+setup.check_folder(workflow)
+setup.show_package_to_conda(workflow)
+setup.submit_patiently(workflow)
 
 
 report: "rules/captions/workflow.rst"
@@ -42,7 +42,7 @@ configfile: "config/models.yaml"
 configfile: "config/tasks.yaml"
 
 
-place.complete_config(workflow, config)
+setup.complete_config(workflow, config)
 
 # With the module's name, because Snakemake's own `Workflow` is in scope here.
 flow = lamini.workflow.Workflow.from_snakemake(config, check=workflow.is_main_process)

@@ -7,7 +7,7 @@ from score_cases import result_file
 
 from lamini.settings.params.students import FitSweep, SweepPoint
 from lamini.sweeps.fit import fit_sweep
-from lamini.training.facts import InitialWeights, TrainingFacts
+from lamini.training.manifest import InitialWeights, TrainingManifest
 
 SIZES = np.array([2500.0, 10_000.0, 25_000.0, 75_000.0, 250_000.0])
 Tables = dict[str, np.ndarray]
@@ -102,7 +102,7 @@ def write_files(
                 point = {"student": student, "mixture": mixture, "samples": samples}
                 points.append(SweepPoint(model=model, seed=number, **point))
                 manifests.append(f"{model}.json")
-                _facts(model, int(size), float(loss + generator.normal(0, 0.01))).write(
+                _manifest(model, int(size), float(loss + generator.normal(0, 0.01))).write(
                     manifests[-1]
                 )
                 for task, table in of_size.items() if tasks else ():
@@ -112,8 +112,8 @@ def write_files(
     return Files(manifests, evals, settings)
 
 
-def _facts(model: str, pairs: int, loss: float) -> TrainingFacts:
-    return TrainingFacts(
+def _manifest(model: str, pairs: int, loss: float) -> TrainingManifest:
+    return TrainingManifest(
         model=model,
         initialization=InitialWeights(path="start", revision=None),
         steps=9,

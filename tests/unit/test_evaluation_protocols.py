@@ -170,7 +170,7 @@ def test_modern_scores_are_those_of_stock_lm_eval(kind: str, tokenizers: dict[st
         results.append(measured)
         for task in tasks.values():
             task._instances = None
-    assert ours.way_facts() == {"way": "shared"}
+    assert ours.way_fields() == {"way": "shared"}
     for name, settings in TASKS.items():
         theirs, mine = (r["results"][name][f"{settings.metric},none"] for r in results)
         assert theirs == mine, name
@@ -236,7 +236,7 @@ def test_a_wrong_method_is_refused(
     task = _task("piqa", "modern")
     task.build_all_requests()
     scores = ours.loglikelihood(task.instances)
-    assert ours.way_facts()["way"] == "rows"
+    assert ours.way_fields()["way"] == "rows"
     for ours_, stocks in zip(scores, stock.loglikelihood(task.instances), strict=True):
         assert ours_[0] == pytest.approx(stocks[0], abs=1e-4)
         assert ours_[1] == stocks[1]

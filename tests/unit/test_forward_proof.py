@@ -56,7 +56,7 @@ def test_the_first_right_way_is_taken(
     assert set(choice.refused) == {"scaled", "failing"}
     assert choice.refused["failing"] == "fails (KeyError: 'positions')"
     assert "nats a token in fp32" in choice.refused["scaled"]
-    assert choice.facts() == {"way": "right", "refused_ways": choice.refused}
+    assert choice.fields() == {"way": "right", "refused_ways": choice.refused}
     assert "small" in caplog.text and model.config.model_type in caplog.text
     # Number format, weights and mode of the model are unchanged.
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

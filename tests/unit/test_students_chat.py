@@ -264,7 +264,7 @@ def test_training_evaluation_and_the_exported_tokenizer_have_the_same_prompts(
     tokenizer.save_pretrained(tmp_path / "final")
     exported = load_tokenizer(str(tmp_path / "final"))
     assert exported.eos_token == "<end_of_turn>"
-    assert cache.facts["eos_token_id"] == exported.eos_token_id
+    assert cache.manifest["eos_token_id"] == exported.eos_token_id
     form = chat_format(exported, chat)
     ids_of_yes = exported("yes", add_special_tokens=False)["input_ids"]
     fitted = fit_prompts(exported, [form.render(text) for text in asked], form, None)

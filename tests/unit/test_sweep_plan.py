@@ -10,7 +10,7 @@ from sweep_cases import Simulated, write_files
 
 from lamini.plan.__main__ import main
 from lamini.sweeps.design import expected_error, parts
-from lamini.sweeps.facts import SweepFacts
+from lamini.sweeps.results import SweepResult
 
 pytestmark = pytest.mark.usefixtures("empty_project")
 SIZES = (0.03, 0.1, 0.3, 1.0)
@@ -81,7 +81,7 @@ def test_measured_chance_replaces_the_assumed(
     assert "±0.87 points; assumed: seeds differ by 0.5" in lines[-1]
     files = write_files({("lamini-t5-61m", "d_all"): Simulated(deviation=0.05)})
     (tmp_path / "results/sweeps").mkdir(parents=True)
-    (law, _) = SweepFacts.read(files.fit("results/sweeps/sizes.json")).laws
+    (law, _) = SweepResult.read(files.fit("results/sweeps/sizes.json")).laws
     line = _plan(capsys, tmp_path, samples=list(SIZES), error=1.0)[-1]
     error = expected_error(SIZES, 2, 1.0, law.deviation, law.c)
     assert error > 1 and f"all of it: ±{error:.2g} points; measured: seeds differ by" in line

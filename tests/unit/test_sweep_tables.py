@@ -25,7 +25,7 @@ from lamini.errors import LaminiError
 from lamini.evaluation.results import EvaluationResult
 from lamini.figures.sweeps import draw_sweep
 from lamini.report import write
-from lamini.sweeps.facts import SweepFacts
+from lamini.sweeps.results import SweepResult
 from lamini.tables.sweep_tables import compared_table, law_table, sweep_table
 from lamini.tables.table import Table
 from lamini.workflow import Workflow
@@ -54,7 +54,7 @@ def _column(table: Table, name: str) -> list[object]:
 
 
 def test_sizes_have_the_means_of_their_seeds(files: Files) -> None:
-    facts = SweepFacts.read(files.fit())
+    facts = SweepResult.read(files.fit())
     assert (len(facts.trained), len(facts.sizes)) == (4 * 5 * 3, 4 * 5)
     for size in facts.sizes:
         seeds = [
@@ -78,7 +78,7 @@ def test_sizes_have_the_means_of_their_seeds(files: Files) -> None:
 
 
 def test_students_of_one_mixture_and_mixtures_of_one_student_are_compared(files: Files) -> None:
-    facts = SweepFacts.read(files.fit())
+    facts = SweepResult.read(files.fit())
     found = {(pair.first, pair.second): pair for pair in facts.compared}
     small, large, twin, clean = DRAWN
     assert {frozenset(pair) for pair in found} == {
@@ -95,7 +95,7 @@ def test_students_of_one_mixture_and_mixtures_of_one_student_are_compared(files:
 
 def test_tables_show_the_facts(files: Files) -> None:
     path = files.fit()
-    facts = SweepFacts.read(path)
+    facts = SweepResult.read(path)
     scores = sweep_table(path, _params())
     assert _column(scores, "Student")[:1] == ["Small, all"]
     assert _column(scores, "Score") == [size.score for size in facts.sizes]
@@ -122,7 +122,7 @@ def test_without_tasks_the_loss_alone_is_fitted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = write_files({("small", "all"): Simulated()}, tasks=False).fit()
-    facts = SweepFacts.read(path)
+    facts = SweepResult.read(path)
     assert ([law.measure for law in facts.laws], facts.compared) == (["held_out_loss"], [])
     a, b, c = facts.laws[0].a, facts.laws[0].b, facts.laws[0].c
     assert (a + b * 25_000**-c) == pytest.approx(1.9 + 9 * 25_000**-0.25, abs=0.02)
@@ -176,7 +176,7 @@ def test_the_figure_draws_every_training_and_every_law(files: Files, measure: st
     path = files.fit()
     params = SweepFigureParams(students=NAMES, several_mixtures=True, measure=measure)
     drawing = draw_sweep(path, params)
-    facts = SweepFacts.read(path)
+    facts = SweepResult.read(path)
     rows = [dict(zip(drawing.columns, row, strict=True)) for row in drawing.rows]
     trained = [row for row in rows if row["kind"] == "training"]
     expected = sorted(getattr(t, measure) for t in facts.trained)

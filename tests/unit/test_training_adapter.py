@@ -31,7 +31,7 @@ from lamini.students.token_cache import TokenCache
 from lamini.training import computation
 from lamini.training.adapter import (
     adapted_modules,
-    adapter_facts,
+    adapter_size,
     add_adapter,
     lower_frozen_precision,
     perturbed,
@@ -302,12 +302,12 @@ def _unmerged(base: Any, folder: Path, vocabulary: int) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_counts_of_weights_and_operations(name: str) -> None:
     model, frozen = _adapted(name), tiny_model(name)
-    facts = adapter_facts(model)
-    assert facts is not None
-    assert facts.parameters_frozen == sum(p.numel() for p in frozen.parameters())
+    size = adapter_size(model)
+    assert size is not None
+    assert size.parameters_frozen == sum(p.numel() for p in frozen.parameters())
     linear = [m.get_base_layer().weight.shape for m in adapted_modules(model).values()]
-    assert facts.parameters_trained == sum(3 * (rows + columns) for rows, columns in linear)
-    assert adapter_facts(frozen) is None
+    assert size.parameters_trained == sum(3 * (rows + columns) for rows, columns in linear)
+    assert adapter_size(frozen) is None
     kind = architecture(name)
     trained = MatmulWork(frozen, kind).flops(10, 20)
     adapter = MatmulWork(model, kind).flops(10, 20)
@@ -316,8 +316,8 @@ def test_counts_of_weights_and_operations(name: str) -> None:
     base = MatmulWork(frozen, kind).flops(10, 20)
     assert base == pytest.approx(trained * 4 / 6)
     tokens = [20, 10] if kind == "encoder-decoder" else [30]
-    assert base + 6 * min(tokens) * facts.parameters_trained <= adapter
-    assert adapter <= base + 6 * max(tokens) * facts.parameters_trained
+    assert base + 6 * min(tokens) * size.parameters_trained <= adapter
+    assert adapter <= base + 6 * max(tokens) * size.parameters_trained
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_a_flat_row_is_taken_where_the_device_has_its_kernel(
     monkeypatch.setattr("lamini.training.ways.has_kernel", lambda device: True)
     assert _computation(name, cache, Ranks(0)).choice.way == "shared_prefix"  # fp32
     computation = _computation(name, cache, Ranks(0), precision="bf16", tokens_per_micro_batch=600)
-    assert computation.choice.facts() == {"way": "flat"}
+    assert computation.choice.fields() == {"way": "flat"}
     prepared = computation.prepare(np.arange(len(cache)), np.full(len(cache), 0.01))
     assert computation.sums(prepared).padding == 0
     assert max(len(batch.rows[0]) for batch in prepared.layout[0]) >= 3

@@ -13,9 +13,9 @@ from training_cases import tiny_model
 
 from lamini.errors import LaminiError
 from lamini.training.export import export_model
-from lamini.training.facts import TrainingFacts
 from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
+from lamini.training.manifest import TrainingManifest
 from lamini.training.metrics import StepMetrics
 from lamini.training.ranks import Ranks
 from lamini.training.telemetry import Telemetry
@@ -75,10 +75,9 @@ def test_a_full_disk_at_the_end_leaves_no_half_of_a_model(bench: Bench, tmp_path
     job = TrainingJob.model_validate(bench.settings("gpt2"))
     model, tokenizer = load_initialization(job)
     folder = tmp_path / "final"
+    manifest = TrainingManifest.model_construct()
     with small_files(), pytest.raises(LaminiError, match="the model can't be written"):
-        export_model(
-            job, model, tokenizer, [], TrainingFacts.model_construct(), left_out=[], folder=folder
-        )
+        export_model(job, model, tokenizer, [], manifest, left_out=[], folder=folder)
     assert not folder.exists()
 
 

@@ -13,10 +13,10 @@ from training_cases import recipe, tiny_cache, tiny_model, tiny_trainer
 
 from lamini.forward.proof import Choice
 from lamini.students.token_cache import TokenCache
-from lamini.training.export import model_card, run_facts
-from lamini.training.facts import TrainingFacts
+from lamini.training.export import model_card, training_manifest
 from lamini.training.kept_epoch import best_row, stops_early
 from lamini.training.loop import Trainer
+from lamini.training.manifest import TrainingManifest
 from lamini.training.metrics import StepMetrics
 from lamini.training.pairs import select_pairs
 
@@ -175,27 +175,27 @@ def test_a_run_killed_at_any_step_keeps_the_same_epoch(
     assert _equal(_weights(again), weights)
 
 
-def _facts(scripted: Scripted, cache: TokenCache, work: Path, **changes: Any) -> TrainingFacts:
+def _trained(scripted: Scripted, cache: TokenCache, work: Path, **changes: Any) -> TrainingManifest:
     trainer = scripted(work, **changes)
     selection = select_pairs(cache, trainer._recipe)
     choice = Choice("rows", 1, 1, 0.0)
-    return run_facts(trainer._job, trainer.run(), cache, selection, choice)
+    return training_manifest(trainer._job, trainer.run(), cache, selection, choice)
 
 
-def test_facts_and_card_name_the_kept_epoch_and_the_early_stop(
+def test_manifest_and_card_name_the_kept_epoch_and_the_early_stop(
     scripted: Scripted, cache: TokenCache, tmp_path: Path
 ) -> None:
-    def card(facts: TrainingFacts, **changes: Any) -> str:
+    def card(manifest: TrainingManifest, **changes: Any) -> str:
         job = scripted(tmp_path / "card", **changes)._job
-        return model_card(job, facts, chat_template=False)
+        return model_card(job, manifest, chat_template=False)
 
-    plain = _facts(scripted, cache, tmp_path / "plain")
+    plain = _trained(scripted, cache, tmp_path / "plain")
     assert not {"kept_step", "kept_epoch", "steps_planned"} & plain.as_json().keys()
     assert (plain.held_out_after, plain.stopped_early) == (1.0, False)
     assert "kept" not in card(plain)
 
     best = {"keep": "best", "patience": 2}
-    early = _facts(scripted, cache, tmp_path / "early", **best)
+    early = _trained(scripted, cache, tmp_path / "early", **best)
     assert (early.steps, early.steps_planned, early.stopped_early) == (12, 15, True)
     assert (early.kept_step, early.kept_epoch) == (6, 2.0)
     assert (early.held_out_before, early.held_out_after) == (9.0, 2.0)
@@ -204,7 +204,7 @@ def test_facts_and_card_name_the_kept_epoch_and_the_early_stop(
     assert "| stopped | early, as the held-out loss did not fall; planned: 15 steps |" in text
     assert "| keep | best |" in text
 
-    late = _facts(scripted, cache, tmp_path / "late", **best | {"patience": 3})
+    late = _trained(scripted, cache, tmp_path / "late", **best | {"patience": 3})
     assert (late.steps, late.steps_planned, late.stopped_early) == (15, 15, False)
     assert "| stopped | after the last step |" in card(late, **best)
 

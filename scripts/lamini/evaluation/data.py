@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DataIdentity:
     """Identity of the examples that a score was measured on."""
 
     source: str
@@ -41,7 +41,7 @@ class DataFacts:
     mirror of it."""
 
 
-def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFacts]:
+def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataIdentity]:
     """Load the examples of one task, or of all tasks of a group in their order.
 
     Args:
@@ -53,10 +53,10 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
     """
     from datasets import concatenate_datasets
 
-    place = place_of(data, mirror)
+    location = location_of(data, mirror)
     parts = [_read(part, mirror) for part in parts_of(data)]
     examples = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
-    facts = DataFacts(
+    identity = DataIdentity(
         source="hub" if mirror is None else "mirror",
         repo=data.repo,
         config=", ".join(data.configs) if data.configs else data.config,
@@ -65,12 +65,12 @@ def load_examples(data: TaskData, mirror: str | None) -> tuple["Dataset", DataFa
         rows=len(examples),
         sha256=digest_rows(examples),
     )
-    if data.sha256 not in (None, facts.sha256):
+    if data.sha256 not in (None, identity.sha256):
         raise LaminiError(
-            f"{place}: its rows have the SHA-256 {facts.sha256}, but `data.sha256` in `tasks` is"
-            f" {data.sha256}; restore the data, or correct `data.sha256`"
+            f"{location}: its rows have the SHA-256 {identity.sha256}, but `data.sha256` in `tasks`"
+            f" is {data.sha256}; restore the data, or correct `data.sha256`"
         )
-    return examples, facts
+    return examples, identity
 
 
 def _read(data: TaskData, mirror: str | None) -> "Dataset":
@@ -78,11 +78,11 @@ def _read(data: TaskData, mirror: str | None) -> "Dataset":
 
     if mirror is None:
         return _from_hub(data)
-    place = place_of(data, mirror)
-    rows = list(read_jsonl(place))
+    location = location_of(data, mirror)
+    rows = list(read_jsonl(location))
     if not rows:
-        raise LaminiError(f"{place}: has no examples; restore the file, or download it again")
-    _check_columns(rows, place)
+        raise LaminiError(f"{location}: has no examples; restore the file, or download it again")
+    _check_columns(rows, location)
     return Dataset.from_list(rows)
 
 
@@ -112,8 +112,8 @@ def mirror_path(data: TaskData) -> str:
     return f"{data.repo}/{data.config or 'default'}/{data.split}.jsonl"
 
 
-def place_of(data: TaskData, mirror: str | None) -> str:
-    """Name of the examples in messages; for a mirror also the path of the file."""
+def location_of(data: TaskData, mirror: str | None) -> str:
+    """Location of the examples, for messages; for a mirror, the path of the file."""
     if data.configs is not None:
         return f"{mirror or data.repo} ({data.repo}, {len(data.configs)} tasks, {data.split})"
     if mirror is None:
@@ -143,17 +143,17 @@ def _from_hub(data: TaskData) -> "Dataset":
         return load_dataset(data.repo, data.config, split=data.split, revision=commit)
     except Exception as error:  # the hub's client raises many types; all mean a failed download
         raise LaminiError(
-            f"{place_of(data, None)}: the download from the hub failed"
+            f"{location_of(data, None)}: the download from the hub failed"
             f" ({type(error).__name__}: {error!s:.300}). Where there is a network, run"
             f" `snakemake task_data`, copy {mirror} here, and set `evaluation.mirror: {mirror}`"
         ) from error
 
 
-def _check_columns(rows: Sequence[Mapping[str, object]], place: str) -> None:
+def _check_columns(rows: Sequence[Mapping[str, object]], location: str) -> None:
     """Refuse a row without a column of the first row: the task would fail or score it wrongly."""
     columns = set(rows[0])
     for number, row in enumerate(rows, start=1):
         if missing := columns - set(row):
             raise LaminiError(
-                f"{place}: row {number} has no column {', '.join(sorted(missing))}; restore it"
+                f"{location}: row {number} has no column {', '.join(sorted(missing))}; restore it"
             )

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from lamini.evaluation.data import DataFacts
+from lamini.evaluation.data import DataIdentity
 from lamini.evaluation.example_values import check_likelihoods, example_values, samples_of
 from lamini.evaluation.lm_eval_files import (
     group_of,
@@ -81,7 +81,7 @@ def evaluate_model(
     evaluation = settings.evaluation.model_copy(update=speed)
     outputs = dict(zip(tasks, map(Path, evals), strict=True))
     made_from = work_key("evaluate_model", settings.as_params(), model_identity(evaluated))
-    pending: dict[str, tuple[dict[str, ConfigurableTask], DataFacts]] = {}
+    pending: dict[str, tuple[dict[str, ConfigurableTask], DataIdentity]] = {}
     for name, output in outputs.items():
         if _is_finished(output, made_from):
             logger.info("%s: finished by an earlier run", name)
@@ -130,7 +130,7 @@ def run_task(
     language_model: Any,
     name: str,
     tasks: Mapping[str, "ConfigurableTask"],
-    data: DataFacts,
+    data: DataIdentity,
     settings: EvaluateModel,
 ) -> tuple[EvaluationResult, list[dict[str, object]], Measured]:
     """Evaluate one task, or the tasks of a group.
@@ -165,7 +165,7 @@ def run_task(
     result = EvaluationResult(
         **_conditions(settings),
         **_score(name, tasks, values, settings),
-        **language_model.way_facts(),
+        **language_model.way_fields(),
         task=name,
         task_version=first.VERSION,
         requests_hash=stable_hash(texts),

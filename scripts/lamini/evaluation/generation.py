@@ -243,8 +243,8 @@ class Generator:
         tokens = torch.full((len(rows), longest), self._padding)
         mask = torch.zeros_like(tokens)
         for number, row in enumerate(rows):
-            place = slice(longest - len(row), None) if self._causal else slice(len(row))
-            tokens[number, place], mask[number, place] = torch.tensor(row), 1
+            columns = slice(longest - len(row), None) if self._causal else slice(len(row))
+            tokens[number, columns], mask[number, columns] = torch.tensor(row), 1
         tokens, mask = tokens.to(self.model.device), mask.to(self.model.device)
         if self._start is None or not self.shrinks:
             return Rows(tokens, mask)
@@ -253,9 +253,9 @@ class Generator:
         return Rows(begun, mask, encoded.last_hidden_state)
 
     def _until_end(self, tokens: list[int]) -> Generated:
-        for place, token in enumerate(tokens):
+        for position, token in enumerate(tokens):
             if token in self.ends:
-                return Generated(tokens[:place], True)
+                return Generated(tokens[:position], True)
         return Generated(tokens, False)
 
 

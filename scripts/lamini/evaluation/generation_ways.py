@@ -96,28 +96,28 @@ def _likelihoods(
     batches: Sequence[Sequence[int]],
 ) -> list[torch.Tensor]:
     """Log-likelihoods of the forced tokens after each prompt of the sample, in these batches."""
-    found: dict[int, torch.Tensor] = {}
+    likelihoods: dict[int, torch.Tensor] = {}
     for batch in batches:
         forced = _ForcedTokens(forced_tokens, len(batch))
         rows = [sample[number] for number in batch]
         generator.run(
             rows, len(forced_tokens), [forced], interruption=Reversal(len(forced_tokens) - 1)
         )
-        found |= zip(batch, torch.stack(forced.likelihoods, dim=1).cpu(), strict=True)
-    return [found[number] for number in range(len(sample))]
+        likelihoods |= zip(batch, torch.stack(forced.likelihoods, dim=1).cpu(), strict=True)
+    return [likelihoods[number] for number in range(len(sample))]
 
 
 def _can_shrink(generator: "Generator", rows: list[list[int]], forced_tokens: list[int]) -> bool:
     """Whether a batch of two rows can be interrupted, and continues as without interruption."""
-    found: list[torch.Tensor] = []
+    likelihoods: list[torch.Tensor] = []
     try:
         for generator.shrinks in (False, True):
-            found += _likelihoods(generator, rows, forced_tokens, [[0, 1]])
+            likelihoods += _likelihoods(generator, rows, forced_tokens, [[0, 1]])
     except torch.OutOfMemoryError:
         raise
     except Exception:  # code of an untested family; the proof names what fails
         return False
-    whole, parts = torch.stack(found[:2]), torch.stack(found[2:])
+    whole, parts = torch.stack(likelihoods[:2]), torch.stack(likelihoods[2:])
     exact = generator.model.dtype == torch.float32
     return torch.allclose(whole, parts, rtol=_SAME if exact else _SAME_IN_SHORT_FORMATS)
 
@@ -134,8 +134,8 @@ class _ForcedTokens(LogitsProcessor):  # type: ignore[misc]
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         token = self._left.pop(0)
         likelihoods = scores.float().log_softmax(dim=-1)[:, token]
-        places = torch.tensor(self._rows, device=scores.device)
-        self.likelihoods.append(torch.empty_like(likelihoods).index_copy(0, places, likelihoods))
+        rows = torch.tensor(self._rows, device=scores.device)
+        self.likelihoods.append(torch.empty_like(likelihoods).index_copy(0, rows, likelihoods))
         chosen = torch.full_like(scores, -torch.inf)
         chosen[:, token] = 0
         return chosen

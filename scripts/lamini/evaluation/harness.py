@@ -110,10 +110,10 @@ class LaminiLM(HFLM):
             scores = self.scorer.score(scorable, progress.advance) if scorable else []
         return fill_unscorable(encoded, scores)
 
-    def way_facts(self) -> dict[str, Any]:
+    def way_fields(self) -> dict[str, Any]:
         """Way in which the last task's requests were computed; empty if there were none."""
         choice, self.scorer.choice = self.scorer.choice, None
-        return choice.facts() if choice else {}
+        return choice.fields() if choice else {}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Generate a text after the context of each request, in the prompt format."""

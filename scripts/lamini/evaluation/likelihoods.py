@@ -47,7 +47,7 @@ def read_log_likelihoods(
         targets: for each request, its target tokens.
     """
     device, wanted = states.device, np.concatenate(targets)
-    distinct, places = np.unique(np.concatenate(nodes), return_inverse=True)
+    distinct, inverse = np.unique(np.concatenate(nodes), return_inverse=True)
     chosen = states[to_device(distinct, device)]
     likelihoods = torch.empty(len(wanted), dtype=torch.float32, device=device)
     greedy = torch.empty(len(wanted), dtype=torch.bool, device=device)
@@ -55,9 +55,9 @@ def read_log_likelihoods(
     for start in range(0, len(chosen), step):
         logits = head_logits(model, chosen[start : start + step]).float()
         # Indices come from the CPU: to search for them on a GPU, the CPU would have to wait.
-        found = np.flatnonzero((places >= start) & (places < start + step))
-        here, at = to_device(found, device), to_device(places[found] - start, device)
-        token = to_device(wanted[found], device)
+        indices = np.flatnonzero((inverse >= start) & (inverse < start + step))
+        here, at = to_device(indices, device), to_device(inverse[indices] - start, device)
+        token = to_device(wanted[indices], device)
         likelihoods[here] = logits[at, token] - logits.logsumexp(dim=1)[at]
         greedy[here] = logits.argmax(dim=1)[at] == token
     return BatchLikelihoods(OnItsWay(likelihoods, greedy), [len(target) for target in targets])

@@ -78,7 +78,7 @@ def _plain(sample: Sample) -> dict[str, object]:
     from lm_eval.utils import sanitize_list
 
     arguments = {
-        f"gen_args_{number}": {f"arg_{place}": value for place, value in enumerate(request)}
+        f"gen_args_{number}": {f"arg_{index}": value for index, value in enumerate(request)}
         for number, request in enumerate(sample["arguments"])
     }
     return {

@@ -25,9 +25,9 @@ def metric_names(task: str, include_path: str | None) -> set[str]:
         if not include_path and len(files) > _TASK_FILES:
             continue
         named = re.compile(rf"^task:\s*[\"']?{re.escape(task)}[\"']?\s*$", re.MULTILINE)
-        found = [file for file in files if named.search(_text(file))]
-        if len(found) == 1:
-            return _metrics(found[0])
+        defining = [file for file in files if named.search(_text(file))]
+        if len(defining) == 1:
+            return _metrics(defining[0])
     return set()
 
 

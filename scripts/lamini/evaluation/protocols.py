@@ -41,7 +41,7 @@ class _Wsc273Row(TypedDict):
     text: str
     pronoun: str
     pronoun_loc: int
-    """Place of the pronoun in the text, in characters."""
+    """Position of the pronoun in the text, in characters."""
 
 
 class _SciqRow(TypedDict):

@@ -177,8 +177,8 @@ def fill_unscorable(
     encoded: Sequence[TokenRequest | None], scores: Sequence[tuple[float, bool]]
 ) -> list[tuple[float, bool]]:
     """Scores of all requests, in order, from the scores of those that can be scored."""
-    found = iter(scores)
-    return [(-math.inf, False) if request is None else next(found) for request in encoded]
+    remaining = iter(scores)
+    return [(-math.inf, False) if request is None else next(remaining) for request in encoded]
 
 
 def _move_spaces(context: str, continuation: str) -> tuple[str, str]:

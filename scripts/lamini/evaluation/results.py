@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from lamini.evaluation.bootstrap import Interval, percentile_interval, resampled_sums
-from lamini.evaluation.data import DataFacts
+from lamini.evaluation.data import DataIdentity
 from lamini.json_file import JsonFile
 
 NORMAL_95 = NormalDist().inv_cdf(0.975)
@@ -76,7 +76,7 @@ class EvaluationResult(JsonFile):
     """Reason of refusal of each faster way; null: none was refused."""
     values: list[float]
     """Metric of each example, 0 to 1. Shape (examples,)."""
-    data: DataFacts
+    data: DataIdentity
     protocol: str
     """`paper` or `modern`."""
     precision: str

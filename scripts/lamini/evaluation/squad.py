@@ -46,7 +46,7 @@ def provide() -> None:
             module.__path__ = []
             sys.modules[name] = module
             setattr(sys.modules[".".join(parts[: depth - 1])], parts[depth - 1], module)
-    found = sys.modules.get(_MISSING)
-    if found is not None and not hasattr(found, "compute_f1"):
-        found.compute_exact = compute_exact  # type: ignore[attr-defined]
-        found.compute_f1 = compute_f1  # type: ignore[attr-defined]
+    metrics = sys.modules.get(_MISSING)
+    if metrics is not None and not hasattr(metrics, "compute_f1"):
+        metrics.compute_exact = compute_exact  # type: ignore[attr-defined]
+        metrics.compute_f1 = compute_f1  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamini.errors import LaminiError
-from lamini.evaluation.data import parts_of, place_of
+from lamini.evaluation.data import location_of, parts_of
 from lamini.evaluation.task_definitions import missing_package
 from lamini.settings.evaluation import Task
 
@@ -49,7 +49,7 @@ def check_examples(
     Raises:
         LaminiError: names the row without choices, or with a label out of range.
     """
-    place = place_of(settings.data, mirror)
+    location = location_of(settings.data, mirror)
     blank = []
     for number, row in enumerate(task.eval_docs, start=1):
         if limit is not None and number > limit:
@@ -61,11 +61,13 @@ def check_examples(
         except Exception as error:  # a definition raises errors of any type on damaged rows
             problem = f"does not fit ({type(error).__name__}: {error})"
         if problem:
-            raise LaminiError(f"{place}: row {number} of task {name} {problem}; restore the data")
+            raise LaminiError(
+                f"{location}: row {number} of task {name} {problem}; restore the data"
+            )
     if blank:
         logger.warning(
             "%s: %d rows of task %s have a blank choice (first: row %d); blank choices are scored",
-            place,
+            location,
             len(blank),
             name,
             blank[0],

@@ -66,9 +66,9 @@ def _definition_file(name: str) -> Path:
     if name in _DEFINITIONS:
         return folder / _DEFINITIONS[name]
     # A single file with `task: NAME` is the definition. Names built in other ways need the index.
-    found = _named_definitions(folder).get(name, [])
-    if len(found) == 1:
-        return found[0]
+    files = _named_definitions(folder).get(name, [])
+    if len(files) == 1:
+        return files[0]
     logger.info("%s: reading lm-eval's index of tasks", name)
     index: Mapping[str, Any] = lm_eval.tasks.TaskManager().task_index
     if name not in index:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from lamini.errors import LaminiError
 from lamini.evaluation import squad
 from lamini.evaluation.data import (
-    DataFacts,
+    DataIdentity,
     fewshot_data,
     load_examples,
+    location_of,
     parts_of,
-    place_of,
 )
 from lamini.evaluation.protocols import paper_definition
 from lamini.evaluation.task_definitions import load_definition, missing_package
@@ -37,7 +37,7 @@ class _SolvedExamples(TypedDict, total=False):
 
 def build_tasks(
     name: str, settings: Task, protocol: str, mirror: str | None
-) -> tuple[dict[str, "ConfigurableTask"], DataFacts]:
+) -> tuple[dict[str, "ConfigurableTask"], DataIdentity]:
     """Build the tasks of lm-eval that give one score: one task, or those of a group.
 
     Args:
@@ -47,26 +47,26 @@ def build_tasks(
         mirror: folder of local copies of the data; null: the hub.
 
     Returns:
-        Tasks by their names in lm-eval, in the order of `data.configs`, and the facts of all their
-        examples.
+        Tasks by their names in lm-eval, in the order of `data.configs`, and the identity of all
+        their examples.
 
     Raises:
         LaminiError: if a task does not exist, or an example does not fit it.
     """
     if settings.data.configs is None:
-        task, facts = build_task(name, settings, protocol, mirror)
-        return {name: task}, facts
-    _, facts = load_examples(settings.data, mirror)
+        task, identity = build_task(name, settings, protocol, mirror)
+        return {name: task}, identity
+    _, identity = load_examples(settings.data, mirror)
     tasks = {}
     for member, data in zip(settings.data.configs.values(), parts_of(settings.data), strict=True):
         alone = settings.model_copy(update={"data": data})
         tasks[member], _ = build_task(member, alone, protocol, mirror)
-    return tasks, facts
+    return tasks, identity
 
 
 def build_task(
     name: str, settings: Task, protocol: str, mirror: str | None
-) -> tuple["ConfigurableTask", DataFacts]:
+) -> tuple["ConfigurableTask", DataIdentity]:
     """Build an lm-eval task on its examples, and on the solved ones if it has any.
 
     Only the splits that are used are read. lm-eval would always load the training split, too.
@@ -85,12 +85,12 @@ def build_task(
     _silence_libraries()
     squad.provide()
     definition = _definition(name, settings, protocol)
-    examples, facts = load_examples(settings.data, mirror)
-    place = place_of(settings.data, mirror)
+    examples, identity = load_examples(settings.data, mirror)
+    location = location_of(settings.data, mirror)
     split = settings.data.split
     # lm-eval would repeat the preparation at each access to the examples.
     prepare = definition.pop("process_docs", None)
-    splits = {split: _prepared(name, examples, prepare, place)}
+    splits = {split: _prepared(name, examples, prepare, location)}
     own = definition.get("fewshot_config") or _SolvedExamples()
     if own:
         # Their split is that of the settings, and they are prepared here.
@@ -110,10 +110,10 @@ def build_task(
     except ImportError as error:
         raise missing_package(name, error) from error
     except Exception as error:  # a definition raises errors of any type on unfit rows
-        raise _unfit(name, examples.column_names, place, error) from error
+        raise _unfit(name, examples.column_names, location, error) from error
     _check_supported(name, task)
     task.set_fewshot_seed(FEWSHOT_SEED)
-    return task, facts
+    return task, identity
 
 
 def _definition(name: str, settings: Task, protocol: str) -> dict[str, Any]:
@@ -152,13 +152,13 @@ def _check_supported(name: str, task: "ConfigurableTask") -> None:
 
 
 def _prepared(
-    name: str, examples: "Dataset", prepare: "Callable[[Dataset], Any] | None", place: str
+    name: str, examples: "Dataset", prepare: "Callable[[Dataset], Any] | None", location: str
 ) -> Any:
     """Examples after the definition's own preparation."""
     try:
         return prepare(examples) if prepare else examples
     except Exception as error:  # a definition raises errors of any type on unfit rows
-        raise _unfit(name, examples.column_names, place, error) from error
+        raise _unfit(name, examples.column_names, location, error) from error
 
 
 def _solved_examples(
@@ -191,17 +191,17 @@ def _solved_examples(
                 f"tasks.{name}.num_fewshot: the definition has no solved examples; set"
                 f" `fewshot_split` to a split of {settings.data.repo}, such as train"
             )
-        found, splits, place = fixed() if callable(fixed) else fixed, {}, "the definition"
+        solved, splits, location = fixed() if callable(fixed) else fixed, {}, "the definition"
     else:
-        place = place_of(data, mirror)
-        found = _prepared(name, load_examples(data, mirror)[0], prepare, place)
-        splits = {data.split: found}
+        location = location_of(data, mirror)
+        solved = _prepared(name, load_examples(data, mirror)[0], prepare, location)
+        splits = {data.split: solved}
     # The evaluated example itself is not shown as solved, if both are of one split.
     spare = int(settings.fewshot_split == settings.data.split)
-    if len(found) < wanted + spare:
+    if len(solved) < wanted + spare:
         raise LaminiError(
-            f"tasks.{name}.num_fewshot: {wanted} solved examples are too many; {place} has"
-            f" {len(found) - spare}"
+            f"tasks.{name}.num_fewshot: {wanted} solved examples are too many; {location} has"
+            f" {len(solved) - spare}"
         )
     return splits
 
@@ -221,14 +221,14 @@ def _silence_libraries() -> None:
     lm_eval.api.task.tqdm = functools.partial(tqdm, disable=True)
 
 
-def _unfit(name: str, columns: list[str], place: str, error: Exception) -> LaminiError:
+def _unfit(name: str, columns: list[str], location: str, error: Exception) -> LaminiError:
     """Error for examples that do not fit; names the missing column, the usual cause."""
     missing = str(error).strip("'\"")
     if isinstance(error, KeyError) and missing not in columns:
         return LaminiError(
-            f"{place}: task {name} needs the column {missing!r}; found {', '.join(columns)}"
+            f"{location}: task {name} needs the column {missing!r}; found {', '.join(columns)}"
         )
     return LaminiError(
-        f"{place}: the examples do not fit task {name} ({type(error).__name__}: {error}); found"
+        f"{location}: the examples do not fit task {name} ({type(error).__name__}: {error}); found"
         f" the columns {', '.join(columns)}"
     )

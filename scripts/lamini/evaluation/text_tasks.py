@@ -60,9 +60,9 @@ def generate_until(language_model: "LaminiLM", requests: "Sequence[Instance]") -
             seeds = [derive_seed("generate_until", task, number) for number in group]
             stop = handle_stop_sequences([*decoding.stop], eos=tokenizer.eos_token)
             for batch in generator.generate(prompts, seeds, decoding):
-                for place, generated in batch.items():
+                for index, generated in batch.items():
                     text = tokenizer.decode(generated.tokens, skip_special_tokens=True)
-                    texts[group[place]] = postprocess_generated_text(text, stop, None)
+                    texts[group[index]] = postprocess_generated_text(text, stop, None)
                 progress.advance(len(batch))
             language_model.scorer.choice = generator.choice
     return texts

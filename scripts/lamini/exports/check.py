@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lamini.errors import LaminiError
 from lamini.evaluation.answers import answer_prompts
-from lamini.evaluation.data import DataFacts
+from lamini.evaluation.data import DataIdentity
 from lamini.evaluation.decoding import Decoding
 from lamini.evaluation.evaluate import load_language_model, run_task
 from lamini.evaluation.generation import Generator
@@ -113,8 +113,8 @@ def check_export(
 
 def _task_with_choices(
     settings: CheckExport,
-) -> tuple[str, dict[str, "ConfigurableTask"], DataFacts]:
-    """Key of the task, its tasks in lm-eval, and the facts of their examples."""
+) -> tuple[str, dict[str, "ConfigurableTask"], DataIdentity]:
+    """Key of the task, its tasks in lm-eval, and the identity of their examples."""
     ((name, task),) = settings.tasks.items()
     evaluation = settings.evaluation
     built, data = build_tasks(name, task, evaluation.protocol, evaluation.mirror)
@@ -137,7 +137,7 @@ def _size(exported: Path) -> int:
     files = read_json(exported)["files"]
     if damage := damage_of(exported.parent, files):
         raise LaminiError(f"{exported}: {damage}; delete it and run the same command again")
-    return sum(facts["bytes"] for facts in files.values())
+    return sum(file["bytes"] for file in files.values())
 
 
 def _compare_answers(
@@ -172,14 +172,14 @@ def _compare_answers(
 
 def _references(generator: Generator, prompts: list[Prompt], most: int) -> list[list[int]]:
     """Greedy tokens of the checkpoint after each prompt, with one end token where it ended."""
-    found: dict[int, list[int]] = {}
+    references: dict[int, list[int]] = {}
     with Progress(len(prompts), "answers of the checkpoint") as progress:
         for batch in generator.generate(prompts, [0] * len(prompts), Decoding(most)):
             for number, generated in batch.items():
                 ending = generator.ends[:1] if generated.ended else []
-                found[number] = [*generated.tokens, *ending]
+                references[number] = [*generated.tokens, *ending]
             progress.advance(len(batch))
-    return [found[number] for number in range(len(prompts))]
+    return [references[number] for number in range(len(prompts))]
 
 
 def equal_tokens(

@@ -101,8 +101,8 @@ def check_exportable(config: Any) -> None:
         if rope not in ("default", "llama3"):
             raise LaminiError(f"exports: a {kind} with rope_type {rope} can't be exported to GGUF")
     for field, values in wanted.items():
-        if (found := getattr(config, field, None)) not in values:
-            raise LaminiError(f"exports: a {kind} with {field} {found} can't be exported to GGUF")
+        if (value := getattr(config, field, None)) not in values:
+            raise LaminiError(f"exports: a {kind} with {field} {value} can't be exported to GGUF")
 
 
 def _add_settings(writer: gguf.GGUFWriter, config: Any, rows: int) -> None:

@@ -54,32 +54,32 @@ def read_vocabulary(tokenizer: "TokenizersBackend", rows: int) -> Vocabulary:
     Raises:
         LaminiError: if llama.cpp has no tokenizer of this kind; names the part that it lacks.
     """
-    facts = json.loads(tokenizer.backend_tokenizer.to_str())
-    model = facts["model"]
-    place = tokenizer.name_or_path
+    serialized = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = serialized["model"]
+    name = tokenizer.name_or_path
     if model["type"] != "BPE" or model.get("byte_fallback"):
         raise LaminiError(
-            f"{place}: only byte-level BPE tokenizers can be exported to GGUF, not {model['type']}"
+            f"{name}: only byte-level BPE tokenizers can be exported to GGUF, not {model['type']}"
             f"{' with byte fallback' if model.get('byte_fallback') else ''}"
         )
-    normalizer = (facts.get("normalizer") or {"type": "NFC"})["type"]
+    normalizer = (serialized.get("normalizer") or {"type": "NFC"})["type"]
     if normalizer != "NFC":
-        raise LaminiError(f"{place}: llama.cpp has no normalizer {normalizer}")
+        raise LaminiError(f"{name}: llama.cpp has no normalizer {normalizer}")
     texts = {number: text for text, number in model["vocab"].items()}
     types = dict.fromkeys(texts, TokenType.NORMAL)
-    for added in facts["added_tokens"]:
+    for added in serialized["added_tokens"]:
         texts[added["id"]] = added["content"]
         special = added["special"]
         types[added["id"]] = TokenType.CONTROL if special else TokenType.USER_DEFINED
     return Vocabulary(
-        pre=_splitting(facts["pre_tokenizer"], place),
+        pre=_splitting(serialized["pre_tokenizer"], name),
         tokens=[texts.get(number, f"[PAD{number}]") for number in range(rows)],
         types=[types.get(number, TokenType.UNUSED) for number in range(rows)],
         merges=[m if isinstance(m, str) else " ".join(m) for m in model["merges"]],
     )
 
 
-def _splitting(pre_tokenizer: _PreTokenizer | None, place: str) -> str:
+def _splitting(pre_tokenizer: _PreTokenizer | None, name: str) -> str:
     """llama.cpp's name of a pre-tokenizer."""
     steps = (pre_tokenizer or {}).get("pretokenizers") or [pre_tokenizer or {"type": None}]
     *others, last = steps
@@ -93,7 +93,7 @@ def _splitting(pre_tokenizer: _PreTokenizer | None, place: str) -> str:
             if pattern in _SPLITS and others[0]["behavior"] == "Isolated":
                 return _SPLITS[pattern]
     raise LaminiError(
-        f"{place}: llama.cpp's name for its pre-tokenizer is not known ({json.dumps(steps)});"
+        f"{name}: llama.cpp's name for its pre-tokenizer is not known ({json.dumps(steps)});"
         " those of GPT-2, SmolLM2, Llama 3 and Qwen are"
     )
 

@@ -54,12 +54,12 @@ def _q4_k_m_type(name: str, layers: int, tied: bool) -> Type:
     """Q4_K, with more bits for the tensors whose rounding errors have the largest effect."""
     if name == ("token_embd.weight" if tied else "output.weight"):
         return Type.Q6_K
-    found = re.fullmatch(r"blk\.(\d+)\.(attn_v|attn_qkv|ffn_down)\.weight", name)
-    if found is None:
+    match = re.fullmatch(r"blk\.(\d+)\.(attn_v|attn_qkv|ffn_down)\.weight", name)
+    if match is None:
         return Type.Q4_K
-    if found[2] == "attn_qkv":
+    if match[2] == "attn_qkv":
         return Type.Q5_K
-    return Type.Q6_K if _has_more_bits(int(found[1]), layers) else Type.Q4_K
+    return Type.Q6_K if _has_more_bits(int(match[1]), layers) else Type.Q4_K
 
 
 def _has_more_bits(layer: int, layers: int) -> bool:

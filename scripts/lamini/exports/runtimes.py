@@ -156,10 +156,10 @@ class LlamaCpp(_Closed):
             n_probs=1,
             logit_bias=[[token, _FORCED]],
         )
-        (found,) = reply["completion_probabilities"]
-        if found["id"] != token:
-            raise LaminiError(f"llama.cpp answered with token {found['id']}, not {token}")
-        return found["logprob"], found["top_logprobs"][0]["id"] == token
+        (chosen,) = reply["completion_probabilities"]
+        if chosen["id"] != token:
+            raise LaminiError(f"llama.cpp answered with token {chosen['id']}, not {token}")
+        return chosen["logprob"], chosen["top_logprobs"][0]["id"] == token
 
     def tokens(self, text: str, special: bool) -> list[int] | None:
         """See `Runtime`."""

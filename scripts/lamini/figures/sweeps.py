@@ -7,7 +7,7 @@ from typing import Any
 
 from lamini.catalogue.params.sweeps import SweepFigureParams
 from lamini.figures.style import COLOURS, MARKERS, PAGE_WIDTH, Drawing, subplots
-from lamini.sweeps.facts import LawFacts, SweepFacts
+from lamini.sweeps.results import FittedLaw, SweepResult
 from lamini.text_table import short_count
 
 _AXES = {"score": "score, mean of tasks", "held_out_loss": "held-out loss, nats per token"}
@@ -23,7 +23,7 @@ def draw_sweep(fitted: Path, params: SweepFigureParams) -> Drawing:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures, and the measure.
     """
-    sweep = SweepFacts.read(fitted)
+    sweep = SweepResult.read(fitted)
     students = list(params.students)
     columns = min(3, len(students))
     lines = math.ceil(len(students) / columns)
@@ -61,7 +61,7 @@ def draw_sweep(fitted: Path, params: SweepFigureParams) -> Drawing:
 
 
 def _draw_one(
-    axis: Any, sweep: SweepFacts, params: SweepFigureParams, group: tuple[str, str], number: int
+    axis: Any, sweep: SweepResult, params: SweepFigureParams, group: tuple[str, str], number: int
 ) -> list[list[Any]]:
     """Draw one student on one mixture; returns the rows of the data."""
     colour = COLOURS[number % len(COLOURS)]
@@ -90,7 +90,7 @@ def _draw_one(
     return rows
 
 
-def _draw_law(axis: Any, law: LawFacts, number: int) -> list[list[Any]]:
+def _draw_law(axis: Any, law: FittedLaw, number: int) -> list[list[Any]]:
     """Draw the law of one mixture, the `number`-th of its panel; returns the rows of the data."""
     colour = COLOURS[number % len(COLOURS)]
     # The legend explains lines and bars once; the labels of the dots name the mixtures.

@@ -60,7 +60,7 @@ class Choice:
     refused: dict[str, str] = field(default_factory=dict)
     """Reason of refusal of each faster way."""
 
-    def facts(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """Fields for a manifest or a result: the way, and refused ways if any."""
         return {"way": self.way} | ({"refused_ways": self.refused} if self.refused else {})
 
@@ -68,7 +68,7 @@ class Choice:
 def proof_tokens(model: Any) -> int:
     """Number of tokens to compare, without the longest sequence.
 
-    More tokens are better: they cover more positions in a sequence and more places in a row.
+    More tokens are better: they cover more positions in a sequence and in a row.
     """
     fewest, most = _TOKENS
     if model.device.type != "cpu":

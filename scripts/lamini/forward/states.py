@@ -60,10 +60,10 @@ def head_logits(model: Any, states: torch.Tensor) -> torch.Tensor:
 def _decoder(model: Any) -> torch.nn.Module:
     """The module whose last hidden states are the input of the head."""
     decoder = model.get_decoder()
-    found: torch.nn.Module = model.base_model if decoder is model else decoder
-    if found is model:
+    body: torch.nn.Module = model.base_model if decoder is model else decoder
+    if body is model:
         raise ValueError("has no decoder apart from its head")
-    return found
+    return body
 
 
 class _DecoderOutput:

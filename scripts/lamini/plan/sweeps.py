@@ -8,7 +8,7 @@ from lamini.plan.show import hours_text
 from lamini.plan.students import GPU_MODELS, StudentPlan, student_plan
 from lamini.settings.sweeps import Sweep
 from lamini.sweeps.design import EXPONENT, PARAMETERS, parts
-from lamini.sweeps.facts import SweepFacts
+from lamini.sweeps.results import SweepResult
 from lamini.text_table import text_table
 from lamini.workflow import Workflow
 
@@ -96,7 +96,7 @@ def _chance(name: str, sweep: Sweep, results: Path) -> tuple[float, float, str]:
     Those of the fitted sweep, means over its students; before it is fitted, assumptions.
     """
     fitted = within(results, SWEEP, sweep=name)
-    laws = SweepFacts.read(fitted).laws if fitted.is_file() else []
+    laws = SweepResult.read(fitted).laws if fitted.is_file() else []
     scores = [law for law in laws if law.measure == "score"]
     if scores:
         deviation, exponent = fmean(x.deviation for x in scores), fmean(x.c for x in scores)

@@ -30,16 +30,16 @@ def load_settings(config: Mapping[str, object]) -> Config:
     try:
         return Config.model_validate(dict(config))
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        lines = [f"  {_explain(item)}" for item in found if item["type"] != "missing"]
-        lines += [f"  {line}" for line in _explain_missing(found, config)]
+        errors = error.errors(include_url=False)
+        lines = [f"  {_explain(item)}" for item in errors if item["type"] != "missing"]
+        lines += [f"  {line}" for line in _explain_missing(errors, config)]
         raise SettingsError("\n".join(["the configuration is wrong:", *lines])) from None
 
 
-def _explain_missing(found: list[Any], config: Mapping[str, object]) -> Iterator[str]:
+def _explain_missing(errors: list[Any], config: Mapping[str, object]) -> Iterator[str]:
     """One line per section that lacks keys; a section of a new name is perhaps misspelt."""
     lacking: dict[tuple[Any, ...], list[str]] = {}
-    for item in found:
+    for item in errors:
         if item["type"] == "missing":
             *section, key = item["loc"]
             lacking.setdefault(tuple(section), []).append(str(key))
@@ -66,8 +66,8 @@ def _explain(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return f"{key}: no such setting{did_you_mean(str(location[-1]), _fields_at(location[:-1]))}"
     if item["type"] in ("model_type", "dict_type"):
-        found = "nothing" if item["input"] is None else f"{item['input']!r:.80}"
-        return f"{key}: expected settings (`key: value`), found {found}"
+        value = "nothing" if item["input"] is None else f"{item['input']!r:.80}"
+        return f"{key}: expected settings (`key: value`), found {value}"
     if item["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
         message += did_you_mean(str(item["input"]), allowed)

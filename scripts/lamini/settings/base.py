@@ -33,8 +33,8 @@ class Settings(BaseModel):
 
     def _check_exactly_one(self, *names: str) -> Self:
         """Refuse fewer or more than one value among the fields `names`."""
-        found = [name for name in names if getattr(self, name) is not None]
-        if len(found) != 1:
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
             wanted = ", ".join(names)
-            raise ValueError(f"set exactly one of {wanted}; found {', '.join(found) or 'none'}")
+            raise ValueError(f"set exactly one of {wanted}; found {', '.join(given) or 'none'}")
         return self

@@ -107,7 +107,7 @@ class PublishedDataset(Settings):
         )
 
     @model_validator(mode="after")
-    def _one_place(self) -> "PublishedDataset":
+    def _one_location(self) -> "PublishedDataset":
         return self._check_exactly_one("local", "hub")
 
 

@@ -68,9 +68,7 @@ def settings_page(schema: JsonSchema) -> str:
     paths: dict[str, list[str]] = {}
     for path, name in sections:
         paths.setdefault(name, []).append(path)
-    shortest = {
-        name: min(places, key=lambda path: path.count(".")) for name, places in paths.items()
-    }
+    shortest = {name: min(paths[name], key=lambda path: path.count(".")) for name in paths}
     headings = {name: f"`{path}`" for name, path in shortest.items()}
     parts = [_HEAD, _table(schema, headings, definitions)]
     for path, name in sections:
@@ -78,7 +76,7 @@ def settings_page(schema: JsonSchema) -> str:
             continue
         depth = "###" if "." in path.removesuffix(".{name}") else "##"
         parts.append(f"{depth} {headings[name]}\n\n{definitions[name]['description']}\n")
-        if others := [f"`{place}`" for place in paths[name] if place != path]:
+        if others := [f"`{other}`" for other in paths[name] if other != path]:
             parts.append(f"Also: {', '.join(others)}.\n")
         parts.append(_table(definitions[name], headings, definitions))
     return "\n".join(parts)
@@ -88,9 +86,9 @@ def _sections(path: str, schema: JsonSchema, definitions: Definitions) -> Iterat
     """Path and definition of each group of settings below a schema, depth first."""
     for key, value in schema.get("properties", {}).items():
         for suffix, name in _references(value):
-            place = f"{path}.{key}{suffix}".removeprefix(".")
-            yield place, name
-            yield from _sections(place, definitions[name], definitions)
+            inner_path = f"{path}.{key}{suffix}".removeprefix(".")
+            yield inner_path, name
+            yield from _sections(inner_path, definitions[name], definitions)
 
 
 def _references(value: JsonSchema) -> Iterator[tuple[str, str]]:

@@ -137,15 +137,15 @@ class Config(Settings):
 
     def recipes_of(self, students: Iterable[str]) -> dict[str, Recipe]:
         """Recipes of those names that are students with a valid recipe."""
-        found = {}
+        recipes = {}
         for name in students:
             model = self.models.get(name)
             if model and model.role == "student" and model.recipe in self.recipes:
                 try:
-                    found[name] = self.recipe(name)
+                    recipes[name] = self.recipe(name)
                 except ValueError:  # `cross_checks` reports it
                     continue
-        return found
+        return recipes
 
     def points(self, sweep: str) -> list[Point]:
         """The students of a sweep, by student, mixture, size and seed."""

@@ -65,7 +65,7 @@ class SeedData(Settings):
     context and are left out and counted. Null: no limit."""
 
     @model_validator(mode="after")
-    def _one_place(self) -> "SeedData":
+    def _one_location(self) -> "SeedData":
         return self._check_exactly_one("local", "hub")
 
 

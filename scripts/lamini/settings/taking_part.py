@@ -66,9 +66,9 @@ def _study(config: Config, name: str, notes: list[str]) -> Study | None:
     study, key = config.human_evaluation.studies[name], f"human_evaluation.studies.{name}"
     if study.kind == "dataset":
         return study
-    found: list[str] = []
-    models = _evaluated(config, f"{key}.models", study.models, found)
-    notes += found if models else [f"{key}: left out, as all of its models are {_NO_MODEL}"]
+    own_notes: list[str] = []
+    models = _evaluated(config, f"{key}.models", study.models, own_notes)
+    notes += own_notes if models else [f"{key}: left out, as all of its models are {_NO_MODEL}"]
     return study.model_copy(update={"models": models}) if models else None
 
 

@@ -382,8 +382,8 @@ class Teacher(Settings):
         """
 
         def first(name: str) -> Any:
-            found = (getattr(each, name) for each in requests)
-            return next((value for value in found if value is not None), getattr(self, name))
+            values = (getattr(each, name) for each in requests)
+            return next((value for value in values if value is not None), getattr(self, name))
 
         return self.model_copy(
             update={

@@ -22,8 +22,8 @@ def base_of_adapter(folder: str) -> Location | None:
     file = Path(folder) / _CONFIG
     if not file.is_file():
         return None
-    facts = read_json(file)
-    return Location(path=facts["base_model_name_or_path"], revision=facts.get("revision"))
+    config = read_json(file)
+    return Location(path=config["base_model_name_or_path"], revision=config.get("revision"))
 
 
 def save_adapter(adapted: Any, tokenizer: Any, folder: Path) -> None:

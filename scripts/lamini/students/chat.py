@@ -150,9 +150,9 @@ class ChatFormat(PromptFormat):
     @functools.cached_property
     def controls(self) -> frozenset[int]:
         """Ids of the tokenizer's control tokens; the tags of thoughts are none."""
-        found = self.tokenizer.backend_tokenizer.get_added_tokens_decoder()
-        special = (token for token, added in found.items() if added.special)
-        return frozenset(token for token in special if found[token].content not in TAGS)
+        added_tokens = self.tokenizer.backend_tokenizer.get_added_tokens_decoder()
+        special = (token for token, added in added_tokens.items() if added.special)
+        return frozenset(token for token in special if added_tokens[token].content not in TAGS)
 
     def _text(self, history: Sequence[Message], response: str | None) -> str:
         messages = [*history]
@@ -320,7 +320,7 @@ def _tested(bare: ChatFormat) -> ChatFormat:
     if not ends:
         raise ValueError(f"it ends a response with {ending!r}, which is no control token")
     whole, prompt = bare.ids([wholes[0], prompts[0]])
-    found = dataclasses.replace(
+    complete = dataclasses.replace(
         bare,
         before=before,
         after=after,
@@ -330,13 +330,13 @@ def _tested(bare: ChatFormat) -> ChatFormat:
         opening_controls=sum(t in controls for t in whole[len(prompt) : -len(closing)]),
     )
     instructions, responses = zip(*TEST_TEXTS, strict=True)
-    for pair, response in zip(found.tokenize(instructions, responses), responses, strict=True):
+    for pair, response in zip(complete.tokenize(instructions, responses), responses, strict=True):
         if pair.problem is not None:
             raise ValueError(
                 "the ids of a prompt with its generation prompt do not begin the ids of the whole"
                 f" conversation (response {response!r}), so the supervised tokens are not known"
             )
-    return found
+    return complete
 
 
 def _check_clock(bare: ChatFormat) -> None:

@@ -61,7 +61,7 @@ def chat_template(tokenizer: "TokenizersBackend", prompt_format: str) -> str | N
 def _added_tokens(tokenizer: "TokenizersBackend") -> tuple[str, str]:
     """Special tokens that a tokenizer adds before and after a text, as text."""
     encoded = tokenizer.backend_tokenizer.encode("a")
-    own = [place for place, added in enumerate(encoded.special_tokens_mask) if not added]
+    own = [index for index, added in enumerate(encoded.special_tokens_mask) if not added]
     before, after = encoded.tokens[: own[0]], encoded.tokens[own[-1] + 1 :]
     return "".join(before), "".join(after)
 

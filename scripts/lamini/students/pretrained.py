@@ -164,12 +164,12 @@ def gguf_model(path: Path) -> tuple[Any, Any]:
 
     if not path.is_file():
         raise LaminiError(f"{path}: no such GGUF file")
-    place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+    source: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+        loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         # Save and reload, so that the tokenizer's settings do not contain the path of the file.
         with tempfile.TemporaryDirectory() as folder:
-            AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+            AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
             tokenizer = load_tokenizer(folder)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise LaminiError(f"{path}: transformers can't read this GGUF file ({error})") from error

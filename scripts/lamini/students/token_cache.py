@@ -36,14 +36,15 @@ class TokenCache:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.facts: dict[str, Any] = read_json(self.folder / MANIFEST)
+        self.manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
         try:
             self._boundaries = np.load(self.folder / BOUNDARIES, mmap_mode="r")
-            self._tokens = np.memmap(self.folder / TOKENS, dtype=self.facts["token_type"], mode="r")
+            token_type = self.manifest["token_type"]
+            self._tokens = np.memmap(self.folder / TOKENS, dtype=token_type, mode="r")
         except (OSError, ValueError) as error:
             raise LaminiError(f"{self.folder}: {error}; run tokenize_pairs again") from error
         if (
-            len(self._boundaries) != 2 * self.facts["pairs"] + 1
+            len(self._boundaries) != 2 * self.manifest["pairs"] + 1
             or len(self._tokens) != (self._boundaries[-1])
         ):
             raise LaminiError(
@@ -54,16 +55,16 @@ class TokenCache:
         """Tokens of each prompt, special tokens included. Shape (pairs,)."""
         self.response_lengths: Integers = np.diff(self._boundaries)[1::2]
         """Tokens of each response, the end token included. Shape (pairs,)."""
-        self.dataset_rows = int(self.facts.get("conversations", self.facts["pairs"]))
+        self.dataset_rows = int(self.manifest.get("conversations", self.manifest["pairs"]))
         """Number of rows of the dataset."""
 
     def __len__(self) -> int:
-        return int(self.facts["pairs"])
+        return int(self.manifest["pairs"])
 
     @functools.cached_property
     def conversations(self) -> Integers:
         """Row of each pair in the dataset. Shape (pairs,)."""
-        if "conversations" not in self.facts:
+        if "conversations" not in self.manifest:
             return np.arange(len(self))
         return np.load(self.folder / CONVERSATIONS).astype(np.int64)
 
@@ -78,7 +79,7 @@ class TokenCache:
         return self._tokens[start:end].astype(np.int64)
 
     def end_to_end(self, pairs: Integers) -> tuple[Integers, Integers]:
-        """Token ids of several pairs, and the place of each token in its pair.
+        """Token ids of several pairs, and the position of each token in its pair.
 
         Args:
             pairs: rows of the cache, in the order of the result.
@@ -90,5 +91,5 @@ class TokenCache:
         starts = self._boundaries[2 * pairs]
         lengths = self._boundaries[2 * pairs + 2] - starts
         ends = lengths.cumsum()
-        places = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
-        return self._tokens[np.repeat(starts, lengths) + places].astype(np.int64), places
+        positions = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+        return self._tokens[np.repeat(starts, lengths) + positions].astype(np.int64), positions

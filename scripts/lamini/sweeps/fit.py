@@ -14,18 +14,18 @@ from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.files import listed
 from lamini.paths import EVALUATION
 from lamini.settings.params.students import FitSweep, SweepPoint
-from lamini.sweeps.facts import (
+from lamini.sweeps.law import Law
+from lamini.sweeps.results import (
     Compared,
+    FittedLaw,
     HeldBack,
-    LawFacts,
     Measure,
-    SizeFacts,
-    SweepFacts,
+    SizeMeans,
+    SweepResult,
     Trained,
 )
-from lamini.sweeps.law import Law
 from lamini.sweeps.two_levels import TwoLevelMean, ValuesByTask, two_level_mean
-from lamini.training.facts import TrainingFacts
+from lamini.training.manifest import TrainingManifest
 
 Group = tuple[str, str]
 """A student and a mixture."""
@@ -39,12 +39,12 @@ def fit_sweep(
     fitted: str | Path,
     settings: FitSweep,
 ) -> None:
-    """Fit a sweep and write its facts.
+    """Fit a sweep and write its results.
 
     Args:
         manifests: manifests of the trained students, in the order of the points.
         evals: evaluation results of the students; none without tasks.
-        fitted: path of the JSON file to write (`SweepFacts`).
+        fitted: path of the JSON file to write (`SweepResult`).
         settings: the students of the sweep and its tasks.
 
     Raises:
@@ -54,14 +54,13 @@ def fit_sweep(
     for path in listed(evals):
         result = EvaluationResult.read(path)
         results.setdefault(result.model, {})[result.task] = result
-    facts = [TrainingFacts.read(path) for path in listed(manifests)]
     trained = [
-        _trained(point, fact, results.get(point.model), settings.tasks)
-        for point, fact in zip(settings.points, facts, strict=True)
+        _trained(point, TrainingManifest.read(path), results.get(point.model), settings.tasks)
+        for point, path in zip(settings.points, listed(manifests), strict=True)
     ]
     groups = {(p.student, p.mixture): None for p in settings.points}
     values = {group: _values(settings, group, results) for group in groups}
-    SweepFacts(
+    SweepResult(
         tasks=settings.tasks,
         trained=trained,
         sizes=[size for group in groups for size in _sizes(group, trained, values[group])],
@@ -80,7 +79,7 @@ _MEASURES: tuple[Measure, ...] = ("score", "held_out_loss")
 
 def _trained(
     point: SweepPoint,
-    facts: TrainingFacts,
+    manifest: TrainingManifest,
     results: Mapping[str, EvaluationResult] | None,
     tasks: Sequence[str],
 ) -> Trained:
@@ -89,9 +88,9 @@ def _trained(
         mixture=point.mixture,
         samples=point.samples,
         seed=point.seed,
-        pairs=facts.pairs_used,
+        pairs=manifest.pairs_used,
         score=fmean(results[task].score for task in tasks) if results else None,
-        held_out_loss=facts.held_out_after,
+        held_out_loss=manifest.held_out_after,
     )
 
 
@@ -118,13 +117,13 @@ def _values(settings: FitSweep, group: Group, results: ResultsByModel) -> dict[f
 
 def _sizes(
     group: Group, trained: Sequence[Trained], values: dict[float, ValuesByTask]
-) -> Iterable[SizeFacts]:
+) -> Iterable[SizeMeans]:
     here = [t for t in trained if (t.student, t.mixture) == group]
     for share in sorted({t.samples for t in here}):
         seeds = [t for t in here if t.samples == share]
         losses = [t.held_out_loss for t in seeds if t.held_out_loss is not None]
         mean = _mean(values, share) if values else None
-        yield SizeFacts(
+        yield SizeMeans(
             student=group[0],
             mixture=group[1],
             samples=share,
@@ -143,7 +142,7 @@ def _mean(values: Mapping[float, ValuesByTask], share: float) -> TwoLevelMean:
     return two_level_mean(values[share], [v for other, v in values.items() if other != share])
 
 
-def fit_law(group: Group, measure: Measure, trained: Sequence[Trained]) -> LawFacts | None:
+def fit_law(group: Group, measure: Measure, trained: Sequence[Trained]) -> FittedLaw | None:
     """The law of a student; None with too few sizes or trainings, or without the measure.
 
     The largest size is also predicted from the smaller ones, if a law fits them alone.
@@ -160,7 +159,7 @@ def fit_law(group: Group, measure: Measure, trained: Sequence[Trained]) -> LawFa
     a, b, c = law.parameters
     pairs = [t.pairs for t, _ in here]
     curve = [(float(n), law.predict(n)) for n in np.geomspace(min(pairs), max(pairs), CURVE_POINTS)]
-    return LawFacts(
+    return FittedLaw(
         student=group[0],
         mixture=group[1],
         measure=measure,
@@ -182,12 +181,12 @@ def _held_back(here: Sequence[tuple[Trained, float]]) -> HeldBack | None:
         return None
     held = [(t.pairs, value) for t, value in here if t.samples == largest]
     pairs = fmean(pairs for pairs, _ in held)
-    found = law.predict(pairs, seeds=len(held))
+    prediction = law.predict(pairs, seeds=len(held))
     return HeldBack(
         samples=largest,
         pairs=pairs,
-        predicted=found.value,
-        interval=(found.low, found.high),
+        predicted=prediction.value,
+        interval=(prediction.low, prediction.high),
         measured=fmean(value for _, value in held),
     )
 
@@ -222,7 +221,7 @@ def _compare(
     models: dict[Group, Mapping[str, EvaluationResult]],
 ) -> Compared:
     both = [(models[first][task], models[second][task]) for task in models[first]]
-    facts = [fact for a, b in both for fact in differing(conditions_of(b), conditions_of(a))]
+    conditions = [each for a, b in both for each in differing(conditions_of(b), conditions_of(a))]
     mean = None
     if all(same_examples(a, b) for a, b in both):
         differences = {
@@ -235,7 +234,7 @@ def _compare(
     return Compared(
         first=first,
         second=second,
-        differing=list(dict.fromkeys(facts)),
+        differing=list(dict.fromkeys(conditions)),
         difference=mean.mean if mean else None,
         interval=mean.interval if mean else None,
         p_value=mean.p_value if mean else None,

@@ -76,13 +76,13 @@ class Law:
         squares = self._lines(_GRID).squares
         best = int(np.argmin(squares))
         bounds = _GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)]
-        found = minimize_scalar(
+        optimum = minimize_scalar(
             lambda c: float(self._lines(np.array([c])).squares[0]),
             bounds=bounds,
             method="bounded",
             options={"xatol": 1e-9},
         )
-        return float(found.x) if found.fun < squares[best] else float(_GRID[best])
+        return float(optimum.x) if optimum.fun < squares[best] else float(_GRID[best])
 
     @property
     def parameters(self) -> tuple[float, float, float]:

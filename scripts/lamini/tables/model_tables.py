@@ -6,7 +6,7 @@ from pathlib import Path
 from lamini.catalogue.params.models import CollectionParams, TrainingParams
 from lamini.tables.published import read_csv
 from lamini.tables.table import Cell, Table, text_cell
-from lamini.training.facts import TrainingFacts
+from lamini.training.manifest import TrainingManifest
 
 
 def collection_table(published: Path, params: CollectionParams) -> Table:
@@ -57,7 +57,7 @@ def training_table(manifests: list[Path], params: TrainingParams) -> Table:
     """
     rows, notes = [], list[str]()
     for student, path in zip(params.students, manifests, strict=True):
-        training = TrainingFacts.read(path)
+        training = TrainingManifest.read(path)
         notes += _recipe_notes(student.name, training)
         left_out = sum(training.pairs_left_out.values())
         rows.append(
@@ -100,7 +100,7 @@ def training_table(manifests: list[Path], params: TrainingParams) -> Table:
     )
 
 
-def _recipe_notes(student: str, training: TrainingFacts) -> Iterator[str]:
+def _recipe_notes(student: str, training: TrainingManifest) -> Iterator[str]:
     """Sentences on adapter, kept epoch and early stop; none with the default recipe."""
     if training.adapter is not None:
         trained, frozen = training.adapter.parameters_trained, training.adapter.parameters_frozen

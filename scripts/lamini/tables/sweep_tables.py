@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.sweeps import SweepTableParams
 from lamini.evaluation.comparison import LEVEL
-from lamini.sweeps.facts import Compared, HeldBack, SweepFacts
+from lamini.sweeps.results import Compared, HeldBack, SweepResult
 from lamini.tables.footnotes import Footnotes
 from lamini.tables.row_records import trained_files
 from lamini.tables.table import Cell, Table, signed_interval, text_cell
@@ -20,7 +20,7 @@ def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    sweep = SweepFacts.read(fitted)
+    sweep = SweepResult.read(fitted)
     rows = [
         [
             text_cell(params.label((size.student, size.mixture))),
@@ -63,7 +63,7 @@ def sweep_table(fitted: Path, params: SweepTableParams) -> Table:
     )
 
 
-def _score_notes(sweep: SweepFacts) -> list[str]:
+def _score_notes(sweep: SweepResult) -> list[str]:
     if not sweep.tasks:
         return ["A seed draws the pairs of a size, their order and the dropout."]
     return [
@@ -81,7 +81,7 @@ def law_table(fitted: Path, params: SweepTableParams) -> Table:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    sweep = SweepFacts.read(fitted)
+    sweep = SweepResult.read(fitted)
     rows = [
         [
             text_cell(params.label((law.student, law.mixture))),
@@ -157,7 +157,7 @@ def compared_table(fitted: Path, params: SweepTableParams) -> Table:
         fitted: JSON of the sweep.
         params: names of the students and of the mixtures.
     """
-    sweep = SweepFacts.read(fitted)
+    sweep = SweepResult.read(fitted)
     footnotes = Footnotes("the second student")
     rows = [_compared_row(pair, params, footnotes) for pair in sweep.compared]
     tested = sum(pair.p_holm is not None for pair in sweep.compared)

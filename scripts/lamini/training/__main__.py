@@ -87,8 +87,8 @@ def _is_recorded(path: str, job: TrainingJob, read: dict[str, str]) -> bool:
 
 def _hub_commits(output: Path) -> dict[str, Any]:
     """Commits that the training processes read from the hub, from the model's manifest."""
-    facts = read_json(output / "final/manifest.json")
-    return {HUB_COMMITS: facts[HUB_COMMITS]} if HUB_COMMITS in facts else {}
+    manifest = read_json(output / "final/manifest.json")
+    return {HUB_COMMITS: manifest[HUB_COMMITS]} if HUB_COMMITS in manifest else {}
 
 
 def _train(job: TrainingJob, parsed: argparse.Namespace) -> int:

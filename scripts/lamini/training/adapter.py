@@ -16,9 +16,9 @@ from transformers.pytorch_utils import Conv1D
 from lamini.errors import LaminiError
 from lamini.files import derive_seed
 from lamini.students.numerics import DTYPES, Precision
-from lamini.training.facts import AdapterFacts
 from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
+from lamini.training.manifest import AdapterSize
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -170,7 +170,7 @@ def export_form(job: TrainingJob, trained: Any) -> Any:
     return adapted if lora.export == "adapter" else adapted.merge_and_unload()
 
 
-def adapter_facts(model: torch.nn.Module) -> AdapterFacts | None:
+def adapter_size(model: torch.nn.Module) -> AdapterSize | None:
     """Size of a model's adapter; None for a model without one."""
     adapted = adapted_modules(model)
     if not adapted:
@@ -178,7 +178,7 @@ def adapter_facts(model: torch.nn.Module) -> AdapterFacts | None:
     parameters = {True: 0, False: 0}
     for parameter in model.parameters():
         parameters[parameter.requires_grad] += parameter.numel()
-    return AdapterFacts(
+    return AdapterSize(
         parameters_trained=parameters[True],
         parameters_frozen=parameters[False],
         modules=sorted({name.rpartition(".")[2] for name in adapted}),

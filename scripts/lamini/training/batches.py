@@ -126,15 +126,15 @@ def make_flat_batch(
     taken = pairs[items]
     prompts, responses = cache.prompt_lengths[taken], cache.response_lengths[taken]
     fed_lengths = prompts + responses - 1
-    ids, places = cache.end_to_end(taken)
-    supervised = places >= np.repeat(prompts, fed_lengths + 1)
-    fed = places < np.repeat(fed_lengths, fed_lengths + 1)  # the end token is a label only
-    predicts = places[fed] >= np.repeat(prompts - 1, fed_lengths)
+    ids, position_ids = cache.end_to_end(taken)
+    supervised = position_ids >= np.repeat(prompts, fed_lengths + 1)
+    fed = position_ids < np.repeat(fed_lengths, fed_lengths + 1)  # the end token is a label only
+    predicts = position_ids[fed] >= np.repeat(prompts - 1, fed_lengths)
     boundaries = np.append(0, fed_lengths.cumsum()).astype(np.int32)
     return Batch(
         inputs={
             "input_ids": torch.from_numpy(ids[fed][None]),
-            "position_ids": torch.from_numpy(places[fed][None]),
+            "position_ids": torch.from_numpy(position_ids[fed][None]),
             "boundaries": torch.from_numpy(boundaries),
         },
         positions=torch.from_numpy(predicts.nonzero()[0]),

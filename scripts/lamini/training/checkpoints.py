@@ -123,12 +123,12 @@ class Checkpoints:
             state |= load_file(path)
         if state:
             optimizer.load(state)
-        facts = read_json(chosen / "manifest.json")["state"]
-        facts.pop("fingerprint")
+        saved = read_json(chosen / "manifest.json")["state"]
+        saved.pop("fingerprint")
         logger.info("resuming from %s", chosen)
         self._newest = chosen
-        metrics = [StepMetrics(**row) for row in facts.pop("metrics")]
-        return TrainingState(metrics=metrics, **facts)
+        metrics = [StepMetrics(**row) for row in saved.pop("metrics")]
+        return TrainingState(metrics=metrics, **saved)
 
     def load_best(self, parameters: dict[str, torch.nn.Parameter]) -> None:
         """Load the weights of the kept epoch from the newest checkpoint, on rank 0 only."""
@@ -158,8 +158,8 @@ class Checkpoints:
             if damage is not None:
                 logger.warning("%s is damaged (%s); trying the previous checkpoint", path, damage)
                 continue
-            found = read_json(path / "manifest.json")["state"]["fingerprint"]
-            if found == self._fingerprint:
+            fingerprint = read_json(path / "manifest.json")["state"]["fingerprint"]
+            if fingerprint == self._fingerprint:
                 return path
             logger.warning(
                 "%s belongs to other settings, data or code and is removed; training starts at"

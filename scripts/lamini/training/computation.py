@@ -351,7 +351,7 @@ class Computation:
             way: way of computation: one of `ways_to_try`, or `alone`.
         """
         shared, (layout,) = self._lay_out(pairs, way, 1)
-        found: dict[int, torch.Tensor] = {}
+        likelihoods: dict[int, torch.Tensor] = {}
         for micro_batch in layout:
             batch = self._batch(pairs, np.ones(len(pairs)), micro_batch, shared, way)
             order = [pair for row in micro_batch.rows for pair in row]
@@ -359,11 +359,11 @@ class Computation:
             losses = token_losses(
                 self._model, self._on_device(batch), way, self._likelihoods
             ).split(lengths)
-            found |= {pair: -part for pair, part in zip(order, losses, strict=True)}
-        return [found[pair] for pair in range(len(pairs))]
+            likelihoods |= {pair: -part for pair, part in zip(order, losses, strict=True)}
+        return [likelihoods[pair] for pair in range(len(pairs))]
 
     def _slowest(self, ways: Sequence[Way], chosen: str) -> Way:
         """The fastest way that every rank accepts; the layout must be the same on all ranks."""
         mine = [way == chosen for way in ways].index(True)
-        refused = [self._ranks.any(mine > place) for place in range(len(ways))]
+        refused = [self._ranks.any(mine > index) for index in range(len(ways))]
         return ways[refused.index(False)]

@@ -106,11 +106,11 @@ class StepTime:
     def read(cls, folder: Path, settings: str) -> "StepTime | None":
         """Read from `work/`; None if the file is missing, damaged or of other settings."""
         try:
-            facts: Mapping[str, Any] = read_json(folder / STEP_TIME)
-            found = cls(**facts)
+            fields: Mapping[str, Any] = read_json(folder / STEP_TIME)
+            step_time = cls(**fields)
         except (OSError, LaminiError, TypeError):
             return None
-        return found if found.settings == settings else None
+        return step_time if step_time.settings == settings else None
 
 
 def settings_key(job: TrainModel) -> str:

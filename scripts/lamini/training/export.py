@@ -30,9 +30,9 @@ from lamini.prompt_formats import render_prompt
 from lamini.students.adapters import save_adapter
 from lamini.students.pretrained import save_model
 from lamini.students.token_cache import TokenCache
-from lamini.training.facts import AdapterFacts, InitialWeights, SampleFacts, TrainingFacts
 from lamini.training.job import TrainingJob
-from lamini.training.kept_epoch import best_row, kept_facts
+from lamini.training.kept_epoch import best_row, kept_fields
+from lamini.training.manifest import AdapterSize, InitialWeights, TrainingManifest, TrainingSample
 from lamini.training.metrics import StepMetrics, held_out_losses
 from lamini.training.pairs import Selection, StepPlan
 
@@ -54,7 +54,7 @@ def export_model(
     model: Any,
     tokenizer: Any,
     metrics: list[StepMetrics],
-    facts: TrainingFacts,
+    manifest: TrainingManifest,
     *,
     left_out: Sequence[Mapping[str, object]],
     folder: Path,
@@ -66,7 +66,7 @@ def export_model(
         model: the trained model (`adapter.export_form`).
         tokenizer: its tokenizer, with the chat template.
         metrics: rows of `metrics.jsonl`.
-        facts: facts of the run (`run_facts`).
+        manifest: content of the manifest (`training_manifest`).
         left_out: excluded pairs with the reason of each.
         folder: output folder; its old content is deleted.
 
@@ -86,12 +86,12 @@ def export_model(
             handle.write(
                 model_card(
                     job,
-                    facts,
+                    manifest,
                     chat_template=bool(tokenizer.chat_template),
                     chat_prompt=_chat_prompt(tokenizer) if job.chat else None,
                 )
             )
-        return write_folder_manifest(folder, facts.as_json())
+        return write_folder_manifest(folder, manifest.as_json())
     except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise LaminiError(
@@ -100,17 +100,17 @@ def export_model(
         ) from error
 
 
-def run_facts(
+def training_manifest(
     job: TrainingJob,
     metrics: list[StepMetrics],
     cache: TokenCache,
     selection: Selection,
     choice: Choice,
     *,
-    adapter: AdapterFacts | None = None,
-    sample: SampleFacts | None = None,
-) -> TrainingFacts:
-    """Facts of a run for its manifest and model card: first and last losses, counts, data."""
+    adapter: AdapterSize | None = None,
+    sample: TrainingSample | None = None,
+) -> TrainingManifest:
+    """Manifest of the model of a run: first and last losses, counts, data."""
     steps = metrics[1:]
     measured = held_out_losses(metrics)
     first, last = steps[0].loss, steps[-1].loss
@@ -118,7 +118,7 @@ def run_facts(
     kept = best_row(metrics) if job.recipe.keep == "best" else None
     after = kept.held_out_loss if kept else measured[-1] if measured else None
     initial, planned = job.initialization, StepPlan(selection.training, job.recipe).steps
-    return TrainingFacts(
+    return TrainingManifest(
         model=job.model,
         initialization=InitialWeights(path=initial.path, revision=initial.revision),
         steps=len(steps),
@@ -132,9 +132,9 @@ def run_facts(
         pairs_left_out=selection.counts(),
         supervised_tokens=sum(row.supervised_tokens or 0 for row in steps),
         tokens=sum(row.tokens or 0 for row in steps),
-        dataset_sha256=cache.facts["dataset_sha256"],
-        **kept_facts(metrics, job.recipe, planned),
-        **choice.facts(),
+        dataset_sha256=cache.manifest["dataset_sha256"],
+        **kept_fields(metrics, job.recipe, planned),
+        **choice.fields(),
         **({"adapter": adapter} if adapter else {}),
         **({"sample": sample} if sample else {}),
         **({HUB_COMMITS: commits} if (commits := commits_read()) else {}),
@@ -169,7 +169,7 @@ what models trained on its answers are used for.
 
 def model_card(
     job: TrainingJob,
-    facts: TrainingFacts,
+    manifest: TrainingManifest,
     *,
     chat_template: bool,
     chat_prompt: str | None = None,
@@ -178,7 +178,7 @@ def model_card(
 
     Args:
         job: settings of the run.
-        facts: facts of the run (`run_facts`).
+        manifest: content of the manifest (`training_manifest`).
         chat_template: whether the tokenizer has a chat template.
         chat_prompt: prompt of `prompt_format: chat`; null: another prompt format.
     """
@@ -186,7 +186,8 @@ def model_card(
     template = _CHAT if chat_template else _NO_CHAT
     recipe = job.recipe.result_params().items()
     settings = "\n".join(f"| {key} | {_cell(value)} |" for key, value in recipe if key != "version")
-    left_out = sum(facts.pairs_left_out.values())
+    left_out = sum(manifest.pairs_left_out.values())
+    more_rows = _kept(manifest) + _adapter(manifest)
     return f"""---
 base_model: {job.initialization.path}
 library_name: {"peft" if _is_adapter(job) else "transformers"}
@@ -213,15 +214,15 @@ license_name: that-of-the-base-model-and-the-data
 
 | | |
 |---|---|
-| pairs trained on | {facts.pairs_used:,}{_sampled(facts)} |
-| pairs held out | {facts.pairs_held_out:,} |
+| pairs trained on | {manifest.pairs_used:,}{_sampled(manifest)} |
+| pairs held out | {manifest.pairs_held_out:,} |
 | pairs left out | {left_out:,} (`left_out.jsonl`) |
-| optimiser steps | {facts.steps:,} |
-| of them skipped, as fp16 overflowed | {facts.steps_skipped:,} |{_kept(facts)}{_adapter(facts)}
-| loss of the first and the last step | {facts.loss_first} → {facts.loss_last} |
-| held-out loss before and after | {facts.held_out_before} → {facts.held_out_after} |
-| computed by | `{facts.way}`{_refused(facts)} |
-| SHA-256 of the dataset | `{facts.dataset_sha256}` |
+| optimiser steps | {manifest.steps:,} |
+| of them skipped, as fp16 overflowed | {manifest.steps_skipped:,} |{more_rows}
+| loss of the first and the last step | {manifest.loss_first} → {manifest.loss_last} |
+| held-out loss before and after | {manifest.held_out_before} → {manifest.held_out_after} |
+| computed by | `{manifest.way}`{_refused(manifest)} |
+| SHA-256 of the dataset | `{manifest.dataset_sha256}` |
 
 Losses are nats per supervised token: the response and its end token. The curve is in
 `metrics.jsonl`.
@@ -240,39 +241,40 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _refused(facts: TrainingFacts) -> str:
+def _refused(manifest: TrainingManifest) -> str:
     """Reasons why faster ways of computation were refused."""
-    reasons = (facts.refused_ways or {}).items()
+    reasons = (manifest.refused_ways or {}).items()
     return "".join(f"; not by `{way}`, which {reason}" for way, reason in reasons)
 
 
-def _sampled(facts: TrainingFacts) -> str:
+def _sampled(manifest: TrainingManifest) -> str:
     """The share of the training pairs and its sources; empty if all were used."""
-    if facts.sample is None:
+    if manifest.sample is None:
         return ""
-    sample = facts.sample
+    sample = manifest.sample
     sources = ", ".join(f"{name} {count:,}" for name, count in sample.pairs_by_source.items())
     return f", a share of {sample.share:g} drawn with seed {sample.seed} ({sources})"
 
 
-def _kept(facts: TrainingFacts) -> str:
+def _kept(manifest: TrainingManifest) -> str:
     """Rows on the kept epoch and the early stop; empty with the default recipe."""
     rows = []
-    if facts.kept_step is not None:
-        kept = f"epoch {facts.kept_epoch:g} (step {facts.kept_step:,}), the lowest held-out loss"
-        rows.append(f"weights kept | of {kept}")
-    if facts.steps_planned is not None:
-        early = f"early, as the held-out loss did not fall; planned: {facts.steps_planned:,} steps"
-        rows.append(f"stopped | {early if facts.stopped_early else 'after the last step'}")
+    if manifest.kept_step is not None:
+        kept = f"epoch {manifest.kept_epoch:g} (step {manifest.kept_step:,})"
+        rows.append(f"weights kept | of {kept}, the lowest held-out loss")
+    if manifest.steps_planned is not None:
+        planned = f"planned: {manifest.steps_planned:,} steps"
+        early = f"early, as the held-out loss did not fall; {planned}"
+        rows.append(f"stopped | {early if manifest.stopped_early else 'after the last step'}")
     return "".join(f"\n| {row} |" for row in rows)
 
 
-def _adapter(facts: TrainingFacts) -> str:
+def _adapter(manifest: TrainingManifest) -> str:
     """Row on the adapter; empty if all weights were trained."""
-    if facts.adapter is None:
+    if manifest.adapter is None:
         return ""
-    trained, frozen = facts.adapter.parameters_trained, facts.adapter.parameters_frozen
-    modules = ", ".join(facts.adapter.modules)
+    trained, frozen = manifest.adapter.parameters_trained, manifest.adapter.parameters_frozen
+    modules = ", ".join(manifest.adapter.modules)
     return (
         f"\n| weights trained | a LoRA adapter of {trained:,} parameters in {modules}; the"
         f" {frozen:,} others as in the base model |"
@@ -321,9 +323,9 @@ def take_finished(output: Path, fingerprint: str) -> bool:
     final, kept = output / "final", output / "work" / "final"
     if not (kept / "manifest.json").is_file():
         return False
-    facts = read_json(kept / "manifest.json")
-    manifest = facts["result"]
-    if facts["made_from"] != fingerprint or not _complete(final, kept, manifest["files"]):
+    copy = read_json(kept / "manifest.json")
+    manifest = copy["result"]
+    if copy["made_from"] != fingerprint or not _complete(final, kept, manifest["files"]):
         shutil.rmtree(kept)
         return False
     write_json(final / "manifest.json", manifest)

@@ -21,15 +21,15 @@ def fuse_activations(model: torch.nn.Module) -> int:
     Returns:
         Number of replaced modules.
     """
-    places = [
+    activations = [
         (parent, name)
         for parent in model.modules()
         for name, child in parent.named_children()
         if type(child).__name__ == "NewGELUActivation"
     ]
-    for parent, name in places:
+    for parent, name in activations:
         setattr(parent, name, torch.nn.GELU(approximate="tanh"))
-    return len(places)
+    return len(activations)
 
 
 def align_head(head: torch.nn.Module) -> bool:

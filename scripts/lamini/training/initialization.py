@@ -24,13 +24,13 @@ def load_initialization(job: TrainingJob) -> tuple[Any, Any]:
 
     causal = job.architecture == "decoder-only"
     loader = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM
-    place = job.initialization
+    initial = job.initialization
     try:
-        revision = commit_to_read(place.path, place.revision) or "main"
-        model = loader.from_pretrained(place.path, revision=revision, dtype=torch.float32)
+        revision = commit_to_read(initial.path, initial.revision) or "main"
+        model = loader.from_pretrained(initial.path, revision=revision, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise LaminiError(
-            f"{place.path}: no {job.architecture} model could be loaded ({error})"
+            f"{initial.path}: no {job.architecture} model could be loaded ({error})"
         ) from error
     location = job.tokenizer
     tokenizer = load_tokenizer(location.path, location.revision, pad_token=job.pad_token)

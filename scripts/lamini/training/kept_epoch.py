@@ -35,22 +35,22 @@ def stops_early(metrics: Sequence[StepMetrics], recipe: Recipe) -> bool:
     return bool(losses) and len(losses) - losses.index(min(losses)) > recipe.patience
 
 
-def kept_facts(metrics: Sequence[StepMetrics], recipe: Recipe, steps: int) -> dict[str, Any]:
-    """Fields of `TrainingFacts` on the kept epoch and the early stop, if the recipe has them.
+def kept_fields(metrics: Sequence[StepMetrics], recipe: Recipe, steps: int) -> dict[str, Any]:
+    """Fields of `TrainingManifest` on the kept epoch and the early stop, if the recipe has them.
 
     Args:
         metrics: rows of `metrics.jsonl` of the whole run.
         recipe: its `keep` and `patience`.
         steps: number of steps of a run that does not stop early.
     """
-    facts: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if recipe.keep == "best":
         best = best_row(metrics)
         assert best is not None  # the recipe has held-out pairs
-        facts |= {"kept_step": best.step, "kept_epoch": best.epoch}
+        fields |= {"kept_step": best.step, "kept_epoch": best.epoch}
     if recipe.patience is not None:
-        facts["steps_planned"] = steps
-    return facts
+        fields["steps_planned"] = steps
+    return fields
 
 
 def _loss(row: StepMetrics) -> float:

@@ -169,10 +169,10 @@ def first_address(node_list: str) -> str:
     if not names:
         raise LaminiError(f"`scontrol show hostnames {node_list}` names no node")
     first = names[0]
-    found = re.search(r"\bNodeAddr=(\S+)", slurm.ask("scontrol", "show", "node", first))
-    if found is None:
+    match = re.search(r"\bNodeAddr=(\S+)", slurm.ask("scontrol", "show", "node", first))
+    if match is None:
         raise LaminiError(f"`scontrol show node {first}` names no NodeAddr")
-    return found[1]
+    return match[1]
 
 
 def main(arguments: list[str]) -> None:

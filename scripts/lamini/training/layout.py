@@ -264,10 +264,10 @@ def _first_fit(sizes: Integers, capacities: Integers, unit: Integers) -> list[tu
     rows: list[list[int]] = []
     for pair in order:
         fits = (free[: len(rows)] >= sizes[pair]).all(axis=1)
-        place = int(fits.argmax()) if fits.any() else len(rows)
-        if place == len(rows):
+        index = int(fits.argmax()) if fits.any() else len(rows)
+        if index == len(rows):
             rows.append([])
-            free[place] = capacities[pair]
-        rows[place].append(int(pair))
-        free[place] -= sizes[pair]
+            free[index] = capacities[pair]
+        rows[index].append(int(pair))
+        free[index] -= sizes[pair]
     return [tuple(row) for row in rows]

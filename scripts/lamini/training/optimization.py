@@ -4,7 +4,7 @@ Weights, gradients and optimizer state are fp32; matrix products may be bf16 or 
 
 With `shard_optimizer` each rank keeps the moments of the pieces of the weights that it updates
 (`gradients`): 8 bytes per parameter divided by the number of ranks. The state is stored by
-parameter name and place in the parameter, so a run may resume with another number of ranks.
+parameter name and position in the parameter, so a run may resume with another number of ranks.
 """
 
 import contextlib
@@ -81,9 +81,9 @@ class Optimizer:
     def state(self) -> dict[str, torch.Tensor]:
         """State of this rank on the CPU, with keys `{moment}/{parameter}/{first element}`."""
         return {
-            f"{moment}/{piece.name}/{piece.start}": found[moment].detach().cpu()
+            f"{moment}/{piece.name}/{piece.start}": moments[moment].detach().cpu()
             for piece in self._gradients.pieces
-            if (found := self._adam.state.get(piece.tensor))
+            if (moments := self._adam.state.get(piece.tensor))
             for moment in MOMENTS
         }
 

@@ -10,8 +10,8 @@ from lamini.errors import LaminiError
 from lamini.forward.own import position_limits, start_token
 from lamini.students.numerics import choose_precision, switch_off_faulty_kernels
 from lamini.students.token_cache import TokenCache
-from lamini.training.adapter import adapter_facts, export_form, train_adapter_only
-from lamini.training.export import export_model, keep_finished, run_facts
+from lamini.training.adapter import adapter_size, export_form, train_adapter_only
+from lamini.training.export import export_model, keep_finished, training_manifest
 from lamini.training.initialization import load_initialization
 from lamini.training.job import TrainingJob
 from lamini.training.loop import Trainer
@@ -67,8 +67,8 @@ def train_student(
         _log_start(job, trainer, model, ranks)
         metrics = trainer.run()
         if ranks.first:
-            exported, adapter = export_form(job, model), adapter_facts(model)
-            facts = run_facts(
+            exported, adapter = export_form(job, model), adapter_size(model)
+            manifest = training_manifest(
                 job, metrics, cache, selection, trainer.choice, adapter=adapter, sample=sample
             )
             export_model(
@@ -76,7 +76,7 @@ def train_student(
                 exported,
                 tokenizer,
                 metrics,
-                facts,
+                manifest,
                 left_out=selection.left_out,
                 folder=output / "final",
             )
@@ -89,9 +89,9 @@ def train_student(
 
 def _check_vocabulary(cache: TokenCache, tokens: int) -> None:
     """Raise a LaminiError if the cache is not of a tokenizer with this number of tokens."""
-    if tokens != cache.facts["vocabulary"]:
+    if tokens != cache.manifest["vocabulary"]:
         raise LaminiError(
-            f"{cache.folder}: tokenized with {cache.facts['vocabulary']} tokens, the model's"
+            f"{cache.folder}: tokenized with {cache.manifest['vocabulary']} tokens, the model's"
             f" tokenizer has {tokens}; run tokenize_pairs again"
         )
 

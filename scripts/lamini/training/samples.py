@@ -17,7 +17,7 @@ from lamini.errors import LaminiError
 from lamini.files import derive_seed
 from lamini.settings.students import Recipe
 from lamini.students.token_cache import TokenCache
-from lamini.training.facts import SampleFacts
+from lamini.training.manifest import TrainingSample
 from lamini.training.pairs import Selection, select_pairs
 
 logger = logging.getLogger("lamini")
@@ -25,8 +25,8 @@ logger = logging.getLogger("lamini")
 
 def chosen_pairs(
     cache: TokenCache, recipe: Recipe, dataset: Path | None
-) -> tuple[Selection, SampleFacts | None]:
-    """Pairs of a run, and the facts of its share; None if it takes all pairs.
+) -> tuple[Selection, TrainingSample | None]:
+    """Pairs of a run, and its share as in the manifest; None if it takes all pairs.
 
     The held-out pairs depend on `held_out_seed` alone, so they are the same for all shares.
 
@@ -58,14 +58,14 @@ def chosen_pairs(
             " pairs is none; raise `samples`"
         )
     counts = np.bincount(codes[cache.conversations[training]], minlength=len(names)).tolist()
-    facts = SampleFacts(
+    sample = TrainingSample(
         share=recipe.samples,
         seed=recipe.seed,
         pairs_not_sampled=len(everything.training) - len(training),
         pairs_by_source=dict(zip(names, counts, strict=True)),
     )
     logger.info("%d of %d training pairs sampled", len(training), len(everything.training))
-    return replace(everything, training=training), facts
+    return replace(everything, training=training), sample
 
 
 def held_out_recipe(recipe: Recipe) -> Recipe:
@@ -94,8 +94,8 @@ def share_of(training: Integers, sources: Integers, share: float, seed: int) -> 
     Returns:
         Some of the rows, ascending.
     """
-    places = np.random.default_rng(derive_seed("samples", seed)).random(len(sources))
-    ordered = training[np.lexsort((places[training], sources[training]))]
+    keys = np.random.default_rng(derive_seed("samples", seed)).random(len(sources))
+    ordered = training[np.lexsort((keys[training], sources[training]))]
     _, counts = np.unique(sources[ordered], return_counts=True)
     taken = np.floor(share * counts + 0.5).astype(np.int64)
     rank = np.arange(len(ordered)) - np.repeat(counts.cumsum() - counts, counts)

@@ -98,11 +98,11 @@ def _wrong_next_turns(flow: Resources) -> Iterator[str]:
             continue
         from lamini.generation.turns import NextTurnTemplate  # loads Jinja
 
-        place = flow.config.teacher.next_turns.template
+        path = flow.config.teacher.next_turns.template
         try:
-            NextTurnTemplate(resolve_path(place).read_text(encoding="utf-8"), place)
+            NextTurnTemplate(resolve_path(path).read_text(encoding="utf-8"), path)
         except OSError:
-            yield f"teacher.next_turns.template: {place}: no such file"
+            yield f"teacher.next_turns.template: {path}: no such file"
         except LaminiError as error:
             yield f"teacher.next_turns.template: {error}"
         return
@@ -120,10 +120,10 @@ def _wrong_chat_templates(flow: Resources) -> Iterator[str]:
             continue
         from lamini.workflow.model_files import lacks_template  # loads the hub's client
 
-        place = flow.tokenizer_location(name)
-        if lacks_template(place):
+        location = flow.tokenizer_location(name)
+        if lacks_template(location):
             yield (
-                f"tokenizers.{name}: {place.path} has no chat template; set `chat.template` to a"
+                f"tokenizers.{name}: {location.path} has no chat template; set `chat.template` to a"
                 " file with one, for example the chat_template.jinja of the family's instruct model"
             )
 

@@ -43,14 +43,14 @@ def wrong_studies(flow: Resources) -> Iterator[str]:
     for name in names:
         study = flow.study(name)
         own = f"human_evaluation.studies.{name}.questions"
-        place = study.questions or flow.config.answers.instructions
-        if place not in files:
+        path = study.questions or flow.config.answers.instructions
+        if path not in files:
             try:
-                files[place] = read_instructions(Path(place)) if Path(place).is_file() else None
+                files[path] = read_instructions(Path(path)) if Path(path).is_file() else None
             except LaminiError as error:
-                files[place] = None
+                files[path] = None
                 yield f"{own if study.questions else 'answers.instructions'}: {error}"
-        rows = files[place]
+        rows = files[path]
         if rows is None:
             continue
         if study.exclude and not Path(study.exclude).is_file():

@@ -30,14 +30,14 @@ def other_settings(jobs: Iterable[Any]) -> dict[str, str]:
     Args:
         jobs: Snakemake's jobs whose results count as finished.
     """
-    found = {}
+    changes = {}
     for job in jobs:
         if not job.output or not Path(job.output[0]).is_file():
             continue
         record = read_record(job.output[0])
         if record is not None and (change := _change(record, job)) is not None:
-            found[str(job.output[0])] = change
-    return dict(sorted(found.items()))
+            changes[str(job.output[0])] = change
+    return dict(sorted(changes.items()))
 
 
 class RecordWatch:
@@ -63,14 +63,14 @@ class RecordWatch:
         """
         from snakemake.exceptions import WorkflowError
 
-        if not self._workflow.touch and (found := self._found()):
-            raise WorkflowError(f"{_message(found)}\nNo job was started. {_choices(found)}")
+        if not self._workflow.touch and (changes := self._changes()):
+            raise WorkflowError(f"{_message(changes)}\nNo job was started. {_choices(changes)}")
 
     def _warn(self) -> None:
-        if found := self._found():
-            _SNAKEMAKE.warning(f"{_message(found)}\n{_choices(found)}")
+        if changes := self._changes():
+            _SNAKEMAKE.warning(f"{_message(changes)}\n{_choices(changes)}")
 
-    def _found(self) -> dict[str, str]:
+    def _changes(self) -> dict[str, str]:
         from snakemake.settings.types import RerunTrigger
 
         if RerunTrigger.PARAMS not in self._workflow.rerun_triggers:
@@ -117,8 +117,8 @@ def _change(record: ArtifactRecord, job: Any) -> str | None:
     return None
 
 
-def _message(found: dict[str, str]) -> str:
-    lines = [f"  {path}: {change}" for path, change in found.items()]
+def _message(changes: dict[str, str]) -> str:
+    lines = [f"  {path}: {change}" for path, change in changes.items()]
     if (more := len(lines) - _MAX_LINES) > 0:
         lines = [*lines[:_MAX_LINES], f"  and {more} more"]
     return "\n".join(
@@ -126,8 +126,8 @@ def _message(found: dict[str, str]) -> str:
     )
 
 
-def _choices(found: dict[str, str]) -> str:
+def _choices(changes: dict[str, str]) -> str:
     return (
-        f"To remake them: --forcerun {shlex.join(found)}\nTo keep them, in this run:"
+        f"To remake them: --forcerun {shlex.join(changes)}\nTo keep them, in this run:"
         " --rerun-triggers mtime. Or restore the settings."
     )

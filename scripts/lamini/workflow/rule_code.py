@@ -46,7 +46,7 @@ def read_code() -> dict[str, RuleCode]:
     """Read the recorded code of each rule from `CODE_FILE`; empty before the first run."""
     if not CODE_FILE.exists():
         return {}
-    return {rule: RuleCode(**facts) for rule, facts in read_json(CODE_FILE).items()}
+    return {rule: RuleCode(**fields) for rule, fields in read_json(CODE_FILE).items()}
 
 
 def accept_code(rules: Iterable[str]) -> list[str]:
@@ -115,8 +115,8 @@ class CodeWatch:
         assert now.code is not None
         known = self._known.get(family)
         if known is None:
-            found = _has_results({family, *(r for r, f in self.families.items() if f == family)})
-            self._known[family] = RuleCode(None, {}, [now.code]) if found else now
+            rules = {family, *(r for r, f in self.families.items() if f == family)}
+            self._known[family] = RuleCode(None, {}, [now.code]) if _has_results(rules) else now
         elif now.code not in (known.code, *known.accepted):
             self._changed.add(family)
             self._known[family] = now

@@ -66,10 +66,10 @@ def teacher_lines(flow: Names, wanted: Mapping[tuple[str, str], bool]) -> list[s
         elif must_succeed and not checks[same[0]][2]:
             checks[same[0]] = teacher, sampling, True
     with ThreadPoolExecutor(max(1, len(checks))) as pool:
-        found = list(pool.map(lambda each: check_endpoints(each[0], each[2], each[1]), checks))
+        by_check = list(pool.map(lambda each: check_endpoints(each[0], each[2], each[1]), checks))
     verdicts = [
         (verdict, must_succeed)
-        for (_, _, must_succeed), verdicts in zip(checks, found, strict=True)
+        for (_, _, must_succeed), verdicts in zip(checks, by_check, strict=True)
         for verdict in verdicts
     ]
     wrong = [f"  {verdict}" for verdict, must in verdicts if must and verdict.state == "wrong"]

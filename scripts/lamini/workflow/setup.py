@@ -1,4 +1,4 @@
-"""Place of a run: its folder, use as a module of another workflow, conda environments, SLURM."""
+"""Setup of a run: its folder, use as a module of another workflow, conda environments, SLURM."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from lamini.paths import JOBS_FILE, PROJECT, RESULTS, of_project
 _CONFIG = Path("config/config.yaml")
 
 
-def check_place(workflow: Any) -> None:
+def check_folder(workflow: Any) -> None:
     """Check that the run's folder has a configuration, and that a module has no prefix.
 
     Args:

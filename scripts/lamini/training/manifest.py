@@ -1,4 +1,4 @@
-"""Facts of a finished training run: in the manifest of its model, for tables and the model card."""
+"""Manifest of a trained model: what tables and the model card tell of its training."""
 
 from lamini.json_file import JsonFile
 
@@ -12,7 +12,7 @@ class InitialWeights(JsonFile):
     """Commit or tag on the hub."""
 
 
-class AdapterFacts(JsonFile):
+class AdapterSize(JsonFile):
     """Size of a LoRA adapter (`training.adapter`)."""
 
     parameters_trained: int
@@ -23,7 +23,7 @@ class AdapterFacts(JsonFile):
     """Last parts of the names of the modules with an adapter."""
 
 
-class SampleFacts(JsonFile):
+class TrainingSample(JsonFile):
     """The share of the training pairs that was trained on (`training.samples`)."""
 
     share: float
@@ -36,7 +36,7 @@ class SampleFacts(JsonFile):
     """Number of pairs in the share, by source."""
 
 
-class TrainingFacts(JsonFile):
+class TrainingManifest(JsonFile):
     """Content of `results/checkpoints/{model}/final/manifest.json`, without its list of files.
 
     Losses are in nats per supervised token.
@@ -53,9 +53,9 @@ class TrainingFacts(JsonFile):
     """Step of the exported weights (`keep: best`); null: the last one."""
     kept_epoch: float | None = None
     """Epoch that ends with `kept_step`."""
-    adapter: AdapterFacts | None = None
+    adapter: AdapterSize | None = None
     """Null: all weights were trained."""
-    sample: SampleFacts | None = None
+    sample: TrainingSample | None = None
     """Null: all training pairs were used."""
     steps_skipped: int | None = None
     """Steps that changed no weight, because fp16 overflowed; null in manifests of earlier

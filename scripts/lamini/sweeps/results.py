@@ -33,7 +33,7 @@ class Trained(_OfStudent):
     """Null without held-out pairs."""
 
 
-class SizeFacts(_OfStudent):
+class SizeMeans(_OfStudent):
     """All seeds of a student at one size."""
 
     samples: float
@@ -67,7 +67,7 @@ class HeldBack(BaseModel):
     measured: float
 
 
-class LawFacts(_OfStudent):
+class FittedLaw(_OfStudent):
     """The law a + b * n^-c of a student, n in training pairs."""
 
     measure: Measure
@@ -102,13 +102,13 @@ class Compared(BaseModel):
     example_error: float | None
 
 
-class SweepFacts(JsonFile):
+class SweepResult(JsonFile):
     """Trainings, sizes, laws and comparisons of a sweep."""
 
     tasks: list[str]
     """Tasks of the scores."""
     trained: list[Trained]
-    sizes: list[SizeFacts]
-    laws: list[LawFacts]
+    sizes: list[SizeMeans]
+    laws: list[FittedLaw]
     compared: list[Compared]
     """At the largest size."""
