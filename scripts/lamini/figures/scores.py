@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from lamini.catalogue.params.common import ScoredModel
 from lamini.catalogue.params.evaluation import FigureOfScoresParams
-from lamini.evaluation.facts import (
+from lamini.evaluation.conditions import (
     Conditions,
     conditions_of,
     differing_names,

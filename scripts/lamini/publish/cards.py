@@ -8,7 +8,7 @@ from typing import Any
 from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.dataset.manifest import DatasetManifest
 from lamini.errors import LaminiError
-from lamini.evaluation.facts import conditions_of, differing
+from lamini.evaluation.conditions import conditions_of, differing
 from lamini.evaluation.results import EvaluationResult
 from lamini.exports.results import ExportCheck
 from lamini.paths import EVALUATION, within

@@ -92,7 +92,7 @@ class SharedValues:
     def artifact(self, record: ArtifactRecord) -> Artifact:
         """One artifact, with indices instead of its settings, code and packages."""
         packages = {"python": record["python"], **record["packages"]}
-        # Earlier versions named the additional facts `extra`, and had no records of jobs.
+        # Version 0.1.0 named the additional facts `extra`, and had no records of jobs.
         additional = record.get("facts") or record.get("extra") or {}
         return Artifact(
             rule=record["rule"],

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamini.errors import LaminiError
 from lamini.evaluation.comparison import holm
-from lamini.evaluation.facts import conditions_of, differing, same_examples
+from lamini.evaluation.conditions import conditions_of, differing, same_examples
 from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.files import listed
 from lamini.paths import EVALUATION

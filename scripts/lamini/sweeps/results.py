@@ -91,7 +91,7 @@ class Compared(BaseModel):
     """Student and mixture with the higher score."""
     second: tuple[str, str]
     differing: list[str]
-    """Measurement conditions that differ (`lamini.evaluation.facts`)."""
+    """Measurement conditions that differ (`lamini.evaluation.conditions`)."""
     difference: float | None
     """First score minus second score, in points; null if their examples differ."""
     interval: Interval | None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamini.catalogue.params.evaluation import AcceptanceParams
-from lamini.evaluation.facts import conditions_of, differing, published_conditions
+from lamini.evaluation.conditions import conditions_of, differing, published_conditions
 from lamini.tables.evaluation_tables import average, read_scores
 from lamini.tables.published import read_csv
 from lamini.tables.row_records import eval_files

@@ -10,7 +10,7 @@ import numpy as np
 from lamini.catalogue.params.common import ScoredModel
 from lamini.catalogue.params.evaluation import AveragesParams
 from lamini.evaluation.bootstrap import Interval
-from lamini.evaluation.facts import same_examples
+from lamini.evaluation.conditions import same_examples
 from lamini.evaluation.results import NORMAL_95, EvaluationResult
 from lamini.tables.chance import chance_notes, with_seeds
 from lamini.tables.evaluation_tables import (

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamini.catalogue.params.common import ModelPair, SeedRuns
 from lamini.evaluation.comparison import Comparison, compare
-from lamini.evaluation.facts import same_examples
+from lamini.evaluation.conditions import same_examples
 from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.sweeps.two_levels import TwoLevelMean, ValuesByTask, two_level_mean
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lamini.catalogue.params.common import ModelPair
 from lamini.catalogue.params.evaluation import CleanScoresParams
 from lamini.evaluation.comparison import Comparison
-from lamini.evaluation.facts import same_examples
+from lamini.evaluation.conditions import same_examples
 from lamini.evaluation.results import EvaluationResult, ResultsByModel
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair

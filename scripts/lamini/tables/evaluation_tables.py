@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.evaluation import ScoresParams, TasksParams
 from lamini.evaluation.bootstrap import Interval
-from lamini.evaluation.facts import (
+from lamini.evaluation.conditions import (
     Conditions,
     conditions_of,
     differing,

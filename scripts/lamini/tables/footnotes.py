@@ -23,7 +23,7 @@ class Footnotes:
 
         Args:
             cell: name of the cell in the note.
-            differences: from `lamini.evaluation.facts.differing`; the value of the reference comes
+            differences: from `lamini.evaluation.conditions.differing`; the reference's value comes
                 first.
         """
         for difference in differences:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.evaluation import ImprovementParams
 from lamini.evaluation.comparison import LEVEL, Comparison, holm
-from lamini.evaluation.facts import conditions_of, differing
+from lamini.evaluation.conditions import conditions_of, differing
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair
 from lamini.tables.evaluation_tables import read_scores

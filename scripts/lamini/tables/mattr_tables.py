@@ -80,21 +80,21 @@ def mattr_readings_table(published: Path, readings: Path, params: MattrReadingsP
     """
     by_source = {row["instruction_source"]: row for row in read_csv(published)}
     records = read_csv(readings)
-    measured = {record["instruction_source"] for record in records}
-    sources = [source for source in params.sources if source in measured]
+    known = {record["instruction_source"] for record in records}
+    sources = [source for source in params.sources if source in known]
     rows: list[list[Cell]] = []
     notes: list[str] = []
     for text in ("instruction", "response"):
         target = _Published(by_source, sources, text)
         here = [record for record in records if record["text"] == text]
-        found = _readings(here, [*sources, params.mixture])
+        measured = _readings(here, [*sources, params.mixture])
         title = map(text_cell, (text, "published", None, None))
         rows.append([*title, *target.cells(), Cell(None), Cell(None)])
         rows += [
             [*map(text_cell, (text, *words)), *target.compared_cells(reading)]
-            for words, reading in found.items()
+            for words, reading in measured.items()
         ]
-        notes += _closest(text, found, target)
+        notes += _closest(text, measured, target)
     return Table(
         columns=[
             *("Text", "Tokens", "Case", "Texts"),
@@ -121,8 +121,8 @@ def _readings(records: list[dict[str, str]], sources: list[str]) -> dict[_Words,
         sources: names of the sources in each reading, then of the whole dataset.
     """
     readings = {}
-    for key, found in groupby(records, lambda r: (r["tokens"], r["lower_case"], r["texts"])):
-        values = {record["instruction_source"]: record for record in found}
+    for key, of_reading in groupby(records, lambda r: (r["tokens"], r["lower_case"], r["texts"])):
+        values = {record["instruction_source"]: record for record in of_reading}
         words = (_TOKENS[key[0]], "lower" if key[1] == "1" else "as written", _SHORT[key[2]])
         readings[words] = [values[source] for source in sources]
     return readings

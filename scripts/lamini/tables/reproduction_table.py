@@ -16,7 +16,7 @@ from lamini.catalogue.paper import PAPER_TEACHER
 from lamini.catalogue.params.evaluation import ReproducedImprovementParams, ReproductionParams
 from lamini.evaluation.bootstrap import Interval
 from lamini.evaluation.comparison import Comparison
-from lamini.evaluation.facts import conditions_of, differing, published_conditions
+from lamini.evaluation.conditions import conditions_of, differing, published_conditions
 from lamini.evaluation.results import EvaluationResult, wilson
 from lamini.files import derive_seed
 from lamini.tables.chance import chance_notes, compare_pair

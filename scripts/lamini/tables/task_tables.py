@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lamini.catalogue.params.common import ScoredModel
 from lamini.catalogue.params.evaluation import TaskDescription, TaskScoresParams
-from lamini.evaluation.facts import conditions_of, differing_names, published_conditions
+from lamini.evaluation.conditions import conditions_of, differing_names, published_conditions
 from lamini.evaluation.results import EvaluationResult
 from lamini.tables.average_tables import MILLION
 from lamini.tables.chance import one_seed_note
