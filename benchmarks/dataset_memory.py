@@ -1,6 +1,6 @@
 """Memory of the dataset's steps at several sizes, and what 26 million pairs would need.
 
-`make bench-memory SIZES="0.1 0.2 0.4"`; 1 is the paper's size, 10 needs 20 GB of disk and hours.
+`make bench-memory SIZES="0.1 0.2 0.4"`; 1 is the paper's size, 10 needs 50 GB of disk and hours.
 For each step it shows the peak of own memory, then the peak with the pages of files, which the
 system can drop. Below 0.1, fixed parts of memory hide what grows.
 """
