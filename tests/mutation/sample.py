@@ -39,7 +39,7 @@ MIN_COUNT = 4
 SKIPPED = 34
 """mutmut's exit code of a mutant that is not to be run."""
 SURVIVED = ("survived", "no tests")
-DECORATORS = re.compile(r"@(numba\.njit|functools\.lru_cache)\(")
+DECORATORS = re.compile(r"^@(compiled$|functools\.lru_cache\()", re.MULTILINE)
 """mutmut leaves decorated functions alone; these compute the same without, only slower."""
 COLUMNS = ("mutants", "run", "killed", "survived", "explained")
 

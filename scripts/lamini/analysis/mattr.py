@@ -11,10 +11,10 @@ readings that were compared with its numbers.
 
 from collections.abc import Callable, Sequence
 
-import numba
 import numpy as np
 import pyarrow as pa
 
+from lamini.analysis.compiled import compiled
 from lamini.analysis.intervals import MeanWithMargin, margin
 from lamini.analysis.spill import Spilled
 from lamini.analysis.words import word_hashes
@@ -233,7 +233,7 @@ class LexicalDiversity:
         return self._stored.shuffled(sources, self._window, seed)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _types_in_windows(hashes, window):  # type: ignore[no-untyped-def]
     """Number of distinct words, summed over all windows; of all words if they fill no window.
 
@@ -257,7 +257,7 @@ def _types_in_windows(hashes, window):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sum_of_ratios(hashes, starts, window):  # type: ignore[no-untyped-def]
     """Sum and sum of squares of the texts' values, and the number of texts with words."""
     total, squares, texts = 0.0, 0.0, 0
@@ -274,7 +274,7 @@ def _sum_of_ratios(hashes, starts, window):  # type: ignore[no-untyped-def]
     return total, squares, texts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _gather(hashes, starts, chosen):  # type: ignore[no-untyped-def]
     """Words of the chosen texts, joined in the order of `chosen`."""
     size = 0

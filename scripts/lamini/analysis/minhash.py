@@ -9,10 +9,10 @@ in a temporary file (`lamini.analysis.spill`).
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 
+from lamini.analysis.compiled import compiled
 from lamini.analysis.spill import Spilled
 from lamini.analysis.words import MULTIPLIER, word_hashes
 from lamini.arrays import Hashes, Integers
@@ -124,14 +124,14 @@ class _State(NamedTuple):
     bits: int
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mixed(value):  # type: ignore[no-untyped-def]
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cut_shingles(words, starts, size):  # type: ignore[no-untyped-def]
     """Sorted unique shingle hashes of each text, and the start of each text's hashes."""
     total = 0
@@ -160,7 +160,7 @@ def _cut_shingles(words, starts, size):  # type: ignore[no-untyped-def]
     return hashes[:used].copy(), bounds
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
     """One key per text and band: a hash of the minimum values of the band's hash functions."""
     _, bands, rows = functions.shape
@@ -183,7 +183,7 @@ def _band_keys(hashes, bounds, functions):  # type: ignore[no-untyped-def]
     return keys
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _similarity(one, other, threshold):  # type: ignore[no-untyped-def]
     """Jaccard similarity of two sorted arrays; 0 if it is below the threshold (stops early)."""
     nearly = threshold - 1e-9  # Tolerance of the early exits; the last line is exact.
@@ -204,7 +204,7 @@ def _similarity(one, other, threshold):  # type: ignore[no-untyped-def]
     return similarity if similarity >= threshold else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _slot_of(key, state):  # type: ignore[no-untyped-def]
     """Slot of a key, or the free slot where the key would be inserted."""
     mask = (1 << state.bits) - 1
@@ -215,7 +215,7 @@ def _slot_of(key, state):  # type: ignore[no-untyped-def]
     return slot
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_originals(shingles, kept, state, limits, originals):  # type: ignore[no-untyped-def]
     """Fill `originals`; add texts without an original to `kept` and `state`."""
     threshold, most_compared = limits

@@ -8,10 +8,10 @@ both directions. Hashes only select candidates, so every reported run is a true 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 
+from lamini.analysis.compiled import compiled
 from lamini.analysis.words import (
     MULTIPLIER,
     Words,
@@ -129,7 +129,7 @@ def _rare(
     return np.repeat(counts <= most_texts, np.diff(np.append(starts, len(hashes))))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _hash_ngrams(words, starts, size):  # type: ignore[no-untyped-def]
     """Hash and first word (index) of every n-gram, one text after another."""
     total = 0
@@ -147,13 +147,13 @@ def _hash_ngrams(words, starts, size):  # type: ignore[no-untyped-def]
     return hashes, ngrams
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _slot(key, bits):  # type: ignore[no-untyped-def]
     key = (key ^ (key >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return np.int64(key >> np.uint64(64 - bits))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill_slots(keys, bits):  # type: ignore[no-untyped-def]
     """Build the hash table `slots` of an index."""
     slots = np.zeros(1 << bits, np.int32)
@@ -166,7 +166,7 @@ def _fill_slots(keys, bits):  # type: ignore[no-untyped-def]
     return slots
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _look_up(value, index):  # type: ignore[no-untyped-def]
     """Index of a hash among the keys; -1 if it is not indexed."""
     mask = (1 << index.bits) - 1
@@ -178,7 +178,7 @@ def _look_up(value, index):  # type: ignore[no-untyped-def]
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _same_word(words, word, index, their_word):  # type: ignore[no-untyped-def]
     """Whether a word equals a word of the reference texts, ignoring case."""
     at, end = words.ranges[word, 0], words.ranges[word, 1]
@@ -193,7 +193,7 @@ def _same_word(words, word, index, their_word):  # type: ignore[no-untyped-def]
     return at >= end and there >= their_end
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _equal_from(words, word, index, their_word, most):  # type: ignore[no-untyped-def]
     """Number of equal words from two positions forward, at most `most`."""
     for count in range(most):
@@ -202,7 +202,7 @@ def _equal_from(words, word, index, their_word, most):  # type: ignore[no-untype
     return most
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _equal_before(words, word, index, their_word, most):  # type: ignore[no-untyped-def]
     """Number of equal words before two positions, at most `most`."""
     for count in range(most):
@@ -211,7 +211,7 @@ def _equal_before(words, word, index, their_word, most):  # type: ignore[no-unty
     return most
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _search(words, index, runs):  # type: ignore[no-untyped-def]
     """Write runs to the columns of `runs` while there is room; return the number of all runs."""
     count, size = 0, index.size

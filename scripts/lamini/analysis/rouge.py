@@ -9,10 +9,10 @@ The longest common subsequence is computed bit-parallel (Hyyrö 2004).
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 
+from lamini.analysis.compiled import compiled
 from lamini.analysis.words import MULTIPLIER
 from lamini.arrays import Hashes, Integers
 
@@ -83,7 +83,7 @@ def _features(hashes: Hashes, starts: Integers) -> Numbers:
     return features
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cut(characters, ends):  # type: ignore[no-untyped-def]
     """64-bit FNV-1a hashes of the texts' words, and the number of words up to each text's end."""
     hashes = np.empty(len(characters) // 2 + len(ends) + 1, np.uint64)
@@ -108,7 +108,7 @@ def _cut(characters, ends):  # type: ignore[no-untyped-def]
     return hashes[:used].copy(), counts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _occurrences(words, starts):  # type: ignore[no-untyped-def]
     """Hash of each word together with the number of its earlier occurrences in the text."""
     hashes = np.empty(len(words), np.uint64)
@@ -123,7 +123,7 @@ def _occurrences(words, starts):  # type: ignore[no-untyped-def]
     return hashes
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sort_each(features, starts):  # type: ignore[no-untyped-def]
     for text in range(len(starts) - 1):
         features[starts[text] : starts[text + 1]].sort()
@@ -154,13 +154,13 @@ class _RareWordIndex(NamedTuple):
     """Per word: its row in the bit matrix of the current text; -1 if not in that text."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _least_shared(size, other, threshold):  # type: ignore[no-untyped-def]
     """Minimum number of shared words for F = 2 * shared / (size + other) >= threshold."""
     return int(np.ceil(threshold * (size + other) / 2 - 1e-6))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
     """Set `keep` to False for each text that repeats an earlier kept text."""
     most = len(texts.features)
@@ -190,7 +190,7 @@ def _drop_repeats(texts, threshold, keep):  # type: ignore[no-untyped-def]
             postings += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
     """Whether a text repeats a text in the index."""
     words, features, starts = texts.words, texts.features, texts.starts
@@ -232,7 +232,7 @@ def _repeats(text, texts, threshold, index):  # type: ignore[no-untyped-def]
     return is_repeat
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _similarities(words, starts, rows):  # type: ignore[no-untyped-def]
     count = len(starts) - 1
     similar = np.zeros((count, count))
@@ -249,7 +249,7 @@ def _similarities(words, starts, rows):  # type: ignore[no-untyped-def]
     return similar
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _share_enough(own, theirs, at, there, needed):  # type: ignore[no-untyped-def]
     """Whether two sorted arrays share `needed` values; `at`, `there`: the first shared one."""
     shared = 0
@@ -265,7 +265,7 @@ def _share_enough(own, theirs, at, there, needed):  # type: ignore[no-untyped-de
     return shared >= needed
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _word_bits(words, rows):  # type: ignore[no-untyped-def]
     """Bit matrix of the positions of each distinct word; writes each word's row to `rows`."""
     different = 0
@@ -279,7 +279,7 @@ def _word_bits(words, rows):  # type: ignore[no-untyped-def]
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _common_subsequence(bits, words, rows):  # type: ignore[no-untyped-def]
     """Length of the longest common subsequence of `words` and the text of `bits`."""
     state = np.full(bits.shape[1], ~np.uint64(0), np.uint64)

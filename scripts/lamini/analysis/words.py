@@ -20,12 +20,12 @@ import sys
 import unicodedata
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 
+from lamini.analysis.compiled import compiled
 from lamini.arrays import Hashes, Integers
 from lamini.generation.normalization import unified
 
@@ -162,7 +162,7 @@ def _cut(
     return Words(hashes[:used], starts, ranges[:used], characters, bounds)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def read_character(characters, at):  # type: ignore[no-untyped-def]
     """Code point at a byte offset of valid UTF-8, and the offset after it."""
     first = np.uint32(characters[at])
@@ -179,7 +179,7 @@ def read_character(characters, at):  # type: ignore[no-untyped-def]
     return code, at + size
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _hash_words(texts, table, words):  # type: ignore[no-untyped-def]
     """Fill `words` (`ranges` only if it has room); return the number of words."""
     used = 0
@@ -199,7 +199,10 @@ def _hash_words(texts, table, words):  # type: ignore[no-untyped-def]
                 continue
             alone = kind >= _ALONE and not mark
             if inside and (kind == 0 or alone or (whole and not mark) or (kind == 1 and joined)):
-                used = _end_word(words, used, value, begin, last)
+                words.hashes[used] = value
+                if len(words.ranges):
+                    words.ranges[used, 0], words.ranges[used, 1] = begin, last
+                used += 1
                 value, joined, inside, whole = seed, np.uint64(0), False, False
             if kind > 1:
                 if joined:  # the joiner is inside a word
@@ -213,12 +216,3 @@ def _hash_words(texts, table, words):  # type: ignore[no-untyped-def]
                 joined = np.uint64(code)
         words.starts[text + 1] = used
     return used
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _end_word(words, used, value, begin, last):  # type: ignore[no-untyped-def]
-    """Store a word's hash, and its byte range if `ranges` has room; return the number of words."""
-    words.hashes[used] = value
-    if len(words.ranges):
-        words.ranges[used, 0], words.ranges[used, 1] = begin, last
-    return used + 1
