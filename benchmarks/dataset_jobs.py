@@ -260,6 +260,23 @@ def measure(dataset: str, manifest: str) -> Measurement:
     return {}
 
 
+def measure_mattr_readings(dataset: str, manifest: str) -> Measurement:
+    """Measure the lexical diversity of a dataset in all readings."""
+    from lamini.analysis.mattr_readings import measure_mattr_readings as ours
+    from lamini.settings.params.analysis import MeasureMattrReadings
+
+    location = _tokenizer(dataset)
+    ours(
+        manifest=manifest,
+        dataset=dataset,
+        readings="readings.csv",
+        settings=MeasureMattrReadings(
+            mattr_window=50, tokenizer_location=location, version=1, seed=1
+        ),
+    )
+    return {}
+
+
 def _tokenizer(dataset: str) -> "Location":
     """A tokenizer trained on a dataset's first instructions."""
     import pyarrow.parquet as pq
@@ -344,6 +361,7 @@ JOBS: dict[str, Callable[..., Measurement]] = {
         merge,
         merge_datasets,
         measure,
+        measure_mattr_readings,
         mattr,
         mattr_sample,
         count_tokens,

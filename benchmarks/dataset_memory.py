@@ -15,7 +15,14 @@ from bench_dataset import EXAMPLES, PAIRS, SHARDS, run
 from dataset_inputs import SOURCES, example_words, write_examples, write_pairs
 from rounds import print_table
 
-STEPS = ("merge", "find_contamination", "find_near_duplicates", "count_funnel", "measure")
+STEPS = (
+    "merge",
+    "find_contamination",
+    "find_near_duplicates",
+    "count_funnel",
+    "measure",
+    "measure_mattr_readings",
+)
 LARGE = 26_000_000
 
 
@@ -45,7 +52,8 @@ def _measured(folder: Path, size: float, steps: list[str]) -> Any:
     write_examples(folder, examples)
     shards = max(round(SHARDS * size), len(SOURCES))
     pairs = [str(path) for path in write_pairs(folder, round(PAIRS * size), shards, examples)]
-    needed = STEPS if "count_funnel" in steps else ("merge", *steps)
+    of_funnel = STEPS[: STEPS.index("count_funnel")] if "count_funnel" in steps else ()
+    needed = {"merge", *of_funnel, *steps}
     dataset = {"dataset": "d_all.parquet", "manifest": "d_all.manifest.json"}
     merging = {"pairs": pairs, "sources": list(SOURCES), "name": "d_all", "unique": False}
     for step in (step for step in STEPS if step in needed):
