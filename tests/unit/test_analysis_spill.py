@@ -76,3 +76,19 @@ def test_repetitions_are_those_of_a_scan(pairs: list[tuple[str, str, str]], size
     for row, source in zip(table, "ab", strict=False):
         found = dict(zip(COLUMNS, row, strict=True))
         assert [found[name] for name in names] == [expected[source][name] for name in names]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=60))
+def test_percentiles_are_those_of_the_sorted_lengths(lengths: list[int]) -> None:
+    texts = pa.array(["x" * length for length in lengths])
+    none = pa.array([[]] * len(texts), pa.list_(pa.string()))
+    quality = Quality()
+    for part in (slice(0, 7), slice(7, None)):
+        columns = {"instruction": texts[part], "response": texts[part], "flags": none[part]}
+        quality.add("a", pa.RecordBatch.from_pydict(columns))
+    row = dict(zip(COLUMNS, quality.rows(dataset_manifest({"a": {}}))[0], strict=True))
+    for percent in (5, 50, 95, 100):
+        rank = -(-percent * len(lengths) // 100)
+        expected = sorted(lengths)[rank - 1]
+        assert row[f"instruction_characters_p{percent}"] == expected
+        assert row[f"response_characters_p{percent}"] == expected

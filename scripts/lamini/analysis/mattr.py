@@ -119,23 +119,27 @@ class Concatenated:
 
 
 class Stored:
-    """All texts of a column, in a temporary file (8 bytes per word), to join in random order."""
+    """All texts of a column, in temporary files (8 bytes per word), to join in random order."""
 
     def __init__(self) -> None:
-        self._hashes = Spilled()
-        self._lengths: list[Integers] = []
-        self._sources: list[str] = []
+        self._hashes, self._starts = Spilled(), Spilled()
+        self._starts.add(np.zeros(1, np.uint64))
+        self._words = self._texts = 0
+        self._spans: dict[str, list[tuple[int, int]]] = {}
 
     def add(self, source: str, hashes: Hashes, starts: Integers) -> None:
         """Add texts of one source: word hashes and start offsets, from `word_hashes`."""
         self._hashes.add(hashes)
-        self._lengths.append(np.diff(starts).astype(np.int32))
-        self._sources.append(source)
+        self._starts.add((self._words + starts[1:]).astype(np.uint64))
+        first = self._texts
+        self._words += len(hashes)
+        self._texts += len(starts) - 1
+        self._spans.setdefault(source, []).append((first, self._texts))
 
     @property
     def sources(self) -> list[str]:
         """The sources, in the order in which they were first added."""
-        return list(dict.fromkeys(self._sources))
+        return list(self._spans)
 
     def shuffled(self, sources: Sequence[str], window: int, seed: int) -> MeanWithMargin:
         """MATTR over the texts of some sources, joined in one random order.
@@ -145,26 +149,15 @@ class Stored:
             window: words in the moving window.
             seed: seed of the random order.
         """
-        starts = np.append(0, np.cumsum(np.concatenate(self._lengths), dtype=np.int64))
-        texts = self._texts_of(sources)
-        order = np.random.default_rng(seed).permutation(len(texts))
-        hashes, joined = self._hashes.added(), Concatenated(window)
-        for first in range(0, len(order), _TEXTS_AT_ONCE):
-            chosen = texts[order[first : first + _TEXTS_AT_ONCE]]
+        spans = (span for source in sources for span in self._spans[source])
+        texts = np.concatenate([np.arange(*span) for span in spans])
+        np.random.default_rng(seed).shuffle(texts)
+        hashes, starts = self._hashes.added(), self._starts.added().view(np.int64)
+        joined = Concatenated(window)
+        for first in range(0, len(texts), _TEXTS_AT_ONCE):
+            chosen = texts[first : first + _TEXTS_AT_ONCE]
             joined.add(_gather(hashes, starts, chosen), chosen)
         return MeanWithMargin(joined.value(), joined.margin())
-
-    def _texts_of(self, sources: Sequence[str]) -> Integers:
-        """Numbers of the texts of some sources, one source after another."""
-        ends = np.cumsum([len(part) for part in self._lengths])
-        return np.concatenate(
-            [
-                np.arange(end - len(part), end)
-                for source in sources
-                for own, part, end in zip(self._sources, self._lengths, ends, strict=True)
-                if own == source
-            ]
-        )
 
 
 class LexicalDiversity:
