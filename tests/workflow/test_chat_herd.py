@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 import yaml
 
 from checkouts import ROOT, Checkout
@@ -18,6 +19,7 @@ sys.path.append(str(ROOT / "tests/unit"))
 
 from tokenizer_kinds import llama3
 
+pytestmark = pytest.mark.timeout(3600)
 EXAMPLE = "config/examples/chat-herd.yaml"
 ONE_PROCESS = str(ROOT / "tests/rehearsal/one_process.py")
 STUDENTS = ("chat-smollm2-135m", "chat-qwen3-0.6b")
