@@ -21,7 +21,7 @@ rule measure_dataset:
     threads: 2
     resources:
         runtime=growing(120),
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
     params:
         settings=lambda w: flow.analysis_params(w.mixture).as_params(),
     script:
@@ -61,7 +61,7 @@ rule measure_mattr_readings:
     threads: 2
     resources:
         runtime=growing(240),
-        mem_mb=growing(24000),
+        mem_mb=growing(8000),
     params:
         settings=flow.mattr_reading_params().as_params(),
     script:
